@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Enhance one job's share of a data directory.
+
+    enhance.py --job 1 --nj 4 exp/enhance_mimic data/test_noisy exp/enhance_mimic/wav/test
+
+Writes wav/<utterance>.wav (16 bit) and, when all of its files are there, wav.JOB.scp.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from mimic import cli
+from mimic.data.audio import AudioReader
+from mimic.data.batching import prefetch
+from mimic.data.kaldi_dir import split, write_table
+from mimic.tasks.enhance import EnhanceTask
+from mimic.train import config as configuration
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="directory of a trained enhancer")
+    parser.add_argument("data", type=Path, help="data directory with noisy speech")
+    parser.add_argument("output", type=Path, help="data directory to write")
+    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
+    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
+    parser.add_argument("--batch-utterances", type=int, default=8, help="most utterances at once (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    arguments = parser.parse_args()
+
+    config = configuration.read(arguments.model / "config.yaml")
+    model, stft = (module.to(arguments.device) for module in EnhanceTask.build(config, arguments.model))
+    reader = AudioReader(arguments.data, stft.rate)
+    utterances = split(reader.utts, arguments.job, arguments.nj)
+    size = arguments.batch_utterances
+    batches = [utterances[i : i + size] for i in range(0, len(utterances), size)]
+    waves = prefetch(lambda batch: [torch.from_numpy(reader[utt]) for utt in batch], batches)
+    folder = (arguments.output / "wav").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    paths, clipped = {}, 0
+    with torch.inference_mode():
+        for batch, noisy in cli.progress(zip(batches, waves, strict=True), len(batches), "batches"):
+            enhanced = model.enhance([wave.to(arguments.device) for wave in noisy], stft)
+            for utt, wave in zip(batch, enhanced, strict=True):
+                paths[utt] = str(folder / f"{utt}.wav")
+                samples = wave.cpu().numpy()
+                clipped += int(np.abs(samples).max(initial=0) > 1)
+                soundfile.write(paths[utt], samples.clip(-1, 1), stft.rate, "PCM_16")
+    if clipped:
+        log.warning("%d of %d utterances were louder than full scale and are clipped", clipped, len(utterances))
+    write_table(arguments.output / f"wav.{arguments.job}.scp", paths)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,91 @@
+"""Batches of utterances of similar length, the same for every run with one seed, and reading them ahead."""
+
+import queue
+import random
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def make_batches(
+    lengths: Mapping[str, int], most_utterances: int, most_frames: int, sorting: str, seed: int, epoch: int
+) -> list[list[str]]:
+    """Partition utterances into batches, in the order in which an epoch takes them.
+
+    Args:
+        lengths: frames of each utterance.
+        most_utterances: most utterances in a batch.
+        most_frames: most frames in a batch with its padding, 0 for no limit; a longer utterance is alone in its batch.
+        sorting: ascending, descending, or random: lengths are jittered by 10 %, so that batches hold utterances of
+            similar length but not the same ones in each epoch, and the batches are shuffled.
+        seed, epoch: of the jitter and the shuffle.
+    """
+    draw = random.Random(f"{seed} {epoch}")
+    if sorting == "random":
+        key = {utt: lengths[utt] * draw.uniform(0.9, 1.1) for utt in sorted(lengths)}
+    else:
+        key = lengths
+    ordered = sorted(lengths, key=lambda utt: (key[utt], utt), reverse=sorting == "descending")
+    batches: list[list[str]] = []
+    longest = 0
+    for utt in ordered:
+        longest = max(longest, lengths[utt])
+        if not batches or len(batches[-1]) == most_utterances or 0 < most_frames < longest * (len(batches[-1]) + 1):
+            batches.append([])
+            longest = lengths[utt]
+        batches[-1].append(utt)
+    if sorting == "random":
+        draw.shuffle(batches)
+    return batches
+
+
+def pad(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Arrays (frames, ...) of different lengths -> (batch, frames, ...) padded with zeros, and lengths (batch,)."""
+    lengths = torch.tensor([len(a) for a in arrays])
+    batch = np.zeros((len(arrays), int(lengths.max()), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for row, array in zip(batch, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(batch), lengths
+
+
+def prefetch(make: Callable[[U], T], items: Iterable[U], depth: int = 4) -> Iterator[T]:
+    """`map(make, items)` computed in a thread, up to `depth` results ahead; an error comes out where it belongs."""
+    results: queue.Queue = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(result: tuple) -> bool:
+        while not stop.is_set():
+            try:
+                results.put(result, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put((make(item), None)):
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:
+            put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while True:
+            result, error = results.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield result
+    finally:
+        stop.set()

@@ -1,0 +1,95 @@
+"""Token tables: what a recogniser predicts, and how text becomes tokens and back."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import sentencepiece
+
+from mimic import atomic
+from mimic.errors import UserError
+
+# Three separate symbols: a blank shared with the sentence ends makes joint CTC and attention decoding impossible.
+BLANK, BOS, EOS, UNK = range(4)
+SPECIAL = ["<blank>", "<bos>", "<eos>", "<unk>"]
+
+
+class Tokens:
+    """Tokens of one kind: `phn` (space separated), `char` or `bpe` (a sentencepiece unigram model).
+
+    A directory holds tokens.txt (`token id` lines, Kaldi's symbol table) and, for bpe, bpe.model.
+    """
+
+    def __init__(self, kind: str, symbols: list[str], model: bytes | None = None):
+        self.kind, self.symbols, self._model = kind, symbols, model
+        self._ids = {symbol: i for i, symbol in enumerate(symbols)}
+        self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model) if model else None
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @classmethod
+    def build(cls, kind: str, texts: Iterable[str], size: int = 0) -> "Tokens":
+        """Collect the tokens of training texts; `size` is the wished number of sentencepiece tokens."""
+        texts = list(texts)
+        if kind == "bpe":
+            model = _train_sentencepiece(texts, size)
+            pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+            # Ids 0 to 2 of a sentencepiece model are <unk>, <s>, </s>: ours come first and replace them.
+            return cls(kind, SPECIAL + [pieces.id_to_piece(i) for i in range(3, len(pieces))], model)
+        found = {token for text in texts for token in (text.split() if kind == "phn" else _characters(text))}
+        return cls(kind, SPECIAL + sorted(found))
+
+    def encode(self, text: str) -> list[int]:
+        """Text -> token ids; what the table does not know becomes <unk>."""
+        if self._pieces:
+            tokens = self._pieces.encode(text, out_type=str)
+        else:
+            tokens = text.split() if self.kind == "phn" else _characters(text)
+        return [self._ids.get(token, UNK) for token in tokens]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Token ids -> text with single spaces; blank and sentence ends leave nothing, <unk> stays visible."""
+        tokens = [self.symbols[i] for i in ids if i not in (BLANK, BOS, EOS)]
+        if self.kind == "phn":
+            return " ".join(tokens)
+        return " ".join("".join(tokens).replace("▁", " ").replace("<unk>", " <unk> ").split())
+
+    def save(self, directory: Path) -> None:
+        if self._model:
+            with atomic.replace(directory / "bpe.model", "wb") as f:
+                f.write(self._model)
+        with atomic.replace(directory / "tokens.txt") as f:
+            f.writelines(f"{symbol} {i}\n" for i, symbol in enumerate(self.symbols))
+
+    @classmethod
+    def load(cls, directory: Path, kind: str) -> "Tokens":
+        """Read what `save` wrote. Raises UserError when it is not there."""
+        try:
+            lines = (directory / "tokens.txt").read_text(encoding="utf-8").splitlines()
+            model = (directory / "bpe.model").read_bytes() if kind == "bpe" else None
+        except FileNotFoundError as error:
+            raise UserError(f"{error.filename}: no such file: {directory} is not a trained recogniser") from None
+        return cls(kind, [line.rsplit(" ", 1)[0] for line in lines], model)
+
+
+def _characters(text: str) -> list[str]:
+    return list("▁" + "▁".join(text.split()))
+
+
+def _train_sentencepiece(texts: list[str], size: int) -> bytes:
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            vocab_size=size,
+            model_type="unigram",
+            character_coverage=1.0,
+            hard_vocab_limit=False,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise UserError(f"sentencepiece with {size} tokens: {str(error).splitlines()[0]}") from None
+    return model.getvalue()

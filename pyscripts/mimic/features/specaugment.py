@@ -1,0 +1,50 @@
+"""SpecAugment: masks over frequency and time (Park et al., "SpecAugment", 2019)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class SpecAugmentConfig:
+    """Masks per utterance, in training only.
+
+    Attributes:
+        frequency_masks: number of frequency bands that are masked; 0 turns them off.
+        frequency_width: most bins of a band.
+        time_masks: number of stretches of time that are masked; 0 turns them off.
+        time_width: most frames of a stretch.
+        time_share: a stretch is never longer than this share of its utterance.
+    """
+
+    frequency_masks: int = 0
+    frequency_width: int = 27
+    time_masks: int = 0
+    time_width: int = 40
+    time_share: float = 0.2
+
+
+def spec_augment(features: Tensor, lengths: Tensor, fill: Tensor, config: SpecAugmentConfig) -> Tensor:
+    """Replace masked parts of (batch, frames, bins) by `fill` (bins,), the mean of the features.
+
+    Every utterance draws its own masks; lengths (batch,) keep time masks inside it.
+    """
+    batch, frames, bins = features.shape
+    masked = torch.zeros(batch, frames, bins, dtype=torch.bool, device=features.device)
+    for _ in range(config.frequency_masks):
+        limit = torch.full((batch,), config.frequency_width, device=features.device)
+        masked |= _stretch(bins, torch.full_like(limit, bins), limit).unsqueeze(1)
+    for _ in range(config.time_masks):
+        limit = (lengths * config.time_share).long().clamp(max=config.time_width)
+        masked |= _stretch(frames, lengths, limit).unsqueeze(2)
+    return torch.where(masked, fill.to(features.dtype), features)
+
+
+def _stretch(size: int, lengths: Tensor, limit: Tensor) -> Tensor:
+    """One random stretch of 0 to `limit` (batch,) positions within `lengths` (batch,): (batch, size), boolean."""
+    draw = torch.rand(2, len(lengths), device=lengths.device)
+    width = (draw[0] * (limit + 1)).long()
+    start = (draw[1] * (lengths - width + 1)).long().unsqueeze(1)
+    position = torch.arange(size, device=lengths.device)
+    return (position >= start) & (position < start + width.unsqueeze(1))

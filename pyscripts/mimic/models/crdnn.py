@@ -1,0 +1,145 @@
+"""CRDNN: convolution over time and frequency, recurrence, dense layers.
+
+The network of SpeechBrain's recipes (Ravanelli et al., 2021) in its three roles here: perceptual model,
+mask estimator, recogniser's encoder. Its convolutional part alone gives the mimic embedding.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mimic.models.ligru import LiGru
+from mimic.models.masking import pack, reflect_edges, unpack
+
+
+@dataclass
+class CrdnnConfig:
+    """Sizes of a CRDNN.
+
+    Attributes:
+        channels: convolution channels, one block of two layers each; every block halves the frequencies.
+        time_pooling: frames merged into one (maximum) between convolution and recurrence; 1 keeps them all.
+        rnn: ligru (shared directions, as published), lstm or gru (cuDNN / oneDNN).
+        rnn_layers: recurrent layers, bidirectional.
+        rnn_units: units per direction.
+        dnn_layers: dense layers.
+        dnn_units: units of a dense layer, and the size of the output.
+        dropout: of channels, recurrent candidates and dense units.
+    """
+
+    channels: list[int] = field(default_factory=lambda: [128, 256])
+    time_pooling: int = 1
+    rnn: Literal["ligru", "lstm", "gru"] = "ligru"
+    rnn_layers: int = 4
+    rnn_units: int = 512
+    dnn_layers: int = 2
+    dnn_units: int = 512
+    dropout: float = 0.15
+
+
+class ConvBlock(nn.Module):
+    """Two 3 x 3 convolutions, each with layer normalisation over frequency and channel; then pooling by 2."""
+
+    def __init__(self, bins: int, inputs: int, outputs: int, dropout: float):
+        super().__init__()
+        self.conv = nn.ModuleList([nn.Conv2d(inputs, outputs, 3), nn.Conv2d(outputs, outputs, 3)])
+        self.norm = nn.ModuleList(nn.LayerNorm([bins, outputs]) for _ in self.conv)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, frames, bins, inputs) -> (batch, frames, bins // 2, outputs)."""
+        for conv, norm in zip(self.conv, self.norm, strict=True):
+            x = torch.cat([x[:, :, 1:2], x, x[:, :, -2:-1]], dim=2)
+            x = reflect_edges(x, lengths).permute(0, 3, 1, 2)  # channels last in memory: no copy
+            x = F.leaky_relu(norm(conv(x).permute(0, 2, 3, 1)))  # (batch, frames, bins, outputs)
+        x = F.max_pool2d(x.permute(0, 3, 1, 2), (1, 2)).permute(0, 2, 3, 1)
+        keep = F.dropout(x.new_ones(len(x), 1, 1, x.shape[3]), self.dropout, self.training)  # whole channels
+        return x * keep
+
+
+class Cnn(nn.Module):
+    """The convolutional part. Its output is the embedding of the published mimic loss."""
+
+    def __init__(self, bins: int, channels: list[int], dropout: float):
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        inputs = 1
+        for outputs in channels:
+            self.blocks.append(ConvBlock(bins, inputs, outputs, dropout))
+            bins, inputs = bins // 2, outputs
+        self.output_size = bins * inputs
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, frames, bins) -> (batch, frames, bins >> blocks, channels)."""
+        x = x.unsqueeze(3)
+        for block in self.blocks:
+            x = block(x, lengths)
+        return x
+
+
+class Rnn(nn.Module):
+    """Bidirectional recurrence of the chosen kind over padded batches."""
+
+    def __init__(self, kind: str, inputs: int, units: int, layers: int, dropout: float):
+        super().__init__()
+        if kind == "ligru":
+            self.net = LiGru(inputs, units, layers, dropout)
+        else:
+            cell = {"lstm": nn.LSTM, "gru": nn.GRU}[kind]
+            self.net = cell(
+                inputs, units, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
+            )
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, frames, inputs) -> (batch, frames, 2 * units)."""
+        if isinstance(self.net, LiGru):
+            return self.net(x, lengths)
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        output, _ = self.net(packed)
+        return nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0]
+
+
+class Dnn(nn.Module):
+    """Dense layers with batch normalisation over real frames."""
+
+    def __init__(self, inputs: int, units: int, layers: int, dropout: float):
+        super().__init__()
+        sizes = [inputs] + [units] * layers
+        self.net = nn.Sequential()
+        for a, b in zip(sizes[:-1], sizes[1:], strict=True):
+            self.net.extend([nn.Linear(a, b), nn.BatchNorm1d(b), nn.LeakyReLU(), nn.Dropout(dropout)])
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, frames, inputs) -> (batch, frames, units)."""
+        return unpack(self.net(pack(x, lengths)), lengths, x.shape[1])
+
+
+class Crdnn(nn.Module):
+    """Features (batch, frames, bins) and lengths -> (batch, frames // time_pooling, dnn_units) and lengths."""
+
+    def __init__(self, bins: int, config: CrdnnConfig):
+        super().__init__()
+        self.cnn = Cnn(bins, config.channels, config.dropout)
+        self.rnn = Rnn(config.rnn, self.cnn.output_size, config.rnn_units, config.rnn_layers, config.dropout)
+        self.dnn = Dnn(2 * config.rnn_units, config.dnn_units, config.dnn_layers, config.dropout)
+        self.time_pooling = config.time_pooling
+        self.output_size = config.dnn_units
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        return lengths // self.time_pooling
+
+    def layers(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """The output of each part: `cnn` (batch, frames, bins, channels), `rnn` and `dnn` (batch, frames', units)."""
+        cnn = self.cnn(x, lengths)
+        pooled = cnn
+        if self.time_pooling > 1:
+            pooled = F.max_pool2d(cnn.flatten(2).unsqueeze(1), (self.time_pooling, 1)).squeeze(1)
+            lengths = self.output_lengths(lengths)
+        rnn = self.rnn(pooled.flatten(2), lengths)
+        return {"cnn": cnn, "rnn": rnn, "dnn": self.dnn(rnn, lengths)}
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self.layers(x, lengths)["dnn"], self.output_lengths(lengths)

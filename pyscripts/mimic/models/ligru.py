@@ -1,0 +1,94 @@
+"""Light gated recurrent unit (Ravanelli et al., "Light Gated Recurrent Units for Speech Recognition", 2018).
+
+No reset gate, ReLU candidate, batch normalisation on the input projections only:
+
+    z_t = sigmoid(BN(W_z x_t) + U_z h_{t-1})
+    c_t = relu(BN(W_h x_t) + U_h h_{t-1}) * m        m: dropout mask, fixed over time
+    h_t = z_t h_{t-1} + (1 - z_t) c_t
+
+Both directions of a bidirectional layer share their weights, so the input projection, which holds nearly
+all of the arithmetic, is computed once and reversed, not computed twice. The recurrence has a hand-written
+backward pass: one small matrix product per frame and direction pair, and one large one for the gradient
+of U at the end.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mimic.models.masking import pack, reverse, unpack
+
+
+class _Recurrence(torch.autograd.Function):
+    """h_t from projected inputs (frames, rows, 2 * hidden) in the order candidate, update gate."""
+
+    @staticmethod
+    def forward(ctx, inputs: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
+        frames, rows, double = inputs.shape
+        hidden = double // 2
+        states = inputs.new_zeros(frames + 1, rows, hidden)
+        gates = torch.empty_like(inputs)  # relu(candidate) before the mask | update gate
+        recurrent = weight.t()
+        for t in range(frames):
+            g = torch.addmm(inputs[t], states[t], recurrent, out=gates[t])
+            candidate, update = g[:, :hidden].relu_(), g[:, hidden:].sigmoid_()
+            torch.lerp(candidate * mask, states[t], update, out=states[t + 1])
+        ctx.save_for_backward(gates, states, weight, mask)
+        return states[1:]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_states: Tensor):
+        gates, states, weight, mask = ctx.saved_tensors
+        frames, rows, double = gates.shape
+        hidden = double // 2
+        candidate, update = gates[..., :hidden], gates[..., hidden:]
+        # Everything that does not depend on the gradient itself is computed for all frames at once.
+        to_candidate = (1 - update) * mask * (candidate > 0)
+        to_update = (states[:-1] - candidate * mask) * update * (1 - update)
+        grad_gates = torch.empty_like(gates)
+        carried = torch.zeros_like(states[0])
+        for t in range(frames - 1, -1, -1):
+            carried += grad_states[t]
+            torch.mul(carried, to_candidate[t], out=grad_gates[t, :, :hidden])
+            torch.mul(carried, to_update[t], out=grad_gates[t, :, hidden:])
+            carried *= update[t]
+            carried.addmm_(grad_gates[t], weight)
+        grad_weight = grad_gates.reshape(-1, double).t() @ states[:-1].reshape(-1, hidden)
+        return grad_gates, grad_weight, None
+
+
+class LiGru(nn.Module):
+    """Stack of bidirectional light GRUs.
+
+    Args:
+        input_size: features per frame.
+        hidden: units per direction; the output has 2 * hidden features.
+        layers: number of layers.
+        dropout: probability of dropping a candidate unit, one mask per sequence, rescaled in training.
+
+    An utterance's output does not depend on the padding of its batch: batch statistics count real frames
+    only, and the backward direction starts at each utterance's own last frame.
+    """
+
+    def __init__(self, input_size: int, hidden: int, layers: int, dropout: float = 0.0):
+        super().__init__()
+        sizes = [input_size] + [2 * hidden] * (layers - 1)
+        self.project = nn.ModuleList(nn.Linear(size, 2 * hidden, bias=False) for size in sizes)
+        self.norm = nn.ModuleList(nn.BatchNorm1d(2 * hidden, momentum=0.05) for _ in sizes)
+        self.recurrent = nn.ParameterList(torch.empty(2 * hidden, hidden) for _ in sizes)
+        for weight in self.recurrent:
+            nn.init.orthogonal_(weight)
+        self.hidden, self.dropout = hidden, dropout
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, frames, input_size) and the valid frames of each -> (batch, frames, 2 * hidden)."""
+        batch, frames = x.shape[:2]
+        for project, norm, weight in zip(self.project, self.norm, self.recurrent, strict=True):
+            projected = unpack(norm(project(pack(x, lengths))), lengths, frames)  # (batch, frames, 2 * hidden)
+            both = torch.cat([projected, reverse(projected, lengths)])  # (2 * batch, frames, 2 * hidden)
+            mask = F.dropout(x.new_ones(2 * batch, self.hidden), self.dropout, self.training)
+            states = _Recurrence.apply(both.transpose(0, 1), weight, mask).transpose(0, 1)
+            forward, backward = states.chunk(2)
+            x = torch.cat([forward, reverse(backward, lengths)], dim=2)
+        return x

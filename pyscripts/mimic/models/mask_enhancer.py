@@ -1,0 +1,51 @@
+"""Speech enhancement by masking: any mask estimator between STFT and inverse STFT."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mimic.features.stft import Stft
+
+
+@dataclass
+class MaskConfig:
+    """How a mask is applied.
+
+    Attributes:
+        domain: log1p: the mask scales log1p magnitudes, as published in 2021; complex: it scales the complex
+            spectrum, as published in 2026.
+        weight: share w of the masked signal, w * mask * x + (1 - w) * x; published: 1.0 (log1p), 0.99 (complex).
+        limit: largest value of the mask; 0 means no limit. Published: none (log1p), 1.0 (complex).
+    """
+
+    domain: Literal["log1p", "complex"] = "log1p"
+    weight: float = 1.0
+    limit: float = 0.0
+
+
+class MaskEnhancer(nn.Module):
+    """log1p magnitudes of noisy speech -> those of enhanced speech; and waveforms, with the noisy phase."""
+
+    def __init__(self, net: nn.Module, config: MaskConfig):
+        super().__init__()
+        self.net, self.config = net, config
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """log1p magnitudes (batch, frames, bins) and lengths -> enhanced log1p magnitudes."""
+        mask = self.net(features, lengths)
+        if self.config.limit > 0:
+            mask = mask.clamp(max=self.config.limit)
+        gain = self.config.weight * mask + (1 - self.config.weight)
+        if self.config.domain == "log1p":
+            return gain * features
+        return (gain * features.expm1()).log1p()
+
+    def enhance(self, waves: list[Tensor], stft: Stft) -> list[Tensor]:
+        """Noisy waves (samples,) of any lengths -> enhanced waves of the same lengths, with the noisy phase."""
+        samples = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
+        spectrum = stft.transform(nn.utils.rnn.pad_sequence(waves, batch_first=True))  # (batch, frames, bins)
+        enhanced = self(stft.log1p_magnitude(spectrum), stft.num_frames(samples))
+        rows = stft.resynthesise(enhanced, spectrum, samples)
+        return [row[: len(wave)] for row, wave in zip(rows, waves, strict=True)]

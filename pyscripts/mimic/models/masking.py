@@ -1,0 +1,49 @@
+"""Padded batches: what makes an utterance's result independent of the utterances beside it."""
+
+import torch
+from torch import Tensor
+
+
+def valid_frames(lengths: Tensor, frames: int) -> Tensor:
+    """Lengths (batch,) -> boolean mask (batch, frames), true on real frames."""
+    return torch.arange(frames, device=lengths.device) < lengths[:, None]
+
+
+def pack(x: Tensor, lengths: Tensor) -> Tensor:
+    """(batch, frames, ...) -> (all real frames, ...), so that statistics and work leave padding out."""
+    return x[valid_frames(lengths, x.shape[1])]
+
+
+def unpack(packed: Tensor, lengths: Tensor, frames: int) -> Tensor:
+    """The inverse of `pack`; padding is zero."""
+    x = packed.new_zeros(len(lengths), frames, *packed.shape[1:])
+    x[valid_frames(lengths, frames)] = packed
+    return x
+
+
+def reverse(x: Tensor, lengths: Tensor) -> Tensor:
+    """Reverses each utterance within its own length; padding stays where it is. (batch, frames, features)"""
+    time = torch.arange(x.shape[1], device=x.device)
+    index = torch.where(time < lengths[:, None], lengths[:, None] - 1 - time, time)
+    return x.gather(1, index[:, :, None].expand_as(x))
+
+
+def masked_mean(values: Tensor, lengths: Tensor) -> Tensor:
+    """Mean over the real frames and all features of (batch, frames, ...)."""
+    mask = valid_frames(lengths, values.shape[1])
+    per_frame = values.flatten(2).mean(2)  # (batch, frames)
+    return (per_frame * mask).sum() / mask.sum()
+
+
+def reflect_edges(x: Tensor, lengths: Tensor) -> Tensor:
+    """Pads (batch, frames, ...) by one mirrored frame on both sides of each utterance's own length.
+
+    A convolution of width 3 over the result sees at an utterance's end what it would see without padding.
+    """
+    rows = torch.arange(len(lengths), device=x.device)
+    before = x[rows, (lengths - 1).clamp(max=1)].unsqueeze(1)  # an utterance of one frame mirrors itself
+    after = x[rows, (lengths - 2).clamp(min=0)]
+    x = torch.cat([before, x, after.unsqueeze(1)], dim=1)
+    if bool((lengths < x.shape[1] - 2).any()):
+        x[rows, lengths + 1] = after
+    return x

@@ -1,0 +1,234 @@
+"""Recogniser with CTC and attention: the perceptual model (phones on clean STFT) and robust ASR (words on fbank)."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import kaldialign
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mimic.data import archives
+from mimic.data.batching import make_batches, pad, prefetch
+from mimic.data.kaldi_dir import read_table
+from mimic.data.tokens import BLANK, BOS, EOS, Tokens
+from mimic.decode.beam_search import DecodeConfig, search
+from mimic.decode.ctc import greedy
+from mimic.features import cmvn
+from mimic.features.specaugment import SpecAugmentConfig, spec_augment
+from mimic.models import ENCODERS
+from mimic.models.attention_decoder import DecoderConfig
+from mimic.models.masking import valid_frames
+from mimic.models.recogniser import Recogniser
+from mimic.tasks.task import Task, copy_feature_options, write_skipped
+from mimic.train import checkpoint
+from mimic.train.config import Config
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class AsrData:
+    """What a recogniser is trained on.
+
+    Attributes:
+        train: feature directory with transcripts (feats.scp, utt2num_frames, text).
+        dev: the same, for validation.
+        token_type: phn reads text.phn, char and bpe read text.
+        vocabulary: wished number of bpe tokens.
+        normalise: global normalises features with mean and deviation of the training set; none takes them as they are.
+        init: directory of a trained recogniser to start from: its weights, tokens and normalisation.
+        max_skip: largest share of utterances that may be left out (transcript longer than CTC can align).
+    """
+
+    train: str = ""
+    dev: str = ""
+    token_type: Literal["phn", "char", "bpe"] = "bpe"
+    vocabulary: int = 1000
+    normalise: Literal["global", "none"] = "global"
+    init: str = ""
+    max_skip: float = 0.01
+
+
+@dataclass
+class AsrLoss:
+    """loss = ctc_weight * CTC + attention_weight * cross entropy of the next token.
+
+    Attributes:
+        ctc_weight: of CTC, active in epochs before ctc_epochs.
+        ctc_epochs: first epoch without CTC (strict: 5 means epochs 1 to 4); 0: never; -1: always.
+        attention_weight: of the decoder's loss.
+        label_smoothing: share of the target spread over all tokens.
+    """
+
+    ctc_weight: float = 0.3
+    ctc_epochs: int = -1
+    attention_weight: float = 0.7
+    label_smoothing: float = 0.1
+
+
+class Batch(NamedTuple):
+    """Padded features (batch, frames, bins), token ids (batch, length), and the lengths of both."""
+
+    features: Tensor
+    lengths: Tensor
+    tokens: Tensor
+    token_lengths: Tensor
+
+
+class AsrTask(Task):
+    NETS = ENCODERS
+    SECTIONS = {
+        "decoder": DecoderConfig,
+        "data": AsrData,
+        "augment": SpecAugmentConfig,
+        "loss": AsrLoss,
+        "decode": DecodeConfig,
+    }
+    METRICS = {"loss": "min", "ter": "min", "wer": "min"}
+
+    def __init__(self, config: Config, directory: Path):
+        super().__init__()
+        self.config, data = config, config.data
+        self.text = "text.phn" if data.token_type == "phn" else "text"
+        train = Path(data.train)
+        copy_feature_options(train, directory)
+        self.features = archives.read_scp(train / "feats.scp") | archives.read_scp(Path(data.dev) / "feats.scp")
+        texts = read_table(train / self.text)
+        if data.init:
+            self.tokens = Tokens.load(Path(data.init), data.token_type)
+        else:
+            self.tokens = Tokens.build(data.token_type, texts.values(), data.vocabulary)
+        self.tokens.save(directory)
+        stats = cmvn.read_global(train)
+        if data.normalise == "none" or data.init:
+            stats = _identity(stats.shape[1] - 1)
+        self.model = _network(config, stats, len(self.tokens))
+        if data.init:
+            self.model.load_state_dict(checkpoint.load(Path(data.init) / "model.pt"))
+        self.lengths, self.targets, skipped = self._usable(train, texts)
+        write_skipped(skipped, len(texts), data.max_skip, directory)
+        self.dev_lengths = _frames(Path(data.dev))
+        self.dev_texts = read_table(Path(data.dev) / self.text)
+        self.targets |= {utt: self.tokens.encode(text) for utt, text in self.dev_texts.items()}
+
+    @staticmethod
+    def build(config: Config, directory: Path) -> tuple[Recogniser, Tokens]:
+        """The trained model of an experiment directory, in eval mode, and its tokens."""
+        state = checkpoint.load(directory / "model.pt")
+        tokens = Tokens.load(directory, config.data.token_type)
+        model = _network(config, _identity(len(state["normaliser.mean"])), len(tokens))
+        model.load_state_dict(state)
+        return model.eval(), tokens
+
+    def _usable(self, train: Path, texts: dict[str, str]) -> tuple[dict[str, int], dict[str, list[int]], dict[str, str]]:
+        """Frames and tokens of the utterances that CTC can align, and the reasons why others are left out."""
+        lengths, targets, skipped = _frames(train), {}, {}
+        for utt, text in texts.items():
+            tokens = self.tokens.encode(text)
+            repeats = sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
+            frames = self.model.encoder.output_lengths(lengths.get(utt, 0))
+            if utt not in lengths:
+                skipped[utt] = "no features"
+            elif not tokens:
+                skipped[utt] = "empty transcript"
+            elif frames < len(tokens) + repeats:
+                skipped[utt] = f"{len(tokens)} tokens and {repeats} repeats do not fit into {frames} frames"
+            else:
+                targets[utt] = tokens
+        if skipped:
+            log.warning("%d of %d training utterances left out, see skipped.tsv", len(skipped), len(texts))
+        return {utt: lengths[utt] for utt in targets}, targets, skipped
+
+    def load(self, utterances: list[str]) -> Batch:
+        features, lengths = pad([archives.load(self.features[utt]) for utt in utterances])
+        tokens, token_lengths = pad([np.array(self.targets[utt], dtype=np.int64) for utt in utterances])
+        return Batch(features, lengths, tokens, token_lengths)
+
+    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        loss = self.config.loss
+        features = batch.features
+        if self.model.training:
+            features = spec_augment(features, batch.lengths, self.model.normaliser.mean, self.config.augment)
+        encoded, lengths, log_probs = self.model.encode(features, batch.lengths)
+        losses = {}
+        if loss.ctc_weight > 0 and (loss.ctc_epochs < 0 or epoch < loss.ctc_epochs):
+            losses["ctc"] = _ctc_loss(log_probs, lengths, batch)
+        if loss.attention_weight > 0:
+            losses["attention"] = self._attention_loss(encoded, lengths, batch)
+        weights = {"ctc": loss.ctc_weight, "attention": loss.attention_weight}
+        total = sum(weights[name] * value for name, value in losses.items())
+        return {"loss": total, **{name: value.detach() for name, value in losses.items()}}
+
+    def _attention_loss(self, encoded: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+        """Cross entropy per token with label smoothing, averaged over the real tokens and the sentence end."""
+        rows = torch.arange(len(batch.tokens), device=encoded.device)
+        previous = F.pad(batch.tokens, (1, 0), value=BOS)
+        target = F.pad(batch.tokens, (0, 1))
+        target[rows, batch.token_lengths] = EOS
+        log_probs = self.model.decoder(encoded, lengths, previous)  # (batch, length + 1, tokens)
+        smoothing = self.config.loss.label_smoothing
+        likelihood = log_probs.gather(2, target.unsqueeze(2)).squeeze(2)
+        smoothed = (1 - smoothing) * likelihood + smoothing * log_probs.mean(2)
+        return -smoothed[valid_frames(batch.token_lengths + 1, target.shape[1])].mean()
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Loss per batch, token and word error rates (percent) with a narrow beam."""
+        config = replace(self.config.decode, beam=self.config.decode.valid_beam, nbest=1)
+        hypotheses: dict[str, list[int]] = {}
+        losses, weights = [], []
+        train = self.config.train
+        batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
+        device = self.model.ctc.weight.device
+        for utterances, cpu_batch in zip(batches, prefetch(self.load, batches), strict=True):
+            batch = Batch(*(part.to(device) for part in cpu_batch))
+            # Not an epoch's number but one at which every loss that is still in use counts.
+            losses.append(float(self(batch, train.epochs)["loss"]))
+            weights.append(len(utterances))
+            hypotheses.update(zip(utterances, self.decode(self.model, batch, config), strict=True))
+        tokens = [kaldialign.edit_distance(self.targets[utt], ids) for utt, ids in hypotheses.items()]
+        words = [
+            kaldialign.edit_distance(self.dev_texts[utt].split(), self.tokens.decode(ids).split())
+            for utt, ids in hypotheses.items()
+        ]
+        return {
+            "loss": float(np.average(losses, weights=weights)),
+            "ter": 100 * sum(t["total"] for t in tokens) / sum(len(self.targets[utt]) for utt in hypotheses),
+            "wer": 100 * sum(w["total"] for w in words) / sum(len(self.dev_texts[utt].split()) for utt in hypotheses),
+        }
+
+    @staticmethod
+    def decode(model: Recogniser, batch: Batch, config: DecodeConfig) -> list[list[int]]:
+        """Token ids of the best hypothesis of each utterance."""
+        encoded, lengths, log_probs = model.encode(batch.features, batch.lengths)
+        if config.ctc_weight == 1 and config.beam == 1:
+            return greedy(log_probs, lengths)
+        results = search(model.decoder, encoded, lengths, log_probs, config)
+        return [best[0].tokens if best else [] for best in results]
+
+
+def _network(config: Config, stats: np.ndarray, tokens: int) -> Recogniser:
+    """A recogniser of features with these CMVN statistics (2, bins + 1)."""
+    encoder, _ = ENCODERS[config.net]
+    bins = stats.shape[1] - 1
+    return Recogniser(encoder(bins, config.model), cmvn.Cmvn(stats, norm_vars=True), tokens, config.decoder)
+
+
+def _identity(bins: int) -> np.ndarray:
+    """Statistics (2, bins + 1) of one frame with mean 0 and variance 1, which normalise nothing."""
+    return np.stack([np.append(np.zeros(bins), 1.0), np.append(np.ones(bins), 0.0)])
+
+
+def _frames(directory: Path) -> dict[str, int]:
+    return {utt: int(frames) for utt, frames in read_table(directory / "utt2num_frames").items()}
+
+
+def _ctc_loss(log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+    """Mean over utterances of the negative log-probability per token."""
+    return F.ctc_loss(
+        log_probs.float().transpose(0, 1), batch.tokens, lengths, batch.token_lengths, BLANK, "mean", zero_infinity=True
+    )

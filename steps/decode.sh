@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Recognises a feature directory with a trained recogniser: joint CTC / attention beam search.
+# Reads <model-dir> and <feat-dir>; writes <decode-dir>/text, which steps/score_asr.sh scores.
+
+nj=2                # jobs
+cmd=launch.py       # where they run
+ngpu=0              # 1: every job on a GPU
+batch_utterances=16 # utterances decoded at once
+force=false         # true: decode again although nothing changed
+
+help_message="Usage: $0 [options] <model-dir> <feat-dir> <decode-dir> [--decode.key value]...
+e.g.: $0 --nj 4 exp/asr_clean exp/fbank/test_clean exp/asr_clean/decode_test --decode.beam 20
+Options (default):
+  --nj N                jobs ($nj)
+  --cmd CMD             where they run ($cmd)
+  --ngpu N              1: every job on a GPU ($ngpu)
+  --batch-utterances N  utterances decoded at once ($batch_utterances)
+  --force true|false    decode again although nothing changed ($force)
+What is given behind <decode-dir> overrides the model's configuration."
+
+. ./path.sh
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -ge 3 ] || die "expected <model-dir> <feat-dir> <decode-dir>, got $# words; see --help"
+model=$1 feats=$2 dir=$3
+shift 3
+require "$model/model.pt" "stage 6 (robust ASR)"
+require "$feats/feats.scp" "stage 2 (features) or 5 (dump)"
+
+if up_to_date "$dir" --force "$force" --code pyscripts/decode.py --input "$model" --input "$feats" --option "decode=$*"; then
+  exit 0
+fi
+utterances=$(wc -l < "$feats/feats.scp")
+if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
+device=cpu gpu=()
+if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+mkdir -p "$dir/log"
+echo "$nj" > "$dir/num_jobs"
+
+log "decoding $utterances utterances of $feats with $model"
+# shellcheck disable=SC2086  # a command with its options, as in Kaldi
+$cmd "${gpu[@]}" JOB=1:"$nj" "$dir/log/decode.JOB.log" \
+  pyscripts/decode.py --job JOB --nj "$nj" --device "$device" --batch-utterances "$batch_utterances" \
+  "$model" "$feats" "$dir" "$@"
+
+for job in $(seq "$nj"); do cat "$dir/text.$job"; done > "$dir/text.tmp"
+[ "$(wc -l < "$dir/text.tmp")" = "$utterances" ] || die "$dir: not every utterance was decoded, see $dir/log"
+mv "$dir/text.tmp" "$dir/text"
+rm "$dir"/text.[0-9]*
+mark_done "$dir"

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Trains the model that a configuration describes.
+# Reads the directories that the overrides name; writes <exp-dir>: model.pt, config.yaml, train_log.jsonl, tensorboard/.
+# After a kill, the same command goes on from the last checkpoint and ends with the same weights.
+
+cmd=launch.py   # where the job runs
+num_threads=0   # CPU threads; 0: all of this machine
+ngpu=0          # 1: train on a GPU
+force=false     # true: start anew although nothing changed
+
+help_message="Usage: $0 [options] <config.yaml> <exp-dir> [--section.key value]...
+e.g.: $0 conf/asr.yaml exp/asr_clean --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean --train.seed 2
+Options (default):
+  --cmd CMD           where the job runs ($cmd)
+  --num-threads N     CPU threads, 0: all of this machine ($num_threads)
+  --ngpu N            1 trains on a GPU ($ngpu)
+  --force true|false  start anew although nothing changed ($force)
+What is given behind <exp-dir> overrides the configuration."
+
+. ./path.sh
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -ge 2 ] || die "expected <config.yaml> <exp-dir>, got $# words; see --help"
+config=$1 dir=$2
+shift 2
+[ $(($# % 2)) = 0 ] || die "expected --section.key value pairs behind <exp-dir>, got: $*"
+require "$config" "a configuration of conf/"
+
+inputs=() options=()
+for ((i = 1; i <= $#; i += 2)); do
+  j=$((i + 1))
+  case ${!i} in
+    --data.init | --loss.perceptual) require "${!j}/model.pt" "the training of ${!j}"; inputs+=(--input "${!j}") ;;
+    --data.*) [ ! -d "${!j}" ] || { require "${!j}/feats.scp" "stage 2 (features)"; inputs+=(--input "${!j}"); } ;;
+  esac
+  options+=(--option "${!i}=${!j}")
+done
+if up_to_date "$dir" --force "$force" --code pyscripts/train.py --input "$config" "${inputs[@]}" "${options[@]}"; then
+  exit 0
+fi
+
+[ "$num_threads" != 0 ] || num_threads=$(nproc)
+device=cpu gpu=()
+if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+mkdir -p "$dir/log"
+printf '#!/usr/bin/env bash\n# Made by %s: trains this model again.\ncd %q || exit 1\nexec %q --cmd %q --ngpu %q "$@" %q %q %s\n' \
+  "$0" "$PWD" "$0" "$cmd" "$ngpu" "$config" "$dir" "${*@Q}" > "$dir/run.sh"
+chmod +x "$dir/run.sh"
+
+log "training $dir with $config"
+# shellcheck disable=SC2086  # a command with its options, as in Kaldi
+$cmd --num-threads "$num_threads" "${gpu[@]}" "$dir/log/train.log" \
+  pyscripts/train.py --device "$device" "$config" "$dir" "$@"
+
+[ -s "$dir/model.pt" ] || die "$dir/model.pt was not written, see $dir/log/train.log"
+mark_done "$dir"
+log "trained $dir: $(tail -n 1 "$dir/train_log.jsonl")"

@@ -1,0 +1,130 @@
+"""Networks: published sizes, agreement with their equations, independence of padding."""
+
+import pytest
+import torch
+from torch import nn
+
+from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
+from mimic.models.cnn_transformer import CnnTransformer, CnnTransformerConfig
+from mimic.models.crdnn import Crdnn, CrdnnConfig
+from mimic.models.ligru import LiGru, _Recurrence
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+PERCEPTUAL = CrdnnConfig(channels=[100, 200], dropout=0.1)
+ASR = CrdnnConfig(time_pooling=4, rnn="lstm", rnn_units=1024, dropout=0.1)
+SMALL = {
+    "ligru": CrdnnConfig(channels=[4, 8], rnn_units=16, rnn_layers=2, dnn_units=16),
+    "lstm": CrdnnConfig(channels=[4, 8], rnn="lstm", rnn_units=16, rnn_layers=2, dnn_units=16, time_pooling=4),
+    "gru": CrdnnConfig(channels=[4], rnn="gru", rnn_units=16, rnn_layers=1, dnn_units=16, time_pooling=2),
+}
+
+
+def test_published_sizes():
+    assert parameters(Crdnn(257, PERCEPTUAL)) == 19_984_476
+    assert parameters(Crdnn(257, CrdnnConfig())) + parameters(nn.Linear(512, 257)) == 24_246_401
+    assert parameters(CnnTransformer(257, CnnTransformerConfig())) == 7_241_472
+    assert parameters(Crdnn(40, ASR)) == 107_312_000
+
+
+def test_published_decoder_size():
+    decoder = AttentionDecoder(512, 42, DecoderConfig(units=256, attention=256, channels=20, kernel=20))
+    assert parameters(decoder.embedding) == 5_376
+    assert parameters(decoder.output) == 10_794
+    assert parameters(decoder) - 5_376 - 10_794 == 959_284
+
+
+def test_perceptual_embedding_shape():
+    model = Crdnn(257, PERCEPTUAL)
+    assert model.cnn(torch.randn(2, 7, 257), torch.tensor([7, 5])).shape == (2, 7, 64, 200)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_encoder_does_not_see_padding(kind):
+    torch.manual_seed(0)
+    model = Crdnn(40, SMALL[kind]).eval()
+    lengths = torch.tensor([50, 31, 8])
+    x = torch.randn(3, 50, 40)
+    together, frames = model(x, lengths)
+    for row, (length, output) in enumerate(zip(lengths, frames, strict=True)):
+        alone, _ = model(x[row : row + 1, :length], length[None])
+        torch.testing.assert_close(together[row, :output], alone[0], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_shortest_utterances(length):
+    x = torch.randn(2, length, 40)
+    output, lengths = Crdnn(40, SMALL["ligru"]).eval()(x, torch.tensor([length, 1]))
+    assert output.shape == (2, length, 16) and lengths.tolist() == [length, 1]
+    assert torch.isfinite(output).all()
+
+
+def test_mask_network_does_not_see_padding():
+    torch.manual_seed(0)
+    model = CnnTransformer(257, CnnTransformerConfig([16, 16], layers=2, heads=2, feedforward=16)).eval()
+    lengths = torch.tensor([40, 23])
+    x = torch.randn(2, 40, 257)
+    together = model(x, lengths)
+    assert (together >= 0).all()
+    for row, length in enumerate(lengths):
+        alone = model(x[row : row + 1, :length], length[None])
+        torch.testing.assert_close(together[row, :length], alone[0], atol=1e-5, rtol=1e-4)
+
+
+def test_recurrence_follows_its_equations():
+    torch.manual_seed(0)
+    inputs, weight, mask = torch.randn(6, 3, 8), torch.randn(8, 4), torch.rand(3, 4)
+    h, expected = torch.zeros(3, 4), []
+    for x in inputs:
+        gates = x + h @ weight.t()
+        candidate, update = gates[:, :4].relu() * mask, gates[:, 4:].sigmoid()
+        h = update * h + (1 - update) * candidate
+        expected.append(h)
+    torch.testing.assert_close(_Recurrence.apply(inputs, weight, mask), torch.stack(expected))
+
+
+def test_recurrence_gradient():
+    torch.manual_seed(1)
+    inputs = torch.randn(5, 3, 8, dtype=torch.double, requires_grad=True)
+    weight = torch.randn(8, 4, dtype=torch.double, requires_grad=True)
+    mask = torch.rand(3, 4, dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda x, w: _Recurrence.apply(x, w, mask), (inputs, weight))
+
+
+def test_ligru_reversed_in_time():
+    """Reversing the input swaps the two directions and reverses the output: both share their weights."""
+    torch.manual_seed(0)
+    model = LiGru(5, 4, 1).eval()
+    x, lengths = torch.randn(2, 9, 5), torch.tensor([9, 9])
+    forward, backward = model(x, lengths).chunk(2, dim=2)
+    swapped = torch.cat([backward, forward], dim=2).flip(1)
+    torch.testing.assert_close(model(x.flip(1), lengths), swapped)
+
+
+def test_ligru_statistics_leave_padding_out():
+    torch.manual_seed(0)
+    a, b = LiGru(5, 4, 1), LiGru(5, 4, 1)
+    b.load_state_dict(a.state_dict())
+    x = torch.randn(2, 9, 5)
+    lengths = torch.tensor([9, 4])
+    louder = x.clone()
+    louder[1, 4:] = 1e3
+    a(x, lengths), b(louder, lengths)
+    torch.testing.assert_close(a.norm[0].running_mean, b.norm[0].running_mean)
+
+
+def test_decoder_step_equals_teacher_forcing():
+    torch.manual_seed(0)
+    decoder = AttentionDecoder(6, 7, DecoderConfig(5, 8, 9, 3, 2)).eval()
+    encoded, lengths = torch.randn(2, 11, 6), torch.tensor([11, 5])
+    previous = torch.randint(0, 7, (2, 4))
+    expected = decoder(encoded, lengths, previous)
+    memory = decoder.remember(encoded, lengths)
+    state = decoder.start(memory)
+    for i in range(4):
+        log_probs, state = decoder.step(previous[:, i], memory, state)
+        torch.testing.assert_close(log_probs, expected[:, i])
+    assert (state.weights[1, 5:] == 0).all()

@@ -1,0 +1,272 @@
+"""Mimic loss and the training loop, on a tiny corpus of random features."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from lightning_fabric import Fabric
+
+from mimic.data.archives import ArkWriter
+from mimic.data.kaldi_dir import write_data_dir, write_table
+from mimic.errors import UserError
+from mimic.features.stft import Stft, StftConfig
+from mimic.tasks import TASKS
+from mimic.tasks.enhance import Batch, EnhanceTask
+from mimic.train import checkpoint
+from mimic.train import config as configuration
+from mimic.train.loop import fit, set_seed
+
+SIZES = "channels: [2, 2], rnn_layers: 1, rnn_units: 4, dnn_layers: 1, dnn_units: 8"
+DECODER = "{embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}"
+PERCEPTUAL = f"""
+task: asr
+net: crdnn
+model: {{{SIZES}, dropout: 0.2}}
+decoder: {DECODER}
+data: {{token_type: phn, normalise: none}}
+loss: {{ctc_weight: 0.7, attention_weight: 0.3}}
+decode: {{ctc_weight: 0.5}}
+train: {{epochs: 3, batch_utterances: 3, lr: 0.01, select: ter, average: 2, average_of: last}}
+"""
+ENHANCE = """
+task: enhance
+net: cnn_transformer
+model: {channels: [6, 4], layers: 1, heads: 2, feedforward: 8, dropout: 0.2}
+loss: {mimic_weight: 0.15}
+train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: loss}
+"""
+
+
+def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
+    """Feature directories root/name_{clean,noisy} with waves, phones and STFT features."""
+    stft = Stft(StftConfig())
+    for side in ("clean", "noisy"):
+        draw = np.random.default_rng(len(prefix))
+        directory = root / f"{name}_{side}"
+        directory.mkdir(parents=True)
+        tables: dict[str, dict[str, str]] = {n: {} for n in ("wav.scp", "text", "text.phn", "utt2spk", "utt2num_frames")}
+        with ArkWriter(directory / "feats.ark", directory / "feats.scp") as writer:
+            for i in range(utterances):
+                utt = f"{prefix}-{i:02d}"
+                wave = draw.normal(0, 0.05, 5000 + 700 * i).astype(np.float32)
+                wave += draw.normal(0, 0.02, len(wave)).astype(np.float32) * (side == "noisy")
+                soundfile.write(directory / f"{utt}.wav", wave, 16000)
+                features = stft.log1p_magnitude(stft.transform(torch.from_numpy(wave)[None]))[0].numpy()
+                writer.write(utt, features)
+                tables["wav.scp"][utt] = str(directory / f"{utt}.wav")
+                tables["text.phn"][utt] = " ".join("AA B K".split()[: 1 + i % 3])
+                tables["text"][utt], tables["utt2spk"][utt] = "WORD", prefix
+                tables["utt2num_frames"][utt] = str(len(features))
+        write_data_dir(directory, tables)
+        (directory / "conf").mkdir()
+        (directory / "conf" / "stft.conf").write_text("--n-fft=512\n")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("corpus")
+    make_set(root, "train", "aa", 8)
+    make_set(root, "dev", "b", 3)
+    (root / "perceptual.yaml").write_text(PERCEPTUAL)
+    (root / "enhance.yaml").write_text(ENHANCE)
+    run(root, "perceptual", root / "exp_perceptual")
+    return root
+
+
+def overrides(root: Path, kind: str) -> list[str]:
+    if kind == "perceptual":
+        return ["--data.train", f"{root}/train_clean", "--data.dev", f"{root}/dev_clean"]
+    sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
+    pairs = [word for name in sets for word in (f"--data.{name}", f"{root}/{name}")]
+    return [*pairs, "--loss.perceptual", f"{root}/exp_perceptual"]
+
+
+def build(root: Path, kind: str, directory: Path, *extra: str):
+    config = configuration.read(root / f"{kind}.yaml", [*overrides(root, kind), *extra])
+    directory.mkdir(exist_ok=True)
+    configuration.write(config, directory / "config.yaml")
+    set_seed(config.train.seed, -1)
+    return TASKS[config.task](config, directory), config
+
+
+def run(root: Path, kind: str, directory: Path, *extra: str) -> dict[str, torch.Tensor]:
+    task, config = build(root, kind, directory, *extra)
+    fit(task, config.train, directory, Fabric(accelerator="cpu", devices=1))
+    return checkpoint.load(directory / "model.pt")
+
+
+def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+@pytest.fixture
+def enhance(corpus, tmp_path) -> EnhanceTask:
+    return build(corpus, "enhance", tmp_path / "enhance")[0]
+
+
+def test_mimic_loss_is_zero_for_clean_and_more_otherwise(enhance):
+    enhance.train()
+    batch = enhance.load(sorted(enhance.lengths)[:3])
+    assert float(enhance.mimic_loss(batch.clean, batch.clean, batch.lengths)) == 0.0
+    assert float(enhance.mimic_loss(batch.noisy, batch.clean, batch.lengths)) > 0.0
+
+
+@pytest.mark.parametrize("layer", ["cnn", "rnn", "dnn", "logits"])
+@pytest.mark.parametrize("distance", ["mse", "l1", "cosine"])
+def test_mimic_gradient_reaches_the_enhancer_and_changes_nothing_else(corpus, tmp_path, layer, distance):
+    extra = ["--loss.mimic_layer", layer, "--loss.mimic_distance", distance]
+    task, _ = build(corpus, "enhance", tmp_path / "x", *extra)
+    before = {name: value.clone() for name, value in task.perceptual.state_dict().items()}
+    task.train()
+    assert task.model.training and not any(m.training for m in task.perceptual.modules())
+    batch = task.load(sorted(task.lengths)[:3])
+    enhanced = task.model(batch.noisy, batch.lengths)
+    task.mimic_loss(enhanced, batch.clean, batch.lengths).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in task.model.net.output.parameters())
+    assert all(p.grad is None for p in task.perceptual.parameters())
+    assert_equal(before, task.perceptual.state_dict())
+
+
+def test_losses_leave_padding_out(enhance):
+    enhance.eval()
+    utterances = sorted(enhance.lengths)[:2]
+    batch = enhance.load(utterances)
+    padded = Batch(*(torch.nn.functional.pad(x, (0, 0, 0, 9), value=5.0) for x in batch[:2]), batch.lengths)
+    torch.testing.assert_close(enhance(padded, 1)["loss"], enhance(batch, 1)["loss"])
+
+
+def test_without_mimic_only_that_term_is_gone(corpus, tmp_path):
+    results = {}
+    for weight in ("0.15", "0"):
+        task, _ = build(corpus, "enhance", tmp_path / weight, "--loss.mimic_weight", weight)
+        task.train()
+        batch = task.load(sorted(task.lengths)[:3])
+        set_seed(1, 0)
+        results[weight] = task(batch, 1)
+    full, plain = results["0.15"], results["0"]
+    assert torch.equal(full["spectral"], plain["spectral"]) and "mimic" not in plain
+    torch.testing.assert_close(full["loss"], plain["loss"] + 0.15 * full["mimic"])
+
+
+def test_enhanced_waves_keep_their_lengths_and_do_not_depend_on_the_batch(enhance):
+    model, stft = enhance.model.eval(), enhance.stft
+    waves = [0.1 * torch.randn(n) for n in (1, 200, 4097, 8000, 8255)]
+    with torch.inference_mode():
+        together = model.enhance(waves, stft)
+        for wave, enhanced in zip(waves, together, strict=True):
+            assert enhanced.shape == wave.shape
+            torch.testing.assert_close(model.enhance([wave], stft)[0], enhanced, atol=1e-5, rtol=1e-4)
+
+
+def test_mimic_without_perceptual_model_says_what_to_do(corpus, tmp_path):
+    with pytest.raises(UserError, match="--loss.perceptual DIR"):
+        build(corpus, "enhance", tmp_path / "x", "--loss.perceptual", "")
+
+
+def test_transcripts_longer_than_the_frames_are_listed_and_too_many_stop(corpus, tmp_path):
+    root = tmp_path / "corpus"
+    shutil.copytree(corpus, root)
+    table = {f"aa-{i:02d}": "AA B K" for i in range(8)} | {"aa-00": "AA AA " * 40}
+    write_table(root / "train_clean" / "text.phn", table)
+    with pytest.raises(UserError, match=r"1 of 8 training utterances.*aa-00: 80 tokens and 79 repeats"):
+        build(root, "perceptual", tmp_path / "x")
+    task, _ = build(root, "perceptual", tmp_path / "y", "--data.max_skip", "0.2")
+    assert len(task.lengths) == 7
+    assert (tmp_path / "y" / "skipped.tsv").read_text().startswith("aa-00\t80 tokens")
+
+
+def test_asr_loss_does_not_depend_on_padding(corpus, tmp_path):
+    task, _ = build(corpus, "perceptual", tmp_path / "x")
+    task.eval()
+    batch = task.load(sorted(task.lengths)[:3])
+    padded = batch._replace(
+        features=torch.nn.functional.pad(batch.features, (0, 0, 0, 9), value=5.0),
+        tokens=torch.nn.functional.pad(batch.tokens, (0, 4), value=6),
+    )
+    torch.testing.assert_close(task(padded, 1)["loss"], task(batch, 1)["loss"])
+
+
+def test_ctc_stops_strictly_before_its_epoch(corpus, tmp_path):
+    task, _ = build(corpus, "perceptual", tmp_path / "x", "--loss.ctc_epochs", "3")
+    batch = task.load(sorted(task.lengths)[:3])
+    assert ["ctc" in task(batch, epoch) for epoch in (1, 2, 3, 4)] == [True, True, False, False]
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", ["perceptual", "enhance"])
+def test_resumed_training_equals_the_undisturbed_run(corpus, tmp_path, kind, monkeypatch):
+    """Stopped inside every epoch and between them, with a checkpoint after every step."""
+    expected = run(corpus, kind, tmp_path / "whole")
+    task, config = build(corpus, kind, tmp_path / "cut", "--train.save_minutes", "0")
+    steps = 0
+    load = TASKS["asr" if kind == "perceptual" else "enhance"].load
+
+    def counting(self, utterances):
+        nonlocal steps
+        steps += 1
+        if steps % 4 == 0:
+            raise Killed
+        return load(self, utterances)
+
+    monkeypatch.setattr(type(task), "load", counting)
+    for _ in range(30):
+        try:
+            resumed = run(corpus, kind, tmp_path / "cut", "--train.save_minutes", "0")
+            break
+        except Killed:
+            continue
+    assert steps > 8, "the run was never cut"
+    assert_equal(expected, resumed)
+    logs = [[json.loads(line) for line in (tmp_path / d / "train_log.jsonl").open()] for d in ("whole", "cut")]
+    assert logs[0] == logs[1]
+
+
+def test_training_survives_kill_9(corpus, tmp_path, repository):
+    expected = run(corpus, "perceptual", tmp_path / "whole", "--train.epochs", "6")
+    directory = tmp_path / "killed"
+    command = [sys.executable, str(repository / "pyscripts/train.py"), "--device", "cpu"]
+    command += [str(corpus / "perceptual.yaml"), str(directory), *overrides(corpus, "perceptual")]
+    command += ["--train.epochs", "6", "--train.save_minutes", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(directory.glob("checkpoints/*.pt")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (directory / "model.pt").exists()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    assert_equal(expected, checkpoint.load(directory / "model.pt"))
+
+
+def test_loss_that_is_not_finite_stops_with_the_utterances(corpus, tmp_path):
+    with pytest.raises(UserError, match="3 batches in a row.*nonfinite_batch.txt"):
+        run(corpus, "perceptual", tmp_path / "x", "--train.lr", "1e30", "--train.clip", "0")
+    assert (tmp_path / "x" / "nonfinite_batch.txt").read_text().startswith("aa-")
+
+
+def test_fine_tuning_starts_from_the_given_weights(corpus, tmp_path):
+    base = checkpoint.load(corpus / "exp_perceptual" / "model.pt")
+    task, _ = build(corpus, "perceptual", tmp_path / "x", "--data.init", str(corpus / "exp_perceptual"))
+    assert_equal(base, task.model.state_dict())
+
+
+def test_averaged_model_is_the_mean_of_its_epochs(corpus):
+    directory = corpus / "exp_perceptual"
+    files = sorted((directory / "weights").iterdir())
+    assert [f.name for f in files] == ["epoch-0002.pt", "epoch-0003.pt"]
+    states = [checkpoint.load(f) for f in files]
+    model = checkpoint.load(directory / "model.pt")
+    torch.testing.assert_close(model["ctc.weight"], (states[0]["ctc.weight"] + states[1]["ctc.weight"]) / 2)
