@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="decode directory")
     parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
-    parser.add_argument("--batch-utterances", type=int, default=16, help="most utterances at once (default: %(default)s)")
+    parser.add_argument("--batch-utterances", type=int, default=16, help="utterances at once (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     arguments, overrides = parser.parse_known_args()
 

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="data directory to write")
     parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
-    parser.add_argument("--batch-utterances", type=int, default=8, help="most utterances at once (default: %(default)s)")
+    parser.add_argument("--batch-utterances", type=int, default=8, help="utterances at once (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     arguments = parser.parse_args()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train what a configuration describes; rerun after a kill, it goes on where it was.
 
-    train.py conf/asr_demo.yaml exp/asr --data.train exp/fbank/train_clean --train.seed 2
+train.py conf/asr_demo.yaml exp/asr --data.train exp/fbank/train_clean --train.seed 2
 """
 
 import argparse

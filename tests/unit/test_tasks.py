@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from mimic.data.archives import ArkWriter
 from mimic.data.kaldi_dir import write_data_dir, write_table
 from mimic.errors import UserError
+from mimic.features.cmvn import GLOBAL_KEY, CmvnStats
 from mimic.features.stft import Stft, StftConfig
 from mimic.tasks import TASKS
 from mimic.tasks.enhance import Batch, EnhanceTask
@@ -52,7 +53,9 @@ def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
         draw = np.random.default_rng(len(prefix))
         directory = root / f"{name}_{side}"
         directory.mkdir(parents=True)
-        tables: dict[str, dict[str, str]] = {n: {} for n in ("wav.scp", "text", "text.phn", "utt2spk", "utt2num_frames")}
+        names = ("wav.scp", "text", "text.phn", "utt2spk", "utt2num_frames")
+        tables: dict[str, dict[str, str]] = {n: {} for n in names}
+        stats = CmvnStats()
         with ArkWriter(directory / "feats.ark", directory / "feats.scp") as writer:
             for i in range(utterances):
                 utt = f"{prefix}-{i:02d}"
@@ -61,11 +64,13 @@ def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
                 soundfile.write(directory / f"{utt}.wav", wave, 16000)
                 features = stft.log1p_magnitude(stft.transform(torch.from_numpy(wave)[None]))[0].numpy()
                 writer.write(utt, features)
+                stats.add(GLOBAL_KEY, features)
                 tables["wav.scp"][utt] = str(directory / f"{utt}.wav")
                 tables["text.phn"][utt] = " ".join("AA B K".split()[: 1 + i % 3])
                 tables["text"][utt], tables["utt2spk"][utt] = "WORD", prefix
                 tables["utt2num_frames"][utt] = str(len(features))
         write_data_dir(directory, tables)
+        stats.write(directory / "global_cmvn.ark", directory / "global_cmvn.scp")
         (directory / "conf").mkdir()
         (directory / "conf" / "stft.conf").write_text("--n-fft=512\n")
 

@@ -136,7 +136,12 @@ def _unfinished(
 
 
 def _extend(
-    beam: _Beam, state: State, log_probs: Tensor, scorer: PrefixScorer | None, candidates: int, length: int,
+    beam: _Beam,
+    state: State,
+    log_probs: Tensor,
+    scorer: PrefixScorer | None,
+    candidates: int,
+    length: int,
     config: DecodeConfig,
 ) -> tuple[_Beam, Tensor]:
     """Append the likeliest tokens to every hypothesis and keep the best `beam` of all. Returns their parents too."""

@@ -63,10 +63,8 @@ class PrefixScorer:
         Returns prefix log-probabilities (batch, hypotheses, candidates) and the states, whose arrays have the
         candidates as an additional axis before the frames.
         """
-        batch, hypotheses, candidates = tokens.shape
-        index = tokens.reshape(batch, -1, 1)
-        sums = self.sums.gather(1, index.expand(-1, -1, self.sums.shape[2])).view(batch, hypotheses, candidates, -1)
-        scores = self.scores.gather(1, index.expand(-1, -1, self.scores.shape[2])).view(batch, hypotheses, candidates, -1)
+        rows = torch.arange(len(tokens), device=tokens.device).view(-1, 1, 1)
+        sums, scores = self.sums[rows, tokens], self.scores[rows, tokens]  # (batch, hypotheses, candidates, frames)
         either = torch.logaddexp(state.token, state.blank).unsqueeze(2)
         repeated = (tokens == state.last.unsqueeze(2)).unsqueeze(3)
         before = torch.where(repeated, state.blank.unsqueeze(2), either)[..., :-1]  # a repeat needs a blank between

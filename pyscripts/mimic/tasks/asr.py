@@ -124,7 +124,9 @@ class AsrTask(Task):
         model.load_state_dict(state)
         return model.eval(), tokens
 
-    def _usable(self, train: Path, texts: dict[str, str]) -> tuple[dict[str, int], dict[str, list[int]], dict[str, str]]:
+    def _usable(
+        self, train: Path, texts: dict[str, str]
+    ) -> tuple[dict[str, int], dict[str, list[int]], dict[str, str]]:
         """Frames and tokens of the utterances that CTC can align, and the reasons why others are left out."""
         lengths, targets, skipped = _frames(train), {}, {}
         for utt, text in texts.items():

@@ -55,7 +55,7 @@ def copy_feature_options(features: Path, directory: Path) -> None:
     try:
         (options,) = sorted((features / "conf").glob("*.conf"))
     except ValueError:
-        raise UserError(f"{features}/conf: expected one option file there: is it a feature directory (stage 2)?") from None
+        raise UserError(f"{features}/conf: expected one option file: is it a feature directory (stage 2)?") from None
     with atomic.replace(directory / OPTIONS, "wb") as f:
         f.write(options.read_bytes())
 

@@ -162,4 +162,3 @@ def _nearest(word: str, known: list[str]) -> str:
     close = difflib.get_close_matches(word, known, 1, 0.5)
     hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
     return f"unknown name {word!r}: {hint}"
-

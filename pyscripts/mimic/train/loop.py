@@ -97,7 +97,8 @@ def _step(run: "_Run", module: nn.Module, utterances: list[str], batch: Any) -> 
     if torch.isfinite(losses["loss"].detach()) and torch.isfinite(norm):
         run.optimiser.step()
         run.nonfinite = 0
-        run.add({**{name: float(value.detach()) for name, value in losses.items()}, "gradient": float(norm)}, len(utterances))
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        run.add(values | {"gradient": float(norm)}, len(utterances))
         return
     run.nonfinite += 1
     log.warning("epoch %d: loss or gradient is not finite, batch skipped: %s", run.epoch, " ".join(utterances))
