@@ -29,6 +29,11 @@ shift 2
 require "$config" "a configuration of conf/"
 
 inputs=() options=()
+file=$config
+while file=$(sed -n 's/^base: *//p' "$file") && [ -n "$file" ]; do  # the configurations that it starts from
+  file=$(dirname "$config")/$file
+  inputs+=(--input "$file")
+done
 for ((i = 1; i <= $#; i += 2)); do
   j=$((i + 1))
   case ${!i} in

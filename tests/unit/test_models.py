@@ -8,6 +8,7 @@ from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
 from mimic.models.cnn_transformer import CnnTransformer, CnnTransformerConfig
 from mimic.models.crdnn import Crdnn, CrdnnConfig
 from mimic.models.ligru import LiGru, _Recurrence
+from mimic.models.masking import MirroredBorder
 
 
 def parameters(module: nn.Module) -> int:
@@ -128,3 +129,15 @@ def test_decoder_step_equals_teacher_forcing():
         log_probs, state = decoder.step(previous[:, i], memory, state)
         torch.testing.assert_close(log_probs, expected[:, i])
     assert (state.weights[1, 5:] == 0).all()
+
+
+def test_mirrored_border_equals_slices_in_value_and_gradient():
+    torch.manual_seed(0)
+    lengths = torch.tensor([6, 3, 1])
+    x = torch.randn(3, 6, 5, 2, dtype=torch.double, requires_grad=True)
+    bordered = MirroredBorder.apply(x, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        index = [min(1, length - 1), *range(length), max(length - 2, 0)]
+        expected = x[row, index][:, [1, 0, 1, 2, 3, 4, 3]]
+        torch.testing.assert_close(bordered[row, : length + 2], expected)
+    assert torch.autograd.gradcheck(lambda x: MirroredBorder.apply(x, lengths), (x,))

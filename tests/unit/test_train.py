@@ -31,6 +31,13 @@ def test_values_come_from_defaults_then_yaml_then_command_line(yaml):
     assert config.train.lr == 0.5 and config.train.clip == 5.0 and config.data.train == "exp/x"
 
 
+def test_base_is_read_first(yaml, tmp_path):
+    path = tmp_path / "finetune.yaml"
+    path.write_text("base: asr.yaml\ntrain: {epochs: 2}\n")
+    config = configuration.read(path)
+    assert config.model == CrdnnConfig(channels=[4]) and config.train.lr == 1e-3 and config.train.epochs == 2
+
+
 def test_written_configuration_reads_back_equal(yaml, tmp_path):
     config = configuration.read(yaml, ["--decode.beam", "3"])
     configuration.write(config, tmp_path / "config.yaml")

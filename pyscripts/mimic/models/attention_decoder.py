@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mimic.models.masking import valid_frames
 
@@ -83,13 +84,20 @@ class AttentionDecoder(nn.Module):
     def _advance(self, embedded: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
         batch, frames, _ = memory.keys.shape
         hidden = self.rnn(torch.cat([embedded, state.context], dim=1), state.hidden)  # (rows, units)
-        located = self.location_key(self.location(state.weights.unsqueeze(1)).transpose(1, 2))
+        located = self.location_key(self._locate(state.weights))  # (rows, frames, attention)
         query = self.query(hidden).view(batch, -1, 1, self.key.out_features)  # (batch, hypotheses, 1, attention)
         keys = memory.keys.unsqueeze(1) + query + located.view(batch, -1, frames, self.key.out_features)
         energy = self.energy(keys.tanh_()).squeeze(3).masked_fill(memory.padding.unsqueeze(1), -torch.inf)
         weights = energy.softmax(2)  # (batch, hypotheses, frames)
         context = torch.bmm(weights, memory.values).flatten(0, 1)
         return torch.cat([context, hidden], dim=1), State(hidden, context, weights.flatten(0, 1))
+
+    def _locate(self, weights: Tensor) -> Tensor:
+        """The location filters over previous attention weights: (rows, frames) -> (rows, frames, channels)."""
+        # As a matrix product; a convolution with one input channel costs several times as much per call.
+        half = self.location.padding[0]
+        windows = F.pad(weights, (half, half)).unfold(1, 2 * half + 1, 1)
+        return F.linear(windows, self.location.weight.squeeze(1))
 
     def step(self, tokens: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
         """Previous tokens (rows,) -> log-probabilities of the next ones (rows, tokens) and the new state."""

@@ -7,12 +7,11 @@ mask estimator, recogniser's encoder. Its convolutional part alone gives the mim
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.models.ligru import LiGru
-from mimic.models.masking import pack, reflect_edges, unpack
+from mimic.models.masking import MirroredBorder, pack, unpack
 
 
 @dataclass
@@ -52,8 +51,7 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(batch, frames, bins, inputs) -> (batch, frames, bins // 2, outputs)."""
         for conv, norm in zip(self.conv, self.norm, strict=True):
-            x = torch.cat([x[:, :, 1:2], x, x[:, :, -2:-1]], dim=2)
-            x = reflect_edges(x, lengths).permute(0, 3, 1, 2)  # channels last in memory: no copy
+            x = MirroredBorder.apply(x, lengths).permute(0, 3, 1, 2)  # channels last in memory: no copy
             x = F.leaky_relu(norm(conv(x).permute(0, 2, 3, 1)))  # (batch, frames, bins, outputs)
         x = F.max_pool2d(x.permute(0, 3, 1, 2), (1, 2)).permute(0, 2, 3, 1)
         keep = F.dropout(x.new_ones(len(x), 1, 1, x.shape[3]), self.dropout, self.training)  # whole channels

@@ -29,10 +29,14 @@ class _Recurrence(torch.autograd.Function):
         states = inputs.new_zeros(frames + 1, rows, hidden)
         gates = torch.empty_like(inputs)  # relu(candidate) before the mask | update gate
         recurrent = weight.t()
-        for t in range(frames):
-            g = torch.addmm(inputs[t], states[t], recurrent, out=gates[t])
-            candidate, update = g[:, :hidden].relu_(), g[:, hidden:].sigmoid_()
-            torch.lerp(candidate * mask, states[t], update, out=states[t + 1])
+        h = states[0]
+        # Views of all frames are made at once: one call each, not one per frame.
+        views = (inputs, gates, gates[..., :hidden], gates[..., hidden:], states[1:])
+        for x, gate, candidate, update, out in zip(*(view.unbind(0) for view in views), strict=True):
+            torch.addmm(x, h, recurrent, out=gate)
+            candidate.relu_()
+            update.sigmoid_()
+            h = torch.lerp(candidate * mask, h, update, out=out)
         ctx.save_for_backward(gates, states, weight, mask)
         return states[1:]
 
@@ -48,12 +52,14 @@ class _Recurrence(torch.autograd.Function):
         to_update = (states[:-1] - candidate * mask) * update * (1 - update)
         grad_gates = torch.empty_like(gates)
         carried = torch.zeros_like(states[0])
-        for t in range(frames - 1, -1, -1):
-            carried += grad_states[t]
-            torch.mul(carried, to_candidate[t], out=grad_gates[t, :, :hidden])
-            torch.mul(carried, to_update[t], out=grad_gates[t, :, hidden:])
-            carried *= update[t]
-            carried.addmm_(grad_gates[t], weight)
+        views = (grad_states, to_candidate, to_update, update, grad_gates)
+        views += (grad_gates[..., :hidden], grad_gates[..., hidden:])
+        for grad, c, u, keep, grad_gate, grad_c, grad_u in zip(*(view.unbind(0)[::-1] for view in views), strict=True):
+            carried += grad
+            torch.mul(carried, c, out=grad_c)
+            torch.mul(carried, u, out=grad_u)
+            carried *= keep
+            carried.addmm_(grad_gate, weight)
         grad_weight = grad_gates.reshape(-1, double).t() @ states[:-1].reshape(-1, hidden)
         return grad_gates, grad_weight, None
 

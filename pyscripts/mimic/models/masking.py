@@ -47,3 +47,44 @@ def reflect_edges(x: Tensor, lengths: Tensor) -> Tensor:
     if bool((lengths < x.shape[1] - 2).any()):
         x[rows, lengths + 1] = after
     return x
+
+
+class MirroredBorder(torch.autograd.Function):
+    """`reflect_edges` over time and a mirrored border over frequency in one pass: (batch, frames, bins, channels).
+
+    Composed of slices, the backward pass would fill and add a full-size array of zeros for each of the four borders.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, lengths: Tensor) -> Tensor:
+        batch, frames, bins, channels = x.shape
+        rows = torch.arange(batch, device=x.device)
+        before, after = (lengths - 1).clamp(max=1), (lengths - 2).clamp(min=0)
+        out = x.new_empty(batch, frames + 2, bins + 2, channels)
+        out[:, 1:-1, 1:-1] = x
+        out[:, 1:-1, 0], out[:, 1:-1, -1] = x[:, :, 1], x[:, :, -2]
+        out[:, frames + 1] = 0
+        out[:, 0] = out[rows, before + 1]
+        out[rows, lengths + 1] = out[rows, after + 1]
+        ctx.save_for_backward(rows, lengths, before, after)
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor):
+        rows, lengths, before, after = ctx.saved_tensors
+        frames = grad.shape[1] - 2
+
+        def fold(g: Tensor) -> Tensor:
+            """Gradient of a frame's bins from that of its bordered bins: (..., bins + 2, channels)."""
+            x = g[..., 1:-1, :].clone(memory_format=torch.contiguous_format)
+            x[..., 1, :] += g[..., 0, :]
+            x[..., -2, :] += g[..., -1, :]
+            return x
+
+        x = fold(grad[:, 1:-1])
+        inside = lengths < frames
+        x[rows[inside], lengths[inside]] = 0  # these frames were overwritten by the border
+        x[rows, before] += fold(grad[:, 0])
+        x[rows, after] += fold(grad[rows, lengths + 1])
+        return x, None

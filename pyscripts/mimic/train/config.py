@@ -1,7 +1,8 @@
 """Configuration of a training run: typed sections with documented defaults, YAML over them, command line over it.
 
-A configuration names a `task` and a `net` and has one section per dataclass of the two, plus `train`. The same
-file with every value written out, exp/*/config.yaml, rebuilds the model for inference.
+A configuration names a `task` and a `net` and has one section per dataclass of the two, plus `train`. It may start
+from another one (`base: file.yaml`) and change some of its values. The same file with every value written out,
+exp/*/config.yaml, rebuilds the model for inference.
 """
 
 import difflib
@@ -86,15 +87,7 @@ def read(path: str | Path, overrides: list[str] | None = None) -> Config:
 
     Raises UserError for a missing file, a value of the wrong type, and an unknown key, naming the nearest known one.
     """
-    try:
-        with open(path, encoding="utf-8") as f:
-            raw = yaml.safe_load(f) or {}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such configuration") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected `key: value` lines")
+    raw = _load(Path(path))
     for key, value in _pairs(overrides or []):
         _set(raw, key, value)
     return _build(raw, str(path))
@@ -106,6 +99,26 @@ def write(config: Config, path: str | Path) -> None:
     values |= {name: vars(section) for name, section in config.sections.items()}
     with replace(path) as f:
         yaml.safe_dump(values, f, sort_keys=False)
+
+
+def _load(path: Path) -> dict:
+    """The YAML file, over the file that its `base` names (beside it), if it names one."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            raw = yaml.safe_load(f) or {}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such configuration") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: expected `key: value` lines")
+    base = raw.pop("base", None)
+    return _merge(_load(path.parent / base), raw) if base else raw
+
+
+def _merge(base: dict, over: dict) -> dict:
+    both = {k: _merge(base[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
+    return base | over | both
 
 
 def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
