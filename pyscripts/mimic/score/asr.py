@@ -1,0 +1,73 @@
+"""The files that score one decoding, named and laid out as Kaldi's score scripts leave them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mimic.atomic import new_dir, replace
+from mimic.score import details
+from mimic.score.conditions import grouped
+from mimic.score.wer import Alignment, bootci_line, totals, wer_lines
+
+# Kaldi names a file after the language model weight and word insertion penalty of the decoding. Ours is one decoding,
+# so the pair is fixed.
+LMWT, WIP = "1", "0.0"
+INNER = "scoring_kaldi"
+
+
+def score_files(
+    alignments: Sequence[Alignment], utt2spk: Mapping[str, str], unit: str, decode_dir: str, info: Mapping[str, str]
+) -> dict[str, str]:
+    """{path below a decode directory: text} for one unit, "wer" or "cer"; `info` says how texts became tokens.
+
+    The file <unit>_info stands beside the one with the numbers, so that `grep WER dir/wer_*` names the file it found
+    them in, as Kaldi's users know it. No line of it looks like a result.
+    """
+    total = wer_lines(totals(alignments))
+    name = f"{unit}_{LMWT}_{WIP}"
+    tokens = "" if unit == "wer" else ".chars"
+    inside = {
+        f"best_{unit}": f"{total.splitlines()[0]} {decode_dir}/{name}\n",
+        f"test_filt{tokens}.txt": _text([(a.utt, a.ref) for a in alignments]),
+        f"penalty_{WIP}/{LMWT}{tokens}.txt": _text([(a.utt, a.hyp) for a in alignments if a.present]),
+        f"{unit}_details/lmwt": f"{LMWT}\n",
+        f"{unit}_details/wip": f"{WIP}\n",
+        f"{unit}_details/per_utt": details.per_utt(alignments),
+        f"{unit}_details/per_spk": details.per_spk(alignments, utt2spk),
+        f"{unit}_details/ops": details.ops(alignments),
+        f"{unit}_details/{unit}_bootci": bootci_line(alignments),
+        f"{unit}_details/missing": _text([(a.utt, []) for a in alignments if not a.present]),
+    }
+    lines = "".join(f"{key} {value}\n" for key, value in info.items())
+    return {name: total, f"{unit}_info": lines} | {f"{INNER}/{path}": text for path, text in inside.items()}
+
+
+def breakdown(alignments: Sequence[Alignment], data_dirs: Sequence[str | Path]) -> list[list[str]]:
+    """Error rates for each condition: reference words, errors and errors per 100 words."""
+    lines = [["condition", "value", "sentences", "words", "ins", "del", "sub", "rate"]]
+    for condition, value, those in grouped(alignments, lambda a: a.utt, data_dirs):
+        t = totals(those)
+        rate = f"{t.rate:.2f}" if t.words else "NA"
+        lines.append([condition, value, *map(str, (t.sentences, t.words, t.ins, t.dele, t.sub)), rate])
+    return lines
+
+
+def write_files(files: Mapping[str, str], decode_dir: str | Path, scoring_dir: str | Path) -> None:
+    """Write `files` into the decode directory, and the same without the folder scoring_kaldi into the scoring one."""
+    with new_dir(Path(decode_dir) / INNER) as inner:
+        for name, text in files.items():
+            if name.startswith(INNER):
+                _write(inner / name.removeprefix(f"{INNER}/"), text)
+    for name, text in files.items():
+        if not name.startswith(INNER):
+            _write(Path(decode_dir) / name, text)
+        _write(Path(scoring_dir) / name.removeprefix(f"{INNER}/"), text)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace(path) as f:
+        f.write(text)
+
+
+def _text(lines: Sequence[tuple[str, list[str]]]) -> str:
+    return "".join(f"{' '.join([utt, *tokens])}\n" for utt, tokens in lines)

@@ -1,0 +1,153 @@
+"""The results table: what lies under exp/*/scoring, a row for each system, seeds put together."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from mimic.errors import UserError
+
+WER_LINE = re.compile(r"%WER (\S+) \[ (\d+) / (\d+), ")
+DIGITS = 2
+SENTENCES = re.compile(r"Scored (\d+) sentences, (\d+) not present")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number of each system: where it lies below the system's directory and how it is shown."""
+
+    title: str
+    side: str  # "enhance" or "asr": which of the two directories of a system
+    path: str
+    measure: str = ""  # the line of summary.tsv; empty for an error rate
+    scale: float = 1.0
+    more_is_better: bool = True
+
+
+COLUMNS = (
+    Column("PESQ", "enhance", "scoring/test/summary.tsv", "wb-pesq"),
+    Column("eSTOI", "enhance", "scoring/test/summary.tsv", "estoi", scale=100),
+    Column("dev WER", "asr", "scoring/dev/wer_1_0.0", more_is_better=False),
+    Column("test WER", "asr", "scoring/test/wer_1_0.0", more_is_better=False),
+)
+
+
+@dataclass(frozen=True)
+class System:
+    """A row: an enhancer's directory (or none) and a recogniser's (or none); a further seed's has `_seed<k>` behind."""
+
+    name: str
+    enhance: Path | None
+    asr: Path | None
+
+    @classmethod
+    def parse(cls, text: str) -> "System":
+        """Read `name=enhance_dir,asr_dir`; either directory may be empty."""
+        name, equals, rest = text.partition("=")
+        dirs = rest.split(",")
+        if not equals or not name or len(dirs) != 2:
+            raise UserError(f"'{text}': expected name=enhance_dir,asr_dir, e.g. MSE=exp/enhance_mse,exp/asr_mse")
+        return cls(name, *(Path(d) if d else None for d in dirs))
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of one seed, None if all is NA: items scored (utterances or words), utterances NA or missing."""
+
+    value: float | None
+    count: int
+    na: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All seeds of a system in one column; `missing` names what is not there and the stage that makes it."""
+
+    scores: dict[str, Score]
+    missing: str = ""
+
+    def __str__(self) -> str:
+        if not self.scores:
+            return "-"
+        values = [s.value for s in self.scores.values() if s.value is not None]
+        spread = f" +- {stdev(values):.{DIGITS}f}" if len(values) > 1 else ""
+        counts = {s.count for s in self.scores.values()}
+        na = sum(s.na for s in self.scores.values())
+        span = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)}-{max(counts)}"
+        shown = f"{mean(values):.{DIGITS}f}{spread}" if values else "NA"
+        return f"{shown} (n={span}{f', NA={na}' if na else ''})"
+
+
+def seed_dirs(directory: Path) -> dict[str, Path]:
+    """{seed: directory} of a system: `directory` itself is seed 1, beside it lie directory_seed<k>."""
+    found = {"1": directory}
+    for path in directory.parent.glob(f"{directory.name}_seed*"):
+        seed = path.name.removeprefix(f"{directory.name}_seed")
+        if seed.isdigit() and path.is_dir():
+            found[seed] = path
+    return dict(sorted(found.items(), key=lambda item: int(item[0])))
+
+
+def collect(system: System, column: Column) -> Cell:
+    """Read one cell; what is not there is named in `missing` instead."""
+    directory = system.enhance if column.side == "enhance" else system.asr
+    if directory is None:
+        return Cell({}, missing="")
+    scores, missing = {}, []
+    for seed, path in seed_dirs(directory).items():
+        file = path / column.path
+        if file.exists():
+            scores[seed] = read_score(file, column)
+        else:
+            made = "stage 7 (scoring)" if path.is_dir() else f"stage {4 if column.side == 'enhance' else 6}, then 7"
+            missing.append(f"{system.name}, {column.title}: no {file}: run {made}")
+    return Cell(scores, missing="; ".join(missing))
+
+
+def read_score(path: Path, column: Column) -> Score:
+    """One number from summary.tsv or a wer file; UserError where it is not in there."""
+    text = path.read_text(encoding="utf-8")
+    if column.measure:
+        lines = [line.split("\t") for line in text.splitlines() if line.startswith(f"{column.measure}\t")]
+        if not lines:
+            raise UserError(f"{path}: no line {column.measure}: score again with --measures all")
+        _, value, _, _, n, na = lines[0]
+        return Score(None if value == "NA" else float(value) * column.scale, int(n), int(na))
+    wer, sentences = WER_LINE.search(text), SENTENCES.search(text)
+    if not wer or not sentences:
+        raise UserError(f"{path}: no %WER line: run stage 7 with --force true")
+    return Score(100 * int(wer[2]) / int(wer[3]), int(wer[3]), int(sentences[2]))
+
+
+def table(systems: Sequence[System]) -> tuple[list[list[str]], list[str]]:
+    """The table with its header, and a line for each number that is missing."""
+    cells = [[collect(system, column) for column in COLUMNS] for system in systems]
+    rows = [[system.name, *map(str, line)] for system, line in zip(systems, cells, strict=True)]
+    notes = [cell.missing for line in cells for cell in line if cell.missing]
+    return [["system", *(column.title for column in COLUMNS)], *rows], notes
+
+
+def compare(a: System, b: System) -> list[str]:
+    """Say for each column which of two systems came out better, over the seeds that both have."""
+    lines = []
+    for column in COLUMNS:
+        first, second = collect(a, column), collect(b, column)
+        pairs = [(s.value, second.scores[seed].value) for seed, s in first.scores.items() if seed in second.scores]
+        sign = 1 if column.more_is_better else -1
+        gains = [sign * (y - x) for x, y in pairs if x is not None and y is not None]
+        if not gains:
+            continue
+        gain = mean(gains)
+        verdict = "is as good as" if gain == 0 else "is better than" if gain > 0 else "is worse than"
+        distance = f" by {abs(gain):.{DIGITS}f} on average" if gain else ""
+        wins = f"better with {sum(g > 0 for g in gains)} of {len(gains)} seeds"
+        lines.append(f"{column.title}: {b.name} {verdict} {a.name}{distance}; {wins}")
+    return lines
+
+
+def seeds_of(systems: Sequence[System]) -> str:
+    """Which seeds each row is made from, as far as their directories are there."""
+    rows = {system.name: seed_dirs(d) for system in systems if (d := system.asr or system.enhance)}
+    found = {name: [seed for seed, path in dirs.items() if path.is_dir()] for name, dirs in rows.items()}
+    return "; ".join(f"{name}: {','.join(seeds) or 'none yet'}" for name, seeds in found.items())

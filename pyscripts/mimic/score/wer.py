@@ -1,0 +1,139 @@
+"""Word and character error rates: alignments, totals, and the lines in which Kaldi's compute-wer prints them."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import kaldialign
+import numpy as np
+
+from mimic.errors import UserError
+
+EPS = "***"  # what Kaldi's score scripts put where one side of an alignment is empty
+SPACE = "<space>"
+WHOLE = re.compile(r"\[.*\]|<.*>|!SIL")  # words that Kaldi's CER keeps in one piece: [noise], <unk>, !SIL
+
+
+def words(text: str) -> list[str]:
+    """Split at white space."""
+    return text.split()
+
+
+def characters(text: str) -> list[str]:
+    """Split into characters as Kaldi's score_kaldi_cer.sh does: spaces are dropped, tags such as <unk> stay whole."""
+    return [c for word in text.split() for c in ([word] if WHOLE.search(word) else word)]
+
+
+def characters_and_spaces(text: str) -> list[str]:
+    """As `characters`, with a token <space> between words: the rate that jiwer and many papers call CER."""
+    tokens: list[str] = []
+    for word in text.split():
+        tokens += [SPACE, *characters(word)]
+    return tokens[1:]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One utterance: (reference, hypothesis) tokens in pairs, EPS on the side that is empty."""
+
+    utt: str
+    pairs: list[tuple[str, str]]
+    present: bool = True  # False: there was no hypothesis, and every token counts as deleted
+
+    @property
+    def ops(self) -> list[str]:
+        """C, S, I or D for each pair."""
+        return ["D" if h == EPS else "I" if r == EPS else "C" if r == h else "S" for r, h in self.pairs]
+
+    @property
+    def ref(self) -> list[str]:
+        return [r for r, _ in self.pairs if r != EPS]
+
+    @property
+    def hyp(self) -> list[str]:
+        return [h for _, h in self.pairs if h != EPS]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over a set; `words` counts reference tokens, `missing` the sentences without a hypothesis."""
+
+    words: int
+    correct: int
+    sub: int
+    ins: int
+    dele: int
+    sentences: int
+    wrong_sentences: int
+    missing: int = 0
+
+    @property
+    def errors(self) -> int:
+        return self.sub + self.ins + self.dele
+
+    @property
+    def rate(self) -> float:
+        """Errors per 100 reference tokens; NaN where there is none."""
+        return 100 * self.errors / self.words if self.words else float("nan")
+
+
+def align_set(
+    refs: Mapping[str, str], hyps: Mapping[str, str], tokenise: Callable[[str], Sequence[str]] = words
+) -> list[Alignment]:
+    """Align {utterance: text} of a set, in C order of the ids.
+
+    A reference without a hypothesis is aligned with nothing. UserError: a hypothesis without a reference, no
+    reference tokens at all, or the token *** in a text, which would read as an empty side.
+    """
+    unknown = sorted(set(hyps) - set(refs))
+    if unknown:
+        raise UserError(f"{unknown[0]}: hypothesis without a reference ({len(unknown)} such): is it another set's?")
+    alignments = []
+    for utt, text in sorted(refs.items()):
+        ref, hyp = list(tokenise(text)), list(tokenise(hyps.get(utt, "")))
+        if EPS in ref or EPS in hyp:
+            raise UserError(f"{utt}: the text holds {EPS}, which marks an empty place in alignments: remove it")
+        alignments.append(Alignment(utt, kaldialign.align(ref, hyp, EPS), utt in hyps))
+    if not any(a.ref for a in alignments):
+        raise UserError("no reference holds a word: there is nothing to score")
+    return alignments
+
+
+def totals(alignments: Iterable[Alignment]) -> Totals:
+    """Add up a set."""
+    counts = dict.fromkeys("CSID", 0)
+    sentences = wrong = missing = 0
+    for alignment in alignments:
+        ops = alignment.ops
+        for op in ops:
+            counts[op] += 1
+        sentences += 1
+        wrong += any(op != "C" for op in ops)
+        missing += not alignment.present
+    c, s, i, d = counts.values()
+    return Totals(c + s + d, c, s, i, d, sentences, wrong, missing)
+
+
+def wer_lines(total: Totals) -> str:
+    """The three lines of Kaldi's wer_<lmwt>_<wip>; [PARTIAL] says that hypotheses were missing, and count."""
+
+    def percent(part: int, whole: int) -> str:
+        # Kaldi computes in single precision, which decides ties such as 12.345.
+        return f"{np.float32(100.0 * part / whole):.2f}" if whole else "nan"
+
+    partial = " [PARTIAL]" if total.missing else ""
+    return (
+        f"%WER {percent(total.errors, total.words)} [ {total.errors} / {total.words}, "
+        f"{total.ins} ins, {total.dele} del, {total.sub} sub ]{partial}\n"
+        f"%SER {percent(total.wrong_sentences, total.sentences)} [ {total.wrong_sentences} / {total.sentences} ]\n"
+        f"Scored {total.sentences} sentences, {total.missing} not present in hyp.\n"
+    )
+
+
+def bootci_line(alignments: Sequence[Alignment], replications: int = 10000) -> str:
+    """The line of Kaldi's compute-wer-bootci: 95 % interval by bootstrap over utterances (Bisani and Ney, 2004)."""
+    result = kaldialign.bootstrap_wer_ci(
+        [a.ref for a in alignments], [a.hyp for a in alignments], replications=replications
+    )
+    mean, low, high = (100 * result[key] for key in ("wer", "ci95min", "ci95max"))
+    return f"Set1: %WER {mean:.2f} 95% Conf Interval [ {low:.2f}, {high:.2f} ]\n"

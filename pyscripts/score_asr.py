@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Score a decoding in Kaldi's files and formats; steps/score_asr.sh is the way to call it.
+
+    score_asr.py --normaliser upper data/test_noisy exp/asr_mimic/decode_test exp/asr_mimic/scoring/test
+
+Reads text and utt2spk of the data directory and text of the decode directory. A missing hypothesis counts as
+deletions, a hypothesis without a reference is an error.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from mimic import cli
+from mimic.atomic import replace
+from mimic.data.kaldi_dir import read_table
+from mimic.score.asr import breakdown, score_files, write_files
+from mimic.score.layout import tsv
+from mimic.score.normalise import NORMALISERS, normaliser
+from mimic.score.wer import align_set, characters, characters_and_spaces, words
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="data directory with the references")
+    parser.add_argument("decode", type=Path, help="decode directory: reads text, writes wer_* and scoring_kaldi/")
+    parser.add_argument("scoring", type=Path, help="directory for the same files and breakdowns by condition")
+    parser.add_argument("--cer", choices=["true", "false"], default="true", help="score characters too (%(default)s)")
+    parser.add_argument("--cer-spaces", choices=["true", "false"], default="false", help="count spaces (%(default)s)")
+    parser.add_argument("--normaliser", default="none", help=f"of both texts: {', '.join(NORMALISERS)} (%(default)s)")
+    args = parser.parse_args()
+
+    normalise = normaliser(args.normaliser)
+    refs = {utt: normalise(text) for utt, text in read_table(args.data / "text").items()}
+    hyps = {utt: normalise(text) for utt, text in read_table(args.decode / "text").items()}
+    utt2spk = read_table(args.data / "utt2spk")
+    units = {"wer": ("words", words)}
+    if args.cer == "true":
+        with_spaces = args.cer_spaces == "true"
+        units["cer"] = ("characters and spaces", characters_and_spaces) if with_spaces else ("characters", characters)
+
+    files: dict[str, str] = {}
+    for unit, (tokens, tokenise) in units.items():
+        alignments = align_set(refs, hyps, tokenise)
+        missing = [a.utt for a in alignments if not a.present]
+        info = {"normaliser": args.normaliser, "tokens": tokens, "missing": f"{len(missing)}, counted as deletions"}
+        files |= score_files(alignments, utt2spk, unit, str(args.decode), info)
+        with replace(args.scoring / f"breakdown_{unit}.tsv") as f:
+            f.write(tsv(breakdown(alignments, [args.data])))
+    write_files(files, args.decode, args.scoring)
+    if missing:
+        log.warning("%d of %d hypotheses are missing, the first is %s", len(missing), len(refs), missing[0])
+    for unit in units:
+        print(f"{unit.upper()}: {files[f'scoring_kaldi/best_{unit}']}", end="")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Scores a decoding: word and character error rates in Kaldi's files and formats.
+# Reads <data-dir>/{text,utt2spk} and <decode-dir>/text. Writes <decode-dir>/{wer,cer}_1_0.0 and
+# <decode-dir>/scoring_kaldi/, and the same with breakdowns by SNR, noise, speaker and length into <scoring-dir>
+# (default: beside the decode directory, exp/asr_x/decode_test -> exp/asr_x/scoring/test).
+
+cer=true         # characters too
+cer_spaces=false # true: spaces count as characters, as jiwer has it; Kaldi leaves them out
+normaliser=none  # none, upper, upper-nopunct
+nj=1             # jobs; one is enough for any set, the option is there as in every step
+cmd=launch.py    # where it runs
+force=false      # true: score again although nothing changed
+
+help_message="Usage: $0 [options] <data-dir> <decode-dir> [<scoring-dir>]
+e.g.: $0 --normaliser upper data/test_noisy exp/asr_mimic/decode_test
+Options (default):
+  --cer true|false         score characters too ($cer)
+  --cer-spaces true|false  count spaces as characters ($cer_spaces)
+  --normaliser NAME        none, upper, upper-nopunct ($normaliser)
+  --nj N                   jobs ($nj); scoring takes one
+  --cmd CMD                where it runs ($cmd)
+  --force true|false       score again although nothing changed ($force)"
+
+. ./path.sh
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+if [ $# -lt 2 ] || [ $# -gt 3 ]; then die "expected <data-dir> <decode-dir> [<scoring-dir>], got $# words; see --help"; fi
+data=${1%/} decode=${2%/}
+name=$(basename "$decode")
+dir=${3:-$(dirname "$decode")/scoring/${name#decode_}}
+require "$data/text" "stage 1 (data)"
+require "$data/utt2spk" "stage 1 (data)"
+require "$decode/text" "stage 6 (robust ASR)"
+
+# A decoding that was made anew, with the same text, has lost its score files.
+if [ ! -f "$decode/wer_1_0.0" ]; then force=true; fi
+if up_to_date "$dir" --force "$force" --code pyscripts/score_asr.py \
+  --input "$data/text" "$data/utt2spk" "$decode/text" \
+  --option "cer=$cer" "cer_spaces=$cer_spaces" "normaliser=$normaliser" "decode=$decode"; then
+  exit 0
+fi
+
+log "scoring $decode against $data/text"
+$cmd "$dir/log/score.log" pyscripts/score_asr.py --cer "$cer" --cer-spaces "$cer_spaces" \
+  --normaliser "$normaliser" "$data" "$decode" "$dir"
+cat "$dir/best_wer"
+if $cer; then cat "$dir/best_cer"; fi
+mark_done "$dir"

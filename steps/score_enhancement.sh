@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR.
+# Reads two data directories (or two plain folders of audio files) with the same utterances; writes
+# <scoring-dir>/per_utt.tsv, with NA and the reason where there is no score, summary.tsv (means, 95 % intervals,
+# counts) and breakdown.tsv (the same by SNR, noise, speaker and length). PESQ takes most of the time, 0.03 x real time.
+
+measures=all      # or some of wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr
+nj=2              # jobs
+cmd=launch.py     # where they run
+allow_pipes=false # true: run the commands in wav.scp
+force=false       # true: score again although nothing changed
+
+help_message="Usage: $0 [options] <clean-data-dir> <enhanced-data-dir> <scoring-dir>
+e.g.: $0 --nj 4 data/test_clean data/test_noisy exp/noisy/scoring/test
+Options (default):
+  --measures LIST           all, or some of wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr ($measures)
+  --nj N                    jobs ($nj)
+  --cmd CMD                 where they run ($cmd)
+  --allow-pipes true|false  run the commands in wav.scp ($allow_pipes)
+  --force true|false        score again although nothing changed ($force)"
+
+. ./path.sh
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 3 ] || die "expected <clean-data-dir> <enhanced-data-dir> <scoring-dir>, got $# words; see --help"
+clean=${1%/} enhanced=${2%/} dir=$3
+require "$clean" "stage 1 (data)"
+require "$enhanced" "stage 5 (dump), or stage 1 (data) for noisy speech,"
+
+# Which PESQ there is changes the scores: installing it later has to show.
+pesq=$(python3 -c 'from mimic.score.pesq import version; print(version())')
+if up_to_date "$dir" --force "$force" --code pyscripts/score_enhancement.py --input "$clean" "$enhanced" \
+  --option "measures=$measures" "pesq=$pesq"; then
+  exit 0
+fi
+utterances=$(find "$clean" -maxdepth 1 -type f | wc -l)
+if [ -f "$clean/utt2spk" ]; then utterances=$(wc -l < "$clean/utt2spk"); fi
+if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
+
+log "scoring $enhanced against $clean in $nj jobs"
+options=(--measures "$measures" --allow-pipes "$allow_pipes")
+$cmd JOB=1:"$nj" "$dir/log/score.JOB.log" pyscripts/score_enhancement.py "${options[@]}" --job JOB --nj "$nj" \
+  "$clean" "$enhanced" "$dir"
+pyscripts/score_enhancement.py "${options[@]}" "$clean" "$enhanced" "$dir"
+mark_done "$dir"

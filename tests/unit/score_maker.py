@@ -1,0 +1,41 @@
+"""Signals and data directories for the tests of scores."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from mimic.data.kaldi_dir import write_data_dir
+
+RATE = 16000
+
+
+def speechlike(seconds: float, seed: int = 0) -> np.ndarray:
+    """Syllables of a buzzing voice with moving formants, pauses between them: (samples,) float32."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    pitch = 2 * np.pi * np.cumsum(110 + 20 * np.sin(2 * np.pi * 0.7 * t + seed)) / RATE
+    formant = 900 + 500 * np.sin(2 * np.pi * 1.3 * t)
+    voice = sum(np.sin(k * pitch) * np.exp(-(((110 * k - formant) / 600) ** 2)) for k in range(1, 40))
+    syllables = np.clip(np.sin(2 * np.pi * 3.1 * t + seed), 0, None) * (np.sin(2 * np.pi * 0.4 * t + 1) > -0.6)
+    x = voice * syllables + 1e-4 * rng.standard_normal(len(t))
+    return (0.5 * x / np.abs(x).max()).astype(np.float32)
+
+
+def noisy(x: np.ndarray, level: float, seed: int = 1) -> np.ndarray:
+    return (x + level * np.random.default_rng(seed).standard_normal(len(x))).astype(np.float32)
+
+
+def write_pair(path: Path, count: int = 5) -> tuple[Path, Path]:
+    """data/test_clean and data/test_noisy of two speakers, float wavs in one folder each beside them."""
+    for side in ("clean", "noisy"):
+        (path / f"{side}_wav").mkdir(parents=True)
+        tables: dict[str, dict[str, str]] = {name: {} for name in ("wav.scp", "utt2spk", "utt2snr")}
+        for k in range(count):
+            utt, wav = f"p{k % 2}-{k:02d}", path / f"{side}_wav" / f"p{k % 2}-{k:02d}.wav"
+            x = speechlike(1.2 + 0.1234 * k, k)
+            soundfile.write(wav, x if side == "clean" else noisy(x, 0.003 * (k + 1)), RATE, subtype="FLOAT")
+            tables["wav.scp"][utt], tables["utt2spk"][utt] = str(wav), f"p{k % 2}"
+            tables["utt2snr"][utt] = "2.5" if k < 2 else "7.5"
+        write_data_dir(path / f"data/test_{side}", tables)
+    return path / "data/test_clean", path / "data/test_noisy"

@@ -1,0 +1,202 @@
+"""Scoring directories and folders: jobs, NA rows, the tables, errors that name the utterance."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import score_enhancement
+import soundfile
+from data_maker import ROOT, edit
+from score_maker import RATE, noisy, speechlike, write_pair
+
+from mimic.data.kaldi_dir import write_table
+from mimic.errors import UserError
+from mimic.score.enhancement import MEASURES, Row, read_rows, write_rows
+from mimic.score.pairs import Pairs
+from mimic.score.pesq import package
+from mimic.score.summary import breakdown, mean, summary
+
+FAST = "stoi,estoi,segsnr,si-sdr"
+TABLES = ("per_utt.tsv", "summary.tsv", "breakdown.tsv")
+
+
+def step(*arguments: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["steps/score_enhancement.sh", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """The program, in this process."""
+
+    def run(*arguments: str | int | Path) -> None:
+        monkeypatch.setattr(sys, "argv", ["score_enhancement.py", *map(str, arguments)])
+        score_enhancement.main()
+
+    return run
+
+
+def tables(path: Path) -> dict[str, bytes]:
+    return {name: (path / name).read_bytes() for name in TABLES}
+
+
+def replace_audio(data: Path, utt: str, x: np.ndarray, rate: int = RATE) -> None:
+    """Give an utterance other samples in a file of its own."""
+    wav = data / f"{utt}-other.wav"
+    soundfile.write(wav, x, rate, subtype="FLOAT")
+    entries = dict(line.split(" ", 1) for line in (data / "wav.scp").read_text().splitlines())
+    write_table(data / "wav.scp", entries | {utt: str(wav)})
+
+
+def test_any_number_of_jobs_and_a_second_run_give_the_same_bytes(tmp_path, program):
+    clean, noisy_dir = write_pair(tmp_path)
+    done = step("--nj", "1", "--measures", FAST, clean, noisy_dir, tmp_path / "one")
+    assert done.returncode == 0, done.stderr
+    assert "5 utterances" in done.stdout and "estoi" in done.stdout
+    assert step("--nj", "2", "--measures", FAST, clean, noisy_dir, tmp_path / "two").returncode == 0
+    first = tables(tmp_path / "one")
+    assert tables(tmp_path / "two") == first and not (tmp_path / "two/shares").exists()
+    assert "skipping" in step("--nj", "1", "--measures", FAST, clean, noisy_dir, tmp_path / "one").stdout
+    program("--measures", FAST, tmp_path / "clean_wav", tmp_path / "noisy_wav", tmp_path / "folders")
+    assert (tmp_path / "folders/per_utt.tsv").read_bytes() == first["per_utt.tsv"]
+
+    rows, measures = read_rows(tmp_path / "one/per_utt.tsv")
+    assert measures == tuple(FAST.split(",")) and [row.utt for row in rows] == sorted(row.utt for row in rows)
+    assert all(row.reason == "-" and 0.2 < row.scores["estoi"] < row.scores["stoi"] < 1 for row in rows)
+    line = next(line for line in first["summary.tsv"].decode().splitlines() if line.startswith("estoi\t")).split("\t")
+    assert float(line[1]) == pytest.approx(np.mean([row.scores["estoi"] for row in rows]), abs=1e-4)
+    assert float(line[2]) < float(line[1]) < float(line[3]) and line[4:] == ["5", "0"]
+    by_snr = [line.split("\t") for line in first["breakdown.tsv"].decode().splitlines() if line.startswith("snr\t")]
+    assert [row[1:3] + row[6:] for row in by_snr if row[2] == "stoi"] == [
+        ["2.5", "stoi", "2", "0"],
+        ["7.5", "stoi", "3", "0"],
+    ]
+
+
+def test_a_share_that_is_there_is_not_scored_again(tmp_path, program):
+    clean, noisy_dir = write_pair(tmp_path)
+    scoring = tmp_path / "scoring"
+    program("--job", 1, "--nj", 2, "--measures", "si-sdr", clean, noisy_dir, scoring)
+    (share,) = (scoring / "shares").iterdir()
+    rows, measures = read_rows(share)
+    write_rows(share, [Row(row.utt, {"si-sdr": 77.0}) for row in rows], measures)
+    # The next run has other jobs; what one of them would score lies partly in the share.
+    for job in (1, 2, 3):
+        program("--job", job, "--nj", 3, "--measures", "si-sdr", clean, noisy_dir, scoring)
+    program("--measures", "si-sdr", clean, noisy_dir, scoring)
+    found = {row.utt: row.scores["si-sdr"] for row in read_rows(scoring / "per_utt.tsv")[0]}
+    assert [utt for utt, value in found.items() if value == 77.0] == [row.utt for row in rows] and len(found) == 5
+    program("--job", 1, "--nj", 1, "--measures", "si-sdr", clean, noisy_dir, scoring)
+    program("--measures", "stoi", clean, noisy_dir, scoring)  # a share of other measures is of no use
+    assert read_rows(scoring / "per_utt.tsv")[1] == ("stoi",)
+
+
+@pytest.mark.skipif(package is None, reason="the Python package pesq is not installed")
+def test_bad_utterances_are_na_with_a_reason(tmp_path):
+    clean, noisy_dir = write_pair(tmp_path)
+    utts = [line.split()[0] for line in (clean / "wav.scp").read_text().splitlines()]
+    x = soundfile.read(tmp_path / f"clean_wav/{utts[0]}.wav", dtype="float32")[0]
+    replace_audio(noisy_dir, utts[0], 0 * x)
+    x = soundfile.read(tmp_path / f"clean_wav/{utts[1]}.wav", dtype="float32")[0]
+    replace_audio(noisy_dir, utts[1], np.where(np.arange(len(x)) == 99, np.nan, x))
+    replace_audio(clean, utts[2], speechlike(0.1))
+    replace_audio(noisy_dir, utts[2], noisy(speechlike(0.1), 0.01))
+    edit(noisy_dir / "wav.scp", (noisy_dir / "wav.scp").read_text().splitlines(True)[3], "")
+    done = step("--nj", "2", clean, noisy_dir, tmp_path / "scoring")
+    assert done.returncode == 0, done.stderr
+    assert "4 of 5 have an NA" in done.stderr
+    rows = {row.utt: row for row in read_rows(tmp_path / "scoring/per_utt.tsv")[0]}
+    assert rows[utts[0]].reason == "the enhanced audio is silent"
+    assert rows[utts[1]].reason == "NaN or infinite samples in the enhanced audio"
+    assert rows[utts[3]].reason == "no enhanced audio"
+    assert all(value is None for k in (0, 1, 3) for value in rows[utts[k]].scores.values())
+    assert "wb-pesq,nb-pesq,csig,cbak,covl: shorter than 0.25 s" in rows[utts[2]].reason
+    assert "stoi,estoi: less than 0.4 s of speech" in rows[utts[2]].reason
+    assert rows[utts[2]].scores["si-sdr"] > 0 and rows[utts[4]].reason == "-"
+    lines = dict(line.split("\t", 1) for line in (tmp_path / "scoring/summary.tsv").read_text().splitlines()[2:])
+    assert lines["wb-pesq"].endswith("\t1\t4") and lines["si-sdr"].endswith("\t2\t3")
+    assert lines.keys() == set(MEASURES)
+
+
+def change_length(clean: Path, noisy_dir: Path, utt: str) -> None:
+    replace_audio(noisy_dir, utt, speechlike(1.0))
+
+
+def change_rate(clean: Path, noisy_dir: Path, utt: str) -> None:
+    replace_audio(noisy_dir, utt, speechlike(1.2), 48000)
+
+
+def add_utterance(clean: Path, noisy_dir: Path, utt: str) -> None:
+    with open(noisy_dir / "wav.scp", "a") as f:
+        f.write("zz-new nowhere.wav\n")
+
+
+def remove_file(clean: Path, noisy_dir: Path, utt: str) -> None:
+    edit(noisy_dir / "wav.scp", f"{utt}.wav", f"{utt}-gone.wav")
+
+
+def add_pipe(clean: Path, noisy_dir: Path, utt: str) -> None:
+    edit(noisy_dir / "wav.scp", f"{utt}.wav", f"{utt}.wav |")
+
+
+def low_rate(clean: Path, noisy_dir: Path, utt: str) -> None:
+    for data in (clean, noisy_dir):
+        replace_audio(data, utt, speechlike(1.2), 8000)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (change_length, "p0-00: the clean audio has 19200 samples, the enhanced 16000"),
+        (change_rate, "p0-00: the clean audio is at 16000 Hz, the enhanced at 48000 Hz"),
+        (low_rate, "p0-00: audio at 8000 Hz"),
+        (add_utterance, "zz-new: in "),
+        (remove_file, "p0-00: .*cannot be opened"),
+        (add_pipe, "p0-00: .*--allow-pipes true"),
+    ],
+)
+def test_errors_name_the_utterance(tmp_path, change, problem):
+    clean, noisy_dir = write_pair(tmp_path)
+    change(clean, noisy_dir, "p0-00")
+    with pytest.raises(UserError, match=problem):
+        Pairs(clean, noisy_dir).load("p0-00")
+
+
+def test_a_failing_step_leaves_nothing_that_looks_done(tmp_path):
+    clean, noisy_dir = write_pair(tmp_path)
+    change_length(clean, noisy_dir, "p1-03")
+    done = step("--measures", "si-sdr", clean, noisy_dir, tmp_path / "scoring")
+    assert done.returncode != 0 and "p1-03" in done.stderr
+    assert not (tmp_path / "scoring/.done").exists() and not (tmp_path / "scoring/per_utt.tsv").exists()
+    done = step(tmp_path / "data/test_clean", tmp_path / "data/nowhere", tmp_path / "scoring2")
+    assert done.returncode == 1 and "run stage" in done.stderr
+
+
+def test_folders_need_audio_and_names_of_their_own(tmp_path):
+    write_pair(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="neither a data directory"):
+        Pairs(tmp_path / "empty", tmp_path / "noisy_wav")
+    with pytest.raises(UserError, match="no such directory"):
+        Pairs(tmp_path / "clean_wav", tmp_path / "none")
+    shutil.copy(tmp_path / "clean_wav/p0-00.wav", tmp_path / "clean_wav/p0-00.flac")
+    with pytest.raises(UserError, match="has the same name"):
+        Pairs(tmp_path / "clean_wav", tmp_path / "noisy_wav")
+
+
+def test_means_and_intervals():
+    rng = np.random.default_rng(5)
+    values = list(rng.normal(3, 1, 400))
+    found = mean([*values, None, None])
+    assert (found.n, found.na) == (400, 2) and found.mean == pytest.approx(np.mean(values))
+    half = 1.96 * np.std(values) / np.sqrt(400)
+    assert found.low == pytest.approx(found.mean - half, abs=0.02)
+    assert found.high == pytest.approx(found.mean + half, abs=0.02)
+    assert mean(values) == mean(values) and mean([None]).cells() == ["NA", "NA", "NA", "0", "1"]
+    rows = [Row("a-1", {"stoi": 0.5}), Row("a-2", {"stoi": None}, "why")]
+    assert summary(rows, ["stoi"])[1] == ["stoi", "0.5000", "0.5000", "0.5000", "1", "1"]
+    assert len(breakdown(rows, ["stoi"], [Path("nowhere")])) == 1

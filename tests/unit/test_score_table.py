@@ -1,0 +1,120 @@
+"""The results table: seeds, NA counts, what is missing, which system came out better."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from data_maker import ROOT
+
+from mimic.errors import UserError
+from mimic.score.layout import aligned, markdown
+from mimic.score.table import System, compare, table
+
+
+def enhanced(path: Path, pesq: str, estoi: float, na: int = 0) -> None:
+    """A summary as score_enhancement.py leaves it."""
+    (path / "scoring/test").mkdir(parents=True)
+    (path / "scoring/test/summary.tsv").write_text(
+        "# at 16000 Hz\nmeasure\tmean\tci95min\tci95max\tn\tna\n"
+        f"wb-pesq\t{pesq}\t{pesq}\t{pesq}\t{10 - na}\t{na}\nestoi\t{estoi}\t0\t1\t10\t0\n"
+    )
+
+
+def recognised(path: Path, dev: tuple[int, int], test: tuple[int, int], missing: int = 0) -> None:
+    """Error files as score_asr.py leaves them, from (errors, words)."""
+    for name, (errors, words) in {"dev": dev, "test": test}.items():
+        (path / "scoring" / name).mkdir(parents=True)
+        partial = " [PARTIAL]" if missing else ""
+        (path / "scoring" / name / "wer_1_0.0").write_text(
+            f"%WER {100 * errors / words:.2f} [ {errors} / {words}, 0 ins, 0 del, {errors} sub ]{partial}\n"
+            f"%SER 10.00 [ 1 / 10 ]\nScored 10 sentences, {missing} not present in hyp.\n"
+        )
+
+
+@pytest.fixture
+def exp(tmp_path) -> Path:
+    exp = tmp_path / "exp"
+    recognised(exp / "asr_clean", (5, 200), (9, 300))
+    enhanced(exp / "noisy", "1.5", 0.6, na=2)
+    recognised(exp / "asr_noisy", (40, 200), (90, 300), missing=3)
+    for seed, suffix in enumerate(["", "_seed2", "_seed3"]):
+        enhanced(exp / f"enhance_mse{suffix}", f"{2 + 0.1 * seed:.1f}", 0.7)
+        enhanced(exp / f"enhance_mimic{suffix}", f"{2.1 + 0.05 * seed:.2f}", 0.7)
+        recognised(exp / f"asr_mse{suffix}", (20 + 2 * seed, 200), (60, 300))
+    (exp / "asr_mimic").mkdir()
+    (exp / "enhance_mimic_seed4x").mkdir()  # not a seed
+    return exp
+
+
+def systems(exp: Path) -> list[System]:
+    rows = ["clean=,{}/asr_clean", "noisy={}/noisy,{}/asr_noisy", "MSE={}/enhance_mse,{}/asr_mse"]
+    return [System.parse(row.replace("{}", str(exp))) for row in [*rows, "MSE + mimic={}/enhance_mimic,{}/asr_mimic"]]
+
+
+def test_rows_columns_and_counts(exp):
+    rows, notes = table(systems(exp))
+    assert rows == [
+        ["system", "PESQ", "eSTOI", "dev WER", "test WER"],
+        ["clean", "-", "-", "2.50 (n=200)", "3.00 (n=300)"],
+        ["noisy", "1.50 (n=8, NA=2)", "60.00 (n=10)", "20.00 (n=200, NA=3)", "30.00 (n=300, NA=3)"],
+        ["MSE", "2.10 +- 0.10 (n=10)", "70.00 +- 0.00 (n=10)", "11.00 +- 1.00 (n=200)", "20.00 +- 0.00 (n=300)"],
+        ["MSE + mimic", "2.15 +- 0.05 (n=10)", "70.00 +- 0.00 (n=10)", "-", "-"],
+    ]
+    assert len(notes) == 2 and all("stage 7" in note and "asr_mimic/scoring" in note for note in notes)
+
+
+def test_what_is_not_there_at_all_names_the_stage_that_trains(tmp_path):
+    rows, notes = table([System.parse(f"MSE={tmp_path}/enhance_mse,{tmp_path}/asr_mse")])
+    assert rows[1] == ["MSE", "-", "-", "-", "-"]
+    assert [re.search(r"run (stage \d)", note)[1] for note in notes] == ["stage 4", "stage 4", "stage 6", "stage 6"]
+
+
+def test_all_na_is_na(exp):
+    enhanced(exp / "enhance_broken", "NA", 0.5, na=10)
+    rows, _ = table([System.parse(f"x={exp}/enhance_broken,")])
+    assert rows[1][1] == "NA (n=0, NA=10)"
+
+
+def test_the_order_is_told_as_it_turns_out(exp):
+    *_, mse, mimic = systems(exp)
+    assert compare(mse, mimic) == [
+        "PESQ: MSE + mimic is better than MSE by 0.05 on average; better with 2 of 3 seeds",
+        "eSTOI: MSE + mimic is as good as MSE; better with 0 of 3 seeds",
+    ]
+    recognised(exp / "asr_mimic", (24, 200), (30, 300))
+    assert compare(mse, mimic)[2:] == [
+        "dev WER: MSE + mimic is worse than MSE by 2.00 on average; better with 0 of 1 seeds",
+        "test WER: MSE + mimic is better than MSE by 10.00 on average; better with 1 of 1 seeds",
+    ]
+
+
+def test_layout():
+    rows = [["a", "bb"], ["ccc", "d"]]
+    assert aligned(rows) == "a    bb\nccc   d\n"
+    assert markdown(rows) == "| a | bb |\n|---|---|\n| ccc | d |\n"
+
+
+def test_rows_are_arguments():
+    for text in ("MSE", "MSE=exp/a", "=exp/a,exp/b", "MSE=a,b,c"):
+        with pytest.raises(UserError, match="name=enhance_dir,asr_dir"):
+            System.parse(text)
+
+
+def test_program_prints_and_writes_markdown(exp, tmp_path):
+    env = os.environ | {"PYTHONPATH": str(ROOT / "pyscripts")}
+    command = [sys.executable, str(ROOT / "pyscripts/results_table.py")]
+    arguments = [f"noisy={exp}/noisy,{exp}/asr_noisy", f"MSE={exp}/enhance_mse,{exp}/asr_mse"]
+    arguments += ["--command", "./run.sh --seeds 3", "--output", str(exp / "RESULTS.md")]
+    done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, check=True)
+    assert "MSE     2.10 +- 0.10 (n=10)" in done.stdout and "PESQ: MSE is better than noisy" in done.stdout
+    text = (exp / "RESULTS.md").read_text()
+    assert "| MSE | 2.10 +- 0.10 (n=10) |" in text and "- command: `./run.sh --seeds 3`" in text
+    assert (
+        all(f"- {key}: " in text for key in ("commit", "machine", "date")) and "- seeds: noisy: 1; MSE: 1,2,3" in text
+    )
+    (exp / "asr_mse/scoring/dev/wer_1_0.0").write_text("")
+    done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
+    assert done.returncode == 1 and "no %WER line" in done.stderr and "Traceback" not in done.stderr

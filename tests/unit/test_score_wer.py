@@ -1,0 +1,270 @@
+"""Error rates: totals against jiwer and kaldialign, files against Kaldi's own perl scripts."""
+
+import os
+import random
+import re
+import subprocess
+from pathlib import Path
+
+import jiwer
+import kaldialign
+import pytest
+from data_maker import ROOT, snapshot
+
+from mimic.data.kaldi_dir import write_table
+from mimic.errors import UserError
+from mimic.score.conditions import grouped
+from mimic.score.details import ops, per_spk, per_utt
+from mimic.score.normalise import normaliser
+from mimic.score.wer import (
+    align_set,
+    bootci_line,
+    characters,
+    characters_and_spaces,
+    totals,
+    wer_lines,
+    words,
+)
+
+VOCABULARY = "A B C D ONE TWO IT'S LENGTH-OF-SIXTEEN-AND-MORE naïve Ünïcödé ЖУК 東京 <unk> [noise]".split()
+
+
+def random_set(seed: int, utterances: int = 40) -> tuple[dict[str, str], dict[str, str]]:
+    """References and hypotheses derived from them by random edits; two hypotheses are missing, one is empty."""
+    rng = random.Random(seed)
+    refs, hyps = {}, {}
+    for i in range(utterances):
+        ref = rng.choices(VOCABULARY, k=rng.randint(1, 12))
+        hyp = [rng.choice(VOCABULARY) if rng.random() < 0.2 else word for word in ref if rng.random() > 0.15]
+        for _ in range(rng.randint(0, 2)):
+            hyp.insert(rng.randint(0, len(hyp)), rng.choice(VOCABULARY))
+        refs[f"p{i % 3}-{i:03d}"], hyps[f"p{i % 3}-{i:03d}"] = " ".join(ref), " ".join(hyp)
+    names = sorted(refs)
+    hyps[names[5]] = ""
+    del hyps[names[7]], hyps[names[20]]
+    return refs, hyps
+
+
+def utt2spk(refs: dict[str, str]) -> dict[str, str]:
+    speakers = {utt: utt.split("-")[0] for utt in refs}
+    return speakers | {"zz-unscored": "a-speaker-with-a-long-name"}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_totals_equal_jiwer_and_kaldialign(seed):
+    refs, hyps = random_set(seed)
+    pairs = [(refs[utt], hyps.get(utt, "")) for utt in refs]
+    total = totals(align_set(refs, hyps))
+    theirs = jiwer.process_words(*map(list, zip(*pairs, strict=True)))
+    assert total.errors == theirs.substitutions + theirs.insertions + theirs.deletions
+    assert total.rate == pytest.approx(100 * theirs.wer)
+    assert total.words == sum(len(ref.split()) for ref, _ in pairs) == total.correct + total.sub + total.dele
+    third = kaldialign.batch_error_rate([r.split() for r, _ in pairs], [h.split() for _, h in pairs])
+    assert (total.errors, total.ins, total.dele) == (third["total"], third["ins"], third["del"])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_character_totals_equal_jiwer_when_spaces_count(seed):
+    # Tags stay whole as in Kaldi, which jiwer does not know about.
+    refs, hyps = (
+        {utt: re.sub(r"[\[<]\w+[\]>]", "X", text) for utt, text in table.items()} for table in random_set(seed)
+    )
+    pairs = [(refs[utt], hyps.get(utt, "")) for utt in refs]
+    theirs = jiwer.cer(*map(list, zip(*pairs, strict=True)))
+    assert totals(align_set(refs, hyps, characters_and_spaces)).rate == pytest.approx(100 * theirs)
+    bare = [[text.replace(" ", "") for text in pair] for pair in pairs]
+    theirs = jiwer.cer(*map(list, zip(*bare, strict=True)))
+    assert totals(align_set(refs, hyps, characters)).rate == pytest.approx(100 * theirs)
+
+
+def test_characters_as_kaldi_splits_them():
+    assert characters("AB  <unk> C [x y] !SIL") == ["A", "B", "<unk>", "C", "[", "x", "y", "]", "!SIL"]
+    assert characters_and_spaces("AB C") == ["A", "B", "<space>", "C"]
+    assert characters("") == characters_and_spaces("") == []
+
+
+def test_lines_are_kaldis():
+    refs = {"a-1": "A B C D", "a-2": "A B C", "b-1": "A"}
+    alignments = align_set(refs, {"a-1": "A X C", "a-2": "A B C E"})
+    assert wer_lines(totals(alignments)) == (
+        "%WER 50.00 [ 4 / 8, 1 ins, 2 del, 1 sub ] [PARTIAL]\n%SER 100.00 [ 3 / 3 ]\n"
+        "Scored 3 sentences, 1 not present in hyp.\n"
+    )
+    assert wer_lines(totals(align_set(refs, refs))) == (
+        "%WER 0.00 [ 0 / 8, 0 ins, 0 del, 0 sub ]\n%SER 0.00 [ 0 / 3 ]\nScored 3 sentences, 0 not present in hyp.\n"
+    )
+
+
+def test_missing_empty_and_unknown():
+    refs = {"a-1": "A B", "a-2": "", "a-3": "C"}
+    alignments = align_set(refs, {"a-2": "X Y", "a-3": ""})
+    total = totals(alignments)
+    assert (total.words, total.dele, total.ins, total.sub, total.missing) == (3, 3, 2, 0, 1)
+    assert [a.present for a in alignments] == [False, True, True]
+    with pytest.raises(UserError, match="b-9.*without a reference"):
+        align_set(refs, {"b-9": "A"})
+    with pytest.raises(UserError, match=r"a-3.*\*\*\*"):
+        align_set(refs, {"a-3": "C ***"})
+    with pytest.raises(UserError, match="nothing to score"):
+        align_set({"a-1": ""}, {"a-1": "A"})
+
+
+def test_utterances_are_in_c_order_whatever_the_input_order():
+    refs = {"p10-1": "A", "p1-1": "B", "p1-10": "C"}
+    assert [a.utt for a in align_set(refs, {})] == ["p1-1", "p1-10", "p10-1"]
+
+
+def test_bootstrap_line():
+    refs, hyps = random_set(0, 400)
+    alignments = align_set(refs, hyps)
+    line = bootci_line(alignments)
+    match = re.fullmatch(r"Set1: %WER (\d+\.\d\d) 95% Conf Interval \[ (\d+\.\d\d), (\d+\.\d\d) \]\n", line)
+    mean, low, high = map(float, match.groups())
+    assert low < totals(alignments).rate < high and abs(mean - totals(alignments).rate) < 0.3 and high - low < 10
+    assert bootci_line(alignments) == line
+    wrong = align_set({"a-1": "A", "a-2": "B"}, {"a-1": "X", "a-2": "X"})
+    assert bootci_line(wrong) == "Set1: %WER 100.00 95% Conf Interval [ 100.00, 100.00 ]\n"
+
+
+def test_normalisers():
+    assert normaliser("none")("It's a short-term  plan.") == "It's a short-term  plan."
+    assert normaliser("upper")("It's so") == "IT'S SO"
+    assert normaliser("upper-nopunct")("It's a short-term plan.") == "ITS A SHORTTERM PLAN"
+    with pytest.raises(UserError, match="upper-nopunct"):
+        normaliser("uper")
+
+
+def test_conditions_are_grouped_in_order(tmp_path):
+    write_table(tmp_path / "utt2snr", {"a": "12.5", "b": "2.5", "c": "-5", "d": "2.5"})
+    write_table(tmp_path / "utt2dur", {"a": "11", "b": "2", "c": "1.99", "d": "3"})
+    found = [(name, value, items) for name, value, items in grouped(list("abcde"), str, [tmp_path])]
+    assert found == [
+        ("snr", "-5", ["c"]),
+        ("snr", "2.5", ["b", "d"]),
+        ("snr", "12.5", ["a"]),
+        ("length", "0-2s", ["c"]),
+        ("length", "2-5s", ["b", "d"]),
+        ("length", "10s-", ["a"]),
+    ]
+
+
+@pytest.fixture(scope="module")
+def kaldi() -> Path:
+    utils = Path(os.environ.get("KALDI_ROOT", "/nonexistent")) / "egs/wsj/s5/utils"
+    if not (utils / "scoring").is_dir():
+        pytest.skip("KALDI_ROOT names no Kaldi checkout with egs/wsj/s5/utils/scoring")
+    return utils
+
+
+def pipe(text: str, *command: str | Path) -> str:
+    env = os.environ | {"LC_ALL": "C"}
+    done = subprocess.run(command, input=text.encode(), capture_output=True, check=True, env=env)
+    return done.stdout.decode()
+
+
+@pytest.mark.parametrize("tokenise", [words, characters, characters_and_spaces])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_kaldis_scripts_give_our_files(kaldi, tmp_path, tokenise, seed):
+    refs, hyps = random_set(seed)
+    refs |= {"p0-empty": "", "p1-both": ""}
+    hyps |= {"p0-empty": "A B", "p1-both": ""}
+    alignments = align_set(refs, hyps, tokenise)
+    # What align-text would print; an utterance with neither side is none that Kaldi's script can take.
+    text = "".join(f"{a.utt} {' ; '.join(f'{r} {h}' for r, h in a.pairs)}\n" for a in alignments if a.pairs)
+    ours = per_utt(alignments)
+    scored = "".join(line for line in ours.splitlines(True) if not line.startswith("p1-both "))
+    assert scored == pipe(text, kaldi / "scoring/wer_per_utt_details.pl", "--special-symbol", "***")
+    speakers = utt2spk(refs)
+    write_table(tmp_path / "utt2spk", speakers)
+    assert per_spk(alignments, speakers) == pipe(ours, kaldi / "scoring/wer_per_spk_details.pl", tmp_path / "utt2spk")
+    theirs = pipe(scored, kaldi / "scoring/wer_ops_details.pl", "--special-symbol", "***")
+    assert ops(alignments) == pipe(theirs, *"sort -b -i -k 1,1 -k 4,4rn -k 2,2 -k 3,3".split())
+
+
+def score(*arguments: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run(["steps/score_asr.sh", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture
+def decoded(tmp_path) -> tuple[Path, Path]:
+    """A data directory and a decode directory."""
+    refs, hyps = random_set(3)
+    data, decode = tmp_path / "data/test_noisy", tmp_path / "exp/asr_x/decode_test"
+    for path in (data, decode):
+        path.mkdir(parents=True)
+    write_table(data / "text", refs)
+    write_table(data / "utt2spk", utt2spk(refs))
+    write_table(data / "utt2snr", {utt: "2.5" if i % 2 else "7.5" for i, utt in enumerate(refs)})
+    write_table(decode / "text", hyps)
+    return data, decode
+
+
+def results(path: Path) -> dict[str, bytes]:
+    return {name: text for name, text in snapshot(path).items() if not name.startswith(("log/", "scoring/test/log/"))}
+
+
+def test_step_writes_kaldis_tree_and_the_same_bytes_again(decoded):
+    data, decode = decoded
+    done = score(data, decode)
+    assert done.returncode == 0, done.stderr
+    total = totals(align_set(*random_set(3)))
+    line = (
+        f"%WER {total.rate:.2f} [ {total.errors} / {total.words}, {total.ins} ins, {total.dele} del, {total.sub} sub ]"
+    )
+    assert (decode / "wer_1_0.0").read_text().splitlines()[0] == f"{line} [PARTIAL]"
+    best = f"{line} [PARTIAL] {decode}/wer_1_0.0\n"
+    assert (decode / "scoring_kaldi/best_wer").read_text() == best and best in done.stdout
+    inner, scoring = snapshot(decode / "scoring_kaldi"), snapshot(decode.parent / "scoring/test")
+    names = ("per_utt", "per_spk", "ops", "lmwt", "wip")
+    details = {f"{unit}_details/{name}" for unit in ("wer", "cer") for name in names}
+    details |= {"wer_details/wer_bootci", "cer_details/cer_bootci", "best_wer", "best_cer"}
+    details |= {f"{name}{tokens}.txt" for name in ("test_filt", "penalty_0.0/1") for tokens in ("", ".chars")}
+    assert details <= inner.keys()
+    assert all(scoring[name] == text for name, text in inner.items())
+    assert scoring["wer_1_0.0"] == (decode / "wer_1_0.0").read_bytes()
+    rows = [line.split("\t") for line in scoring["breakdown_wer.tsv"].decode().splitlines()[1:]]
+    assert sum(int(row[3]) for row in rows if row[0] == "snr") == total.words
+
+    before = results(decode.parent)
+    assert "skipping" in score(data, decode).stdout
+    assert score("--force", "true", data, decode).returncode == 0
+    assert results(decode.parent) == before
+
+
+def test_step_notices_a_new_decoding_and_options(decoded):
+    data, decode = decoded
+    score("--cer", "false", data, decode)
+    assert not (decode / "cer_1_0.0").exists()
+    for name in ("wer_1_0.0", "wer_info"):
+        (decode / name).unlink()  # as when decoding runs anew and finds the same text
+    assert score("--cer", "false", data, decode).returncode == 0 and (decode / "wer_1_0.0").exists()
+    assert "normaliser" in score("--cer", "false", "--normaliser", "upper", data, decode).stdout
+    assert "normaliser upper\n" in (decode / "wer_info").read_text()
+
+
+def test_kaldi_users_line_works(decoded, kaldi, tmp_path):
+    score(*decoded)
+    (tmp_path / "utils").symlink_to(kaldi)
+    line = "for x in exp/*/decode*; do [ -d $x ] && grep WER $x/wer_* | utils/best_wer.sh; done"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
+    total = totals(align_set(*random_set(3)))
+    assert done.stdout.startswith(f"%WER {total.rate:.2f} [ {total.errors} / {total.words}, ")
+    assert done.stdout.endswith("exp/asr_x/decode_test/wer_1_0.0\n") and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda data, decode: (decode / "text").open("a").write("zz-nobody A B\n"), "zz-nobody: hypothesis without"),
+        (lambda data, decode: (data / "utt2spk").write_text("p0-000 p0\n"), "not in utt2spk"),
+        (lambda data, decode: (decode / "text").unlink(), "run stage 6"),
+        (lambda data, decode: (data / "text").unlink(), "run stage 1"),
+    ],
+)
+def test_step_errors_are_one_line(decoded, change, problem):
+    change(*decoded)
+    done = score(*decoded)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if problem in line]
+    assert "Traceback" not in done.stderr
+    assert not (decoded[1].parent / "scoring/test/.done").exists()
