@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Stage 1 for your own data: Kaldi data directories made elsewhere become data/{train,dev,test}_{clean,noisy}.
+# Interface for run.sh, one call for the whole corpus:
+#   local/import_corpus.sh --nj N --cmd CMD --force true|false --corpus DIR [--lexicon F --oov-policy P ...] data
+# A source holds wav.scp text utt2spk (spk2utt), and may hold segments, text.phn, utt2snr, utt2noise, spk2gender.
+# Plain 16 kHz mono files are used where they are; everything else is written once as 16-bit wav to <set>/wav/.
+# Writes <data>/<set>_{clean,noisy} and <data>/lang (lexicon.txt, phones.txt). Takes as long as decoding the audio.
+
+corpus=                # a directory with train_clean, train_noisy, dev_clean, ... (or one option per set, below)
+# shellcheck disable=SC2034  # these are read by name: ${!name}
+train_clean='' train_noisy='' dev_clean='' dev_noisy='' test_clean='' test_noisy=''
+lexicon=               # pronunciations, WORD PH PH; default: <corpus>/lang/lexicon.txt where it exists
+oov_policy=fail        # words without pronunciation: fail, skip (their utterances), g2p (from their spelling)
+text_normaliser=upper  # none, upper, plain (also drops punctuation), voicebank (as the published systems)
+allow_pipes=false      # true: run the commands that wav.scp may hold
+channel=               # which channel of audio with several, counted from 0
+max_skip=0.01          # share of a set's utterances that may be unusable
+nj=4                   # jobs that decode audio
+cmd=launch.py          # where they run
+force=false            # true: import again although nothing changed
+
+help_message="Usage: $0 [options] --corpus <dir> <data-dir>
+   or: $0 [options] --train-clean <dir> --train-noisy <dir> --dev-clean <dir> ... <data-dir>
+e.g.: $0 --corpus mycorpus --lexicon cmudict.txt --oov-policy g2p data
+Options (default):
+  --corpus DIR             holds {train,dev,test}_{clean,noisy}; sets that are not there are left out
+  --train-clean DIR, --train-noisy, --dev-clean, --dev-noisy, --test-clean, --test-noisy    one set each
+  --lexicon FILE           WORD PH PH lines, for transcripts without text.phn (<corpus>/lang/lexicon.txt)
+  --oov-policy P           words that are not in it: fail, skip or g2p ($oov_policy)
+  --text-normaliser NAME   none, upper, plain or voicebank ($text_normaliser)
+  --allow-pipes true|false run the commands in wav.scp ($allow_pipes)
+  --channel N              the channel to take of several, from 0 (audio with several is refused)
+  --max-skip X             share of utterances that may be unusable ($max_skip)
+  --nj N --cmd CMD         jobs and where they run ($nj, $cmd)
+  --force true|false       import again although nothing changed ($force)"
+
+. ./path.sh
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 1 ] || die "expected <data-dir>, got $# words; see --help"
+data=$1
+[ -z "$corpus" ] || [ -d "$corpus" ] || die "--corpus $corpus: no such directory"
+if [ -z "$lexicon" ] && [ -f "$corpus/lang/lexicon.txt" ]; then lexicon=$corpus/lang/lexicon.txt; fi
+[ -z "$lexicon" ] || [ -f "$lexicon" ] || die "--lexicon $lexicon: no such file"
+
+sets=() cleans=() words=()
+for set in train dev test; do
+  for side in clean noisy; do
+    name=${set}_$side
+    if [ -z "${!name}" ] && [ -n "$corpus" ] && [ -d "$corpus/$name" ]; then printf -v "$name" %s "$corpus/$name"; fi
+    [ -z "${!name}" ] || [ -d "${!name}" ] || die "--${name/_/-} ${!name}: no such data directory"
+  done
+  clean=${set}_clean noisy=${set}_noisy
+  [ -n "${!clean}" ] || [ -z "${!noisy}" ] || die "${!noisy} has no clean side: give --$set-clean"
+  if [ -z "${!clean}" ]; then continue; fi
+  sets+=("$set") cleans+=("${!clean}")
+  [ -n "${!noisy}" ] || log "${!clean} has no noisy side: local/mix_noise.sh makes one"
+done
+[ ${#sets[@]} -gt 0 ] || die "nothing to import: no {train,dev,test}_clean in '$corpus', and no option names one"
+for clean in "${cleans[@]}"; do
+  for table in text text.phn; do [ ! -f "$clean/$table" ] || words+=(--input "$clean/$table"); done
+done
+
+lang=$data/lang
+[ -z "$lexicon" ] || words+=(--input "$lexicon")
+if ! up_to_date "$lang" --force "$force" --code pyscripts/mimic/data/lang.py "${words[@]}" \
+    --option "oov_policy=$oov_policy" --option "text_normaliser=$text_normaliser"; then
+  log "words and phones of ${sets[*]}"
+  pyscripts/import_data.py lang --lexicon "$lexicon" --oov-policy "$oov_policy" \
+    --text-normaliser "$text_normaliser" "$lang" "${cleans[@]}"
+  mark_done "$lang"
+fi
+
+for set in "${sets[@]}"; do
+  clean=${set}_clean noisy=${set}_noisy
+  pair=("${!clean}" "$data/$clean") made=(--code pyscripts/import_data.py --input "$lang" --input "${!clean}")
+  if [ -n "${!noisy}" ]; then pair+=("${!noisy}" "$data/$noisy") made+=(--input "${!noisy}"); fi
+  for name in text_normaliser allow_pipes channel max_skip; do made+=(--option "$name=${!name}"); done
+  todo=false
+  for ((i = 1; i < ${#pair[@]}; i += 2)); do
+    up_to_date "${pair[i]}" --force "$force" "${made[@]}" || todo=true
+  done
+  if [ $todo = false ]; then continue; fi
+
+  options=(--text-normaliser "$text_normaliser" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --lang "$lang")
+  [ -z "$channel" ] || options+=(--channel "$channel")
+  utterances=$(pyscripts/import_data.py plan "${options[@]}" "${pair[@]}")
+  jobs=$((nj < utterances ? nj : utterances))
+  log "importing $utterances utterances of ${!clean}${!noisy:+ and ${!noisy}} in $jobs jobs"
+  # shellcheck disable=SC2086  # a command with its options, as in Kaldi
+  $cmd JOB=1:$jobs "$data/$clean/log/import.JOB.log" \
+    pyscripts/import_data.py convert "${options[@]}" --job JOB --nj $jobs "${pair[@]}"
+  pyscripts/import_data.py finish "${options[@]}" --nj $jobs "${pair[@]}"
+  for ((i = 1; i < ${#pair[@]}; i += 2)); do mark_done "${pair[i]}"; done
+  log "$data/$clean${!noisy:+ and $data/$noisy}: $(wc -l < "$data/$clean/text") utterances, valid"
+done

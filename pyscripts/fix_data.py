@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Mend a Kaldi data directory, or a clean/noisy pair: order, repeated lines, line ends, blanks, spk2utt, and the
+utterances that some file lacks. Old files go to DATA/.backup, dropped utterances with their reason to
+DATA/skipped.tsv. A good directory is left as it is, byte for byte. Audio is never changed.
+"""
+
+import argparse
+
+from mimic.cli import run
+from mimic.data.fix import fix, keep_common, unreadable
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="steps/fix_data.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--drop-unreadable", action="store_true", help="also drop utterances whose audio is bad")
+    parser.add_argument("--channel", type=int, metavar="N", help="with it: the channel of audio with several, from 0")
+    parser.add_argument("--allow-pipes", choices=["true", "false"], default="false", help="with it: run pipes")
+    parser.add_argument("--nj", type=int, default=1, metavar="N", help="with it: processes that read audio (1)")
+    parser.add_argument("data", nargs="+", metavar="DATA", help="one data directory, or the clean and the noisy one")
+    args = parser.parse_args()
+    if len(args.data) > 2:
+        parser.error("at most two directories: the clean and the noisy one")
+    mended = [fix(data) for data in args.data]
+    if args.drop_unreadable:
+        for one in mended:
+            one.add(fix(one.path, unreadable(one.path, args.nj, args.allow_pipes == "true", args.channel)))
+    if len(mended) == 2:
+        for one, later in zip(mended, keep_common(*args.data), strict=True):
+            one.add(later)
+    for one in mended:
+        for utt, why in list(one.dropped.items())[:20]:
+            print(f"{one.path}: {utt}: dropped: {why}")
+        if one.dropped:
+            print(f"{one.path}: {len(one.dropped)} utterances dropped, all listed in {one.path}/skipped.tsv")
+        files = ", ".join(one.files)
+        print(f"{one.path}: mended {files}; before: {one.path}/.backup" if files else f"{one.path}: nothing to mend")
+
+
+if __name__ == "__main__":
+    run(main)

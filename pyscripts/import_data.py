@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Import data directories made elsewhere; the verbs are the acts of local/import_corpus.sh, which explains them."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from mimic.cli import progress, run
+from mimic.data.importing import Side, convert, finish, plan, share
+from mimic.data.lang import make_lang
+from mimic.data.lexicon import read_lexicon
+from mimic.data.text import NORMALISERS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb(verbs, "lang", lang, "lexicon and phone list for the words of all sources", sides=False)
+    verb(verbs, "plan", make_plan, "tables; prints the number of utterances", sides=True)
+    verb(verbs, "convert", run_convert, "audio of one job's share", sides=True)
+    verb(verbs, "finish", run_finish, "write and check the directories", sides=True)
+    args = parser.parse_args()
+    args.function(args)
+
+
+def verb(verbs: argparse._SubParsersAction, name: str, function: Callable, text: str, sides: bool) -> None:
+    sub = verbs.add_parser(name, help=text, description=text)
+    sub.set_defaults(function=function)
+    sub.add_argument("--text-normaliser", choices=sorted(NORMALISERS), default="upper", help="default: upper")
+    if not sides:
+        sub.add_argument("--lexicon", default="", metavar="FILE")
+        sub.add_argument("--oov-policy", choices=["fail", "skip", "g2p"], default="fail")
+        sub.add_argument("lang", help="directory to write")
+        sub.add_argument("source", nargs="+", help="data directories with the words")
+        return
+    sub.add_argument("--lang", default="", help="directory that `lang` has written")
+    sub.add_argument("--allow-pipes", choices=["true", "false"], default="false")
+    sub.add_argument("--channel", type=int, metavar="N")
+    sub.add_argument("--max-skip", type=float, default=0.01, help="share of utterances that may be left out")
+    sub.add_argument("--job", type=int, default=1)
+    sub.add_argument("--nj", type=int, default=1)
+    sub.add_argument("pair", nargs="+", metavar="SOURCE OUT", help="the clean side, then the noisy one if there is one")
+
+
+def lang(args: argparse.Namespace) -> None:
+    make_lang(args.lang, args.source, args.lexicon, args.oov_policy, args.text_normaliser)
+
+
+def sides(args: argparse.Namespace) -> list[Side]:
+    pairs = zip(args.pair[::2], args.pair[1::2], strict=True)
+    return [Side(Path(source), Path(out), args.allow_pipes == "true", args.channel) for source, out in pairs]
+
+
+def make_plan(args: argparse.Namespace) -> None:
+    lexicon = Path(args.lang) / "lexicon.txt"
+    print(plan(sides(args), read_lexicon(lexicon) if lexicon.exists() else {}, args.text_normaliser))
+
+
+def run_convert(args: argparse.Namespace) -> None:
+    both = sides(args)
+    total = len(share(both, args.job, args.nj))
+    for _ in progress(convert(both, args.job, args.nj), total, "utterances"):
+        pass
+
+
+def run_finish(args: argparse.Namespace) -> None:
+    finish(sides(args), args.nj, args.max_skip)
+
+
+if __name__ == "__main__":
+    run(main)

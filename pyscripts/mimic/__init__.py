@@ -1,0 +1,1 @@
+"""mimic: noise-robust speech recognition and speech enhancement, the library behind pyscripts/*.py."""

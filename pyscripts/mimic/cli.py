@@ -1,0 +1,64 @@
+"""What every program in pyscripts/ does the same way: logging, one-line errors, progress lines."""
+
+import errno
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from mimic.errors import UserError
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run `main` and exit with what it returns (None: 0); a user's mistake is one line and 1, an interrupt 130."""
+    prog = Path(sys.argv[0]).name
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format=f"%(asctime)s {prog}: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
+    )
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        code = 130
+    except UserError as error:
+        log.error("error: %s", error)
+        code = 1
+    except BrokenPipeError:
+        # The reader (head, less) has gone. Nobody wants the rest, and Python must not complain at its own exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        log.error("error: %s", explain(error))
+        code = 1
+    sys.exit(code)
+
+
+def explain(error: OSError) -> str:
+    """One line for an error of the operating system: which path, and what to do about a full disk."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = os.path.dirname(os.path.abspath(error.filename)) if error.filename else os.getcwd()
+        return f"disk full: free space in {where} and rerun"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """Yield `items`, logging `progress: 120/500 WHAT` at most every 2 s and once at the end."""
+    last, done = time.monotonic(), 0
+    for item in items:
+        yield item
+        done += 1
+        if time.monotonic() - last >= 2 and done < total:
+            last = time.monotonic()
+            log.info("progress: %d/%d %s", done, total, what)
+    log.info("progress: %d/%d %s", done, total, what)

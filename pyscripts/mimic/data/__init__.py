@@ -1,0 +1,1 @@
+"""Kaldi data directories, archives, audio, text and lexicons."""

@@ -1,0 +1,96 @@
+"""Kaldi archives (ark/scp) of matrices and vectors. The only module that knows kaldiio."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from kaldiio.matio import read_ascii_mat, read_int32vector, read_matrix_or_vector, write_array
+
+from mimic.atomic import named
+from mimic.data.audio import split_entry
+from mimic.data.kaldi_dir import read_table
+from mimic.errors import UserError
+
+# Kaldi's CompressionMethod: two bytes with one range per matrix; one byte with percentiles per column ("speech").
+METHODS = {"none": None, "int16": 3, "uint8": 2}
+
+
+class ArkWriter:
+    """Stream arrays to an archive and its index: `with ArkWriter(ark, scp) as w: w.write(utt, array)`.
+
+    compress: "none" (float32), "int16" (half the size) or "uint8" (a quarter); vectors are never compressed.
+    Both files appear under their names only when the block ends without an error, the archive first; the index holds
+    absolute paths.
+    """
+
+    def __init__(self, ark: str | Path, scp: str | Path, compress: str = "none") -> None:
+        self.ark, self.scp, self.method = os.path.abspath(ark), os.path.abspath(scp), METHODS[compress]
+        self._lines: list[str] = []
+        self._ark = open(f"{self.ark}.tmp", "wb")
+
+    def write(self, utt: str, array: np.ndarray) -> None:
+        """Append a matrix (frames, bins) or a vector (n,): floats, or int32 for a vector."""
+        if array.dtype != np.int32 and not np.isfinite(array).all():
+            raise UserError(f"{utt}: NaN or infinite values: not written to {self.ark}")
+        kind = np.float64 if array.dtype == np.float64 else np.int32 if array.dtype == np.int32 else np.float32
+        array = np.ascontiguousarray(array, dtype=kind)
+        try:
+            self._ark.write(f"{utt} ".encode())
+            self._lines.append(f"{utt} {self.ark}:{self._ark.tell()}\n")
+            write_array(self._ark, array, compression_method=self.method if array.ndim == 2 else None)
+        except OSError as error:
+            raise named(error, self.ark) from None
+
+    def __enter__(self) -> "ArkWriter":
+        return self
+
+    def __exit__(self, kind: type | None, *_) -> None:
+        try:
+            if kind is None:
+                self._ark.flush()
+                os.fsync(self._ark.fileno())
+                with open(f"{self.scp}.tmp", "w", encoding="utf-8", newline="\n") as f:
+                    f.writelines(self._lines)
+                    f.flush()
+                    os.fsync(f.fileno())
+            self._ark.close()
+            if kind is None:
+                os.replace(f"{self.ark}.tmp", self.ark)
+                os.replace(f"{self.scp}.tmp", self.scp)
+        except OSError as error:
+            kind = OSError
+            raise named(error, self.ark) from None
+        finally:
+            if kind is not None:
+                for path in (f"{self.ark}.tmp", f"{self.scp}.tmp"):
+                    Path(path).unlink(missing_ok=True)
+
+
+def read_scp(path: str | Path) -> dict[str, str]:
+    """Read an index into {key: `file.ark:offset`}. Raises UserError for pipes, which are never run."""
+    table = read_table(path)
+    for key, entry in table.items():
+        if not entry or entry[-1] == "|":
+            raise UserError(f"{path}: {key}: expected `file.ark:offset`, got {entry or 'nothing'!r}")
+    return table
+
+
+def load(entry: str) -> np.ndarray:
+    """Read one matrix (frames, bins) or vector from `file.ark:offset` (or `file`), compressed or not, binary or text.
+
+    Raises UserError naming the entry when the file is missing, shorter than its index says, or something else.
+    """
+    path, offset = split_entry(entry)
+    try:
+        with open(path, "rb") as f:
+            f.seek(offset or 0)
+            magic = f.read(3)
+            f.seek(offset or 0)
+            # kaldiio's own dispatcher would also unpickle, that is: run code that an archive holds.
+            if magic[:2] != b"\0B":
+                return read_ascii_mat(f)
+            return read_int32vector(f) if magic[2:] == b"\4" else read_matrix_or_vector(f)
+    except OSError as error:
+        raise UserError(f"{entry}: {error.strerror}: run the stage that makes the archive again") from None
+    except Exception as error:  # kaldiio raises whatever the damaged bytes lead to
+        raise UserError(f"{entry}: damaged archive ({error}): run the stage that makes it again") from None

@@ -1,0 +1,41 @@
+"""Text normalisers by name: what happens to a transcript before words are looked up, trained on and scored."""
+
+import re
+import string
+import unicodedata
+from collections.abc import Callable
+
+_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "`": "'", "\u201c": '"', "\u201d": '"'})
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def none(text: str) -> str:
+    """Only make every run of spaces (also the invisible kinds) one space."""
+    return " ".join(text.split())
+
+
+def upper(text: str) -> str:
+    """Upper case, single spaces."""
+    return " ".join(text.upper().split())
+
+
+def plain(text: str) -> str:
+    """Upper-case words of letters, digits and inner apostrophes; hyphens and slashes part words, other marks go.
+
+    Curly quotes become straight ones, compatibility characters (ligatures, full-width letters) their plain form.
+    """
+    text = unicodedata.normalize("NFKC", text).translate(_QUOTES).upper()
+    text = re.sub(r"[-/\u2010-\u2015\u2212_]", " ", text)
+    words = (re.sub(r"[^\w']", "", word).strip("'") for word in text.split())
+    return " ".join(word for word in words if word)
+
+
+def voicebank(text: str) -> str:
+    """As the VoiceBank-DEMAND systems do (SPECS 0.2): ASCII punctuation goes without replacement, then upper case.
+
+    Words with a hyphen are glued (`two-day` -> `TWODAY`), apostrophes vanish (`don't` -> `DONT`).
+    """
+    return " ".join(text.translate(_PUNCTUATION).upper().split())
+
+
+NORMALISERS: dict[str, Callable[[str], str]] = {"none": none, "upper": upper, "plain": plain, "voicebank": voicebank}
