@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Is a directory that a step writes finished, and still made from the same code, input and options?
+
+``done.py check DIR --code FILE... --input PATH... --option k=v...`` before the work and ``done.py mark DIR``
+after it. DIR/.fingerprint lists what DIR is made from, one ``kind key value`` line each; DIR/.done, written
+last, lists what was there when the work ended.
+
+Exit codes of check: 0 finished and unchanged; 1 to do, DIR is ready to be written (emptied when it was made from
+something else, kept as it is when the same work was cut short); 2 error, nothing was touched.
+A kill at any moment is safe: .done goes first, and a directory that is half emptied says so in .fingerprint.
+"""
+
+from __future__ import annotations
+
+import ast
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / "pyscripts"
+BIG = 32 << 20  # bytes; a larger file counts by size and time, so that a check stays fast
+TABLES = ("wav.scp", "segments", "text", "text.phn", "feats.scp", "cmvn.scp")  # and utt2*, spk2*, reco2*
+WIPING = "wiping this directory\n"  # as a fingerprint equals no other one
+
+
+class Refused(Exception):
+    """One line for the user."""
+
+
+def file_hash(path: Path) -> str:
+    stat = path.stat()
+    if stat.st_size > BIG:
+        return f"size:{stat.st_size},mtime:{stat.st_mtime_ns}"
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def imported(path: Path) -> Iterator[Path]:
+    """The files under pyscripts/ that the imports of one Python file load, packages' __init__.py included."""
+    package = path.parent.relative_to(PYTHON).parts if PYTHON in path.parents else ()
+    modules = []
+    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+        if isinstance(node, ast.Import):
+            modules += [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            modules += [[*base, alias.name] for alias in node.names]  # a name may be a submodule
+    for module in modules:
+        for n in range(1, len(module) + 1):
+            stem = PYTHON.joinpath(*module[:n])
+            for file in (stem.with_suffix(".py"), stem / "__init__.py"):
+                if file.is_file():
+                    yield file
+
+
+def code_items(paths: list[str]) -> Iterator[tuple[str, str]]:
+    """(file, hash) of each given file, each .py file of a given directory, and all that these import."""
+    todo = []
+    for name in paths:
+        path = Path(name).resolve()
+        if not path.exists():
+            raise Refused(f"no such code file: {name}")
+        todo += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    seen = set()
+    while todo:
+        path = todo.pop()
+        if path not in seen:
+            seen.add(path)
+            todo += imported(path) if path.suffix == ".py" else []
+    for path in seen:
+        yield (str(path.relative_to(ROOT)) if ROOT in path.parents else str(path)), file_hash(path)
+
+
+def audio_state(wav_scp: Path) -> str:
+    """Sizes and times of the audio files that wav.scp names; a command in it counts by its text alone."""
+    digest = hashlib.sha256()
+    for line in wav_scp.read_bytes().splitlines():
+        name = os.fsdecode(line.partition(b" ")[2].strip())
+        if name.endswith("|"):
+            continue
+        head, _, offset = name.rpartition(":")
+        try:
+            stat = os.stat(head if head and offset.isdigit() else name)
+            digest.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except OSError:
+            digest.update(b"missing\n")  # the step that reads it says so with the utterance's id
+    return digest.hexdigest()[:16]
+
+
+def input_hash(name: str) -> str:
+    path = Path(name)
+    if not path.exists():
+        raise Refused(f"input {name} is missing")
+    if path.is_file():
+        return file_hash(path)
+    made = path / ".fingerprint"
+    if made.exists() and not (path / ".done").exists():
+        raise Refused(f"input {name} is incomplete: run the stage that makes it again")
+    digest = hashlib.sha256(made.read_bytes() if made.exists() else b"")
+    for file in sorted(path.iterdir()):  # tables count beside the fingerprint: people edit them by hand
+        table = file.name in TABLES or file.name.startswith(("utt2", "spk2", "reco2"))
+        if file.is_file() and (table or not made.exists()) and not file.name.startswith("."):
+            digest.update(f"{file.name} {file_hash(file)}\n".encode())
+    if not made.exists() and (path / "wav.scp").is_file():
+        digest.update(audio_state(path / "wav.scp").encode())
+    return digest.hexdigest()[:16]
+
+
+def fingerprint(words: dict[str, list[str]]) -> str:
+    items = {("code", key): value for key, value in code_items(words["--code"])}
+    items |= {("input", name): input_hash(name) for name in words["--input"]}
+    for option in words["--option"]:
+        key, equals, value = option.lstrip("-").partition("=")
+        if not equals or not key:
+            raise Refused(f"--option takes name=value, got '{option}'")
+        items["option", key] = json.dumps(value)
+    return "".join(f"{kind} {json.dumps(key)} {value}\n" for (kind, key), value in sorted(items.items()))
+
+
+def first_change(old: str, new: str) -> str:
+    """Names the first difference: options before input before code, for those a user changed himself."""
+
+    def table(text: str) -> dict[tuple[str, str], str]:
+        decoder = json.JSONDecoder()
+        items = {}
+        for line in text.splitlines():
+            kind, _, rest = line.partition(" ")
+            key, end = decoder.raw_decode(rest)
+            items[kind, key] = rest[end + 1 :]
+        return items
+
+    before, after = table(old), table(new)
+    changed = sorted((k for k in before | after if before.get(k) != after.get(k)), reverse=True)
+    kind, key = changed[0]
+    more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+    if kind == "option":
+        return f"{key} was {before.get((kind, key), 'unset')} and is {after.get((kind, key), 'unset')}{more}"
+    verb = "is new" if (kind, key) not in before else "is not used any more" if (kind, key) not in after else "changed"
+    return f"{kind} {key} {verb}{more}"
+
+
+def replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def contents(folder: Path) -> list[Path]:
+    """What lies in a directory, less the files of this program."""
+    return [p for p in sorted(folder.iterdir()) if not p.name.startswith((".fingerprint", ".done"))]
+
+
+def wipe(folder: Path) -> None:
+    replace(folder / ".fingerprint", WIPING)
+    for path in contents(folder):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def check(folder: Path, words: dict[str, list[str]]) -> int:
+    new, forced = fingerprint(words), words["--force"][-1:] == ["true"]
+    made, done = folder / ".fingerprint", folder / ".done"
+    folder.mkdir(parents=True, exist_ok=True)
+    old = made.read_text(encoding="utf-8") if made.exists() else None
+    if old is None and contents(folder):
+        raise Refused("holds files that no step of this recipe made: move them away or name another directory")
+    if old == new and not forced:
+        gone = [name for name in done.read_text().splitlines() if not (folder / name).exists()] if done.exists() else []
+        if done.exists() and not gone:
+            print(f"{folder} is done and unchanged: skipping")
+            return 0
+        done.unlink(missing_ok=True)
+        print(f"{folder}: to do, {gone[0]} is gone" if gone else f"{folder}: not finished, going on")
+        return 1
+    why = "to do"
+    if old is not None:
+        reason = "--force true" if old == new else "it was being emptied" if old == WIPING else first_change(old, new)
+        why = f"starting again, {reason}"
+        done.unlink(missing_ok=True)
+        wipe(folder)
+    replace(made, new)
+    print(f"{folder}: {why}")
+    return 1
+
+
+def mark(folder: Path) -> int:
+    if not (folder / ".fingerprint").exists():
+        raise Refused("has no .fingerprint: 'done.py check' comes first")
+    replace(folder / ".done", "".join(f"{path.name}\n" for path in contents(folder)))
+    return 0
+
+
+def main(verb: str, name: str, *rest: str) -> int:
+    words: dict[str, list[str]] = {"--code": [], "--input": [], "--option": [], "--force": []}
+    current: list[str] | None = None
+    try:
+        for word in rest:  # no argparse: the value of an option may look like an option
+            if word in words:
+                current = words[word]
+            elif current is None:
+                raise Refused(f"unknown word '{word}'")
+            else:
+                current.append(word)
+        if verb not in ("check", "mark"):
+            raise Refused(f"unknown verb '{verb}': check and mark are the two")
+        return check(Path(name), words) if verb == "check" else mark(Path(name))
+    except Refused as error:
+        problem = str(error)
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        problem = f"disk full: free space in {name} and run again" if full else f"{error.filename}: {error.strerror}"
+    except Exception as error:  # a bug here must not read as "to do", which empties the directory
+        problem = f"{type(error).__name__}: {error}"
+    print(f"done.py: {name}: {problem}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        print("usage: done.py check DIR [--code FILE... --input PATH... --option k=v... --force true] | mark DIR")
+        sys.exit(2)
+    sys.exit(main(*sys.argv[1:]))

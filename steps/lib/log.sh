@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# What every step says and checks in the same words. Source it: ". log.sh".
+
+# log MESSAGE: one line with the time and the place in the script that speaks.
+log() {
+  local source=${BASH_SOURCE[1]:-$0}
+  printf '%(%FT%T)T (%s:%s) %s\n' -1 "${source##*/}" "${BASH_LINENO[0]}" "$*"
+}
+
+# die MESSAGE: one line on stderr, exit code 1.
+die() { echo "$0: $*" >&2; exit 1; }
+
+# require PATH "stage 2 (features)": dies unless PATH is there and the directory it belongs to is finished.
+require() {
+  local dir=$1
+  [ -e "$1" ] || die "$1 is missing: run $2 first"
+  [ -d "$dir" ] || dir=$(dirname "$1")
+  if [ -e "$dir/.fingerprint" ] && [ ! -e "$dir/.done" ]; then die "$dir is incomplete: run $2 again"; fi
+}
+
+# up_to_date DIR [options of "done.py check"]: true when DIR is finished and unchanged, false when it is to be
+# made. In the second case this shell keeps DIR locked until it ends, so that two runs never write the same DIR.
+up_to_date() {
+  local rc=0 lock error
+  error=$(mkdir -p "$1" 2>&1) || die "$error"
+  exec {lock}<"$1"
+  flock -w 5 "$lock" || rc=$?
+  if [ "$rc" = 1 ]; then die "$1 is being written by another run: wait for it, or end it"; fi
+  rc=0
+  done.py check "$@" || rc=$?
+  case $rc in
+    0) exec {lock}<&- ;;
+    1) return 1 ;;
+    *) exit "$rc" ;;
+  esac
+}
+
+# mark_done DIR: the last act of a step.
+mark_done() { done.py mark "$1"; }

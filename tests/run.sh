@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Every test: set-up, style of Python and shell, then pytest. Arguments go to pytest: tests/run.sh tests/shell -k done
+cd "$(dirname "$0")/.." || exit 1
+steps/setup.sh --dev true || exit 1
+. ./path.sh
+set -euo pipefail
+export OMP_NUM_THREADS=1  # two tests run at a time
+
+ruff check .
+shopt -s globstar nullglob
+shellcheck -x ./*.sh .ci/run {local,steps,tests}/**/*.sh
+
+# Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them.
+python3 -m pytest -n 2 --dist loadgroup "$@"

@@ -1,0 +1,281 @@
+"""steps/lib/launch.py: Kaldi's calling convention, and that no job outlives it."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import LIB
+
+
+@pytest.fixture
+def launch(tmp_path: Path, env: dict[str, str]):
+    """launch(*words): one call in a fresh directory."""
+
+    def run(*words: str, program: str = "launch.py", **more: str) -> subprocess.CompletedProcess:
+        words = (program, *words)
+        return subprocess.run(words, cwd=tmp_path, env=env | more, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+@pytest.fixture
+def script(tmp_path: Path):
+    """script(text) gives the words that run a script of this text: in a file, for words with $ are live."""
+
+    def write(text: str) -> list[str]:
+        (tmp_path / "job.sh").write_text(text + "\n")
+        return ["bash", "job.sh"]
+
+    return write
+
+
+def shape(log: str) -> list[str]:
+    """A log without what differs from run to run: dates and times."""
+    log = re.sub(r"(Started at|Ended \(.*\) at) .*?(, elapsed.*)?$", r"\1", log, flags=re.MULTILINE)
+    return [line.rstrip() for line in re.sub(r"time=\d+", "time=", log).splitlines()]
+
+
+def test_one_job(launch, tmp_path):
+    result = launch("exp/log/x.log", "echo", "hello", "a  b")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    log = (tmp_path / "exp/log/x.log").read_text()
+    date = r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}"
+    assert re.fullmatch(
+        rf'# echo hello "a  b"\n# Started at {date}\n#\nhello a  b\n# Accounting: time=\d+ threads=1\n'
+        rf"# Ended \(code 0\) at {date}, elapsed time \d+ seconds\n",
+        log,
+    )
+
+
+CALLS = {
+    "jobs": ["JOB=1:3", "log/x.JOB.log", "echo", "JOB", "split/JOB/text"],
+    "one of the jobs": ["JOB=3", "log/x.JOB.log", "echo", "JOB"],
+    "one log is enough for one job": ["JOB=2:2", "log/x.log", "echo", "JOB"],
+    "another word": ["N=1:2", "log/x.N.log", "echo", "JOB", "N"],
+    "options on both sides": ["--mem", "4G", "JOB=1:2", "--num-threads", "1", "--max-jobs-run", "1", "log/JOB", "true"],
+    "JOB inside a word": ["JOB=1:2", "MYJOBS/JOB.log", "echo", "MYJOBS"],
+    "live words": ["log/x", "echo", "one", "\\|", "tr", "o", "0", "\\;", "echo", "$LC_ALL", ">", "file"],
+    "pipe": ["log/x", "echo", "one", "|", "tr", "o", "0"],
+    "spaces": ["log/x", "printf", "<%s>", "a  b", "$LC_ALL c", 'say "hi" $LC_ALL', "it's"[:2], ""],
+    "stderr": ["log/x", "ls", "/none"],
+    "a job fails": ["JOB=1:4", "log/x.JOB.log", "test", "JOB", "-lt", "3"],
+    "no such program": ["log/x", "no-such-program"],
+    "one string is a program's name": ["log/x", "echo one two"],
+    "exit code": ["log/x", "bash", "-c", "exit 7"],
+    "killed": ["log/x", "bash", "kill.sh"],
+    "one log for several jobs": ["JOB=1:2", "log/x", "true"],
+    "input is empty": ["log/x", "wc", "-c"],
+}
+USAGE = {
+    "no job 0": ["JOB=0:2", "log/x.JOB", "true"],
+    "backwards": ["JOB=3:2", "log/x.JOB", "true"],
+    "no command": ["log/x"],
+    "unknown option": ["--mme", "4G", "log/x", "true"],
+    "missing value": ["--mem", "--gpu", "1", "log/x", "true"],
+    "no number": ["--max-jobs-run", "many", "log/x", "true"],
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_same_as_run_pl(launch, kaldi_utils, tmp_path, name):
+    found = {}
+    for program in ("launch.py", f"{kaldi_utils}/run.pl"):
+        (tmp_path / "kill.sh").write_text("kill -9 $$\n")
+        result = launch(*CALLS[name], program=program)
+        files = {p: shape(p.read_text()) for p in tmp_path.rglob("*") if p.is_file()}
+        found[program] = result.returncode, files
+        summary = re.findall(r"launch.py: .*, log is in .*", result.stderr.replace("run.pl", "launch.py"))
+        found[program] += (summary,)
+        for path in files:
+            path.unlink()
+    assert len(found) == 2 and found["launch.py"] == found[f"{kaldi_utils}/run.pl"]
+
+
+@pytest.mark.parametrize("name", USAGE)
+def test_wrong_usage_is_one_line(launch, tmp_path, name):
+    result = launch(*USAGE[name])
+    assert result.returncode == 255
+    assert result.stderr.startswith("launch.py: ") and result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failure_shows_the_end_of_the_first_log_that_failed(launch, script):
+    job = script("[ $1 = 1 ] && exit 0; [ $1 = 2 ] && sleep 0.5; seq 30; echo this is $1; exit 3")
+    result = launch("--max-jobs-run", "3", "JOB=1:3", "log/x.JOB.log", *job, "JOB")
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert lines[0] == "launch.py: 2 / 3 failed, log is in log/x.*.log"
+    assert lines[1] == "launch.py: the last lines of log/x.3.log (code 3):"
+    assert lines[2:] == [f"  {n}" for n in range(12, 31)] + ["  this is 3"]
+
+
+def test_out_of_memory_is_explained(launch, script):
+    result = launch("log/x.log", *script("kill -9 $$"))
+    assert result.returncode == 1
+    assert "out of memory" in result.stderr and "lower --nj" in result.stderr
+
+
+def test_jobs_at_a_time(launch, tmp_path, script):
+    job = script("touch busy.$1; sleep 0.3; ls | grep -c busy; rm busy.$1")
+    assert launch("--max-jobs-run", "2", "JOB=1:6", "log/JOB", *job, "JOB").returncode == 0
+    at_once = [int((tmp_path / f"log/{n}").read_text().splitlines()[3]) for n in range(1, 7)]
+    assert max(at_once) == 2
+
+
+def test_threads(launch, tmp_path):
+    assert launch("log/a", "echo", "$OMP_NUM_THREADS", OMP_NUM_THREADS="7").returncode == 0
+    assert launch("--num-threads", "3", "log/b", "echo", "$OMP_NUM_THREADS").returncode == 0
+    assert (tmp_path / "log/a").read_text().splitlines()[3] == "1"
+    assert (tmp_path / "log/b").read_text().splitlines()[3] == "3"
+
+
+def test_gpus_are_shared_out(launch, tmp_path, script):
+    words = ["--gpu", "2", "JOB=1:3", "log/JOB", *script("echo $CUDA_VISIBLE_DEVICES; sleep 0.3")]
+    assert launch(*words, CUDA_VISIBLE_DEVICES="4,5,6,7,8").returncode == 0
+    got = [(tmp_path / f"log/{n}").read_text().splitlines()[3] for n in (1, 2, 3)]
+    assert sorted(got[:2]) == ["4,5", "6,7"] and got[2] in got[:2]
+    result = launch("--gpu", "2", "log/x", "true", CUDA_VISIBLE_DEVICES="0")
+    assert result.returncode == 255 and "--ngpu" in result.stderr
+
+
+def test_retries(launch, tmp_path, script):
+    job = script("echo x >> tries; test $(wc -l < tries) = 3")
+    assert launch("--retries", "1", "log/x.log", *job).returncode == 1
+    (tmp_path / "tries").unlink()
+    assert launch("--retries", "2", "log/x.log", *job).returncode == 0
+    names = sorted(p.name for p in (tmp_path / "log").iterdir())
+    assert names == ["x.log", "x.log.try1", "x.log.try2"]
+
+
+def test_a_log_that_cannot_be_written(launch, tmp_path):
+    (tmp_path / "exp").touch()
+    result = launch("exp/log/x.log", "true")
+    assert result.returncode == 1 and "exp/log" in result.stderr and result.stderr.count("\n") == 1
+
+
+def running(pid_file: Path) -> bool:
+    """Whether the process whose number is in a file lives (a zombie does not)."""
+    try:
+        state = Path(f"/proc/{int(pid_file.read_text())}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(condition, seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+# A job with a grandchild, both of which say who they are.
+JOB = "sleep 300 & echo $! > child; echo $BASHPID > parent; wait"
+STUBBORN = "trap '' TERM; " + JOB
+
+
+@pytest.fixture
+def started(tmp_path: Path, env: dict[str, str], script):
+    """Starts launch.py on a job that does not end by itself, waits until that runs, ends all afterwards."""
+    processes = []
+
+    def start(job: str = JOB, *, inside: str = "", **more: str) -> subprocess.Popen:
+        words = ["launch.py", "log/x.log", *script(job)]
+        if inside:
+            words = ["bash", "-c", inside, "test.sh", *words]
+        process = subprocess.Popen(words, cwd=tmp_path, env=env | more, stderr=subprocess.PIPE, start_new_session=True)
+        processes.append(process)
+        files = tmp_path / "child", tmp_path / "parent"
+        assert wait_until(lambda: all(f.exists() and f.read_text().strip() for f in files))
+        assert all(running(f) for f in files)
+        return process
+
+    yield start
+    for process in processes:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("job", [JOB, STUBBORN])
+def test_a_signal_ends_the_jobs(started, tmp_path, number, job):
+    process = started(job)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (2, b"launch.py: stopped, logs are in log/x.log\n")
+    assert not running(tmp_path / "child") and not running(tmp_path / "parent")
+
+
+def test_kill_9_ends_the_jobs(started, tmp_path):
+    process = started()
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert wait_until(lambda: not running(tmp_path / "child") and not running(tmp_path / "parent"))
+
+
+def test_kill_9_of_the_step_ends_the_jobs(started, tmp_path):
+    step = started(inside='"$@"; exit $?')
+    step.kill()
+    step.wait()
+    assert wait_until(lambda: not running(tmp_path / "child") and not running(tmp_path / "parent"))
+
+
+def test_kill_9_of_run_sh_ends_the_jobs(started, tmp_path):
+    run_sh = subprocess.Popen(["sleep", "300"])
+    process = started(MIMIC_RUN_PID=str(run_sh.pid))
+    run_sh.kill()
+    run_sh.wait()
+    assert process.wait(timeout=20) == 2
+    assert not running(tmp_path / "child") and not running(tmp_path / "parent")
+
+
+REPORTING = "for n in 1 2 3 4 5; do echo progress: $n/5 utterances; sleep 0.25; done"
+
+
+def test_progress_bar_on_a_terminal(tmp_path, env, script):
+    pytest.importorskip("rich")
+    ours, theirs = pty.openpty()
+    words = ["launch.py", "--max-jobs-run", "2", "JOB=1:4", "log/enhance.JOB.log", *script(REPORTING)]
+    process = subprocess.Popen(words, cwd=tmp_path, env=env | {"TERM": "xterm", "COLUMNS": "120"}, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # the other side closed
+        pass
+    assert process.wait() == 0
+    assert b"enhance" in shown and re.search(rb"\d+/20 utterances, \d/4 jobs", shown)
+    assert b"20/20 utterances, 4/4 jobs" in shown
+
+
+def test_plain_progress_lines_elsewhere(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(LIB)
+    from job_progress import Progress, last_progress
+
+    log, other = tmp_path / "x.1.log", tmp_path / "x.2.log"
+    assert last_progress(log) is None
+    log.write_text("nothing yet\n" * 1000)
+    assert last_progress(log) is None
+    with open(log, "a") as file:
+        file.write("2026-01-01 10:00:00 prog: progress: 3/10 utterances\nprogress: 4/10 utterances\nmore\n")
+    assert last_progress(log) == (4, 10, "utterances")
+    with Progress("enhance", jobs=3) as progress:
+        progress.every, progress.begun = 0.0, progress.begun - 60  # seconds
+        progress.show([])
+        progress.show([log])
+        progress.show([log])
+        other.write_text("progress: 8/20 utterances\n")
+        progress.ended(log, ok=True)
+        progress.show([other])
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "launch.py: enhance: 4/30 utterances, 0/3 jobs, 6:30 left"  # 10 stand for each silent job
+    assert second == "launch.py: enhance: 18/45 utterances, 1/3 jobs, 1:30 left"

@@ -1,0 +1,100 @@
+"""steps/lib/log.sh, path.sh and cmd.sh."""
+
+import os
+import re
+import signal
+import subprocess
+
+
+def test_log_and_die(sh):
+    result = sh("set -euo pipefail; . log.sh; log 'hello 5%'; die 'no such thing'; log never")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \(.*:\d+\) hello 5%\n", result.stdout)
+    assert (result.returncode, result.stderr) == (1, "test.sh: no such thing\n")
+
+
+def test_require(sh, tmp_path):
+    check = "set -euo pipefail; . log.sh; require \"$1\" 'stage 2 (features)'; echo fine"
+    assert sh(check, "exp/x/feats.scp").stderr == "test.sh: exp/x/feats.scp is missing: run stage 2 (features) first\n"
+    (tmp_path / "exp/x").mkdir(parents=True)
+    (tmp_path / "exp/x/feats.scp").touch()
+    assert sh(check, "exp/x/feats.scp").stdout == "fine\n"
+    (tmp_path / "exp/x/.fingerprint").touch()
+    for path in ("exp/x", "exp/x/feats.scp"):
+        result = sh(check, path)
+        assert (result.returncode, result.stderr) == (
+            1,
+            "test.sh: exp/x is incomplete: run stage 2 (features) again\n",
+        )
+    (tmp_path / "exp/x/.done").touch()
+    assert sh(check, "exp/x").stdout == "fine\n"
+
+
+STEP = """set -euo pipefail; . log.sh
+if up_to_date exp/x --option lr="$1"; then exit 0; fi
+echo working; echo "$1" > exp/x/result; mark_done exp/x"""
+
+
+def test_a_step(sh, tmp_path):
+    assert sh(STEP, "1").stdout == "exp/x: to do\nworking\n"
+    assert sh(STEP, "1").stdout == "exp/x is done and unchanged: skipping\n"
+    assert sh(STEP, "2").stdout == 'exp/x: starting again, lr was "1" and is "2"\nworking\n'
+    assert (tmp_path / "exp/x/result").read_text() == "2\n"
+
+
+def test_a_step_in_a_directory_of_others(sh, tmp_path):
+    (tmp_path / "exp/x").mkdir(parents=True)
+    (tmp_path / "exp/x/thesis.tex").touch()
+    result = sh(STEP, "1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "no step of this recipe made" in result.stderr and result.stderr.count("\n") == 1
+    assert [p.name for p in (tmp_path / "exp/x").iterdir()] == ["thesis.tex"]
+
+
+def test_two_steps_never_write_one_directory(sh, tmp_path, env):
+    slow = STEP.replace("echo working", "echo working; sleep 20")
+    first = subprocess.Popen(
+        ["bash", "-c", slow, "test.sh", "1"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        while first.stdout.readline() != b"working\n":
+            pass
+        second = sh(STEP, "1")
+        assert second.returncode == 1
+        assert second.stderr == "test.sh: exp/x is being written by another run: wait for it, or end it\n"
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    result = sh(STEP, "1")  # the kernel took the lock back
+    assert (result.returncode, result.stdout) == (0, "exp/x: not finished, going on\nworking\n")
+
+
+def test_unwritable_exp(tmp_path, env, powerless):
+    (tmp_path / "exp").mkdir(mode=0o555)
+    command = [*powerless, "bash", "-c", STEP, "test.sh", "1"]
+    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stdout == ""
+    assert "exp/x" in result.stderr and "Permission denied" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_path_sh_twice(sh, root, env):
+    env["PATH"] = "/usr/bin:/bin"
+    script = f"set -eu; . {root}/path.sh; one=$PATH; . {root}/path.sh; [ $PATH = $one ]; echo $PATH $PYTHONPATH $LC_ALL"
+    result = sh(script, PATH="/usr/bin:/bin")
+    assert result.stdout == f"{root}/steps/lib:{root}/.venv/bin:/usr/bin:/bin {root}/pyscripts C\n"
+
+
+def test_path_sh_without_venv_and_with_local_path(sh, root, tmp_path):
+    (tmp_path / "path.sh").write_text((root / "path.sh").read_text())
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local/path.sh").write_text("export MINE=$LC_ALL\n")
+    result = sh("set -eu; . ./path.sh; echo $MINE")
+    assert (result.returncode, result.stdout) == (0, "C\n")
+    assert "steps/setup.sh" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_cmd_sh(sh, root):
+    result = sh(f"set -eu; . {root}/cmd.sh; echo $train_cmd $decode_cmd $cuda_cmd")
+    assert result.stdout == "launch.py launch.py launch.py\n"
+    result = sh(f"cmd_backend=moon; . {root}/cmd.sh || exit 1")
+    assert result.returncode == 1
+    assert result.stderr == "cmd.sh: unknown cmd_backend 'moon': 'local' is the one there is\n"

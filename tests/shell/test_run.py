@@ -1,0 +1,112 @@
+"""run.sh before its first stage: options, help, what it refuses, one run at a time."""
+
+import fcntl
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def checkout(root: Path, tmp_path: Path) -> Path:
+    """The shell layer as a fresh clone has it: no .venv, no exp."""
+    copy = tmp_path / "clone"
+    copy.mkdir()
+    for name in ("run.sh", "path.sh", "cmd.sh", "requirements.txt", "requirements-pesq.txt", "requirements-dev.txt"):
+        shutil.copy(root / name, copy)
+    for name in ("steps", "conf"):
+        shutil.copytree(root / name, copy / name)
+    return copy
+
+
+@pytest.fixture
+def run(checkout: Path, env: dict[str, str]):
+    clean = env | {"PATH": ":".join(env["PATH"].split(":")[1:])}  # run.sh finds steps/lib by itself
+
+    def call(*words: str, before: tuple[str, ...] = (), code: int | None = None) -> str:
+        """What run.sh says, less the line about the .venv that a fresh clone does not have."""
+        command = [*before, "./run.sh", *words]
+        result = subprocess.run(command, cwd=checkout, env=clean, capture_output=True, text=True, timeout=60)
+        lines = (result.stdout + result.stderr).splitlines(keepends=True)
+        said = "".join(line for line in lines if not line.startswith("path.sh: no "))
+        assert code is None or result.returncode == code, said
+        return said
+
+    return call
+
+
+def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
+    said = run("--help", code=0)
+    block = (checkout / "run.sh").read_text().split("help_message=")[0]
+    options = re.findall(r"^([a-z_]+)=(\S*) ", block, re.MULTILINE)
+    assert len(options) > 20
+    for name, default in options:
+        found = re.search(rf"^  --{name.replace('_', '-')} +\S.*$", said, re.MULTILINE)
+        assert found, name
+        assert not default or found[0].endswith(f"({default})"), name
+    table = said[said.index("reads ") :]
+    assert all(re.search(rf"^  {stage} \w+ .*\d min$", table, re.MULTILINE) for stage in range(1, 8))
+    assert not (checkout / "exp").exists() and not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        ("--bogus 1", "invalid option --bogus"),
+        ("--stagge 1", "invalid option --stagge (did you mean --stage?)"),
+        ("--stage", "option --stage needs a value"),
+        ("--stage=3", "options to scripts must be of the form --name value, got '--stage=3'"),
+        ("--stage three", "--stage takes a whole number, got 'three'"),
+        ("--stage 4 --stop-stage 3", "--stage 4 is behind --stop-stage 3"),
+        ("--nj 0", "--nj must be at least 1"),
+        ("--force yes", 'expected "true" or "false": --force yes'),
+        ("--oov-policy guess", "--oov-policy is fail, skip or g2p, got 'guess'"),
+        ("--corpus none", "--corpus none has no directory train_clean"),
+        ("--train-clean a", "one option per set means all six of them, got --train-clean a"),
+        ("--train-clean a --corpus b", "give either --corpus or one option per set, not both"),
+        ("--lexicon path.sh", "--lexicon and --allow-pipes are for your own data: give --corpus too"),
+        ("--config none", "missing config 'none'"),
+        ("--asr-config none", "--asr-config none: no such file"),
+        ("--noise-dir none", "--noise-dir none: no such directory"),
+        ("--cmd-backend moon", "cmd.sh: unknown cmd_backend 'moon': 'local' is the one there is"),
+        ("3", "takes options only, got '3'; see --help"),
+    ],
+)
+def test_what_cannot_work_is_one_line(run, checkout, words, line):
+    said = run(*words.split(), code=1)
+    assert said.splitlines() == [line if line.startswith("cmd.sh") else f"./run.sh: {line}"]
+    assert not (checkout / "exp").exists()
+
+
+def test_config_is_read_before_the_command_line(run, checkout):
+    (checkout / "my.conf").write_text("stage=6\nstop_stage=5\n")
+    assert run("--config", "my.conf", code=1) == "./run.sh: --stage 6 is behind --stop-stage 5\n"
+    assert run("--stage", "7", "--config", "my.conf", code=1) == "./run.sh: --stage 7 is behind --stop-stage 5\n"
+
+
+def test_one_run_at_a_time(run, checkout):
+    (checkout / "exp").mkdir()
+    with open(checkout / "exp/.lock", "w") as lock:
+        lock.write("4711\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = run(code=1)
+    assert said == "./run.sh: another run.sh (process 4711) is at work in exp: wait for it, or end it\n"
+
+
+def test_unwritable_exp(run, checkout, powerless):
+    (checkout / "exp").mkdir()
+    (checkout / "exp").chmod(0o555)
+    said = run(before=tuple(powerless), code=1)
+    assert "exp/.lock: Permission denied" in said and said.count("\n") == 1
+
+
+def test_with_kaldis_parse_options(run, checkout, kaldi_utils):
+    (checkout / "local").mkdir()
+    (checkout / "local/path.sh").write_text(f"PATH={kaldi_utils}:$PATH\n")
+    (checkout / "my.conf").write_text("stage=6\nstop_stage=5\n")
+    assert "Stages" in run("--help", code=0)
+    assert run("--bogus", "1", code=1) == "./run.sh: invalid option --bogus\n"
+    assert run("--config", "my.conf", code=1) == "./run.sh: --stage 6 is behind --stop-stage 5\n"
