@@ -1,0 +1,180 @@
+"""The demo corpus on disk: audio of the script, noises, mixtures, data directories. Same bytes for the same seed.
+
+Below the audio directory: speech/SET/UTT.wav (as spoken), noise/SET/KIND-NN.wav, and SET/clean, SET/noisy with the
+pair of each utterance. Each file is complete or absent, and none is made twice.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from espeak import Espeak
+from noises_test import KINDS as TEST_KINDS
+from noises_train import KINDS as TRAIN_KINDS
+from sentences import Utterance
+
+from mimic.atomic import replace
+from mimic.data.kaldi_dir import write_data_dir, write_table
+from mimic.data.lexicon import read_lexicon, to_phones
+from mimic.data.wav import write_wav
+from mimic.errors import UserError
+from mimic.features.corruption import Corruption, Recordings, kind_of, list_recordings
+from mimic.features.mixing import RATE, active_power, power, utterance_rng
+
+SNRS = {"train": (0, 5, 10, 15), "dev": (0, 5, 10, 15), "test": (2.5, 7.5, 12.5, 17.5)}
+NOISES = {"train": (TRAIN_KINDS, 8), "dev": (TRAIN_KINDS, 3), "test": (TEST_KINDS, 6)}  # files of each kind
+NOISE_S = 5
+NOISE_POWER = 10 ** (-26 / 10)
+LEXICON = Path(__file__).with_name("lexicon.txt")
+log = logging.getLogger(__name__)
+
+SPEECH_DB, SPREAD_DB = -25, 2  # active speech level of a recording, full scale 0
+FLOOR = 10 ** (-75 / 20)  # the hiss of a quiet room: without it pauses are digital zeros, whose logarithm has no bottom
+PAUSE_S = 0.12  # before and after the speech
+
+
+def speak(utterance: Utterance, seed: int, espeak: Espeak) -> np.ndarray:
+    """Give the recording of an utterance, float64 (samples,) at 16 kHz; pitch, rate and level vary a little."""
+    rng = utterance_rng(seed, f"{utterance.utt} speech")
+    pitch = utterance.voice.pitch + int(rng.integers(-4, 5))
+    rate = utterance.voice.rate + int(rng.integers(-10, 11))
+    question = utterance.text.startswith(("WHERE", "IS "))
+    text = utterance.text.lower() + ("?" if question else ".")
+    samples = espeak.speak(text, utterance.voice, pitch, rate, seed=int(rng.integers(1, 2**31)))
+    x = soxr.resample(samples / 32768.0, espeak.rate, RATE, quality="VHQ")
+    x = trim(x)
+    x *= 10 ** ((SPEECH_DB + rng.uniform(-SPREAD_DB, SPREAD_DB)) / 20) / np.sqrt(active_power(x))
+    return x + FLOOR * rng.standard_normal(len(x))
+
+
+def trim(x: np.ndarray) -> np.ndarray:
+    """Leave 120 ms of pause before the first and after the last 10 ms that is within 40 dB of the loudest."""
+    size = RATE // 100
+    frames = np.mean(x[: len(x) // size * size].reshape(-1, size) ** 2, axis=1)
+    loud = np.flatnonzero(frames > frames.max() * 1e-4)
+    pause = round(PAUSE_S * RATE)
+    padded = np.pad(x, pause)
+    return padded[loud[0] * size : (loud[-1] + 1) * size + 2 * pause]
+
+
+def noise_files(audio: Path) -> dict[Path, tuple[str, str]]:
+    """Give {file: (set, kind)} of all noises that are made by rule."""
+    return {
+        audio / "noise" / set_ / f"{kind}-{number:02d}.wav": (set_, kind)
+        for set_, (kinds, count) in NOISES.items()
+        for kind in kinds
+        for number in range(1, count + 1)
+    }
+
+
+def make_noise(path: Path, set_: str, kind: str, seed: int) -> np.ndarray:
+    """Give the samples of one of `noise_files`."""
+    x = NOISES[set_][0][kind](NOISE_S * RATE, utterance_rng(seed, f"{set_} {path.stem}"))
+    # Knocks have high peaks: rather a lower level than clipped ones, the mixer sets the level anyway.
+    return x * min(np.sqrt(NOISE_POWER / power(x)), 0.99 / np.abs(x).max())
+
+
+def split_recordings(folder: Path, by_kind: bool) -> dict[str, dict[str, str]]:
+    """Give {set: {name: file}} of a user's noises or rooms.
+
+    folder/train and folder/test (and folder/dev) are taken where they are there. Otherwise every fourth kind of noise,
+    or with by_kind=False every fourth file, is for test alone. Without folder/dev, dev gets every fifth file of each
+    kind in train, or all of train when nothing would be left.
+    """
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        sets = {name: list_recordings(folder / name) for name in ("train", "dev", "test") if (folder / name).is_dir()}
+    else:
+        names = list_recordings(folder)
+        groups = sorted({kind_of(name) if by_kind else name for name in names})
+        if len(groups) < 2:
+            raise UserError(f"{folder}: one kind only: make {folder}/train and {folder}/test")
+        held = set(groups[3::4] or groups[-1:])
+        sets = {"train": {}, "test": {}}
+        for name, file in names.items():
+            sets["test" if (kind_of(name) if by_kind else name) in held else "train"][name] = file
+    if "dev" not in sets:
+        kinds: dict[str, list[str]] = {}
+        for name in sorted(sets["train"]):
+            kinds.setdefault(kind_of(name) if by_kind else "", []).append(name)
+        dev = {name for files in kinds.values() for name in files[4::5]} or set(sets["train"])
+        sets["dev"] = {name: sets["train"][name] for name in dev}
+        sets["train"] = {name: file for name, file in sets["train"].items() if name not in dev} or sets["train"]
+    return sets
+
+
+def corruptions(
+    audio: Path, script: list[Utterance], seed: int, noise_dir: Path | None, rir_dir: Path | None, rir_prob: float
+) -> dict[str, Corruption]:
+    """Give the mixer of each set. With our noises, voices of train babble in train and dev."""
+    noises = split_recordings(noise_dir or audio / "noise", by_kind=True)
+    rooms = split_recordings(rir_dir, by_kind=False) if rir_dir else {}
+    speaker_of = {utterance.utt: utterance.voice.speaker for utterance in script}
+    voices = Recordings({u.utt: str(audio / "speech" / "train" / f"{u.utt}.wav") for u in script if u.set == "train"})
+    return {
+        set_: Corruption(
+            Recordings({u.utt: str(audio / "speech" / set_ / f"{u.utt}.wav") for u in script if u.set == set_}),
+            speaker_of,
+            Recordings(noises[set_]),
+            SNRS[set_],
+            seed,
+            rooms=Recordings(rooms[set_]) if rooms else None,
+            rir_prob=rir_prob,
+            voices=voices if set_ != "test" and noise_dir is None else None,
+        )
+        for set_ in SNRS
+    }
+
+
+def pair(audio: Path, utterance: Utterance) -> dict[str, Path]:
+    """Where the clean and the noisy wav of an utterance are."""
+    return {side: audio / utterance.set / side / f"{utterance.utt}.wav" for side in ("clean", "noisy")}
+
+
+def write_sets(data: Path, audio: Path, script: list[Utterance], mixers: Mapping[str, Corruption]) -> None:
+    """Write data/SET_{clean,noisy}, data/lang and audio/manifest, and log the sizes.
+
+    The manifest has a line `SET_SIDE UTT SHA256-OF-16-BIT-SAMPLES TEXT` for each wav, sorted.
+    """
+    lexicon = read_lexicon(LEXICON)
+    manifest: list[str] = []
+    for set_, mixer in mixers.items():
+        utterances = [utterance for utterance in script if utterance.set == set_]
+        draws = {u.utt: mixer.draw(u.utt) for u in utterances}
+        common = {
+            "text": {u.utt: u.text for u in utterances},
+            "text.phn": {u.utt: " ".join(to_phones(u.text.split(), lexicon)) for u in utterances},
+            "utt2spk": {u.utt: u.voice.speaker for u in utterances},
+            "spk2gender": {u.voice.speaker: u.voice.gender for u in utterances},
+        }
+        extra = {
+            "utt2snr": {utt: f"{draw.snr:g}" for utt, draw in draws.items()},
+            "utt2noise": {utt: draw.kind for utt, draw in draws.items()},
+        }
+        if mixer.rooms:
+            extra["utt2room"] = {utt: draw.room or "none" for utt, draw in draws.items()}
+        seconds = 0.0
+        for side in ("clean", "noisy"):
+            wavs = {u.utt: pair(audio, u)[side].resolve() for u in utterances}
+            durations = {}
+            for u in utterances:
+                samples, rate = soundfile.read(wavs[u.utt], dtype="int16")
+                durations[u.utt] = f"{len(samples) / rate:.4f}"
+                seconds += len(samples) / rate / 2  # both sides are as long
+                manifest.append(f"{set_}_{side} {u.utt} {hashlib.sha256(samples.tobytes()).hexdigest()} {u.text}\n")
+            tables = common | {"wav.scp": {utt: str(path) for utt, path in wavs.items()}, "utt2dur": durations}
+            write_data_dir(data / f"{set_}_{side}", tables | (extra if side == "noisy" else {}))
+        voices = len(common["spk2gender"])
+        log.info("%s: %d utterances, %d voices, %.1f minutes", set_, len(utterances), voices, seconds / 60)
+    write_table(data / "lang" / "lexicon.txt", {word: " ".join(phones) for word, phones in lexicon.items()})
+    write_table(data / "lang" / "phones.txt", {phone: "" for phones in lexicon.values() for phone in phones})
+    with replace(audio / "manifest") as f:
+        f.writelines(sorted(manifest))
+
+
+def write_audio(path: Path, x: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_wav(path, x)

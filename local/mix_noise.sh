@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Noisy speech from clean speech, noises, rooms and SNRs; each mixture depends on --seed and its utterance id only.
+# Reads <clean-dir> (any data directory with audio) and <noise>: a folder of recordings in any format, or a wav.scp;
+# the kind of a noise is its name up to the first "-". Writes two data directories with the ids of <clean-dir>, 16 kHz
+# wavs in their wav/: <out-noisy-dir> with utt2snr utt2noise (utt2room), and its clean counterpart with equal lengths.
+# A mixture that would clip is scaled down, and its clean side equally: train and score with this counterpart.
+# Speech stays aligned: a room's direct path comes at time 0, and the clean side is dry. Takes about 1 min per 3 h.
+# shellcheck disable=SC2034  # some options are read by their name
+
+snrs="0 5 10 15"   # dB, each as often
+snr_power=active   # power of the speech is that of its active frames, or of all samples: active or all
+rir_dir=           # room impulse responses: a folder or a wav.scp
+rir_prob=0.5       # share of mixtures that are in a room, where there are rooms
+babble_dir=        # clean data directory: its other speakers are one more kind of noise, babble
+clean_out=         # the clean counterpart (<out-noisy-dir> with _clean in place of _noisy)
+seed=1             # another one draws other mixtures
+allow_pipes=false  # true: run the commands in wav.scp
+channel=           # of speech that has several, from 0
+nj=2               # jobs
+cmd=launch.py      # where they run
+force=false        # true: mix again although nothing changed
+
+. ./path.sh
+help_message="Usage: $0 [options] <clean-dir> <noise> <out-noisy-dir>
+e.g.: $0 --snrs '0 5 10 15' --nj 4 speech/train_clean noises/train corpus/train_noisy
+Options (default):
+$(list_options.sh "$0")"
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 3 ] || die "expected <clean-dir> <noise> <out-noisy-dir>, got $# words; see --help"
+clean=$1 noise=$2 noisy_out=${3%/}
+if [ -z "$clean_out" ]; then clean_out=${noisy_out%_noisy}_clean; fi
+for file in wav.scp utt2spk; do [ -f "$clean/$file" ] || die "$clean/$file is missing: is $clean a data directory?"; done
+[ "$(realpath -m "$clean_out")" != "$(realpath -m "$clean")" ] ||
+  die "the clean counterpart would take the place of $clean: name another <out-noisy-dir>, or --clean-out"
+made=(--force "$force" --code pyscripts/mix_noise.py --input "$clean")
+options=()
+for name in snrs snr_power rir_dir rir_prob babble_dir seed allow_pipes channel; do
+  if [ -n "${!name}" ]; then options+=("--${name//_/-}" "${!name}"); fi
+  made+=(--option "$name=${!name}")
+done
+if [ -n "$babble_dir" ]; then made+=(--input "$babble_dir"); fi
+for recordings in "$noise" "$rir_dir"; do
+  if [ -z "$recordings" ]; then continue; fi
+  [ -e "$recordings" ] || die "$recordings: no such folder or wav.scp"
+  made+=(--option "$recordings=$(find -L "$recordings" -type f -printf '%P %s %T@\n' | sort | sha256sum | cut -c1-16)")
+done
+
+todo=false
+for dir in "$noisy_out" "$clean_out"; do up_to_date "$dir" "${made[@]}" || todo=true; done
+if [ $todo = false ]; then exit 0; fi
+utterances=$(wc -l < "$clean/utt2spk")
+if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
+log "mixing $noise into $utterances utterances of $clean in $nj jobs"
+dirs=("$clean" "$noise" "$noisy_out" "$clean_out")
+# shellcheck disable=SC2086  # a command with its options, as in Kaldi
+$cmd JOB=1:"$nj" "$noisy_out/log/mix_noise.JOB.log" \
+  pyscripts/mix_noise.py mix --job JOB --nj "$nj" "${options[@]}" "${dirs[@]}"
+pyscripts/mix_noise.py collect "${options[@]}" "${dirs[@]}"
+for dir in "$noisy_out" "$clean_out"; do mark_done "$dir"; done
+log "$utterances utterances in $noisy_out, clean counterpart in $clean_out"

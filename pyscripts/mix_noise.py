@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Mix noises and rooms into clean speech; the verbs are the acts of local/mix_noise.sh, which explains them."""
+
+import argparse
+from pathlib import Path
+
+from mimic.cli import progress, run
+from mimic.data.audio import AudioReader
+from mimic.data.kaldi_dir import keyed_by, read_table, split, write_data_dir
+from mimic.data.wav import write_wav
+from mimic.errors import UserError
+from mimic.features.corruption import Corruption, Recordings
+
+MADE = {"wav.scp", "segments", "feats.scp", "vad.scp", "utt2num_frames", "utt2dur", "utt2snr", "utt2noise", "utt2room"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("verb", choices=["mix", "collect"], help="the wavs of one job's share; the tables")
+    parser.add_argument("--job", type=int, default=1)
+    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("--snrs", default="0 5 10 15", help="dB, drawn evenly")
+    parser.add_argument("--snr-power", choices=["active", "all"], default="active", help="samples that count")
+    parser.add_argument("--rir-dir", type=Path, help="folder or wav.scp of room impulse responses")
+    parser.add_argument("--rir-prob", type=float, default=0.5)
+    parser.add_argument("--babble-dir", type=Path, help="clean data directory whose speakers babble")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--allow-pipes", choices=["true", "false"], default="false")
+    parser.add_argument("--channel", type=int)
+    parser.add_argument("clean", type=Path, help="data directory")
+    parser.add_argument("noise", type=Path, help="folder or wav.scp of noises")
+    parser.add_argument("out_noisy", type=Path)
+    parser.add_argument("out_clean", type=Path)
+    args = parser.parse_args()
+
+    speech = AudioReader(args.clean, allow_pipes=args.allow_pipes == "true", channel=args.channel)
+    mixer = make_mixer(args, speech)
+    if args.verb == "collect":
+        write_tables(args, speech, mixer)
+        return
+    for out in (args.out_noisy, args.out_clean):
+        (out / "wav").mkdir(parents=True, exist_ok=True)
+    utts = split(speech.utts, args.job, args.nj)
+    for utt in progress(utts, len(utts), "mixtures"):
+        noisy, clean = (wav_path(out, utt) for out in (args.out_noisy, args.out_clean))
+        if not (noisy.exists() and clean.exists()):
+            mixture = mixer(utt)
+            write_wav(clean, mixture.target)
+            write_wav(noisy, mixture.noisy)
+
+
+def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
+    try:
+        snrs = [float(snr) for snr in args.snrs.split()]
+    except ValueError:
+        snrs = []
+    if not snrs:
+        raise UserError(f"--snrs '{args.snrs}': expected numbers in dB, e.g. '0 5 10 15'")
+    speaker_of = read_table(args.clean / "utt2spk")
+    voices = None
+    if args.babble_dir:
+        voices = AudioReader(args.babble_dir, allow_pipes=args.allow_pipes == "true", channel=args.channel)
+        speaker_of |= read_table(args.babble_dir / "utt2spk")
+    return Corruption(
+        speech,
+        speaker_of,
+        Recordings(args.noise),
+        snrs,
+        args.seed,
+        rooms=Recordings(args.rir_dir) if args.rir_dir else None,
+        rir_prob=args.rir_prob,
+        voices=voices,
+        active=args.snr_power == "active",
+    )
+
+
+def wav_path(out: Path, utt: str) -> Path:
+    return (out / "wav" / f"{utt}.wav").resolve()
+
+
+def write_tables(args: argparse.Namespace, speech: AudioReader, mixer: Corruption) -> None:
+    """Give both sides the tables of the clean directory, and the noisy one utt2snr, utt2noise, utt2room."""
+    names = {path.name for path in args.clean.iterdir() if path.is_file()} - MADE
+    kept = {name: read_table(args.clean / name) for name in names if keyed_by(name, False) == "utt"}
+    if (args.clean / "spk2gender").exists():
+        kept["spk2gender"] = read_table(args.clean / "spk2gender")
+    draws = {utt: mixer.draw(utt) for utt in speech.utts}
+    drawn = {
+        "utt2snr": {utt: f"{draw.snr:g}" for utt, draw in draws.items()},
+        "utt2noise": {utt: draw.kind for utt, draw in draws.items()},
+    }
+    if args.rir_dir:
+        drawn["utt2room"] = {utt: draw.room or "none" for utt, draw in draws.items()}
+    for out, extra in ((args.out_clean, {}), (args.out_noisy, drawn)):
+        wavs = {utt: str(wav_path(out, utt)) for utt in speech.utts}
+        written = Recordings(wavs)
+        durations = {utt: f"{written.info(utt).seconds:.4f}" for utt in written}
+        write_data_dir(out, kept | extra | {"wav.scp": wavs, "utt2dur": durations})
+
+
+if __name__ == "__main__":
+    run(main)
