@@ -17,6 +17,8 @@ lexicon=               # own corpus: WORD PH PH lines, where data directories ha
 oov_policy=fail        # own corpus: a word that is not in the lexicon: fail, skip or g2p
 allow_pipes=false      # own corpus: true runs the commands that wav.scp may hold
 max_skip=0.01          # own corpus: share of a set's utterances that may be unusable
+channel=               # own corpus: channel to take of audio that has several, from 0
+text_normaliser=upper  # own corpus: none, upper, plain (drops punctuation) or voicebank
 demo_hours=0.5         # demo: hours of training speech
 noise_dir=             # demo: directory of recorded noises to mix in, in place of made ones
 rir_dir=               # demo: directory of recorded room responses
@@ -26,7 +28,8 @@ asr_config=conf/asr_demo.yaml                # stage 6: the recogniser for clean
 asr_finetune_config=conf/asr_finetune_demo.yaml  # stage 6: how the others go on from it
 seed=1                 # of all training
 seeds=1                # train the enhancers from this many seeds: --seed, --seed + 1, ...
-nj=4                   # jobs per step; more than the machine has cores wait for each other
+nj=                    # jobs per step; empty: one per core, 4 at most
+train_jobs=2           # models trained side by side in stages 4 and 6; with --ngpu one after the other
 ngpu=0                 # GPUs for training; 0 is the CPU
 cmd_backend=           # where jobs run: local; empty: what cmd.sh says
 force=false            # true: redo the stages although nothing changed
@@ -56,10 +59,12 @@ set -euo pipefail
 
 # What cannot work is said before anything runs.
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-for name in stage stop_stage seed seeds nj ngpu; do
+cores=$(nproc)
+if [ -z "$nj" ]; then nj=$((cores < 4 ? cores : 4)); fi
+for name in stage stop_stage seed seeds nj train_jobs ngpu; do
   [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-} takes a whole number, got '${!name}'"
 done
-for name in seeds nj; do [ "${!name}" -ge 1 ] || die "--$name must be at least 1"; done
+for name in seeds nj train_jobs; do [ "${!name}" -ge 1 ] || die "--$name must be at least 1"; done
 [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
 [[ $oov_policy =~ ^(fail|skip|g2p)$ ]] || die "--oov-policy is fail, skip or g2p, got '$oov_policy'"
 sets=(train_clean train_noisy dev_clean dev_noisy test_clean test_noisy)
@@ -105,12 +110,15 @@ heard_by() {
   esac
 }
 
+if [ "$ngpu" -gt 0 ]; then train_jobs=1; fi
+share=(--num-threads $((cores > train_jobs ? cores / train_jobs : 1)))
+
 begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: $2"; }
 
 if begin 1 "data"; then
   if [ ${#own[@]} -gt 0 ]; then
     local/import_corpus.sh "${common[@]}" "${own[@]}" --lexicon "$lexicon" --oov-policy "$oov_policy" \
-      --allow-pipes "$allow_pipes" --max-skip "$max_skip" data
+      --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" --text-normaliser "$text_normaliser" data
   else
     local/demo/prepare.sh "${common[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" data
   fi
@@ -132,10 +140,11 @@ if begin 4 "enhancement, without and with mimic loss"; then
   for name in "${enhancers[@]}"; do
     loss=(--loss.perceptual exp/perceptual)
     [[ $name == mimic* ]] || loss=(--loss.mimic_weight 0)
-    steps/train.sh "${training[@]}" "$enhance_config" "exp/enhance_$name" --train.seed "$(seed_of "$name")" "${loss[@]}" \
+    aside "$train_jobs" steps/train.sh "${training[@]}" "${share[@]}" "$enhance_config" "exp/enhance_$name" --train.seed "$(seed_of "$name")" "${loss[@]}" \
       --data.train_noisy exp/stft/train_noisy --data.train_clean exp/stft/train_clean \
       --data.dev_noisy exp/stft/dev_noisy --data.dev_clean exp/stft/dev_clean
   done
+  all_done
 fi
 
 if begin 5 "dump of enhanced speech"; then
@@ -149,11 +158,14 @@ if begin 5 "dump of enhanced speech"; then
 fi
 
 if begin 6 "recognition"; then
+  steps/train.sh "${training[@]}" "$asr_config" exp/asr_clean --train.seed "$seed" \
+    --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean
+  for name in noisy "${enhancers[@]}"; do
+    aside "$train_jobs" steps/train.sh "${training[@]}" "${share[@]}" "$asr_finetune_config" "exp/asr_$name" --data.init exp/asr_clean \
+      --train.seed "$(seed_of "$name")" --data.train "$(heard_by "$name" train)" --data.dev "$(heard_by "$name" dev)"
+  done
+  all_done
   for name in clean noisy "${enhancers[@]}"; do
-    config=$asr_finetune_config init=(--data.init exp/asr_clean)
-    if [ "$name" = clean ]; then config=$asr_config init=(); fi
-    steps/train.sh "${training[@]}" "$config" "exp/asr_$name" --train.seed "$(seed_of "$name")" "${init[@]}" \
-      --data.train "$(heard_by "$name" train)" --data.dev "$(heard_by "$name" dev)"
     for set in dev test; do
       steps/decode.sh "${decoding[@]}" "exp/asr_$name" "$(heard_by "$name" "$set")" "exp/asr_$name/decode_$set"
     done

@@ -37,3 +37,14 @@ up_to_date() {
 
 # mark_done DIR: the last act of a step.
 mark_done() { done.py mark "$1"; }
+
+_at_work=0
+
+# aside N COMMAND...: runs the command beside others, N at once; all_done waits for them. One that fails ends this
+# shell (set -e). They share the terminal, so they write plain lines.
+aside() {
+  if [ "$_at_work" -ge "$1" ]; then wait -n; _at_work=$((_at_work - 1)); fi
+  { "${@:2}" 2>&1 | cat; } &
+  _at_work=$((_at_work + 1))
+}
+all_done() { while [ "$_at_work" -gt 0 ]; do wait -n; _at_work=$((_at_work - 1)); done; }
