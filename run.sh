@@ -113,6 +113,12 @@ heard_by() {
 if [ "$ngpu" -gt 0 ]; then train_jobs=1; fi
 share=(--num-threads $((cores > train_jobs ? cores / train_jobs : 1)))
 
+# dump ENHANCER-DIR SET: enhanced waves and their features
+dump() {
+  steps/enhance.sh "${common[@]}" "$1" "data/$2_noisy" "$1/wav/$2"
+  steps/make_feats.sh "${common[@]}" --type fbank "$1/wav/$2" "$1/enhanced/$2"
+}
+
 begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: $2"; }
 
 if begin 1 "data"; then
@@ -126,9 +132,11 @@ fi
 
 if begin 2 "features"; then
   for name in "${sets[@]}"; do
-    steps/make_feats.sh "${common[@]}" --type stft "data/$name" "exp/stft/$name"
-    steps/make_feats.sh "${common[@]}" --type fbank "data/$name" "exp/fbank/$name"
+    for type in stft fbank; do
+      aside 2 steps/make_feats.sh "${common[@]}" --type "$type" "data/$name" "exp/$type/$name"
+    done
   done
+  all_done
 fi
 
 if begin 3 "perceptual model on clean speech"; then
@@ -150,11 +158,10 @@ fi
 if begin 5 "dump of enhanced speech"; then
   for name in "${enhancers[@]}"; do
     for set in train dev test; do
-      dir=exp/enhance_$name
-      steps/enhance.sh "${common[@]}" "$dir" "data/${set}_noisy" "$dir/wav/$set"
-      steps/make_feats.sh "${common[@]}" --type fbank "$dir/wav/$set" "$dir/enhanced/$set"
+      aside 2 dump "exp/enhance_$name" "$set"
     done
   done
+  all_done
 fi
 
 if begin 6 "recognition"; then
@@ -167,21 +174,24 @@ if begin 6 "recognition"; then
   all_done
   for name in clean noisy "${enhancers[@]}"; do
     for set in dev test; do
-      steps/decode.sh "${decoding[@]}" "exp/asr_$name" "$(heard_by "$name" "$set")" "exp/asr_$name/decode_$set"
+      aside 2 steps/decode.sh "${decoding[@]}" "exp/asr_$name" "$(heard_by "$name" "$set")" "exp/asr_$name/decode_$set"
     done
   done
+  all_done
 fi
 
 if begin 7 "scores"; then
   for name in clean noisy "${enhancers[@]}"; do
     for set in dev test; do
-      steps/score_asr.sh "${common[@]}" "$(heard_by "$name" "$set")" "exp/asr_$name/decode_$set"
+      aside 2 steps/score_asr.sh "${common[@]}" "$(heard_by "$name" "$set")" "exp/asr_$name/decode_$set"
     done
   done
-  steps/score_enhancement.sh "${common[@]}" data/test_clean data/test_noisy exp/noisy/scoring/test
+  aside 2 steps/score_enhancement.sh "${common[@]}" data/test_clean data/test_noisy exp/noisy/scoring/test
   for name in "${enhancers[@]}"; do
-    steps/score_enhancement.sh "${common[@]}" data/test_clean "exp/enhance_$name/enhanced/test" "exp/enhance_$name/scoring/test"
+    dir=exp/enhance_$name
+    aside 2 steps/score_enhancement.sh "${common[@]}" data/test_clean "$dir/enhanced/test" "$dir/scoring/test"
   done
+  all_done
   pyscripts/results_table.py --command "$command_line" clean=,exp/asr_clean noisy=exp/noisy,exp/asr_noisy \
     MSE=exp/enhance_mse,exp/asr_mse "MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
   log "scores: exp/*/scoring  decoded text: exp/asr_*/decode_*  logs: exp/*/log  table: exp/RESULTS.md"
