@@ -97,7 +97,9 @@ export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
 steps/setup.sh
 common=(--nj "$nj" --cmd "$train_cmd" --force "$force")
 decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
-training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --force "$force")
+if [ "$ngpu" -gt 0 ]; then train_jobs=1; fi
+threads=$((cores > train_jobs ? cores / train_jobs : 1))
+training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "$threads" --force "$force")
 enhancers=(mse mimic)  # and mse_seed2 mimic_seed2 ... for further seeds
 for ((s = seed + 1; s < seed + seeds; s++)); do enhancers+=("mse_seed$s" "mimic_seed$s"); done
 seed_of() { if [[ $1 == *_seed* ]]; then echo "${1##*_seed}"; else echo "$seed"; fi; }
@@ -109,9 +111,6 @@ heard_by() {
     *) echo "exp/enhance_$1/enhanced/$2" ;;
   esac
 }
-
-if [ "$ngpu" -gt 0 ]; then train_jobs=1; fi
-share=(--num-threads $((cores > train_jobs ? cores / train_jobs : 1)))
 
 # dump ENHANCER-DIR SET: enhanced waves and their features
 dump() {
@@ -148,7 +147,7 @@ if begin 4 "enhancement, without and with mimic loss"; then
   for name in "${enhancers[@]}"; do
     loss=(--loss.perceptual exp/perceptual)
     [[ $name == mimic* ]] || loss=(--loss.mimic_weight 0)
-    aside "$train_jobs" steps/train.sh "${training[@]}" "${share[@]}" "$enhance_config" "exp/enhance_$name" --train.seed "$(seed_of "$name")" "${loss[@]}" \
+    aside "$train_jobs" steps/train.sh "${training[@]}" "$enhance_config" "exp/enhance_$name" --train.seed "$(seed_of "$name")" "${loss[@]}" \
       --data.train_noisy exp/stft/train_noisy --data.train_clean exp/stft/train_clean \
       --data.dev_noisy exp/stft/dev_noisy --data.dev_clean exp/stft/dev_clean
   done
@@ -168,7 +167,7 @@ if begin 6 "recognition"; then
   steps/train.sh "${training[@]}" "$asr_config" exp/asr_clean --train.seed "$seed" \
     --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean
   for name in noisy "${enhancers[@]}"; do
-    aside "$train_jobs" steps/train.sh "${training[@]}" "${share[@]}" "$asr_finetune_config" "exp/asr_$name" --data.init exp/asr_clean \
+    aside "$train_jobs" steps/train.sh "${training[@]}" "$asr_finetune_config" "exp/asr_$name" --data.init exp/asr_clean \
       --train.seed "$(seed_of "$name")" --data.train "$(heard_by "$name" train)" --data.dev "$(heard_by "$name" dev)"
   done
   all_done

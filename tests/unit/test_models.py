@@ -75,24 +75,26 @@ def test_mask_network_does_not_see_padding():
         torch.testing.assert_close(together[row, :length], alone[0], atol=1e-5, rtol=1e-4)
 
 
-def test_recurrence_follows_its_equations():
+@pytest.mark.parametrize("bounded", [False, True])
+def test_recurrence_follows_its_equations(bounded):
     torch.manual_seed(0)
-    inputs, weight, mask = torch.randn(6, 3, 8), torch.randn(8, 4), torch.rand(3, 4)
+    inputs, weight, mask = 20 * torch.randn(6, 3, 8), torch.randn(8, 4), torch.rand(3, 4)
     h, expected = torch.zeros(3, 4), []
     for x in inputs:
         gates = x + h @ weight.t()
-        candidate, update = gates[:, :4].relu() * mask, gates[:, 4:].sigmoid()
+        candidate, update = gates[:, :4].clamp(0, 20 if bounded else torch.inf) * mask, gates[:, 4:].sigmoid()
         h = update * h + (1 - update) * candidate
         expected.append(h)
-    torch.testing.assert_close(_Recurrence.apply(inputs, weight, mask), torch.stack(expected))
+    torch.testing.assert_close(_Recurrence.apply(inputs, weight, mask, bounded), torch.stack(expected))
 
 
-def test_recurrence_gradient():
+@pytest.mark.parametrize("bounded", [False, True])
+def test_recurrence_gradient(bounded):
     torch.manual_seed(1)
     inputs = torch.randn(5, 3, 8, dtype=torch.double, requires_grad=True)
     weight = torch.randn(8, 4, dtype=torch.double, requires_grad=True)
     mask = torch.rand(3, 4, dtype=torch.double)
-    assert torch.autograd.gradcheck(lambda x, w: _Recurrence.apply(x, w, mask), (inputs, weight))
+    assert torch.autograd.gradcheck(lambda x, w: _Recurrence.apply(x, w, mask, bounded), (inputs, weight))
 
 
 def test_ligru_reversed_in_time():

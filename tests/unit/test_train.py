@@ -116,7 +116,7 @@ def test_prefetch_keeps_order_and_raises_where_the_error_is():
 TEXTS = ["TURN ON THE LIGHT", "TURN OFF THE RADIO", "PLAY THE NEXT SONG", "STOP THE MUSIC NOW", "DON'T STOP"]
 
 
-@pytest.mark.parametrize("kind", ["phn", "char", "bpe"])
+@pytest.mark.parametrize("kind", ["phn", "char", "unigram", "bpe"])
 def test_tokens_round_trip(kind, tmp_path):
     tokens = Tokens.build(kind, TEXTS, 40)
     tokens.save(tmp_path)

@@ -11,13 +11,15 @@ from mimic.errors import UserError
 
 # Three separate symbols: a blank shared with the sentence ends makes joint CTC and attention decoding impossible.
 BLANK, BOS, EOS, UNK = range(4)
+SENTENCEPIECE = ("unigram", "bpe")
+MODEL = "tokens.model"
 SPECIAL = ["<blank>", "<bos>", "<eos>", "<unk>"]
 
 
 class Tokens:
-    """Tokens of one kind: `phn` (space separated), `char` or `bpe` (a sentencepiece unigram model).
+    """Tokens of one kind: `phn` (space separated), `char`, or sentencepiece's `unigram` or `bpe`.
 
-    A directory holds tokens.txt (`token id` lines, Kaldi's symbol table) and, for bpe, bpe.model.
+    A directory holds tokens.txt (`token id` lines, Kaldi's symbol table) and, for sentencepiece, tokens.model.
     """
 
     def __init__(self, kind: str, symbols: list[str], model: bytes | None = None):
@@ -32,8 +34,8 @@ class Tokens:
     def build(cls, kind: str, texts: Iterable[str], size: int = 0) -> "Tokens":
         """Collect the tokens of training texts; `size` is the wished number of sentencepiece tokens."""
         texts = list(texts)
-        if kind == "bpe":
-            model = _train_sentencepiece(texts, size)
+        if kind in SENTENCEPIECE:
+            model = _train_sentencepiece(texts, kind, size)
             pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
             # Ids 0 to 2 of a sentencepiece model are <unk>, <s>, </s>: ours come first and replace them.
             return cls(kind, SPECIAL + [pieces.id_to_piece(i) for i in range(3, len(pieces))], model)
@@ -57,7 +59,7 @@ class Tokens:
 
     def save(self, directory: Path) -> None:
         if self._model:
-            with atomic.replace(directory / "bpe.model", "wb") as f:
+            with atomic.replace(directory / MODEL, "wb") as f:
                 f.write(self._model)
         with atomic.replace(directory / "tokens.txt") as f:
             f.writelines(f"{symbol} {i}\n" for i, symbol in enumerate(self.symbols))
@@ -67,7 +69,7 @@ class Tokens:
         """Read what `save` wrote. Raises UserError when it is not there."""
         try:
             lines = (directory / "tokens.txt").read_text(encoding="utf-8").splitlines()
-            model = (directory / "bpe.model").read_bytes() if kind == "bpe" else None
+            model = (directory / MODEL).read_bytes() if kind in SENTENCEPIECE else None
         except FileNotFoundError as error:
             raise UserError(f"{error.filename}: no such file: {directory} is not a trained recogniser") from None
         return cls(kind, [line.rsplit(" ", 1)[0] for line in lines], model)
@@ -77,14 +79,14 @@ def _characters(text: str) -> list[str]:
     return list("▁" + "▁".join(text.split()))
 
 
-def _train_sentencepiece(texts: list[str], size: int) -> bytes:
+def _train_sentencepiece(texts: list[str], kind: str, size: int) -> bytes:
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(texts),
             model_writer=model,
             vocab_size=size,
-            model_type="unigram",
+            model_type=kind,
             character_coverage=1.0,
             hard_vocab_limit=False,
             num_threads=1,

@@ -21,7 +21,8 @@ class CrdnnConfig:
     Attributes:
         channels: convolution channels, one block of two layers each; every block halves the frequencies.
         time_pooling: frames merged into one (maximum) between convolution and recurrence; 1 keeps them all.
-        rnn: ligru (shared directions, as published), lstm or gru (cuDNN / oneDNN).
+        rnn: ligru (shared directions, as published), ligru_clipped (the same with bounded states, for high
+            learning rates), lstm or gru (cuDNN / oneDNN).
         rnn_layers: recurrent layers, bidirectional.
         rnn_units: units per direction.
         dnn_layers: dense layers.
@@ -31,7 +32,7 @@ class CrdnnConfig:
 
     channels: list[int] = field(default_factory=lambda: [128, 256])
     time_pooling: int = 1
-    rnn: Literal["ligru", "lstm", "gru"] = "ligru"
+    rnn: Literal["ligru", "ligru_clipped", "lstm", "gru"] = "ligru"
     rnn_layers: int = 4
     rnn_units: int = 512
     dnn_layers: int = 2
@@ -83,8 +84,8 @@ class Rnn(nn.Module):
 
     def __init__(self, kind: str, inputs: int, units: int, layers: int, dropout: float):
         super().__init__()
-        if kind == "ligru":
-            self.net = LiGru(inputs, units, layers, dropout)
+        if kind.startswith("ligru"):
+            self.net = LiGru(inputs, units, layers, dropout, bounded=kind == "ligru_clipped")
         else:
             cell = {"lstm": nn.LSTM, "gru": nn.GRU}[kind]
             self.net = cell(

@@ -18,26 +18,29 @@ from torch.nn import functional as F
 
 from mimic.models.masking import pack, reverse, unpack
 
+LIMIT = 20.0  # of a clipped candidate
+
 
 class _Recurrence(torch.autograd.Function):
     """h_t from projected inputs (frames, rows, 2 * hidden) in the order candidate, update gate."""
 
     @staticmethod
-    def forward(ctx, inputs: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
+    def forward(ctx, inputs: Tensor, weight: Tensor, mask: Tensor, bounded: bool) -> Tensor:
         frames, rows, double = inputs.shape
         hidden = double // 2
         states = inputs.new_zeros(frames + 1, rows, hidden)
-        gates = torch.empty_like(inputs)  # relu(candidate) before the mask | update gate
+        gates = torch.empty_like(inputs)  # candidate before the mask | update gate
         recurrent = weight.t()
         h = states[0]
         # Views of all frames are made at once: one call each, not one per frame.
         views = (inputs, gates, gates[..., :hidden], gates[..., hidden:], states[1:])
         for x, gate, candidate, update, out in zip(*(view.unbind(0) for view in views), strict=True):
             torch.addmm(x, h, recurrent, out=gate)
-            candidate.relu_()
+            candidate.clamp_(0, LIMIT) if bounded else candidate.relu_()
             update.sigmoid_()
             h = torch.lerp(candidate * mask, h, update, out=out)
         ctx.save_for_backward(gates, states, weight, mask)
+        ctx.bounded = bounded
         return states[1:]
 
     @staticmethod
@@ -48,7 +51,8 @@ class _Recurrence(torch.autograd.Function):
         hidden = double // 2
         candidate, update = gates[..., :hidden], gates[..., hidden:]
         # Everything that does not depend on the gradient itself is computed for all frames at once.
-        to_candidate = (1 - update) * mask * (candidate > 0)
+        slope = (candidate > 0) & (candidate < LIMIT) if ctx.bounded else candidate > 0
+        to_candidate = (1 - update) * mask * slope
         to_update = (states[:-1] - candidate * mask) * update * (1 - update)
         grad_gates = torch.empty_like(gates)
         carried = torch.zeros_like(states[0])
@@ -61,7 +65,7 @@ class _Recurrence(torch.autograd.Function):
             carried *= keep
             carried.addmm_(grad_gate, weight)
         grad_weight = grad_gates.reshape(-1, double).t() @ states[:-1].reshape(-1, hidden)
-        return grad_gates, grad_weight, None
+        return grad_gates, grad_weight, None, None
 
 
 class LiGru(nn.Module):
@@ -72,12 +76,14 @@ class LiGru(nn.Module):
         hidden: units per direction; the output has 2 * hidden features.
         layers: number of layers.
         dropout: probability of dropping a candidate unit, one mask per sequence, rescaled in training.
+        bounded: clip the candidate at 20 (as Hannun et al., "Deep Speech", 2014). With the published relu, states
+            can grow from frame to frame without limit at high learning rates.
 
     An utterance's output does not depend on the padding of its batch: batch statistics count real frames
     only, and the backward direction starts at each utterance's own last frame.
     """
 
-    def __init__(self, input_size: int, hidden: int, layers: int, dropout: float = 0.0):
+    def __init__(self, input_size: int, hidden: int, layers: int, dropout: float = 0.0, bounded: bool = False):
         super().__init__()
         sizes = [input_size] + [2 * hidden] * (layers - 1)
         self.project = nn.ModuleList(nn.Linear(size, 2 * hidden, bias=False) for size in sizes)
@@ -85,7 +91,7 @@ class LiGru(nn.Module):
         self.recurrent = nn.ParameterList(torch.empty(2 * hidden, hidden) for _ in sizes)
         for weight in self.recurrent:
             nn.init.orthogonal_(weight)
-        self.hidden, self.dropout = hidden, dropout
+        self.hidden, self.dropout, self.bounded = hidden, dropout, bounded
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(batch, frames, input_size) and the valid frames of each -> (batch, frames, 2 * hidden)."""
@@ -94,7 +100,7 @@ class LiGru(nn.Module):
             projected = unpack(norm(project(pack(x, lengths))), lengths, frames)  # (batch, frames, 2 * hidden)
             both = torch.cat([projected, reverse(projected, lengths)])  # (2 * batch, frames, 2 * hidden)
             mask = F.dropout(x.new_ones(2 * batch, self.hidden), self.dropout, self.training)
-            states = _Recurrence.apply(both.transpose(0, 1), weight, mask).transpose(0, 1)
+            states = _Recurrence.apply(both.transpose(0, 1), weight, mask, self.bounded).transpose(0, 1)
             forward, backward = states.chunk(2)
             x = torch.cat([forward, reverse(backward, lengths)], dim=2)
         return x

@@ -37,8 +37,8 @@ class AsrData:
     Attributes:
         train: feature directory with transcripts (feats.scp, utt2num_frames, text).
         dev: the same, for validation.
-        token_type: phn reads text.phn, char and bpe read text.
-        vocabulary: wished number of bpe tokens.
+        token_type: phn reads text.phn; char, unigram and bpe (of sentencepiece) read text.
+        vocabulary: wished number of sentencepiece tokens.
         normalise: global normalises features with mean and deviation of the training set; none takes them as they are.
         init: directory of a trained recogniser to start from: its weights, tokens and normalisation.
         max_skip: largest share of utterances that may be left out (transcript longer than CTC can align).
@@ -46,7 +46,7 @@ class AsrData:
 
     train: str = ""
     dev: str = ""
-    token_type: Literal["phn", "char", "bpe"] = "bpe"
+    token_type: Literal["phn", "char", "unigram", "bpe"] = "unigram"
     vocabulary: int = 1000
     normalise: Literal["global", "none"] = "global"
     init: str = ""

@@ -58,6 +58,7 @@ def fit(task: Task, config: TrainConfig, directory: Path, fabric: Fabric) -> Non
     run = _Run(task, config, directory, fabric, optimiser)
     while run.epoch <= config.epochs:
         _epoch(run, module)
+    run.tensorboard.close()
     best = run.chosen_epochs()
     log.info("model.pt: mean of epochs %s", ", ".join(map(str, best)))
     checkpoint.save(checkpoint.average(run.weights(epoch) for epoch in best), directory / "model.pt")
