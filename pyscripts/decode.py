@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     arguments, overrides = parser.parse_known_args()
 
+    torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     config = configuration.read(arguments.model / "config.yaml", overrides)
     model, tokens = AsrTask.build(config, arguments.model)
     model.to(arguments.device)

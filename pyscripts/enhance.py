@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     arguments = parser.parse_args()
 
+    torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     config = configuration.read(arguments.model / "config.yaml")
     model, stft = (module.to(arguments.device) for module in EnhanceTask.build(config, arguments.model))
     reader = AudioReader(arguments.data, stft.rate)

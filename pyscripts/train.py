@@ -9,6 +9,7 @@ import json
 import logging
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
 
 from mimic import atomic, cli
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     arguments, overrides = parser.parse_known_args()
 
+    torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     config = configuration.read(arguments.config, overrides)
     arguments.directory.mkdir(parents=True, exist_ok=True)
     configuration.write(config, arguments.directory / "config.yaml")

@@ -190,8 +190,9 @@ def test_transcripts_longer_than_the_frames_are_listed_and_too_many_stop(corpus,
     assert (tmp_path / "y" / "skipped.tsv").read_text().startswith("aa-00\t80 tokens")
 
 
-def test_asr_loss_does_not_depend_on_padding(corpus, tmp_path):
-    task, _ = build(corpus, "perceptual", tmp_path / "x")
+@pytest.mark.parametrize("normalise", ["none", "global", "utterance"])
+def test_asr_loss_does_not_depend_on_padding(corpus, tmp_path, normalise):
+    task, _ = build(corpus, "perceptual", tmp_path / "x", "--data.normalise", normalise)
     task.eval()
     batch = task.load(sorted(task.lengths)[:3])
     padded = batch._replace(
@@ -199,6 +200,14 @@ def test_asr_loss_does_not_depend_on_padding(corpus, tmp_path):
         tokens=torch.nn.functional.pad(batch.tokens, (0, 4), value=6),
     )
     torch.testing.assert_close(task(padded, 1)["loss"], task(batch, 1)["loss"])
+
+
+def test_centred_features_do_not_hear_a_constant_channel(corpus, tmp_path):
+    task, _ = build(corpus, "perceptual", tmp_path / "x", "--data.normalise", "utterance")
+    task.eval()
+    batch = task.load(sorted(task.lengths)[:3])
+    coloured = batch._replace(features=batch.features + torch.linspace(-1, 1, batch.features.shape[2]))
+    torch.testing.assert_close(task(coloured, 1)["loss"], task(batch, 1)["loss"])
 
 
 def test_ctc_stops_strictly_before_its_epoch(corpus, tmp_path):

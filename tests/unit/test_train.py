@@ -92,6 +92,11 @@ def test_batches_hold_everything_once_within_their_limits(sorting):
         assert firsts == sorted(firsts, reverse=sorting == "descending")
 
 
+def test_curriculum_begins_with_the_shortest():
+    assert make_batches(LENGTHS, 8, 0, "curriculum", 1, 1) == make_batches(LENGTHS, 8, 0, "ascending", 1, 1)
+    assert make_batches(LENGTHS, 8, 0, "curriculum", 1, 2) == make_batches(LENGTHS, 8, 0, "random", 1, 2)
+
+
 def test_an_utterance_longer_than_the_limit_is_alone():
     assert ["long"] in make_batches({"a": 5, "b": 6, "long": 99}, 8, 20, "ascending", 0, 0)
 

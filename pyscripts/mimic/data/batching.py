@@ -24,9 +24,12 @@ def make_batches(
         most_utterances: most utterances in a batch.
         most_frames: most frames in a batch with its padding, 0 for no limit; a longer utterance is alone in its batch.
         sorting: ascending, descending, or random: lengths are jittered by 10 %, so that batches hold utterances of
-            similar length but not the same ones in each epoch, and the batches are shuffled.
+            similar length but not the same ones in each epoch, and the batches are shuffled. curriculum: ascending in
+            the first epoch, then random.
         seed, epoch: of the jitter and the shuffle.
     """
+    if sorting == "curriculum":
+        sorting = "ascending" if epoch == 1 else "random"
     draw = random.Random(f"{seed} {epoch}")
     if sorting == "random":
         key = {utt: lengths[utt] * draw.uniform(0.9, 1.1) for utt in sorted(lengths)}

@@ -39,7 +39,8 @@ class AsrData:
         dev: the same, for validation.
         token_type: phn reads text.phn; char, unigram and bpe (of sentencepiece) read text.
         vocabulary: wished number of sentencepiece tokens.
-        normalise: global normalises features with mean and deviation of the training set; none takes them as they are.
+        normalise: global normalises features with mean and deviation of the training set, utterance with each
+            utterance's own mean and the deviation of the training set; none takes them as they are.
         init: directory of a trained recogniser to start from: its weights, tokens and normalisation.
         max_skip: largest share of utterances that may be left out (transcript longer than CTC can align).
     """
@@ -48,7 +49,7 @@ class AsrData:
     dev: str = ""
     token_type: Literal["phn", "char", "unigram", "bpe"] = "unigram"
     vocabulary: int = 1000
-    normalise: Literal["global", "none"] = "global"
+    normalise: Literal["global", "utterance", "none"] = "global"
     init: str = ""
     max_skip: float = 0.01
 
@@ -216,8 +217,8 @@ class AsrTask(Task):
 def _network(config: Config, stats: np.ndarray, tokens: int) -> Recogniser:
     """A recogniser of features with these CMVN statistics (2, bins + 1)."""
     encoder, _ = ENCODERS[config.net]
-    bins = stats.shape[1] - 1
-    return Recogniser(encoder(bins, config.model), cmvn.Cmvn(stats, norm_vars=True), tokens, config.decoder)
+    bins, centred = stats.shape[1] - 1, config.data.normalise == "utterance"
+    return Recogniser(encoder(bins, config.model), cmvn.Cmvn(stats, norm_vars=True), centred, tokens, config.decoder)
 
 
 def _identity(bins: int) -> np.ndarray:

@@ -26,8 +26,8 @@ class TrainConfig:
         epochs: passes over the training set.
         batch_utterances: most utterances in a batch.
         batch_frames: most frames in a batch, padding included; 0 means no limit.
-        sorting: order of batches by length: ascending and descending keep it every epoch (curriculum),
-            random shuffles batches of utterances of similar length.
+        sorting: order of batches by length: ascending and descending keep it every epoch, random shuffles batches of
+            utterances of similar length, curriculum is ascending in the first epoch and random then.
         optimiser: adam, adamw or rmsprop.
         lr: highest learning rate.
         weight_decay: of adamw, on matrices only.
@@ -49,7 +49,7 @@ class TrainConfig:
     epochs: int = 20
     batch_utterances: int = 8
     batch_frames: int = 0
-    sorting: Literal["random", "ascending", "descending"] = "random"
+    sorting: Literal["random", "ascending", "descending", "curriculum"] = "random"
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
     lr: float = 1e-4
     weight_decay: float = 0.0

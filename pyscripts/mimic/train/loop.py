@@ -26,7 +26,6 @@ from mimic.train import checkpoint
 from mimic.train.config import TrainConfig
 
 log = logging.getLogger(__name__)
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
 SECONDS_BETWEEN_LINES = 2.0
 
 
@@ -206,11 +205,13 @@ class _Run:
 
 def _optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     trained = [p for p in model.parameters() if p.requires_grad]
-    if config.optimiser != "adamw":
-        return OPTIMISERS[config.optimiser](trained, lr=config.lr)
+    if config.optimiser == "rmsprop":
+        return torch.optim.RMSprop(trained, lr=config.lr)
+    if config.optimiser == "adam":
+        return torch.optim.Adam(trained, lr=config.lr, fused=True)
     # Decay pulls matrices towards zero; for biases and normalisation gains that would change what they mean.
     groups: list[dict[str, list[Tensor] | float]] = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
