@@ -26,7 +26,7 @@ set -euo pipefail
 [ $# -ge 3 ] || die "expected <model-dir> <feat-dir> <decode-dir>, got $# words; see --help"
 model=$1 feats=$2 dir=$3
 shift 3
-require "$model/model.pt" "stage 6 (robust ASR)"
+require "$model/model.pt" "stage 6 (recognition)"
 require "$feats/feats.scp" "stage 2 (features) or 5 (dump)"
 
 if up_to_date "$dir" --force "$force" --code pyscripts/decode.py --input "$model" --input "$feats" --option "decode=$*"; then

@@ -30,9 +30,9 @@ if [ $# -lt 2 ] || [ $# -gt 3 ]; then die "expected <data-dir> <decode-dir> [<sc
 data=${1%/} decode=${2%/}
 name=$(basename "$decode")
 dir=${3:-$(dirname "$decode")/scoring/${name#decode_}}
-require "$data/text" "stage 1 (data)"
-require "$data/utt2spk" "stage 1 (data)"
-require "$decode/text" "stage 6 (robust ASR)"
+require "$data/text" "stage 1 (data), 2 (features) or 5 (dump)"
+require "$data/utt2spk" "stage 1 (data), 2 (features) or 5 (dump)"
+require "$decode/text" "stage 6 (recognition)"
 
 # A decoding that was made anew, with the same text, has lost its score files.
 if [ ! -f "$decode/wer_1_0.0" ]; then force=true; fi

@@ -30,15 +30,16 @@ require "$config" "a configuration of conf/"
 
 inputs=() options=()
 file=$config
-while file=$(sed -n 's/^base: *//p' "$file") && [ -n "$file" ]; do  # the configurations that it starts from
-  file=$(dirname "$config")/$file
+while base=$(sed -n 's/^base: *//p' "$file") && [ -n "$base" ]; do  # the configurations that it starts from
+  file=$(dirname "$file")/$base
   inputs+=(--input "$file")
 done
 for ((i = 1; i <= $#; i += 2)); do
   j=$((i + 1))
   case ${!i} in
-    --data.init | --loss.perceptual) require "${!j}/model.pt" "the training of ${!j}"; inputs+=(--input "${!j}") ;;
-    --data.*) [ ! -d "${!j}" ] || { require "${!j}/feats.scp" "stage 2 (features)"; inputs+=(--input "${!j}"); } ;;
+    --loss.perceptual) require "${!j}/model.pt" "stage 3 (perceptual model)"; inputs+=(--input "${!j}") ;;
+    --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
+    --data.train* | --data.dev*) require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"; inputs+=(--input "${!j}") ;;
   esac
   options+=(--option "${!i}=${!j}")
 done

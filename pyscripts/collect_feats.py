@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""Make a feature directory from the archives of all jobs. steps/make_feats.sh calls it.
+
+    collect_feats.py --nj 2 data/dev exp/fbank/dev
+
+Writes the tables of the data directory, feats.scp, utt2num_frames, frame_shift, cmvn.scp, global_cmvn.ark, skipped.tsv.
+"""
+
+import argparse
+from pathlib import Path
+
+from mimic import cli
+from mimic.features.collect import collect
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="data directory")
+    parser.add_argument("output", type=Path, help="feature directory, with the files of the jobs in archives/")
+    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
+    parser.add_argument("--max-skip", type=float, default=0.01, help="share of bad audio (default: %(default)s)")
+    args = parser.parse_args()
+    collect(args.data, args.output, args.output / "archives", args.nj, args.max_skip)
+
+
+if __name__ == "__main__":
+    cli.run(main)

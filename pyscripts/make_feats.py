@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Extract the features of one job's share of a data directory. steps/make_feats.sh calls it.
+
+    make_feats.py --type fbank --config conf/fbank.conf --job 1 --nj 2 data/dev exp/fbank/dev/archives
+
+A job that finds its own archive finished does nothing.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from mimic import cli
+from mimic.data.archives import METHODS
+from mimic.data.audio import AudioReader
+from mimic.features.collect import JobFiles
+from mimic.features.extract import extractor, run_job
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="data directory")
+    parser.add_argument("output", type=Path, help="directory for the files of all jobs")
+    parser.add_argument("--type", choices=("fbank", "stft"), default="fbank", help="features (default: %(default)s)")
+    parser.add_argument("--config", type=Path, required=True, help="option file in Kaldi's format")
+    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
+    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
+    parser.add_argument("--compress", choices=METHODS, default="none", help="archive format (default: %(default)s)")
+    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands in wav.scp")
+    parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
+    args = parser.parse_args()
+
+    torch.set_num_threads(1)  # jobs are what runs in parallel here
+    extract = extractor(args.type, args.config)
+    reader = AudioReader(args.data, extract.rate, args.allow_pipes == "true", args.channel)
+    run_job(reader, extract, JobFiles(args.output, args.job), args.nj, args.compress)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,57 @@
+"""Option files in Kaldi's format: one `--name=value  # comment` per line."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mimic.errors import UserError
+
+T = TypeVar("T")
+BOOLEANS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+
+
+def read_options(path: str | Path, config: type[T], only: Mapping[str, str] | None = None) -> T:
+    """Read `path` into the dataclass `config`; what the file leaves out keeps the default of the dataclass.
+
+    `only` lists options that are known but have one possible value. Raises UserError with file and line for anything
+    but `--name=value`, for an unknown name (with the nearest one), a value of the wrong type, and a name given twice.
+    """
+    fields = {field.name: field.type for field in dataclasses.fields(config)}
+    only = only or {}
+    values: dict[str, Any] = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as an option file ({error})") from None
+    for number, line in enumerate(lines, 1):
+        option = line.partition("#")[0].strip()
+        if not option:
+            continue
+        where = f"{path}:{number}"
+        name, has_value, value = option.removeprefix("--").partition("=")
+        # Kaldi takes names in either spelling and reads a bare `--flag` as true.
+        key, value = name.strip().lower().replace("-", "_"), value.strip() if has_value else "true"
+        if not option.startswith("--") or " " in key:
+            raise UserError(f"{where}: expected --name=value, got {option!r}")
+        if key not in fields and key not in only:
+            near = difflib.get_close_matches(key, [*fields, *only], n=1, cutoff=0)[0]
+            raise UserError(f"{where}: unknown option --{name}: the nearest is --{near.replace('_', '-')}")
+        if key in values:
+            raise UserError(f"{where}: --{name} is given twice")
+        if key in only and value != only[key]:
+            raise UserError(f"{where}: --{name}={value} is not supported, only {only[key]}: remove the line")
+        values[key] = value if key in only else _parse(fields[key], value, where)
+    try:
+        return config(**{key: value for key, value in values.items() if key in fields})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _parse(kind: Any, value: str, where: str) -> Any:
+    name = kind if isinstance(kind, str) else kind.__name__
+    try:
+        return BOOLEANS[value.lower()] if name == "bool" else {"int": int, "float": float, "str": str}[name](value)
+    except (KeyError, ValueError):
+        raise UserError(f"{where}: expected a value of type {name}, got {value!r}") from None

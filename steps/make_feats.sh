@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Filterbank or log1p-magnitude STFT features.
+# Reads the audio of <data-dir>; writes <feat-dir>, a data directory with the same tables and feats.scp,
+# utt2num_frames, frame_shift, cmvn.scp (per speaker), global_cmvn.ark, conf/ and skipped.tsv.
+# Takes about 5 s per hour of speech and job, more where audio has to be decoded (Opus, MP3).
+
+type=fbank        # fbank or stft
+feat_config=      # option file in Kaldi's format; empty: conf/<type>.conf
+nj=2              # jobs
+cmd=launch.py     # where they run
+compress=none     # archives: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
+allow_pipes=false # true: run the commands in wav.scp
+channel=          # of audio that has several, from 0
+max_skip=0.01     # largest share of utterances whose audio cannot be used
+force=false       # true: compute again although nothing changed
+
+help_message="Usage: $0 [options] <data-dir> <feat-dir>
+e.g.: $0 --type stft --nj 4 data/train_noisy exp/stft/train_noisy
+Options (default):
+  --type fbank|stft           80 log mel bins as Kaldi's, or 257 bins of log(1 + magnitude) ($type)
+  --feat-config FILE          option file in Kaldi's format (conf/TYPE.conf)
+  --nj N                      jobs ($nj)
+  --cmd CMD                   where they run ($cmd)
+  --compress none|int16|uint8 archives: float32, half or a quarter of the size ($compress)
+  --allow-pipes true|false    run the commands in wav.scp ($allow_pipes)
+  --channel N                 of audio that has several, from 0 (none)
+  --max-skip SHARE            largest share of utterances whose audio cannot be used ($max_skip)
+  --force true|false          compute again although nothing changed ($force)"
+
+. ./path.sh
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 2 ] || die "expected <data-dir> <feat-dir>, got $# words; see --help"
+data=$1 dir=$2
+conf=${feat_config:-conf/$type.conf}
+require "$data/wav.scp" "stage 1 (data)"
+[ -f "$conf" ] || die "$conf is missing: --type is fbank or stft, --feat-config an option file"
+
+if up_to_date "$dir" --force "$force" --code pyscripts/make_feats.py pyscripts/collect_feats.py \
+  --input "$conf" --input "$data" \
+  --option "type=$type" --option "compress=$compress" --option "channel=$channel" --option "max_skip=$max_skip"; then
+  exit 0
+fi
+utterances=$(wc -l < "$data/utt2spk")
+if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
+# Jobs that an earlier, cut-off run finished are kept, unless they shared the utterances out differently.
+if [ "$(cat "$dir/num_jobs" 2> /dev/null)" != "$nj" ]; then rm -rf "$dir/archives"; fi
+mkdir -p "$dir/log" "$dir/conf"
+echo "$nj" > "$dir/num_jobs"
+
+log "$type features of $utterances utterances of $data in $nj jobs"
+options=(--type "$type" --config "$conf" --compress "$compress" --allow-pipes "$allow_pipes")
+if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
+# shellcheck disable=SC2086  # a command with its options, as in Kaldi
+$cmd --mem 1G JOB=1:"$nj" "$dir/log/make_feats.JOB.log" \
+  pyscripts/make_feats.py --job JOB --nj "$nj" "${options[@]}" "$data" "$dir/archives"
+cp "$conf" "$dir/conf/$type.conf"
+pyscripts/collect_feats.py --nj "$nj" --max-skip "$max_skip" "$data" "$dir"
+mark_done "$dir"
+log "$(wc -l < "$dir/feats.scp") utterances in $dir"
