@@ -1,0 +1,168 @@
+"""A copy of the repository with a very small corpus in which the tests run the recipe."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+from mimic.data import archives
+from mimic.data.kaldi_dir import read_table, write_data_dir
+
+SIZES = {"train": 16, "dev": 5, "test": 5}
+SETS = [f"{name}_{side}" for name in SIZES for side in ("clean", "noisy")]
+KEPT = ("corpus", "data", "exp", "tests/e2e")  # what a test may change
+
+
+class Recipe:
+    """Runs run.sh in `root`, and knows what its directories held when everything was done."""
+
+    def __init__(self, repository: Path, root: Path):
+        self.root, self.saved = root, root.with_name("saved")
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        for name in filter(None, subprocess.check_output(listed, cwd=repository, text=True).split("\0")):
+            if (repository / name).exists():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(repository / name, root / name)
+        (root / ".venv").symlink_to((repository / ".venv").resolve())
+        drop = ("MIMIC_RUN_PID", "CUDA_VISIBLE_DEVICES", "PYTHONPATH")
+        self.env = {k: v for k, v in os.environ.items() if k not in drop}
+        self.said = ""  # by the first run of everything
+
+    def command(self, *words: str) -> list[str]:
+        return ["./run.sh", "--config", "tests/e2e/micro.conf", *words]
+
+    def run(self, *words: str, code: int = 0, before: tuple[str, ...] = ()) -> str:
+        """All that run.sh says with these options, which have to lead to this exit code."""
+        return self.call(*before, *self.command(*words), code=code)
+
+    def call(self, *command: str | Path, code: int = 0) -> str:
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        done = subprocess.run(command, cwd=self.root, env=self.env, text=True, timeout=900, **both)
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def start(self, *words: str) -> subprocess.Popen:
+        """run.sh at work, as the leader of a process group of its own."""
+        nowhere = subprocess.DEVNULL
+        return subprocess.Popen(
+            self.command(*words), cwd=self.root, env=self.env, stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
+
+    def save(self) -> None:
+        for name in KEPT:
+            shutil.copytree(self.root / name, self.saved / name, symlinks=True)
+
+    def restore(self) -> None:
+        """Everything as it was when it was saved, times of files included."""
+        for name in KEPT:
+            shutil.rmtree(self.root / name, ignore_errors=True)
+            shutil.copytree(self.saved / name, self.root / name, symlinks=True)
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            path = self.root / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """As long as the block lasts, `name` is not there."""
+        away = self.root / "away"
+        (self.root / name).rename(away)
+        try:
+            yield
+        finally:
+            away.rename(self.root / name)
+
+    def edit(self, name: str, change: Callable[[str], str]) -> None:
+        path = self.root / name
+        before = path.read_text()
+        path.write_text(change(before))
+        assert path.read_text() != before
+
+
+def kill(process: subprocess.Popen) -> bool:
+    """kill -9 of a process group; False when it had ended by itself."""
+    alive = process.poll() is None
+    if alive:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return alive
+
+
+def make_noises(folder: Path) -> Path:
+    """Two kinds of noise to train with and another one to test with."""
+    rng = np.random.default_rng(0)
+    t = np.arange(5 * 16000) / 16000
+    noises = {
+        "train/white-1": rng.normal(0, 0.1, len(t)),
+        "train/hum-1": 0.1 * np.sign(np.sin(2 * np.pi * 100 * t)),
+        "test/brown-1": 0.3 * np.sin(np.cumsum(rng.normal(0, 0.05, len(t)))),
+    }
+    for name, x in noises.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{name}.wav", x, 16000)
+    return folder
+
+
+def make_corpus(demo: Path, corpus: Path) -> None:
+    """A user's corpus: the shortest utterances of the demo's, and a lexicon in place of their phones."""
+    for name in SETS:
+        kind = name.split("_")[0]
+        seconds = read_table(demo / f"{kind}_clean" / "utt2dur")
+        utts = sorted(seconds, key=lambda utt: float(seconds[utt]))[: SIZES[kind]]
+        tables = {}
+        for table in ("wav.scp", "text", "utt2spk", "utt2snr", "utt2noise"):
+            if (demo / name / table).exists():
+                tables[table] = {utt: value for utt, value in read_table(demo / name / table).items() if utt in utts}
+        (corpus / name / "audio").mkdir(parents=True)
+        for utt, source in tables["wav.scp"].items():
+            samples, rate = soundfile.read(source, dtype="int16")
+            file = corpus / name / "audio" / f"{utt}.wav"
+            if kind == "train":  # of another rate and format, so that the import has something to do
+                file, samples, rate = file.with_suffix(".flac"), soxr.resample(samples, rate, 22050), 22050
+            soundfile.write(file, samples, rate)
+            tables["wav.scp"][utt] = str(file)
+        write_data_dir(corpus / name, tables)
+    (corpus / "lang").mkdir()
+    shutil.copy(demo / "lang" / "lexicon.txt", corpus / "lang")
+
+
+# Times of day, command lines and what a cut-off run leaves to go on from.
+NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".lock", "RESULTS.md", "num_jobs")
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """What lies below a directory, in a form that can be compared: weights, arrays, other files as bytes."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_dir() or set(name.parts) & set(NOT_RESULTS):
+            continue
+        if path.suffix == ".pt":
+            found[str(name)] = torch.load(path, weights_only=True)
+        elif path.name in ("feats.scp", "cmvn.scp", "global_cmvn.scp"):
+            found[str(name)] = {utt: archives.load(entry) for utt, entry in archives.read_scp(path).items()}
+        elif path.suffix != ".ark":
+            found[str(name)] = path.read_bytes()
+    return found
+
+
+def difference(a: Any, b: Any, where: str = "") -> str:
+    """Where two results differ first, empty where they do not. Floats have to be equal in each bit."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        if odd := sorted(a.keys() ^ b.keys(), key=str):
+            return f"{where}: {odd[0]} is in one of them only"
+        return next(filter(None, (difference(a[key], b[key], f"{where}/{key}") for key in a)), "")
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return difference(dict(enumerate(a)), dict(enumerate(b)), where)
+    same = np.array_equal(a, b) if isinstance(a, np.ndarray | torch.Tensor) else a == b
+    return "" if same else where

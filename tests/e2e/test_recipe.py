@@ -1,0 +1,174 @@
+"""The undisturbed run of all stages: what it prints and leaves, what a rerun skips, and what changes make it redo."""
+
+import json
+import re
+
+import pytest
+import soundfile
+import yaml
+from recipe import SIZES, difference, results
+
+from mimic.data.kaldi_dir import read_table
+
+pytestmark = pytest.mark.xdist_group("recipe")
+
+MODELS = ["perceptual", "enhance_mse", "enhance_mimic", "asr_clean", "asr_noisy", "asr_mse", "asr_mimic"]
+ROWS = ["clean", "noisy", "MSE", "MSE + mimic"]
+
+
+def redone(said: str) -> set[str]:
+    """The directories that a run made or made again."""
+    return set(re.findall(r"^(\S+): (?:to do|starting again)", said, re.MULTILINE))
+
+
+def words(finished, name: str) -> int:
+    return sum(len(text.split()) for text in read_table(finished.root / "data" / name / "text").values())
+
+
+def test_the_table_has_four_rows_with_counts(finished):
+    head, *rows = finished.said[finished.said.index("\nsystem ") + 1 :].splitlines()[:5]
+    assert re.split(r"  +", head) == ["system", "PESQ", "eSTOI", "dev WER", "test WER"]
+    cells = [re.split(r"  +", row) for row in rows]
+    assert [row[0] for row in cells] == ROWS
+    number = r"-?\d+\.\d\d"
+    for name, *scores in cells:
+        counts = [SIZES["test"], SIZES["test"], words(finished, "dev_clean"), words(finished, "test_clean")]
+        for score, count in zip(scores, counts, strict=True):
+            assert re.fullmatch(rf"{number} \(n={count}\)", score) or (name == "clean" and score == "-"), (name, score)
+        assert (name == "clean") == (scores[:2] == ["-", "-"])
+    *_, places, end = finished.said.splitlines()
+    assert "scores: exp/*/scoring" in places and "exp/RESULTS.md" in places and "finished. [elapsed=" in end
+    lines = (finished.root / "exp/RESULTS.md").read_text().splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    assert table[1:] == cells
+
+
+def test_what_kaldis_users_grep(finished):
+    found = finished.call("bash", "-c", "grep WER exp/*/decode*/wer_*").splitlines()
+    assert len(found) == 2 * 4
+    line = r"exp/asr_(clean|noisy|mse|mimic)/decode_(dev|test)/wer_1_0\.0:%WER \d+\.\d\d \[ \d+ / (\d+), "
+    line += r"\d+ ins, \d+ del, \d+ sub \]"
+    for text in found:
+        match = re.fullmatch(line, text)
+        assert match and int(match[3]) == words(finished, f"{match[2]}_clean"), text
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_experiment_directories_hold_all_that_made_them(finished, name):
+    folder = finished.root / "exp" / name
+    for file in ("config.yaml", "run_info.json", "model.pt", "train_log.jsonl", "log/train.log", "run.sh", ".done"):
+        assert (folder / file).stat().st_size, file
+    assert (folder / "tokens.txt").exists() == (not name.startswith("enhance"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    epochs = [json.loads(line)["epoch"] for line in (folder / "train_log.jsonl").read_text().splitlines()]
+    assert epochs == list(range(1, config["train"]["epochs"] + 1))
+    info = json.loads((folder / "run_info.json").read_text())
+    assert info["seed"] == 1 and info["packages"]["torch"] and info["command"][0] == "train.py"
+    assert finished.call(folder / "run.sh") == f"exp/{name} is done and unchanged: skipping\n"
+
+
+@pytest.mark.parametrize("name", ["enhance_mse", "enhance_mimic"])
+def test_the_dump_is_ordinary_data(finished, name):
+    for kind in SIZES:
+        noisy, enhanced = finished.root / f"data/{kind}_noisy", finished.root / f"exp/{name}/enhanced/{kind}"
+        for table in ("text", "text.phn", "utt2spk", "spk2utt", "utt2dur", "utt2snr", "utt2noise"):
+            assert (enhanced / table).read_bytes() == (noisy / table).read_bytes(), table
+        frames = [read_table(path / "utt2num_frames") for path in (enhanced, finished.root / f"exp/fbank/{kind}_noisy")]
+        assert frames[0] == frames[1]
+        before = read_table(noisy / "wav.scp")
+        for utt, path in read_table(enhanced / "wav.scp").items():
+            made, source = soundfile.info(path), soundfile.info(before[utt])
+            assert (made.frames, made.samplerate, made.channels) == (source.frames, 16000, 1), utt
+            assert (soundfile.read(path)[0] != soundfile.read(before[utt])[0]).any(), utt
+    assert "Successfully validated" in finished.call("steps/validate_data.sh", enhanced)
+
+
+def test_a_rerun_skips_all_and_says_so(finished):
+    before = results(finished.root / "exp") | results(finished.root / "data")
+    said = finished.run()
+    assert not redone(said)
+    done = sorted(path.parent for name in ("data", "exp") for path in (finished.root / name).rglob(".done"))
+    skipped = re.findall(r"^(\S+) is done and unchanged: skipping$", said, re.MULTILINE)
+    assert sorted(finished.root / name for name in skipped) == done and len(done) > 50
+    assert not difference(results(finished.root / "exp") | results(finished.root / "data"), before)
+    table = slice(finished.said.index("\nsystem "), finished.said.index("\nPESQ: wide"))
+    assert finished.said[table] in said
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "maker"),
+    [
+        (2, "data/train_clean", "stage 1 (data)"),
+        (3, "exp/stft/train_clean", "stage 2 (features)"),
+        (4, "exp/perceptual", "stage 3 (perceptual model)"),
+        (4, "exp/stft/dev_noisy", "stage 2 (features)"),
+        (5, "exp/enhance_mse", "stage 4 (enhancement)"),
+        (5, "data/dev_noisy", "stage 1 (data)"),
+        (6, "exp/fbank/train_clean", "stage 2 (features)"),
+        (6, "exp/enhance_mimic/enhanced/train", "5 (dump)"),
+        (6, "exp/fbank/test_noisy", "stage 2 (features)"),
+        (7, "exp/asr_clean/decode_dev", "stage 6 (recognition)"),
+        (7, "exp/enhance_mse/enhanced/test", "5 (dump)"),
+        (7, "data/test_clean", "stage 1 (data)"),
+    ],
+)
+def test_the_stage_that_makes_what_is_missing_is_named(finished, stage, name, maker):
+    words = ("--stage", str(stage), "--stop-stage", str(stage))
+    with finished.without(name):
+        said = finished.run(*words, code=1)
+    lines = [line for line in said.splitlines() if name in line and "is missing: run" in line]
+    assert lines and all(maker in line for line in lines), said
+    assert "Traceback" not in said and not redone(said)
+    with finished.without(f"{name}/.done"):
+        said = finished.run(*words, code=1)
+    assert re.search(rf"{name} is incomplete: run .*{re.escape(maker)}.* again", said), said
+    assert not redone(said)
+
+
+def test_a_changed_configuration_redoes_what_depends_on_it(recipe):
+    before = results(recipe.root / "exp")
+    recipe.edit("tests/e2e/perceptual.yaml", lambda text: text.replace("epochs: 2", "epochs: 1"))
+    said = recipe.run("--stage", "2", "--stop-stage", "4")
+    assert redone(said) == {"exp/perceptual", "exp/enhance_mimic"}
+    assert "exp/perceptual: starting again, input tests/e2e/perceptual.yaml changed" in said
+    after = results(recipe.root / "exp")
+    for name in ("perceptual", "enhance_mimic"):
+        assert difference(after[f"{name}/model.pt"], before[f"{name}/model.pt"])
+    # What had been made of the old model is gone with it, and stage 6 does not take anything else instead.
+    said = recipe.run("--stage", "6", "--stop-stage", "6", code=1)
+    assert "exp/enhance_mimic/enhanced/train" in said and "5 (dump)" in said and not redone(said)
+
+
+def test_a_changed_transcript_redoes_what_depends_on_it(recipe):
+    for side in ("clean", "noisy"):
+        recipe.edit(f"corpus/test_{side}/text", lambda text: re.sub(r" (\S+)\n", r" \1 \1\n", text, count=1))
+    said = recipe.run("--stage", "1", "--stop-stage", "2")
+    places = ("data", "exp/stft", "exp/fbank")
+    assert redone(said) == {"data/lang"} | {f"{place}/test_{side}" for place in places for side in ("clean", "noisy")}
+    said = recipe.run("--stage", "6")
+    assert redone(said) == {
+        *(f"exp/asr_{name}/{what}" for name in ("clean", "noisy") for what in ("decode_test", "scoring/test")),
+        *(f"exp/{name}/scoring/test" for name in ("noisy", "enhance_mse", "enhance_mimic")),
+    }
+    assert f"(n={words(recipe, 'test_clean')})" in said
+
+
+def test_changed_code_redoes_what_it_makes(recipe):
+    code = "pyscripts/mimic/score/details.py"
+    recipe.edit(code, lambda text: f"{text}# changed\n")
+    try:
+        said = recipe.run("--stage", "6")
+    finally:
+        recipe.edit(code, lambda text: text.removesuffix("# changed\n"))
+    systems = ("clean", "noisy", "mse", "mimic")
+    assert redone(said) == {f"exp/asr_{name}/scoring/{kind}" for name in systems for kind in ("dev", "test")}
+    assert f"starting again, code {code} changed" in said
+
+
+def test_another_seed_stands_beside_the_first(recipe):
+    said = recipe.run("--seeds", "2", "--stage", "4", "--stop-stage", "4")
+    assert redone(said) == {"exp/enhance_mse_seed2", "exp/enhance_mimic_seed2"}
+    found = results(recipe.root / "exp")
+    for name in ("enhance_mse", "enhance_mimic"):
+        assert yaml.safe_load((recipe.root / f"exp/{name}_seed2/config.yaml").read_text())["train"]["seed"] == 2
+        assert difference(found[f"{name}/model.pt"], found[f"{name}_seed2/model.pt"])
