@@ -1,7 +1,16 @@
 """Networks by the name that a configuration gives them. Each has its sizes' dataclass beside it."""
 
 from mimic.models.cnn_transformer import CnnTransformer, CnnTransformerConfig
+from mimic.models.conformer import Conformer, ConformerConfig
 from mimic.models.crdnn import Crdnn, CrdnnConfig
+from mimic.models.crdnn_mask import CrdnnMask
+from mimic.models.lm import RnnLm, RnnLmConfig
+from mimic.models.wide_resnet import WideResnet, WideResnetConfig
 
-ENCODERS = {"crdnn": (Crdnn, CrdnnConfig)}
-MASKS = {"cnn_transformer": (CnnTransformer, CnnTransformerConfig)}
+ENCODERS = {"crdnn": (Crdnn, CrdnnConfig), "conformer": (Conformer, ConformerConfig)}
+MASKS = {
+    "cnn_transformer": (CnnTransformer, CnnTransformerConfig),
+    "crdnn": (CrdnnMask, CrdnnConfig),
+    "wide_resnet": (WideResnet, WideResnetConfig),
+}
+LMS = {"rnn": (RnnLm, RnnLmConfig)}

@@ -2,8 +2,10 @@
 
 from torch import Tensor, nn
 
+from mimic.errors import UserError
 from mimic.features.cmvn import Cmvn
 from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
+from mimic.models.masking import valid_frames
 
 
 class Recogniser(nn.Module):
@@ -11,32 +13,45 @@ class Recogniser(nn.Module):
 
     Args:
         encoder: module with `output_size`, `output_lengths` and `forward(features, lengths)`.
+        centred: subtract each utterance's own mean from its features before they are normalised: what a voice or a
+            channel adds to all of its frames is gone.
         normaliser: of the features. It is made from the training set and stored with the weights: evaluation never
             changes it.
         tokens: size of the token table.
         decoder: sizes of the attention decoder.
     """
 
-    def __init__(self, encoder: nn.Module, normaliser: Cmvn, tokens: int, decoder: DecoderConfig):
+    def __init__(self, encoder: nn.Module, normaliser: Cmvn, centred: bool, tokens: int, decoder: DecoderConfig):
         super().__init__()
-        self.normaliser = normaliser
+        self.normaliser, self.centred = normaliser, centred
         self.encoder = encoder
         self.ctc = nn.Linear(encoder.output_size, tokens)
         self.decoder = AttentionDecoder(encoder.output_size, tokens, decoder)
 
+    def _normalise(self, features: Tensor, lengths: Tensor) -> Tensor:
+        if self.centred:
+            mask = valid_frames(lengths, features.shape[1]).unsqueeze(2)
+            own = (features * mask).sum(1, keepdim=True) / lengths.view(-1, 1, 1)  # (batch, 1, bins)
+            features = features - own + self.normaliser.mean
+        return self.normaliser(features)
+
     def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(batch, frames, bins), lengths -> encoded (batch, frames', units), lengths', CTC log-probabilities."""
-        encoded, lengths = self.encoder(self.normaliser(features), lengths)
+        encoded, lengths = self.encoder(self._normalise(features, lengths), lengths)
         return encoded, lengths, self.ctc(encoded).log_softmax(2)
 
     def embed(self, features: Tensor, lengths: Tensor, layer: str) -> tuple[Tensor, Tensor]:
         """What mimic loss compares: output of `cnn`, `rnn` or `dnn`, or the CTC output before softmax (`logits`).
 
-        Returns (batch, frames', ...) and lengths'.
+        Returns (batch, frames', ...) and lengths'. Raises UserError for a part that the encoder does not have.
         """
-        features = self.normaliser(features)
+        features = self._normalise(features, lengths)
+        if layer == "logits":
+            encoded, lengths = self.encoder(features, lengths)
+            return self.ctc(encoded), lengths
+        if not hasattr(self.encoder, layer):
+            known = [part for part in ("cnn", "rnn", "dnn") if hasattr(self.encoder, part)] + ["logits"]
+            raise UserError(f"--loss.mimic_layer {layer}: this perceptual model has only {', '.join(known)}")
         if layer == "cnn":  # the published choice; the rest of the network is not computed
             return self.encoder.cnn(features, lengths), lengths
-        layers = self.encoder.layers(features, lengths)
-        output = self.ctc(layers["dnn"]) if layer == "logits" else layers[layer]
-        return output, self.encoder.output_lengths(lengths)
+        return self.encoder.layers(features, lengths)[layer], self.encoder.output_lengths(lengths)

@@ -2,5 +2,6 @@
 
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.enhance import EnhanceTask
+from mimic.tasks.lm import LmTask
 
-TASKS = {"asr": AsrTask, "enhance": EnhanceTask}
+TASKS = {"asr": AsrTask, "enhance": EnhanceTask, "lm": LmTask}

@@ -1,0 +1,137 @@
+"""Language model over the tokens of a recogniser, trained on text."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mimic.data.batching import make_batches, pad, prefetch
+from mimic.data.kaldi_dir import read_table
+from mimic.data.tokens import BLANK, BOS, EOS, UNK, Tokens
+from mimic.errors import UserError
+from mimic.models import LMS
+from mimic.models.lm import RnnLm
+from mimic.tasks.task import Task
+from mimic.train import checkpoint
+from mimic.train.config import Config
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class LmData:
+    """What a language model is trained on.
+
+    Attributes:
+        train: text file, one sentence per line; or a data directory, whose transcripts are taken.
+        dev: the same, for validation.
+        tokens: directory of the recogniser that the model will help: its tokens are predicted.
+        token_type: of that recogniser.
+        max_unknown: largest share of <unk> among a text's tokens: more means another spelling or token type.
+    """
+
+    train: str = ""
+    dev: str = ""
+    tokens: str = ""
+    token_type: Literal["phn", "char", "bpe"] = "bpe"
+    max_unknown: float = 0.05
+
+
+class Batch(NamedTuple):
+    """Token ids (batch, length), padded with <blank>, and lengths (batch,)."""
+
+    tokens: Tensor
+    lengths: Tensor
+
+
+class LmTask(Task):
+    NETS = LMS
+    SECTIONS = {"data": LmData}
+    METRICS = {"loss": "min", "ppl": "min"}
+
+    def __init__(self, config: Config, directory: Path):
+        super().__init__()
+        self.config, data = config, config.data
+        self.tokens = Tokens.load(Path(data.tokens), data.token_type)
+        self.tokens.save(directory)
+        self.model = _network(config, len(self.tokens))
+        self.sentences, self.lengths = self._read(data.train, "train")
+        dev, self.dev_lengths = self._read(data.dev, "dev")
+        self.sentences |= dev
+
+    @staticmethod
+    def build(config: Config, directory: Path) -> tuple[RnnLm, Tokens]:
+        """The trained model of an experiment directory, in eval mode, and its tokens."""
+        tokens = Tokens.load(directory, config.data.token_type)
+        model = _network(config, len(tokens))
+        model.load_state_dict(checkpoint.load(directory / "model.pt"))
+        return model.eval(), tokens
+
+    def _read(self, path: str, name: str) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """Tokens of every sentence that is not empty, and how many predictions they ask for, the end included."""
+        texts = _texts(Path(path), self.tokens.kind)
+        sentences = {f"{name} {key}": np.array(self.tokens.encode(text), np.int32) for key, text in texts.items()}
+        total = sum(map(len, sentences.values()))
+        unknown = sum(int((ids == UNK).sum()) for ids in sentences.values())
+        log.info("%s: %d sentences, %d tokens, %d <unk>", path, len(sentences), total, unknown)
+        if not total:
+            raise UserError(f"{path}: no text: give --data.{name} sentences")
+        if unknown > self.config.data.max_unknown * total:
+            raise UserError(
+                f"{path}: {unknown} of {total} tokens are <unk>, more than --data.max_unknown "
+                f"{self.config.data.max_unknown}: write the text as the recogniser in {self.config.data.tokens} does "
+                f"(case, punctuation), and check --data.token_type"
+            )
+        return sentences, {key: len(ids) + 1 for key, ids in sentences.items()}
+
+    def load(self, utterances: list[str]) -> Batch:
+        tokens, lengths = pad([self.sentences[key] for key in utterances])
+        return Batch(tokens.long(), lengths)
+
+    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        return {"loss": self._surprise(batch) / (batch.lengths + 1).sum()}
+
+    def _surprise(self, batch: Batch) -> Tensor:
+        """Sum of the negative log-probabilities of all tokens and sentence ends."""
+        previous = F.pad(batch.tokens, (1, 0), value=BOS)
+        target = F.pad(batch.tokens, (0, 1), value=BLANK)
+        target[torch.arange(len(target), device=target.device), batch.lengths] = EOS
+        log_probs = self.model(previous)  # (batch, length + 1, tokens)
+        return F.nll_loss(log_probs.flatten(0, 1), target.flatten(), ignore_index=BLANK, reduction="sum")
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Mean negative log-probability of a token, sentence ends included, and its exponential, the perplexity."""
+        device = self.model.output.weight.device
+        train = self.config.train
+        batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
+        total = 0.0
+        for batch in prefetch(self.load, batches):
+            total += float(self._surprise(Batch(*(part.to(device) for part in batch))))
+        loss = total / sum(self.dev_lengths.values())
+        return {"loss": loss, "ppl": float(np.exp(loss))}
+
+
+def _network(config: Config, tokens: int) -> RnnLm:
+    network, _ = LMS[config.net]
+    return network(tokens, config.model)
+
+
+def _texts(path: Path, kind: str) -> dict[str, str]:
+    """Sentences that are not empty, by line number or utterance."""
+    if path.is_dir():
+        texts = read_table(path / ("text.phn" if kind == "phn" else "text"))
+    else:
+        try:
+            with open(path, encoding="utf-8") as f:
+                texts = {f"line {i:09d}": line.strip() for i, line in enumerate(f, 1)}
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such text file or data directory") from None
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: not UTF-8 at byte {error.start}: convert it with iconv") from None
+    return {key: text for key, text in texts.items() if text}
