@@ -75,7 +75,9 @@ fi
 
 for set in "${sets[@]}"; do
   clean=${set}_clean noisy=${set}_noisy
-  pair=("${!clean}" "$data/$clean") made=(--code pyscripts/import_data.py --input "$lang" --input "${!clean}")
+  pair=("${!clean}" "$data/$clean") made=(--code pyscripts/import_data.py --input "${!clean}")
+  # What this set is made from, and not the texts of other sets, of which data/lang is made too.
+  if [ -f "$lang/lexicon.txt" ]; then made+=(--input "$lang/lexicon.txt"); fi
   if [ -n "${!noisy}" ]; then pair+=("${!noisy}" "$data/$noisy") made+=(--input "${!noisy}"); fi
   for name in text_normaliser allow_pipes channel max_skip; do made+=(--option "$name=${!name}"); done
   todo=false

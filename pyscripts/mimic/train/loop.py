@@ -186,7 +186,7 @@ class _Run:
         checkpoint.save_latest(state, self.directory / "checkpoints", self.step)
         self.saved = time.monotonic()
 
-    _FIELDS = ("epoch", "batch", "step", "seen", "nonfinite", "sums", "history")
+    _FIELDS = ("epoch", "batch", "step", "rate", "seen", "nonfinite", "sums", "history")
 
     def _resume(self) -> None:
         state = checkpoint.load_latest(self.directory / "checkpoints")
