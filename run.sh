@@ -34,7 +34,6 @@ ngpu=0                 # GPUs for training; 0 is the CPU
 cmd_backend=           # where jobs run: local; empty: what cmd.sh says
 force=false            # true: redo the stages although nothing changed
 
-command_line="$0 $*"
 . ./path.sh || exit 1
 help_message="Usage: ./run.sh [--option value]...
 e.g.:  ./run.sh                                            the demo corpus, everything
@@ -53,6 +52,7 @@ Stages; one that is done and unchanged is skipped (times: demo corpus, 2 cores):
   5 dump          exp/enhance_*  data/*_noisy exp/enhance_*/enhanced/*             1 min
   6 recognition   exp/fbank/*  the dump       exp/asr_{clean,noisy,mse,mimic}      5 min
   7 scoring       all of these                exp/*/scoring/*  exp/RESULTS.md      1 min"
+command_line="$0 $*"
 . parse_options.sh
 . log.sh
 set -euo pipefail
