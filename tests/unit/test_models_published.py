@@ -235,7 +235,9 @@ def test_impossible_conformer_says_why(setting, message):
 def test_mimic_loss_of_a_conformer():
     """Its responses after the last layer serve; parts that it has not are named."""
     identity = np.stack([np.append(np.zeros(40), 1.0), np.append(np.ones(40), 0.0)])
-    model = Recogniser(Conformer(40, CONFORMER), Cmvn(identity, norm_vars=True), False, 6, DecoderConfig(4, 6, 5, 2, 2)).eval()
+    model = Recogniser(
+        Conformer(40, CONFORMER), Cmvn(identity, norm_vars=True), False, 6, DecoderConfig(4, 6, 5, 2, 2)
+    ).eval()
     features = torch.randn(2, 13, 40, requires_grad=True)
     logits, lengths = model.embed(features, torch.tensor([13, 9]), "logits")
     assert logits.shape == (2, 4, 6) and lengths.tolist() == [4, 3]
