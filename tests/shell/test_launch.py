@@ -179,6 +179,12 @@ JOB = "sleep 300 & echo $! > child; echo $BASHPID > parent; wait"
 STUBBORN = "trap '' TERM; " + JOB
 
 
+def heed_signals() -> None:
+    """As in a terminal, also where these tests run in the background and inherit that SIGINT is ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def started(tmp_path: Path, env: dict[str, str], script):
     """Starts launch.py on a job that does not end by itself, waits until that runs, ends all afterwards."""
@@ -188,7 +194,8 @@ def started(tmp_path: Path, env: dict[str, str], script):
         words = ["launch.py", "log/x.log", *script(job)]
         if inside:
             words = ["bash", "-c", inside, "test.sh", *words]
-        process = subprocess.Popen(words, cwd=tmp_path, env=env | more, stderr=subprocess.PIPE, start_new_session=True)
+        how = {"stderr": subprocess.PIPE, "start_new_session": True, "preexec_fn": heed_signals}
+        process = subprocess.Popen(words, cwd=tmp_path, env=env | more, **how)
         processes.append(process)
         files = tmp_path / "child", tmp_path / "parent"
         assert wait_until(lambda: all(f.exists() and f.read_text().strip() for f in files))
