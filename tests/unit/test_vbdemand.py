@@ -1,0 +1,502 @@
+"""VoiceBank-DEMAND: a miniature in the published layout, fetched from a server here, prepared, and held at the gate."""
+
+import hashlib
+import http.server
+import os
+import re
+import shutil
+import threading
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from data_maker import ROOT, run, snapshot
+
+from mimic.data.audio import AudioReader
+from mimic.data.kaldi_dir import read_table
+from mimic.data.lexicon import read_lexicon
+from mimic.data.validate import Options, validate_pair
+
+LOCAL = ROOT / "local" / "vbdemand"
+ZIPS = [f"{side}_{subset}_wav.zip" for side in ("clean", "noisy") for subset in ("trainset_28spk", "testset")]
+ZIPS += ["trainset_28spk_txt.zip", "testset_txt.zip", "logfiles.zip"]
+SUBSETS = {
+    "trainset_28spk": {
+        "p226_001": "Please call Stella.",
+        "p226_002": "A two-day test.",
+        "p227_001": "Six spoons of fresh snow peas, don't we'll",
+        "p227_002": "\ufeffThat is well,\nMr Stella!",
+        "p287_001": "Please call a zorbing test.",
+    },
+    "testset": {"p232_001": "Please call Stella.", "p257_001": "Six spoons!", "p257_002": "Stop!"},
+}
+LEXICON = """A AH0
+A EY1
+CALL K AO1 L
+CALL K AA1 L
+DON'T D OW1 N T
+FRESH F R EH1 SH
+IS IH1 Z
+MR M AA1 R
+OF AH1 V
+PEAS P IY1 Z
+PLEASE P L IY1 Z
+SIX S IH1 K S
+SNOW S N OW1
+SPOONS S P UW1 N Z
+STELLA S T EH1 L AH0
+STOP S T AA1 P
+TEST T EH1 S T
+THAT DH AE1 T
+WE'LL W IY1 L
+WELL W EH1 L
+ZOO Z UW1
+BORING B AO1 R IH0 NG
+"""
+
+pytestmark = pytest.mark.xdist_group("vbdemand")
+
+
+def speech(seed: int, samples: int, rate: int = 48000) -> np.ndarray:
+    """Voiced syllables, (samples,): something that PESQ takes for speech."""
+    t = np.arange(samples) / rate
+    phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * (1.5 + seed / 9) * t)) / rate
+    voice = sum(np.sin(k * phase) / k for k in range(1, 30))
+    return 0.15 * voice * np.clip(np.sin(2 * np.pi * (3 + seed / 7) * t + seed), 0, None)
+
+
+def zipped(path: Path, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, (2017, 8, 21, 10, 33, 40)), content)
+
+
+def make_miniature(folder: Path) -> Path:
+    """The seven zips and the lexicon as they are published, with 8 utterances."""
+    folder.mkdir(parents=True)
+    logs = {"log_readme.txt": b"name noise snr\n"}
+    for subset, texts in SUBSETS.items():
+        wavs: dict[str, dict[str, bytes]] = {"clean": {}, "noisy": {}}
+        words, lines = {}, []
+        for i, (name, text) in enumerate(texts.items()):
+            x = speech(i, 48000 * (3 if len(text) > 30 else 2) + 1111 * i)
+            noise = 0.05 * np.random.default_rng(i).standard_normal(len(x))
+            for side, y in (("clean", x), ("noisy", x + noise)):
+                file = folder / "x.wav"
+                soundfile.write(file, y, 48000)
+                wavs[side][f"{side}_{subset}_wav/{name}.wav"] = file.read_bytes()
+            words[f"{subset}_txt/{name}.txt"] = f"{text}\n".encode()
+            words[f"__MACOSX/{subset}_txt/._{name}.txt"] = b"\x00\x05\x16\x07"
+            lines.append(f"{name} {('bus', 'cafe')[i % 2]} {(2.5, 7.5, 12.5, 17.5, 15)[i]}\n")
+        (folder / "x.wav").unlink()
+        for side, members in wavs.items():
+            zipped(folder / f"{side}_{subset}_wav.zip", members)
+        zipped(folder / f"{subset}_txt.zip", words)
+        logs[f"log_{subset}.txt"] = "".join(lines).encode()
+    zipped(folder / "logfiles.zip", logs)
+    (folder / "librispeech-lexicon.txt").write_text(LEXICON)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory) -> Path:
+    # The name of the folder must not be taken for that of a speaker.
+    return make_miniature(tmp_path_factory.mktemp("vbdemand") / "p226" / "corpus")
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Gives the files of a folder, in parts too; `faults[name]` are what goes wrong with the next requests."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = folder
+        self.faults: dict[str, list[str]] = defaultdict(list)
+        self.requests: list[tuple[str, str]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        name, wanted = self.path[1:], self.headers.get("Range", "")
+        self.server.requests.append((name, wanted))
+        fault = self.server.faults[name].pop(0) if self.server.faults[name] else ""
+        file = self.server.folder / name
+        if fault.isdigit() or not file.exists():
+            self.send_error(int(fault or 404))
+            return
+        content = b"<!DOCTYPE html><html>Please log in</html>" if fault == "page" else file.read_bytes()
+        first = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and fault != "whole" else 0
+        if wanted and first >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.end_headers()
+            return
+        self.send_response(206 if first else 200)
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        body = bytearray(content[first:])
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if fault == "flip":
+            body[len(body) // 2] ^= 0xFF
+        self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture
+def server(miniature):
+    with Server(miniature) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def listing(tmp_path: Path, miniature: Path, known: tuple[str, ...] = (), url: str = "") -> Path:
+    """A list of the miniature's files, with sizes and sums of the `known` ones only."""
+    lines = ["# a list\n"]
+    for name in [*ZIPS, "librispeech-lexicon.txt"]:
+        raw = (miniature / name).read_bytes()
+        facts = [str(len(raw)), hashlib.md5(raw).hexdigest()] if name in known else ["-", "-"]
+        lines.append("\t".join([name, *facts, f"{url}/{name}"]) + "\n")
+    path = tmp_path / "files.tsv"
+    path.write_text("".join(lines))
+    return path
+
+
+def download(server: Server, folder: Path, files: Path, *options: str):
+    words = ["--files", files, "--base-url", f"{server.url}/", "--pause", "0.01"]
+    return run("local/vbdemand/download.sh", *words, *options, folder)
+
+
+def same_files(folder: Path, miniature: Path) -> bool:
+    files = {n: raw for n, raw in snapshot(folder).items() if n != "checksums.tsv"}
+    return files == snapshot(miniature)
+
+
+def last_line(done) -> str:
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_download_goes_on_where_it_was_cut_off_and_skips_what_is_there(miniature, server, tmp_path):
+    folder, files = tmp_path / "in" / "got", listing(tmp_path, miniature, known=("noisy_testset_wav.zip",))
+    big = (miniature / "clean_testset_wav.zip").stat().st_size
+    server.faults["clean_testset_wav.zip"] = ["cut", "503", "cut"]
+    server.faults["noisy_testset_wav.zip"] = ["cut", "whole"]
+    done = download(server, folder, files)
+    assert done.returncode == 0, done.stderr
+    assert same_files(folder, miniature)
+    asked = [wanted for name, wanted in server.requests if name == "clean_testset_wav.zip"]
+    assert asked == ["", f"bytes={big // 2}-", f"bytes={big // 2}-", f"bytes={big // 2 + (big - big // 2) // 2}-"]
+    assert "the server starts at the beginning" in done.stderr
+    record = [line.split("\t") for line in (folder / "checksums.tsv").read_text().splitlines()[1:]]
+    for name, size, _, md5 in record:
+        raw = (miniature / name).read_bytes()
+        assert (int(size), md5) == (len(raw), hashlib.md5(raw).hexdigest())
+    assert len(record) == 8
+    server.requests.clear()
+    again = download(server, folder, files)
+    assert again.returncode == 0 and not server.requests and again.stderr.count("is there: skipping") == 8
+
+
+def test_an_ended_download_goes_on_in_the_next_run(miniature, server, tmp_path):
+    folder, files = tmp_path / "got", listing(tmp_path, miniature)
+    name = "noisy_trainset_28spk_wav.zip"
+    server.faults[name] = ["cut", "500", "500"]
+    line = last_line(download(server, folder, files, "--tries", "2"))
+    assert name in line and "HTTP 500" in line and not (folder / name).exists()
+    half = (folder / f"{name}.part").stat().st_size
+    assert half == (miniature / name).stat().st_size // 2
+    server.requests.clear()
+    assert download(server, folder, files).returncode == 0 and same_files(folder, miniature)
+    assert (name, f"bytes={half}-") in server.requests
+
+
+def test_a_whole_part_is_taken_and_one_that_is_too_long_is_not(miniature, server, tmp_path):
+    folder, files = tmp_path / "got", listing(tmp_path, miniature, known=("testset_txt.zip",))
+    folder.mkdir()
+    shutil.copy(miniature / "logfiles.zip", folder / "logfiles.zip.part")
+    for name in ("testset_txt.zip", "trainset_28spk_txt.zip"):
+        (folder / f"{name}.part").write_bytes((miniature / name).read_bytes() + b"surplus")
+    assert download(server, folder, files).returncode == 0 and same_files(folder, miniature)
+
+
+def test_damaged_downloads_are_fetched_again(miniature, server, tmp_path):
+    folder, files = tmp_path / "got", listing(tmp_path, miniature, known=("clean_testset_wav.zip",))
+    for name in ("clean_testset_wav.zip", "noisy_testset_wav.zip", "logfiles.zip"):
+        server.faults[name] = ["flip"]
+    for name in ("testset_txt.zip", "librispeech-lexicon.txt"):
+        server.faults[name] = ["page"]
+    done = download(server, folder, files)
+    assert done.returncode == 0 and same_files(folder, miniature)
+    sum_of = hashlib.md5((miniature / "clean_testset_wav.zip").read_bytes()).hexdigest()
+    assert re.search(rf"clean_testset_wav.zip: its md5 is \w+, not {sum_of}", done.stderr)
+    assert done.stderr.count("it is damaged (") + done.stderr.count("in it is damaged") == 2
+    assert done.stderr.count("it is a web page") == 2
+    server.faults["logfiles.zip"] = ["page"] * 9
+    (folder / "logfiles.zip").unlink()
+    line = last_line(download(server, folder, files))
+    assert "logfiles.zip cannot be fetched" in line and "it is a web page" in line
+    assert len(server.faults["logfiles.zip"]) == 7  # twice the same is enough
+    assert not (folder / "logfiles.zip").exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_file_that_has_changed_since_is_fetched_again(miniature, server, tmp_path, known):
+    name = "noisy_testset_wav.zip"
+    folder, files = tmp_path / "got", listing(tmp_path, miniature, known=(name,) if known else ())
+    shutil.copytree(miniature, folder)
+    assert download(server, folder, files).returncode == 0 and not server.requests
+    with open(folder / name, "r+b") as f:
+        f.seek(1000)
+        f.write(b"\x00\x01\x02")
+    done = download(server, folder, files)
+    assert done.returncode == 0 and same_files(folder, miniature) and "again: its md5 is" in done.stderr
+    assert server.requests == [(name, "")]
+    os.utime(folder / name)  # copied by hand: another time, the same bytes
+    assert download(server, folder, files).returncode == 0 and len(server.requests) == 1
+
+
+def test_without_a_network_it_says_how_to_bring_a_copy(miniature, tmp_path):
+    with Server(miniature) as closed:
+        pass
+    files = listing(tmp_path, miniature, url=closed.url)
+    words = ["--files", files, "--tries", "2", "--pause", "0"]
+    line = last_line(run("local/vbdemand/download.sh", *words, tmp_path / "d"))
+    assert "clean_trainset_28spk_wav.zip cannot be fetched" in line and "Connection refused" in line
+    assert "no network here?" in line and "--vbdemand-dir DIR" in line
+    assert not snapshot(tmp_path / "d")
+    shutil.copytree(miniature, tmp_path / "d", dirs_exist_ok=True)
+    assert run("local/vbdemand/download.sh", "--files", files, tmp_path / "d").returncode == 0
+
+
+def test_a_missing_file_is_not_asked_for_again_and_unpacked_ones_not_at_all(miniature, server, tmp_path):
+    folder, files = tmp_path / "got", listing(tmp_path, miniature)
+    (folder / "clean_testset_wav_16k").mkdir(parents=True)
+    (folder / "trainset_28spk_txt").mkdir()
+    for name in ("log_trainset_28spk.txt", "log_testset.txt"):
+        (folder / name).touch()
+    server.faults["noisy_testset_wav.zip"] = ["404"]
+    line = last_line(download(server, folder, files))
+    assert "HTTP 404" in line and [n for n, _ in server.requests].count("noisy_testset_wav.zip") == 1
+    done = download(server, folder, files)
+    assert done.returncode == 0 and done.stderr.count("unpacked: skipping") == 3
+    got = {name for name in os.listdir(folder) if name.endswith(".zip")}
+    assert got == set(ZIPS) - {"clean_testset_wav.zip", "trainset_28spk_txt.zip", "logfiles.zip"}
+
+
+def test_the_published_list_is_well_formed():
+    lines = [line.split("\t") for line in (LOCAL / "files.tsv").read_text().splitlines() if line[0] != "#"]
+    assert sorted(line[0] for line in lines) == sorted([*ZIPS, "librispeech-lexicon.txt"])
+    for _, size, md5, *urls in lines:
+        assert re.fullmatch(r"-|\d+", size) and re.fullmatch(r"-|[0-9a-f]{32}", md5)
+        assert urls and all(url.startswith("https://") for url in urls)
+
+
+def prepare(src: Path, data: Path, *options: str):
+    return run("local/vbdemand/prepare.sh", "--nj", "1", *options, src, data)
+
+
+@pytest.fixture(scope="module")
+def prepared(miniature, tmp_path_factory) -> Path:
+    data = tmp_path_factory.mktemp("vbdemand_data") / "data"
+    done = prepare(miniature, data)
+    assert done.returncode == 0, done.stderr
+    assert "train: 2 utterances, not the 10802 of" in done.stderr and "test: 3 utterances, not the 824" in done.stderr
+    return data
+
+
+def test_sets_are_split_by_file_name(prepared):
+    expected = {
+        "train": ["p227-001", "p227-002"],
+        "dev": ["p226-001", "p226-002", "p287-001"],
+        "test": ["p232-001", "p257-001", "p257-002"],
+    }
+    for name, utts in expected.items():
+        sides = [prepared / f"{name}_clean", prepared / f"{name}_noisy"]
+        for side in sides:
+            assert read_table(side / "utt2spk") == {utt: utt[:4] for utt in utts}
+            assert list(read_table(side / "text.phn")) == utts
+        found = validate_pair(*sides, Options())
+        assert not [p.line for one in found for p in one.problems if p.error]
+
+
+def test_audio_is_16_khz_and_both_sides_stay_aligned(prepared, miniature):
+    with zipfile.ZipFile(miniature / "noisy_testset_wav.zip") as archive:
+        native = {m.filename[-12:-4]: (m.file_size - 44) // 2 for m in archive.infolist()}
+    clean, noisy = (AudioReader(prepared / f"test_{side}") for side in ("clean", "noisy"))
+    assert len(clean) == 3
+    for utt in clean:
+        assert clean.info(utt).rate == noisy.info(utt).rate == 16000
+        assert len(clean[utt]) == len(noisy[utt]) and abs(len(clean[utt]) * 3 - native[utt.replace("-", "_")]) < 3
+        x, y = clean[utt], noisy[utt]
+        shifts = [float(x[50:-50] @ np.roll(y, shift)[50:-50]) for shift in range(-20, 21)]
+        assert np.argmax(shifts) == 20
+
+
+def test_noise_and_snr_come_from_the_logs(prepared):
+    assert read_table(prepared / "test_noisy" / "utt2snr") == {"p232-001": "2.5", "p257-001": "7.5", "p257-002": "12.5"}
+    assert read_table(prepared / "dev_noisy" / "utt2snr") == {"p226-001": "2.5", "p226-002": "7.5", "p287-001": "15"}
+    assert read_table(prepared / "train_noisy" / "utt2noise") == {"p227-001": "bus", "p227-002": "cafe"}
+    assert not (prepared / "test_clean" / "utt2snr").exists()
+
+
+def test_words_and_their_pronunciations(prepared):
+    text = read_table(prepared / "train_clean" / "text") | read_table(prepared / "dev_clean" / "text")
+    assert text["p226-002"] == "A TWODAY TEST" and text["p227-002"] == "THAT IS WELL MR STELLA"
+    assert text["p227-001"] == "SIX SPOONS OF FRESH SNOW PEAS DONT WELL"
+    phones = read_table(prepared / "train_noisy" / "text.phn") | read_table(prepared / "dev_noisy" / "text.phn")
+    # The first of two pronunciations, our own for TWODAY and before LibriSpeech's for MR; WELL is not WE'LL.
+    assert phones["p226-001"] == "P L IY Z K AO L S T EH L AH"
+    assert phones["p226-002"] == "AH T UW D EY T EH S T"
+    assert phones["p227-001"].startswith("S IH K S P UW N Z AH V")  # SIX ends as SPOONS begins
+    assert phones["p227-001"].endswith("D OW N T W EH L")
+    assert phones["p227-002"] == "DH AE T IH Z W EH L M IH S T ER S T EH L AH"
+    assert (prepared / "lang" / "lexicon_oov.txt").read_text().split()[0] == "ZORBING"
+    lexicon = read_lexicon(prepared / "lang" / "lexicon.txt")
+    assert lexicon["DONT"] == ["D", "OW", "N", "T"] and lexicon["MR"] == ["M", "IH", "S", "T", "ER"]
+
+
+def test_our_own_pronunciations_are_arpabet():
+    arpabet = "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
+    lines = [line for line in (LOCAL / "lexicon_extra.txt").read_text().splitlines() if not line.startswith(";;;")]
+    words = [line.split()[0] for line in lines]
+    assert len(set(words)) == len(words) > 60 and all(re.fullmatch("[A-Z]+", word) for word in words)
+    assert {phone for line in lines for phone in line.split()[1:]} <= set(arpabet.split())
+
+
+def test_a_second_run_changes_nothing_and_other_speakers_make_it_again(prepared, miniature, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(prepared.parent, tmp_path, dirs_exist_ok=True)
+    done = prepare(miniature, data, "--check-counts", "false")  # a copy: paths differ, so it is imported again
+    assert done.returncode == 0 and "not the" not in done.stderr, done.stderr
+    before = snapshot(data)
+    again = prepare(miniature, data)
+    assert again.returncode == 0 and again.stdout.count("is done and unchanged: skipping") == 8, again.stdout
+    assert snapshot(data) == before
+    other = prepare(miniature, data, "--valid-speakers", "p227")
+    assert other.returncode == 0 and "train and dev: 5 utterances, not the 11572" in other.stderr
+    assert set(read_table(data / "dev_noisy" / "utt2spk").values()) == {"p227"}
+    assert set(read_table(data / "train_noisy" / "utt2spk").values()) == {"p226", "p287"}
+
+
+def test_folders_of_other_recipes_are_used_where_they_are(prepared, miniature, tmp_path):
+    src, data = tmp_path / "p287", tmp_path / "data"
+    for subset, sets in (("trainset_28spk", ("train", "dev")), ("testset", ("test",))):
+        for side in ("clean", "noisy"):
+            folder = src / f"{side}_{subset}_wav_16k"
+            folder.mkdir(parents=True)
+            for name in sets:
+                for utt, path in read_table(prepared / f"{name}_{side}" / "wav.scp").items():
+                    shutil.copy(path, folder / f"{utt.replace('-', '_')}.wav")
+        shutil.copytree(prepared / "vbdemand" / "unpacked" / f"{subset}_txt", src / f"{subset}_txt")
+        shutil.copy(prepared / "vbdemand" / "unpacked" / "logfiles" / f"log_{subset}.txt", src)
+    words = ["--lexicon", str(miniature / "librispeech-lexicon.txt"), "--oov-policy", "skip", "--max-skip", "0.5"]
+    done = prepare(src, data, *words)
+    assert done.returncode == 0, done.stderr
+    assert list(read_table(data / "dev_clean" / "wav.scp")) == ["p226-001", "p226-002"]  # ZORBING is in no lexicon
+    for utt, path in read_table(data / "test_noisy" / "wav.scp").items():
+        assert path == f"{src}/noisy_testset_wav_16k/{utt.replace('-', '_')}.wav"
+    assert not (data / "vbdemand" / "unpacked").exists() and not (data / "test_noisy" / "wav").exists()
+    for table in ("text", "text.phn", "utt2dur", "utt2snr"):
+        assert read_table(data / "test_noisy" / table) == read_table(prepared / "test_noisy" / table)
+
+
+# what is done to a copy of the corpus, options, the error
+BAD = {
+    "missing": (lambda c: (c / "noisy_testset_wav.zip").unlink(), [], "no noisy_testset_wav.zip, nor noisy_testset_w"),
+    "no text": (lambda c: (c / "testset_txt.zip").unlink(), [], "no testset_txt.zip, nor testset_txt/: local/vbd"),
+    "no lexicon": (lambda c: (c / "librispeech-lexicon.txt").unlink(), [], "--lexicon names another"),
+    "half a zip": (
+        lambda c: (c / "logfiles.zip").write_bytes((c / "logfiles.zip").read_bytes()[:300]),
+        [],
+        "logfiles.zip: damaged (File is not a zip file): remove it and run local/vbdemand/download.sh",
+    ),
+    "empty zip": (lambda c: zipped(c / "testset_txt.zip", {"a": b""}), [], "testset_txt.zip: holds no .wav or .txt"),
+    "names": (lambda c: zipped(c / "testset_txt.zip", {"a.txt": b""}), [], "/a.txt: `a` is no name like p226_001"),
+    "twice": (lambda c: zipped(c / "testset_txt.zip", {"a/a.txt": b"", "b/a.txt": b""}), [], "two files are called a"),
+    "latin1": (lambda c: zipped(c / "testset_txt.zip", {"p232_001.txt": b"caf\xe9"}), [], "not UTF-8 at byte 3"),
+    "log": (
+        lambda c: zipped(c / "logfiles.zip", {"log_testset.txt": b"", "log_trainset_28spk.txt": b"p226_001 bus\n"}),
+        [],
+        "log_trainset_28spk.txt:1: expected `name noise snr`",
+    ),
+    "short log": (
+        lambda c: zipped(c / "logfiles.zip", {"log_trainset_28spk.txt": b"p226_001 bus 5\n"}),
+        [],
+        "log_trainset_28spk.txt: no line for p226-002 (4 such)",
+    ),
+    "absent": (lambda c: None, ["--valid-speakers", "p226 p300"], "p300 is not among p226 p227 p287"),
+    "all": (lambda c: None, ["--valid-speakers", "p226 p227 p287"], "nobody is left to train on"),
+    "sets": (
+        lambda c: shutil.copy(c / "clean_trainset_28spk_wav.zip", c / "clean_testset_wav.zip"),
+        [],
+        "p226 is in the training and in the test set",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_said_in_one_line(miniature, tmp_path, name):
+    break_it, options, text = BAD[name]
+    shutil.copytree(miniature, tmp_path / "corpus")
+    break_it(tmp_path / "corpus")
+    line = last_line(prepare(tmp_path / "corpus", tmp_path / "data", *options))
+    assert text in line and not (tmp_path / "data" / "train_clean").exists()
+
+
+def test_an_unknown_word_can_be_an_error(miniature, tmp_path):
+    line = last_line(prepare(miniature, tmp_path / "data", "--oov-policy", "fail"))
+    assert "ZORBING (p287-001" in line and "--oov-policy g2p" in line
+
+
+def test_without_logs_there_is_a_warning(miniature, prepared, tmp_path):
+    unpacked = prepared / "vbdemand" / "unpacked"
+    for name in ZIPS[:-1]:
+        (tmp_path / "corpus" / name[:-4]).parent.mkdir(exist_ok=True)
+        (tmp_path / "corpus" / name[:-4]).symlink_to(unpacked / name[:-4])
+    shutil.copy(miniature / "librispeech-lexicon.txt", tmp_path / "corpus")
+    words = [tmp_path / "corpus", tmp_path / "no_zips", tmp_path / "out"]
+    done = run("bash", "-c", '. ./path.sh; local/vbdemand/prepare.py "$@"', "-", *words)
+    assert done.returncode == 0 and done.stderr.count("will not be broken down by noise and SNR") == 2, done.stderr
+    assert set(os.listdir(tmp_path / "out" / "test_noisy")) == {"wav.scp", "text", "utt2spk", "spk2utt"}
+
+
+def test_the_gate_lets_only_the_published_noise_through(prepared, tmp_path):
+    pytest.importorskip("pesq")
+    gate = ["local/vbdemand/gate.sh", "--nj", "1"]
+    line = last_line(run(*gate, prepared, tmp_path / "gate"))
+    found = re.search(r"is (\d\.\d+) over 3 utterances \(0 NA\), published 1.97 \+- 0.01: this is not", line)
+    assert found and "--no-gate true" in line
+    mean = float(found[1])
+    scores = [float(row.split("\t")[1]) for row in (tmp_path / "gate" / "per_utt.tsv").read_text().splitlines()[1:]]
+    assert mean == pytest.approx(np.mean(scores), abs=1e-4) and abs(mean - 1.97) > 0.01
+    for target, code in ((mean + 0.01, 0), (mean - 0.01, 0), (mean + 0.0102, 1), (mean - 0.0102, 1)):
+        assert run(*gate, "--target", f"{target:.4f}", prepared, tmp_path / "gate").returncode == code
+    skipped = run(*gate, "--no-gate", "true", tmp_path / "gone", tmp_path / "other")
+    assert skipped.returncode == 0 and "no gate" in skipped.stdout and not (tmp_path / "other").exists()
+
+
+def test_the_gate_counts_what_has_no_score(prepared, tmp_path):
+    pytest.importorskip("pesq")
+    silent = [["p232-001"], ["p232-001", "p257-001", "p257-002"]]
+    for number, utts in enumerate(silent):
+        for side in ("clean", "noisy"):
+            shutil.copytree(prepared / f"test_{side}", tmp_path / f"{number}" / f"test_{side}")
+            table = read_table(prepared / f"test_{side}" / "wav.scp")
+            for utt in utts if side == "noisy" else ():
+                soundfile.write(tmp_path / f"{number}-{utt}.wav", np.zeros(soundfile.info(table[utt]).frames), 16000)
+                table[utt] = f"{tmp_path}/{number}-{utt}.wav"
+            text = "".join(f"{utt} {path}\n" for utt, path in table.items())
+            (tmp_path / f"{number}" / f"test_{side}" / "wav.scp").write_text(text)
+    gate = ["local/vbdemand/gate.sh", "--nj", "1"]
+    assert "over 2 utterances (1 NA)" in last_line(run(*gate, tmp_path / "0", tmp_path / "gate0"))
+    line = last_line(run(*gate, tmp_path / "1", tmp_path / "gate1"))
+    assert "no utterance of" in line and "the enhanced audio is silent" in line
