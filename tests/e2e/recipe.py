@@ -46,7 +46,7 @@ class Recipe:
 
     def call(self, *command: str | Path, code: int = 0) -> str:
         both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        done = subprocess.run(command, cwd=self.root, env=self.env, text=True, timeout=900, **both)
+        done = subprocess.run(command, cwd=self.root, env=self.env, text=True, timeout=1800, **both)
         assert done.returncode == code, done.stdout
         return done.stdout
 
