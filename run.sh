@@ -28,7 +28,7 @@ asr_config=conf/asr_demo.yaml                # stage 6: the recogniser for clean
 asr_finetune_config=conf/asr_finetune_demo.yaml  # stage 6: how the others go on from it
 seed=1                 # of all training
 seeds=1                # train the enhancers from this many seeds: --seed, --seed + 1, ...
-nj=                    # jobs per step; empty: one per core, 4 at most
+nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
 train_jobs=2           # models trained side by side in stages 4 and 6; with --ngpu one after the other
 ngpu=0                 # GPUs for training; 0 is the CPU
 cmd_backend=           # where jobs run: local; empty: what cmd.sh says
@@ -60,7 +60,7 @@ set -euo pipefail
 # What cannot work is said before anything runs.
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 cores=$(nproc)
-if [ -z "$nj" ]; then nj=$((cores < 4 ? cores : 4)); fi
+if [ -z "$nj" ]; then nj=$((cores < 4 ? 1 : cores < 8 ? cores / 2 : 4)); fi
 for name in stage stop_stage seed seeds nj train_jobs ngpu; do
   [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-} takes a whole number, got '${!name}'"
 done
@@ -96,6 +96,7 @@ export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
 
 steps/setup.sh
 common=(--nj "$nj" --cmd "$train_cmd" --force "$force")
+alone=(--nj $((2 * nj)) --cmd "$train_cmd" --force "$force")  # where no other step runs beside
 decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
 if [ "$ngpu" -gt 0 ]; then train_jobs=1; fi
 threads=$((cores > train_jobs ? cores / train_jobs : 1))
@@ -122,10 +123,10 @@ begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: 
 
 if begin 1 "data"; then
   if [ ${#own[@]} -gt 0 ]; then
-    local/import_corpus.sh "${common[@]}" "${own[@]}" --lexicon "$lexicon" --oov-policy "$oov_policy" \
+    local/import_corpus.sh "${alone[@]}" "${own[@]}" --lexicon "$lexicon" --oov-policy "$oov_policy" \
       --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" --text-normaliser "$text_normaliser" data
   else
-    local/demo/prepare.sh "${common[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" data
+    local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" data
   fi
 fi
 
