@@ -1,18 +1,43 @@
 #!/usr/bin/env bash
-# speechocean762 (OpenSLR 101: read English of children and adults) as clean data directories.
+# speechocean762 (OpenSLR 101: read English of children and adults) as data directories for ./run.sh --corpus <out>.
 # Reads <src>: utterances.tsv (utt speaker gender age split text), audio/<utt>.opus, lexicon.txt.
-# Writes <out>/{train,dev,test}_clean and <out>/lang/lexicon.txt in a second. Audio stays where it is. Then:
-#   local/mix_noise.sh ... makes the noisy side, ./run.sh --corpus <out> ... runs the recipe on it.
+# Writes <out>/{train,dev,test}_clean, which point to that audio, and <out>/lang/lexicon.txt. With --noise-dir also
+# <out>/{train,dev,test}_noisy, and then the clean side is its counterpart of 16 kHz wavs. Takes about a minute.
 
-help_message="Usage: $0 <src> <out>
-e.g.: $0 speechocean762 corpora/speechocean762"
+noise_dir=     # folder of recorded noises: train (for train and dev) and test, as local/mix_noise.sh takes them
+rir_dir=       # room impulse responses, likewise train and test
+rir_prob=0.3   # share of mixtures that are in a room, where there are rooms
+nj=2           # jobs
+cmd=launch.py  # where they run
+force=false    # true: make all again although nothing changed
 
 . ./path.sh
+help_message="Usage: $0 [options] <src> <out>
+e.g.: $0 --noise-dir noise --rir-dir rooms speechocean762 corpora/speechocean762
+Options (default):
+$(list_options.sh "$0")"
 . parse_options.sh
 . log.sh
 set -euo pipefail
 
 [ $# -eq 2 ] || die "expected <src> <out>, got $# words; see --help"
 for file in utterances.tsv lexicon.txt audio; do [ -e "$1/$file" ] || die "no $1/$file: is $1 the corpus folder?"; done
-local/speechocean762/prepare.py "$1" "$2"
-for set in train dev test; do steps/validate_data.sh --no-wav "$2/${set}_clean"; done
+src=$1 out=$2 speech=$2
+if [ -n "$noise_dir" ]; then speech=$out/speech; fi
+local/speechocean762/prepare.py "$src" "$speech"
+for set in train dev test; do
+  steps/validate_data.sh --no-wav "$speech/${set}_clean"
+  if [ -z "$noise_dir" ]; then continue; fi
+  case $set in
+    test) from=test snrs="2.5 7.5 12.5 17.5" ;;
+    *) from=train snrs="0 5 10 15" ;;
+  esac
+  rooms=(--rir-prob "$rir_prob")
+  if [ -n "$rir_dir" ]; then rooms+=(--rir-dir "$rir_dir/$from"); fi
+  local/mix_noise.sh --nj "$nj" --cmd "$cmd" --force "$force" --snrs "$snrs" "${rooms[@]}" \
+    "$speech/${set}_clean" "$noise_dir/$from" "$out/${set}_noisy"
+done
+if [ "$speech" != "$out" ]; then
+  mkdir -p "$out/lang"
+  cp "$speech/lang/lexicon.txt" "$out/lang/"
+fi
