@@ -204,7 +204,9 @@ def check(folder: Path, words: dict[str, list[str]]) -> int:
 def mark(folder: Path) -> int:
     if not (folder / ".fingerprint").exists():
         raise Refused("has no .fingerprint: 'done.py check' comes first")
-    replace(folder / ".done", "".join(f"{path.name}\n" for path in contents(folder)))
+    # Directories that later steps made inside are not part of it.
+    own = [path.name for path in contents(folder) if not any(path.glob("**/.fingerprint"))]
+    replace(folder / ".done", "".join(f"{name}\n" for name in own))
     return 0
 
 

@@ -160,6 +160,16 @@ def test_an_output_that_was_removed(done):
     assert not (done.dir / ".done").exists()
 
 
+def test_what_later_steps_put_inside_may_be_removed(done):
+    done.work()
+    (done.dir / "enhanced/test").mkdir(parents=True)
+    (done.dir / "enhanced/test/.fingerprint").touch()
+    (done.dir / "model.pt").unlink()
+    done.work()
+    shutil.rmtree(done.dir / "enhanced")
+    assert done.check() == (0, "exp/x is done and unchanged: skipping")
+
+
 def test_the_directories_of_others_are_left_alone(done):
     done.dir.mkdir(parents=True)
     (done.dir / "thesis.tex").touch()
