@@ -89,7 +89,7 @@ def test_code_is_followed_through_imports(done, name):
     assert done.check("--code", "pyscripts/prog.py")[0] == 0
     with open(done.tree / name, "a") as file:
         file.write("changed = 1\n")
-    assert done.check("--code", "pyscripts/prog.py") == (1, f'exp/x: starting again, code {name} changed')
+    assert done.check("--code", "pyscripts/prog.py") == (1, f"exp/x: starting again, code {name} changed")
 
 
 def test_a_directory_of_code(done):
