@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Set-up, style of Python and shell, then pytest. Arguments go to pytest: tests/run.sh tests/shell -k done
-# Without arguments: all but the end-to-end tests, which take as long again: tests/run.sh tests/e2e
 cd "$(dirname "$0")/.." || exit 1
 steps/setup.sh --dev true || exit 1
 . ./path.sh
@@ -11,6 +10,5 @@ ruff check .
 shopt -s globstar nullglob
 shellcheck -x ./*.sh .ci/run {local,steps,tests}/**/*.sh
 
-if [ $# -eq 0 ]; then set -- --ignore=tests/e2e; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them.
 python3 -m pytest -n 2 --dist loadgroup "$@"
