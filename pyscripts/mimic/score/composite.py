@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.fft import irfft, rfft
+from scipy.fft import rfft
 
 from mimic.score.reason import NotScored
 
@@ -32,13 +32,12 @@ KLATT_MAX, KLATT_LOCAL = 20.0, 1.0  # dB, how fast the weight of a band falls be
 MIN_DB, MAX_DB = -10.0, 35.0  # limits of a frame's SNR
 
 
-def composite(clean: np.ndarray, degraded: np.ndarray, wb_pesq: float) -> tuple[float, float, float]:
-    """CSIG, CBAK, COVL (1 to 5). Raises NotScored for signals under 38 ms."""
-    x, y = frames(clean), frames(degraded)
-    slopes, lpc = wss(x, y), llr(x, y)
-    snr = segmental_snr(clean, degraded)
+def composite(clean: np.ndarray, degraded: np.ndarray, wb_pesq: float, segsnr: float) -> tuple[float, float, float]:
+    """CSIG, CBAK, COVL (1 to 5) from PESQ, segmental SNR and the signals. Raises NotScored for signals under 38 ms."""
+    power = spectra(clean, degraded)
+    slopes, lpc = wss(power), llr(power)
     csig = 3.093 - 1.029 * lpc + 0.603 * wb_pesq - 0.009 * slopes
-    cbak = 1.634 + 0.478 * wb_pesq - 0.007 * slopes + 0.063 * snr
+    cbak = 1.634 + 0.478 * wb_pesq - 0.007 * slopes + 0.063 * segsnr
     covl = 1.594 + 0.805 * wb_pesq - 0.512 * lpc - 0.007 * slopes
     return float(np.clip(csig, 1, 5)), float(np.clip(cbak, 1, 5)), float(np.clip(covl, 1, 5))
 
@@ -65,51 +64,50 @@ def frames(x: np.ndarray) -> np.ndarray:
     return sliding_window_view(x, FRAME)[: count * HOP : HOP] * window
 
 
+def spectra(clean: np.ndarray, degraded: np.ndarray) -> np.ndarray:
+    """Power spectra of the frames of both signals, (2, frames, 513)."""
+    spectrum = rfft(np.stack([frames(clean), frames(degraded)]), NFFT, overwrite_x=True)
+    return spectrum.real**2 + spectrum.imag**2
+
+
 def segmental_snr(clean: np.ndarray, degraded: np.ndarray) -> float:
     """Mean SNR of frames in dB, each limited to [-10, 35], after DC is removed and peaks are made equal."""
     clean, degraded = clean - clean.mean(), degraded - degraded.mean()
-    x, y = frames(clean), frames(degraded * (np.abs(clean).max() / np.abs(degraded).max()))
-    signal, noise = np.sum(x**2, axis=1), np.sum((x - y) ** 2, axis=1)  # (frames,)
+    degraded *= np.abs(clean).max() / np.abs(degraded).max()
+    x, error = frames(clean), frames(clean - degraded)
+    signal, noise = np.einsum("ft,ft->f", x, x), np.einsum("ft,ft->f", error, error)
     return float(np.mean(np.clip(10 * np.log10(signal / (noise + 1e-10) + 1e-10), MIN_DB, MAX_DB)))
 
 
-def llr(x: np.ndarray, y: np.ndarray) -> float:
-    """Log-likelihood ratio of the linear predictors of two sets of frames (frames, 480); 0 for equal ones."""
-    power = np.abs(rfft(np.stack([x, y]), NFFT)) ** 2  # NFFT > 480 + 16: lags up to 16 do not wrap around
-    lags = irfft(power)[..., : LPC_ORDER + 1]  # (2, frames, 17)
-    ax, ay = _predictor(lags[0]), _predictor(lags[1])
-    toeplitz = lags[0][:, np.abs(np.subtract.outer(np.arange(LPC_ORDER + 1), np.arange(LPC_ORDER + 1)))]
+def llr(power: np.ndarray) -> float:
+    """Log-likelihood ratio of the linear predictors of two sets of frames, from `spectra`; 0 for equal ones."""
+    x, y = _lag_table() @ power.swapaxes(1, 2)  # (17, frames) each
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(_form(ay, toeplitz) / _form(ax, toeplitz))
+        ratio = np.log(_form(_predictor(y), x) / _form(_predictor(x), x))
     return _best(np.nan_to_num(ratio))  # silent frames have no predictor, and count as equal
 
 
-def wss(x: np.ndarray, y: np.ndarray) -> float:
-    """Weighted spectral slope distance (D. Klatt, ICASSP 1982) of two sets of frames (frames, 480); 0 if equal."""
-    filters = _critical_bands()
-    x_slope, x_weight = _slopes(x, filters)
-    y_slope, y_weight = _slopes(y, filters)
-    weight = (x_weight + y_weight) / 2  # (frames, 24)
-    return _best(np.sum(weight * (x_slope - y_slope) ** 2, axis=1) / np.sum(weight, axis=1))
+def wss(power: np.ndarray) -> float:
+    """Weighted spectral slope distance (D. Klatt, ICASSP 1982) of two sets of frames, from `spectra`; 0 if equal."""
+    (x_slope, x_weight), (y_slope, y_weight) = (_slopes(side) for side in power)
+    weight = (x_weight + y_weight) / 2  # (24, frames)
+    return _best(np.sum(weight * (x_slope - y_slope) ** 2, axis=0) / np.sum(weight, axis=0))
 
 
-def _slopes(x: np.ndarray, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Differences between the levels of neighbouring bands in dB, and Klatt's weights, both (frames, 24)."""
-    power = np.abs(rfft(x, NFFT)[:, : NFFT // 2]) ** 2
-    level = 10 * np.log10(np.maximum(power @ filters.T, 1e-10))
-    slope = np.diff(level, axis=1)
+def _slopes(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Differences between the levels of neighbouring bands in dB, and Klatt's weights, both (24, frames)."""
+    level = 10 * np.log10(np.maximum(_critical_bands() @ power[:, : NFFT // 2].T, 1e-10))  # (25, frames)
+    slope = np.diff(level, axis=0)
     rising = slope > 0
-    bands = slope.shape[1]
+    bands = len(slope)
     # Rising: the peak is looked for upwards, and the band before the first fall counts; else downwards.
-    up = np.full(level.shape, bands)
-    down = np.full(level.shape, -1)
-    for band in reversed(range(bands)):
-        up[:, band] = np.where(rising[:, band], up[:, band + 1], band)
-    for band in range(bands):
-        down[:, band] = np.where(rising[:, band], band, down[:, band - 1] if band else -1)
-    peak = np.where(rising, up[:, :bands] - 1, down[:, :bands] + 1)
-    below_local = np.take_along_axis(level, peak, axis=1) - level[:, :bands]
-    below_max = level.max(axis=1, keepdims=True) - level[:, :bands]
+    up, down = level[:-1].copy(), level[:-1].copy()  # levels of those peaks
+    for band in reversed(range(bands - 1)):
+        np.copyto(up[band], up[band + 1], where=rising[band + 1])
+    for band in range(1, bands):
+        np.copyto(down[band], down[band - 1], where=~rising[band - 1])
+    below_local = np.where(rising, up, down) - level[:-1]
+    below_max = level.max(axis=0) - level[:-1]
     return slope, KLATT_MAX / (KLATT_MAX + below_max) * KLATT_LOCAL / (KLATT_LOCAL + below_local)
 
 
@@ -122,21 +120,32 @@ def _critical_bands() -> np.ndarray:
     return np.where(filters > np.exp(-30 / (2 * 2.303)), filters, 0.0)
 
 
+@lru_cache
+def _lag_table() -> np.ndarray:
+    """Inverse transform of a power spectrum to its first lags, (17, 513); NFFT > 480 + 16, so that none wraps around."""
+    table = np.cos(2 * np.pi / NFFT * np.outer(np.arange(LPC_ORDER + 1), np.arange(NFFT // 2 + 1)))
+    table[:, 1:-1] *= 2  # these bins stand for two
+    return table / NFFT
+
+
 def _predictor(lags: np.ndarray) -> np.ndarray:
-    """Levinson-Durbin: autocorrelations (frames, 17) to prediction error filters (frames, 17) that start with 1."""
+    """Levinson-Durbin: autocorrelations (17, frames) to prediction error filters (17, frames) that start with 1."""
     a = np.zeros_like(lags)
-    a[:, 0] = 1
-    error = lags[:, 0].copy()
+    a[0] = 1
+    error = lags[0].copy()
     with np.errstate(divide="ignore", invalid="ignore"):
-        for i in range(1, lags.shape[1]):
-            reflection = -np.sum(a[:, :i] * lags[:, i:0:-1], axis=1) / error
-            a[:, 1 : i + 1] += reflection[:, None] * a[:, i - 1 :: -1][:, :i]
+        for i in range(1, len(lags)):
+            reflection = -np.einsum("kf,kf->f", a[:i], lags[i:0:-1]) / error
+            a[1 : i + 1] += reflection * a[i - 1 :: -1]
             error *= 1 - reflection**2
     return a
 
 
-def _form(a: np.ndarray, toeplitz: np.ndarray) -> np.ndarray:
-    return np.sum((toeplitz @ a[..., None])[..., 0] * a, axis=1)
+def _form(a: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    """Energy (frames,) that the filter `a` leaves of a signal with these lags: a' R a with R Toeplitz."""
+    own = np.stack([np.einsum("kf,kf->f", a[: len(a) - k], a[k:]) for k in range(len(a))])
+    own[1:] *= 2
+    return np.einsum("kf,kf->f", own, lags)
 
 
 def _best(distances: np.ndarray) -> float:

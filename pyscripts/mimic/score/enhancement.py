@@ -56,7 +56,8 @@ def score_pair(clean: np.ndarray, enhanced: np.ndarray, measures: Sequence[str])
     scores: dict[str, float] = {}
     reasons: dict[str, str] = {}
     x, y = clean.astype(np.float64), enhanced.astype(np.float64)
-    wide = cache(lambda: pesq(clean, enhanced, "wb"))
+    wide = cache(lambda: pesq(clean, enhanced, "wb"))  # both are part of composite measures too
+    segsnr = cache(lambda: segmental_snr(x, y))
 
     def take(names: Sequence[str], compute: Callable[[], Iterable[float]]) -> None:
         if set(names) & set(measures):
@@ -69,8 +70,8 @@ def score_pair(clean: np.ndarray, enhanced: np.ndarray, measures: Sequence[str])
     take(["wb-pesq"], lambda: [wide()])
     take(["nb-pesq"], lambda: [pesq(clean, enhanced, "nb")])
     take(["stoi", "estoi"], lambda: stoi_estoi(x, y))
-    take(["csig", "cbak", "covl"], lambda: composite(x, y, wide()))
-    take(["segsnr"], lambda: [segmental_snr(x, y)])
+    take(["csig", "cbak", "covl"], lambda: composite(x, y, wide(), segsnr()))
+    take(["segsnr"], lambda: [segsnr()])
     take(["si-sdr"], lambda: [si_sdr(x, y)])
     return scores, reasons
 
