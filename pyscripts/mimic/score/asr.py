@@ -6,7 +6,7 @@ from pathlib import Path
 from mimic.atomic import new_dir, replace
 from mimic.score import details
 from mimic.score.conditions import grouped
-from mimic.score.wer import Alignment, bootci_line, totals, wer_lines
+from mimic.score.wer import Alignment, bootci_line, interval, totals, wer_lines
 
 # Kaldi names a file after the language model weight and word insertion penalty of the decoding. Ours is one decoding,
 # so the pair is fixed.
@@ -42,12 +42,15 @@ def score_files(
 
 
 def breakdown(alignments: Sequence[Alignment], data_dirs: Sequence[str | Path]) -> list[list[str]]:
-    """Error rates for each condition: reference words, errors and errors per 100 words."""
-    lines = [["condition", "value", "sentences", "words", "ins", "del", "sub", "rate"]]
+    """Error rates for each condition: reference words, errors, errors per 100 words and their 95 % interval."""
+    lines = [["condition", "value", "sentences", "words", "ins", "del", "sub", "rate", "ci95min", "ci95max"]]
     for condition, value, those in grouped(alignments, lambda a: a.utt, data_dirs):
         t = totals(those)
-        rate = f"{t.rate:.2f}" if t.words else "NA"
-        lines.append([condition, value, *map(str, (t.sentences, t.words, t.ins, t.dele, t.sub)), rate])
+        rates = ["NA"] * 3
+        if t.words:
+            found = interval(those)
+            rates = [f"{rate:.2f}" for rate in (t.rate, 100 * found["ci95min"], 100 * found["ci95max"])]
+        lines.append([condition, value, *map(str, (t.sentences, t.words, t.ins, t.dele, t.sub)), *rates])
     return lines
 
 

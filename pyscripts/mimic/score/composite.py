@@ -122,7 +122,7 @@ def _critical_bands() -> np.ndarray:
 
 @lru_cache
 def _lag_table() -> np.ndarray:
-    """Inverse transform of a power spectrum to its first lags, (17, 513); NFFT > 480 + 16, so that none wraps around."""
+    """Inverse transform of a power spectrum to its first lags, (17, 513). NFFT > 480 + 16: none wraps around."""
     table = np.cos(2 * np.pi / NFFT * np.outer(np.arange(LPC_ORDER + 1), np.arange(NFFT // 2 + 1)))
     table[:, 1:-1] *= 2  # these bins stand for two
     return table / NFFT

@@ -130,10 +130,19 @@ def wer_lines(total: Totals) -> str:
     )
 
 
-def bootci_line(alignments: Sequence[Alignment], replications: int = 10000) -> str:
-    """The line of Kaldi's compute-wer-bootci: 95 % interval by bootstrap over utterances (Bisani and Ney, 2004)."""
-    result = kaldialign.bootstrap_wer_ci(
+def interval(alignments: Sequence[Alignment], replications: int = 10000) -> dict[str, float]:
+    """Bootstrap over utterances (Bisani and Ney, 2004): wer (its mean), ci95min and ci95max, all as shares of 1."""
+    return kaldialign.bootstrap_wer_ci(
         [a.ref for a in alignments], [a.hyp for a in alignments], replications=replications
     )
+
+
+def bootci_text(result: Mapping[str, float]) -> str:
+    """What `interval` returns, in the words of Kaldi's compute-wer-bootci."""
     mean, low, high = (100 * result[key] for key in ("wer", "ci95min", "ci95max"))
-    return f"Set1: %WER {mean:.2f} 95% Conf Interval [ {low:.2f}, {high:.2f} ]\n"
+    return f"%WER {mean:.2f} 95% Conf Interval [ {low:.2f}, {high:.2f} ]"
+
+
+def bootci_line(alignments: Sequence[Alignment]) -> str:
+    """The line of Kaldi's compute-wer-bootci for one system."""
+    return f"Set1: {bootci_text(interval(alignments))}\n"

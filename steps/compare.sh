@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Compares two systems on the same utterances: paired bootstrap of every score that both have (WER and CER, or PESQ
+# and the other measures): difference, 95 % interval, probability that the second one is better.
+# Reads what stage 7 wrote: experiment directories (of which scoring/<set>), decode or scoring directories; one
+# system may be several directories joined by a comma. Prints a table; with <dir> also writes <dir>/comparison.tsv
+# and <dir>/{wer,cer}_bootci, the lines of Kaldi's compute-wer-bootci. Takes seconds.
+
+set="test"         # which set of an experiment directory
+replications=10000 # of the bootstrap
+
+help_message="Usage: $0 [options] <system-A> <system-B> [<dir>]
+e.g.: $0 exp/asr_mse exp/asr_mimic
+      $0 --set dev exp/enhance_mse,exp/asr_mse exp/enhance_mimic,exp/asr_mimic exp/compare/dev
+Options (default):
+  --set NAME        which set of an experiment directory ($set)
+  --replications N  of the bootstrap ($replications)"
+
+. ./path.sh
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+if [ $# -lt 2 ] || [ $# -gt 3 ]; then die "expected <system-A> <system-B> [<dir>], got $# words; see --help"; fi
+pyscripts/compare.py --set "$set" --replications "$replications" "$@"
