@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.fft import rfft
 
 from mimic.score.reason import NotScored
 
@@ -19,6 +18,8 @@ RATE = 16000  # Hz
 FRAME, HOP = 480, 120  # 30 ms, a quarter of it
 LPC_ORDER = 16
 NFFT = 1024
+BLOCK = 32  # frames transformed at a time: they fit the cache, and long files need no more memory
+WINDOW = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, FRAME + 1) / (FRAME + 1)))
 KEPT = 0.95  # LLR and WSS are means over this share of the frames, the best ones
 CENTRES = np.array(
     [50, 120, 190, 260, 330, 400, 470, 540, 617.372, 703.378, 798.717, 904.128, 1020.38, 1148.3, 1288.72, 1442.54]
@@ -34,8 +35,8 @@ MIN_DB, MAX_DB = -10.0, 35.0  # limits of a frame's SNR
 
 def composite(clean: np.ndarray, degraded: np.ndarray, wb_pesq: float, segsnr: float) -> tuple[float, float, float]:
     """CSIG, CBAK, COVL (1 to 5) from PESQ, segmental SNR and the signals. Raises NotScored for signals under 38 ms."""
-    power = spectra(clean, degraded)
-    slopes, lpc = wss(power), llr(power)
+    (x_lags, x_energies), (y_lags, y_energies) = analyse(clean), analyse(degraded)
+    slopes, lpc = wss(x_energies, y_energies), llr(x_lags, y_lags)
     csig = 3.093 - 1.029 * lpc + 0.603 * wb_pesq - 0.009 * slopes
     cbak = 1.634 + 0.478 * wb_pesq - 0.007 * slopes + 0.063 * segsnr
     covl = 1.594 + 0.805 * wb_pesq - 0.512 * lpc - 0.007 * slopes
@@ -56,47 +57,53 @@ def si_sdr(clean: np.ndarray, degraded: np.ndarray) -> float:
 
 
 def frames(x: np.ndarray) -> np.ndarray:
-    """Hann-windowed frames (frames, 480); the last four that would fit are left out, as in the reference program."""
+    """Frames (frames, 480), a view; the last four that would fit are left out, as in the reference program."""
     count = int(len(x) / HOP - FRAME / HOP)
     if count < 1:
         raise NotScored("shorter than 38 ms")
-    window = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, FRAME + 1) / (FRAME + 1)))
-    return sliding_window_view(x, FRAME)[: count * HOP : HOP] * window
+    return sliding_window_view(x, FRAME)[: count * HOP : HOP]
 
 
-def spectra(clean: np.ndarray, degraded: np.ndarray) -> np.ndarray:
-    """Power spectra of the frames of both signals, (2, frames, 513)."""
-    spectrum = rfft(np.stack([frames(clean), frames(degraded)]), NFFT, overwrite_x=True)
-    return spectrum.real**2 + spectrum.imag**2
+def analyse(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Autocorrelations (17, frames) and energies in the critical bands (25, frames) of the windowed frames."""
+    whole, table = frames(x), _table()
+    found = np.empty((len(whole), len(table)))
+    padded = np.zeros((BLOCK, NFFT))
+    for start in range(0, len(whole), BLOCK):
+        part = whole[start : start + BLOCK]
+        np.multiply(part, WINDOW, out=padded[: len(part), :FRAME])
+        spectrum = np.fft.rfft(padded[: len(part)])
+        found[start : start + BLOCK] = (spectrum.real**2 + spectrum.imag**2) @ table.T
+    lags, energies = np.split(np.ascontiguousarray(found.T), [LPC_ORDER + 1])
+    return lags, energies
 
 
 def segmental_snr(clean: np.ndarray, degraded: np.ndarray) -> float:
     """Mean SNR of frames in dB, each limited to [-10, 35], after DC is removed and peaks are made equal."""
     clean, degraded = clean - clean.mean(), degraded - degraded.mean()
     degraded *= np.abs(clean).max() / np.abs(degraded).max()
-    x, error = frames(clean), frames(clean - degraded)
+    x, error = frames(clean) * WINDOW, frames(clean - degraded) * WINDOW
     signal, noise = np.einsum("ft,ft->f", x, x), np.einsum("ft,ft->f", error, error)
     return float(np.mean(np.clip(10 * np.log10(signal / (noise + 1e-10) + 1e-10), MIN_DB, MAX_DB)))
 
 
-def llr(power: np.ndarray) -> float:
-    """Log-likelihood ratio of the linear predictors of two sets of frames, from `spectra`; 0 for equal ones."""
-    x, y = _lag_table() @ power.swapaxes(1, 2)  # (17, frames) each
+def llr(x: np.ndarray, y: np.ndarray) -> float:
+    """Log-likelihood ratio of linear predictors, from autocorrelations (17, frames); 0 for equal ones."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log(_form(_predictor(y), x) / _form(_predictor(x), x))
     return _best(np.nan_to_num(ratio))  # silent frames have no predictor, and count as equal
 
 
-def wss(power: np.ndarray) -> float:
-    """Weighted spectral slope distance (D. Klatt, ICASSP 1982) of two sets of frames, from `spectra`; 0 if equal."""
-    (x_slope, x_weight), (y_slope, y_weight) = (_slopes(side) for side in power)
+def wss(x: np.ndarray, y: np.ndarray) -> float:
+    """Weighted spectral slope distance (D. Klatt, ICASSP 1982) of energies (25, frames); 0 for equal ones."""
+    (x_slope, x_weight), (y_slope, y_weight) = _slopes(x), _slopes(y)
     weight = (x_weight + y_weight) / 2  # (24, frames)
     return _best(np.sum(weight * (x_slope - y_slope) ** 2, axis=0) / np.sum(weight, axis=0))
 
 
-def _slopes(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _slopes(energies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Differences between the levels of neighbouring bands in dB, and Klatt's weights, both (24, frames)."""
-    level = 10 * np.log10(np.maximum(_critical_bands() @ power[:, : NFFT // 2].T, 1e-10))  # (25, frames)
+    level = 10 * np.log10(np.maximum(energies, 1e-10))  # (25, frames)
     slope = np.diff(level, axis=0)
     rising = slope > 0
     bands = len(slope)
@@ -112,20 +119,18 @@ def _slopes(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache
-def _critical_bands() -> np.ndarray:
-    """Gaussian filters of equal area on the first 512 bins, cut at -30 dB: (25, 512)."""
+def _table() -> np.ndarray:
+    """What takes a power spectrum to 17 lags and 25 bands, (42, 513): one product for both."""
+    k = np.arange(NFFT // 2 + 1)
+    lags = np.cos(2 * np.pi / NFFT * np.outer(np.arange(LPC_ORDER + 1), k)) / NFFT  # NFFT > 480 + 16: none wraps round
+    lags[:, 1:-1] *= 2  # these bins stand for two
+    # Gaussian filters of equal area, cut at -30 dB; the last bin is not used.
     bins = NFFT / RATE
-    offset = (np.arange(NFFT // 2) - np.floor(CENTRES * bins)[:, None]) / (WIDTHS * bins)[:, None]
+    offset = (k - np.floor(CENTRES * bins)[:, None]) / (WIDTHS * bins)[:, None]
     filters = np.exp(-11 * offset**2 + np.log(WIDTHS[0] / WIDTHS)[:, None])
-    return np.where(filters > np.exp(-30 / (2 * 2.303)), filters, 0.0)
-
-
-@lru_cache
-def _lag_table() -> np.ndarray:
-    """Inverse transform of a power spectrum to its first lags, (17, 513). NFFT > 480 + 16: none wraps around."""
-    table = np.cos(2 * np.pi / NFFT * np.outer(np.arange(LPC_ORDER + 1), np.arange(NFFT // 2 + 1)))
-    table[:, 1:-1] *= 2  # these bins stand for two
-    return table / NFFT
+    filters[filters <= np.exp(-30 / (2 * 2.303))] = 0
+    filters[:, -1] = 0
+    return np.concatenate([lags, filters])
 
 
 def _predictor(lags: np.ndarray) -> np.ndarray:
