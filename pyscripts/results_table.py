@@ -6,20 +6,19 @@
 
 Each argument is name=enhance_dir,asr_dir. Reads <dir>/scoring/{dev,test}/, and the same in <dir>_seed<k> for
 further seeds; several seeds are shown as mean +- standard deviation. The last two systems are compared in words.
+A record of the same goes into a JSON file beside it, which "results.py add" takes into results/ and RESULTS.md.
 """
 
 import argparse
-import os
-import platform
+import shlex
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from mimic import cli
 from mimic.atomic import replace
-from mimic.score.layout import aligned, markdown
-from mimic.score.table import System, compare, seeds_of, table
-from mimic.train.record import revision
+from mimic.score.layout import aligned
+from mimic.score.records import Record, facts
+from mimic.score.table import System, compare, seeds_of, table, trained_at
 
 LEGEND = (
     "PESQ: wide band, MOS-LQO. eSTOI: x 100. WER: errors per 100 reference words. n: utterances (PESQ, eSTOI) or "
@@ -39,19 +38,16 @@ def main() -> None:
     verdicts = compare(systems[-2], systems[-1]) if len(systems) > 1 else []
     print(aligned(rows), LEGEND, *verdicts, *notes, sep="\n")
 
-    command = args.command or " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    facts = {
-        "command": f"`{command}`",
-        "commit": revision(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "seeds": seeds_of(systems),
-    }
+    command = args.command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    trained = trained_at(systems)
+    known = facts(command.strip(), seeds_of(systems))
+    if trained not in ("", known["commit"]):
+        known["commit"] += f" (scores); {trained} (training)"
+    record = Record(known, rows, notes=[LEGEND, *verdicts, *notes])
     args.output.parent.mkdir(parents=True, exist_ok=True)
+    record.write(args.output.with_suffix(".json"))
     with replace(args.output) as f:
-        f.write("# Results\n\n" + markdown(rows) + f"\n{LEGEND}\n\n")
-        f.writelines(f"- {line}\n" for line in [*verdicts, *notes])
-        f.write("\n" + "".join(f"- {key}: {value}\n" for key, value in facts.items()))
+        f.write(f"# Results\n\n{record.markdown()}")
 
 
 if __name__ == "__main__":

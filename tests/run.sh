@@ -8,7 +8,7 @@ export OMP_NUM_THREADS=1  # two tests run at a time
 
 ruff check .
 shopt -s globstar nullglob
-shellcheck -x ./*.sh .ci/run {local,steps,tests}/**/*.sh
+shellcheck -x ./*.sh RESULTS .ci/run {local,steps,tests}/**/*.sh
 
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them.
 python3 -m pytest -n 2 --dist loadgroup "$@"

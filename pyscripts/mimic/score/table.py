@@ -1,5 +1,6 @@
 """The results table: what lies under exp/*/scoring, a row for each system, seeds put together."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -151,3 +152,10 @@ def seeds_of(systems: Sequence[System]) -> str:
     rows = {system.name: seed_dirs(d) for system in systems if (d := system.asr or system.enhance)}
     found = {name: [seed for seed, path in dirs.items() if path.is_dir()] for name, dirs in rows.items()}
     return "; ".join(f"{name}: {','.join(seeds) or 'none yet'}" for name, seeds in found.items())
+
+
+def trained_at(systems: Sequence[System]) -> str:
+    """Revisions of the code that trained the rows, as their run_info.json say; empty where there is none."""
+    dirs = [path for system in systems for d in (system.enhance, system.asr) if d for path in seed_dirs(d).values()]
+    infos = [path / "run_info.json" for path in dirs]
+    return ", ".join(sorted({json.loads(path.read_text())["revision"] for path in infos if path.is_file()}))

@@ -1,0 +1,114 @@
+"""RESULTS.md is what the records and the template make; ./RESULTS prints the best lines of exp/."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from data_maker import ROOT
+from test_score_compare import recognised, texts
+
+from mimic.errors import UserError
+from mimic.score.records import Record, facts, read_record, render, render_folder
+
+PROGRAM = [sys.executable, str(ROOT / "pyscripts/results.py")]
+
+
+def test_results_page_is_what_the_renderer_makes():
+    page = render_folder(ROOT / "results")
+    assert page == (ROOT / "RESULTS.md").read_text(encoding="utf-8"), "run pyscripts/results.py render"
+    assert page == render_folder(ROOT / "results")
+    for path in (ROOT / "results").glob("*.json"):  # each figure has its command and commit beside it
+        record = read_record(path)
+        assert f"- command: {record.facts['command']}\n- commit: {record.facts['commit']}\n" in page
+
+
+def test_a_record_survives_and_places_must_match(tmp_path):
+    table = Record(facts("./run.sh", "MSE: 1,2"), [["system", "PESQ"], ["MSE", "2.1"]], notes=["n: utterances"])
+    table.write(tmp_path / "t.json")
+    assert read_record(tmp_path / "t.json") == table
+    page = render("# Results\n\n{{ t }}\n\nprose\n", {"t": table})
+    assert page.startswith("# Results\n\n| system | PESQ |\n|---|---|\n| MSE | 2.1 |\n\n- n: utterances\n\n- command: ")
+    assert page.endswith("\n\nprose\n") and "- seeds: MSE: 1,2\n- machine: " in page and "Python 3." in page
+    with pytest.raises(UserError, match="no results/u.json"):
+        render("{{ t }}\n{{ u }}\n", {"t": table})
+    with pytest.raises(UserError, match="results/t.json has no place"):
+        render("prose {{ t }} within a line\n", {"t": table})
+    for text in (
+        "{",
+        "[]",
+        '{"facts": {}, "rows": [["a"]]}',
+        '{"facts": {"command": "x", "commit": "y"}}',
+        '{"fact": 1}',
+    ):
+        (tmp_path / "t.json").write_text(text)
+        with pytest.raises(UserError, match="t.json"):
+            read_record(tmp_path / "t.json")
+
+
+def results(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
+    env = os.environ | {"PYTHONPATH": str(ROOT / "pyscripts")}
+    return subprocess.run([*PROGRAM, *map(str, arguments)], cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_program_keeps_what_a_benchmark_prints(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/template.md").write_text("# Results\n\n{{ speed }}\n")
+    done = results(tmp_path, "run", "speed", sys.executable, "-c", "print('ratio x 2.00')")
+    assert done.returncode == 0 and done.stdout == "ratio x 2.00\n", done.stderr
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert page.startswith("# Results\n\n```\nratio x 2.00\n```\n\n- command: `") and "print(" in page
+    assert results(tmp_path, "render").returncode == 0 and (tmp_path / "RESULTS.md").read_text() == page
+    done = results(tmp_path, "run", "speed", "false")
+    assert done.returncode == 1 and "failed with code 1: nothing is recorded" in done.stderr
+    assert json.loads((tmp_path / "results/speed.json").read_text())["text"] == "ratio x 2.00\n"
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """./RESULTS beside an exp/ of two recognisers and one enhancer."""
+    shutil.copy(ROOT / "RESULTS", tmp_path)
+    recognised(tmp_path / "exp/asr_mse", texts(1, 0.3)), recognised(tmp_path / "exp/asr_mimic", texts(2, 0.1))
+    (tmp_path / "exp/enhance_mse/scoring/test").mkdir(parents=True)
+    (tmp_path / "exp/enhance_mse/scoring/test/summary.tsv").write_text(
+        "# at 16000 Hz\nmeasure\tmean\tci95min\tci95max\tn\tna\nwb-pesq\t2.1000\t2.0000\t2.2000\t118\t2\n"
+    )
+    return tmp_path
+
+
+def printed(checkout: Path, *arguments: str) -> list[str]:
+    done = subprocess.run([checkout / "RESULTS", *arguments], cwd="/", capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_results_prints_the_best_lines(checkout):
+    wer, other, cer, _, pesq = printed(checkout)
+    line = (checkout / "exp/asr_mimic/decode_test/wer_1_0.0").read_text().splitlines()[0]
+    assert wer == f"{line} exp/asr_mimic/decode_test/wer_1_0.0" and "asr_mse" in other and cer.endswith("/cer_1_0.0")
+    assert pesq == "wb-pesq   2.1000 [ 2.0000, 2.2000 ] n=118 NA=2 exp/enhance_mse/scoring/test"
+    # Where a decoding has several weights, as Kaldi's have, the best one is printed.
+    decode = checkout / "exp/asr_mimic/decode_test"
+    better = (decode / "wer_1_0.0").read_text().replace(line.split()[1], "1.07", 1)
+    (decode / "wer_9_0.5").write_text(better)
+    assert printed(checkout, "asr_mimic")[0] == f"{better.splitlines()[0]} exp/asr_mimic/decode_test/wer_9_0.5"
+    assert printed(checkout, "enhance") == [pesq]
+
+
+def test_results_equals_kaldis_loop(checkout):
+    utils = Path(os.environ.get("KALDI_ROOT", "/nonexistent")) / "egs/wsj/s5/utils"
+    if not utils.is_dir():
+        pytest.skip("KALDI_ROOT names no Kaldi checkout with egs/wsj/s5/utils")
+    (checkout / "utils").symlink_to(utils)
+    for unit in ("wer", "cer"):
+        line = f"for x in exp/*/decode*; do [ -d $x ] && grep -H WER $x/{unit}_* | utils/best_wer.sh; done"
+        done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, text=True, check=True)
+        ours = [line for line in printed(checkout) if f"/{unit}_" in line]
+        assert done.stdout.splitlines() == ours
+    one = checkout / "exp/asr_mse/decode_test/scoring_kaldi/best_wer"
+    assert [*one.read_text().split()[:-1], "exp/asr_mse/decode_test/wer_1_0.0"] == printed(checkout, "asr_mse")[
+        0
+    ].split()
