@@ -36,8 +36,8 @@ def main() -> None:
     if args.verb == "add":
         read_record(args.record).write(args.folder / f"{args.name}.json")
     elif args.verb == "run":
-        text = run_command(args.command)
-        Record(facts(shlex.join(args.command)), text=text).write(args.folder / f"{args.name}.json")
+        known = facts(shlex.join(args.command))  # of now: the code may change while it runs
+        Record(known, text=run_command(args.command)).write(args.folder / f"{args.name}.json")
     text = render_folder(args.folder)
     with replace(args.output) as f:
         f.write(text)

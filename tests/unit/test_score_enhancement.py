@@ -122,6 +122,34 @@ def test_bad_utterances_are_na_with_a_reason(tmp_path):
     assert lines.keys() == set(MEASURES)
 
 
+@pytest.mark.skipif(package is None, reason="the Python package pesq is not installed")
+def test_odd_utterances_in_plain_folders_and_the_same_bytes_again(tmp_path, program, capsys):
+    x = speechlike(1.5)
+    pairs = {
+        "as-it-is": (x, x),
+        "clipped": (x, np.clip(20 * x, -1, 1)),
+        "shifted": (x, np.roll(x, 1600)),
+        "short": (x[:1600], noisy(x[:1600], 0.01)),
+        "silent": (x, 0 * x),
+    }
+    for k, side in enumerate(("clean", "enhanced")):
+        (tmp_path / side).mkdir()
+        for name, pair in pairs.items():
+            soundfile.write(tmp_path / side / f"{name}.wav", pair[k], RATE, subtype="PCM_16")
+    written = []
+    for name in ("one", "two"):
+        program(tmp_path / "clean", tmp_path / "enhanced", tmp_path / name)
+        written.append(tables(tmp_path / name) | {"printed": capsys.readouterr().out.encode()})
+    assert written[0] == written[1]
+    rows = {row.utt: row for row in read_rows(tmp_path / "one/per_utt.tsv")[0]}
+    assert rows["as-it-is"].scores["wb-pesq"] == pytest.approx(4.644, abs=5e-4)
+    assert rows["as-it-is"].reason == "si-sdr: infinite: the signals are equal up to a gain"
+    assert rows["clipped"].reason == rows["shifted"].reason == "-"
+    assert None not in (rows["clipped"].scores | rows["shifted"].scores).values()
+    assert "shorter than 0.25 s" in rows["short"].reason and rows["short"].scores["wb-pesq"] is None
+    assert set(rows["silent"].scores.values()) == {None} and "silent" in rows["silent"].reason
+
+
 def change_length(clean: Path, noisy_dir: Path, utt: str) -> None:
     replace_audio(noisy_dir, utt, speechlike(1.0))
 

@@ -223,7 +223,9 @@ def test_step_writes_kaldis_tree_and_the_same_bytes_again(decoded):
     assert all(scoring[name] == text for name, text in inner.items())
     assert scoring["wer_1_0.0"] == (decode / "wer_1_0.0").read_bytes()
     rows = [line.split("\t") for line in scoring["breakdown_wer.tsv"].decode().splitlines()[1:]]
-    assert sum(int(row[3]) for row in rows if row[0] == "snr") == total.words
+    for condition in ("snr", "speaker"):
+        assert sum(int(row[3]) for row in rows if row[0] == condition) == total.words
+    assert all(float(low) < float(rate) < float(high) for *_, rate, low, high in rows)
 
     before = results(decode.parent)
     assert "skipping" in score(data, decode).stdout

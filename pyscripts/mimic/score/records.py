@@ -56,7 +56,7 @@ def read_record(path: Path) -> Record:
 
 
 def facts(command: str, seeds: str = "") -> dict[str, str]:
-    """Command, commit, seeds, machine, software and date of a measurement that ends now."""
+    """Command, commit, seeds, machine, software and date of a measurement made now."""
     found = environment()
     packages = {"Python": found["python"], **found["packages"], "pesq": version()}
     return {
