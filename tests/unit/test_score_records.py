@@ -104,7 +104,7 @@ def test_results_equals_kaldis_loop(checkout):
         pytest.skip("KALDI_ROOT names no Kaldi checkout with egs/wsj/s5/utils")
     (checkout / "utils").symlink_to(utils)
     for unit in ("wer", "cer"):
-        line = f"for x in exp/*/decode*; do [ -d $x ] && grep -H WER $x/{unit}_* | utils/best_wer.sh; done"
+        line = f"for x in exp/*/decode*; do [ -d $x ] && grep WER $x/{unit}_* | utils/best_wer.sh; done"
         done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, text=True, check=True)
         ours = [line for line in printed(checkout) if f"/{unit}_" in line]
         assert done.stdout.splitlines() == ours
