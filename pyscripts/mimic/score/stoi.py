@@ -46,15 +46,14 @@ def stoi_estoi(clean: np.ndarray, degraded: np.ndarray) -> tuple[float, float]:
 
 def _correlations(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Summed correlations of all segments: of envelopes in each band, and of spectra in each frame."""
-    x = sliding_window_view(x, SEGMENT, axis=1)  # (bands, segments, 30)
-    y = sliding_window_view(y, SEGMENT, axis=1)
+    x, limit, y = (sliding_window_view(z, SEGMENT, axis=1) for z in (x, x * CLIP, y))  # (bands, segments, 30)
     xn, x_norm = _centred(x)
-    yn, _ = _centred(y)
+    yn, y_norm = _centred(y)
     level = np.sqrt(_dot(x, x)) / (np.sqrt(_dot(y, y)) + EPS)  # (bands, segments)
-    clipped, clipped_norm = _centred(np.minimum(y * level[..., None], x * CLIP))
+    clipped, clipped_norm = _centred(np.minimum(y * level[..., None], limit))
     stoi = float(np.sum(_dot(clipped, xn) / ((clipped_norm + EPS) * (x_norm + EPS))))
     xn *= _inverse(x_norm)[..., None]
-    yn *= _inverse(np.sqrt(_dot(yn, yn)))[..., None]
+    yn *= _inverse(y_norm)[..., None]
     xn -= xn.mean(axis=0)
     yn -= yn.mean(axis=0)
     spectral = np.einsum("bst,bst->st", xn, yn)
