@@ -218,7 +218,7 @@ def test_first_pass_saves_work_and_changes_nothing(tmp_path, monkeypatch):
 
 def test_attention_may_not_jump_but_every_utterance_gets_a_transcript(tmp_path):
     setting, lengths = Setting(1, tmp_path, 4, 14), torch.tensor([14, 14, 9, 5])
-    config = DecodeConfig(beam=2, ctc_weight=0, lm_weight=0, ngram_weight=0, length_bonus=1.5)
+    config = DecodeConfig(beam=4, ctc_weight=0, lm_weight=0, ngram_weight=0, length_bonus=1.5)
     free, strict, strictest = (setting.search(replace(config, max_attn_shift=shift), lengths) for shift in (0, 4, 1))
     assert strict[0][0].tokens != free[0][0].tokens and strict[0][0].score < free[0][0].score
     for hypotheses, truth in zip(strictest, free, strict=True):  # none was left: as without the option
