@@ -167,10 +167,10 @@ class _Pass:
         log_probs, decoder = self.decoder.step(last, memory, rows.decoder)
         log_probs = _soften(log_probs, config.temperature)
         allowed = self._may_end(rows, log_probs, length)
-        base, states = (1 - config.ctc_weight) * log_probs, []
+        base, states = log_probs.double().mul_(1 - config.ctc_weight), []
         for fused, before in zip(self.models, rows.models, strict=True):
             log_probs, state = fused.model.step(last, before)
-            base = base + fused.weight * _soften(log_probs, fused.temperature)
+            base.add_(_soften(log_probs, fused.temperature), alpha=fused.weight)
             states.append(state)
         score, coverage, peak = rows.score, rows.coverage, rows.peak
         if config.coverage_weight:
@@ -180,14 +180,15 @@ class _Pass:
         if config.max_attn_shift:
             peak = decoder.weights.argmax(1)
             score = score.masked_fill((peak - rows.peak).abs() > config.max_attn_shift, -torch.inf)
-        base = base.double() + score.unsqueeze(1)
+        base.add_(score.unsqueeze(1))
         end = base[:, EOS].masked_fill(~allowed, -torch.inf)
-        base = base + config.length_bonus
+        if config.length_bonus:
+            base.add_(config.length_bonus)
         base[:, [BLANK, BOS, EOS]] = -torch.inf
         total = base
         if self.scorer:
             end = end + config.ctc_weight * self.scorer.end(rows.prefix)
-            total = base + config.ctc_weight * self.scorer.scores(rows.prefix, rows.owner, rows.rank)
+            total = base.add(self.scorer.scores(rows.prefix, rows.owner, rows.rank), alpha=config.ctc_weight)
         return _Step(total, base, end, coverage, peak, decoder, states)
 
     def _may_end(self, rows: _Rows, log_probs: Tensor, length: int) -> Tensor:

@@ -84,9 +84,9 @@ class AttentionDecoder(nn.Module):
     def _advance(self, embedded: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
         batch, frames, _ = memory.keys.shape
         hidden = self.rnn(torch.cat([embedded, state.context], dim=1), state.hidden)  # (rows, units)
-        located = self.location_key(self._locate(state.weights))  # (rows, frames, attention)
         query = self.query(hidden).view(batch, -1, 1, self.key.out_features)  # (batch, hypotheses, 1, attention)
-        keys = memory.keys.unsqueeze(1) + query + located.view(batch, -1, frames, self.key.out_features)
+        located = self.location_key(self._locate(state.weights)).view(batch, -1, frames, self.key.out_features)
+        keys = located.add_(memory.keys.unsqueeze(1)).add_(query)  # in place: the largest tensor of the step
         energy = self.energy(keys.tanh_()).squeeze(3).masked_fill(memory.padding.unsqueeze(1), -torch.inf)
         weights = energy.softmax(2)  # (batch, hypotheses, frames)
         context = torch.bmm(weights, memory.values).flatten(0, 1)
