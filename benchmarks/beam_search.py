@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Beam search on a CPU, one thread: ours against speechbrain's S2SRNNBeamSearcher with the same weights and beam.
 
-    benchmarks/beam_search.py                          # a decoder trained on made-up speech first, a minute or two
-    benchmarks/beam_search.py --model exp/asr_clean --features exp/fbank/test_clean    # a trained recogniser
+    benchmarks/beam_search.py                  # the recogniser in exp/asr_clean and its test set
+    benchmarks/beam_search.py --made-up        # a decoder that is trained on made-up speech first
 
 attention and ctc score as we do: no division by the length, no threshold for the end. published has both, coverage
 penalty, temperature and limit on the attention's shift, as conf/asr.yaml has them; no language model in any of them.
@@ -62,7 +62,7 @@ class Batch(NamedTuple):
     lengths: Tensor  # (batch,)
 
 
-def made_up(codes: Tensor, batch: int, noise: float) -> tuple[Batch, list[list[int]], Tensor]:
+def speech(codes: Tensor, batch: int, noise: float) -> tuple[Batch, list[list[int]], Tensor]:
     """Encoder outputs of random sentences: each token lasts 2 to 6 frames, which show it, the token before it and
     where it begins, in noise. Returns them, the tokens, and the token or blank of each frame (batch, frames)."""
     frames, labels, sentences = [], [], []
@@ -94,7 +94,7 @@ def train(args: argparse.Namespace) -> tuple[AttentionDecoder, nn.Linear, list[B
     decoder, ctc = AttentionDecoder(129, args.tokens, sizes), nn.Linear(129, args.tokens)
     optimiser = torch.optim.Adam([*decoder.parameters(), *ctc.parameters()], 2e-3, fused=True)
     for step in range(args.steps):
-        batch, sentences, labels = made_up(codes, 16, args.noise)
+        batch, sentences, labels = speech(codes, 16, args.noise)
         tokens = nn.utils.rnn.pad_sequence([torch.tensor([BOS, *s]) for s in sentences], batch_first=True)
         target = nn.utils.rnn.pad_sequence(
             [torch.tensor([*s, EOS]) for s in sentences], batch_first=True, padding_value=-1
@@ -112,7 +112,7 @@ def train(args: argparse.Namespace) -> tuple[AttentionDecoder, nn.Linear, list[B
         if step % 100 == 99:
             print(f"training step {step + 1}: loss {loss:.2f}", flush=True)
     count = -(-args.utterances // args.batch)
-    return decoder.eval(), ctc, [made_up(codes, args.batch, args.noise)[0] for _ in range(count)]
+    return decoder.eval(), ctc, [speech(codes, args.batch, args.noise)[0] for _ in range(count)]
 
 
 @torch.inference_mode()
@@ -229,8 +229,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="utterances at once (default: %(default)s)")
     parser.add_argument("--utterances", type=int, default=24, help="in all (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions (default: %(default)s)")
-    parser.add_argument("--model", type=Path, help="directory of a trained recogniser")
-    parser.add_argument("--features", type=Path, help="feature directory for --model")
+    parser.add_argument("--model", type=Path, default=ROOT / "exp/asr_clean", help="(default: exp/asr_clean)")
+    parser.add_argument("--features", type=Path, default=ROOT / "exp/fbank/test_clean", help="to decode")
+    parser.add_argument("--made-up", action="store_true", help="no trained recogniser (also where --model has none)")
     parser.add_argument("--units", type=int, default=128, help="made-up: of GRU and attention (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=300, help="made-up: tokens (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=300, help="made-up: training steps (default: %(default)s)")
@@ -239,7 +240,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    decoder, ctc, batches = trained(args) if args.model else train(args)
+    made_up = args.made_up or not (args.model / "model.pt").exists()
+    print("a decoder trained on made-up speech" if made_up else f"{args.model} on {args.features}")
+    decoder, ctc, batches = train(args) if made_up else trained(args)
     frames = sum(int(batch.lengths.sum()) for batch in batches)
     print(
         f"{sum(len(b.lengths) for b in batches)} utterances, {frames} frames in batches of {args.batch}; beam "

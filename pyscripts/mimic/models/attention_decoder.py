@@ -94,10 +94,11 @@ class AttentionDecoder(nn.Module):
 
     def _locate(self, weights: Tensor) -> Tensor:
         """The location filters over previous attention weights: (rows, frames) -> (rows, frames, channels)."""
-        # As a matrix product; a convolution with one input channel costs several times as much per call.
+        # As one matrix product; a convolution with one input channel costs several times as much per call, and so
+        # does a product for every row, which is what overlapping windows lead to unless they are copied.
         half = self.location.padding[0]
         windows = F.pad(weights, (half, half)).unfold(1, 2 * half + 1, 1)
-        return F.linear(windows, self.location.weight.squeeze(1))
+        return F.linear(windows.flatten(0, 1), self.location.weight.squeeze(1)).view(*weights.shape, -1)
 
     def step(self, tokens: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
         """Previous tokens (rows,) -> log-probabilities of the next ones (rows, tokens) and the new state."""
