@@ -189,7 +189,9 @@ def score(decoder: AttentionDecoder, ctc: nn.Linear, batch: Batch, row: int, tok
     total = (1 - weight) * float(log_probs[range(len(tokens) + 1), [*tokens, EOS]].sum())
     if weight:
         frames = ctc(encoded).log_softmax(2).transpose(0, 1)
-        total -= weight * float(F.ctc_loss(frames, torch.tensor([tokens]), length, (len(tokens),), BLANK, "sum"))
+        total -= weight * float(
+            F.ctc_loss(frames, torch.tensor([tokens]), length, torch.tensor([len(tokens)]), BLANK, "sum")
+        )
     return total
 
 
