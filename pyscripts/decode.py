@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recognise one job's share of a feature directory.
 
-    decode.py --job 1 --nj 4 exp/asr exp/fbank/test_clean exp/asr/decode_test --decode.beam 20
+    decode.py --job 1 --nj 4 exp/asr exp/fbank/test_clean exp/asr/decode_test --decode.beam 20 --decode.lm exp/lm
 
 Writes text.JOB: `utterance words` lines, an empty transcript leaving the utterance alone on its line.
 """
@@ -16,6 +16,7 @@ from mimic import cli
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch
 from mimic.data.kaldi_dir import read_table, split, write_table
+from mimic.decode import fusion
 from mimic.decode.beam_search import search
 from mimic.tasks.asr import AsrTask
 from mimic.train import config as configuration
@@ -36,6 +37,8 @@ def main() -> None:
     config = configuration.read(arguments.model / "config.yaml", overrides)
     model, tokens = AsrTask.build(config, arguments.model)
     model.to(arguments.device)
+    decode = replace(config.decode, nbest=1)
+    models = fusion.load(decode, tokens, arguments.device)
     entries = archives.read_scp(arguments.features / "feats.scp")
     frames = read_table(arguments.features / "utt2num_frames")
     mine = {utt: int(frames[utt]) for utt in split(sorted(entries), arguments.job, arguments.nj)}
@@ -45,7 +48,7 @@ def main() -> None:
     with torch.inference_mode():
         for utterances, (features, lengths) in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):
             encoded, lengths, ctc = model.encode(features.to(arguments.device), lengths.to(arguments.device))
-            results = search(model.decoder, encoded, lengths, ctc, replace(config.decode, nbest=1))
+            results = search(model.decoder, encoded, lengths, ctc, decode, models)
             for utt, best in zip(utterances, results, strict=True):
                 texts[utt] = tokens.decode(best[0].tokens) if best else ""
     write_table(arguments.output / f"text.{arguments.job}", texts)

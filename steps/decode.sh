@@ -9,14 +9,17 @@ batch_utterances=16 # utterances decoded at once
 force=false         # true: decode again although nothing changed
 
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <decode-dir> [--decode.key value]...
-e.g.: $0 --nj 4 exp/asr_clean exp/fbank/test_clean exp/asr_clean/decode_test --decode.beam 20
+e.g.: $0 --nj 4 exp/asr_clean exp/fbank/test_clean exp/asr_clean/decode_test --decode.beam 20 --decode.lm exp/lm
 Options (default):
   --nj N                jobs ($nj)
   --cmd CMD             where they run ($cmd)
   --ngpu N              1: every job on a GPU ($ngpu)
   --batch-utterances N  utterances decoded at once ($batch_utterances)
   --force true|false    decode again although nothing changed ($force)
-What is given behind <decode-dir> overrides the model's configuration."
+What is given behind <decode-dir> overrides the model's configuration:
+  --decode.lm DIR             a language model of steps/train.sh conf/lm.yaml DIR --data.tokens <model-dir> ...
+  --decode.ngram FILE         an ARPA file over the model's tokens, or over words with --decode.ngram_unit word
+  --decode.lm_weight W, ...   all settings: pyscripts/mimic/decode/config.py"
 
 . ./path.sh
 . parse_options.sh
@@ -29,7 +32,16 @@ shift 3
 require "$model/model.pt" "stage 6 (recognition)"
 require "$feats/feats.scp" "stage 2 (features) or 5 (dump)"
 
-if up_to_date "$dir" --force "$force" --code pyscripts/decode.py --input "$model" --input "$feats" --option "decode=$*"; then
+inputs=(--input "$model" --input "$feats")
+words=("$@")
+for ((i = 0; i + 1 < $#; i += 2)); do
+  value=${words[i + 1]}
+  case ${words[i]} in
+    --decode.lm) [ -z "$value" ] || { require "$value/model.pt" "steps/train.sh conf/lm.yaml"; inputs+=(--input "$value"); } ;;
+    --decode.ngram) [ -z "$value" ] || { require "$value" "an ARPA file"; inputs+=(--input "$value"); } ;;
+  esac
+done
+if up_to_date "$dir" --force "$force" --code pyscripts/decode.py "${inputs[@]}" --option "decode=$*"; then
   exit 0
 fi
 utterances=$(wc -l < "$feats/feats.scp")

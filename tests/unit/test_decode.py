@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from mimic.data.tokens import BLANK, BOS, EOS
-from mimic.decode.beam_search import DecodeConfig, search
-from mimic.decode.ctc import PrefixScorer, greedy, select
+from mimic.decode.beam_search import search
+from mimic.decode.config import DecodeConfig
+from mimic.decode.ctc import PrefixScorer, greedy
 from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
 
 VOCABULARY = 6  # blank, bos, eos and three tokens
@@ -31,10 +32,10 @@ def test_prefix_scores_equal_enumeration(padding):
     padded = torch.cat([log_probs, torch.randn(1, padding, VOCABULARY, dtype=torch.double)], dim=1)
     scorer = PrefixScorer(padded, torch.tensor([5]))
     for prefix in [(3,), (3, 3), (4, 3), (3, 4, 5), (3, 3, 4), (5, 5, 5)]:
-        state = scorer.start(1)
+        state, only = scorer.start(), torch.tensor([0])
         for token in prefix:
-            score, states = scorer.extend(state, torch.tensor([[[token]]]))
-            state = select(states, torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long))
+            score = scorer.scores(state, only, only)[0, token]
+            state = scorer.extend(state, only, torch.tensor([token]))
         starts = sum(p for text, p in truth.items() if text[: len(prefix)] == prefix)
         assert float(score.exp()) == pytest.approx(starts, rel=1e-9)
         assert float(scorer.end(state).exp()) == pytest.approx(truth.get(prefix, 0.0), rel=1e-9)
@@ -45,15 +46,15 @@ def test_prefix_scores_of_a_long_utterance_stay_accurate():
     torch.manual_seed(0)
     log_probs = (4 * torch.randn(1, 3000, VOCABULARY)).log_softmax(2)
     scorer = PrefixScorer(log_probs, torch.tensor([3000]))
-    _, states = scorer.extend(scorer.start(1), torch.tensor([[[3]]]))
+    state = scorer.extend(scorer.start(), torch.tensor([0]), torch.tensor([3]))
     y = log_probs[0].double()
     token, blank = torch.tensor(-torch.inf, dtype=torch.double), torch.tensor(-torch.inf, dtype=torch.double)
     before = torch.tensor(0.0, dtype=torch.double)
     for t in range(3000):
         token, blank = torch.logaddexp(token, before) + y[t, 3], torch.logaddexp(blank, token) + y[t, BLANK]
         before = before + y[t, BLANK]
-    torch.testing.assert_close(states.token[0, 0, 0, -1], token, atol=1e-6, rtol=0)
-    torch.testing.assert_close(states.blank[0, 0, 0, -1], blank, atol=1e-6, rtol=0)
+    torch.testing.assert_close(state.blank[0, -1], blank, atol=1e-6, rtol=0)
+    torch.testing.assert_close(state.either[0, -1], torch.logaddexp(token, blank), atol=1e-6, rtol=0)
 
 
 def test_greedy_merges_repeats_within_the_length():

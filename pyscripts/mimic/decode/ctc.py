@@ -1,9 +1,11 @@
 """CTC: greedy decoding, and prefix scores for joint decoding with an attention decoder."""
 
+from copy import copy
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mimic.data.tokens import BLANK
 from mimic.models.masking import valid_frames
@@ -22,71 +24,71 @@ def greedy(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
 
 
 class PrefixState(NamedTuple):
-    """Log-probabilities of having emitted exactly the prefix by frame t, with t = -1 in front.
+    """Log-probabilities of having emitted exactly the prefix by frame t, with t = -1 in front. One prefix per row."""
 
-    Both (batch, hypotheses, frames + 1): the last frame's symbol is the prefix's last token, or blank.
-    """
-
-    token: Tensor
-    blank: Tensor
-    last: Tensor  # (batch, hypotheses): last token of the prefix, -1 for the empty prefix
+    blank: Tensor  # (rows, frames + 1): by an alignment that ends in blank
+    either: Tensor  # (rows, frames + 1): by any alignment
+    last: Tensor  # (rows,): last token of the prefix, -1 for the empty prefix
 
 
 class PrefixScorer:
     """Probability, summed over all alignments, that the transcript starts with a prefix.
 
-    Watanabe et al., "Hybrid CTC/Attention Architecture for End-to-End Speech Recognition", 2017, algorithm 2.
-    Its recursions over frames are linear, x_t = y_t (x_{t-1} + b_{t-1}), so with Y_t = y_1 ... y_t they have the
-    closed form x_t = Y_t sum_s b_{s-1} / Y_{s-1}: two cumulative sums for all hypotheses and candidates at once,
-    in double precision, instead of a loop over frames.
+    Watanabe et al., "Hybrid CTC/Attention Architecture for End-to-End Speech Recognition", 2017, algorithm 2, without
+    its loop over frames. A prefix g followed by token c has the probability sum_t p(g by t-1) y_t(c), for all c at
+    once a matrix product of (prefixes, frames) and (frames, tokens). The forward variables of the prefixes that a
+    search keeps follow x_t = y_t (x_{t-1} + b_{t-1}): with Y_t = y_1 ... y_t, x_t = Y_t sum_s b_{s-1} / Y_{s-1}, a
+    cumulative sum. All in double precision.
     """
 
     def __init__(self, log_probs: Tensor, lengths: Tensor):
         """log_probs (batch, frames, tokens) of the CTC output, lengths (batch,)."""
-        scores = log_probs.double().transpose(1, 2).clone()  # (batch, tokens, frames)
+        scores = log_probs.double()
         padding = ~valid_frames(lengths, log_probs.shape[1])
-        scores.masked_fill_(padding.unsqueeze(1), IMPOSSIBLE)
-        scores[:, BLANK].masked_fill_(padding, 0.0)  # blanks behind the end change nothing
-        self.scores = scores
-        start = scores.new_zeros(*scores.shape[:2], 1)
-        self.sums = torch.cat([start, scores.cumsum(2)], dim=2)  # (batch, tokens, frames + 1)
+        scores = scores.masked_fill(padding.unsqueeze(2), IMPOSSIBLE)
+        scores[..., BLANK].masked_fill_(padding, 0.0)  # blanks behind the end change nothing
+        self.probs = scores.exp()  # (batch, frames, tokens)
+        self.sums = F.pad(scores.cumsum(1).transpose(1, 2), (1, 0))  # (batch, tokens, frames + 1)
 
-    def start(self, hypotheses: int) -> PrefixState:
-        """The empty prefix, `hypotheses` times per utterance."""
-        blank = self.sums[:, BLANK].unsqueeze(1).expand(-1, hypotheses, -1)
-        last = torch.full(blank.shape[:2], -1, device=blank.device)
-        return PrefixState(torch.full_like(blank, -torch.inf), blank, last)
+    def start(self) -> PrefixState:
+        """The empty prefix, once per utterance."""
+        blank = self.sums[:, BLANK]
+        return PrefixState(blank, blank, torch.full_like(blank[:, 0], -1, dtype=torch.long))
 
-    def extend(self, state: PrefixState, tokens: Tensor) -> tuple[Tensor, PrefixState]:
-        """Append each candidate (batch, hypotheses, candidates) to its hypothesis.
+    def scores(self, state: PrefixState, owner: Tensor, rank: Tensor) -> Tensor:
+        """Log-probabilities (rows, tokens) of every prefix followed by every token.
 
-        Returns prefix log-probabilities (batch, hypotheses, candidates) and the states, whose arrays have the
-        candidates as an additional axis before the frames.
+        owner, rank (rows,): the utterance of a prefix, and its place among the utterance's prefixes.
         """
-        rows = torch.arange(len(tokens), device=tokens.device).view(-1, 1, 1)
-        sums, scores = self.sums[rows, tokens], self.scores[rows, tokens]  # (batch, hypotheses, candidates, frames)
-        either = torch.logaddexp(state.token, state.blank).unsqueeze(2)
-        repeated = (tokens == state.last.unsqueeze(2)).unsqueeze(3)
-        before = torch.where(repeated, state.blank.unsqueeze(2), either)[..., :-1]  # a repeat needs a blank between
-        total = (before + scores).logsumexp(3)
-        token = sums[..., 1:] + torch.logcumsumexp(before - sums[..., :-1], dim=3)
-        never = torch.full_like(token[..., :1], -torch.inf)
-        token = torch.cat([never, token], dim=3)
-        blanks = self.sums[:, None, None, BLANK]
-        blank = blanks[..., 1:] + torch.logcumsumexp(token[..., :-1] - blanks[..., :-1], dim=3)
-        return total, PrefixState(token, torch.cat([never, blank], dim=3), tokens)
+        before = state.either[:, :-1]
+        peak = before.amax(1, keepdim=True).clamp(min=-1e30)  # a prefix longer than the frames: only -inf
+        weights = before.new_zeros(len(self.probs), int(rank.max()) + 1, before.shape[1])
+        weights[owner, rank] = (before - peak).exp()
+        total = torch.bmm(weights, self.probs)[owner, rank].log_().add_(peak)
+        (rows,) = (state.last >= 0).nonzero(as_tuple=True)
+        last = state.last[rows]
+        sums = self.sums[owner[rows], last]  # (rows, frames + 1)
+        repeated = state.blank[rows, :-1] + sums[:, 1:] - sums[:, :-1]  # a repeat needs a blank between
+        total[rows, last] = repeated.logsumexp(1)
+        return total
+
+    def extend(self, state: PrefixState, owner: Tensor, tokens: Tensor) -> PrefixState:
+        """Append a token (rows,) to every prefix."""
+        sums, blanks = self.sums[owner, tokens], self.sums[owner, BLANK]  # (rows, frames + 1)
+        before = torch.where((tokens == state.last).unsqueeze(1), state.blank, state.either)[:, :-1]
+        never = torch.full_like(before[:, :1], -torch.inf)
+        token = torch.cat([never, sums[:, 1:] + torch.logcumsumexp(before - sums[:, :-1], dim=1)], dim=1)
+        blank = blanks[:, 1:] + torch.logcumsumexp(token[:, :-1] - blanks[:, :-1], dim=1)
+        blank = torch.cat([never, blank], dim=1)
+        return PrefixState(blank, torch.logaddexp(token, blank), tokens)
 
     @staticmethod
     def end(state: PrefixState) -> Tensor:
-        """Log-probability that the transcript is the prefix and nothing more: (batch, hypotheses)."""
-        return torch.logaddexp(state.token[..., -1], state.blank[..., -1])
+        """Log-probability that the transcript is the prefix and nothing more: (rows,)."""
+        return state.either[:, -1]
 
-    def keep(self, utterances: Tensor) -> None:
-        """Go on with these rows of the batch only."""
-        self.scores, self.sums = self.scores[utterances], self.sums[utterances]
-
-
-def select(state: PrefixState, parent: Tensor, candidate: Tensor) -> PrefixState:
-    """From the states of `extend`, those of the survivors: parent and candidate are (batch, hypotheses)."""
-    rows = torch.arange(len(parent), device=parent.device).unsqueeze(1)
-    return PrefixState(*(part[rows, parent, candidate] for part in state))
+    def keep(self, utterances: Tensor) -> "PrefixScorer":
+        """The scorer of these rows of the batch only."""
+        kept = copy(self)
+        kept.probs, kept.sums = self.probs[utterances], self.sums[utterances]
+        return kept

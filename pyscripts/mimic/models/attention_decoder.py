@@ -84,9 +84,9 @@ class AttentionDecoder(nn.Module):
     def _advance(self, embedded: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
         batch, frames, _ = memory.keys.shape
         hidden = self.rnn(torch.cat([embedded, state.context], dim=1), state.hidden)  # (rows, units)
-        located = self.location_key(self._locate(state.weights))  # (rows, frames, attention)
         query = self.query(hidden).view(batch, -1, 1, self.key.out_features)  # (batch, hypotheses, 1, attention)
-        keys = memory.keys.unsqueeze(1) + query + located.view(batch, -1, frames, self.key.out_features)
+        located = self.location_key(self._locate(state.weights)).view(batch, -1, frames, self.key.out_features)
+        keys = located.add_(memory.keys.unsqueeze(1)).add_(query)  # in place: the largest tensor of the step
         energy = self.energy(keys.tanh_()).squeeze(3).masked_fill(memory.padding.unsqueeze(1), -torch.inf)
         weights = energy.softmax(2)  # (batch, hypotheses, frames)
         context = torch.bmm(weights, memory.values).flatten(0, 1)
@@ -94,10 +94,11 @@ class AttentionDecoder(nn.Module):
 
     def _locate(self, weights: Tensor) -> Tensor:
         """The location filters over previous attention weights: (rows, frames) -> (rows, frames, channels)."""
-        # As a matrix product; a convolution with one input channel costs several times as much per call.
+        # As one matrix product; a convolution with one input channel costs several times as much per call, and so
+        # does a product for every row, which is what overlapping windows lead to unless they are copied.
         half = self.location.padding[0]
         windows = F.pad(weights, (half, half)).unfold(1, 2 * half + 1, 1)
-        return F.linear(windows, self.location.weight.squeeze(1))
+        return F.linear(windows.flatten(0, 1), self.location.weight.squeeze(1)).view(*weights.shape, -1)
 
     def step(self, tokens: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
         """Previous tokens (rows,) -> log-probabilities of the next ones (rows, tokens) and the new state."""

@@ -15,7 +15,8 @@ from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch
 from mimic.data.kaldi_dir import read_table
 from mimic.data.tokens import BLANK, BOS, EOS, Tokens
-from mimic.decode.beam_search import DecodeConfig, search
+from mimic.decode.beam_search import search
+from mimic.decode.config import DecodeConfig
 from mimic.decode.ctc import greedy
 from mimic.features import cmvn
 from mimic.features.specaugment import SpecAugmentConfig, spec_augment

@@ -1,0 +1,35 @@
+"""The language models that a decode configuration names, ready for a recogniser's search."""
+
+from pathlib import Path
+
+from mimic.data.tokens import Tokens
+from mimic.decode.beam_search import Fused
+from mimic.decode.config import DecodeConfig
+from mimic.decode.ngram import Ngram, TokenNgram, WordNgram
+from mimic.errors import UserError
+from mimic.tasks.lm import LmTask
+from mimic.train import config as configuration
+
+
+def load(config: DecodeConfig, tokens: Tokens, device: str = "cpu") -> list[Fused]:
+    """Read `lm` and `ngram`. Raises UserError where their tokens are not the recogniser's."""
+    models: list[Fused] = []
+    if config.lm and config.lm_weight:
+        directory = Path(config.lm)
+        settings = configuration.read(directory / "config.yaml")
+        if settings.task != "lm":
+            raise UserError(f"--decode.lm {config.lm}: holds a model of task {settings.task}, not a language model")
+        model, known = LmTask.build(settings, directory)
+        if known.symbols != tokens.symbols:
+            raise UserError(
+                f"--decode.lm {config.lm}: its {len(known)} tokens are not the {len(tokens)} of the recogniser: train "
+                f"it with --data.tokens and --data.token_type of this recogniser"
+            )
+        models.append(Fused(model.to(device), config.lm_weight, config.lm_temperature))
+    if config.ngram and config.ngram_weight:
+        unit = TokenNgram if config.ngram_unit == "token" else WordNgram
+        try:
+            models.append(Fused(unit(Ngram(config.ngram), tokens.symbols), config.ngram_weight))
+        except UserError as error:
+            raise UserError(f"--decode.ngram {config.ngram}: {error}") from None
+    return models

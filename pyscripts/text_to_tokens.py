@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+"""Write text as the tokens of a trained recogniser, to estimate an n-gram model for --decode.ngram with.
+
+text_to_tokens.py exp/asr_clean < sentences.txt > tokens.txt
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mimic import cli
+from mimic.data.tokens import Tokens
+from mimic.train import config as configuration
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="directory of a trained recogniser")
+    arguments = parser.parse_args()
+    tokens = Tokens.load(arguments.model, configuration.read(arguments.model / "config.yaml").data.token_type)
+    for line in sys.stdin:
+        print(" ".join(tokens.symbols[i] for i in tokens.encode(line.strip())))
+
+
+if __name__ == "__main__":
+    cli.run(main)
