@@ -166,5 +166,8 @@ def test_steps_take_the_two_directories_that_it_writes(corpus, tmp_path):
 def test_what_is_missing_is_said(corpus, tmp_path):
     with pytest.raises(UserError, match="give --data.init DIR and --joint.enhancer DIR"):
         build(corpus, "joint", tmp_path / "x", "--joint.enhancer", "")
+    extra = ["--data.train_clean", "", "--enhance_loss.spectral_weight", "1"]
+    with pytest.raises(UserError, match="give --data.train_clean DIR"):
+        build(corpus, "joint", tmp_path / "x", *extra)
     with pytest.raises(UserError, match="is not the network of this configuration: give it the sizes in .*config.yaml"):
         build(corpus, "joint", tmp_path / "x", "--model.rnn_units", "5")

@@ -201,14 +201,8 @@ def test_mimic_loss(checkpoint, kind):
     after = losses.perceptual.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     frames = losses._respond(clean, lengths, spectrum, samples)[1]
-    alone = [
-        float(
-            losses.mimic(
-                noisy[i : i + 1], clean[i : i + 1], lengths[i : i + 1], spectrum[i : i + 1], samples[i : i + 1]
-            )
-        )
-        for i in range(3)
-    ]
+    parts = (noisy, clean, lengths, spectrum, samples)
+    alone = [float(losses.mimic(*(part[i : i + 1] for part in parts)).detach()) for i in range(3)]
     mean = sum(a * n for a, n in zip(alone, frames.tolist(), strict=True)) / int(frames.sum())
     assert float(value.detach()) == pytest.approx(mean, rel=1e-4)
 

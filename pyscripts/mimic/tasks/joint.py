@@ -76,11 +76,15 @@ class JointTask(AsrTask):
 
     def __init__(self, config: Config, directory: Path):
         super().__init__(config, directory)
-        data = config.data
+        data, weights = config.data, config.enhance_loss
+        with_clean = bool(weights.spectral_weight or weights.mimic_weight)
+        for name in ("train_clean", "dev_clean") if with_clean else ("dev_clean",):
+            if not getattr(data, name):
+                raise UserError(f"give --data.{name} DIR: the losses and scores of the enhancer need clean speech")
         self.model = Joint(self.enhancer, self.stft, self.recogniser, self.fbank)
         self.enhancement_losses = None
-        if config.enhance_loss.spectral_weight or config.enhance_loss.mimic_weight:
-            self.enhancement_losses = EnhancementLoss(config.enhance_loss, self.stft)
+        if with_clean:
+            self.enhancement_losses = EnhancementLoss(weights, self.stft)
             self.clean = AudioReader(data.train_clean, self.stft.rate), AudioReader(data.dev_clean, self.stft.rate)
         self.scores = DevScores(data.dev, data.dev_clean, self.dev_lengths, data.valid_utterances)
 
