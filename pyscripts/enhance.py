@@ -33,10 +33,10 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
     parser.add_argument("--batch-utterances", type=int, default=8, help="utterances at once (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    arguments = parser.parse_args()
+    arguments, overrides = parser.parse_known_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
-    config = configuration.read(arguments.model / "config.yaml")
+    config = configuration.read(arguments.model / "config.yaml", overrides)
     model, stft = (module.to(arguments.device) for module in EnhanceTask.build(config, arguments.model))
     reader = AudioReader(arguments.data, stft.rate)
     utterances = split(reader.utts, arguments.job, arguments.nj)

@@ -10,6 +10,8 @@ force=false     # true: start anew although nothing changed
 
 help_message="Usage: $0 [options] <config.yaml> <exp-dir> [--section.key value]...
 e.g.: $0 conf/asr.yaml exp/asr_clean --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean --train.seed 2
+      $0 conf/joint.yaml exp/joint --joint.enhancer exp/enhance_mse --data.init exp/asr_clean \
+        --data.train data/train_noisy --data.dev data/dev_noisy --data.dev_clean data/dev_clean
 Options (default):
   --cmd CMD           where the job runs ($cmd)
   --num-threads N     CPU threads, 0: all of this machine ($num_threads)
@@ -29,17 +31,26 @@ shift 2
 require "$config" "a configuration of conf/"
 
 inputs=() options=()
-file=$config
+file=$config task=$(sed -n 's/^task: *//p' "$config")
 while base=$(sed -n 's/^base: *//p' "$file") && [ -n "$base" ]; do  # the configurations that it starts from
   file=$(dirname "$file")/$base
   inputs+=(--input "$file")
+  task=${task:-$(sed -n 's/^task: *//p' "$file")}
 done
 for ((i = 1; i <= $#; i += 2)); do
   j=$((i + 1))
   case ${!i} in
-    --loss.perceptual) require "${!j}/model.pt" "stage 3 (perceptual model)"; inputs+=(--input "${!j}") ;;
+    *loss.perceptual)
+      # A file or a directory of transformers is a self-supervised encoder that a user has brought.
+      if [ ! -f "${!j}" ] && [ ! -f "${!j}/config.json" ]; then require "${!j}/model.pt" "stage 3 (perceptual model)"; fi
+      inputs+=(--input "${!j}") ;;
+    --joint.enhancer) require "${!j}/model.pt" "stage 4 (enhancement)"; inputs+=(--input "${!j}") ;;
     --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
-    --data.train* | --data.dev*) require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"; inputs+=(--input "${!j}") ;;
+    --data.train* | --data.dev*)
+      if [ "$task" = joint ]; then require "${!j}/wav.scp" "stage 1 (data)"; else
+        require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"
+      fi
+      inputs+=(--input "${!j}") ;;
   esac
   options+=(--option "${!i}=${!j}")
 done

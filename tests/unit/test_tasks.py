@@ -1,5 +1,6 @@
 """Mimic loss and the training loop, on a tiny corpus of random features."""
 
+import itertools
 import json
 import shutil
 import signal
@@ -8,71 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 import torch
-from lightning_fabric import Fabric
+from task_maker import ENHANCE, PERCEPTUAL, assert_equal, build, make_set, overrides, run, run_and_kill
 
-from mimic.data.archives import ArkWriter
-from mimic.data.kaldi_dir import write_data_dir, write_table
+from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
-from mimic.features.cmvn import GLOBAL_KEY, CmvnStats
-from mimic.features.stft import Stft, StftConfig
-from mimic.tasks import TASKS
 from mimic.tasks.enhance import Batch, EnhanceTask
 from mimic.train import checkpoint
-from mimic.train import config as configuration
-from mimic.train.loop import fit, set_seed
-
-SIZES = "channels: [2, 2], rnn_layers: 1, rnn_units: 4, dnn_layers: 1, dnn_units: 8"
-DECODER = "{embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}"
-PERCEPTUAL = f"""
-task: asr
-net: crdnn
-model: {{{SIZES}, dropout: 0.2}}
-decoder: {DECODER}
-data: {{token_type: phn, normalise: none}}
-loss: {{ctc_weight: 0.7, attention_weight: 0.3}}
-decode: {{ctc_weight: 0.5}}
-train: {{epochs: 3, batch_utterances: 3, lr: 0.01, select: ter, average: 2, average_of: last}}
-"""
-ENHANCE = """
-task: enhance
-net: cnn_transformer
-model: {channels: [6, 4], layers: 1, heads: 2, feedforward: 8, dropout: 0.2}
-loss: {mimic_weight: 0.15}
-train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: loss}
-"""
-
-
-def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
-    """Feature directories root/name_{clean,noisy} with waves, phones and STFT features."""
-    stft = Stft(StftConfig())
-    for side in ("clean", "noisy"):
-        draw = np.random.default_rng(len(prefix))
-        directory = root / f"{name}_{side}"
-        directory.mkdir(parents=True)
-        names = ("wav.scp", "text", "text.phn", "utt2spk", "utt2num_frames")
-        tables: dict[str, dict[str, str]] = {n: {} for n in names}
-        stats = CmvnStats()
-        with ArkWriter(directory / "feats.ark", directory / "feats.scp") as writer:
-            for i in range(utterances):
-                utt = f"{prefix}-{i:02d}"
-                wave = draw.normal(0, 0.05, 5000 + 700 * i).astype(np.float32)
-                wave += draw.normal(0, 0.02, len(wave)).astype(np.float32) * (side == "noisy")
-                soundfile.write(directory / f"{utt}.wav", wave, 16000)
-                features = stft.log1p_magnitude(stft.transform(torch.from_numpy(wave)[None]))[0].numpy()
-                writer.write(utt, features)
-                stats.add(GLOBAL_KEY, features)
-                tables["wav.scp"][utt] = str(directory / f"{utt}.wav")
-                tables["text.phn"][utt] = " ".join("AA B K".split()[: 1 + i % 3])
-                tables["text"][utt], tables["utt2spk"][utt] = "WORD", prefix
-                tables["utt2num_frames"][utt] = str(len(features))
-        write_data_dir(directory, tables)
-        stats.write(directory / "global_cmvn.ark", directory / "global_cmvn.scp")
-        (directory / "conf").mkdir()
-        (directory / "conf" / "stft.conf").write_text("--n-fft=512\n")
+from mimic.train.loop import set_seed
 
 
 @pytest.fixture(scope="module")
@@ -86,34 +31,6 @@ def corpus(tmp_path_factory) -> Path:
     return root
 
 
-def overrides(root: Path, kind: str) -> list[str]:
-    if kind == "perceptual":
-        return ["--data.train", f"{root}/train_clean", "--data.dev", f"{root}/dev_clean"]
-    sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
-    pairs = [word for name in sets for word in (f"--data.{name}", f"{root}/{name}")]
-    return [*pairs, "--loss.perceptual", f"{root}/exp_perceptual"]
-
-
-def build(root: Path, kind: str, directory: Path, *extra: str):
-    config = configuration.read(root / f"{kind}.yaml", [*overrides(root, kind), *extra])
-    directory.mkdir(exist_ok=True)
-    configuration.write(config, directory / "config.yaml")
-    set_seed(config.train.seed, -1)
-    return TASKS[config.task](config, directory), config
-
-
-def run(root: Path, kind: str, directory: Path, *extra: str) -> dict[str, torch.Tensor]:
-    task, config = build(root, kind, directory, *extra)
-    fit(task, config.train, directory, Fabric(accelerator="cpu", devices=1))
-    return checkpoint.load(directory / "model.pt")
-
-
-def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
-    assert a.keys() == b.keys()
-    for name in a:
-        assert torch.equal(a[name], b[name]), name
-
-
 @pytest.fixture
 def enhance(corpus, tmp_path) -> EnhanceTask:
     return build(corpus, "enhance", tmp_path / "enhance")[0]
@@ -122,8 +39,8 @@ def enhance(corpus, tmp_path) -> EnhanceTask:
 def test_mimic_loss_is_zero_for_clean_and_more_otherwise(enhance):
     enhance.train()
     batch = enhance.load(sorted(enhance.lengths)[:3])
-    assert float(enhance.mimic_loss(batch.clean, batch.clean, batch.lengths)) == 0.0
-    assert float(enhance.mimic_loss(batch.noisy, batch.clean, batch.lengths)) > 0.0
+    assert float(enhance.losses.mimic(batch.clean, batch.clean, batch.lengths)) == 0.0
+    assert float(enhance.losses.mimic(batch.noisy, batch.clean, batch.lengths)) > 0.0
 
 
 @pytest.mark.parametrize("layer", ["cnn", "rnn", "dnn", "logits"])
@@ -131,15 +48,15 @@ def test_mimic_loss_is_zero_for_clean_and_more_otherwise(enhance):
 def test_mimic_gradient_reaches_the_enhancer_and_changes_nothing_else(corpus, tmp_path, layer, distance):
     extra = ["--loss.mimic_layer", layer, "--loss.mimic_distance", distance]
     task, _ = build(corpus, "enhance", tmp_path / "x", *extra)
-    before = {name: value.clone() for name, value in task.perceptual.state_dict().items()}
+    before = {name: value.clone() for name, value in task.losses.perceptual.state_dict().items()}
     task.train()
-    assert task.model.training and not any(m.training for m in task.perceptual.modules())
+    assert task.model.training and not any(m.training for m in task.losses.perceptual.modules())
     batch = task.load(sorted(task.lengths)[:3])
     enhanced = task.model(batch.noisy, batch.lengths)
-    task.mimic_loss(enhanced, batch.clean, batch.lengths).backward()
+    task.losses.mimic(enhanced, batch.clean, batch.lengths).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in task.model.net.output.parameters())
-    assert all(p.grad is None for p in task.perceptual.parameters())
-    assert_equal(before, task.perceptual.state_dict())
+    assert all(p.grad is None for p in task.losses.perceptual.parameters())
+    assert_equal(before, task.losses.perceptual.state_dict())
 
 
 def test_losses_leave_padding_out(enhance):
@@ -216,33 +133,11 @@ def test_ctc_stops_strictly_before_its_epoch(corpus, tmp_path):
     assert ["ctc" in task(batch, epoch) for epoch in (1, 2, 3, 4)] == [True, True, False, False]
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("kind", ["perceptual", "enhance"])
 def test_resumed_training_equals_the_undisturbed_run(corpus, tmp_path, kind, monkeypatch):
     """Stopped inside every epoch and between them, with a checkpoint after every step."""
     expected = run(corpus, kind, tmp_path / "whole")
-    task, config = build(corpus, kind, tmp_path / "cut", "--train.save_minutes", "0")
-    steps = 0
-    load = TASKS["asr" if kind == "perceptual" else "enhance"].load
-
-    def counting(self, utterances):
-        nonlocal steps
-        steps += 1
-        if steps % 4 == 0:
-            raise Killed
-        return load(self, utterances)
-
-    monkeypatch.setattr(type(task), "load", counting)
-    for _ in range(30):
-        try:
-            resumed = run(corpus, kind, tmp_path / "cut", "--train.save_minutes", "0")
-            break
-        except Killed:
-            continue
-    assert steps > 8, "the run was never cut"
+    resumed = run_and_kill(monkeypatch, 4, corpus, kind, tmp_path / "cut")
     assert_equal(expected, resumed)
     logs = [[json.loads(line) for line in (tmp_path / d / "train_log.jsonl").open()] for d in ("whole", "cut")]
     assert logs[0] == logs[1]
@@ -275,6 +170,23 @@ def test_fine_tuning_starts_from_the_given_weights(corpus, tmp_path):
     base = checkpoint.load(corpus / "exp_perceptual" / "model.pt")
     task, _ = build(corpus, "perceptual", tmp_path / "x", "--data.init", str(corpus / "exp_perceptual"))
     assert_equal(base, task.model.state_dict())
+
+
+def test_encoder_of_a_given_model_rests_until_its_epoch(corpus, tmp_path):
+    init = str(corpus / "exp_perceptual")
+    extra = ["--data.unfreeze_epoch", "2", "--train.epochs", "2", "--train.average_of", "last"]
+    task, _ = build(corpus, "perceptual", tmp_path / "new", *extra)
+    assert task.frozen(1) == [], "an encoder with random weights never rests"
+    run(corpus, "perceptual", tmp_path / "x", "--data.init", init, *extra)
+    weights = [
+        checkpoint.load(f) for f in (corpus / "exp_perceptual/model.pt", *sorted((tmp_path / "x/weights").iterdir()))
+    ]
+    for name in weights[0]:
+        same = [torch.equal(a[name], b[name]) for a, b in itertools.pairwise(weights)]
+        if name.startswith("encoder."):
+            assert same == [True, False], name
+        elif not name.startswith("normaliser."):
+            assert same == [False, False], name
 
 
 def test_averaged_model_is_the_mean_of_its_epochs(corpus):

@@ -4,9 +4,11 @@ The network of SpeechBrain's recipes (Ravanelli et al., 2021) in its three roles
 mask estimator, recogniser's encoder. Its convolutional part alone gives the mimic embedding.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -97,7 +99,10 @@ class Rnn(nn.Module):
         if isinstance(self.net, LiGru):
             return self.net(x, lengths)
         packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        output, _ = self.net(packed)
+        # cuDNN has no gradient in eval mode, where a frozen network has to pass one on.
+        frozen = packed.data.requires_grad and not self.training
+        with torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext():
+            output, _ = self.net(packed)
         return nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0]
 
 

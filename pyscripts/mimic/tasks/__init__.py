@@ -2,6 +2,7 @@
 
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.enhance import EnhanceTask
+from mimic.tasks.joint import JointTask
 from mimic.tasks.lm import LmTask
 
-TASKS = {"asr": AsrTask, "enhance": EnhanceTask, "lm": LmTask}
+TASKS = {"asr": AsrTask, "enhance": EnhanceTask, "joint": JointTask, "lm": LmTask}

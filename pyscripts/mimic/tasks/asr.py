@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 import kaldialign
 import numpy as np
 import torch
-from torch import Tensor
+from lightning_fabric.utilities import move_data_to_device
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.data import archives
@@ -18,6 +19,7 @@ from mimic.data.tokens import BLANK, BOS, EOS, Tokens
 from mimic.decode.beam_search import search
 from mimic.decode.config import DecodeConfig
 from mimic.decode.ctc import greedy
+from mimic.errors import UserError
 from mimic.features import cmvn
 from mimic.features.specaugment import SpecAugmentConfig, spec_augment
 from mimic.models import ENCODERS
@@ -43,6 +45,8 @@ class AsrData:
         normalise: global normalises features with mean and deviation of the training set, utterance with each
             utterance's own mean and the deviation of the training set; none takes them as they are.
         init: directory of a trained recogniser to start from: its weights, tokens and normalisation.
+        unfreeze_epoch: with init, the first epoch in which its encoder learns; before it, the decoder and the CTC
+            output learn alone.
         max_skip: largest share of utterances that may be left out (transcript longer than CTC can align).
     """
 
@@ -52,6 +56,7 @@ class AsrData:
     vocabulary: int = 1000
     normalise: Literal["global", "utterance", "none"] = "global"
     init: str = ""
+    unfreeze_epoch: int = 1
     max_skip: float = 0.01
 
 
@@ -97,25 +102,50 @@ class AsrTask(Task):
         self.config, data = config, config.data
         self.text = "text.phn" if data.token_type == "phn" else "text"
         train = Path(data.train)
-        copy_feature_options(train, directory)
-        self.features = archives.read_scp(train / "feats.scp") | archives.read_scp(Path(data.dev) / "feats.scp")
+        self.open_data(directory)
         texts = read_table(train / self.text)
         if data.init:
             self.tokens = Tokens.load(Path(data.init), data.token_type)
         else:
             self.tokens = Tokens.build(data.token_type, texts.values(), data.vocabulary)
         self.tokens.save(directory)
-        stats = cmvn.read_global(train)
-        if data.normalise == "none" or data.init:
-            stats = _identity(stats.shape[1] - 1)
-        self.model = _network(config, stats, len(self.tokens))
-        if data.init:
-            self.model.load_state_dict(checkpoint.load(Path(data.init) / "model.pt"))
+        self.model = self.recogniser = self._initial()
         self.lengths, self.targets, skipped = self._usable(train, texts)
         write_skipped(skipped, len(texts), data.max_skip, directory)
-        self.dev_lengths = _frames(Path(data.dev))
+        self.dev_lengths = self.frames(Path(data.dev))
         self.dev_texts = read_table(Path(data.dev) / self.text)
         self.targets |= {utt: self.tokens.encode(text) for utt, text in self.dev_texts.items()}
+
+    def open_data(self, directory: Path) -> None:
+        """Find the training and the development set; keep their feature options in the experiment directory."""
+        train, dev = Path(self.config.data.train), Path(self.config.data.dev)
+        copy_feature_options(train, directory)
+        self.features = archives.read_scp(train / "feats.scp") | archives.read_scp(dev / "feats.scp")
+
+    def frames(self, directory: Path) -> dict[str, int]:
+        """Length of each utterance of a set, in frames."""
+        return {utt: int(frames) for utt, frames in read_table(directory / "utt2num_frames").items()}
+
+    def _initial(self) -> Recogniser:
+        """The recogniser before training: new, or with the weights of `data.init`."""
+        data = self.config.data
+        if not data.init:
+            stats = cmvn.read_global(Path(data.train))
+            if data.normalise == "none":
+                stats = _identity(stats.shape[1] - 1)
+            return _network(self.config, stats, len(self.tokens))
+        state = checkpoint.load(Path(data.init) / "model.pt")
+        model = _network(self.config, _identity(len(state["normaliser.mean"])), len(self.tokens))
+        try:
+            model.load_state_dict(state)
+        except RuntimeError:
+            sizes = f"give it the sizes in {data.init}/config.yaml"
+            raise UserError(f"--data.init {data.init} is not the network of this configuration: {sizes}") from None
+        return model
+
+    def frozen(self, epoch: int) -> list[nn.Module]:
+        data = self.config.data
+        return [self.recogniser.encoder] if data.init and epoch < data.unfreeze_epoch else []
 
     @staticmethod
     def build(config: Config, directory: Path) -> tuple[Recogniser, Tokens]:
@@ -130,11 +160,11 @@ class AsrTask(Task):
         self, train: Path, texts: dict[str, str]
     ) -> tuple[dict[str, int], dict[str, list[int]], dict[str, str]]:
         """Frames and tokens of the utterances that CTC can align, and the reasons why others are left out."""
-        lengths, targets, skipped = _frames(train), {}, {}
+        lengths, targets, skipped = self.frames(train), {}, {}
         for utt, text in texts.items():
             tokens = self.tokens.encode(text)
             repeats = sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
-            frames = self.model.encoder.output_lengths(lengths.get(utt, 0))
+            frames = self.recogniser.encoder.output_lengths(lengths.get(utt, 0))
             if utt not in lengths:
                 skipped[utt] = "no features"
             elif not tokens:
@@ -152,12 +182,20 @@ class AsrTask(Task):
         tokens, token_lengths = pad([np.array(self.targets[utt], dtype=np.int64) for utt in utterances])
         return Batch(features, lengths, tokens, token_lengths)
 
+    def hear(self, batch: Batch) -> Batch:
+        """What the recogniser gets of a loaded batch."""
+        return batch
+
     def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        return self.recognition_losses(batch, epoch)
+
+    def recognition_losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        """The weighted sum as `loss`; its parts without gradient."""
         loss = self.config.loss
         features = batch.features
         if self.model.training:
-            features = spec_augment(features, batch.lengths, self.model.normaliser.mean, self.config.augment)
-        encoded, lengths, log_probs = self.model.encode(features, batch.lengths)
+            features = spec_augment(features, batch.lengths, self.recogniser.normaliser.mean, self.config.augment)
+        encoded, lengths, log_probs = self.recogniser.encode(features, batch.lengths)
         losses = {}
         if loss.ctc_weight > 0 and (loss.ctc_epochs < 0 or epoch < loss.ctc_epochs):
             losses["ctc"] = _ctc_loss(log_probs, lengths, batch)
@@ -173,7 +211,7 @@ class AsrTask(Task):
         previous = F.pad(batch.tokens, (1, 0), value=BOS)
         target = F.pad(batch.tokens, (0, 1))
         target[rows, batch.token_lengths] = EOS
-        log_probs = self.model.decoder(encoded, lengths, previous)  # (batch, length + 1, tokens)
+        log_probs = self.recogniser.decoder(encoded, lengths, previous)  # (batch, length + 1, tokens)
         smoothing = self.config.loss.label_smoothing
         likelihood = log_probs.gather(2, target.unsqueeze(2)).squeeze(2)
         smoothed = (1 - smoothing) * likelihood + smoothing * log_probs.mean(2)
@@ -187,13 +225,13 @@ class AsrTask(Task):
         losses, weights = [], []
         train = self.config.train
         batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
-        device = self.model.ctc.weight.device
+        device = self.recogniser.ctc.weight.device
         for utterances, cpu_batch in zip(batches, prefetch(self.load, batches), strict=True):
-            batch = Batch(*(part.to(device) for part in cpu_batch))
+            batch = move_data_to_device(cpu_batch, device)
             # Not an epoch's number but one at which every loss that is still in use counts.
             losses.append(float(self(batch, train.epochs)["loss"]))
             weights.append(len(utterances))
-            hypotheses.update(zip(utterances, self.decode(self.model, batch, config), strict=True))
+            hypotheses.update(zip(utterances, self.decode(self.recogniser, self.hear(batch), config), strict=True))
         tokens = [kaldialign.edit_distance(self.targets[utt], ids) for utt, ids in hypotheses.items()]
         words = [
             kaldialign.edit_distance(self.dev_texts[utt].split(), self.tokens.decode(ids).split())
@@ -225,10 +263,6 @@ def _network(config: Config, stats: np.ndarray, tokens: int) -> Recogniser:
 def _identity(bins: int) -> np.ndarray:
     """Statistics (2, bins + 1) of one frame with mean 0 and variance 1, which normalise nothing."""
     return np.stack([np.append(np.zeros(bins), 1.0), np.append(np.ones(bins), 0.0)])
-
-
-def _frames(directory: Path) -> dict[str, int]:
-    return {utt: int(frames) for utt, frames in read_table(directory / "utt2num_frames").items()}
 
 
 def _ctc_loss(log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:

@@ -24,7 +24,9 @@ class Task(nn.Module):
       training utterances with their frames. What else is a module here stays frozen and in eval mode;
     - `load(utterances)`: their batch on CPU, called in a reading thread;
     - `forward(batch, epoch)`: {"loss": scalar to minimise, other names: scalars to log};
-    - `validate()`: {metric: value} on the development set.
+    - `validate()`: {metric: value} on the development set;
+    - where it applies, `frozen(epoch)`: parts of the model that do not learn in this epoch; `finish(directory)`: what
+      is written beside model.pt when that is there.
     """
 
     NETS: ClassVar[Mapping[str, tuple[type, type]]]
@@ -42,6 +44,22 @@ class Task(nn.Module):
 
     def validate(self) -> dict[str, float]:
         raise NotImplementedError
+
+    def frozen(self, epoch: int) -> list[nn.Module]:
+        return []
+
+    def finish(self, directory: Path) -> None:
+        pass
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Training mode, but for the parts that are frozen in this epoch: no gradient for their parameters, eval mode.
+
+        It depends on the epoch alone, so that a resumed run freezes what the undisturbed one would.
+        """
+        self.train()
+        self.model.requires_grad_(True)
+        for part in self.frozen(epoch):
+            part.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Task":
         """Training mode for the model; everything else (a perceptual model, a teacher) stays in eval mode."""

@@ -47,7 +47,8 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> flo
 def fit(task: Task, config: TrainConfig, directory: Path, fabric: Fabric) -> None:
     """Train `task` in the experiment directory `directory`, from its newest checkpoint if there is one.
 
-    Writes checkpoints/ (to resume), weights/ (epochs to average), train_log.jsonl, tensorboard/ and, last, model.pt.
+    Writes checkpoints/ (to resume), weights/ (epochs to average), train_log.jsonl, tensorboard/ and, last, model.pt and
+    what the task adds to it.
     Raises UserError after too many batches in a row without a finite loss.
     """
     if config.select not in task.METRICS:
@@ -61,12 +62,13 @@ def fit(task: Task, config: TrainConfig, directory: Path, fabric: Fabric) -> Non
     best = run.chosen_epochs()
     log.info("model.pt: mean of epochs %s", ", ".join(map(str, best)))
     checkpoint.save(checkpoint.average(run.weights(epoch) for epoch in best), directory / "model.pt")
+    task.finish(directory)
 
 
 def _epoch(run: "_Run", module: nn.Module) -> None:
     config, task = run.config, run.task
     batches = run.batches(run.epoch)
-    task.train()
+    task.begin_epoch(run.epoch)
     todo = batches[run.batch :]
     for utterances, batch in zip(todo, prefetch(task.load, todo), strict=True):
         _step(run, module, utterances, run.fabric.to_device(batch))

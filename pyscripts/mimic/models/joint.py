@@ -1,0 +1,53 @@
+"""An enhancer in front of a recogniser, one network: noisy waves -> enhanced waves -> features of the recogniser."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from mimic.features.fbank import Fbank
+from mimic.features.stft import Stft
+from mimic.models.mask_enhancer import MaskEnhancer
+from mimic.models.recogniser import Recogniser
+
+
+class Enhanced(NamedTuple):
+    """What the enhancer makes of a batch."""
+
+    magnitude: Tensor  # (batch, frames, bins), log1p
+    frames: Tensor  # (batch,)
+    spectrum: Tensor  # (batch, frames, bins), complex, of the noisy waves
+    waves: Tensor  # (batch, samples), enhanced
+
+
+class Joint(nn.Module):
+    """Both networks with what lies between them. The gradient passes from the recogniser to the enhancer."""
+
+    def __init__(self, enhancer: MaskEnhancer, stft: Stft, recogniser: Recogniser, fbank: Fbank):
+        super().__init__()
+        self.enhancer, self.stft = enhancer, stft
+        self.recogniser, self.fbank = recogniser, fbank
+
+    def enhance(self, waves: Tensor, samples: Tensor) -> Enhanced:
+        """Padded noisy waves (batch, samples), their lengths -> enhanced ones with the noisy phase."""
+        spectrum = self.stft.transform(waves)
+        frames = self.stft.num_frames(samples)
+        magnitude = self.enhancer(self.stft.log1p_magnitude(spectrum), frames)
+        return Enhanced(magnitude, frames, spectrum, self.stft.resynthesise(magnitude, spectrum, samples))
+
+    def hear(self, waves: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Enhanced waves, their lengths -> features (batch, frames, bins), lengths: as of the files of stage 5."""
+        waves = _as_written(waves)
+        rows = [self.fbank(row[:n]) for row, n in zip(waves, samples.tolist(), strict=True)]
+        return pad_sequence(rows, batch_first=True), self.fbank.num_frames(samples)
+
+
+def _as_written(waves: Tensor) -> Tensor:
+    """Samples as a 16-bit file gives them back. The gradient passes as if nothing had happened to them.
+
+    In silence the logarithm of a filterbank hears the difference.
+    """
+    with torch.no_grad():
+        change = (32767 * waves).round().clamp(-32768, 32767) / 32768 - waves
+    return waves + change

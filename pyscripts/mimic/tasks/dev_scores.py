@@ -1,0 +1,64 @@
+"""Scores of an enhancer on development speech, while it is trained."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+
+from mimic.data.audio import AudioReader
+from mimic.features.stft import Stft
+from mimic.models.mask_enhancer import MaskEnhancer
+from mimic.score.pesq import pesq
+from mimic.score.reason import NotScored
+from mimic.score.stoi import stoi_estoi
+
+
+class DevScores:
+    """wb-PESQ and eSTOI of enhanced waves.
+
+    Args:
+        noisy, clean: data directories with the same utterances.
+        utterances: of the development set.
+        most: how many of them, evenly spread, are scored; 0: all.
+    """
+
+    def __init__(self, noisy: str, clean: str, utterances: Iterable[str], most: int):
+        self.noisy, self.clean = AudioReader(noisy), AudioReader(clean)
+        self.utterances = sorted(utterances)
+        if 0 < most < len(self.utterances):
+            self.utterances = self.utterances[:: -(-len(self.utterances) // most)]
+        # Scoring runs beside the network, in processes that start now: later there are threads, and forking a
+        # process with threads is not safe.
+        self._pool = ProcessPoolExecutor(os.cpu_count(), get_context("fork"))
+        self._pool.submit(abs, 0).result()
+
+    def start(self, model: MaskEnhancer, stft: Stft, batch: int) -> list[Future]:
+        """Enhance, `batch` utterances at a time; the scores are computed in the background."""
+        device = next(model.parameters()).device
+        scores = []
+        for start in range(0, len(self.utterances), batch):
+            utterances = self.utterances[start : start + batch]
+            waves = model.enhance([torch.from_numpy(self.noisy[utt]).to(device) for utt in utterances], stft)
+            for utt, wave in zip(utterances, waves, strict=True):
+                scores.append(self._pool.submit(_scores, self.clean[utt], wave.cpu().numpy()))
+        return scores
+
+    @staticmethod
+    def means(scores: list[Future]) -> dict[str, float]:
+        """Mean wb-PESQ and eSTOI (percent); utterances without a score are left out of its mean."""
+        pesq_mean, estoi_mean = np.nanmean([score.result() for score in scores], axis=0)
+        return {"pesq": float(pesq_mean), "estoi": 100 * float(estoi_mean)}
+
+
+def _scores(clean: np.ndarray, enhanced: np.ndarray) -> tuple[float, float]:
+    """wb-PESQ and eSTOI, NaN where one cannot be computed."""
+    values = []
+    for measure in (lambda: pesq(clean, enhanced, "wb"), lambda: stoi_estoi(clean, enhanced)[1]):
+        try:
+            values.append(measure())
+        except NotScored:
+            values.append(np.nan)
+    return values[0], values[1]

@@ -1,0 +1,166 @@
+"""Joint training: an enhancer and the recogniser behind it, from waves to tokens, by the recogniser's loss.
+
+Both start from trained ones (stages 4 and 6). SpeechBrain's recipe calls it unfreezing the enhancer in robust ASR.
+"""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mimic import atomic
+from mimic.data.audio import AudioReader
+from mimic.data.batching import pad
+from mimic.errors import UserError
+from mimic.features.fbank import Fbank, FbankConfig
+from mimic.models.joint import Joint
+from mimic.tasks import asr
+from mimic.tasks.asr import AsrData, AsrTask
+from mimic.tasks.dev_scores import DevScores
+from mimic.tasks.enhance import EnhanceTask
+from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss
+from mimic.tasks.task import OPTIONS
+from mimic.train import checkpoint
+from mimic.train import config as configuration
+from mimic.train.config import Config
+
+
+@dataclass
+class JointData(AsrData):
+    """As for a recogniser, but train and dev are data directories: the waves of noisy speech are read.
+
+    Attributes:
+        train_clean: the same utterances, clean, for the enhancement loss; without one it is not needed.
+        dev_clean: the same for the development set, for loss and scores.
+        valid_utterances: how many utterances, evenly spread over the development set, PESQ and eSTOI are taken of;
+            0: all.
+    """
+
+    train_clean: str = ""
+    dev_clean: str = ""
+    valid_utterances: int = 0
+
+
+@dataclass
+class JointConfig:
+    """The enhancer in front of the recogniser.
+
+    Attributes:
+        enhancer: directory of a trained enhancer to start from.
+        mask_weight: share of the masked signal, in place of the enhancer's own mask.weight; 0 keeps that. Published:
+            0.7 for masks in the log1p domain.
+        unfreeze_epoch: first epoch in which the enhancer learns; 1: from the beginning.
+    """
+
+    enhancer: str = ""
+    mask_weight: float = 0.0
+    unfreeze_epoch: int = 1
+
+
+class Batch(NamedTuple):
+    """Padded waves (batch, samples), token ids (batch, length), and the lengths of both."""
+
+    noisy: Tensor
+    clean: Tensor | None
+    samples: Tensor
+    tokens: Tensor
+    token_lengths: Tensor
+
+
+class JointTask(AsrTask):
+    SECTIONS = AsrTask.SECTIONS | {"data": JointData, "joint": JointConfig, "enhance_loss": EnhanceLoss}
+    METRICS = AsrTask.METRICS | {"pesq": "max", "estoi": "max"}
+
+    def __init__(self, config: Config, directory: Path):
+        super().__init__(config, directory)
+        data, weights = config.data, config.enhance_loss
+        with_clean = bool(weights.spectral_weight or weights.mimic_weight)
+        for name in ("train_clean", "dev_clean") if with_clean else ("dev_clean",):
+            if not getattr(data, name):
+                raise UserError(f"give --data.{name} DIR: the losses and scores of the enhancer need clean speech")
+        self.model = Joint(self.enhancer, self.stft, self.recogniser, self.fbank)
+        self.enhancement_losses = None
+        if with_clean:
+            self.enhancement_losses = EnhancementLoss(weights, self.stft)
+            self.clean = AudioReader(data.train_clean, self.stft.rate), AudioReader(data.dev_clean, self.stft.rate)
+        self.scores = DevScores(data.dev, data.dev_clean, self.dev_lengths, data.valid_utterances)
+
+    def open_data(self, directory: Path) -> None:
+        """Data directories, and the two experiment directories to start from, each with its feature options."""
+        data, joint = self.config.data, self.config.joint
+        if not data.init or not joint.enhancer:
+            raise UserError("joint training starts from two models: give --data.init DIR and --joint.enhancer DIR")
+        self.enhancer_config = configuration.read(Path(joint.enhancer) / "config.yaml")
+        if joint.mask_weight:
+            self.enhancer_config.mask.weight = joint.mask_weight
+        self.enhancer, self.stft = EnhanceTask.build(self.enhancer_config, Path(joint.enhancer))
+        self.fbank = Fbank(FbankConfig.read(Path(data.init) / OPTIONS))
+        self.options = {name: (Path(name) / OPTIONS).read_bytes() for name in (joint.enhancer, data.init)}
+        if self.stft.rate != self.fbank.rate:
+            raise UserError(f"{joint.enhancer} is for {self.stft.rate} Hz, {data.init} for {self.fbank.rate} Hz")
+        self.noisy = AudioReader(data.train, self.stft.rate), AudioReader(data.dev, self.stft.rate)
+
+    def frames(self, directory: Path) -> dict[str, int]:
+        reader = AudioReader(directory)
+        headers = {utt: reader.info(utt) for utt in reader.utts}
+        return {utt: self.fbank.num_frames(round(info.seconds * self.stft.rate)) for utt, info in headers.items()}
+
+    def load(self, utterances: list[str]) -> Batch:
+        side = 0 if utterances[0] in self.lengths else 1  # of the training or the development set
+        noisy, samples = pad([self.noisy[side][utt] for utt in utterances])
+        tokens, token_lengths = pad([np.array(self.targets[utt], dtype=np.int64) for utt in utterances])
+        clean = None
+        if self.enhancement_losses is not None:
+            clean, clean_samples = pad([self.clean[side][utt] for utt in utterances])
+            for utt, a, b in zip(utterances, samples.tolist(), clean_samples.tolist(), strict=True):
+                if a != b:
+                    raise UserError(f"{utt}: {a} noisy but {b} clean samples: check with steps/validate_data.sh")
+        return Batch(noisy, clean, samples, tokens, token_lengths)
+
+    def hear(self, batch: Batch) -> asr.Batch:
+        return self._heard(batch, self.model.enhance(batch.noisy, batch.samples).waves)
+
+    def _heard(self, batch: Batch, waves: Tensor) -> asr.Batch:
+        features, lengths = self.model.hear(waves, batch.samples)
+        return asr.Batch(features, lengths, batch.tokens, batch.token_lengths)
+
+    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        enhanced = self.model.enhance(batch.noisy, batch.samples)
+        losses = self.recognition_losses(self._heard(batch, enhanced.waves), epoch)
+        if batch.clean is None:
+            return losses
+        clean = self.stft(batch.clean)
+        more = self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, enhanced.spectrum, batch.samples)
+        return losses | more | {"loss": losses["loss"] + more["loss"]}
+
+    def frozen(self, epoch: int) -> list[nn.Module]:
+        enhancer = [self.enhancer] if epoch < self.config.joint.unfreeze_epoch else []
+        return super().frozen(epoch) + enhancer
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """The figures of a recogniser, and wb-PESQ and eSTOI (percent) of the enhancer."""
+        scores = self.scores.start(self.enhancer, self.stft, self.config.train.batch_utterances)
+        return super().validate() | DevScores.means(scores)
+
+    def finish(self, directory: Path) -> None:
+        """Write enhancer/ and recogniser/, experiment directories as of stages 4 and 6."""
+        config = self.config
+        state = checkpoint.load(directory / "model.pt")
+        sections = {name: config.sections[name] for name in ("model", *AsrTask.SECTIONS, "train")}
+        sections["data"] = AsrData(**{field.name: getattr(config.data, field.name) for field in fields(AsrData)})
+        parts = {
+            "enhancer": (self.enhancer_config, config.joint.enhancer),
+            "recogniser": (replace(config, task="asr", sections=sections), config.data.init),
+        }
+        for name, (part, start) in parts.items():
+            weights = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}.")}
+            with atomic.new_dir(directory / name) as folder:
+                configuration.write(part, folder / "config.yaml")
+                (folder / OPTIONS).write_bytes(self.options[start])
+                if name == "recogniser":
+                    self.tokens.save(folder)
+                checkpoint.save(weights, folder / "model.pt")

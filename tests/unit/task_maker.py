@@ -1,0 +1,143 @@
+"""A tiny corpus of noise with transcripts, and how to train on it."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from lightning_fabric import Fabric
+
+from mimic.data.archives import ArkWriter
+from mimic.data.kaldi_dir import write_data_dir
+from mimic.features.cmvn import GLOBAL_KEY, CmvnStats
+from mimic.features.fbank import Fbank
+from mimic.features.stft import Stft
+from mimic.tasks import TASKS
+from mimic.tasks.task import Task
+from mimic.train import checkpoint
+from mimic.train import config as configuration
+from mimic.train.config import Config
+from mimic.train.loop import fit, set_seed
+
+SIZES = "channels: [2, 2], rnn_layers: 1, rnn_units: 4, dnn_layers: 1, dnn_units: 8"
+DECODER = "{embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}"
+PERCEPTUAL = f"""
+task: asr
+net: crdnn
+model: {{{SIZES}, dropout: 0.2}}
+decoder: {DECODER}
+data: {{token_type: phn, normalise: none}}
+loss: {{ctc_weight: 0.7, attention_weight: 0.3}}
+decode: {{ctc_weight: 0.5}}
+train: {{epochs: 3, batch_utterances: 3, lr: 0.01, select: ter, average: 2, average_of: last}}
+"""
+ENHANCE = """
+task: enhance
+net: cnn_transformer
+model: {channels: [6, 4], layers: 1, heads: 2, feedforward: 8, dropout: 0.2}
+loss: {mimic_weight: 0.15}
+train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: loss}
+"""
+
+
+RECOGNISER = PERCEPTUAL.replace("normalise: none", "normalise: global").replace("select: ter", "select: wer")
+JOINT = (
+    RECOGNISER.replace("task: asr", "task: joint")
+    + """
+joint: {unfreeze_epoch: 2}
+enhance_loss: {spectral_weight: 0.0}
+"""
+)
+
+
+def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
+    """Data directories root/name_{clean,noisy} with STFT features in them; root/fbank/name_* have fbank features."""
+    for kind, extract in (("stft", Stft()), ("fbank", Fbank())):
+        for side in ("clean", "noisy"):
+            draw = np.random.default_rng(len(prefix))
+            directory = (root if kind == "stft" else root / kind) / f"{name}_{side}"
+            directory.mkdir(parents=True)
+            names = ("wav.scp", "text", "text.phn", "utt2spk", "utt2num_frames")
+            tables: dict[str, dict[str, str]] = {n: {} for n in names}
+            stats = CmvnStats()
+            with ArkWriter(directory / "feats.ark", directory / "feats.scp") as writer:
+                for i in range(utterances):
+                    utt = f"{prefix}-{i:02d}"
+                    wave = draw.normal(0, 0.05, 5000 + 700 * i).astype(np.float32)
+                    wave += draw.normal(0, 0.02, len(wave)).astype(np.float32) * (side == "noisy")
+                    soundfile.write(directory / f"{utt}.wav", wave, 16000)
+                    features = extract(torch.from_numpy(wave)).numpy()
+                    writer.write(utt, features)
+                    stats.add(GLOBAL_KEY, features)
+                    tables["wav.scp"][utt] = str(directory / f"{utt}.wav")
+                    tables["text.phn"][utt] = " ".join("AA B K".split()[: 1 + i % 3])
+                    tables["text"][utt], tables["utt2spk"][utt] = "WORD", prefix
+                    tables["utt2num_frames"][utt] = str(len(features))
+            write_data_dir(directory, tables)
+            stats.write(directory / "global_cmvn.ark", directory / "global_cmvn.scp")
+            (directory / "conf").mkdir()
+            (directory / "conf" / f"{kind}.conf").write_text("--n-fft=512\n" if kind == "stft" else "")
+
+
+def overrides(root: Path, kind: str) -> list[str]:
+    """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml or joint.yaml in `root`."""
+    if kind in ("perceptual", "recogniser"):
+        features = root if kind == "perceptual" else root / "fbank"
+        return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
+    sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
+    if kind == "enhance":
+        pairs = [word for name in sets for word in (f"--data.{name}", f"{root}/{name}")]
+        return [*pairs, "--loss.perceptual", f"{root}/exp_perceptual"]
+    names = ("train", "train_clean", "dev", "dev_clean")
+    pairs = [word for name, data in zip(names, sets, strict=True) for word in (f"--data.{name}", f"{root}/{data}")]
+    start = ["--data.init", f"{root}/exp_recogniser", "--joint.enhancer", f"{root}/exp_enhance"]
+    return [*pairs, *start, "--enhance_loss.perceptual", f"{root}/exp_perceptual"]
+
+
+def build(root: Path, kind: str, directory: Path, *extra: str) -> tuple[Task, Config]:
+    """The task of {kind}.yaml before training."""
+    config = configuration.read(root / f"{kind}.yaml", [*overrides(root, kind), *extra])
+    directory.mkdir(exist_ok=True)
+    configuration.write(config, directory / "config.yaml")
+    set_seed(config.train.seed, -1)
+    return TASKS[config.task](config, directory), config
+
+
+def run(root: Path, kind: str, directory: Path, *extra: str) -> dict[str, torch.Tensor]:
+    """Train, and give the final weights."""
+    task, config = build(root, kind, directory, *extra)
+    fit(task, config.train, directory, Fabric(accelerator="cpu", devices=1))
+    return checkpoint.load(directory / "model.pt")
+
+
+def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+class Killed(Exception):
+    pass
+
+
+def run_and_kill(monkeypatch, every: int, root: Path, kind: str, directory: Path) -> dict[str, torch.Tensor]:
+    """`run` with a checkpoint after every step, ended by an error whenever `every` batches have been loaded."""
+    task = TASKS[configuration.read(root / f"{kind}.yaml").task]
+    loaded, load = 0, task.load
+
+    def counting(self, utterances):
+        nonlocal loaded
+        loaded += 1
+        if loaded % every == 0:
+            raise Killed
+        return load(self, utterances)
+
+    monkeypatch.setattr(task, "load", counting)
+    for _ in range(30):
+        try:
+            weights = run(root, kind, directory, "--train.save_minutes", "0")
+        except Killed:
+            continue
+        assert loaded > 2 * every, "the run was never cut"
+        return weights
+    raise AssertionError("the run never came to its end")

@@ -1,0 +1,215 @@
+"""Self-supervised encoders as perceptual models: tiny ones with random weights, in the formats of the published."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torchaudio import pipelines
+from torchaudio.models import wav2vec2_model, wavlm_model
+
+from mimic.errors import UserError
+from mimic.features.stft import Stft
+from mimic.models import ssl
+from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss
+
+CONVOLUTIONS = [(16, 10, 5), (16, 3, 2), (16, 3, 2), (16, 3, 2), (16, 3, 2), (16, 2, 2), (16, 2, 2)]
+KINDS = ["group_norm", "layer_norm", "wavlm"]
+
+
+def tiny(kind: str) -> torch.nn.Module:
+    """A network of torchaudio: the published layout, few units, random weights of every part."""
+    torch.manual_seed(1)
+    large = kind == "layer_norm"
+    sizes = {
+        "extractor_mode": "layer_norm" if large else "group_norm",
+        "extractor_conv_layer_config": CONVOLUTIONS,
+        "extractor_conv_bias": large,
+        "encoder_embed_dim": 128,
+        "encoder_pos_conv_kernel": 16,
+        "encoder_pos_conv_groups": 4,
+        "encoder_num_layers": 3,
+        "encoder_num_heads": 2,
+        "encoder_ff_interm_features": 24,
+        "encoder_layer_norm_first": large,
+        "aux_num_out": 5,
+    }
+    names = ("projection_dropout", "attention_dropout", "ff_interm_dropout", "dropout", "layer_drop")
+    sizes |= {f"encoder_{name}": 0.1 for name in names}
+    if kind == "wavlm":
+        net = wavlm_model(**sizes, encoder_num_buckets=32, encoder_max_distance=800)
+    else:
+        net = wav2vec2_model(**sizes)
+    for parameter in net.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return net.eval()
+
+
+@pytest.fixture(params=KINDS)
+def checkpoint(request, tmp_path) -> Path:
+    path = tmp_path / f"{request.param}.pt"
+    torch.save(tiny(request.param).state_dict(), path)
+    return path
+
+
+def waves() -> list[torch.Tensor]:
+    draw = torch.Generator().manual_seed(2)
+    return [0.1 * torch.randn(n, generator=draw) for n in (9000, 16000, 12345)]
+
+
+BUNDLES = {
+    name: bundle
+    for name, bundle in vars(pipelines).items()
+    if isinstance(bundle, pipelines.Wav2Vec2Bundle) and bundle._params["extractor_conv_layer_config"]
+}
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_architecture_of_every_published_checkpoint_is_recognised(name):
+    bundle = BUNDLES[name]
+    with torch.device("meta"):
+        build = wavlm_model if bundle._model_type == "WavLM" else wav2vec2_model
+        state = build(**bundle._params).state_dict()
+    found = ssl.infer({name: value for name, value in state.items() if not name.startswith("aux.")})
+    for key, value in bundle._params.items():
+        if "drop" not in key and key != "aux_num_out":
+            assert found[key] == value, key
+    assert bundle._normalize_waveform == (found["extractor_mode"] == "layer_norm")
+
+
+def test_torchaudio_checkpoint_gives_what_torchaudio_gives(checkpoint):
+    encoder, net = ssl.load(checkpoint), tiny(checkpoint.stem)
+    for wave in waves():
+        x = torch.nn.functional.layer_norm(wave, wave.shape) if checkpoint.stem == "layer_norm" else wave
+        expected, _ = net.extract_features(x[None])
+        states, lengths = encoder([wave], [1, 2, 3])
+        assert lengths.tolist() == [expected[0].shape[1]]
+        for got, wanted in zip(states, expected, strict=True):
+            torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_hidden_states_do_not_depend_on_the_batch(checkpoint):
+    encoder = ssl.load(checkpoint)
+    together, lengths = encoder(waves(), [0, 2, 3])
+    for row, wave in enumerate(waves()):
+        alone, (length,) = encoder([wave], [0, 2, 3])
+        assert length == lengths[row]
+        for a, b in zip(alone, together, strict=True):
+            torch.testing.assert_close(a[0], b[row, :length], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("stable", [False, True])
+@pytest.mark.parametrize("kind", ["Wav2Vec2", "Hubert", "WavLM"])
+def test_hidden_states_equal_those_of_transformers(kind, stable, tmp_path):
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: steps/setup.sh --dev true"
+    )
+    torch.manual_seed(3)
+    config = getattr(transformers, f"{kind}Config")(
+        hidden_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=40,
+        conv_dim=[16] * 7,
+        conv_bias=stable,
+        feat_extract_norm="layer" if stable else "group",
+        do_stable_layer_norm=stable,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        vocab_size=9,
+    )
+    model = getattr(transformers, f"{kind}ForCTC")(config).eval()  # with a head, as fine-tuned models are
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    encoder = ssl.load(tmp_path)
+    body = getattr(model, model.base_model_prefix)
+    for wave in waves():
+        with torch.no_grad():
+            expected = body(wave[None], output_hidden_states=True)
+        states, _ = encoder([wave], [0, 1, 2, 3])
+        for got, wanted in zip(states[:3], expected.hidden_states[:3], strict=True):
+            torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+        last = body.encoder.layer_norm(states[3]) if stable else states[3]
+        torch.testing.assert_close(last, expected.last_hidden_state, atol=1e-5, rtol=1e-5)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    assert torch.equal(ssl.load(tmp_path)([wave], [3])[0][0], states[-1])
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+    normalised = torch.nn.functional.layer_norm(wave, wave.shape)
+    assert torch.equal(ssl.load(tmp_path)([wave], [3])[0][0], encoder([normalised], [3])[0][0])
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "whisper"}, "model_type is whisper: expected one of wav2vec2, hubert, wavlm"),
+        ({"model_type": "hubert", "hidden_act": "relu"}, "hidden_act is relu"),
+        ({"model_type": "hubert"}, "expected model.safetensors or pytorch_model.bin"),
+    ],
+)
+def test_directories_that_are_no_such_encoder(config, message, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=message):
+        ssl.load(tmp_path)
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("code ran",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [({"conv.weight": torch.ones(3)}, "not a wav2vec"), ({"a": Evil()}, "weights cannot be read"), (None, "be read")],
+)
+def test_files_that_are_no_such_encoder(content, message, tmp_path, capfd):
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"damaged") if content is None else torch.save(content, path)
+    with pytest.raises(UserError, match=message) as error:
+        ssl.load(path)
+    assert "\n" not in str(error.value) and "code ran" not in capfd.readouterr().out
+
+
+def batch(stft: Stft) -> tuple[torch.Tensor, ...]:
+    """log1p magnitudes of noisy and of clean speech, frames, noisy spectrum, samples."""
+    samples = torch.tensor([len(wave) for wave in waves()])
+    clean = torch.nn.utils.rnn.pad_sequence(waves(), batch_first=True)
+    spectrum = stft.transform(clean + 0.05 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(4)))
+    return stft.log1p_magnitude(spectrum), stft(clean), stft.num_frames(samples), spectrum, samples
+
+
+@pytest.mark.parametrize("kind", ["mse", "l1", "cosine"])
+def test_mimic_loss(checkpoint, kind):
+    """Zero for clean speech, the gradient passes through, nothing in the encoder changes, padding does not count."""
+    stft = Stft()
+    config = EnhanceLoss(mimic_weight=1.0, mimic_distance=kind, mimic_layers=[1, 3], perceptual=str(checkpoint))
+    losses = EnhancementLoss(config, stft)
+    before = {name: value.clone() for name, value in losses.perceptual.state_dict().items()}
+    noisy, clean, lengths, spectrum, samples = batch(stft)
+    assert float(losses.mimic(clean, clean, lengths, spectrum, samples)) == pytest.approx(0, abs=1e-6)
+    noisy.requires_grad_(True)
+    value = losses.mimic(noisy, clean, lengths, spectrum, samples)
+    assert float(value.detach()) > 0.001
+    value.backward()
+    for row, length in enumerate(lengths):
+        assert noisy.grad[row, :length].abs().sum() > 0 and torch.isfinite(noisy.grad[row]).all()
+        assert not noisy.grad[row, length:].any()
+    assert all(p.grad is None and not p.requires_grad for p in losses.perceptual.parameters())
+    after = losses.perceptual.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    frames = losses._respond(clean, lengths, spectrum, samples)[1]
+    parts = (noisy, clean, lengths, spectrum, samples)
+    alone = [float(losses.mimic(*(part[i : i + 1] for part in parts)).detach()) for i in range(3)]
+    mean = sum(a * n for a, n in zip(alone, frames.tolist(), strict=True)) / int(frames.sum())
+    assert float(value.detach()) == pytest.approx(mean, rel=1e-4)
+
+
+def test_layers_are_checked_and_chosen(checkpoint):
+    config = EnhanceLoss(mimic_weight=1.0, perceptual=str(checkpoint))
+    assert EnhancementLoss(config, Stft()).layers == [1, 2, 3]
+    config.mimic_layers = [4]
+    with pytest.raises(UserError, match=r"mimic_layers 4: .* has 0 to 3"):
+        EnhancementLoss(config, Stft())
