@@ -93,7 +93,7 @@ def test_one_run_at_a_time(run, checkout):
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         said = run(code=1)
-    assert said == "./run.sh: another run.sh (process 4711) is at work in exp: wait for it, or end it\n"
+    assert said == "./run.sh: another recipe (process 4711) is at work in exp: wait for it, or end it\n"
 
 
 def test_unwritable_exp(run, checkout, powerless):
