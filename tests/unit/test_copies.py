@@ -54,7 +54,9 @@ def test_ids_and_tables_of_copies_are_those_that_kaldis_users_expect(data, faste
     speakers = read_table(faster / "utt2spk")
     assert list(speakers) == sorted([*UTTS, *(f"sp{s}-{utt}" for s in ("0.9", "1.25") for utt in UTTS)])
     assert speakers["sp0.9-p10-001"] == "sp0.9-p10" and speakers["p10-001"] == "p10"
-    assert read_table(faster / "spk2gender") == {f"{p}{s}": "f" for s in ("p1", "p10") for p in ("", "sp0.9-", "sp1.25-")}
+    assert read_table(faster / "spk2gender") == {
+        f"{p}{s}": "f" for s in ("p1", "p10") for p in ("", "sp0.9-", "sp1.25-")
+    }
     uniq = read_table(faster / "utt2uniq")
     for name in ("text", "text.phn", "utt2snr"):
         before, after = read_table(data / name), read_table(faster / name)
@@ -109,15 +111,17 @@ def test_copies_with_more_noise_stand_beside_the_others(data, tmp_path):
     assert AudioReader(out).utts == sorted(p + utt for p in ("", "more-") for utt in UTTS)
 
 
-@pytest.mark.parametrize("speeds", ["fast", "0.9 0.9", "0.9 0.90", "0.1", "1.0", "-1", ""])
+@pytest.mark.parametrize("speeds", ["fast", "0.9 0.90", "0.1", "1.0", ""])
 def test_bad_speeds_are_one_line(data, tmp_path, speeds):
     line = error(run("steps/perturb_speed.sh", "--speeds", speeds, data, tmp_path / "out"))
-    assert f"--speeds '{speeds}': expected different factors from 0.5 to 2.0" in line or speeds in ("", "-1")
+    assert f"--speeds '{speeds}': expected different factors from 0.5 to 2.0" in line
     assert not (tmp_path / "out" / ".done").exists() and not (tmp_path / "out" / "utt2spk").exists()
 
 
 def test_what_cannot_be_copied_is_one_line(data, tmp_path):
-    assert "wav.scp is missing: run stage 1" in error(run("steps/perturb_speed.sh", tmp_path / "none", tmp_path / "out"))
+    assert "wav.scp is missing: run stage 1" in error(
+        run("steps/perturb_speed.sh", tmp_path / "none", tmp_path / "out")
+    )
     assert "nothing to do: give --speeds or --noise-dir" in error(run("local/augment_data.sh", data, tmp_path / "out"))
     make_dir(tmp_path / "cut")
     (tmp_path / "cut" / "segments").write_text("".join(f"{utt} {utt} 0.1 0.9\n" for utt in UTTS))

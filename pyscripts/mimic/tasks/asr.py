@@ -23,6 +23,7 @@ from mimic.models import ENCODERS
 from mimic.models.attention_decoder import DecoderConfig
 from mimic.models.masking import valid_frames
 from mimic.models.recogniser import Recogniser
+from mimic.tasks.start import check_start, start_from
 from mimic.tasks.task import Task, copy_feature_options, write_skipped
 from mimic.train import checkpoint
 from mimic.train.config import Config
@@ -100,6 +101,7 @@ class AsrTask(Task):
         self.features = archives.read_scp(train / "feats.scp") | archives.read_scp(Path(data.dev) / "feats.scp")
         texts = read_table(train / self.text)
         if data.init:
+            check_start(config, directory)
             self.tokens = Tokens.load(Path(data.init), data.token_type)
         else:
             self.tokens = Tokens.build(data.token_type, texts.values(), data.vocabulary)
@@ -109,7 +111,7 @@ class AsrTask(Task):
             stats = _identity(stats.shape[1] - 1)
         self.model = _network(config, stats, len(self.tokens))
         if data.init:
-            self.model.load_state_dict(checkpoint.load(Path(data.init) / "model.pt"))
+            start_from(self.model, Path(data.init))
         self.lengths, self.targets, skipped = self._usable(train, texts)
         write_skipped(skipped, len(texts), data.max_skip, directory)
         self.dev_lengths = _frames(Path(data.dev))
