@@ -114,10 +114,12 @@ if begin 1 "data"; then
       local/vbdemand/gate.sh "${alone[@]}" --no-gate "$no_gate" data exp/noisy/gate ;;
     *)
       local/import_corpus.sh "${alone[@]}" "${own[@]}" --lexicon "$lexicon" --oov-policy "$oov_policy" \
-        --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" --text-normaliser "$text_normaliser" data ;;
+        --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" \
+        --text-normaliser "$text_normaliser" data ;;
   esac
   if [ $noisy_train = train_augmented ]; then
-    local/augment_data.sh "${alone[@]}" --speeds "$speeds" --noise-dir "$augment_noise_dir" data/train_noisy data/train_augmented
+    local/augment_data.sh "${alone[@]}" --speeds "$speeds" --noise-dir "$augment_noise_dir" \
+      data/train_noisy data/train_augmented
   fi
 fi
 

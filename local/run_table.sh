@@ -8,7 +8,7 @@
 #   resnet_l1 resnet_mimic   the enhancer of 2026: L1 in place of MSE, mask on the complex spectrum
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-rows="clean noisy_phase noisy joint_mse joint_mimic mse mimic crdnn_mse crdnn_mimic resnet_l1 resnet_mimic"  # of the table
+rows=                  # of the table, in their order; empty: all
 corpus=demo            # as run.sh got it: with vbdemand the published configurations are the default, else demo size
 crdnn_config=          # model and training of the CRDNN enhancers
 resnet_config=         # model and training of the ResNet enhancers
@@ -54,8 +54,8 @@ declare -A titles=(
   [resnet_l1]="ResNet L1=exp/enhance_resnet_l1,exp/asr_resnet_l1"
   [resnet_mimic]="ResNet L1 + mimic=exp/enhance_resnet_mimic,exp/asr_resnet_mimic"
 )
+: "${rows:=clean noisy_phase noisy joint_mse joint_mimic mse mimic crdnn_mse crdnn_mimic resnet_l1 resnet_mimic}"
 table=() seedless=() enhancers=() joints=() own=()
-[ -n "${rows// /}" ] || die "--rows is empty; see --help"
 for row in $rows; do
   [ -n "${titles[$row]:-}" ] || die "--rows: no row '$row', see --help"
   table+=("${titles[$row]}")
@@ -73,7 +73,7 @@ if [ "$corpus" = vbdemand ]; then size=''; fi
 choose_configs
 check_files crdnn_config resnet_config joint_config
 if $augmented; then noisy_train=train_augmented; fi
-[ -e exp/asr_clean/model.pt ] || die "exp/asr_clean/model.pt is missing: run ./run.sh first, with the options of your corpus"
+[ -e exp/asr_clean/model.pt ] || die "exp/asr_clean/model.pt is missing: run ./run.sh first"
 
 start_recipe exp
 read -r -a enhancers <<< "$(with_seeds "${enhancers[@]}")"
@@ -115,7 +115,9 @@ for name in "${robust[@]}"; do aside "$train_jobs" train_robust "$name"; done
 all_done
 for set in dev test; do
   for name in "${robust[@]}"; do aside 2 recognise "exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
-  for name in "${joints[@]}"; do aside 2 recognise "exp/$name/recogniser" "$set" "exp/$name/enhancer/enhanced/$set"; done
+  for name in "${joints[@]}"; do
+    aside 2 recognise "exp/$name/recogniser" "$set" "exp/$name/enhancer/enhanced/$set"
+  done
 done
 all_done
 
@@ -124,7 +126,9 @@ for set in dev test; do
   for name in "${seedless[@]}" "${own[@]}" "${enhancers[@]}"; do
     aside 2 score_words "exp/asr_$name" "$set" "$(heard_by "$name" "$set")"
   done
-  for name in "${joints[@]}"; do aside 2 score_words "exp/$name/recogniser" "$set" "exp/$name/enhancer/enhanced/$set"; done
+  for name in "${joints[@]}"; do
+    aside 2 score_words "exp/$name/recogniser" "$set" "exp/$name/enhancer/enhanced/$set"
+  done
 done
 for name in "${seedless[@]}"; do
   case $name in
@@ -132,7 +136,9 @@ for name in "${seedless[@]}"; do
     *) aside 2 score_speech "exp/$name" "data/test_$name" ;;
   esac
 done
-for name in "${own[@]}" "${enhancers[@]}"; do aside 2 score_speech "exp/enhance_$name" "exp/enhance_$name/enhanced/test"; done
+for name in "${own[@]}" "${enhancers[@]}"; do
+  aside 2 score_speech "exp/enhance_$name" "exp/enhance_$name/enhanced/test"
+done
 for name in "${joints[@]}"; do aside 2 score_speech "exp/$name/enhancer" "exp/$name/enhancer/enhanced/test"; done
 all_done
 pyscripts/results_table.py --command "$command_line" --columns all --published local/vbdemand/published.tsv \

@@ -39,7 +39,11 @@ for ((i = 1; i <= $#; i += 2)); do
   case ${!i} in
     --loss.perceptual) require "${!j}/model.pt" "stage 3 (perceptual model)"; inputs+=(--input "${!j}") ;;
     --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
-    --data.train* | --data.dev*) require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"; inputs+=(--input "${!j}") ;;
+    --data.tokens) require "${!j}/tokens.txt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
+    --data.train* | --data.dev*)
+      # A language model may be trained on a text file.
+      [ -f "${!j}" ] || require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"
+      inputs+=(--input "${!j}") ;;
   esac
   options+=(--option "${!i}=${!j}")
 done

@@ -38,7 +38,7 @@ class LmData:
     train: str = ""
     dev: str = ""
     tokens: str = ""
-    token_type: Literal["phn", "char", "bpe"] = "bpe"
+    token_type: Literal["phn", "char", "unigram", "bpe"] = "bpe"
     max_unknown: float = 0.05
 
 
