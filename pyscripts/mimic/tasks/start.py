@@ -11,18 +11,19 @@ from mimic.train import config as configuration
 
 
 def check_start(config: configuration.Config, directory: Path) -> None:
-    """UserError unless `data.init` is a recogniser of the same tokens, normalisation and features.
-
-    `directory` is the new experiment directory, with the feature options in it.
+    """UserError unless `data.init` is a recogniser of the same tokens and normalisation, and of the same features,
+    where the options of those are in the new experiment directory already.
     """
     init = Path(config.data.init)
     theirs = configuration.read(init / "config.yaml")
-    if theirs.task != config.task:
-        raise UserError(f"--data.init {init} was trained as task {theirs.task}, not {config.task}: give a recogniser")
+    if theirs.task != "asr":
+        raise UserError(f"--data.init {init} was trained as task {theirs.task}, not asr: give a recogniser")
     for key in ("token_type", "normalise"):
         there, here = getattr(theirs.data, key), getattr(config.data, key)
         if there != here:
             raise _differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
+    if not (directory / OPTIONS).exists():
+        return
     there, here = _options(init / OPTIONS), _options(directory / OPTIONS)
     for key in sorted(there.keys() | here.keys()):
         if there.get(key) != here.get(key):
