@@ -16,7 +16,7 @@ fbank_config=conf/fbank_40.conf          # stage 2: features
 asr_config=conf/asr_librispeech.yaml     # stage 3: the recogniser
 lm_config=conf/lm.yaml # stage 4: the language model
 seed=1                 # of all training
-nj=                    # jobs per step; empty: one per core, 4 at most
+nj=                    # half of the jobs per step; empty: one per two cores, 4 at most
 ngpu=0                 # GPUs for training; 0 is the CPU, which takes months for 960 hours
 cmd_backend=           # where jobs run: local; empty: what cmd.sh says
 force=false            # true: redo the stages although nothing changed
@@ -56,7 +56,7 @@ begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: 
 if begin 1 "data"; then
   local/librispeech/download.sh --parts "$train_parts $dev_parts $test_parts" --lm-text "$lm_text" \
     --url "$download_url" "$librispeech_dir"
-  local/librispeech/prepare.sh "${common[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
+  local/librispeech/prepare.sh "${alone[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
     --test-parts "$test_parts" "$librispeech_dir" "$data"
 fi
 
