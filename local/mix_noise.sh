@@ -13,6 +13,7 @@ rir_dir=           # room impulse responses: a folder or a wav.scp
 rir_prob=0.5       # share of mixtures that are in a room, where there are rooms
 babble_dir=        # clean data directory: its other speakers are one more kind of noise, babble
 clean_out=         # the clean counterpart (<out-noisy-dir> with _clean in place of _noisy)
+prefix=            # before the ids of utterances and speakers, so that the directory can be combined with others
 seed=1             # another one draws other mixtures
 allow_pipes=false  # true: run the commands in wav.scp
 channel=           # of speech that has several, from 0
@@ -37,7 +38,7 @@ for file in wav.scp utt2spk; do [ -f "$clean/$file" ] || die "$clean/$file is mi
   die "the clean counterpart would take the place of $clean: name another <out-noisy-dir>, or --clean-out"
 made=(--force "$force" --code pyscripts/mix_noise.py --input "$clean")
 options=()
-for name in snrs snr_power rir_dir rir_prob babble_dir seed allow_pipes channel; do
+for name in snrs snr_power rir_dir rir_prob babble_dir prefix seed allow_pipes channel; do
   if [ -n "${!name}" ]; then options+=("--${name//_/-}" "${!name}"); fi
   made+=(--option "$name=${!name}")
 done

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from mimic.cli import progress, run
 from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import keyed_by, read_table, split, write_data_dir
+from mimic.data.copies import OF_AUDIO, prefixed, read_tables
+from mimic.data.kaldi_dir import read_table, split, write_data_dir
 from mimic.data.wav import write_wav
 from mimic.errors import UserError
 from mimic.features.corruption import Corruption, Recordings
 
-MADE = {"wav.scp", "segments", "feats.scp", "vad.scp", "utt2num_frames", "utt2dur", "utt2snr", "utt2noise", "utt2room"}
+MADE = OF_AUDIO | {"utt2snr", "utt2noise", "utt2room"}
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--rir-dir", type=Path, help="folder or wav.scp of room impulse responses")
     parser.add_argument("--rir-prob", type=float, default=0.5)
     parser.add_argument("--babble-dir", type=Path, help="clean data directory whose speakers babble")
+    parser.add_argument("--prefix", default="", help="before the ids of utterances and speakers")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--allow-pipes", choices=["true", "false"], default="false")
     parser.add_argument("--channel", type=int)
@@ -80,10 +82,7 @@ def wav_path(out: Path, utt: str) -> Path:
 
 def write_tables(args: argparse.Namespace, speech: AudioReader, mixer: Corruption) -> None:
     """Give both sides the tables of the clean directory, and the noisy one utt2snr, utt2noise, utt2room."""
-    names = {path.name for path in args.clean.iterdir() if path.is_file()} - MADE
-    kept = {name: read_table(args.clean / name) for name in names if keyed_by(name, False) == "utt"}
-    if (args.clean / "spk2gender").exists():
-        kept["spk2gender"] = read_table(args.clean / "spk2gender")
+    kept = read_tables(args.clean, MADE)
     draws = {utt: mixer.draw(utt) for utt in speech.utts}
     drawn = {
         "utt2snr": {utt: f"{draw.snr:g}" for utt, draw in draws.items()},
@@ -95,7 +94,8 @@ def write_tables(args: argparse.Namespace, speech: AudioReader, mixer: Corruptio
         wavs = {utt: str(wav_path(out, utt)) for utt in speech.utts}
         written = Recordings(wavs)
         durations = {utt: f"{written.info(utt).seconds:.4f}" for utt in written}
-        write_data_dir(out, kept | extra | {"wav.scp": wavs, "utt2dur": durations})
+        tables = kept | extra | {"wav.scp": wavs, "utt2dur": durations}
+        write_data_dir(out, prefixed(tables, args.prefix) if args.prefix else tables)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
         "MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
 
 Each argument is name=enhance_dir,asr_dir. Reads <dir>/scoring/{dev,test}/, and the same in <dir>_seed<k> for
-further seeds; several seeds are shown as mean +- standard deviation. The last two systems are compared in words.
+further seeds; several seeds are shown as mean +- standard deviation. Every "X + mimic" is compared with X in words,
+or the last two systems, where there is none.
 A record of the same goes into a JSON file beside it, which "results.py add" takes into results/ and RESULTS.md.
 """
 
@@ -18,11 +19,16 @@ from mimic import cli
 from mimic.atomic import replace
 from mimic.score.layout import aligned
 from mimic.score.records import Record, facts
-from mimic.score.table import System, compare, seeds_of, table, trained_at
+from mimic.score.table import System, compare, parse_columns, read_published, seeds_of, table, trained_at
 
 LEGEND = (
-    "PESQ: wide band, MOS-LQO. eSTOI: x 100. WER: errors per 100 reference words. n: utterances (PESQ, eSTOI) or "
-    "reference words (WER). NA: utterances without a score, or without a hypothesis (those count as errors)."
+    "PESQ: wide band, MOS-LQO. STOI, eSTOI: x 100. SI-SDR: dB. WER, CER: errors per 100 reference words, characters. "
+    "n: utterances, for WER and CER reference words and characters. NA: utterances without a score, or without a "
+    "hypothesis (those count as errors)."
+)
+PUBLISHED = (
+    "[in brackets]: published for VoiceBank-DEMAND, and no reference on another corpus; {path} names the sources. The "
+    " published WER was counted over characters and spaces, so it stands beside CER."
 )
 
 
@@ -30,20 +36,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("systems", nargs="+", metavar="NAME=ENHANCE_DIR,ASR_DIR", help="rows of the table")
     parser.add_argument("--output", type=Path, default=Path("exp/RESULTS.md"), help="Markdown file (%(default)s)")
+    parser.add_argument("--columns", default="PESQ,eSTOI,dev WER,test WER", help="titles, or all (%(default)s)")
+    parser.add_argument("--published", type=Path, help="table of published values to print beside the measured ones")
     parser.add_argument("--command", default="", help="the command that made the results, for the Markdown file")
     args = parser.parse_args()
 
     systems = [System.parse(text) for text in args.systems]
-    rows, notes = table(systems)
-    verdicts = compare(systems[-2], systems[-1]) if len(systems) > 1 else []
-    print(aligned(rows), LEGEND, *verdicts, *notes, sep="\n")
+    columns = parse_columns(args.columns)
+    published = read_published(args.published) if args.published else None
+    legend = LEGEND + (f" {PUBLISHED.format(path=args.published)}" if args.published else "")
+    rows, notes = table(systems, columns, published)
+    names = {system.name: system for system in systems}
+    pairs = [(names[name], names[f"{name} + mimic"]) for name in names if f"{name} + mimic" in names]
+    if not pairs and len(systems) > 1:
+        pairs = [(systems[-2], systems[-1])]
+    verdicts = [line for a, b in pairs for line in compare(a, b, columns)]
+    print(aligned(rows), legend, *verdicts, *notes, sep="\n")
 
     command = args.command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     trained = trained_at(systems)
     known = facts(command.strip(), seeds_of(systems))
     if trained not in ("", known["commit"]):
         known["commit"] += f" (scores); {trained} (training)"
-    record = Record(known, rows, notes=[LEGEND, *verdicts, *notes])
+    record = Record(known, rows, notes=[legend, *verdicts, *notes])
     args.output.parent.mkdir(parents=True, exist_ok=True)
     record.write(args.output.with_suffix(".json"))
     with replace(args.output) as f:

@@ -67,6 +67,16 @@ def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
         ("--train-clean a", "one option per set means all six of them, got --train-clean a"),
         ("--train-clean a --corpus b", "give either --corpus or one option per set, not both"),
         ("--lexicon path.sh", "--lexicon and --allow-pipes are for your own data: give --corpus too"),
+        ("--vbdemand-dir vb", "--vbdemand-dir and --no-gate are for --corpus vbdemand"),
+        ("--no-gate true", "--vbdemand-dir and --no-gate are for --corpus vbdemand"),
+        (
+            "--corpus vbdemand --noise-dir steps",
+            "--noise-dir and --rir-dir are for the demo corpus; local/mix_noise.sh mixes your own",
+        ),
+        ("--corpus vbdemand --lexicon path.sh", "--lexicon and --allow-pipes are for your own data: give --corpus too"),
+        ("--corpus vbdemand", "--corpus vbdemand needs --vbdemand-dir: where the corpus is, or is to be downloaded to"),
+        ("--init conf", "--init conf: no model.pt: is it a trained recogniser?"),
+        ("--augment-noise-dir none", "--augment-noise-dir none: no such directory"),
         ("--config none", "missing config 'none'"),
         ("--asr-config none", "--asr-config none: no such file"),
         ("--noise-dir none", "--noise-dir none: no such directory"),
@@ -93,7 +103,7 @@ def test_one_run_at_a_time(run, checkout):
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         said = run(code=1)
-    assert said == "./run.sh: another run.sh (process 4711) is at work in exp: wait for it, or end it\n"
+    assert said == "./run.sh: another recipe (process 4711) is at work in exp: wait for it, or end it\n"
 
 
 def test_unwritable_exp(run, checkout, powerless):
@@ -110,3 +120,16 @@ def test_with_kaldis_parse_options(run, checkout, kaldi_utils):
     assert "Stages" in run("--help", code=0)
     assert run("--bogus", "1", code=1) == "./run.sh: invalid option --bogus\n"
     assert run("--config", "my.conf", code=1) == "./run.sh: --stage 6 is behind --stop-stage 5\n"
+
+
+def test_the_published_configurations_are_the_default_for_vbdemand(sh, root):
+    names = ("fbank_config", "perceptual_config", "enhance_config", "asr_config", "asr_finetune_config")
+    script = f"""{"= ".join(names)}= corpus=$1 enhance_config=$2
+    . log.sh; . recipe.sh; choose_configs; echo {" ".join(f"${name}" for name in names)}"""
+    cases = [("vbdemand", ""), ("demo", ""), ("vbdemand", "conf/enhance_resnet.yaml")]
+    found = [sh(script, corpus, own, cwd=root).stdout.split() for corpus, own in cases]
+    asr = ["conf/asr.yaml", "conf/asr.yaml"]
+    assert found[0] == ["conf/fbank_40.conf", "conf/perceptual.yaml", "conf/enhance.yaml", *asr]
+    assert found[1][:3] == ["conf/fbank.conf", "conf/perceptual_demo.yaml", "conf/enhance_demo.yaml"]
+    assert found[1][3:] == ["conf/asr_demo.yaml", "conf/asr_finetune_demo.yaml"]
+    assert found[2] == [*found[0][:2], "conf/enhance_resnet.yaml", *asr]

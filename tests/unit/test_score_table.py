@@ -11,7 +11,9 @@ from data_maker import ROOT
 
 from mimic.errors import UserError
 from mimic.score.layout import aligned, markdown
-from mimic.score.table import System, compare, table
+from mimic.score.table import COLUMNS, System, compare, parse_columns, read_published, table
+
+SHORT = parse_columns("PESQ,eSTOI,dev WER,test WER")
 
 
 def enhanced(path: Path, pesq: str, estoi: float, na: int = 0) -> None:
@@ -55,7 +57,7 @@ def systems(exp: Path) -> list[System]:
 
 
 def test_rows_columns_and_counts(exp):
-    rows, notes = table(systems(exp))
+    rows, notes = table(systems(exp), SHORT)
     assert rows == [
         ["system", "PESQ", "eSTOI", "dev WER", "test WER"],
         ["clean", "-", "-", "2.50 (n=200)", "3.00 (n=300)"],
@@ -67,28 +69,75 @@ def test_rows_columns_and_counts(exp):
 
 
 def test_what_is_not_there_at_all_names_the_stage_that_trains(tmp_path):
-    rows, notes = table([System.parse(f"MSE={tmp_path}/enhance_mse,{tmp_path}/asr_mse")])
+    rows, notes = table([System.parse(f"MSE={tmp_path}/enhance_mse,{tmp_path}/asr_mse")], SHORT)
     assert rows[1] == ["MSE", "-", "-", "-", "-"]
     assert [re.search(r"run (stage \d)", note)[1] for note in notes] == ["stage 4", "stage 4", "stage 6", "stage 6"]
 
 
 def test_all_na_is_na(exp):
     enhanced(exp / "enhance_broken", "NA", 0.5, na=10)
-    rows, _ = table([System.parse(f"x={exp}/enhance_broken,")])
+    rows, _ = table([System.parse(f"x={exp}/enhance_broken,")], SHORT)
     assert rows[1][1] == "NA (n=0, NA=10)"
 
 
 def test_the_order_is_told_as_it_turns_out(exp):
     *_, mse, mimic = systems(exp)
-    assert compare(mse, mimic) == [
+    assert compare(mse, mimic, SHORT) == [
         "PESQ: MSE + mimic is better than MSE by 0.05 on average; better with 2 of 3 seeds",
         "eSTOI: MSE + mimic is as good as MSE; better with 0 of 3 seeds",
     ]
     recognised(exp / "asr_mimic", (24, 200), (30, 300))
-    assert compare(mse, mimic)[2:] == [
+    assert compare(mse, mimic, SHORT)[2:] == [
         "dev WER: MSE + mimic is worse than MSE by 2.00 on average; better with 0 of 1 seeds",
         "test WER: MSE + mimic is better than MSE by 10.00 on average; better with 1 of 1 seeds",
     ]
+
+
+def test_published_values_stand_beside_the_measured_ones(exp, tmp_path):
+    (tmp_path / "published.tsv").write_text(
+        "# a source\nsystem\tPESQ\tdev WER\nnoisy\t1.97\t4.19\nMSE\t2.72\t-\nother\t3\t4\n"
+    )
+    rows, _ = table(systems(exp), SHORT, read_published(tmp_path / "published.tsv"))
+    assert rows == [
+        ["system", "PESQ [published] (n=10)", "eSTOI (n=10)", "dev WER [published] (n=200)", "test WER (n=300)"],
+        ["clean", "-", "-", "2.50", "3.00"],
+        ["noisy", "1.50 (n=8, NA=2) [1.97]", "60.00", "20.00 (n=200, NA=3) [4.19]", "30.00 (n=300, NA=3)"],
+        ["MSE", "2.10 +- 0.10 [2.72]", "70.00 +- 0.00", "11.00 +- 1.00", "20.00 +- 0.00"],
+        ["MSE + mimic", "2.15 +- 0.05", "70.00 +- 0.00", "-", "-"],
+    ]
+
+
+def test_directories_inside_one_of_the_system_have_seeds_too(exp):
+    for seed, suffix in enumerate(["", "_seed2", "_seed3"]):
+        recognised(exp / f"joint_mse{suffix}" / "recogniser", (20 + 2 * seed, 200), (60, 300))
+        enhanced(exp / f"joint_mse{suffix}" / "enhancer", f"{2 + 0.1 * seed:.1f}", 0.7)
+    (exp / "joint_mse_seed4").mkdir()
+    rows, _ = table([System.parse(f"x={exp}/joint_mse/enhancer,{exp}/joint_mse/recogniser")], SHORT)
+    assert rows[1] == [
+        "x",
+        "2.10 +- 0.10 (n=10)",
+        "70.00 +- 0.00 (n=10)",
+        "11.00 +- 1.00 (n=200)",
+        "20.00 +- 0.00 (n=300)",
+    ]
+
+
+def test_columns_are_chosen_by_their_titles():
+    assert parse_columns("all") == COLUMNS and len({column.title for column in COLUMNS}) == len(COLUMNS)
+    assert [column.title for column in parse_columns("test WER,PESQ")] == ["PESQ", "test WER"]
+    with pytest.raises(UserError, match="no column 'POSQ', there are PESQ,eSTOI,"):
+        parse_columns("PESQ,POSQ")
+
+
+def test_the_published_values_fit_the_rows_of_the_table():
+    rows = read_published(ROOT / "local/vbdemand/published.tsv")
+    script = (ROOT / "local/run_table.sh").read_text()
+    assert set(rows) == set(re.findall(r'^  \[\w+\]="([^=]+)=', script, re.MULTILINE)) and len(rows) == 11
+    titles = {column.title for column in COLUMNS}
+    for values in rows.values():
+        assert set(values) <= titles and all(re.fullmatch(r"-|\d+(\.\d+)?", value) for value in values.values())
+    # What was published as WER counts characters: it must not stand beside words.
+    assert not any("WER" in title for values in rows.values() for title in values)
 
 
 def test_layout():
@@ -115,6 +164,11 @@ def test_program_prints_and_writes_markdown(exp, tmp_path):
     assert (
         all(f"- {key}: " in text for key in ("commit", "machine", "date")) and "- seeds: noisy: 1; MSE: 1,2,3" in text
     )
+    (exp / "published.tsv").write_text("system\tPESQ\nnoisy\t1.97\n")
+    more = ["--published", str(exp / "published.tsv"), "--columns", "PESQ,test WER"]
+    done = subprocess.run([*command, *arguments, *more], env=env, capture_output=True, text=True, check=True)
+    assert re.search(r"noisy +1.50 \(n=8, NA=2\) \[1.97\]", done.stdout) and "published for VoiceBank" in done.stdout
+    assert "| noisy | 1.50 (n=8, NA=2) [1.97] |" in (exp / "RESULTS.md").read_text()
     (exp / "asr_mse/scoring/dev/wer_1_0.0").write_text("")
     done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
     assert done.returncode == 1 and "no %WER line" in done.stderr and "Traceback" not in done.stderr

@@ -189,6 +189,32 @@ def test_encoder_of_a_given_model_rests_until_its_epoch(corpus, tmp_path):
             assert same == [False, False], name
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--model.rnn_units 5", "the size of encoder.rnn"),
+        ("--decoder.units 7", "the size of decoder."),
+        ("--data.token_type char", "data.token_type is phn there and char here: give --data.token_type phn"),
+        ("--data.normalise global", "data.normalise is none there and global here"),
+        ("--data.init enhancer", "was trained as task enhance, not asr: give a recogniser"),
+        ("--data.init nowhere", "no such configuration"),
+        ("features", "feature option --hop-length is its default there and 128 here: make the features with"),
+    ],
+)
+def test_a_recogniser_that_does_not_fit_is_no_start_and_one_line_says_why(corpus, tmp_path, words, line):
+    extra = ["--data.init", str(corpus / "exp_perceptual"), *words.split()]
+    if words == "features":
+        shutil.copytree(corpus / "train_clean", tmp_path / "train_clean")
+        (tmp_path / "train_clean" / "conf" / "stft.conf").write_text("--hop-length=128  # samples\n--n-fft=512\n")
+        extra[2:] = ["--data.train", str(tmp_path / "train_clean")]
+    elif words == "--data.init enhancer":
+        build(corpus, "enhance", tmp_path / "enhancer")
+        extra[3:] = [str(tmp_path / "enhancer")]
+    with pytest.raises(UserError) as error:
+        build(corpus, "perceptual", tmp_path / "new", *extra)
+    assert line in str(error.value) and "\n" not in str(error.value)
+
+
 def test_averaged_model_is_the_mean_of_its_epochs(corpus):
     directory = corpus / "exp_perceptual"
     files = sorted((directory / "weights").iterdir())

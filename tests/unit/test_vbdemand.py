@@ -1,19 +1,19 @@
 """VoiceBank-DEMAND: a miniature in the published layout, fetched from a server here, prepared, and held at the gate."""
 
 import hashlib
-import http.server
 import os
 import re
 import shutil
+import subprocess
 import threading
 import zipfile
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from data_maker import ROOT, run, snapshot
+from served import Server, write_listing
 
 from mimic.data.audio import AudioReader
 from mimic.data.kaldi_dir import read_table
@@ -107,49 +107,6 @@ def miniature(tmp_path_factory) -> Path:
     return make_miniature(tmp_path_factory.mktemp("vbdemand") / "p226" / "corpus")
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Gives the files of a folder, in parts too; `faults[name]` are what goes wrong with the next requests."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder = folder
-        self.faults: dict[str, list[str]] = defaultdict(list)
-        self.requests: list[tuple[str, str]] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        name, wanted = self.path[1:], self.headers.get("Range", "")
-        self.server.requests.append((name, wanted))
-        fault = self.server.faults[name].pop(0) if self.server.faults[name] else ""
-        file = self.server.folder / name
-        if fault.isdigit() or not file.exists():
-            self.send_error(int(fault or 404))
-            return
-        content = b"<!DOCTYPE html><html>Please log in</html>" if fault == "page" else file.read_bytes()
-        first = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and fault != "whole" else 0
-        if wanted and first >= len(content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(content)}")
-            self.end_headers()
-            return
-        self.send_response(206 if first else 200)
-        if first:
-            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
-        body = bytearray(content[first:])
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if fault == "flip":
-            body[len(body) // 2] ^= 0xFF
-        self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
-
-    def log_message(self, *_) -> None:
-        pass
-
-
 @pytest.fixture
 def server(miniature):
     with Server(miniature) as server:
@@ -160,14 +117,7 @@ def server(miniature):
 
 def listing(tmp_path: Path, miniature: Path, known: tuple[str, ...] = (), url: str = "") -> Path:
     """A list of the miniature's files, with sizes and sums of the `known` ones only."""
-    lines = ["# a list\n"]
-    for name in [*ZIPS, "librispeech-lexicon.txt"]:
-        raw = (miniature / name).read_bytes()
-        facts = [str(len(raw)), hashlib.md5(raw).hexdigest()] if name in known else ["-", "-"]
-        lines.append("\t".join([name, *facts, f"{url}/{name}"]) + "\n")
-    path = tmp_path / "files.tsv"
-    path.write_text("".join(lines))
-    return path
+    return write_listing(tmp_path / "files.tsv", miniature, [*ZIPS, "librispeech-lexicon.txt"], known, url)
 
 
 def download(server: Server, folder: Path, files: Path, *options: str):
@@ -500,3 +450,48 @@ def test_the_gate_counts_what_has_no_score(prepared, tmp_path):
     assert "over 2 utterances (1 NA)" in last_line(run(*gate, tmp_path / "0", tmp_path / "gate0"))
     line = last_line(run(*gate, tmp_path / "1", tmp_path / "gate1"))
     assert "no utterance of" in line and "the enhanced audio is silent" in line
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """The recipe with nothing made yet, its .venv included."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
+    for name in ("run.sh", "path.sh", "cmd.sh", *(path.name for path in ROOT.glob("requirements*.txt"))):
+        shutil.copy(ROOT / name, folder)
+    for name in ("conf", "local", "pyscripts", "steps"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def test_stage_1_of_the_recipe_downloads_prepares_and_stops_at_the_gate(miniature, server, checkout, tmp_path):
+    pytest.importorskip("pesq")
+    write_listing(checkout / "local/vbdemand/files.tsv", miniature, [*ZIPS, "librispeech-lexicon.txt"], url=server.url)
+    clean = {name: value for name, value in os.environ.items() if name not in ("MIMIC_RUN_PID", "PYTHONPATH")}
+    words = [
+        "./run.sh",
+        "--corpus",
+        "vbdemand",
+        "--vbdemand-dir",
+        str(tmp_path / "vb"),
+        "--nj",
+        "1",
+        "--stop-stage",
+        "1",
+    ]
+
+    def call(*more: str) -> subprocess.CompletedProcess:
+        return subprocess.run([*words, *more], cwd=checkout, env=clean, capture_output=True, text=True, timeout=300)
+
+    stopped = call()
+    assert stopped.returncode == 1 and same_files(tmp_path / "vb", miniature), stopped.stderr
+    assert "over 3 utterances (0 NA), published 1.97 +- 0.01: this is not the published test set" in stopped.stderr
+    assert "--no-gate true goes on" in stopped.stderr.splitlines()[-1]
+    for name in ("train_noisy", "dev_clean", "test_noisy", "lang"):
+        assert (checkout / "data" / name / ".done").exists()
+    server.requests.clear()
+    passed = call("--no-gate", "true")
+    assert passed.returncode == 0 and not server.requests, passed.stderr
+    assert "no gate: data/test_noisy is taken as it is" in passed.stdout
+    assert passed.stdout.count("data/test_noisy is done and unchanged: skipping") == 1

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -29,9 +29,25 @@ class Column:
 COLUMNS = (
     Column("PESQ", "enhance", "scoring/test/summary.tsv", "wb-pesq"),
     Column("eSTOI", "enhance", "scoring/test/summary.tsv", "estoi", scale=100),
+    Column("STOI", "enhance", "scoring/test/summary.tsv", "stoi", scale=100),
+    Column("CSIG", "enhance", "scoring/test/summary.tsv", "csig"),
+    Column("CBAK", "enhance", "scoring/test/summary.tsv", "cbak"),
+    Column("COVL", "enhance", "scoring/test/summary.tsv", "covl"),
+    Column("SI-SDR", "enhance", "scoring/test/summary.tsv", "si-sdr"),
+    Column("dev CER", "asr", "scoring/dev/cer_1_0.0", more_is_better=False),
+    Column("test CER", "asr", "scoring/test/cer_1_0.0", more_is_better=False),
     Column("dev WER", "asr", "scoring/dev/wer_1_0.0", more_is_better=False),
     Column("test WER", "asr", "scoring/test/wer_1_0.0", more_is_better=False),
 )
+
+
+def parse_columns(names: str) -> tuple[Column, ...]:
+    """Split comma-separated titles (or "all") into columns, in the order of COLUMNS; UserError for an unknown one."""
+    wanted = [column.title for column in COLUMNS] if names == "all" else names.split(",")
+    if unknown := set(wanted) - {column.title for column in COLUMNS}:
+        titles = ",".join(column.title for column in COLUMNS)
+        raise UserError(f"--columns {names}: no column '{min(unknown)}', there are {titles}")
+    return tuple(column for column in COLUMNS if column.title in wanted)
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,13 @@ class Cell:
     scores: dict[str, Score]
     missing: str = ""
 
-    def __str__(self) -> str:
+    def count(self) -> int | None:
+        """How many items every seed was scored on, None where that differs or something has no score."""
+        counts = {s.count for s in self.scores.values()}
+        return counts.pop() if len(counts) == 1 and not any(s.na for s in self.scores.values()) else None
+
+    def text(self, common: int | None = None) -> str:
+        """Mean and spread, and on how many items, unless they are as many as `common` says."""
         if not self.scores:
             return "-"
         values = [s.value for s in self.scores.values() if s.value is not None]
@@ -77,16 +99,20 @@ class Cell:
         na = sum(s.na for s in self.scores.values())
         span = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)}-{max(counts)}"
         shown = f"{mean(values):.{DIGITS}f}{spread}" if values else "NA"
-        return f"{shown} (n={span}{f', NA={na}' if na else ''})"
+        return shown if common and common == self.count() else f"{shown} (n={span}{f', NA={na}' if na else ''})"
 
 
 def seed_dirs(directory: Path) -> dict[str, Path]:
-    """{seed: directory} of a system: `directory` itself is seed 1, beside it lie directory_seed<k>."""
+    """{seed: directory} of a system: `directory` itself is seed 1, beside it lie directory_seed<k>.
+
+    Of a directory in a system's own, as exp/joint_mse/enhancer, the others are exp/joint_mse_seed<k>/enhancer.
+    """
     found = {"1": directory}
-    for path in directory.parent.glob(f"{directory.name}_seed*"):
-        seed = path.name.removeprefix(f"{directory.name}_seed")
-        if seed.isdigit() and path.is_dir():
-            found[seed] = path
+    for base, rest in ((directory, ""), (directory.parent, directory.name)):
+        for path in base.parent.glob(f"{base.name}_seed*"):
+            seed = path.name.removeprefix(f"{base.name}_seed")
+            if seed.isdigit() and (path / rest).is_dir():
+                found[seed] = path / rest
     return dict(sorted(found.items(), key=lambda item: int(item[0])))
 
 
@@ -121,18 +147,44 @@ def read_score(path: Path, column: Column) -> Score:
     return Score(100 * int(wer[2]) / int(wer[3]), int(wer[3]), int(sentences[2]))
 
 
-def table(systems: Sequence[System]) -> tuple[list[list[str]], list[str]]:
-    """The table with its header, and a line for each number that is missing."""
-    cells = [[collect(system, column) for column in COLUMNS] for system in systems]
-    rows = [[system.name, *map(str, line)] for system, line in zip(systems, cells, strict=True)]
+def table(
+    systems: Sequence[System], columns: Sequence[Column], published: Mapping[str, Mapping[str, str]] | None = None
+) -> tuple[list[list[str]], list[str]]:
+    """The table with its header, and a line for each number that is missing.
+
+    `published` is {system: {title of a column: value}}. With it cells are short: the published value stands behind
+    the measured one in brackets, and a count that a whole column shares is in the header.
+    """
+    cells = [[collect(system, column) for column in columns] for system in systems]
     notes = [cell.missing for line in cells for cell in line if cell.missing]
-    return [["system", *(column.title for column in COLUMNS)], *rows], notes
+    if published is None:
+        rows = [[system.name, *(cell.text() for cell in line)] for system, line in zip(systems, cells, strict=True)]
+        return [["system", *(column.title for column in columns)], *rows], notes
+    head, rows = ["system"], [[system.name] for system in systems]
+    for column, line in zip(columns, zip(*cells, strict=True), strict=True):
+        counts = {count for cell in line if (count := cell.count())}
+        common = counts.pop() if len(counts) == 1 else None
+        theirs = [published.get(system.name, {}).get(column.title, "-") for system in systems]
+        title = f"{column.title} [published]" if set(theirs) - {"-"} else column.title
+        head.append(f"{title}{f' (n={common})' if common else ''}")
+        for row, cell, value in zip(rows, line, theirs, strict=True):
+            row.append(cell.text(common) + ("" if value == "-" else f" [{value}]"))
+    return [head, *rows], notes
 
 
-def compare(a: System, b: System) -> list[str]:
+def read_published(path: Path) -> dict[str, dict[str, str]]:
+    """Read published values: a header `system` and titles of columns, then rows, tab-separated; `-` is no value."""
+    lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    head, *rows = lines
+    if bad := [row for row in rows if len(row) != len(head)]:
+        raise UserError(f"{path}: {bad[0][0]}: {len(bad[0])} fields, the header has {len(head)}")
+    return {name: dict(zip(head[1:], values, strict=True)) for name, *values in rows}
+
+
+def compare(a: System, b: System, columns: Sequence[Column]) -> list[str]:
     """Say for each column which of two systems came out better, over the seeds that both have."""
     lines = []
-    for column in COLUMNS:
+    for column in columns:
         first, second = collect(a, column), collect(b, column)
         pairs = [(s.value, second.scores[seed].value) for seed, s in first.scores.items() if seed in second.scores]
         sign = 1 if column.more_is_better else -1

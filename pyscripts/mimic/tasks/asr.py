@@ -19,13 +19,13 @@ from mimic.data.tokens import BLANK, BOS, EOS, Tokens
 from mimic.decode.beam_search import search
 from mimic.decode.config import DecodeConfig
 from mimic.decode.ctc import greedy
-from mimic.errors import UserError
 from mimic.features import cmvn
 from mimic.features.specaugment import SpecAugmentConfig, spec_augment
 from mimic.models import ENCODERS
 from mimic.models.attention_decoder import DecoderConfig
 from mimic.models.masking import valid_frames
 from mimic.models.recogniser import Recogniser
+from mimic.tasks.start import check_start, start_from
 from mimic.tasks.task import Task, copy_feature_options, write_skipped
 from mimic.train import checkpoint
 from mimic.train.config import Config
@@ -105,6 +105,7 @@ class AsrTask(Task):
         self.open_data(directory)
         texts = read_table(train / self.text)
         if data.init:
+            check_start(config, directory)
             self.tokens = Tokens.load(Path(data.init), data.token_type)
         else:
             self.tokens = Tokens.build(data.token_type, texts.values(), data.vocabulary)
@@ -129,19 +130,15 @@ class AsrTask(Task):
     def _initial(self) -> Recogniser:
         """The recogniser before training: new, or with the weights of `data.init`."""
         data = self.config.data
-        if not data.init:
-            stats = cmvn.read_global(Path(data.train))
-            if data.normalise == "none":
-                stats = _identity(stats.shape[1] - 1)
-            return _network(self.config, stats, len(self.tokens))
-        state = checkpoint.load(Path(data.init) / "model.pt")
-        model = _network(self.config, _identity(len(state["normaliser.mean"])), len(self.tokens))
-        try:
-            model.load_state_dict(state)
-        except RuntimeError:
-            sizes = f"give it the sizes in {data.init}/config.yaml"
-            raise UserError(f"--data.init {data.init} is not the network of this configuration: {sizes}") from None
-        return model
+        if data.init:
+            bins = len(checkpoint.load(Path(data.init) / "model.pt")["normaliser.mean"])
+            model = _network(self.config, _identity(bins), len(self.tokens))
+            start_from(model, Path(data.init))
+            return model
+        stats = cmvn.read_global(Path(data.train))
+        if data.normalise == "none":
+            stats = _identity(stats.shape[1] - 1)
+        return _network(self.config, stats, len(self.tokens))
 
     def frozen(self, epoch: int) -> list[nn.Module]:
         data = self.config.data

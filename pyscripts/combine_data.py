@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""Put data directories together. steps/combine_data.sh calls it.
+
+combine_data.py data/train_all data/train_noisy data/train_noisy_sp
+"""
+
+import argparse
+from pathlib import Path
+
+from mimic.cli import run
+from mimic.data.copies import combined, read_tables
+from mimic.data.kaldi_dir import write_data_dir
+from mimic.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="directory to write")
+    parser.add_argument("data", type=Path, nargs="+", help="data directories without segments")
+    args = parser.parse_args()
+    for data in args.data:
+        if (data / "segments").exists():
+            raise UserError(f"{data} has segments: cut them out first, as stage 1 (local/import_corpus.sh) does")
+    write_data_dir(args.out, combined([(str(data), read_tables(data)) for data in args.data]))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,54 @@
+"""Starting from a recogniser that was trained elsewhere: what has to be equal, and what to do where it is not."""
+
+from pathlib import Path
+
+from torch import nn
+
+from mimic.errors import UserError
+from mimic.tasks.task import OPTIONS
+from mimic.train import checkpoint
+from mimic.train import config as configuration
+
+
+def check_start(config: configuration.Config, directory: Path) -> None:
+    """UserError unless `data.init` is a recogniser of the same tokens and normalisation, and of the same features,
+    where the options of those are in the new experiment directory already.
+    """
+    init = Path(config.data.init)
+    theirs = configuration.read(init / "config.yaml")
+    if theirs.task != "asr":
+        raise UserError(f"--data.init {init} was trained as task {theirs.task}, not asr: give a recogniser")
+    for key in ("token_type", "normalise"):
+        there, here = getattr(theirs.data, key), getattr(config.data, key)
+        if there != here:
+            raise _differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
+    if not (directory / OPTIONS).exists():
+        return
+    there, here = _options(init / OPTIONS), _options(directory / OPTIONS)
+    for key in sorted(there.keys() | here.keys()):
+        if there.get(key) != here.get(key):
+            fix = f"make the features with {init / OPTIONS} (run.sh: --fbank-config)"
+            raise _differs(
+                init, f"feature option {key}", there.get(key, "its default"), here.get(key, "its default"), fix
+            )
+
+
+def start_from(model: nn.Module, init: Path) -> None:
+    """Load the weights of an experiment directory. UserError that names the first one that is not as in `model`."""
+    state = checkpoint.load(init / "model.pt")
+    there = {name: tuple(value.shape) for name, value in state.items()}
+    here = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    for name in [*here, *there]:
+        if there.get(name) != here.get(name):
+            fix = f"take net, sizes and decoder of {init / 'config.yaml'}"
+            raise _differs(init, f"the size of {name}", there.get(name, "absent"), here.get(name, "absent"), fix)
+    model.load_state_dict(state)
+
+
+def _differs(init: Path, what: str, there: object, here: object, fix: str) -> UserError:
+    return UserError(f"--data.init {init}: {what} is {there} there and {here} here: {fix}")
+
+
+def _options(path: Path) -> dict[str, str]:
+    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return {name: value for name, _, value in (line.partition("=") for line in lines if line)}

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Clean magnitudes with noisy phases; the verbs are the acts of steps/noisy_phase.sh, which explains them."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from mimic.cli import progress, run
+from mimic.data.audio import AudioReader
+from mimic.data.copies import OF_AUDIO, read_tables
+from mimic.data.kaldi_dir import split, write_data_dir
+from mimic.data.wav import write_wav
+from mimic.errors import UserError
+from mimic.features.stft import Stft, StftConfig
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("verb", choices=["exchange", "collect"], help="the wavs of one job's share; the tables")
+    parser.add_argument("--stft-config", type=Path, required=True, help="option file in Kaldi's format")
+    parser.add_argument("--job", type=int, default=1)
+    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("clean", type=Path, help="data directory")
+    parser.add_argument("noisy", type=Path, help="data directory with the same utterances")
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+
+    torch.set_num_threads(1)  # jobs are what runs in parallel here
+    stft = Stft(StftConfig.read(args.stft_config))
+    clean, noisy = AudioReader(args.clean, stft.rate), AudioReader(args.noisy, stft.rate)
+    if clean.utts != noisy.utts:
+        utt = min(set(clean.utts) ^ set(noisy.utts))
+        raise UserError(f"{utt}: is in only one of {args.clean} and {args.noisy}")
+    folder = (args.out / "wav").resolve()
+    if args.verb == "collect":
+        wavs = {utt: str(folder / f"{utt}.wav") for utt in noisy.utts}
+        durations = {utt: f"{noisy.info(utt).seconds:.4f}" for utt in noisy.utts}
+        write_data_dir(args.out, read_tables(args.noisy, OF_AUDIO) | {"wav.scp": wavs, "utt2dur": durations})
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    mine = split(noisy.utts, args.job, args.nj)
+    for utt in progress(mine, len(mine), "utterances"):
+        waves = [torch.from_numpy(reader[utt]) for reader in (clean, noisy)]
+        if len(waves[0]) != len(waves[1]):
+            raise UserError(f"{utt}: {len(waves[0])} samples in {args.clean}, {len(waves[1])} in {args.noisy}")
+        spectra = [stft.transform(wave[None]) for wave in waves]  # (1, frames, bins)
+        (samples,) = stft.resynthesise(stft.log1p_magnitude(spectra[0]), spectra[1], len(waves[0]))
+        write_wav(folder / f"{utt}.wav", samples.numpy(), stft.rate)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Copies of a data directory at other speeds; the verbs are the acts of steps/perturb_speed.sh, which explains them."""
+
+import argparse
+from pathlib import Path
+
+import soxr
+
+from mimic.cli import progress, run
+from mimic.data.audio import AudioReader
+from mimic.data.copies import OF_AUDIO, combined, prefixed, read_tables
+from mimic.data.kaldi_dir import split, write_data_dir
+from mimic.data.wav import write_wav
+from mimic.errors import UserError
+
+SLOWEST, FASTEST = 0.5, 2.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("verb", choices=["perturb", "collect"], help="the wavs of one job's share; the tables")
+    parser.add_argument("--speeds", required=True, help="factors, e.g. '0.9 1.1'")
+    parser.add_argument("--job", type=int, default=1)
+    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    speeds = parse_speeds(args.speeds)
+    if (args.data / "segments").exists():
+        raise UserError(f"{args.data} has segments: cut them out first, as stage 1 (local/import_corpus.sh) does")
+    reader = AudioReader(args.data)
+    if args.verb == "collect":
+        write_tables(reader, speeds, args.out)
+        return
+    (args.out / "wav").mkdir(parents=True, exist_ok=True)
+    for utt in progress(mine := split(reader.utts, args.job, args.nj), len(mine), "utterances"):
+        todo = {speed: path for speed in speeds if not (path := wav_path(args.out, speed, utt)).exists()}
+        x = reader[utt] if todo else None
+        for speed, path in todo.items():
+            # Played faster, as a tape would be: of a recording at a higher rate, all samples are kept.
+            write_wav(path, soxr.resample(x, float(speed) * reader.rate, reader.rate, quality="HQ"), reader.rate)
+
+
+def parse_speeds(text: str) -> list[str]:
+    """The factors as they were written, for they become part of ids, less those that are 1; UserError for bad ones."""
+    try:
+        factors = {float(word): word for word in text.split()}
+    except ValueError:
+        factors = {}
+    if len(factors) < len(text.split()) or not all(SLOWEST <= factor <= FASTEST for factor in factors):
+        factors = {}
+    speeds = [word for factor, word in factors.items() if factor != 1]
+    if not speeds:
+        raise UserError(f"--speeds '{text}': expected different factors from {SLOWEST} to {FASTEST}, e.g. '0.9 1.1'")
+    return speeds
+
+
+def wav_path(out: Path, speed: str, utt: str) -> Path:
+    return (out / "wav" / f"sp{speed}-{utt}.wav").resolve()
+
+
+def write_tables(reader: AudioReader, speeds: list[str], out: Path) -> None:
+    """The originals as they are, and their tables again for every speed."""
+    seconds = {utt: reader.info(utt).seconds for utt in reader.utts}
+    tables = read_tables(reader.data_dir, OF_AUDIO)
+    durations = {utt: f"{time:.4f}" for utt, time in seconds.items()}
+    parts = [(str(reader.data_dir), tables | {"wav.scp": dict(reader.wavs), "utt2dur": durations})]
+    for speed in speeds:
+        wavs = {utt: str(wav_path(out, speed, utt)) for utt in reader.utts}
+        durations = {utt: f"{time / float(speed):.4f}" for utt, time in seconds.items()}
+        parts.append((f"sp{speed}", prefixed(tables | {"wav.scp": wavs, "utt2dur": durations}, f"sp{speed}-")))
+    write_data_dir(out, combined(parts))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# What the complete recipes share (run.sh, local/run_table.sh, local/librispeech/run_pretrain.sh): checks of options,
+# one run at a time, what steps are called with, and acts of several steps. Source it behind log.sh. The functions
+# read the options of the recipe by name: nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
+# shellcheck disable=SC2034,SC2154  # which the recipes set and use
+
+# check_numbers NAME...: dies unless these options are whole numbers; check_positive: unless they are above 0.
+check_numbers() {
+  local name
+  for name; do [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-} takes a whole number, got '${!name}'"; done
+}
+check_positive() {
+  local name
+  for name; do [ "${!name}" -ge 1 ] || die "--${name//_/-} must be at least 1"; done
+}
+
+# check_files NAME...: dies unless the files are there that these options name, if any; check_dirs likewise.
+check_files() {
+  local name
+  for name; do [ -z "${!name}" ] || [ -f "${!name}" ] || die "--${name//_/-} ${!name}: no such file"; done
+}
+check_dirs() {
+  local name
+  for name; do [ -z "${!name}" ] || [ -d "${!name}" ] || die "--${name//_/-} ${!name}: no such directory"; done
+}
+
+# choose_configs: fills in the configurations that are empty: for VoiceBank-DEMAND what was published, else demo size.
+choose_configs() {
+  local size=_demo fbank=conf/fbank.conf finetune=conf/asr_finetune_demo.yaml
+  if [ "$corpus" = vbdemand ]; then size='' fbank=conf/fbank_40.conf finetune=conf/asr.yaml; fi
+  : "${fbank_config:=$fbank}" "${perceptual_config:=conf/perceptual$size.yaml}" "${enhance_config:=conf/enhance$size.yaml}"
+  : "${asr_config:=conf/asr$size.yaml}" "${asr_finetune_config:=$finetune}"
+  check_files fbank_config perceptual_config enhance_config asr_config asr_finetune_config
+}
+
+# start_recipe EXP-DIR: this recipe is alone at work in EXP-DIR from here on. Sets up .venv, and the arrays common,
+# alone (where no other step runs beside), decoding and training, which are what steps are called with.
+start_recipe() {
+  local cores error lock threads
+  # shellcheck source=cmd.sh
+  . ./cmd.sh || exit 1
+  error=$({ mkdir -p "$1" && : >> "$1/.lock"; } 2>&1) || die "$error"
+  exec {lock}>> "$1/.lock"
+  flock -w 3 "$lock" || die "another recipe (process $(cat "$1/.lock")) is at work in $1: wait for it, or end it"
+  echo $$ > "$1/.lock"
+  export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
+  steps/setup.sh
+  cores=$(nproc)
+  if [ "$ngpu" -gt 0 ]; then train_jobs=1; fi
+  threads=$((cores > train_jobs ? cores / train_jobs : 1))
+  common=(--nj "$nj" --cmd "$train_cmd" --force "$force")
+  alone=(--nj $((2 * nj)) --cmd "$train_cmd" --force "$force")
+  decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
+  training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "$threads" --force "$force")
+}
+
+# default_nj: jobs per step where --nj is empty; two steps run side by side.
+default_nj() { local cores; cores=$(nproc); echo $((cores < 4 ? 1 : cores < 8 ? cores / 2 : 4)); }
+
+# with_seeds NAME...: the names, and name_seed<k> for the further seeds; seed_of NAME: the seed of one.
+with_seeds() {
+  local s all=("$@")
+  for ((s = seed + 1; s < seed + seeds; s++)); do all+=("${@/%/_seed$s}"); done
+  echo "${all[@]}"
+}
+seed_of() { if [[ $1 == *_seed* ]]; then echo "${1##*_seed}"; else echo "$seed"; fi; }
+
+# heard_by NAME SET: the features that recogniser NAME is trained on and decodes.
+noisy_train=train_noisy  # what the robust recognisers are trained on, before enhancement
+heard_by() {
+  case $1,$2 in
+    noisy,train) echo "exp/fbank/$noisy_train" ;;
+    clean,* | noisy,*) echo "exp/fbank/$2_$1" ;;
+    *) echo "exp/enhance_$1/enhanced/$2" ;;
+  esac
+}
+
+# train_enhancer NAME CONFIG [--section.key value]...: exp/enhance_NAME
+train_enhancer() {
+  steps/train.sh "${training[@]}" "$2" "exp/enhance_$1" --train.seed "$(seed_of "$1")" "${@:3}" \
+    --data.train_noisy exp/stft/train_noisy --data.train_clean exp/stft/train_clean \
+    --data.dev_noisy exp/stft/dev_noisy --data.dev_clean exp/stft/dev_clean
+}
+
+# make_fbank DATA-DIR FEAT-DIR
+make_fbank() { steps/make_feats.sh "${common[@]}" --type fbank --feat-config "$fbank_config" "$1" "$2"; }
+
+# dump ENHANCER-DIR SET: enhanced waves and their features
+dump() {
+  local data=data/$2_noisy
+  if [ "$2" = train ]; then data=data/$noisy_train; fi
+  steps/enhance.sh "${common[@]}" "$1" "$data" "$1/wav/$2"
+  make_fbank "$1/wav/$2" "$1/enhanced/$2"
+}
+
+# train_robust NAME: exp/asr_NAME, which goes on from the recogniser for clean speech
+train_robust() {
+  steps/train.sh "${training[@]}" "$asr_finetune_config" "exp/asr_$1" --data.init exp/asr_clean \
+    --train.seed "$(seed_of "$1")" --data.train "$(heard_by "$1" train)" --data.dev "$(heard_by "$1" dev)"
+}
+
+# recognise ASR-DIR SET FEAT-DIR, score_words ASR-DIR SET FEAT-DIR, score_speech SYSTEM-DIR DATA-DIR.
+# The published error rates count characters and spaces, so characters are counted in this way here.
+recognise() { steps/decode.sh "${decoding[@]}" "$1" "$3" "$1/decode_$2"; }
+score_words() { steps/score_asr.sh "${common[@]}" --cer-spaces true "$3" "$1/decode_$2"; }
+score_speech() { steps/score_enhancement.sh "${common[@]}" data/test_clean "$2" "$1/scoring/test"; }

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Copies of speech at other speeds: tempo and pitch change, as a tape's do, with soxr as resampler.
+# Reads <data-dir>; writes <out-dir>, an ordinary data directory: the utterances of <data-dir> as they are, and for each
+# speed but 1.0 all of them again, utterances and speakers with "sp0.9-" before their ids, wavs in <out-dir>/wav.
+# Takes about 10 s per hour of speech, speed and job.
+# shellcheck disable=SC2034  # some options are read by their name
+
+speeds="0.9 1.0 1.1"  # factors
+nj=2                  # jobs
+cmd=launch.py         # where they run
+force=false           # true: make them again although nothing changed
+
+. ./path.sh
+help_message="Usage: $0 [options] <data-dir> <out-dir>
+e.g.: $0 --nj 4 --speeds '0.95 1.05' data/train_noisy data/train_noisy_sp
+Options (default):
+$(list_options.sh "$0")"
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 2 ] || die "expected <data-dir> <out-dir>, got $# words; see --help"
+data=$1 dir=$2
+require "$data/wav.scp" "stage 1 (data)"
+if up_to_date "$dir" --force "$force" --code pyscripts/perturb_speed.py --input "$data" --option "speeds=$speeds"; then
+  exit 0
+fi
+utterances=$(wc -l < "$data/utt2spk")
+if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
+
+log "$utterances utterances of $data at the speeds $speeds in $nj jobs"
+# shellcheck disable=SC2086  # a command with its options, as in Kaldi
+$cmd JOB=1:"$nj" "$dir/log/perturb_speed.JOB.log" \
+  pyscripts/perturb_speed.py perturb --speeds "$speeds" --job JOB --nj "$nj" "$data" "$dir"
+pyscripts/perturb_speed.py collect --speeds "$speeds" "$data" "$dir"
+mark_done "$dir"
+log "$(wc -l < "$dir/utt2spk") utterances in $dir"

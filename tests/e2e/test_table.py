@@ -1,0 +1,62 @@
+"""The published table goes on where run.sh has finished; copies of training speech reach the robust recognisers."""
+
+import re
+
+import pytest
+from recipe import SIZES
+
+from mimic.data.kaldi_dir import read_table
+
+pytestmark = pytest.mark.xdist_group("recipe")
+
+ROWS = "clean noisy_phase noisy mse crdnn_mse resnet_mimic"
+TITLES = ["clean", "clean, noisy phase", "noisy", "frozen MSE", "CRDNN MSE", "ResNet L1 + mimic"]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
+    words = ["local/run_table.sh", "--config", "tests/e2e/micro.conf", "--rows", ROWS]
+    said = recipe.call(*words)
+    made = set(re.findall(r"^(exp/[^/\n]*): to do", said, re.MULTILINE))
+    assert made == {f"exp/{what}_{row}" for row in ROWS.split()[4:] for what in ("enhance", "asr")} | {
+        "exp/asr_noisy_phase"
+    }
+    lines = [line for line in (recipe.root / "exp/TABLE.md").read_text().splitlines() if line.startswith("| ")]
+    head, *rows = map(cells, lines)
+    assert [row[0] for row in rows] == TITLES
+    assert [re.sub(r" [\[(].*", "", title) for title in head] == [
+        *("system", "PESQ", "eSTOI", "STOI", "CSIG", "CBAK", "COVL", "SI-SDR"),
+        *("dev CER", "test CER", "dev WER", "test WER"),
+    ]
+    assert f"PESQ [published] (n={SIZES['test']})" in head
+    table = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    pesq, si_sdr = (next(title for title in head if title.startswith(name)) for name in ("PESQ", "SI-SDR"))
+    assert table["clean"][pesq] == "4.64 [4.50]" and table["clean"][si_sdr].startswith("NA ")
+    assert table["CRDNN MSE"][pesq].endswith(" [2.74]")
+    scores = {name: float(row[pesq].split()[0]) for name, row in table.items()}
+    assert scores["noisy"] < scores["clean, noisy phase"] < scores["clean"]
+    characters = len("".join(read_table(recipe.root / "data/test_clean/text").values()))
+    assert f"test CER [published] (n={characters})" in head  # spaces count
+    again = recipe.call(*words)
+    assert ": to do" not in again and "starting again" not in again
+    assert "no row 'none'" in recipe.call(*words[:3], "--rows", "mse none", code=1)
+
+
+def test_the_table_needs_a_finished_run(recipe):
+    recipe.remove("exp/asr_clean")
+    said = recipe.call("local/run_table.sh", "--config", "tests/e2e/micro.conf", code=1)
+    assert said.strip() == "local/run_table.sh: exp/asr_clean/model.pt is missing: run ./run.sh first"
+
+
+def test_copies_are_enhanced_and_trained_on_like_the_rest(recipe):
+    said = recipe.run("--speeds", "1.0 1.1", "--stage", "1", "--stop-stage", "6")
+    redone = set(re.findall(r"^(exp/\S+): (?:to do|starting again)", said, re.MULTILINE))
+    robust = {"exp/asr_noisy", "exp/asr_mse", "exp/asr_mimic"}
+    assert robust <= redone and not redone & {"exp/asr_clean", "exp/perceptual", "exp/enhance_mse", "exp/enhance_mimic"}
+    for feats in ("exp/fbank/train_augmented", "exp/enhance_mse/enhanced/train", "exp/enhance_mimic/enhanced/train"):
+        utts = read_table(recipe.root / feats / "feats.scp")
+        assert len(utts) == 2 * SIZES["train"] and sum(utt.startswith("sp1.1-") for utt in utts) == SIZES["train"]
+    assert len(read_table(recipe.root / "exp/enhance_mse/enhanced/dev/feats.scp")) == SIZES["dev"]
