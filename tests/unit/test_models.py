@@ -3,10 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
 from mimic.models.cnn_transformer import CnnTransformer, CnnTransformerConfig
-from mimic.models.crdnn import Crdnn, CrdnnConfig
+from mimic.models.crdnn import Crdnn, CrdnnConfig, _HalveBins
+from mimic.models.dropout import dropout
 from mimic.models.ligru import LiGru, _Recurrence
 from mimic.models.masking import MirroredBorder
 
@@ -143,3 +145,55 @@ def test_mirrored_border_equals_slices_in_value_and_gradient():
         expected = x[row, index][:, [1, 0, 1, 2, 3, 4, 3]]
         torch.testing.assert_close(bordered[row, : length + 2], expected)
     assert torch.autograd.gradcheck(lambda x: MirroredBorder.apply(x, lengths), (x,))
+
+
+@pytest.mark.parametrize("bins", [6, 7])
+def test_halved_bins_equal_max_pooling(bins):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, bins, 4, requires_grad=True)
+    expected = F.max_pool2d(x.permute(0, 3, 1, 2), (1, 2)).permute(0, 2, 3, 1)
+    halved, gradient = _HalveBins.apply(x), torch.randn_like(expected)
+    assert torch.equal(halved, expected)
+    assert torch.equal(*(torch.autograd.grad(y, x, gradient)[0] for y in (halved, expected)))
+
+
+def test_dropout_share_scale_and_gradient():
+    torch.manual_seed(0)
+    x = torch.ones(997, 1001, requires_grad=True)
+    dropped = dropout(x, 0.1, True)
+    (gradient,) = torch.autograd.grad(dropped.sum(), x)
+    assert torch.equal(gradient, dropped)  # of ones: both are 0 or 1 / 0.9
+    torch.testing.assert_close(dropped.max().item(), 1 / 0.9)
+    zeros = dropped == 0
+    assert abs(zeros.float().mean() - 0.1) < 0.001  # three standard deviations
+    for shift in range(1, 5):  # neighbours share a random number, not their fate
+        assert abs((zeros[:, shift:] & zeros[:, :-shift]).float().mean() - 0.01) < 0.0005
+    assert dropout(x, 0.1, False) is x
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_mask_network_follows_pytorchs_transformer(training):
+    torch.manual_seed(0)
+    config = CnnTransformerConfig([12, 16], layers=2, heads=2, feedforward=16, dropout=0.0)
+    model = CnnTransformer(9, config).train(training)
+    lengths = torch.tensor([11, 6])
+    x = torch.randn(2, 11, 9, requires_grad=True)
+    padding = torch.arange(11) >= lengths[:, None]
+
+    h = []
+    for row, length in enumerate(lengths.tolist()):
+        own = x[row, :length].t()
+        for conv, norm in zip(model.conv, model.norm, strict=True):
+            own = F.leaky_relu(norm(conv(F.pad(own, (1, 1), "reflect")).t())).t()
+        h.append(own.t())
+    h = nn.utils.rnn.pad_sequence(h, batch_first=True)
+    for layer in model.transformer.layers:
+        h = nn.TransformerEncoderLayer.forward(layer, h, src_key_padding_mask=padding)
+    expected = model.output(model.transformer.norm(h)).relu()[~padding]
+
+    output = model(x, lengths)[~padding]
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-4)
+    weight = torch.randn_like(output)
+    leaves = [x, *model.parameters()]
+    ours, wanted = (torch.autograd.grad((y * weight).sum(), leaves) for y in (output, expected))
+    torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=1e-3)

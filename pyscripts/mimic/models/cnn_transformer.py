@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mimic.models.dropout import dropout
 from mimic.models.masking import reflect_edges, valid_frames
 
 
@@ -27,6 +29,33 @@ class CnnTransformerConfig:
     dropout: float = 0.1
 
 
+class Layer(nn.TransformerEncoderLayer):
+    """PyTorch's encoder layer, its parameters and equations, normalised after each residual, with quicker dropout."""
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """(batch, frames, size) and what is added to the attention's scores (batch, 1, 1, frames) -> the same shape."""
+        x = self.norm1(x + self._drop(self._attend(x, bias)))
+        hidden = self._drop(F.leaky_relu(self.linear1(x), inplace=True))
+        return self.norm2(x + self._drop(self.linear2(hidden)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return dropout(x, self.dropout.p, self.training)
+
+    def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
+        net = self.self_attn
+        batch, frames, size = x.shape
+        projected = F.linear(x, net.in_proj_weight, net.in_proj_bias)
+        projected = projected.view(batch, frames, 3, net.num_heads, -1).permute(2, 0, 3, 1, 4)
+        if self.training and x.device.type == "cpu":  # PyTorch's would draw its own, slower dropout
+            query, key, value = projected.flatten(1, 2)  # (batch * heads, frames, size / heads) each
+            scores = torch.bmm(query * query.shape[2] ** -0.5, key.transpose(1, 2)).unflatten(0, (batch, -1))
+            weights = self._drop(scores.add_(bias).softmax(3)).flatten(0, 1)  # (batch * heads, frames, frames)
+            heard = torch.bmm(weights, value).unflatten(0, (batch, -1))
+        else:
+            heard = F.scaled_dot_product_attention(*projected, bias, self.dropout.p if self.training else 0.0)
+        return net.out_proj(heard.transpose(1, 2).flatten(2))  # (batch, frames, size)
+
+
 class CnnTransformer(nn.Module):
     """Features (batch, frames, bins) -> mask (batch, frames, bins), zero or more, not bounded above."""
 
@@ -36,7 +65,7 @@ class CnnTransformer(nn.Module):
         self.conv = nn.ModuleList(nn.Conv1d(a, b, 3) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
         self.norm = nn.ModuleList(nn.LayerNorm(size) for size in config.channels)
         size = config.channels[-1]
-        layer = nn.TransformerEncoderLayer(
+        layer = Layer(
             size, config.heads, config.feedforward, config.dropout, F.leaky_relu, layer_norm_eps=1e-6, batch_first=True
         )
         self.transformer = nn.TransformerEncoder(
@@ -46,7 +75,16 @@ class CnnTransformer(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         for conv, norm in zip(self.conv, self.norm, strict=True):
-            x = conv(reflect_edges(x, lengths).transpose(1, 2)).transpose(1, 2)  # (batch, frames, channels)
-            x = F.leaky_relu(norm(x))
-        x = self.transformer(x, src_key_padding_mask=~valid_frames(lengths, x.shape[1]))
-        return self.output(x).relu()
+            x = F.leaky_relu(norm(_convolve(conv, x, lengths)), inplace=True)  # (batch, frames, channels)
+        bias = torch.zeros(len(x), 1, 1, x.shape[1], dtype=x.dtype, device=x.device)
+        bias.masked_fill_(~valid_frames(lengths, x.shape[1])[:, None, None], -torch.inf)
+        for layer in self.transformer.layers:
+            x = layer(x, bias)
+        return self.output(self.transformer.norm(x)).relu()
+
+
+def _convolve(conv: nn.Conv1d, x: Tensor, lengths: Tensor) -> Tensor:
+    """(batch, frames, inputs) -> (batch, frames, outputs), mirrored at an utterance's ends: one matrix product."""
+    bordered = reflect_edges(x, lengths)
+    windows = torch.cat([bordered[:, :-2], bordered[:, 1:-1], bordered[:, 2:]], dim=2)  # (batch, frames, 3 * inputs)
+    return F.linear(windows, conv.weight.transpose(1, 2).flatten(1), conv.bias)
