@@ -93,6 +93,8 @@ class Report:
                     before=before,
                     after=after,
                     versions=versions,
+                    heard=[s for s in self.systems if u.utt in s.words],
+                    scored=[s for s in self.systems if u.utt in s.scores],
                     scale=audio.gradient(audio.SPECTRUM),
                     gain_scale=audio.gradient(audio.GAIN),
                     range_db=audio.RANGE_DB,

@@ -230,13 +230,6 @@ def left_out(tree: Tree) -> list[tuple[str, str, str]]:
     return found
 
 
-def wer_interval(path: Path) -> tuple[str, str] | None:
-    """Limits of the 95 % interval in Kaldi's wer_bootci."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    found = re.search(r"Interval \[ (\S+), (\S+) \]", text)
-    return (found[1], found[2]) if found else None
-
-
 def _short(path: Path, tree: Tree) -> str:
     base = tree.path.parent if path.is_relative_to(tree.path) else tree.data.parent
     return str(path.relative_to(base))

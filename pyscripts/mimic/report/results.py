@@ -1,11 +1,12 @@
 """The tables of the report: results of one tree or of two side by side, all scores with intervals, utterances."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from mimic.report.collect import NAMES, TEST, Scored, Tree, wer_interval
+from mimic.report.collect import NAMES, TEST, Scored, Tree
 from mimic.score.table import COLUMNS, DIGITS, WER_LINE, Cell, System, collect, table
 
 
@@ -77,8 +78,15 @@ def _rate(system: System, part: str, unit: str) -> tuple[str, str]:
     where = system.asr / "scoring" / part if system.asr else Path("none")
     path = where / f"{unit}_1_0.0"
     found = WER_LINE.search(path.read_text(encoding="utf-8")) if path.exists() else None
-    limits = wer_interval(where / f"{unit}_details" / f"{unit}_bootci")
+    limits = _limits(where / f"{unit}_details" / f"{unit}_bootci")
     return (found[1] if found else ""), (f"{limits[0]} to {limits[1]}" if found and limits else "")
+
+
+def _limits(path: Path) -> tuple[str, str] | None:
+    """Limits of the 95 % interval in Kaldi's wer_bootci."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(r"Interval \[ (\S+), (\S+) \]", text)
+    return (found[1], found[2]) if found else None
 
 
 def _digits(text: str) -> str:
