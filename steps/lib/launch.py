@@ -6,7 +6,8 @@
 Every JOB in LOG and in the command becomes the job's number. Words without spaces go to bash as they are (so \\|
 and '>' work), others in quotes. Options, each with a value: --num-threads (default 1; sets OMP_NUM_THREADS),
 --gpu (GPUs of each job), --max-jobs-run (default: as many as this machine holds), --retries, --name;
---mem --time --config --num-nodes are for clusters and change nothing here.
+--mem --time --config --num-nodes are for clusters and change nothing here. The log's "Accounting" line holds seconds,
+threads and the most memory (MiB) that one process of the job held.
 
 Exit codes: 0 all jobs ended well; 1 a job failed; 2 stopped by a signal, no job is left; 255 wrong usage.
 """
@@ -67,6 +68,14 @@ class Job:
     process: subprocess.Popen
     attempt: int
     started: float = field(default_factory=time.time)
+    memory: int = 0  # MiB, the most that one of its processes held; known when it has ended
+
+    def ended(self) -> bool:
+        pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        if pid:
+            self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.memory = round(usage.ru_maxrss / 1024)
+        return pid != 0
 
 
 class Stopped(Exception):
@@ -165,9 +174,10 @@ def finish(job: Job, threads: str) -> int:
     code = job.process.returncode
     code = 128 - code if code < 0 else code
     seconds = round(time.time() - job.started)
+    now = time.strftime("%a %b %e %H:%M:%S %Z %Y")
     with open(job.log, "ab") as file:
-        file.write(f"# Accounting: time={seconds} threads={threads}\n# Ended (code {code}) at ".encode())
-        file.write(f"{time.strftime('%a %b %e %H:%M:%S %Z %Y')}, elapsed time {seconds} seconds\n".encode())
+        file.write(f"# Accounting: time={seconds} threads={threads} memory={job.memory}M\n".encode())
+        file.write(f"# Ended (code {code}) at {now}, elapsed time {seconds} seconds\n".encode())
     return code
 
 
@@ -189,7 +199,7 @@ def run_local(request: Request) -> list[Failure]:
                 while waiting and free:
                     number, attempt = waiting.popleft()
                     running.append(start(request, number, free.popleft(), attempt, reaper))
-                for job in [job for job in running if job.process.poll() is not None]:
+                for job in [job for job in running if job.ended()]:
                     running.remove(job)
                     free.append(job.slot)
                     reaper.release(job.process.pid)

@@ -37,6 +37,7 @@ def script(tmp_path: Path):
 def shape(log: str) -> list[str]:
     """A log without what differs from run to run: dates and times."""
     log = re.sub(r"(Started at|Ended \(.*\) at) .*?(, elapsed.*)?$", r"\1", log, flags=re.MULTILINE)
+    log = re.sub(r" memory=\d+M$", "", log, flags=re.MULTILINE)  # ours alone
     return [line.rstrip() for line in re.sub(r"time=\d+", "time=", log).splitlines()]
 
 
@@ -46,10 +47,17 @@ def test_one_job(launch, tmp_path):
     log = (tmp_path / "exp/log/x.log").read_text()
     date = r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}"
     assert re.fullmatch(
-        rf'# echo hello "a  b"\n# Started at {date}\n#\nhello a  b\n# Accounting: time=\d+ threads=1\n'
+        rf'# echo hello "a  b"\n# Started at {date}\n#\nhello a  b\n# Accounting: time=\d+ threads=1 memory=\d+M\n'
         rf"# Ended \(code 0\) at {date}, elapsed time \d+ seconds\n",
         log,
     )
+
+
+def test_peak_memory_is_in_the_log(launch, tmp_path):
+    assert launch("JOB=1:2", "log/x.JOB.log", "python3", "-c", "'x=bytearray(JOB*300<<20)'").returncode == 0
+    logs = [(tmp_path / f"log/x.{job}.log").read_text() for job in (1, 2)]
+    small, large = (int(re.search(r"# Accounting: .* memory=(\d+)M\n", log)[1]) for log in logs)
+    assert 300 <= small < 400 and 600 <= large < 700
 
 
 CALLS = {

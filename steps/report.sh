@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# A page about an experiment tree, to look at and to listen to: scores, curves, spectrograms, errors, costs.
+# Reads scores, alignments, logs and audio below <exp>; writes <exp>/report/index.html and what it needs, so that the
+# directory can be copied and opened from disk, without a network. Takes half a minute for the demo corpus.
+
+compare=          # another experiment tree, shown beside <exp>
+num_utts=3        # utterances of each kind (best, worst, ...) with audio and spectrograms
+utts=             # more utterances with audio and spectrograms, separated by spaces
+nj=1              # jobs; one is enough, the option is there as in every step
+cmd=launch.py     # where it runs
+force=false       # true: write it again although nothing changed
+
+help_message="Usage: $0 [options] [<exp>]
+e.g.: $0 --compare ../yesterday/exp exp
+Options (default):
+  --compare EXP       another experiment tree, shown beside <exp> (none)
+  --num-utts N        utterances of each kind (best, worst, ...) with audio and spectrograms ($num_utts)
+  --utts \"ID ID\"      more utterances with audio and spectrograms (none)
+  --nj N              jobs ($nj); the report takes one
+  --cmd CMD           where it runs ($cmd)
+  --force true|false  write it again although nothing changed ($force)
+<exp> is exp when it is not given."
+
+. ./path.sh
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -le 1 ] || die "expected [<exp>], got $# words; see --help"
+exp=${1:-exp}
+if [ "$exp" != / ]; then exp=${exp%/}; fi
+[[ $num_utts =~ ^[0-9]+$ ]] || die "--num-utts takes a whole number, got '$num_utts'"
+require "$exp" "stages 1 to 7"
+trees=("$exp") options=(--num-utts "$num_utts")
+if [ -n "$compare" ]; then
+  require "$compare" "stages 1 to 7 there"
+  trees+=("${compare%/}") options+=(--compare "${compare%/}")
+fi
+if [ -n "$utts" ]; then options+=(--utts "$utts"); fi
+
+# The report is made from small files all over the tree: scores, tables, configurations, logs.
+mapfile -d '' -t inputs < <(find "${trees[@]}" -type d \( -path '*/report' -o -name archives -o -name weights \
+  -o -name checkpoints -o -name tensorboard -o -name 'wav' -path '*/wav/*/wav' \) -prune -o -type f \( -name '*.tsv' \
+  -o -name '*.log' -o -name config.yaml -o -name '*.json' -o -name '*.jsonl' -o -name 'wer_*' -o -name 'cer_*' \
+  -o -name per_utt -o -name missing -o -name wav.scp -o -name 'utt2*' \) -print0 | sort -z)
+[ ${#inputs[@]} -gt 0 ] || die "$exp holds nothing to report on: run stages 1 to 7 first"
+dir=$exp/report
+if up_to_date "$dir" --force "$force" --code pyscripts/report.py pyscripts/mimic/report/templates/* \
+  --input "${inputs[@]}" --option "compare=$compare" "num_utts=$num_utts" "utts=$utts"; then
+  exit 0
+fi
+
+log "writing the report of ${trees[*]}"
+$cmd "$dir/log/report.log" pyscripts/report.py "${options[@]}" "$exp" "$dir"
+mark_done "$dir"
+log "look at $dir/index.html"
