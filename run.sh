@@ -27,6 +27,7 @@ rir_dir=               # demo: directory of recorded room responses
 speeds=                # robust recognisers also train on copies at these speeds, e.g. "0.9 1.1"
 augment_noise_dir=     # robust recognisers also train on a copy with these noises mixed in, at 0 to 15 dB
 fbank_config=          # stage 2: features of the recognisers
+compress=none          # archives of features: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
 perceptual_config=     # stage 3: model and training
 enhance_config=        # stage 4: model and training
 asr_config=            # stage 6: the recogniser for clean speech
@@ -73,6 +74,7 @@ set -euo pipefail
 check_numbers stage stop_stage seed seeds nj train_jobs ngpu
 check_positive seeds nj train_jobs
 [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
+[[ $compress =~ ^(none|int16|uint8)$ ]] || die "--compress is none, int16 or uint8, got '$compress'"
 [[ $oov_policy =~ ^(fail|skip|g2p)$ ]] || die "--oov-policy is fail, skip or g2p, got '$oov_policy'"
 sets=(train_clean train_noisy dev_clean dev_noisy test_clean test_noisy)
 own=()
@@ -125,7 +127,7 @@ fi
 
 if begin 2 "features"; then
   for name in "${sets[@]}"; do
-    aside 2 steps/make_feats.sh "${common[@]}" --type stft "data/$name" "exp/stft/$name"
+    aside 2 make_stft "data/$name" "exp/stft/$name"
     aside 2 make_fbank "data/$name" "exp/fbank/$name"
   done
   if [ $noisy_train = train_augmented ]; then aside 2 make_fbank data/train_augmented exp/fbank/train_augmented; fi

@@ -82,8 +82,11 @@ train_enhancer() {
     --data.dev_noisy exp/stft/dev_noisy --data.dev_clean exp/stft/dev_clean
 }
 
-# make_fbank DATA-DIR FEAT-DIR
-make_fbank() { steps/make_feats.sh "${common[@]}" --type fbank --feat-config "$fbank_config" "$1" "$2"; }
+# make_stft DATA-DIR FEAT-DIR, make_fbank DATA-DIR FEAT-DIR
+make_stft() { steps/make_feats.sh "${common[@]}" --compress "${compress:-none}" --type stft "$1" "$2"; }
+make_fbank() {
+  steps/make_feats.sh "${common[@]}" --compress "${compress:-none}" --type fbank --feat-config "$fbank_config" "$1" "$2"
+}
 
 # dump ENHANCER-DIR SET: enhanced waves and their features
 dump() {

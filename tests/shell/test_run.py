@@ -63,6 +63,7 @@ def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
         ("--nj 0", "--nj must be at least 1"),
         ("--force yes", 'expected "true" or "false": --force yes'),
         ("--oov-policy guess", "--oov-policy is fail, skip or g2p, got 'guess'"),
+        ("--compress zip", "--compress is none, int16 or uint8, got 'zip'"),
         ("--corpus none", "--corpus none has no directory train_clean"),
         ("--train-clean a", "one option per set means all six of them, got --train-clean a"),
         ("--train-clean a --corpus b", "give either --corpus or one option per set, not both"),
