@@ -19,7 +19,16 @@ from mimic import cli
 from mimic.atomic import replace
 from mimic.score.layout import aligned
 from mimic.score.records import Record, facts
-from mimic.score.table import System, compare, parse_columns, read_published, seeds_of, table, trained_at
+from mimic.score.table import (
+    MAIN_COLUMNS,
+    System,
+    compare,
+    parse_columns,
+    read_published,
+    seeds_of,
+    table,
+    trained_at,
+)
 
 LEGEND = (
     "PESQ: wide band, MOS-LQO. STOI, eSTOI: x 100. SI-SDR: dB. WER, CER: errors per 100 reference words, characters. "
@@ -36,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("systems", nargs="+", metavar="NAME=ENHANCE_DIR,ASR_DIR", help="rows of the table")
     parser.add_argument("--output", type=Path, default=Path("exp/RESULTS.md"), help="Markdown file (%(default)s)")
-    parser.add_argument("--columns", default="PESQ,eSTOI,dev WER,test WER", help="titles, or all (%(default)s)")
+    parser.add_argument("--columns", default=MAIN_COLUMNS, help="titles, or all (%(default)s)")
     parser.add_argument("--published", type=Path, help="table of published values to print beside the measured ones")
     parser.add_argument("--command", default="", help="the command that made the results, for the Markdown file")
     args = parser.parse_args()

@@ -18,7 +18,6 @@ from mimic.report import audio, conditions, results
 from mimic.report.build import build
 from mimic.report.collect import Tree, differences, left_out
 from mimic.report.costs import costs, read_job
-from mimic.score.table import COLUMNS
 
 ODD = UTTS.index("p1-<b>&'q\"")
 
@@ -255,7 +254,7 @@ def test_two_trees(exp, tmp_path):
     colours: dict[str, int] = {}
     trees = [tree_at(exp, label="mine", colours=colours), tree_at(other, label="yours", second=True, colours=colours)]
     titles, rows = results.side_by_side(*trees)
-    assert titles == [column.title for column in COLUMNS]
+    assert titles == [column.title for column in results.COLUMNS]
     by_name = {row[0]: row[1:] for row in rows}
     assert by_name["MSE + mimic"][2] == "+0.50" and by_name["MSE"][2] == "+0.00"
     assert by_name["clean"][-2:] == ["-", "-"]  # the other tree has none

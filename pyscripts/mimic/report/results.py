@@ -7,7 +7,9 @@ from pathlib import Path
 from statistics import mean
 
 from mimic.report.collect import NAMES, TEST, Scored, Tree
-from mimic.score.table import COLUMNS, DIGITS, WER_LINE, Cell, System, collect, table
+from mimic.score.table import DIGITS, MAIN_COLUMNS, WER_LINE, Cell, System, collect, parse_columns, table
+
+COLUMNS = parse_columns(MAIN_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Value:
 def results(tree: Tree) -> tuple[list[str], list[list[Value]], list[str]]:
     """Header, rows and notes of the table that RESULTS.md has, the best of each column marked; clean is no rival."""
     systems = [scored.system for scored in tree.scored]
-    (header, *rows), notes = table(systems) if systems else ([""], [])
+    (header, *rows), notes = table(systems, COLUMNS) if systems else ([""], [])
     numbers = [[_number(collect(system, column)) for column in COLUMNS] for system in systems]
     rivals = [scored.name != "clean" for scored in tree.scored]
     best = []

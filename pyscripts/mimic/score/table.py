@@ -41,6 +41,9 @@ COLUMNS = (
 )
 
 
+MAIN_COLUMNS = "PESQ,eSTOI,dev WER,test WER"
+
+
 def parse_columns(names: str) -> tuple[Column, ...]:
     """Split comma-separated titles (or "all") into columns, in the order of COLUMNS; UserError for an unknown one."""
     wanted = [column.title for column in COLUMNS] if names == "all" else names.split(",")
