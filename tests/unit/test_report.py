@@ -152,7 +152,7 @@ def test_by_snr(exp):
 
 def test_results_mark_the_best(exp):
     header, rows, notes = results.results(tree_at(exp))
-    assert header == ["system", *(column.title for column in COLUMNS)] and notes == []
+    assert header == ["system", *(column.title for column in results.COLUMNS)] and notes == []
     best = {column: [row[0].text for row in rows if row[k].best] for k, column in enumerate(header)}
     assert best["PESQ"] == ["MSE"] and best["eSTOI"] == ["noisy", "MSE", "MSE + mimic"]
     assert best["test WER"] == ["MSE + mimic"]  # clean has none wrong, and is no rival

@@ -51,7 +51,7 @@ def side_by_side(first: Tree, second: Tree) -> tuple[list[str], list[list[str]]]
         for column in COLUMNS:
             cells = [collect(system, column) if system else Cell({}) for system in pair]
             a, b = (_number(cell) for cell in cells)
-            row += [*map(str, cells), "-" if a is None or b is None else f"{b - a:+.{DIGITS}f}"]
+            row += [*(cell.text() for cell in cells), "-" if a is None or b is None else f"{b - a:+.{DIGITS}f}"]
         rows.append(row)
     return [column.title for column in COLUMNS], rows
 
