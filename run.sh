@@ -61,7 +61,8 @@ Stages; one that is done and unchanged is skipped (times: demo corpus, 2 cores):
   4 enhancement   exp/stft/*  exp/perceptual  exp/enhance_{mse,mimic}              4 min
   5 dump          exp/enhance_*  data/*_noisy exp/enhance_*/enhanced/*             1 min
   6 recognition   exp/fbank/*  the dump       exp/asr_{clean,noisy,mse,mimic}      5 min
-  7 scoring       all of these                exp/*/scoring/*  exp/RESULTS.md      1 min"
+  7 scoring       all of these                exp/*/scoring/*  exp/RESULTS.md      1 min
+                                              exp/report/index.html"
 command_line="$0 $*"
 . parse_options.sh
 . log.sh
@@ -175,6 +176,7 @@ if begin 7 "scores"; then
   all_done
   pyscripts/results_table.py --command "$command_line" clean=,exp/asr_clean noisy=exp/noisy,exp/asr_noisy \
     MSE=exp/enhance_mse,exp/asr_mse "MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
+  steps/report.sh --cmd "$train_cmd" --force "$force" exp
   log "scores: exp/*/scoring  decoded text: exp/asr_*/decode_*  logs: exp/*/log  table: exp/RESULTS.md"
 fi
 

@@ -137,7 +137,7 @@ def make_corpus(demo: Path, corpus: Path) -> None:
 
 
 # Times of day, command lines and what a cut-off run leaves to go on from.
-NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".lock", "RESULTS.md", "RESULTS.json", "num_jobs")
+NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".lock", "report", "RESULTS.md", "RESULTS.json", "num_jobs")
 
 
 def results(folder: Path) -> dict[str, Any]:

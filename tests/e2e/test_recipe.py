@@ -149,6 +149,7 @@ def test_a_changed_transcript_redoes_what_depends_on_it(recipe):
     assert redone(said) == {
         *(f"exp/asr_{name}/{what}" for name in ("clean", "noisy") for what in ("decode_test", "scoring/test")),
         *(f"exp/{name}/scoring/test" for name in ("noisy", "enhance_mse", "enhance_mimic")),
+        "exp/report",
     }
     assert f"(n={words(recipe, 'test_clean')})" in said
 
@@ -161,7 +162,8 @@ def test_changed_code_redoes_what_it_makes(recipe):
     finally:
         recipe.edit(code, lambda text: text.removesuffix("# changed\n"))
     systems = ("clean", "noisy", "mse", "mimic")
-    assert redone(said) == {f"exp/asr_{name}/scoring/{kind}" for name in systems for kind in ("dev", "test")}
+    scores = {f"exp/asr_{name}/scoring/{kind}" for name in systems for kind in ("dev", "test")}
+    assert redone(said) == scores | {"exp/report"}
     assert f"starting again, code {code} changed" in said
 
 

@@ -58,6 +58,11 @@ def pad(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(batch), lengths
 
 
+def to_device(batch: T, device: torch.device) -> T:
+    """A batch, a named tuple of tensors (None for a part that is not needed), on a device."""
+    return type(batch)(*(part if part is None else part.to(device) for part in batch))
+
+
 def prefetch(make: Callable[[U], T], items: Iterable[U], depth: int = 4) -> Iterator[T]:
     """`map(make, items)` computed in a thread, up to `depth` results ahead; an error comes out where it belongs."""
     results: queue.Queue = queue.Queue(depth)

@@ -8,12 +8,11 @@ from typing import Literal, NamedTuple
 import kaldialign
 import numpy as np
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.data import archives
-from mimic.data.batching import make_batches, pad, prefetch
+from mimic.data.batching import make_batches, pad, prefetch, to_device
 from mimic.data.kaldi_dir import read_table
 from mimic.data.tokens import BLANK, BOS, EOS, Tokens
 from mimic.decode.beam_search import search
@@ -224,7 +223,7 @@ class AsrTask(Task):
         batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
         device = self.recogniser.ctc.weight.device
         for utterances, cpu_batch in zip(batches, prefetch(self.load, batches), strict=True):
-            batch = move_data_to_device(cpu_batch, device)
+            batch = to_device(cpu_batch, device)
             # Not an epoch's number but one at which every loss that is still in use counts.
             losses.append(float(self(batch, train.epochs)["loss"]))
             weights.append(len(utterances))

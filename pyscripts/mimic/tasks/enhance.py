@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from mimic.data import archives
 from mimic.data.audio import AudioReader
-from mimic.data.batching import pad
+from mimic.data.batching import pad, to_device
 from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
 from mimic.features.stft import Stft, StftConfig
@@ -112,7 +111,7 @@ class EnhanceTask(Task):
         device = next(self.model.parameters()).device
         for start in range(0, len(self.scores.utterances), size):
             utterances = self.scores.utterances[start : start + size]
-            batch = move_data_to_device(self.load(utterances), device)
+            batch = to_device(self.load(utterances), device)
             losses += [float(self(batch, 0)["loss"])] * len(utterances)
         return {"loss": float(np.mean(losses)), **DevScores.means(scores)}
 
