@@ -14,6 +14,7 @@ from mimic.report.build import build
 from mimic.report.collect import Tree
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: steps/setup.sh --dev true")
+pytestmark = pytest.mark.xdist_group("browser")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
