@@ -83,16 +83,16 @@ def test_the_dump_is_ordinary_data(finished, name):
     assert "Successfully validated" in finished.call("steps/validate_data.sh", enhanced)
 
 
-def test_a_rerun_skips_all_and_says_so(finished):
-    before = results(finished.root / "exp") | results(finished.root / "data")
-    said = finished.run()
+def test_a_rerun_skips_all_and_says_so(recipe):
+    before = results(recipe.root / "exp") | results(recipe.root / "data")
+    said = recipe.run()
     assert not redone(said)
-    done = sorted(path.parent for name in ("data", "exp") for path in (finished.root / name).rglob(".done"))
+    done = sorted(path.parent for name in ("data", "exp") for path in (recipe.root / name).rglob(".done"))
     skipped = re.findall(r"^(\S+) is done and unchanged: skipping$", said, re.MULTILINE)
-    assert sorted(finished.root / name for name in skipped) == done and len(done) > 50
-    assert not difference(results(finished.root / "exp") | results(finished.root / "data"), before)
-    table = slice(finished.said.index("\nsystem "), finished.said.index("\nPESQ: wide"))
-    assert finished.said[table] in said
+    assert sorted(recipe.root / name for name in skipped) == done and len(done) > 50
+    assert not difference(results(recipe.root / "exp") | results(recipe.root / "data"), before)
+    table = slice(recipe.said.index("\nsystem "), recipe.said.index("\nPESQ: wide"))
+    assert recipe.said[table] in said
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
-from test_tasks import DECODER, SIZES, make_set, overrides
+from task_maker import DECODER, SIZES, make_set, overrides
 from torch import Tensor, nn
 
 from mimic.errors import UserError
