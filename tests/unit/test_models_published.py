@@ -293,7 +293,7 @@ def train(root: Path, kind: str, extra: list[str]) -> Path:
 
 @pytest.mark.parametrize("kind", MASK_NETS)
 def test_mask_network_trains(corpus, kind):
-    train(corpus, kind, overrides(corpus, kind)[:-2])  # without a perceptual model
+    train(corpus, kind, overrides(corpus, "enhance")[:-2])  # without a perceptual model
 
 
 def test_conformer_recogniser_trains(corpus):
