@@ -93,4 +93,17 @@ def music(n: int, rng: np.random.Generator) -> np.ndarray:
     return total
 
 
+def elsewhere(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same noise through another microphone in another place: a smooth tone curve, and a level that comes and goes.
+
+    The curve is drawn at octaves from 62 Hz to 8 kHz with a standard deviation of 8 dB, the level twice a second or
+    less with up to 6 dB.
+    """
+    octaves = rng.normal(0, 8, 8)
+    f = np.fft.rfftfreq(len(x), 1 / RATE)
+    curve = np.interp(np.log2(np.maximum(f, 1.0)), np.log2(62.5) + np.arange(8), octaves)
+    level = rng.uniform(0, 6) * slow(len(x), rng, rng.uniform(0.3, 2))
+    return np.fft.irfft(np.fft.rfft(x) * 10 ** (curve / 20), len(x)) * 10 ** (level / 20)
+
+
 KINDS = {f.__name__: f for f in (white, pink, brown, hum, machinery, impulses, music)}
