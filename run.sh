@@ -71,10 +71,9 @@ set -euo pipefail
 
 # What cannot work is said before anything runs.
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-: "${nj:=$(default_nj)}"
-check_numbers stage stop_stage seed seeds nj train_jobs ngpu
-check_positive seeds nj train_jobs
-[ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
+check_common
+check_numbers seeds
+check_positive seeds
 [[ $compress =~ ^(none|int16|uint8)$ ]] || die "--compress is none, int16 or uint8, got '$compress'"
 [[ $oov_policy =~ ^(fail|skip|g2p)$ ]] || die "--oov-policy is fail, skip or g2p, got '$oov_policy'"
 sets=(train_clean train_noisy dev_clean dev_noisy test_clean test_noisy)
@@ -105,7 +104,6 @@ choose_configs
 start_recipe exp
 read -r -a enhancers <<< "$(with_seeds mse mimic)"  # and mse_seed2 mimic_seed2 ... for further seeds
 if [ -n "$speeds$augment_noise_dir" ]; then noisy_train=train_augmented; fi
-begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: $2"; }
 
 if begin 1 "data"; then
   case $corpus in

@@ -37,9 +37,9 @@ command_line="$0 $*"
 set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-: "${nj:=$(default_nj)}"
-check_numbers seed seeds nj train_jobs ngpu
-check_positive seeds nj train_jobs
+check_common
+check_numbers seeds
+check_positive seeds
 # row: title in the table=directory with speech scores,directory with word scores
 declare -A titles=(
   [clean]="clean=exp/clean,exp/asr_clean"

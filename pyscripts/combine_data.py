@@ -10,7 +10,6 @@ from pathlib import Path
 from mimic.cli import run
 from mimic.data.copies import combined, read_tables
 from mimic.data.kaldi_dir import write_data_dir
-from mimic.errors import UserError
 
 
 def main() -> None:
@@ -18,9 +17,6 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="directory to write")
     parser.add_argument("data", type=Path, nargs="+", help="data directories without segments")
     args = parser.parse_args()
-    for data in args.data:
-        if (data / "segments").exists():
-            raise UserError(f"{data} has segments: cut them out first, as stage 1 (local/import_corpus.sh) does")
     write_data_dir(args.out, combined([(str(data), read_tables(data)) for data in args.data]))
 
 

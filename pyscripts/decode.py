@@ -15,7 +15,7 @@ import torch
 from mimic import cli
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch
-from mimic.data.kaldi_dir import read_table, split, write_table
+from mimic.data.kaldi_dir import read_frames, split, write_table
 from mimic.decode import fusion
 from mimic.decode.beam_search import search
 from mimic.tasks.asr import AsrTask
@@ -40,8 +40,8 @@ def main() -> None:
     decode = replace(config.decode, nbest=1)
     models = fusion.load(decode, tokens, arguments.device)
     entries = archives.read_scp(arguments.features / "feats.scp")
-    frames = read_table(arguments.features / "utt2num_frames")
-    mine = {utt: int(frames[utt]) for utt in split(sorted(entries), arguments.job, arguments.nj)}
+    frames = read_frames(arguments.features)
+    mine = {utt: frames[utt] for utt in split(sorted(entries), arguments.job, arguments.nj)}
     batches = make_batches(mine, arguments.batch_utterances, 0, "descending", 0, 0)
     texts = {}
     reader = prefetch(lambda utterances: pad([archives.load(entries[utt]) for utt in utterances]), batches)

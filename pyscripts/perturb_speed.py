@@ -8,7 +8,7 @@ import soxr
 
 from mimic.cli import progress, run
 from mimic.data.audio import AudioReader
-from mimic.data.copies import OF_AUDIO, combined, prefixed, read_tables
+from mimic.data.copies import OF_AUDIO, check_whole, combined, prefixed, read_tables
 from mimic.data.kaldi_dir import split, write_data_dir
 from mimic.data.wav import write_wav
 from mimic.errors import UserError
@@ -26,8 +26,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     speeds = parse_speeds(args.speeds)
-    if (args.data / "segments").exists():
-        raise UserError(f"{args.data} has segments: cut them out first, as stage 1 (local/import_corpus.sh) does")
+    check_whole(args.data)
     reader = AudioReader(args.data)
     if args.verb == "collect":
         write_tables(reader, speeds, args.out)

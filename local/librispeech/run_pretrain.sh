@@ -43,15 +43,11 @@ Stages; one that is done and unchanged is skipped:
 set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-: "${nj:=$(default_nj)}"
 train_jobs=1
-check_numbers stage stop_stage seed nj ngpu
-check_positive nj
-[ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
+check_common
 check_files config fbank_config asr_config lm_config
 exp=exp/librispeech data=data/librispeech
 start_recipe "$exp"
-begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: $2"; }
 
 if begin 1 "data"; then
   local/librispeech/download.sh --parts "$train_parts $dev_parts $test_parts" --lm-text "$lm_text" \

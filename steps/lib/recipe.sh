@@ -14,6 +14,20 @@ check_positive() {
   for name; do [ "${!name}" -ge 1 ] || die "--${name//_/-} must be at least 1"; done
 }
 
+# check_common: what every recipe asks of its options, with stages or without; fills in --nj.
+check_common() {
+  : "${nj:=$(default_nj)}"
+  check_numbers seed nj train_jobs ngpu
+  check_positive nj train_jobs
+  if [ -n "${stage:-}" ]; then
+    check_numbers stage stop_stage
+    [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
+  fi
+}
+
+# begin N TITLE: whether stage N is to run; says so.
+begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: $2"; }
+
 # check_files NAME...: dies unless the files are there that these options name, if any; check_dirs likewise.
 check_files() {
   local name

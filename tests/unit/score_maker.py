@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from mimic.data.kaldi_dir import write_data_dir
+from mimic.score.pesq import package
 
 RATE = 16000
+needs_pesq = pytest.mark.skipif(package is None, reason="the Python package pesq is not installed")
 
 
 def speechlike(seconds: float, seed: int = 0) -> np.ndarray:

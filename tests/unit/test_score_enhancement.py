@@ -10,13 +10,12 @@ import pytest
 import score_enhancement
 import soundfile
 from data_maker import ROOT, edit
-from score_maker import RATE, noisy, speechlike, write_pair
+from score_maker import RATE, needs_pesq, noisy, speechlike, write_pair
 
 from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
 from mimic.score.enhancement import MEASURES, Row, read_rows, write_rows
 from mimic.score.pairs import Pairs
-from mimic.score.pesq import package
 from mimic.score.summary import breakdown, mean, summary
 
 FAST = "stoi,estoi,segsnr,si-sdr"
@@ -95,7 +94,7 @@ def test_a_share_that_is_there_is_not_scored_again(tmp_path, program):
     assert read_rows(scoring / "per_utt.tsv")[1] == ("stoi",)
 
 
-@pytest.mark.skipif(package is None, reason="the Python package pesq is not installed")
+@needs_pesq
 def test_bad_utterances_are_na_with_a_reason(tmp_path):
     clean, noisy_dir = write_pair(tmp_path)
     utts = [line.split()[0] for line in (clean / "wav.scp").read_text().splitlines()]
@@ -122,7 +121,7 @@ def test_bad_utterances_are_na_with_a_reason(tmp_path):
     assert lines.keys() == set(MEASURES)
 
 
-@pytest.mark.skipif(package is None, reason="the Python package pesq is not installed")
+@needs_pesq
 def test_odd_utterances_in_plain_folders_and_the_same_bytes_again(tmp_path, program, capsys):
     x = speechlike(1.5)
     pairs = {

@@ -11,16 +11,14 @@ import pytest
 import soundfile
 from data_maker import ROOT
 from scipy.linalg import solve_toeplitz, toeplitz
-from score_maker import RATE, noisy, speechlike
+from score_maker import RATE, needs_pesq, noisy, speechlike
 
 from mimic.errors import UserError
 from mimic.score import composite
 from mimic.score.enhancement import MEASURES, parse_measures, score_pair
-from mimic.score.pesq import in_child, package, pesq, stretches
+from mimic.score.pesq import in_child, pesq, stretches
 from mimic.score.reason import NotScored
 from mimic.score.stoi import stoi_estoi
-
-needs_pesq = pytest.mark.skipif(package is None, reason="the Python package pesq is not installed")
 
 
 def pystoi_both(x: np.ndarray, y: np.ndarray) -> list[float]:

@@ -1,11 +1,9 @@
-"""VoiceBank-DEMAND: a miniature in the published layout, fetched from a server here, prepared, and held at the gate."""
+"""VoiceBank-DEMAND from a miniature in the published layout: preparation, the gate, and stage 1 of the recipe."""
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
-import threading
 import zipfile
 from pathlib import Path
 
@@ -13,241 +11,15 @@ import numpy as np
 import pytest
 import soundfile
 from data_maker import ROOT, run, snapshot
-from served import Server, write_listing
+from served import write_listing
+from vbdemand_maker import LOCAL, ZIPS, last_line, same_files, zipped
 
 from mimic.data.audio import AudioReader
 from mimic.data.kaldi_dir import read_table
 from mimic.data.lexicon import read_lexicon
 from mimic.data.validate import Options, validate_pair
 
-LOCAL = ROOT / "local" / "vbdemand"
-ZIPS = [f"{side}_{subset}_wav.zip" for side in ("clean", "noisy") for subset in ("trainset_28spk", "testset")]
-ZIPS += ["trainset_28spk_txt.zip", "testset_txt.zip", "logfiles.zip"]
-SUBSETS = {
-    "trainset_28spk": {
-        "p226_001": "Please call Stella.",
-        "p226_002": "A two-day test.",
-        "p227_001": "Six spoons of fresh snow peas, don't we'll",
-        "p227_002": "\ufeffThat is well,\nMr Stella!",
-        "p287_001": "Please call a zorbing test.",
-    },
-    "testset": {"p232_001": "Please call Stella.", "p257_001": "Six spoons!", "p257_002": "Stop!"},
-}
-LEXICON = """A AH0
-A EY1
-CALL K AO1 L
-CALL K AA1 L
-DON'T D OW1 N T
-FRESH F R EH1 SH
-IS IH1 Z
-MR M AA1 R
-OF AH1 V
-PEAS P IY1 Z
-PLEASE P L IY1 Z
-SIX S IH1 K S
-SNOW S N OW1
-SPOONS S P UW1 N Z
-STELLA S T EH1 L AH0
-STOP S T AA1 P
-TEST T EH1 S T
-THAT DH AE1 T
-WE'LL W IY1 L
-WELL W EH1 L
-ZOO Z UW1
-BORING B AO1 R IH0 NG
-"""
-
 pytestmark = pytest.mark.xdist_group("vbdemand")
-
-
-def speech(seed: int, samples: int, rate: int = 48000) -> np.ndarray:
-    """Voiced syllables, (samples,): something that PESQ takes for speech."""
-    t = np.arange(samples) / rate
-    phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * (1.5 + seed / 9) * t)) / rate
-    voice = sum(np.sin(k * phase) / k for k in range(1, 30))
-    return 0.15 * voice * np.clip(np.sin(2 * np.pi * (3 + seed / 7) * t + seed), 0, None)
-
-
-def zipped(path: Path, members: dict[str, bytes]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name, (2017, 8, 21, 10, 33, 40)), content)
-
-
-def make_miniature(folder: Path) -> Path:
-    """The seven zips and the lexicon as they are published, with 8 utterances."""
-    folder.mkdir(parents=True)
-    logs = {"log_readme.txt": b"name noise snr\n"}
-    for subset, texts in SUBSETS.items():
-        wavs: dict[str, dict[str, bytes]] = {"clean": {}, "noisy": {}}
-        words, lines = {}, []
-        for i, (name, text) in enumerate(texts.items()):
-            x = speech(i, 48000 * (3 if len(text) > 30 else 2) + 1111 * i)
-            noise = 0.05 * np.random.default_rng(i).standard_normal(len(x))
-            for side, y in (("clean", x), ("noisy", x + noise)):
-                file = folder / "x.wav"
-                soundfile.write(file, y, 48000)
-                wavs[side][f"{side}_{subset}_wav/{name}.wav"] = file.read_bytes()
-            words[f"{subset}_txt/{name}.txt"] = f"{text}\n".encode()
-            words[f"__MACOSX/{subset}_txt/._{name}.txt"] = b"\x00\x05\x16\x07"
-            lines.append(f"{name} {('bus', 'cafe')[i % 2]} {(2.5, 7.5, 12.5, 17.5, 15)[i]}\n")
-        (folder / "x.wav").unlink()
-        for side, members in wavs.items():
-            zipped(folder / f"{side}_{subset}_wav.zip", members)
-        zipped(folder / f"{subset}_txt.zip", words)
-        logs[f"log_{subset}.txt"] = "".join(lines).encode()
-    zipped(folder / "logfiles.zip", logs)
-    (folder / "librispeech-lexicon.txt").write_text(LEXICON)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory) -> Path:
-    # The name of the folder must not be taken for that of a speaker.
-    return make_miniature(tmp_path_factory.mktemp("vbdemand") / "p226" / "corpus")
-
-
-@pytest.fixture
-def server(miniature):
-    with Server(miniature) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-def listing(tmp_path: Path, miniature: Path, known: tuple[str, ...] = (), url: str = "") -> Path:
-    """A list of the miniature's files, with sizes and sums of the `known` ones only."""
-    return write_listing(tmp_path / "files.tsv", miniature, [*ZIPS, "librispeech-lexicon.txt"], known, url)
-
-
-def download(server: Server, folder: Path, files: Path, *options: str):
-    words = ["--files", files, "--base-url", f"{server.url}/", "--pause", "0.01"]
-    return run("local/vbdemand/download.sh", *words, *options, folder)
-
-
-def same_files(folder: Path, miniature: Path) -> bool:
-    files = {n: raw for n, raw in snapshot(folder).items() if n != "checksums.tsv"}
-    return files == snapshot(miniature)
-
-
-def last_line(done) -> str:
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
-
-
-def test_download_goes_on_where_it_was_cut_off_and_skips_what_is_there(miniature, server, tmp_path):
-    folder, files = tmp_path / "in" / "got", listing(tmp_path, miniature, known=("noisy_testset_wav.zip",))
-    big = (miniature / "clean_testset_wav.zip").stat().st_size
-    server.faults["clean_testset_wav.zip"] = ["cut", "503", "cut"]
-    server.faults["noisy_testset_wav.zip"] = ["cut", "whole"]
-    done = download(server, folder, files)
-    assert done.returncode == 0, done.stderr
-    assert same_files(folder, miniature)
-    asked = [wanted for name, wanted in server.requests if name == "clean_testset_wav.zip"]
-    assert asked == ["", f"bytes={big // 2}-", f"bytes={big // 2}-", f"bytes={big // 2 + (big - big // 2) // 2}-"]
-    assert "the server starts at the beginning" in done.stderr
-    record = [line.split("\t") for line in (folder / "checksums.tsv").read_text().splitlines()[1:]]
-    for name, size, _, md5 in record:
-        raw = (miniature / name).read_bytes()
-        assert (int(size), md5) == (len(raw), hashlib.md5(raw).hexdigest())
-    assert len(record) == 8
-    server.requests.clear()
-    again = download(server, folder, files)
-    assert again.returncode == 0 and not server.requests and again.stderr.count("is there: skipping") == 8
-
-
-def test_an_ended_download_goes_on_in_the_next_run(miniature, server, tmp_path):
-    folder, files = tmp_path / "got", listing(tmp_path, miniature)
-    name = "noisy_trainset_28spk_wav.zip"
-    server.faults[name] = ["cut", "500", "500"]
-    line = last_line(download(server, folder, files, "--tries", "2"))
-    assert name in line and "HTTP 500" in line and not (folder / name).exists()
-    half = (folder / f"{name}.part").stat().st_size
-    assert half == (miniature / name).stat().st_size // 2
-    server.requests.clear()
-    assert download(server, folder, files).returncode == 0 and same_files(folder, miniature)
-    assert (name, f"bytes={half}-") in server.requests
-
-
-def test_a_whole_part_is_taken_and_one_that_is_too_long_is_not(miniature, server, tmp_path):
-    folder, files = tmp_path / "got", listing(tmp_path, miniature, known=("testset_txt.zip",))
-    folder.mkdir()
-    shutil.copy(miniature / "logfiles.zip", folder / "logfiles.zip.part")
-    for name in ("testset_txt.zip", "trainset_28spk_txt.zip"):
-        (folder / f"{name}.part").write_bytes((miniature / name).read_bytes() + b"surplus")
-    assert download(server, folder, files).returncode == 0 and same_files(folder, miniature)
-
-
-def test_damaged_downloads_are_fetched_again(miniature, server, tmp_path):
-    folder, files = tmp_path / "got", listing(tmp_path, miniature, known=("clean_testset_wav.zip",))
-    for name in ("clean_testset_wav.zip", "noisy_testset_wav.zip", "logfiles.zip"):
-        server.faults[name] = ["flip"]
-    for name in ("testset_txt.zip", "librispeech-lexicon.txt"):
-        server.faults[name] = ["page"]
-    done = download(server, folder, files)
-    assert done.returncode == 0 and same_files(folder, miniature)
-    sum_of = hashlib.md5((miniature / "clean_testset_wav.zip").read_bytes()).hexdigest()
-    assert re.search(rf"clean_testset_wav.zip: its md5 is \w+, not {sum_of}", done.stderr)
-    assert done.stderr.count("it is damaged (") + done.stderr.count("in it is damaged") == 2
-    assert done.stderr.count("it is a web page") == 2
-    server.faults["logfiles.zip"] = ["page"] * 9
-    (folder / "logfiles.zip").unlink()
-    line = last_line(download(server, folder, files))
-    assert "logfiles.zip cannot be fetched" in line and "it is a web page" in line
-    assert len(server.faults["logfiles.zip"]) == 7  # twice the same is enough
-    assert not (folder / "logfiles.zip").exists()
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_a_file_that_has_changed_since_is_fetched_again(miniature, server, tmp_path, known):
-    name = "noisy_testset_wav.zip"
-    folder, files = tmp_path / "got", listing(tmp_path, miniature, known=(name,) if known else ())
-    shutil.copytree(miniature, folder)
-    assert download(server, folder, files).returncode == 0 and not server.requests
-    with open(folder / name, "r+b") as f:
-        f.seek(1000)
-        f.write(b"\x00\x01\x02")
-    done = download(server, folder, files)
-    assert done.returncode == 0 and same_files(folder, miniature) and "again: its md5 is" in done.stderr
-    assert server.requests == [(name, "")]
-    os.utime(folder / name)  # copied by hand: another time, the same bytes
-    assert download(server, folder, files).returncode == 0 and len(server.requests) == 1
-
-
-def test_without_a_network_it_says_how_to_bring_a_copy(miniature, tmp_path):
-    with Server(miniature) as closed:
-        pass
-    files = listing(tmp_path, miniature, url=closed.url)
-    words = ["--files", files, "--tries", "2", "--pause", "0"]
-    line = last_line(run("local/vbdemand/download.sh", *words, tmp_path / "d"))
-    assert "clean_trainset_28spk_wav.zip cannot be fetched" in line and "Connection refused" in line
-    assert "no network here?" in line and "--vbdemand-dir DIR" in line
-    assert not snapshot(tmp_path / "d")
-    shutil.copytree(miniature, tmp_path / "d", dirs_exist_ok=True)
-    assert run("local/vbdemand/download.sh", "--files", files, tmp_path / "d").returncode == 0
-
-
-def test_a_missing_file_is_not_asked_for_again_and_unpacked_ones_not_at_all(miniature, server, tmp_path):
-    folder, files = tmp_path / "got", listing(tmp_path, miniature)
-    (folder / "clean_testset_wav_16k").mkdir(parents=True)
-    (folder / "trainset_28spk_txt").mkdir()
-    for name in ("log_trainset_28spk.txt", "log_testset.txt"):
-        (folder / name).touch()
-    server.faults["noisy_testset_wav.zip"] = ["404"]
-    line = last_line(download(server, folder, files))
-    assert "HTTP 404" in line and [n for n, _ in server.requests].count("noisy_testset_wav.zip") == 1
-    done = download(server, folder, files)
-    assert done.returncode == 0 and done.stderr.count("unpacked: skipping") == 3
-    got = {name for name in os.listdir(folder) if name.endswith(".zip")}
-    assert got == set(ZIPS) - {"clean_testset_wav.zip", "trainset_28spk_txt.zip", "logfiles.zip"}
-
-
-def test_the_published_list_is_well_formed():
-    lines = [line.split("\t") for line in (LOCAL / "files.tsv").read_text().splitlines() if line[0] != "#"]
-    assert sorted(line[0] for line in lines) == sorted([*ZIPS, "librispeech-lexicon.txt"])
-    for _, size, md5, *urls in lines:
-        assert re.fullmatch(r"-|\d+", size) and re.fullmatch(r"-|[0-9a-f]{32}", md5)
-        assert urls and all(url.startswith("https://") for url in urls)
 
 
 def prepare(src: Path, data: Path, *options: str):

@@ -14,9 +14,19 @@ OF_AUDIO = {"wav.scp", "segments", "feats.scp", "vad.scp", "cmvn.scp", "utt2num_
 
 
 def read_tables(data: Path, less: Collection[str] = ()) -> Tables:
-    """Read the tables by utterance and by speaker of a data directory without segments, less some and spk2utt."""
+    """Read the tables by utterance and by speaker of a data directory, less some and spk2utt.
+
+    Raises UserError where it has segments.
+    """
+    check_whole(data)
     names = {path.name for path in data.iterdir() if path.is_file()} - {"spk2utt", *less}
     return {name: read_table(data / name) for name in sorted(names) if keyed_by(name, False)}
+
+
+def check_whole(data: Path) -> None:
+    """UserError where utterances are segments of recordings: a copy is of a file."""
+    if (data / "segments").exists():
+        raise UserError(f"{data} has segments: cut them out first, as stage 1 (local/import_corpus.sh) does")
 
 
 def prefixed(tables: Mapping[str, Mapping[str, str]], prefix: str) -> Tables:

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mimic.atomic import replace
 from mimic.data.audio import AudioReader, split_entry
-from mimic.data.kaldi_dir import keyed_by, read_table, split, write_data_dir, write_table
+from mimic.data.kaldi_dir import keyed_by, read_table, split, write_data_dir, write_skipped, write_table
 from mimic.data.lang import spoken_phones, transcripts
 from mimic.data.lexicon import Lexicon
 from mimic.data.scan import check
@@ -242,8 +241,7 @@ def _report_skipped(sides: list[Side], skipped: dict[str, str], total: int, max_
     if not skipped:
         return
     for side in sides:
-        with replace(side.out / "skipped.tsv") as f:
-            f.writelines(f"{utt}\t{why}\n" for utt, why in sorted(skipped.items()))
+        write_skipped(side.out / "skipped.tsv", skipped)
     utt, why = min(skipped.items())
     text = f"{len(skipped)} of {total} utterances cannot be used, listed in {sides[0].out}/skipped.tsv; {utt}: {why}"
     if len(skipped) > max_skip * total:

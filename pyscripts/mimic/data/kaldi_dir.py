@@ -55,12 +55,23 @@ def write_table(path: str | Path, table: Mapping[str, str]) -> None:
         f.writelines(f"{key} {value}\n" if value else f"{key}\n" for key, value in sorted(table.items()))
 
 
+def read_frames(feat_dir: str | Path) -> dict[str, int]:
+    """Frames of each utterance of a feature directory, from its utt2num_frames."""
+    return {utt: int(frames) for utt, frames in read_table(Path(feat_dir) / "utt2num_frames").items()}
+
+
 def spk2utt(utt2spk: Mapping[str, str]) -> dict[str, str]:
     """Invert {utterance: speaker} to {speaker: "utt utt ..."}, utterances in C order."""
     speakers: dict[str, list[str]] = defaultdict(list)
     for utt, speaker in sorted(utt2spk.items()):
         speakers[speaker].append(utt)
     return {speaker: " ".join(utts) for speaker, utts in speakers.items()}
+
+
+def write_skipped(path: str | Path, skipped: Mapping[str, str]) -> None:
+    """Write `utterance<tab>reason` lines, e.g. to skipped.tsv; an empty file says that nothing was left out."""
+    with replace(path) as f:
+        f.writelines(f"{utt}\t{reason}\n" for utt, reason in sorted(skipped.items()))
 
 
 def write_data_dir(path: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mimic.atomic import replace
 from mimic.data.archives import load, read_scp
-from mimic.data.kaldi_dir import keyed_by, read_table, spk2utt, write_table
+from mimic.data.kaldi_dir import keyed_by, read_table, spk2utt, write_skipped, write_table
 from mimic.errors import UserError
 from mimic.features.cmvn_stats import GLOBAL_KEY, CmvnStats, write_stats
 
@@ -94,9 +94,3 @@ def copy_tables(data_dir: Path, feat_dir: Path, utt2spk: dict[str, str]) -> None
         if kept is not None and path.name not in made_here and path.is_file():
             write_table(feat_dir / path.name, {key: v for key, v in read_table(path).items() if key in kept})
     write_table(feat_dir / "spk2utt", spk2utt(utt2spk))
-
-
-def write_skipped(path: Path, skipped: dict[str, str]) -> None:
-    """Write `utterance<tab>reason` lines; an empty file says that nothing was skipped."""
-    with replace(path) as f:
-        f.writelines(f"{utt}\t{why}\n" for utt, why in sorted(skipped.items()))

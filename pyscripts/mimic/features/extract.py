@@ -13,10 +13,10 @@ from mimic.atomic import replace
 from mimic.data.archives import ArkWriter
 from mimic.data.audio import AudioReader
 from mimic.data.batching import prefetch
-from mimic.data.kaldi_dir import read_table, split, write_table
+from mimic.data.kaldi_dir import read_table, split, write_skipped, write_table
 from mimic.errors import AudioError, UserError
 from mimic.features.cmvn_stats import CmvnStats
-from mimic.features.collect import JobFiles, write_skipped
+from mimic.features.collect import JobFiles
 from mimic.features.fbank import Fbank, FbankConfig
 from mimic.features.stft import Stft, StftConfig
 

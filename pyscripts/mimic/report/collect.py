@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from mimic.data.kaldi_dir import read_table
+from mimic.score.details import Pairs, read_per_utt
 from mimic.score.enhancement import MEASURES, Row, read_rows
 from mimic.score.table import System
 
@@ -23,7 +24,6 @@ QUALITY = ("wb-pesq", "nb-pesq", "estoi", "stoi", "si-sdr")  # the first that ha
 NAMES = dict(zip(MEASURES, "PESQ PESQ-nb STOI eSTOI CSIG CBAK COVL segSNR SI-SDR".split(), strict=True))
 TASKS = {"perceptual": "Perceptual model", "enhance": "Enhancement", "asr": "Recognition"}
 TEST = "test"  # the set whose utterances are shown
-Pairs = list[tuple[str, str, str]]  # reference word, hypothesis word (either may be ***), one of C S I D
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Tree:
         for system in self.systems:
             name, title = system.name, TITLES.get(system.name, system.name)
             colour = self.colours.setdefault(name, len(self.colours))
-            details = system.asr / "scoring" / TEST / "wer_details" if system.asr else None
+            words = system.asr / "scoring" / TEST / "wer_details/per_utt" if system.asr else None
             found.append(
                 Scored(
                     key=f"{name}-2" if self.second else name,
@@ -124,7 +124,7 @@ class Tree:
                     tree=self.label,
                     system=System(title, system.enhance, system.asr),
                     scores=_scores(system.enhance / "scoring" / TEST / "per_utt.tsv") if system.enhance else {},
-                    words=read_alignments(details / "per_utt") if details else {},
+                    words=read_per_utt(words) if words and words.exists() else {},
                     colour=colour,
                     dashed=self.second,
                 )
@@ -173,17 +173,6 @@ def quality_measure(systems: list[Scored]) -> str | None:
         if any(row.scores.get(measure) is not None for s in systems for row in s.scores.values()):
             return measure
     return None
-
-
-def read_alignments(path: Path) -> dict[str, Pairs]:
-    """Kaldi's wer_details/per_utt: {utterance: [(reference, hypothesis, C S I or D)]}; empty where there is none."""
-    if not path.exists():
-        return {}
-    rows: dict[str, dict[str, list[str]]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        utt, kind, *cells = line.split()
-        rows.setdefault(utt, {})[kind] = cells
-    return {utt: list(zip(r["ref"], r["hyp"], r["op"], strict=True)) for utt, r in rows.items() if "op" in r}
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

@@ -13,6 +13,7 @@ import kaldialign
 import numpy as np
 
 from mimic.errors import UserError
+from mimic.score.details import read_per_utt
 from mimic.score.enhancement import MEASURES, read_rows
 from mimic.score.wer import EPS, bootci_text
 
@@ -180,15 +181,8 @@ def _read(place: Path) -> dict[str, Values]:
 
 def _read_details(path: Path) -> Values:
     """Errors, reference and hypothesis of each utterance from Kaldi's per_utt."""
-    rows: dict[str, dict[str, list[str]]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        utt, kind, *cells = line.split()
-        rows.setdefault(utt, {})[kind] = cells
     values = {}
-    for utt, row in rows.items():
-        if row.keys() != {"ref", "hyp", "op", "#csid"} or len(row["#csid"]) != 4:
-            raise UserError(f"{path}: {utt}: not the four lines ref, hyp, op, #csid: score again with --force true")
-        ref, hyp = (tuple(token for token in row[side] if token != EPS) for side in ("ref", "hyp"))
-        _, *errors = map(int, row["#csid"])
-        values[utt] = Value(sum(errors), len(ref), ref, hyp)
+    for utt, pairs in read_per_utt(path).items():
+        ref, hyp = (tuple(pair[side] for pair in pairs if pair[side] != EPS) for side in (0, 1))
+        values[utt] = Value(sum(op != "C" for _, _, op in pairs), len(ref), ref, hyp)
     return values

@@ -2,10 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from mimic.errors import UserError
 from mimic.score.wer import EPS, Alignment, Totals, totals
 
+Pairs = list[tuple[str, str, str]]  # reference word, hypothesis word (either may be ***), one of C S I D
 OPS_WIDTH = 16  # ops pads words up to this many characters
 
 
@@ -21,6 +23,21 @@ def per_utt(alignments: Sequence[Alignment]) -> str:
             lines.append(f"{alignment.utt} {name} {'  '.join(cells)}\n")
         lines.append(f"{alignment.utt} #csid {' '.join(str(ops.count(op)) for op in 'CSID')}\n")
     return "".join(lines)
+
+
+def read_per_utt(path: Path) -> dict[str, Pairs]:
+    """Read per_utt: {utterance: [(reference, hypothesis, C S I or D), ...]}, with *** where a side has no word.
+
+    Raises UserError where it has not four lines an utterance.
+    """
+    rows: dict[str, dict[str, list[str]]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        utt, kind, *cells = line.split()
+        rows.setdefault(utt, {})[kind] = cells
+    for utt, row in rows.items():
+        if row.keys() != {"ref", "hyp", "op", "#csid"} or not len(row["ref"]) == len(row["hyp"]) == len(row["op"]):
+            raise UserError(f"{path}: {utt}: not the four lines ref, hyp, op, #csid: score again with --force true")
+    return {utt: list(zip(row["ref"], row["hyp"], row["op"], strict=True)) for utt, row in rows.items()}
 
 
 def per_spk(alignments: Sequence[Alignment], utt2spk: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_frames, read_table
 from mimic.data.tokens import BLANK, BOS, EOS, Tokens
 from mimic.decode.beam_search import search
 from mimic.decode.config import DecodeConfig
@@ -25,7 +25,7 @@ from mimic.models.attention_decoder import DecoderConfig
 from mimic.models.masking import valid_frames
 from mimic.models.recogniser import Recogniser
 from mimic.tasks.start import check_start, start_from
-from mimic.tasks.task import Task, copy_feature_options, write_skipped
+from mimic.tasks.task import Task, copy_feature_options, leave_out
 from mimic.train import checkpoint
 from mimic.train.config import Config
 
@@ -111,7 +111,7 @@ class AsrTask(Task):
         self.tokens.save(directory)
         self.model = self.recogniser = self._initial()
         self.lengths, self.targets, skipped = self._usable(train, texts)
-        write_skipped(skipped, len(texts), data.max_skip, directory)
+        leave_out(skipped, len(texts), data.max_skip, directory)
         self.dev_lengths = self.frames(Path(data.dev))
         self.dev_texts = read_table(Path(data.dev) / self.text)
         self.targets |= {utt: self.tokens.encode(text) for utt, text in self.dev_texts.items()}
@@ -124,15 +124,15 @@ class AsrTask(Task):
 
     def frames(self, directory: Path) -> dict[str, int]:
         """Length of each utterance of a set, in frames."""
-        return {utt: int(frames) for utt, frames in read_table(directory / "utt2num_frames").items()}
+        return read_frames(directory)
 
     def _initial(self) -> Recogniser:
         """The recogniser before training: new, or with the weights of `data.init`."""
         data = self.config.data
         if data.init:
-            bins = len(checkpoint.load(Path(data.init) / "model.pt")["normaliser.mean"])
-            model = _network(self.config, _identity(bins), len(self.tokens))
-            start_from(model, Path(data.init))
+            state = checkpoint.load(Path(data.init) / "model.pt")
+            model = _network(self.config, _identity(len(state["normaliser.mean"])), len(self.tokens))
+            start_from(model, state, Path(data.init))
             return model
         stats = cmvn.read_global(Path(data.train))
         if data.normalise == "none":

@@ -11,7 +11,7 @@ from torch import Tensor
 from mimic.data import archives
 from mimic.data.audio import AudioReader
 from mimic.data.batching import pad, to_device
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_frames
 from mimic.errors import UserError
 from mimic.features.stft import Stft, StftConfig
 from mimic.models import MASKS
@@ -68,8 +68,8 @@ class EnhanceTask(Task):
         self.model = _network(config, self.stft)
         self.losses = EnhancementLoss(config.loss, self.stft)
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
-        self.lengths = _frames(data.train_noisy)
-        dev = _frames(data.dev_noisy)
+        self.lengths = read_frames(data.train_noisy)
+        dev = read_frames(data.dev_noisy)
         self.scores = DevScores(data.dev_noisy, data.dev_clean, dev, data.valid_utterances)
         if self.losses.hears_waves:
             self.waves = AudioReader(data.train_noisy, self.stft.rate), AudioReader(data.dev_noisy, self.stft.rate)
@@ -128,7 +128,3 @@ def _pair_features(noisy: str, clean: str) -> dict[str, tuple[str, str]]:
         utt = min(left.keys() ^ right.keys())
         raise UserError(f"{utt}: is in only one of {noisy} and {clean}: make both with the same utterances (stage 2)")
     return {utt: (left[utt], right[utt]) for utt in left}
-
-
-def _frames(directory: str) -> dict[str, int]:
-    return {utt: int(frames) for utt, frames in read_table(Path(directory) / "utt2num_frames").items()}

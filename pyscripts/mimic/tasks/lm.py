@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mimic.data.batching import make_batches, pad, prefetch
+from mimic.data.batching import make_batches, pad, prefetch, to_device
 from mimic.data.kaldi_dir import read_table
 from mimic.data.tokens import BLANK, BOS, EOS, UNK, Tokens
 from mimic.errors import UserError
@@ -112,7 +112,7 @@ class LmTask(Task):
         batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
         total = 0.0
         for batch in prefetch(self.load, batches):
-            total += float(self._surprise(Batch(*(part.to(device) for part in batch))))
+            total += float(self._surprise(to_device(batch, device)))
         loss = total / sum(self.dev_lengths.values())
         return {"loss": loss, "ppl": float(np.exp(loss))}
 

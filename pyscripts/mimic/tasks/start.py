@@ -1,12 +1,12 @@
 """Starting from a recogniser that was trained elsewhere: what has to be equal, and what to do where it is not."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.tasks.task import OPTIONS
-from mimic.train import checkpoint
 from mimic.train import config as configuration
 
 
@@ -33,9 +33,8 @@ def check_start(config: configuration.Config, directory: Path) -> None:
             )
 
 
-def start_from(model: nn.Module, init: Path) -> None:
-    """Load the weights of an experiment directory. UserError that names the first one that is not as in `model`."""
-    state = checkpoint.load(init / "model.pt")
+def start_from(model: nn.Module, state: Mapping[str, Tensor], init: Path) -> None:
+    """Take over `state`, the weights of directory `init`. UserError names the first that is not as in `model`."""
     there = {name: tuple(value.shape) for name, value in state.items()}
     here = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     for name in [*here, *there]:

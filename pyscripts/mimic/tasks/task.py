@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from mimic import atomic
+from mimic.data.kaldi_dir import write_skipped
 from mimic.errors import UserError
 
 OPTIONS = "features.conf"
@@ -78,10 +79,9 @@ def copy_feature_options(features: Path, directory: Path) -> None:
         f.write(options.read_bytes())
 
 
-def write_skipped(skipped: Mapping[str, str], total: int, most: float, directory: Path) -> None:
+def leave_out(skipped: Mapping[str, str], total: int, most: float, directory: Path) -> None:
     """List left-out utterances with their reasons in skipped.tsv. Raises UserError when they are too many."""
-    with atomic.replace(directory / "skipped.tsv") as f:
-        f.writelines(f"{utt}\t{reason}\n" for utt, reason in sorted(skipped.items()))
+    write_skipped(directory / "skipped.tsv", skipped)
     if len(skipped) > most * total:
         utt, reason = next(iter(sorted(skipped.items())))
         raise UserError(
