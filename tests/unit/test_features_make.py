@@ -26,7 +26,7 @@ from mimic.features.extract import extractor, run_job
 # run_job in a process of its own, as pyscripts/make_feats.py has it: data, output, job, number of jobs; it kills
 # itself as kill -9 does before utterance number `victim` of the job, and prints the most memory that it held, in KiB.
 JOB = """
-import os, resource, signal, sys
+import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
@@ -44,7 +44,9 @@ class Reader(AudioReader):
 
 extract = extractor("fbank", Path("conf/fbank.conf"))
 run_job(Reader(sys.argv[1], 16000), extract, JobFiles(Path(sys.argv[2]), int(sys.argv[3])), int(sys.argv[4]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+peak, files = (int(status[name].split()[0]) for name in ("VmHWM", "RssFile"))
+print(peak - files)  # KiB of its own: how much of the libraries is in memory is not its doing
 """
 
 
