@@ -10,7 +10,6 @@ import logging
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 
 from mimic import atomic, cli
 from mimic.tasks import TASKS
@@ -35,12 +34,13 @@ def main() -> None:
     with atomic.replace(arguments.directory / "run_info.json") as f:
         json.dump(environment() | {"seed": config.train.seed}, f, indent=2)
 
-    fabric = Fabric(accelerator=arguments.device, devices=1, precision=config.train.precision)
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(auto if arguments.device == "auto" else arguments.device)
     set_seed(config.train.seed, -1)  # of the initial weights; steps count from 0
     task = TASKS[config.task](config, arguments.directory)
     parameters = sum(p.numel() for p in task.model.parameters())
     log.info("%s/%s: %d parameters, %d utterances", config.task, config.net, parameters, len(task.lengths))
-    fit(task, config.train, arguments.directory, fabric)
+    fit(task, config.train, arguments.directory, device)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from lightning_fabric import Fabric
 
 from mimic.data.archives import ArkWriter
 from mimic.data.kaldi_dir import write_data_dir
@@ -106,7 +105,7 @@ def build(root: Path, kind: str, directory: Path, *extra: str) -> tuple[Task, Co
 def run(root: Path, kind: str, directory: Path, *extra: str) -> dict[str, torch.Tensor]:
     """Train, and give the final weights."""
     task, config = build(root, kind, directory, *extra)
-    fit(task, config.train, directory, Fabric(accelerator="cpu", devices=1))
+    fit(task, config.train, directory, torch.device("cpu"))
     return checkpoint.load(directory / "model.pt")
 
 

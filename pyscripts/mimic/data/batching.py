@@ -49,6 +49,11 @@ def make_batches(
     return batches
 
 
+def deal(batch: list[str], pieces: int) -> list[list[str]]:
+    """Cut a batch into pieces of equal numbers and similar lengths; one that is too small leaves some empty."""
+    return [batch[i::pieces] for i in range(pieces)]
+
+
 def pad(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Arrays (frames, ...) of different lengths -> (batch, frames, ...) padded with zeros, and lengths (batch,)."""
     lengths = torch.tensor([len(a) for a in arrays])

@@ -1,6 +1,7 @@
 """Recogniser with CTC and attention: the perceptual model (phones on clean STFT) and robust ASR (words on fbank)."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -25,7 +26,7 @@ from mimic.models.attention_decoder import DecoderConfig
 from mimic.models.masking import valid_frames
 from mimic.models.recogniser import Recogniser
 from mimic.tasks.start import check_start, start_from
-from mimic.tasks.task import Task, copy_feature_options, leave_out
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
 from mimic.train import checkpoint
 from mimic.train.config import Config
 
@@ -182,11 +183,14 @@ class AsrTask(Task):
         """What the recogniser gets of a loaded batch."""
         return batch
 
-    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        return self.recognition_losses(batch, epoch)
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return {"ctc": len(batch.tokens), "attention": int((batch.token_lengths + 1).sum())}
 
-    def recognition_losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        """The weighted sum as `loss`; its parts without gradient."""
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        return weighted(*self.recognition_losses(batch, epoch), share)
+
+    def recognition_losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """The parts of the loss, and their weights."""
         loss = self.config.loss
         features = batch.features
         if self.model.training:
@@ -197,9 +201,7 @@ class AsrTask(Task):
             losses["ctc"] = _ctc_loss(log_probs, lengths, batch)
         if loss.attention_weight > 0:
             losses["attention"] = self._attention_loss(encoded, lengths, batch)
-        weights = {"ctc": loss.ctc_weight, "attention": loss.attention_weight}
-        total = sum(weights[name] * value for name, value in losses.items())
-        return {"loss": total, **{name: value.detach() for name, value in losses.items()}}
+        return losses, {"ctc": loss.ctc_weight, "attention": loss.attention_weight}
 
     def _attention_loss(self, encoded: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
         """Cross entropy per token with label smoothing, averaged over the real tokens and the sentence end."""

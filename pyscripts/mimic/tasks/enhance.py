@@ -1,5 +1,6 @@
 """Mask-based enhancement with a spectral loss and mimic loss."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from mimic.models import MASKS
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss
-from mimic.tasks.task import OPTIONS, Task, copy_feature_options
+from mimic.tasks.task import OPTIONS, WHOLE, Task, copy_feature_options, weighted
 from mimic.train import checkpoint
 from mimic.train.config import Config
 
@@ -97,10 +98,14 @@ class EnhanceTask(Task):
                 raise UserError(f"{utt}: {a} frames of features but {b} of its wave: run stage 2 (features) again")
         return Batch(noisy, clean, lengths, waves, samples)
 
-    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return self.losses.sizes(batch.lengths, batch.samples)
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         enhanced = self.model(batch.noisy, batch.lengths)
         spectrum = None if batch.waves is None else self.stft.transform(batch.waves)
-        return self.losses(enhanced, batch.clean, batch.lengths, spectrum, batch.samples)
+        parts = self.losses(enhanced, batch.clean, batch.lengths, spectrum, batch.samples)
+        return weighted(parts, self.losses.weights, share)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Language model over the tokens of a recogniser, trained on text."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -16,7 +17,7 @@ from mimic.data.tokens import BLANK, BOS, EOS, UNK, Tokens
 from mimic.errors import UserError
 from mimic.models import LMS
 from mimic.models.lm import RnnLm
-from mimic.tasks.task import Task
+from mimic.tasks.task import WHOLE, Task
 from mimic.train import checkpoint
 from mimic.train.config import Config
 
@@ -93,8 +94,11 @@ class LmTask(Task):
         tokens, lengths = pad([self.sentences[key] for key in utterances])
         return Batch(tokens.long(), lengths)
 
-    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        return {"loss": self._surprise(batch) / (batch.lengths + 1).sum()}
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return {"loss": int((batch.lengths + 1).sum())}
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        return {"loss": share["loss"] * self._surprise(batch) / (batch.lengths + 1).sum()}
 
     def _surprise(self, batch: Batch) -> Tensor:
         """Sum of the negative log-probabilities of all tokens and sentence ends."""
