@@ -27,7 +27,7 @@ from mimic.models.masking import valid_frames
 from mimic.models.recogniser import Recogniser
 from mimic.tasks.start import check_start, start_from
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
-from mimic.train import checkpoint
+from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
@@ -174,6 +174,9 @@ class AsrTask(Task):
             log.warning("%d of %d training utterances left out, see skipped.tsv", len(skipped), len(texts))
         return {utt: lengths[utt] for utt in targets}, targets, skipped
 
+    def stream(self, utterances: list[str]) -> None:
+        archives.read_ahead(self.features[utt] for utt in utterances)
+
     def load(self, utterances: list[str]) -> Batch:
         features, lengths = pad([archives.load(self.features[utt]) for utt in utterances])
         tokens, token_lengths = pad([np.array(self.targets[utt], dtype=np.int64) for utt in utterances])
@@ -219,17 +222,20 @@ class AsrTask(Task):
     def validate(self) -> dict[str, float]:
         """Loss per batch, token and word error rates (percent) with a narrow beam."""
         config = replace(self.config.decode, beam=self.config.decode.valid_beam, nbest=1)
-        hypotheses: dict[str, list[int]] = {}
-        losses, weights = [], []
+        results: dict[int, tuple[float, dict[str, list[int]]]] = {}
         train = self.config.train
         batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
+        numbers = parallel.mine(range(len(batches)))
         device = self.recogniser.ctc.weight.device
-        for utterances, cpu_batch in zip(batches, prefetch(self.load, batches), strict=True):
+        for number, cpu_batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):
             batch = to_device(cpu_batch, device)
             # Not an epoch's number but one at which every loss that is still in use counts.
-            losses.append(float(self(batch, train.epochs)["loss"]))
-            weights.append(len(utterances))
-            hypotheses.update(zip(utterances, self.decode(self.recogniser, self.hear(batch), config), strict=True))
+            loss = float(self(batch, train.epochs)["loss"])
+            heard = self.decode(self.recogniser, self.hear(batch), config)
+            results[number] = loss, dict(zip(batches[number], heard, strict=True))
+        losses, heard = zip(*parallel.gather(results), strict=True)
+        weights = [len(part) for part in heard]
+        hypotheses = {utt: ids for part in heard for utt, ids in part.items()}
         tokens = [kaldialign.edit_distance(self.targets[utt], ids) for utt, ids in hypotheses.items()]
         words = [
             kaldialign.edit_distance(self.dev_texts[utt].split(), self.tokens.decode(ids).split())

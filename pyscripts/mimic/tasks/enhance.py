@@ -20,7 +20,7 @@ from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss
 from mimic.tasks.task import OPTIONS, WHOLE, Task, copy_feature_options, weighted
-from mimic.train import checkpoint
+from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 
@@ -84,6 +84,9 @@ class EnhanceTask(Task):
         model.load_state_dict(state)
         return model.eval(), stft
 
+    def stream(self, utterances: list[str]) -> None:
+        archives.read_ahead(entry for utt in utterances for entry in self.noisy[utt])
+
     def load(self, utterances: list[str]) -> Batch:
         noisy, lengths = pad([archives.load(self.noisy[utt][0]) for utt in utterances])
         clean, clean_lengths = pad([archives.load(self.noisy[utt][1]) for utt in utterances])
@@ -112,13 +115,13 @@ class EnhanceTask(Task):
         """Mean loss, wb-PESQ and eSTOI (percent)."""
         size = self.config.train.batch_utterances
         scores = self.scores.start(self.model, self.stft, size)
-        losses = []
+        losses: dict[int, list[float]] = {}
         device = next(self.model.parameters()).device
-        for start in range(0, len(self.scores.utterances), size):
+        for start in parallel.mine(range(0, len(self.scores.utterances), size)):
             utterances = self.scores.utterances[start : start + size]
             batch = to_device(self.load(utterances), device)
-            losses += [float(self(batch, 0)["loss"])] * len(utterances)
-        return {"loss": float(np.mean(losses)), **DevScores.means(scores)}
+            losses[start] = [float(self(batch, 0)["loss"])] * len(utterances)
+        return {"loss": float(np.mean(sum(parallel.gather(losses), []))), **DevScores.means(scores)}
 
 
 def _network(config: Config, stft: Stft) -> MaskEnhancer:

@@ -109,6 +109,9 @@ class JointTask(AsrTask):
         headers = {utt: reader.info(utt) for utt in reader.utts}
         return {utt: self.fbank.num_frames(round(info.seconds * self.stft.rate)) for utt, info in headers.items()}
 
+    def stream(self, utterances: list[str]) -> None:
+        """Nothing: each wave is a file of its own."""
+
     def load(self, utterances: list[str]) -> Batch:
         side = 0 if utterances[0] in self.lengths else 1  # of the training or the development set
         noisy, samples = pad([self.noisy[side][utt] for utt in utterances])

@@ -18,7 +18,7 @@ from mimic.errors import UserError
 from mimic.models import LMS
 from mimic.models.lm import RnnLm
 from mimic.tasks.task import WHOLE, Task
-from mimic.train import checkpoint
+from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
@@ -114,10 +114,11 @@ class LmTask(Task):
         device = self.model.output.weight.device
         train = self.config.train
         batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
-        total = 0.0
-        for batch in prefetch(self.load, batches):
-            total += float(self._surprise(to_device(batch, device)))
-        loss = total / sum(self.dev_lengths.values())
+        numbers = parallel.mine(range(len(batches)))
+        sums: dict[int, float] = {}
+        for number, batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):
+            sums[number] = float(self._surprise(to_device(batch, device)))
+        loss = sum(parallel.gather(sums)) / sum(self.dev_lengths.values())
         return {"loss": loss, "ppl": float(np.exp(loss))}
 
 

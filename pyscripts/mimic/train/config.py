@@ -29,6 +29,11 @@ class TrainConfig:
         accumulate: pieces into which each process cuts its share of a batch, to hold one of them in memory at a time.
         sorting: order of batches by length: ascending and descending keep it every epoch, random shuffles batches of
             utterances of similar length, curriculum is ascending in the first epoch and random then.
+        shard_utterances: a random epoch of a training set that is larger than shard_buffer shards takes its utterances
+            shard by shard: stretches of so many that follow each other in the archives, which are read in their order;
+            0 takes them from everywhere.
+        shard_buffer: shards in random order from which batches are mixed at a time. Memory of the system's file cache
+            should hold three times as many.
         optimiser: adam, adamw or rmsprop.
         lr: highest learning rate.
         weight_decay: of adamw, on matrices only.
@@ -53,6 +58,8 @@ class TrainConfig:
     batch_frames: int = 0
     accumulate: int = 1
     sorting: Literal["random", "ascending", "descending", "curriculum"] = "random"
+    shard_utterances: int = 256
+    shard_buffer: int = 8
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
     lr: float = 1e-4
     weight_decay: float = 0.0

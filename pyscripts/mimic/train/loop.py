@@ -8,11 +8,13 @@ A batch is what one optimiser step sees. Several processes, and `--train.accumul
 the pieces are weighted so that their gradients add up to the gradient of the whole batch.
 """
 
+import copy
 import hashlib
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,14 @@ import torch
 from torch import Tensor
 
 from mimic import atomic
-from mimic.data.batching import prefetch, to_device
+from mimic.data.batching import to_device
 from mimic.errors import UserError
 from mimic.tasks.task import WHOLE, Task
 from mimic.train import parallel
 from mimic.train.config import TrainConfig
 from mimic.train.optimise import learning_rate
 from mimic.train.run import Run
+from mimic.train.stop import Stop, Stopped
 
 log = logging.getLogger(__name__)
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -38,12 +41,13 @@ def set_seed(seed: int, step: int, rank: int = 0) -> None:
     torch.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
 
 
-def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device) -> None:
+def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, stop: Stop | None = None) -> None:
     """Train `task` in the experiment directory `directory`, from its newest checkpoint if there is one.
 
     Writes checkpoints/ (to resume), weights/ (epochs to average), train_log.jsonl, tensorboard/ and, last, model.pt and
     what the task adds to it.
-    Raises UserError after too many batches in a row without a finite loss.
+    Raises UserError after too many batches in a row without a finite loss, and where memory does not suffice; Stopped
+    after a signal to `stop`, when all that was done is saved.
     """
     if config.select not in task.METRICS:
         raise UserError(f"--train.select {config.select}: this task has {', '.join(task.METRICS)}")
@@ -51,63 +55,97 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device) 
     if config.compile:
         for module in task.compiled():
             module.compile(dynamic=True)
+    held = stop.held if stop else nullcontext
     run = Run(task, config, directory, device)
-    while run.epoch <= config.epochs:
-        _epoch(run)
+    try:
+        if run.epoch <= config.epochs:
+            _try_largest(run)
+        while run.epoch <= config.epochs:
+            _epoch(run, held)
+    except Stopped:
+        run.save()
+        parallel.total([])  # all wait until it is written: srun ends the others when one has ended
+        log.info("saved after step %d: run the same command again to go on", run.step)
+        raise
     run.finish()
 
 
-def _epoch(run: Run) -> None:
+def _epoch(run: Run, held: Callable[[], AbstractContextManager]) -> None:
     config, task = run.config, run.task
     task.begin_epoch(run.epoch)
-    todo = run.batches(run.epoch)[run.batch :]
-    for utterances, pieces in zip(todo, prefetch(run.load, todo), strict=True):
-        step(run, utterances, pieces)
-        run.batch += 1
-        run.step += 1
-        run.report()
-        if time.monotonic() - run.saved >= 60 * config.save_minutes:
-            run.save()
+    for utterances, pieces in run.todo():
+        with held():
+            step(run, utterances, pieces)
+            run.batch += 1
+            run.step += 1
+            run.report()
+            if time.monotonic() - run.saved >= 60 * config.save_minutes:
+                run.save()
     figures: dict[str, float] = {}
     if run.epoch % config.validate_every == 0 or run.epoch == config.epochs:
         task.eval()
         figures = task.validate()
-    run.finish_epoch(figures)
+    with held():
+        run.finish_epoch(figures)
+
+
+def _try_largest(run: Run) -> None:
+    """Compute a gradient on the largest batch first, and forget it: too little memory shows at once, not after hours.
+
+    Nothing that the run depends on is changed: each step seeds what it draws.
+    """
+    lengths = run.task.lengths
+    largest = max(run.batches(run.epoch), key=lambda batch: (len(batch) * max(lengths[utt] for utt in batch), batch))
+    modules = [learner.module for learner in run.learners.values()]
+    before = [copy.deepcopy(module.state_dict()) for module in modules]
+    run.task.begin_epoch(run.epoch)
+    for _ in _gradients(run, largest, run.load(largest)):
+        pass
+    for module, state in zip(modules, before, strict=True):
+        module.load_state_dict(state)
+        module.zero_grad()
 
 
 def step(run: Run, utterances: list[str], pieces: list[Any]) -> None:
     """One step of every optimiser, on the pieces of a batch that are this process's share."""
-    config, task = run.config, run.task
-    set_seed(config.seed, run.step, parallel.rank())
-    run.rate = learning_rate(config, run.epoch, run.step, run.steps)
-    shares = _shares(run, utterances, pieces)
-    batches = [to_device(piece, run.device) for piece in pieces]
-    turns = [task.turns(batch, run.epoch, share) for batch, share in zip(batches, shares, strict=True)]
-    dtype = AUTOCAST[config.precision]
-    learned = []
-    while True:
-        name, sums = "", {}
-        for turn in turns:
-            with torch.autocast(run.device.type, dtype, enabled=dtype is not None):
-                try:
-                    name, losses = next(turn)
-                except StopIteration:
-                    continue
-            learner = run.learners[name]
-            if turn is turns[0]:
-                learner.start(run.rate)
-            learner.backward(losses["loss"])
-            for key, value in losses.items():
-                sums[key] = sums.get(key, 0.0) + value.detach()
-        if not sums:
-            break
-        learned.append(_finish_turn(run, name, sums, len(utterances)))
+    run.rate = learning_rate(run.config, run.epoch, run.step, run.steps)
+    learned = [_finish_turn(run, name, sums, len(utterances)) for name, sums in _gradients(run, utterances, pieces)]
     parallel.share_statistics(learner.module for learner in run.learners.values())
     if all(learned):
         run.seen += len(utterances)
         run.nonfinite = 0
     elif False in learned:
         _skip(run, utterances)
+
+
+def _gradients(run: Run, utterances: list[str], pieces: list[Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """For each turn of a step the learner, whose gradient is there, and the losses, summed over this process's pieces.
+
+    Raises UserError that names the longest utterance when memory does not suffice.
+    """
+    config, task = run.config, run.task
+    set_seed(config.seed, run.step, parallel.rank())
+    shares = _shares(run, utterances, pieces)
+    batches = [to_device(piece, run.device) for piece in pieces]
+    turns = [task.turns(batch, run.epoch, share) for batch, share in zip(batches, shares, strict=True)]
+    dtype = AUTOCAST[config.precision]
+    while True:
+        name, sums = "", {}
+        for turn in turns:
+            try:
+                with torch.autocast(run.device.type, dtype, enabled=dtype is not None):
+                    name, losses = next(turn)
+                learner = run.learners[name]
+                if turn is turns[0]:
+                    learner.start(run.rate)
+                learner.backward(losses["loss"])
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise _explained(error, run, utterances) from None
+            for key, value in losses.items():
+                sums[key] = sums.get(key, 0.0) + value.detach()
+        yield name, sums
 
 
 def _finish_turn(run: Run, name: str, sums: dict[str, Tensor], utterances: int) -> bool | None:
@@ -138,6 +176,25 @@ def _shares(run: Run, utterances: list[str], pieces: list[Any]) -> list[Mapping[
     totals = parallel.total([sum(size[name] for size in sizes) for name in sizes[0]])
     whole = dict(zip(sizes[0], totals, strict=True))
     return [{name: n / whole[name] for name, n in size.items()} for size in sizes]
+
+
+def _explained(error: RuntimeError, run: Run, utterances: list[str]) -> Exception:
+    """What to do about too little memory; any other error as it is."""
+    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        return error
+    longest = max(utterances, key=lambda utt: run.task.lengths[utt])
+    frames = run.task.lengths[longest]
+    lower = f"lower --train.batch_utterances {run.config.batch_utterances}"
+    if run.config.batch_frames:
+        lower = f"lower --train.batch_frames {run.config.batch_frames}"
+    if len(utterances) > parallel.world() * run.config.accumulate:
+        lower += f", or raise --train.accumulate {run.config.accumulate}"
+    else:
+        lower = "leave it out of the training set, or cut it"
+    return UserError(
+        f"out of memory on a batch of {len(utterances)} utterances, of which {longest} is the longest with {frames} "
+        f"frames: {lower}"
+    )
 
 
 def _skip(run: Run, utterances: list[str]) -> None:

@@ -6,7 +6,7 @@ buckets after the backward pass; everything else that the processes tell each ot
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -74,7 +74,7 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def mine(items: list[T]) -> list[T]:
+def mine(items: Sequence[T]) -> Sequence[T]:
     """This process's part of what has to be done once."""
     return items[rank() :: world()]
 
@@ -107,6 +107,15 @@ def broadcast(value: T) -> T:
     with _said():
         distributed.broadcast_object_list(box)
     return box[0]
+
+
+def equalise(modules: Iterable[nn.Module]) -> None:
+    """Give all processes the weights and statistics that the first one has."""
+    if world() > 1:
+        with _said():
+            for module in modules:
+                for value in (*module.parameters(), *module.buffers()):
+                    distributed.broadcast(value.detach(), 0)
 
 
 def sum_gradients(module: nn.Module) -> None:

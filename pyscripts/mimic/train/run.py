@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from mimic import atomic
-from mimic.data.batching import deal, make_batches
+from mimic.data.batching import deal, make_groups, prefetch
 from mimic.tasks.task import Task
 from mimic.train import checkpoint, parallel
 from mimic.train.config import TrainConfig
@@ -40,18 +41,37 @@ class Run:
         self.tensorboard = SummaryWriter(directory / "tensorboard", purge_step=self.step) if self.writes else None
         self._write_log()
 
-    def batches(self, epoch: int) -> list[list[str]]:
+    def groups(self, epoch: int) -> list[list[list[str]]]:
+        """The batches of an epoch; the utterances of a group are read together."""
         c = self.config
-        return make_batches(self.task.lengths, c.batch_utterances, c.batch_frames, c.sorting, c.seed, epoch)
+        limits = (c.batch_utterances, c.batch_frames, c.sorting, c.seed, epoch, c.shard_utterances, c.shard_buffer)
+        return make_groups(self.task.lengths, *limits)
+
+    def batches(self, epoch: int) -> list[list[str]]:
+        return [batch for group in self.groups(epoch) for batch in group]
+
+    def todo(self) -> Iterator[tuple[list[str], list[Any]]]:
+        """What is left of the epoch: each batch, and its pieces that this process works on, read ahead."""
+        groups, done = self.groups(self.epoch), self.batch
+        several = len(groups) > 1
+        for group in prefetch(self._stream, groups, 1) if several else groups:
+            todo, done = group[done:], max(0, done - len(group))
+            yield from zip(todo, prefetch(self.load, todo), strict=True)
+
+    def _stream(self, group: list[list[str]]) -> list[list[str]]:
+        self.task.stream([utt for batch in group for piece in self._own(batch) for utt in piece])
+        return group
+
+    def _own(self, batch: list[str]) -> list[list[str]]:
+        pieces = deal(batch, parallel.world() * self.config.accumulate)[parallel.rank() :: parallel.world()]
+        return [piece for piece in pieces if piece]
 
     def load(self, batch: list[str]) -> list[Any]:
         """The pieces of a batch that this process works on: at least one, so that all of them take part in each step.
 
         Where a batch is too small for that, an utterance stands in that counts nothing.
         """
-        world, rank = parallel.world(), parallel.rank()
-        pieces = [piece for piece in deal(batch, world * self.config.accumulate)[rank::world] if piece]
-        return [self.task.load(piece) for piece in pieces or [batch[:1]]]
+        return [self.task.load(piece) for piece in self._own(batch) or [batch[:1]]]
 
     def add(self, values: dict[str, float], utterances: int) -> None:
         for name, value in values.items():
@@ -133,6 +153,7 @@ class Run:
     def _resume(self) -> None:
         """Go on from the newest checkpoint. The first process reads it: others may not see the newest file yet."""
         state = parallel.broadcast(checkpoint.load_latest(self.directory / "checkpoints") if self.writes else None)
+        parallel.equalise(learner.module for learner in self.learners.values())
         if state is None:
             return
         for name, learner in self.learners.items():
