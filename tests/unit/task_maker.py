@@ -16,7 +16,9 @@ from mimic.tasks.task import Task
 from mimic.train import checkpoint
 from mimic.train import config as configuration
 from mimic.train.config import Config
-from mimic.train.loop import fit, set_seed
+from mimic.train.loop import fit, gradients, set_seed
+from mimic.train.run import Run
+from mimic.train.stop import Stop
 
 SIZES = "channels: [2, 2], rnn_layers: 1, rnn_units: 4, dnn_layers: 1, dnn_units: 8"
 DECODER = "{embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}"
@@ -102,11 +104,21 @@ def build(root: Path, kind: str, directory: Path, *extra: str) -> tuple[Task, Co
     return TASKS[config.task](config, directory), config
 
 
-def run(root: Path, kind: str, directory: Path, *extra: str) -> dict[str, torch.Tensor]:
+def run(root: Path, kind: str, directory: Path, *extra: str, stop: Stop | None = None) -> dict[str, torch.Tensor]:
     """Train, and give the final weights."""
     task, config = build(root, kind, directory, *extra)
-    fit(task, config.train, directory, torch.device("cpu"))
+    fit(task, config.train, directory, torch.device("cpu"), stop)
     return checkpoint.load(directory / "model.pt")
+
+
+def gradient(root: Path, kind: str, directory: Path, pieces: int, *extra: str) -> tuple[dict, dict]:
+    """Losses and gradients of one batch, cut into so many pieces; without dropout and batch statistics."""
+    task, config = build(root, kind, directory, "--train.accumulate", str(pieces), *extra)
+    run = Run(task, config.train, directory, torch.device("cpu"))
+    task.eval()
+    utterances = sorted(task.lengths)[:5]
+    ((_, losses),) = gradients(run, utterances, run.load(utterances))
+    return losses, {name: p.grad.clone() for name, p in task.model.named_parameters() if p.grad is not None}
 
 
 def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:

@@ -99,7 +99,7 @@ def _try_largest(run: Run) -> None:
     modules = [learner.module for learner in run.learners.values()]
     before = [copy.deepcopy(module.state_dict()) for module in modules]
     run.task.begin_epoch(run.epoch)
-    for _ in _gradients(run, largest, run.load(largest)):
+    for _ in gradients(run, largest, run.load(largest)):
         pass
     for module, state in zip(modules, before, strict=True):
         module.load_state_dict(state)
@@ -109,7 +109,7 @@ def _try_largest(run: Run) -> None:
 def step(run: Run, utterances: list[str], pieces: list[Any]) -> None:
     """One step of every optimiser, on the pieces of a batch that are this process's share."""
     run.rate = learning_rate(run.config, run.epoch, run.step, run.steps)
-    learned = [_finish_turn(run, name, sums, len(utterances)) for name, sums in _gradients(run, utterances, pieces)]
+    learned = [_finish_turn(run, name, sums, len(utterances)) for name, sums in gradients(run, utterances, pieces)]
     parallel.share_statistics(learner.module for learner in run.learners.values())
     if all(learned):
         run.seen += len(utterances)
@@ -118,7 +118,7 @@ def step(run: Run, utterances: list[str], pieces: list[Any]) -> None:
         _skip(run, utterances)
 
 
-def _gradients(run: Run, utterances: list[str], pieces: list[Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def gradients(run: Run, utterances: list[str], pieces: list[Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """For each turn of a step the learner, whose gradient is there, and the losses, summed over this process's pieces.
 
     Raises UserError that names the longest utterance when memory does not suffice.
