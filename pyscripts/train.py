@@ -15,15 +15,9 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-
 from mimic import atomic, cli
 from mimic.lock import Lock
-from mimic.tasks import TASKS
-from mimic.train import config as configuration
-from mimic.train import parallel
-from mimic.train.loop import fit, set_seed
-from mimic.train.record import environment
+from mimic.train.place import Place, place
 from mimic.train.spawn import spawn
 from mimic.train.stop import Stop, Stopped
 
@@ -37,7 +31,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: %(default)s)")
     parser.add_argument("--num-processes", type=int, default=1, help="with cuda, each has a GPU (default: %(default)s)")
     arguments, overrides = parser.parse_known_args()
-    here = parallel.place()
+    here = place()
     if arguments.num_processes > 1 and here.world == 1:
         return spawn(arguments.num_processes, [sys.executable, *sys.argv])
     stop = Stop()
@@ -49,15 +43,22 @@ def main() -> int:
     return 0
 
 
-def train(
-    arguments: argparse.Namespace, overrides: list[str], here: parallel.Place, stop: Stop, stack: ExitStack
-) -> None:
+def train(arguments: argparse.Namespace, overrides: list[str], here: Place, stop: Stop, stack: ExitStack) -> None:
+    # Imported here: they take seconds and much memory, and a process that only starts others does not need them.
+    import torch
+
+    from mimic.tasks import TASKS
+    from mimic.train import config as configuration
+    from mimic.train import parallel
+    from mimic.train.loop import fit, set_seed
+    from mimic.train.record import environment
+
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     config = configuration.read(arguments.config, overrides)
     directory = arguments.directory
     if here.rank == 0:
         (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
-        stack.enter_context(Lock(directory / "checkpoints" / ".lock", str(directory)))
+        stack.enter_context(Lock(directory / "checkpoints" / ".lock"))
     else:  # the first process writes
         logging.getLogger().setLevel(logging.WARNING)
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mimic-")))
@@ -74,7 +75,9 @@ def train(
     task = TASKS[config.task](config, directory)
     parameters = sum(p.numel() for p in task.model.parameters())
     log.info("%s/%s: %d parameters, %d utterances", config.task, config.net, parameters, len(task.lengths))
-    parallel.join(here)
+    if here.world > 1:
+        parallel.join(here)
+        stop.total = parallel.total
     fit(task, config.train, arguments.directory, device, stop)
     parallel.leave()
 

@@ -20,10 +20,10 @@ HOST = os.uname().nodename
 
 
 class Lock:
-    """The lock file `path`, held for a process of this machine. `with Lock(path, what):` holds it for this one."""
+    """The lock file `path`, held for a process of this machine. `with Lock(path):` holds it for this one."""
 
-    def __init__(self, path: Path, what: str, pid: int | None = None):
-        self.path, self.what, self.pid = path, what, pid or os.getpid()
+    def __init__(self, path: Path, pid: int | None = None):
+        self.path, self.pid = path, pid or os.getpid()
         self.me = f"{HOST} {self.pid} {_started(self.pid)}\n"
         self._end = threading.Event()
 
@@ -48,8 +48,8 @@ class Lock:
                         continue
                     host, pid, _ = owner.split()
                     raise UserError(
-                        f"{self.what} is being written by another run (process {pid} on {host}): wait for it, or end "
-                        f"it; if it is long gone, remove {self.path}"
+                        f"{self.path.parent} is being written by another run (process {pid} on {host}): wait for it, "
+                        f"or end it; if it is long gone, remove {self.path}"
                     )
                 _remove(self.path, owner)
         finally:
@@ -118,7 +118,10 @@ def _read(path: Path) -> str:
 
 
 def _stale(owner: str, mine: Path, path: Path) -> bool:
-    host, pid, started = owner.split()
+    try:
+        host, pid, started = owner.split()
+    except ValueError:  # a disk that was full
+        return True
     if host == HOST:
         return _started(int(pid)) != started
     try:

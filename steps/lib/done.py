@@ -29,9 +29,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "pyscripts"
 sys.path.insert(0, str(PYTHON))
 
-from mimic.errors import UserError  # noqa: E402
-from mimic.lock import Lock  # noqa: E402
-
 BIG = 32 << 20  # bytes; a larger file counts by size and time, so that a check stays fast
 TABLES = ("wav.scp", "segments", "text", "text.phn", "feats.scp", "cmvn.scp")  # and utt2*, spk2*, reco2*
 WAIT = 5.0  # seconds for another run to end
@@ -219,30 +216,34 @@ def mark(folder: Path) -> int:
     return 0
 
 
-def locked(verb: str, folder: Path, words: dict[str, list[str]]) -> int:
-    """What the verb does, with the lock that goes with it."""
-    lock = Lock(folder / ".lock", str(folder), int(words["--lock"][-1])) if words["--lock"] else None
-    if verb == "mark":
-        code = mark(folder)
-        if lock:
-            lock.release()
-        return code
-    if lock:
+def run(verb: str, folder: Path, words: dict[str, list[str]]) -> int:
+    """What the verb does, and who has the lock then."""
+    if verb not in ("check", "mark", "lock"):
+        raise Refused(f"unknown verb '{verb}': check, mark and lock are known")
+    work = {"check": lambda: check(folder, words), "mark": lambda: mark(folder), "lock": lambda: 1}[verb]
+    if not words["--lock"]:
+        return work()
+    from mimic.errors import UserError
+    from mimic.lock import Lock
+
+    lock = Lock(folder / ".lock", int(words["--lock"][-1]))
+    if verb != "mark":
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.take(WAIT)
+        except UserError as error:
+            print(f"done.py: {error}", file=sys.stderr)
+            return 2
         except PermissionError:
             if verb == "lock":
                 raise
-            lock = None  # what is finished can be read
+            return work()  # what is finished can be read
     try:
-        code = 1 if verb == "lock" else check(folder, words)
+        code = work()
     except BaseException:
-        if lock:
-            lock.release()
+        lock.release()
         raise
-    if lock:
-        lock.keep_aside() if code else lock.release()
+    lock.keep_aside() if code else lock.release()
     return 0 if verb == "lock" else code
 
 
@@ -257,12 +258,7 @@ def main(verb: str, name: str, *rest: str) -> int:
                 raise Refused(f"unknown word '{word}'")
             else:
                 current.append(word)
-        if verb not in ("check", "mark", "lock"):
-            raise Refused(f"unknown verb '{verb}': check, mark and lock are known")
-        return locked(verb, Path(name), words)
-    except UserError as error:
-        print(f"done.py: {error}", file=sys.stderr)
-        return 2
+        return run(verb, Path(name), words)
     except Refused as error:
         problem = str(error)
     except OSError as error:

@@ -15,6 +15,7 @@ from mimic.score.pesq import pesq
 from mimic.score.reason import NotScored
 from mimic.score.stoi import stoi_estoi
 from mimic.train import parallel
+from mimic.train.place import place
 from mimic.train.stop import leave_signals_to_parent
 
 
@@ -34,7 +35,7 @@ class DevScores:
             self.utterances = self.utterances[:: -(-len(self.utterances) // most)]
         # Scoring runs beside the network, in processes that start now: later there are threads, and forking a
         # process with threads is not safe.
-        workers = max(1, (os.cpu_count() or 1) // parallel.place().local_world)
+        workers = max(1, (os.cpu_count() or 1) // place().local_world)
         self._pool = ProcessPoolExecutor(workers, get_context("fork"), initializer=leave_signals_to_parent)
         self._pool.submit(abs, 0).result()
 

@@ -1,14 +1,12 @@
 """Several processes that train one model, each with a share of every batch; alone, everything here does nothing.
 
-torchrun (RANK, WORLD_SIZE, LOCAL_RANK) or srun (SLURM_PROCID, ...) starts them, see `place`. Gradients are summed in
-buckets after the backward pass; everything else that the processes tell each other goes from CPU to CPU.
+Gradients are summed in buckets after the backward pass; what else the processes tell each other goes from CPU to CPU.
 """
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,47 +14,22 @@ import torch
 from torch import Tensor, distributed, nn
 
 from mimic.errors import UserError
+from mimic.train.place import Place
 
 T = TypeVar("T")
 BUCKET = 8 << 20  # numbers
 TIMEOUT = timedelta(minutes=15)  # longer than any process waits for the slowest one
 
 
-@dataclass(frozen=True)
-class Place:
-    """Which of how many processes this is: of all, and of those on this machine."""
-
-    rank: int = 0
-    world: int = 1
-    local_rank: int = 0
-    local_world: int = 1
-
-
-def place() -> Place:
-    """What torchrun or srun say of this process. Variables of a Slurm job outside of srun do not count."""
-    env = os.environ
-    if "WORLD_SIZE" in env:
-        return Place(*(int(env.get(name, default)) for name, default in _TORCHRUN))
-    if int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        local = int(re.match(r"\d+", env["SLURM_STEP_TASKS_PER_NODE"])[0])
-        return Place(*(int(env[f"SLURM_{name}"]) for name in ("PROCID", "STEP_NUM_TASKS", "LOCALID")), local)
-    return Place()
-
-
-_TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))
-
-
 def join(here: Place) -> None:
     """Meet the other processes. Call it when nothing forks any more."""
-    if here.world == 1:
-        return
     env = os.environ
-    if "MASTER_ADDR" not in env:  # srun: the first machine of the step, e.g. of node[03-07,12]
+    store = env.get("MIMIC_MEETING")
+    if not store and "MASTER_ADDR" not in env:  # srun: the first machine of the step, e.g. of node[03-07,12]
         prefix, number = re.match(r"([^,\[]+)(?:\[(\d+))?", env["SLURM_STEP_NODELIST"]).groups()
         env["MASTER_ADDR"] = prefix + (number or "")
         env["MASTER_PORT"] = str(20000 + (int(env["SLURM_JOB_ID"]) * 31 + int(env["SLURM_STEP_ID"])) % 10000)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    store = env.get("MIMIC_MEETING")
     with _said("the processes of this training have not found each other"):
         distributed.init_process_group(backend, f"file://{store}" if store else None, TIMEOUT, here.world, here.rank)
 

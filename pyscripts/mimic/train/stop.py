@@ -5,10 +5,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from mimic.train import parallel
 
 log = logging.getLogger(__name__)
 AGAIN = 75  # exit code: all that was done is saved, start me again
@@ -29,9 +27,11 @@ class Stopped(Exception):
 class Stop:
     """Takes the signals from here on. They raise Stopped: in a `held` block at its end, elsewhere at once.
 
-    Several processes raise it at the end of the same block, whichever of them got the signal. A second Ctrl-C does not
-    wait.
+    Several processes, over which `total` sums numbers, raise it at the end of the same block, whichever of them got the
+    signal. A second Ctrl-C does not wait.
     """
+
+    total: Callable[[list[float]], list[float]] | None = None
 
     def __init__(self) -> None:
         self.code, self._since, self._held = 0, 0.0, False
@@ -43,8 +43,9 @@ class Stop:
         self._held = True
         yield
         self._held = False
-        codes = parallel.total([float(self.code == AGAIN), float(self.code == INTERRUPTED)])
-        self.code = INTERRUPTED if codes[1] else AGAIN if codes[0] else 0
+        if self.total:
+            codes = self.total([float(self.code == AGAIN), float(self.code == INTERRUPTED)])
+            self.code = INTERRUPTED if codes[1] else AGAIN if codes[0] else 0
         if self.code:
             raise Stopped(self.code)
 
@@ -55,7 +56,7 @@ class Stop:
         self.code, self._since = INTERRUPTED if number == signal.SIGINT else AGAIN, now
         if first:
             log.info("%s: ending after this step", signal.Signals(number).name)
-            if not self._held and parallel.world() == 1:
+            if not self._held and not self.total:
                 raise Stopped(self.code)
 
 
