@@ -16,6 +16,7 @@ from mimic.data.batching import make_batches, make_groups
 from mimic.errors import UserError
 from mimic.tasks.asr import AsrTask
 from mimic.train import checkpoint
+from mimic.train.place import Place, place
 from mimic.train.run import Run
 from mimic.train.stop import SIGNALS, Stop, Stopped
 
@@ -85,7 +86,7 @@ def test_two_processes_stop_together_where_the_loss_is_not_finite(corpus, tmp_pa
 
 def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, repository):
     """One of them is killed; the next run is told to end; the third one ends with the weights of an undisturbed one."""
-    extra = ["--train.epochs", "4", "--train.save_minutes", "0"]
+    extra = ["--train.epochs", "9", "--train.validate_every", "9", "--train.save_minutes", "0"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert two(repository, *program(corpus, whole, *extra)).returncode == 0
     command = ["steps/train.sh", "--num-threads", "2", "--num-processes", "2", *program(corpus, cut, *extra)]
@@ -93,7 +94,7 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
     for after, number in ((2, signal.SIGKILL), (6, signal.SIGTERM)):
         process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         deadline = time.monotonic() + 120
-        while not any(saved(cut) == step for step in range(after, 11)):
+        while not any(saved(cut) == step for step in range(after, 20)):
             assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
             time.sleep(0.005)
         first = int((cut / "checkpoints/.lock").read_text().split()[1])
@@ -113,6 +114,26 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
 def saved(directory: Path) -> int:
     """The last step that a checkpoint holds."""
     return max((int(path.stem[5:]) for path in (directory / "checkpoints").glob("step-*.pt")), default=-1)
+
+
+SRUN = {"PROCID": "3", "LOCALID": "1", "STEP_NUM_TASKS": "4", "STEP_TASKS_PER_NODE": "2(x2)"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, Place()),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, Place()),  # a job's script, not a task of srun
+        ({f"SLURM_{name}": value for name, value in SRUN.items()}, Place(3, 4, 1, 2)),
+        ({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}, Place(3, 4, 1, 2)),
+    ],
+)
+def test_torchrun_and_srun_say_which_process_this_is(monkeypatch, variables, expected):
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert place() == expected
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
