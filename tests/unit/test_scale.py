@@ -148,6 +148,18 @@ def test_a_signal_waits_for_the_end_of_a_step(stop, number, code):
     assert done and error.value.code == code
 
 
+def test_a_signal_while_the_processes_agree_is_not_lost(stop):
+    def total(numbers: list[float]) -> list[float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return numbers
+
+    stop.total = total
+    with stop.held():
+        pass
+    with pytest.raises(Stopped), stop.held():
+        pass
+
+
 @pytest.mark.parametrize("where", ["load", "validate"])
 def test_a_run_that_was_told_to_end_goes_on_where_it_was(corpus, undisturbed, tmp_path, monkeypatch, stop, where):
     calls, method = 0, getattr(AsrTask, where)

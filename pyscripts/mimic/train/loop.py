@@ -53,6 +53,7 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
         raise UserError(f"--train.select {config.select}: this task has {', '.join(task.METRICS)}")
     task.to(device)
     if config.compile:
+        torch._logging.set_logs(dynamo=logging.ERROR, inductor=logging.ERROR)  # what stays uncompiled is no news
         for module in task.compiled():
             module.compile(dynamic=True)
     held = stop.held if stop else nullcontext

@@ -43,11 +43,12 @@ class Stop:
         self._held = True
         yield
         self._held = False
-        if self.total:
-            codes = self.total([float(self.code == AGAIN), float(self.code == INTERRUPTED)])
-            self.code = INTERRUPTED if codes[1] else AGAIN if codes[0] else 0
-        if self.code:
-            raise Stopped(self.code)
+        code = self.code
+        if self.total:  # a signal that comes meanwhile waits for the next block, where all see it
+            codes = self.total([float(code == AGAIN), float(code == INTERRUPTED)])
+            code = INTERRUPTED if codes[1] else AGAIN if codes[0] else 0
+        if code:
+            raise Stopped(code)
 
     def _note(self, number: int, frame: object) -> None:
         first, now = not self.code, time.monotonic()
