@@ -82,8 +82,8 @@ def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
 
 def overrides(root: Path, kind: str) -> list[str]:
     """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml or joint.yaml in `root`."""
-    if kind in ("perceptual", "recogniser"):
-        features = root if kind == "perceptual" else root / "fbank"
+    if kind in ("perceptual", "recogniser", "lm"):
+        features = root / "fbank" if kind == "recogniser" else root
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
     sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
     if kind == "enhance":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from task_maker import PERCEPTUAL, assert_equal, build, make_set, overrides, run
 from mimic.data.batching import make_batches, make_groups
 from mimic.errors import UserError
 from mimic.tasks.asr import AsrTask
+from mimic.tasks.lm import LmTask
 from mimic.train import checkpoint
+from mimic.train import config as configuration
+from mimic.train.loop import fit, set_seed
 from mimic.train.place import Place, place
 from mimic.train.run import Run
 from mimic.train.stop import SIGNALS, Stop, Stopped
@@ -234,6 +238,28 @@ def test_low_precision_trains(corpus, undisturbed, tmp_path):
     run(corpus, "perceptual", tmp_path / "fp16", "--train.precision", "16-mixed", "--train.epochs", "4")
     records = log(tmp_path / "fp16")
     assert records[-1]["train_loss"] < records[1]["train_loss"] and "skipped" not in records[-1]
+
+
+LM = """
+task: lm
+net: rnn
+model: {embedding: 4, layers: 1, units: 4, dnn_units: 4, dropout: 0.0}
+data: {token_type: phn}
+train: {epochs: 1, batch_utterances: 8, lr: 0.01}
+"""
+
+
+def test_compiled_networks_have_the_same_losses(corpus, undisturbed, tmp_path):
+    if not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler on a CPU")
+    (corpus / "lm.yaml").write_text(LM)
+    words = [*overrides(corpus, "lm"), "--data.tokens", str(corpus / "undisturbed")]
+    for compiled in ("false", "true"):
+        config = configuration.read(corpus / "lm.yaml", [*words, "--train.compile", compiled])
+        (tmp_path / compiled).mkdir()
+        set_seed(1, -1)
+        fit(LmTask(config, tmp_path / compiled), config.train, tmp_path / compiled, torch.device("cpu"))
+    assert log(tmp_path / "true")[0] == pytest.approx(log(tmp_path / "false")[0], rel=1e-4)
 
 
 LENGTHS = {f"u{i:03d}": 100 + i * 37 % 90 for i in range(95)}
