@@ -27,7 +27,6 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
 import torch  # noqa: E402
-from lightning_fabric import Fabric  # noqa: E402
 
 try:
     import speechbrain_recipe as peer
@@ -42,7 +41,8 @@ from mimic.features.extract import extractor, run_job  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402
 from mimic.train import checkpoint  # noqa: E402
 from mimic.train import config as configuration  # noqa: E402
-from mimic.train.loop import _optimiser, _Run, _step, set_seed  # noqa: E402
+from mimic.train.loop import set_seed, step  # noqa: E402
+from mimic.train.run import Run  # noqa: E402
 
 RATE = 16000
 # Stage -> configuration; batch; whether its epochs from disk are timed.
@@ -100,9 +100,7 @@ class Ours:
         set_seed(config.train.seed, -1)
         self.task = TASKS[config.task](config, directory)
         checkpoint.save(self.task.model.state_dict(), directory / "model.pt")  # the mimic stage loads the perceptual
-        fabric = Fabric(accelerator="cpu", devices=1)
-        self.module, optimiser = fabric.setup(self.task, _optimiser(self.task.model, config.train))
-        self.run = _Run(self.task, config.train, directory, fabric, optimiser)
+        self.run = Run(self.task, config.train, directory, torch.device("cpu"))
         self.batches = self.run.batches(1)
         self.task.train()
 
@@ -113,7 +111,7 @@ class Ours:
         return self.task.load(utterances)
 
     def step(self, utterances: list[str], batch) -> None:
-        _step(self.run, self.module, utterances, batch)
+        step(self.run, utterances, [batch])
 
     def epoch(self) -> None:
         for utterances, batch in zip(self.batches, prefetch(self.task.load, self.batches), strict=True):

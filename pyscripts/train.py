@@ -2,45 +2,84 @@
 """Train what a configuration describes; rerun after a kill, it goes on where it was.
 
 train.py conf/asr_demo.yaml exp/asr --data.train exp/fbank/train_clean --train.seed 2
+
+Several processes share each batch: --num-processes N starts them on this machine, torchrun and srun on any number.
+Exit codes: 0 trained; 75 SIGTERM or SIGUSR1 came, all is saved, start it again; 130 the same after Ctrl-C; 1 failed.
 """
 
 import argparse
 import json
 import logging
+import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-from lightning_fabric import Fabric
-
 from mimic import atomic, cli
-from mimic.tasks import TASKS
-from mimic.train import config as configuration
-from mimic.train.loop import fit, set_seed
-from mimic.train.record import environment
+from mimic.lock import Lock
+from mimic.train.place import Place, place
+from mimic.train.spawn import spawn
+from mimic.train.stop import Stop, Stopped
 
 log = logging.getLogger(__name__)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="YAML file: task, net and their sections")
     parser.add_argument("directory", type=Path, help="experiment directory")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: %(default)s)")
+    parser.add_argument("--num-processes", type=int, default=1, help="with cuda, each has a GPU (default: %(default)s)")
     arguments, overrides = parser.parse_known_args()
+    here = place()
+    if arguments.num_processes > 1 and here.world == 1:
+        return spawn(arguments.num_processes, [sys.executable, *sys.argv])
+    stop = Stop()
+    try:
+        with ExitStack() as stack:
+            train(arguments, overrides, here, stop, stack)
+    except Stopped as stopped:
+        return stopped.code
+    return 0
+
+
+def train(arguments: argparse.Namespace, overrides: list[str], here: Place, stop: Stop, stack: ExitStack) -> None:
+    # Imported here: they take seconds and much memory, and a process that only starts others does not need them.
+    import torch
+
+    from mimic.tasks import TASKS
+    from mimic.train import config as configuration
+    from mimic.train import parallel
+    from mimic.train.loop import fit, set_seed
+    from mimic.train.record import environment
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     config = configuration.read(arguments.config, overrides)
-    arguments.directory.mkdir(parents=True, exist_ok=True)
-    configuration.write(config, arguments.directory / "config.yaml")
-    with atomic.replace(arguments.directory / "run_info.json") as f:
-        json.dump(environment() | {"seed": config.train.seed}, f, indent=2)
+    directory = arguments.directory
+    if here.rank == 0:
+        (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
+        stack.enter_context(Lock(directory / "checkpoints" / ".lock"))
+    else:  # the first process writes
+        logging.getLogger().setLevel(logging.WARNING)
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mimic-")))
+    configuration.write(config, directory / "config.yaml")
+    with atomic.replace(directory / "run_info.json") as f:
+        json.dump(environment() | {"seed": config.train.seed, "processes": here.world}, f, indent=2)
 
-    fabric = Fabric(accelerator=arguments.device, devices=1, precision=config.train.precision)
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(auto if arguments.device == "auto" else arguments.device)
+    if device.type == "cuda":
+        device = torch.device("cuda", here.local_rank)
+        torch.cuda.set_device(device)
     set_seed(config.train.seed, -1)  # of the initial weights; steps count from 0
-    task = TASKS[config.task](config, arguments.directory)
+    task = TASKS[config.task](config, directory)
     parameters = sum(p.numel() for p in task.model.parameters())
     log.info("%s/%s: %d parameters, %d utterances", config.task, config.net, parameters, len(task.lengths))
-    fit(task, config.train, arguments.directory, fabric)
+    if here.world > 1:
+        parallel.join(here)
+        stop.total = parallel.total
+    fit(task, config.train, arguments.directory, device, stop)
+    parallel.leave()
 
 
 if __name__ == "__main__":

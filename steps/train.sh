@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Trains the model that a configuration describes.
 # Reads the directories that the overrides name; writes <exp-dir>: model.pt, config.yaml, train_log.jsonl, tensorboard/.
-# After a kill, the same command goes on from the last checkpoint and ends with the same weights.
+# After a kill, the same command goes on from the last checkpoint and ends with the same weights. Exit code 75: SIGTERM
+# or SIGUSR1 came (a cluster takes its machine back), all is saved, start it again.
 
 cmd=launch.py   # where the job runs
 num_threads=0   # CPU threads; 0: all of this machine
-ngpu=0          # 1: train on a GPU
+num_processes=1 # on CPUs: processes that share each batch and these threads
+ngpu=0          # GPUs of a machine, each with a process; 0: train on CPUs
+num_nodes=1     # machines; several need Slurm
 force=false     # true: start anew although nothing changed
 
 help_message="Usage: $0 [options] <config.yaml> <exp-dir> [--section.key value]...
@@ -15,7 +18,9 @@ e.g.: $0 conf/asr.yaml exp/asr_clean --data.train exp/fbank/train_clean --data.d
 Options (default):
   --cmd CMD           where the job runs ($cmd)
   --num-threads N     CPU threads, 0: all of this machine ($num_threads)
-  --ngpu N            1 trains on a GPU ($ngpu)
+  --num-processes N   on CPUs: processes that share each batch and these threads ($num_processes)
+  --ngpu N            GPUs of a machine, each with a process; 0: train on CPUs ($ngpu)
+  --num-nodes N       machines; several need Slurm ($num_nodes)
   --force true|false  start anew although nothing changed ($force)
 What is given behind <exp-dir> overrides the configuration."
 
@@ -29,6 +34,10 @@ config=$1 dir=$2
 shift 2
 [ $(($# % 2)) = 0 ] || die "expected --section.key value pairs behind <exp-dir>, got: $*"
 require "$config" "a configuration of conf/"
+for n in "$num_threads" "$num_processes" "$ngpu" "$num_nodes"; do
+  [[ $n =~ ^[0-9]+$ ]] || die "--num-threads, --num-processes, --ngpu and --num-nodes take whole numbers, got '$n'"
+done
+[ "$num_nodes" -le 1 ] || command -v srun > /dev/null || die "--num-nodes $num_nodes needs Slurm, and here is no srun"
 
 inputs=() options=()
 file=$config task=$(sed -n 's/^task: *//p' "$config")
@@ -62,17 +71,29 @@ if up_to_date "$dir" --force "$force" --code pyscripts/train.py --input "$config
 fi
 
 [ "$num_threads" != 0 ] || num_threads=$(nproc)
-device=cpu gpu=()
-if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+device=cpu place=()
+if [ "$ngpu" -gt 0 ]; then device=cuda num_processes=$ngpu place=(--gpu "$ngpu"); fi
+start=()
+if [ "$num_nodes" -gt 1 ]; then
+  place+=(--num-nodes "$num_nodes")
+  start=(srun --nodes "$num_nodes" --ntasks-per-node "$num_processes" --kill-on-bad-exit=1)
+fi
 mkdir -p "$dir/log"
-printf '#!/usr/bin/env bash\n# Made by %s: trains this model again.\ncd %q || exit 1\nexec %q --cmd %q --ngpu %q "$@" %q %q %s\n' \
-  "$0" "$PWD" "$0" "$cmd" "$ngpu" "$config" "$dir" "${*@Q}" > "$dir/run.sh"
+printf '#!/usr/bin/env bash\n# Made by %s: trains this model again.\ncd %q || exit 1\nexec %q --cmd %q --num-processes %q --ngpu %q --num-nodes %q "$@" %q %q %s\n' \
+  "$0" "$PWD" "$0" "$cmd" "$num_processes" "$ngpu" "$num_nodes" "$config" "$dir" "${*@Q}" > "$dir/run.sh"
 chmod +x "$dir/run.sh"
 
 log "training $dir with $config"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd --num-threads "$num_threads" "${gpu[@]}" "$dir/log/train.log" \
-  pyscripts/train.py --device "$device" "$config" "$dir" "$@"
+$cmd --num-threads "$num_threads" "${place[@]}" "$dir/log/train.log" "${start[@]}" \
+  pyscripts/train.py --device "$device" --num-processes "$num_processes" "$config" "$dir" "$@" || {
+  rc=$?  # launchers make every failure a 1, but all write the code into the log
+  if tail -n 1 "$dir/log/train.log" | grep -q '(code 75)'; then
+    log "$dir: saved after a signal: run the same command again to go on"
+    exit 75
+  fi
+  exit "$rc"
+}
 
 [ -s "$dir/model.pt" ] || die "$dir/model.pt was not written, see $dir/log/train.log"
 mark_done "$dir"

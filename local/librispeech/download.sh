@@ -26,8 +26,7 @@ set -euo pipefail
 [[ $tries =~ ^[1-9][0-9]*$ ]] || die "--tries takes a whole number above 0, got '$tries'"
 dir=$1
 error=$(mkdir -p "$dir/LibriSpeech" 2>&1) || die "$error"
-exec {lock}<"$dir"
-flock -w 5 "$lock" || die "$dir is being written by another run: wait for it, or end it"
+lock_dir "$dir"
 names=(librispeech-lexicon.txt)
 for part in $parts; do names+=("$part.tar.gz"); done
 if $lm_text; then names+=(librispeech-lm-norm.txt.gz); fi

@@ -24,6 +24,5 @@ set -euo pipefail
 [[ $tries =~ ^[1-9][0-9]*$ ]] || die "--tries takes a whole number above 0, got '$tries'"
 dir=$1
 error=$(mkdir -p "$dir" 2>&1) || die "$error"
-exec {lock}<"$dir"
-flock -w 5 "$lock" || die "$dir is being written by another run: wait for it, or end it"
+lock_dir "$dir"
 local/vbdemand/download.py --files "$files" --base-url "$base_url" --tries "$tries" --pause "$pause" "$dir"

@@ -5,6 +5,9 @@
 after it. DIR/.fingerprint lists what DIR is made from, one ``kind key value`` line each; DIR/.done, written
 last, lists what was there when the work ended.
 
+``--lock PID`` keeps DIR for the process PID, a shell: from a check that gives 1 until its mark, or until it ends.
+``done.py lock DIR --lock PID`` does nothing else, for a recipe.
+
 Exit codes of check: 0 finished and unchanged; 1 to do, DIR is ready to be written (emptied when it was made from
 something else, kept as it is when the same work was cut short); 2 error, nothing was touched.
 A kill at any moment is safe: .done goes first, and a directory that is half emptied says so in .fingerprint.
@@ -24,8 +27,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "pyscripts"
+sys.path.insert(0, str(PYTHON))
+
 BIG = 32 << 20  # bytes; a larger file counts by size and time, so that a check stays fast
 TABLES = ("wav.scp", "segments", "text", "text.phn", "feats.scp", "cmvn.scp")  # and utt2*, spk2*, reco2*
+WAIT = 5.0  # seconds for another run to end
 WIPING = "wiping this directory\n"  # as a fingerprint equals no other one
 
 
@@ -163,7 +169,7 @@ def replace(path: Path, text: str) -> None:
 
 def contents(folder: Path) -> list[Path]:
     """What lies in a directory, less the files of this program."""
-    return [p for p in sorted(folder.iterdir()) if not p.name.startswith((".fingerprint", ".done"))]
+    return [p for p in sorted(folder.iterdir()) if not p.name.startswith((".fingerprint", ".done", ".lock"))]
 
 
 def wipe(folder: Path) -> None:
@@ -210,8 +216,39 @@ def mark(folder: Path) -> int:
     return 0
 
 
+def run(verb: str, folder: Path, words: dict[str, list[str]]) -> int:
+    """What the verb does, and who has the lock then."""
+    if verb not in ("check", "mark", "lock"):
+        raise Refused(f"unknown verb '{verb}': check, mark and lock are known")
+    work = {"check": lambda: check(folder, words), "mark": lambda: mark(folder), "lock": lambda: 1}[verb]
+    if not words["--lock"]:
+        return work()
+    from mimic.errors import UserError
+    from mimic.lock import Lock
+
+    lock = Lock(folder / ".lock", int(words["--lock"][-1]))
+    if verb != "mark":
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.take(WAIT)
+        except UserError as error:
+            print(f"done.py: {error}", file=sys.stderr)
+            return 2
+        except PermissionError:
+            if verb == "lock":
+                raise
+            return work()  # what is finished can be read
+    try:
+        code = work()
+    except BaseException:
+        lock.release()
+        raise
+    lock.keep_aside() if code else lock.release()
+    return 0 if verb == "lock" else code
+
+
 def main(verb: str, name: str, *rest: str) -> int:
-    words: dict[str, list[str]] = {"--code": [], "--input": [], "--option": [], "--force": []}
+    words: dict[str, list[str]] = {"--code": [], "--input": [], "--option": [], "--force": [], "--lock": []}
     current: list[str] | None = None
     try:
         for word in rest:  # no argparse: the value of an option may look like an option
@@ -221,9 +258,7 @@ def main(verb: str, name: str, *rest: str) -> int:
                 raise Refused(f"unknown word '{word}'")
             else:
                 current.append(word)
-        if verb not in ("check", "mark"):
-            raise Refused(f"unknown verb '{verb}': check and mark are the two")
-        return check(Path(name), words) if verb == "check" else mark(Path(name))
+        return run(verb, Path(name), words)
     except Refused as error:
         problem = str(error)
     except OSError as error:

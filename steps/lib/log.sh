@@ -21,22 +21,22 @@ require() {
 # up_to_date DIR [options of "done.py check"]: true when DIR is finished and unchanged, false when it is to be
 # made. In the second case this shell keeps DIR locked until it ends, so that two runs never write the same DIR.
 up_to_date() {
-  local rc=0 lock error
+  local rc=0 error
   error=$(mkdir -p "$1" 2>&1) || die "$error"
-  exec {lock}<"$1"
-  flock -w 5 "$lock" || rc=$?
-  if [ "$rc" = 1 ]; then die "$1 is being written by another run: wait for it, or end it"; fi
-  rc=0
-  done.py check "$@" || rc=$?
-  case $rc in
-    0) exec {lock}<&- ;;
-    1) return 1 ;;
-    *) exit "$rc" ;;
-  esac
+  done.py check "$@" --lock $$ || rc=$?
+  [ "$rc" -le 1 ] || exit "$rc"
+  return "$rc"
 }
 
-# mark_done DIR: the last act of a step.
-mark_done() { done.py mark "$1"; }
+# mark_done DIR: the last act of a step; DIR is not locked any more.
+mark_done() { done.py mark "$1" --lock $$; }
+
+# lock_dir DIR: this shell keeps DIR locked until it ends. Dies when another one has it.
+lock_dir() {
+  done.py lock "$1" --lock $$ || exit 1
+  # shellcheck disable=SC2064  # DIR as it is now
+  trap "rm -f $(printf %q "$1/.lock")" EXIT
+}
 
 _at_work=0
 

@@ -50,13 +50,10 @@ choose_configs() {
 # start_recipe EXP-DIR: this recipe is alone at work in EXP-DIR from here on. Sets up .venv, and the arrays common,
 # alone (where no other step runs beside), decoding and training, which are what steps are called with.
 start_recipe() {
-  local cores error lock threads
+  local cores threads
   # shellcheck source=cmd.sh
   . ./cmd.sh || exit 1
-  error=$({ mkdir -p "$1" && : >> "$1/.lock"; } 2>&1) || die "$error"
-  exec {lock}>> "$1/.lock"
-  flock -w 3 "$lock" || die "another recipe (process $(cat "$1/.lock")) is at work in $1: wait for it, or end it"
-  echo $$ > "$1/.lock"
+  lock_dir "$1"
   export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
   steps/setup.sh
   cores=$(nproc)

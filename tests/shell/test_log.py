@@ -59,12 +59,14 @@ def test_two_steps_never_write_one_directory(sh, tmp_path, env):
         while first.stdout.readline() != b"working\n":
             pass
         second = sh(STEP, "1")
-        assert second.returncode == 1
-        assert second.stderr == "test.sh: exp/x is being written by another run: wait for it, or end it\n"
+        assert second.returncode == 2
+        who = f"process {first.pid} on {os.uname().nodename}"
+        assert second.stderr.startswith(f"done.py: exp/x is being written by another run ({who}): wait for it, or end")
+        assert second.stderr.count("\n") == 1
     finally:
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
-    result = sh(STEP, "1")  # the kernel took the lock back
+    result = sh(STEP, "1")  # nobody is left who holds the lock
     assert (result.returncode, result.stdout) == (0, "exp/x: not finished, going on\nworking\n")
 
 

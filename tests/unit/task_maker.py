@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from lightning_fabric import Fabric
 
 from mimic.data.archives import ArkWriter
 from mimic.data.kaldi_dir import write_data_dir
@@ -17,7 +16,9 @@ from mimic.tasks.task import Task
 from mimic.train import checkpoint
 from mimic.train import config as configuration
 from mimic.train.config import Config
-from mimic.train.loop import fit, set_seed
+from mimic.train.loop import fit, gradients, set_seed
+from mimic.train.run import Run
+from mimic.train.stop import Stop
 
 SIZES = "channels: [2, 2], rnn_layers: 1, rnn_units: 4, dnn_layers: 1, dnn_units: 8"
 DECODER = "{embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}"
@@ -81,8 +82,8 @@ def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
 
 def overrides(root: Path, kind: str) -> list[str]:
     """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml or joint.yaml in `root`."""
-    if kind in ("perceptual", "recogniser"):
-        features = root if kind == "perceptual" else root / "fbank"
+    if kind in ("perceptual", "recogniser", "lm"):
+        features = root / "fbank" if kind == "recogniser" else root
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
     sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
     if kind == "enhance":
@@ -103,11 +104,21 @@ def build(root: Path, kind: str, directory: Path, *extra: str) -> tuple[Task, Co
     return TASKS[config.task](config, directory), config
 
 
-def run(root: Path, kind: str, directory: Path, *extra: str) -> dict[str, torch.Tensor]:
+def run(root: Path, kind: str, directory: Path, *extra: str, stop: Stop | None = None) -> dict[str, torch.Tensor]:
     """Train, and give the final weights."""
     task, config = build(root, kind, directory, *extra)
-    fit(task, config.train, directory, Fabric(accelerator="cpu", devices=1))
+    fit(task, config.train, directory, torch.device("cpu"), stop)
     return checkpoint.load(directory / "model.pt")
+
+
+def gradient(root: Path, kind: str, directory: Path, pieces: int, *extra: str) -> tuple[dict, dict]:
+    """Losses and gradients of one batch, cut into so many pieces; without dropout and batch statistics."""
+    task, config = build(root, kind, directory, "--train.accumulate", str(pieces), *extra)
+    run = Run(task, config.train, directory, torch.device("cpu"))
+    task.eval()
+    utterances = sorted(task.lengths)[:5]
+    ((_, losses),) = gradients(run, utterances, run.load(utterances))
+    return losses, {name: p.grad.clone() for name, p in task.model.named_parameters() if p.grad is not None}
 
 
 def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:

@@ -15,6 +15,7 @@ from task_maker import (
     RECOGNISER,
     assert_equal,
     build,
+    gradient,
     make_set,
     overrides,
     run,
@@ -106,6 +107,12 @@ def test_enhancement_losses_are_added_by_their_weights(corpus, tmp_path):
     torch.testing.assert_close(mse["loss"], asr["loss"] + 2 * mse["spectral"])
     torch.testing.assert_close(both["loss"], mse["loss"] + 0.5 * both["mimic"])
     assert both["mimic"] > 0
+
+
+def test_pieces_of_a_batch_give_its_losses_and_its_gradient(corpus, tmp_path):
+    extra = ["--enhance_loss.spectral_weight", "2", "--enhance_loss.mimic_weight", "0.5"]
+    whole, cut = (gradient(corpus, "joint", tmp_path / str(pieces), pieces, *extra) for pieces in (1, 2))
+    torch.testing.assert_close(cut, whole)
 
 
 def test_resumed_training_equals_the_undisturbed_run(corpus, tmp_path, monkeypatch):

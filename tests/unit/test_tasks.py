@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from task_maker import ENHANCE, PERCEPTUAL, assert_equal, build, make_set, overrides, run, run_and_kill
+from task_maker import ENHANCE, PERCEPTUAL, assert_equal, build, gradient, make_set, overrides, run, run_and_kill
 
 from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
@@ -131,6 +131,16 @@ def test_ctc_stops_strictly_before_its_epoch(corpus, tmp_path):
     task, _ = build(corpus, "perceptual", tmp_path / "x", "--loss.ctc_epochs", "3")
     batch = task.load(sorted(task.lengths)[:3])
     assert ["ctc" in task(batch, epoch) for epoch in (1, 2, 3, 4)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra"),
+    [("perceptual", []), ("enhance", []), ("enhance", ["--loss.mimic_layer", "logits"])],
+)
+def test_pieces_of_a_batch_give_its_losses_and_its_gradient(corpus, tmp_path, kind, extra):
+    whole = gradient(corpus, kind, tmp_path / "whole", 1, *extra)
+    for pieces in (2, 7):  # more pieces than utterances
+        torch.testing.assert_close(gradient(corpus, kind, tmp_path / "cut", pieces, *extra), whole)
 
 
 @pytest.mark.parametrize("kind", ["perceptual", "enhance"])

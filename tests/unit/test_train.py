@@ -13,7 +13,7 @@ from mimic.models.crdnn import CrdnnConfig
 from mimic.train import checkpoint
 from mimic.train import config as configuration
 from mimic.train.config import TrainConfig
-from mimic.train.loop import learning_rate
+from mimic.train.optimise import learning_rate
 
 YAML = "task: asr\nnet: crdnn\nmodel: {channels: [4]}\ntrain: {lr: 1e-3}\n"
 

@@ -1,7 +1,11 @@
 """Kaldi archives (ark/scp) of matrices and vectors. The only module that knows kaldiio."""
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from kaldiio.matio import read_ascii_mat, read_int32vector, read_matrix_or_vector, write_array
@@ -83,14 +87,31 @@ def load(entry: str) -> np.ndarray:
     path, offset = split_entry(entry)
     try:
         with open(path, "rb") as f:
-            f.seek(offset or 0)
-            magic = f.read(3)
-            f.seek(offset or 0)
-            # kaldiio's own dispatcher would also unpickle, that is: run code that an archive holds.
-            if magic[:2] != b"\0B":
-                return read_ascii_mat(f)
-            return read_int32vector(f) if magic[2:] == b"\4" else read_matrix_or_vector(f)
+            return _array(f, offset)
     except OSError as error:
         raise UserError(f"{entry}: {error.strerror}: run the stage that makes the archive again") from None
     except Exception as error:  # kaldiio raises whatever the damaged bytes lead to
         raise UserError(f"{entry}: damaged archive ({error}): run the stage that makes it again") from None
+
+
+def read_ahead(entries: Iterable[str]) -> None:
+    """Read these entries, each archive from its beginning to its end, and leave them in the system's file cache.
+
+    Scattered over a file, reads of a network disk cost a round trip each; in their order the disk streams. What is
+    wrong with an entry is said when it is loaded.
+    """
+    places = sorted((path, offset or 0) for path, offset in map(split_entry, entries))
+    for path, group in groupby(places, key=lambda place: place[0]):
+        with suppress(Exception), open(path, "rb") as f:
+            for _, offset in group:
+                _array(f, offset)
+
+
+def _array(f: BinaryIO, offset: int | None) -> np.ndarray:
+    f.seek(offset or 0)
+    magic = f.read(3)
+    f.seek(offset or 0)
+    # kaldiio's own dispatcher would also unpickle, that is: run code that an archive holds.
+    if magic[:2] != b"\0B":
+        return read_ascii_mat(f)
+    return read_int32vector(f) if magic[2:] == b"\4" else read_matrix_or_vector(f)

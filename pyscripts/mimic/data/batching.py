@@ -17,7 +17,22 @@ U = TypeVar("U")
 def make_batches(
     lengths: Mapping[str, int], most_utterances: int, most_frames: int, sorting: str, seed: int, epoch: int
 ) -> list[list[str]]:
-    """Partition utterances into batches, in the order in which an epoch takes them.
+    """Partition utterances into batches, in the order in which an epoch takes them; see `make_groups`."""
+    (batches,) = make_groups(lengths, most_utterances, most_frames, sorting, seed, epoch)
+    return batches
+
+
+def make_groups(
+    lengths: Mapping[str, int],
+    most_utterances: int,
+    most_frames: int,
+    sorting: str,
+    seed: int,
+    epoch: int,
+    shard: int = 0,
+    shards: int = 0,
+) -> list[list[list[str]]]:
+    """Partition utterances into batches, in the order in which an epoch takes them, and these into groups.
 
     Args:
         lengths: frames of each utterance.
@@ -27,12 +42,28 @@ def make_batches(
             similar length but not the same ones in each epoch, and the batches are shuffled. curriculum: ascending in
             the first epoch, then random.
         seed, epoch: of the jitter and the shuffle.
+        shard, shards: with random, a group is made of `shards` shuffled shards, each of `shard` utterances that follow
+            each other (by their ids, as in the archives). Its files can be read in one go. 0: all are one group.
     """
     if sorting == "curriculum":
         sorting = "ascending" if epoch == 1 else "random"
     draw = random.Random(f"{seed} {epoch}")
+    groups = [sorted(lengths)]
+    if sorting == "random" and 0 < shard * shards < len(lengths):
+        pieces = [groups[0][i : i + shard] for i in range(0, len(lengths), shard)]
+        draw.shuffle(pieces)
+        groups = [[utt for piece in pieces[i : i + shards] for utt in piece] for i in range(0, len(pieces), shards)]
+    return [
+        _batches({utt: lengths[utt] for utt in sorted(group)}, most_utterances, most_frames, sorting, draw)
+        for group in groups
+    ]
+
+
+def _batches(
+    lengths: dict[str, int], most_utterances: int, most_frames: int, sorting: str, draw: random.Random
+) -> list[list[str]]:
     if sorting == "random":
-        key = {utt: lengths[utt] * draw.uniform(0.9, 1.1) for utt in sorted(lengths)}
+        key = {utt: lengths[utt] * draw.uniform(0.9, 1.1) for utt in lengths}
     else:
         key = lengths
     ordered = sorted(lengths, key=lambda utt: (key[utt], utt), reverse=sorting == "descending")
@@ -47,6 +78,11 @@ def make_batches(
     if sorting == "random":
         draw.shuffle(batches)
     return batches
+
+
+def deal(batch: list[str], pieces: int) -> list[list[str]]:
+    """Cut a batch into pieces of equal numbers and similar lengths; one that is too small leaves some empty."""
+    return [batch[i::pieces] for i in range(pieces)]
 
 
 def pad(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:

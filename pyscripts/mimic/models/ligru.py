@@ -100,7 +100,8 @@ class LiGru(nn.Module):
             projected = unpack(norm(project(pack(x, lengths))), lengths, frames)  # (batch, frames, 2 * hidden)
             both = torch.cat([projected, reverse(projected, lengths)])  # (2 * batch, frames, 2 * hidden)
             mask = F.dropout(x.new_ones(2 * batch, self.hidden), self.dropout, self.training)
-            states = _Recurrence.apply(both.transpose(0, 1), weight, mask, self.bounded).transpose(0, 1)
-            forward, backward = states.chunk(2)
+            with torch.autocast(x.device.type, enabled=False):  # rounding errors would add up over the frames
+                states = _Recurrence.apply(both.float().transpose(0, 1), weight, mask.float(), self.bounded)
+            forward, backward = states.transpose(0, 1).chunk(2)
             x = torch.cat([forward, reverse(backward, lengths)], dim=2)
         return x

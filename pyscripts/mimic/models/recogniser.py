@@ -54,4 +54,8 @@ class Recogniser(nn.Module):
             raise UserError(f"--loss.mimic_layer {layer}: this perceptual model has only {', '.join(known)}")
         if layer == "cnn":  # the published choice; the rest of the network is not computed
             return self.encoder.cnn(features, lengths), lengths
-        return self.encoder.layers(features, lengths)[layer], self.encoder.output_lengths(lengths)
+        return self.encoder.layers(features, lengths)[layer], self.embedded_lengths(lengths, layer)
+
+    def embedded_lengths(self, lengths: Tensor, layer: str) -> Tensor:
+        """Frames that `embed` gives for utterances of these lengths (batch,)."""
+        return lengths if layer == "cnn" else self.encoder.output_lengths(lengths)

@@ -66,6 +66,13 @@ class SslEncoder(nn.Module):
             states[number] = x
         return [states[layer] for layer in layers], lengths
 
+    def num_frames(self, samples: Tensor) -> Tensor:
+        """Frames of waves of these lengths (batch,)."""
+        frames = samples.clamp(min=SHORTEST)
+        for layer in self.net.feature_extractor.conv_layers:
+            frames = (frames - layer.kernel_size) // layer.stride + 1
+        return frames
+
     def _convolve(self, wave: Tensor) -> Tensor:
         """(samples,) -> (frames, channels)."""
         if self.normalise:

@@ -1,6 +1,7 @@
 """Recogniser with CTC and attention: the perceptual model (phones on clean STFT) and robust ASR (words on fbank)."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -25,8 +26,8 @@ from mimic.models.attention_decoder import DecoderConfig
 from mimic.models.masking import valid_frames
 from mimic.models.recogniser import Recogniser
 from mimic.tasks.start import check_start, start_from
-from mimic.tasks.task import Task, copy_feature_options, leave_out
-from mimic.train import checkpoint
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
+from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
@@ -173,6 +174,9 @@ class AsrTask(Task):
             log.warning("%d of %d training utterances left out, see skipped.tsv", len(skipped), len(texts))
         return {utt: lengths[utt] for utt in targets}, targets, skipped
 
+    def stream(self, utterances: list[str]) -> None:
+        archives.read_ahead(self.features[utt] for utt in utterances)
+
     def load(self, utterances: list[str]) -> Batch:
         features, lengths = pad([archives.load(self.features[utt]) for utt in utterances])
         tokens, token_lengths = pad([np.array(self.targets[utt], dtype=np.int64) for utt in utterances])
@@ -182,11 +186,14 @@ class AsrTask(Task):
         """What the recogniser gets of a loaded batch."""
         return batch
 
-    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        return self.recognition_losses(batch, epoch)
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return {"ctc": len(batch.tokens), "attention": int((batch.token_lengths + 1).sum())}
 
-    def recognition_losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        """The weighted sum as `loss`; its parts without gradient."""
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        return weighted(*self.recognition_losses(batch, epoch), share)
+
+    def recognition_losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """The parts of the loss, and their weights."""
         loss = self.config.loss
         features = batch.features
         if self.model.training:
@@ -197,9 +204,7 @@ class AsrTask(Task):
             losses["ctc"] = _ctc_loss(log_probs, lengths, batch)
         if loss.attention_weight > 0:
             losses["attention"] = self._attention_loss(encoded, lengths, batch)
-        weights = {"ctc": loss.ctc_weight, "attention": loss.attention_weight}
-        total = sum(weights[name] * value for name, value in losses.items())
-        return {"loss": total, **{name: value.detach() for name, value in losses.items()}}
+        return losses, {"ctc": loss.ctc_weight, "attention": loss.attention_weight}
 
     def _attention_loss(self, encoded: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
         """Cross entropy per token with label smoothing, averaged over the real tokens and the sentence end."""
@@ -217,17 +222,20 @@ class AsrTask(Task):
     def validate(self) -> dict[str, float]:
         """Loss per batch, token and word error rates (percent) with a narrow beam."""
         config = replace(self.config.decode, beam=self.config.decode.valid_beam, nbest=1)
-        hypotheses: dict[str, list[int]] = {}
-        losses, weights = [], []
+        results: dict[int, tuple[float, dict[str, list[int]]]] = {}
         train = self.config.train
         batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
+        numbers = parallel.mine(range(len(batches)))
         device = self.recogniser.ctc.weight.device
-        for utterances, cpu_batch in zip(batches, prefetch(self.load, batches), strict=True):
+        for number, cpu_batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):
             batch = to_device(cpu_batch, device)
             # Not an epoch's number but one at which every loss that is still in use counts.
-            losses.append(float(self(batch, train.epochs)["loss"]))
-            weights.append(len(utterances))
-            hypotheses.update(zip(utterances, self.decode(self.recogniser, self.hear(batch), config), strict=True))
+            loss = float(self(batch, train.epochs)["loss"])
+            heard = self.decode(self.recogniser, self.hear(batch), config)
+            results[number] = loss, dict(zip(batches[number], heard, strict=True))
+        losses, heard = zip(*parallel.gather(results), strict=True)
+        weights = [len(part) for part in heard]
+        hypotheses = {utt: ids for part in heard for utt, ids in part.items()}
         tokens = [kaldialign.edit_distance(self.targets[utt], ids) for utt, ids in hypotheses.items()]
         words = [
             kaldialign.edit_distance(self.dev_texts[utt].split(), self.tokens.decode(ids).split())

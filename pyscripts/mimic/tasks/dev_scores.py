@@ -14,6 +14,9 @@ from mimic.models.mask_enhancer import MaskEnhancer
 from mimic.score.pesq import pesq
 from mimic.score.reason import NotScored
 from mimic.score.stoi import stoi_estoi
+from mimic.train import parallel
+from mimic.train.place import place
+from mimic.train.stop import leave_signals_to_parent
 
 
 class DevScores:
@@ -32,24 +35,29 @@ class DevScores:
             self.utterances = self.utterances[:: -(-len(self.utterances) // most)]
         # Scoring runs beside the network, in processes that start now: later there are threads, and forking a
         # process with threads is not safe.
-        self._pool = ProcessPoolExecutor(os.cpu_count(), get_context("fork"))
+        workers = max(1, (os.cpu_count() or 1) // place().local_world)
+        self._pool = ProcessPoolExecutor(workers, get_context("fork"), initializer=leave_signals_to_parent)
         self._pool.submit(abs, 0).result()
 
-    def start(self, model: MaskEnhancer, stft: Stft, batch: int) -> list[Future]:
-        """Enhance, `batch` utterances at a time; the scores are computed in the background."""
+    def start(self, model: MaskEnhancer, stft: Stft, batch: int) -> dict[int, Future]:
+        """Enhance, `batch` utterances at a time; the scores are computed in the background.
+
+        Of several processes, each does its part. Gives the scores by the utterance's number.
+        """
         device = next(model.parameters()).device
-        scores = []
-        for start in range(0, len(self.utterances), batch):
+        scores = {}
+        for start in parallel.mine(range(0, len(self.utterances), batch)):
             utterances = self.utterances[start : start + batch]
             waves = model.enhance([torch.from_numpy(self.noisy[utt]).to(device) for utt in utterances], stft)
-            for utt, wave in zip(utterances, waves, strict=True):
-                scores.append(self._pool.submit(_scores, self.clean[utt], wave.cpu().numpy()))
+            for number, (utt, wave) in enumerate(zip(utterances, waves, strict=True), start):
+                scores[number] = self._pool.submit(_scores, self.clean[utt], wave.cpu().numpy())
         return scores
 
     @staticmethod
-    def means(scores: list[Future]) -> dict[str, float]:
+    def means(scores: dict[int, Future]) -> dict[str, float]:
         """Mean wb-PESQ and eSTOI (percent); utterances without a score are left out of its mean."""
-        pesq_mean, estoi_mean = np.nanmean([score.result() for score in scores], axis=0)
+        results = parallel.gather({number: score.result() for number, score in scores.items()})
+        pesq_mean, estoi_mean = np.nanmean(results, axis=0)
         return {"pesq": float(pesq_mean), "estoi": 100 * float(estoi_mean)}
 
 

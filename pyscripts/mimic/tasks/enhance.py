@@ -1,5 +1,6 @@
 """Mask-based enhancement with a spectral loss and mimic loss."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +19,8 @@ from mimic.models import MASKS
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss
-from mimic.tasks.task import OPTIONS, Task, copy_feature_options
-from mimic.train import checkpoint
+from mimic.tasks.task import OPTIONS, WHOLE, Task, copy_feature_options, weighted
+from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 
@@ -83,6 +84,9 @@ class EnhanceTask(Task):
         model.load_state_dict(state)
         return model.eval(), stft
 
+    def stream(self, utterances: list[str]) -> None:
+        archives.read_ahead(entry for utt in utterances for entry in self.noisy[utt])
+
     def load(self, utterances: list[str]) -> Batch:
         noisy, lengths = pad([archives.load(self.noisy[utt][0]) for utt in utterances])
         clean, clean_lengths = pad([archives.load(self.noisy[utt][1]) for utt in utterances])
@@ -97,23 +101,27 @@ class EnhanceTask(Task):
                 raise UserError(f"{utt}: {a} frames of features but {b} of its wave: run stage 2 (features) again")
         return Batch(noisy, clean, lengths, waves, samples)
 
-    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return self.losses.sizes(batch.lengths, batch.samples)
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         enhanced = self.model(batch.noisy, batch.lengths)
         spectrum = None if batch.waves is None else self.stft.transform(batch.waves)
-        return self.losses(enhanced, batch.clean, batch.lengths, spectrum, batch.samples)
+        parts = self.losses(enhanced, batch.clean, batch.lengths, spectrum, batch.samples)
+        return weighted(parts, self.losses.weights, share)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Mean loss, wb-PESQ and eSTOI (percent)."""
         size = self.config.train.batch_utterances
         scores = self.scores.start(self.model, self.stft, size)
-        losses = []
+        losses: dict[int, list[float]] = {}
         device = next(self.model.parameters()).device
-        for start in range(0, len(self.scores.utterances), size):
+        for start in parallel.mine(range(0, len(self.scores.utterances), size)):
             utterances = self.scores.utterances[start : start + size]
             batch = to_device(self.load(utterances), device)
-            losses += [float(self(batch, 0)["loss"])] * len(utterances)
-        return {"loss": float(np.mean(losses)), **DevScores.means(scores)}
+            losses[start] = [float(self(batch, 0)["loss"])] * len(utterances)
+        return {"loss": float(np.mean(sum(parallel.gather(losses), []))), **DevScores.means(scores)}
 
 
 def _network(config: Config, stft: Stft) -> MaskEnhancer:

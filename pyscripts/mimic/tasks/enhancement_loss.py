@@ -48,6 +48,7 @@ class EnhancementLoss(nn.Module):
     def __init__(self, config: EnhanceLoss, stft: Stft):
         super().__init__()
         self.config, self.stft = config, stft
+        self.weights = {"spectral": config.spectral_weight, "mimic": config.mimic_weight}
         self.perceptual: nn.Module | None = None
         if config.mimic_weight > 0:
             self.perceptual = _load(config.perceptual).requires_grad_(False).eval()
@@ -68,17 +69,24 @@ class EnhancementLoss(nn.Module):
         spectrum: Tensor | None = None,
         samples: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Losses of log1p magnitudes (batch, frames, bins): the weighted sum as `loss`, its parts without gradient.
+        """Parts of the loss of log1p magnitudes (batch, frames, bins); `weights` has their weights.
 
         A perceptual model that hears waves needs the noisy spectrum, complex (batch, frames, bins), whose phase they
         get, and their lengths in samples (batch,).
         """
         parts = {"spectral": distance(self.config.distance, enhanced, clean, lengths)}
-        total = self.config.spectral_weight * parts["spectral"]
         if self.perceptual is not None:
             parts["mimic"] = self.mimic(enhanced, clean, lengths, spectrum, samples)
-            total = total + self.config.mimic_weight * parts["mimic"]
-        return {"loss": total, **{name: value.detach() for name, value in parts.items()}}
+        return parts
+
+    def sizes(self, lengths: Tensor, samples: Tensor | None = None) -> dict[str, int]:
+        """Over how many frames each part is a mean, from lengths in frames and in samples (batch,)."""
+        sizes = {"spectral": int(lengths.sum())}
+        if self.hears_waves:
+            sizes["mimic"] = int(self.perceptual.num_frames(samples).sum())
+        elif self.perceptual is not None:
+            sizes["mimic"] = int(self.perceptual.embedded_lengths(lengths, self.config.mimic_layer).sum())
+        return sizes
 
     def mimic(
         self,

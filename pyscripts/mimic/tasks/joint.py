@@ -3,6 +3,7 @@
 Both start from trained ones (stages 4 and 6). SpeechBrain's recipe calls it unfreezing the enhancer in robust ASR.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from mimic.tasks.asr import AsrData, AsrTask
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss
-from mimic.tasks.task import OPTIONS
+from mimic.tasks.task import OPTIONS, WHOLE, weighted
 from mimic.train import checkpoint
 from mimic.train import config as configuration
 from mimic.train.config import Config
@@ -108,6 +109,9 @@ class JointTask(AsrTask):
         headers = {utt: reader.info(utt) for utt in reader.utts}
         return {utt: self.fbank.num_frames(round(info.seconds * self.stft.rate)) for utt, info in headers.items()}
 
+    def stream(self, utterances: list[str]) -> None:
+        """Nothing: each wave is a file of its own."""
+
     def load(self, utterances: list[str]) -> Batch:
         side = 0 if utterances[0] in self.lengths else 1  # of the training or the development set
         noisy, samples = pad([self.noisy[side][utt] for utt in utterances])
@@ -127,14 +131,22 @@ class JointTask(AsrTask):
         features, lengths = self.model.hear(waves, batch.samples)
         return asr.Batch(features, lengths, batch.tokens, batch.token_lengths)
 
-    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        sizes = super().sizes(batch)
+        if batch.clean is not None:
+            sizes |= self.enhancement_losses.sizes(self.stft.num_frames(batch.samples), batch.samples)
+        return sizes
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         enhanced = self.model.enhance(batch.noisy, batch.samples)
-        losses = self.recognition_losses(self._heard(batch, enhanced.waves), epoch)
-        if batch.clean is None:
-            return losses
-        clean = self.stft(batch.clean)
-        more = self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, enhanced.spectrum, batch.samples)
-        return losses | more | {"loss": losses["loss"] + more["loss"]}
+        losses, weights = self.recognition_losses(self._heard(batch, enhanced.waves), epoch)
+        if batch.clean is not None:
+            clean = self.stft(batch.clean)
+            losses |= self.enhancement_losses(
+                enhanced.magnitude, clean, enhanced.frames, enhanced.spectrum, batch.samples
+            )
+            weights |= self.enhancement_losses.weights
+        return weighted(losses, weights, share)
 
     def frozen(self, epoch: int) -> list[nn.Module]:
         enhancer = [self.enhancer] if epoch < self.config.joint.unfreeze_epoch else []

@@ -1,6 +1,7 @@
 """Language model over the tokens of a recogniser, trained on text."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -16,8 +17,8 @@ from mimic.data.tokens import BLANK, BOS, EOS, UNK, Tokens
 from mimic.errors import UserError
 from mimic.models import LMS
 from mimic.models.lm import RnnLm
-from mimic.tasks.task import Task
-from mimic.train import checkpoint
+from mimic.tasks.task import WHOLE, Task
+from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
@@ -93,8 +94,11 @@ class LmTask(Task):
         tokens, lengths = pad([self.sentences[key] for key in utterances])
         return Batch(tokens.long(), lengths)
 
-    def forward(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        return {"loss": self._surprise(batch) / (batch.lengths + 1).sum()}
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return {"loss": int((batch.lengths + 1).sum())}
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        return {"loss": share["loss"] * self._surprise(batch) / (batch.lengths + 1).sum()}
 
     def _surprise(self, batch: Batch) -> Tensor:
         """Sum of the negative log-probabilities of all tokens and sentence ends."""
@@ -110,10 +114,11 @@ class LmTask(Task):
         device = self.model.output.weight.device
         train = self.config.train
         batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
-        total = 0.0
-        for batch in prefetch(self.load, batches):
-            total += float(self._surprise(to_device(batch, device)))
-        loss = total / sum(self.dev_lengths.values())
+        numbers = parallel.mine(range(len(batches)))
+        sums: dict[int, float] = {}
+        for number, batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):
+            sums[number] = float(self._surprise(to_device(batch, device)))
+        loss = sum(parallel.gather(sums)) / sum(self.dev_lengths.values())
         return {"loss": loss, "ppl": float(np.exp(loss))}
 
 

@@ -1,6 +1,6 @@
 """What the training loop knows of a system."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,14 @@ from mimic.errors import UserError
 OPTIONS = "features.conf"
 
 
+class _Whole(dict):
+    def __missing__(self, name: str) -> float:
+        return 1.0
+
+
+WHOLE: Mapping[str, float] = _Whole()
+
+
 class Task(nn.Module):
     """A model with its batches, losses and validation. One training loop serves all tasks.
 
@@ -21,13 +29,28 @@ class Task(nn.Module):
     - NETS: networks by name, as (module, dataclass of its sizes); SECTIONS: further sections of its configuration;
       METRICS: validation figures, and whether "min" or "max" is better;
     - `build(config, directory)`: the model alone, from an experiment directory, for inference;
-    - `__init__(config, directory)`: sets `model`, the only part that is trained and saved, and `lengths`, the
-      training utterances with their frames. What else is a module here stays frozen and in eval mode;
-    - `load(utterances)`: their batch on CPU, called in a reading thread;
-    - `forward(batch, epoch)`: {"loss": scalar to minimise, other names: scalars to log};
-    - `validate()`: {metric: value} on the development set;
-    - where it applies, `frozen(epoch)`: parts of the model that do not learn in this epoch; `finish(directory)`: what
-      is written beside model.pt when that is there.
+    - `__init__(config, directory)`: sets `model`, which ends as model.pt, and `lengths`, the training utterances with
+      their frames. What else is a module here stays frozen and in eval mode, unless it is one of the learners;
+    - `load(utterances)`: their batch on CPU, a named tuple of tensors, called in a reading thread;
+    - `sizes(batch)`: over how many things (utterances, frames, tokens) each part of the loss is a mean;
+    - `forward(batch, epoch, share)`: {"loss": scalar to minimise, other names: scalars to log}, see `weighted`;
+    - `validate()`: {metric: value} on the development set. Of several processes each takes a part: see
+      `parallel.mine` and `parallel.gather`;
+    - where it applies, `frozen(epoch)`: modules that do not learn in this epoch; `stream(utterances)`: reads their
+      files in the order of the disk, so that `load` finds them in memory; `compiled()`: modules that torch.compile
+      takes; `finish(directory)`: what is written beside model.pt when that is there.
+
+    Several optimisers (adversarial training): `learners()` names the modules that learn, `model` among them; each has
+    an optimiser of its own and is in the checkpoints, with what its get_extra_state gives. `turns(batch, epoch, share)`
+    is a generator that yields (learner, losses) once for each optimiser step of a batch, in their order. Before it goes
+    on, `losses["loss"]` has been differentiated by that learner's parameters alone and these have taken their step:
+
+        fake = self.model(batch.noisy, batch.lengths)
+        yield "discriminator", weighted({"real": ..., "fake": D(fake.detach())...}, weights, share)
+        yield "generator", weighted({"adversarial": D(fake)..., "l1": ...}, weights, share)
+
+    All pieces of a batch (`--train.accumulate`, several processes) yield the same learners. A loss is a sum over the
+    pieces: what a task adds that is no part in `weighted` has to count its share itself.
     """
 
     NETS: ClassVar[Mapping[str, tuple[type, type]]]
@@ -40,14 +63,29 @@ class Task(nn.Module):
     def load(self, utterances: list[str]) -> Any:
         raise NotImplementedError
 
-    def forward(self, batch: Any, epoch: int) -> dict[str, Tensor]:
+    def sizes(self, batch: Any) -> dict[str, int]:
         raise NotImplementedError
+
+    def forward(self, batch: Any, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def learners(self) -> dict[str, nn.Module]:
+        return {"model": self.model}
+
+    def turns(self, batch: Any, epoch: int, share: Mapping[str, float]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        yield "model", self(batch, epoch, share)
 
     def validate(self) -> dict[str, float]:
         raise NotImplementedError
 
     def frozen(self, epoch: int) -> list[nn.Module]:
         return []
+
+    def stream(self, utterances: list[str]) -> None:
+        pass
+
+    def compiled(self) -> list[nn.Module]:
+        return [self.model]
 
     def finish(self, directory: Path) -> None:
         pass
@@ -58,15 +96,30 @@ class Task(nn.Module):
         It depends on the epoch alone, so that a resumed run freezes what the undisturbed one would.
         """
         self.train()
-        self.model.requires_grad_(True)
+        for module in self.learners().values():
+            module.requires_grad_(True)
         for part in self.frozen(epoch):
             part.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Task":
-        """Training mode for the model; everything else (a perceptual model, a teacher) stays in eval mode."""
+        """Training mode for what learns; everything else (a perceptual model, a teacher) stays in eval mode."""
         super().train(False)
-        self.model.train(mode)
+        for module in self.learners().values():
+            module.train(mode)
         return self
+
+
+def weighted(
+    parts: Mapping[str, Tensor], weights: Mapping[str, float], share: Mapping[str, float]
+) -> dict[str, Tensor]:
+    """The weighted sum of the parts as `loss`, and the parts without gradient.
+
+    A part is a mean over one piece of a batch. Counted by `share`, how much of the whole batch that piece is, the
+    results of all pieces add up to those of the whole batch.
+    """
+    shared = {name: value * share[name] for name, value in parts.items()}
+    total = sum(weights[name] * value for name, value in shared.items())
+    return {"loss": total, **{name: value.detach() for name, value in shared.items()}}
 
 
 def copy_feature_options(features: Path, directory: Path) -> None:

@@ -24,10 +24,16 @@ class TrainConfig:
     Attributes:
         seed: of initial weights, batch order, dropout and augmentation.
         epochs: passes over the training set.
-        batch_utterances: most utterances in a batch.
+        batch_utterances: most utterances in a batch, that is for one optimiser step. Several processes share a batch.
         batch_frames: most frames in a batch, padding included; 0 means no limit.
+        accumulate: pieces into which each process cuts its share of a batch, to hold one of them in memory at a time.
         sorting: order of batches by length: ascending and descending keep it every epoch, random shuffles batches of
             utterances of similar length, curriculum is ascending in the first epoch and random then.
+        shard_utterances: a random epoch of a training set that is larger than shard_buffer shards takes its utterances
+            shard by shard: stretches of so many that follow each other in the archives, which are read in their order;
+            0 takes them from everywhere.
+        shard_buffer: shards in random order from which batches are mixed at a time. Memory of the system's file cache
+            should hold three times as many.
         optimiser: adam, adamw or rmsprop.
         lr: highest learning rate.
         weight_decay: of adamw, on matrices only.
@@ -36,7 +42,8 @@ class TrainConfig:
         lr_factor: factor of a reduction.
         warmup: optimiser steps over which the rate rises from zero, whatever the schedule.
         clip: largest norm of the gradient; 0 means no limit.
-        precision: of matrix products, as lightning-fabric names it.
+        precision: of matrix products; mixed keeps weights and what is sensitive to rounding in 32 bits.
+        compile: true compiles the networks with torch.compile, which takes minutes and needs a C++ compiler on a CPU.
         select: the validation figure that ranks epochs.
         average: epochs whose weights are averaged into the final model.
         average_of: average the best epochs by `select`, or the last ones.
@@ -49,7 +56,10 @@ class TrainConfig:
     epochs: int = 20
     batch_utterances: int = 8
     batch_frames: int = 0
+    accumulate: int = 1
     sorting: Literal["random", "ascending", "descending", "curriculum"] = "random"
+    shard_utterances: int = 256
+    shard_buffer: int = 8
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
     lr: float = 1e-4
     weight_decay: float = 0.0
@@ -59,6 +69,7 @@ class TrainConfig:
     warmup: int = 0
     clip: float = 5.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compile: bool = False
     select: str = "loss"
     average: int = 1
     average_of: Literal["best", "last"] = "best"

@@ -1,219 +1,214 @@
-"""The one training loop: optimiser, schedule, validation, checkpoints, exact resume.
+"""The one training loop: epochs of optimiser steps, validation between them, exact resume.
 
 Everything random in a step (dropout, augmentation) is drawn from a generator seeded by the run's seed and the
 step's number, and the order of batches by the seed and the epoch. So a run that was killed and goes on from its
 newest checkpoint draws what the undisturbed run would have drawn, and ends with the same weights.
+
+A batch is what one optimiser step sees. Several processes, and `--train.accumulate`, cut it into pieces; the losses of
+the pieces are weighted so that their gradients add up to the gradient of the whole batch.
 """
 
+import copy
 import hashlib
-import json
 import logging
 import math
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
+from torch import Tensor
 
 from mimic import atomic
-from mimic.data.batching import make_batches, prefetch
+from mimic.data.batching import to_device
 from mimic.errors import UserError
-from mimic.tasks.task import Task
-from mimic.train import checkpoint
+from mimic.tasks.task import WHOLE, Task
+from mimic.train import parallel
 from mimic.train.config import TrainConfig
+from mimic.train.optimise import learning_rate
+from mimic.train.run import Run
+from mimic.train.stop import Stop, Stopped
 
 log = logging.getLogger(__name__)
-SECONDS_BETWEEN_LINES = 2.0
+AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-def set_seed(seed: int, step: int) -> None:
-    """Seed torch's generators for one step of one run."""
-    torch.manual_seed(int.from_bytes(hashlib.sha256(f"{seed} {step}".encode()).digest()[:7], "big"))
+def set_seed(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch's generators for one step of one run, in the process of this rank."""
+    name = f"{seed} {step}" + (f" {rank}" if rank else "")
+    torch.manual_seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
 
 
-def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
-    """Rate of optimiser step `step` (from 0) of `steps`, in epoch `epoch` (from 1)."""
-    factor = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    if config.schedule == "step":
-        factor *= config.lr_factor ** ((epoch - 1) // config.lr_every)
-    elif config.schedule == "cosine":
-        factor *= 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-    return config.lr * factor
-
-
-def fit(task: Task, config: TrainConfig, directory: Path, fabric: Fabric) -> None:
+def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, stop: Stop | None = None) -> None:
     """Train `task` in the experiment directory `directory`, from its newest checkpoint if there is one.
 
     Writes checkpoints/ (to resume), weights/ (epochs to average), train_log.jsonl, tensorboard/ and, last, model.pt and
     what the task adds to it.
-    Raises UserError after too many batches in a row without a finite loss.
+    Raises UserError after too many batches in a row without a finite loss, and where memory does not suffice; Stopped
+    after a signal to `stop`, when all that was done is saved.
     """
     if config.select not in task.METRICS:
         raise UserError(f"--train.select {config.select}: this task has {', '.join(task.METRICS)}")
-    optimiser = _optimiser(task.model, config)
-    module, optimiser = fabric.setup(task, optimiser)
-    run = _Run(task, config, directory, fabric, optimiser)
-    while run.epoch <= config.epochs:
-        _epoch(run, module)
-    run.tensorboard.close()
-    best = run.chosen_epochs()
-    log.info("model.pt: mean of epochs %s", ", ".join(map(str, best)))
-    checkpoint.save(checkpoint.average(run.weights(epoch) for epoch in best), directory / "model.pt")
-    task.finish(directory)
+    task.to(device)
+    if config.compile:
+        torch._logging.set_logs(dynamo=logging.ERROR, inductor=logging.ERROR)  # what stays uncompiled is no news
+        for module in task.compiled():
+            module.compile(dynamic=True)
+    held = stop.held if stop else nullcontext
+    run = Run(task, config, directory, device)
+    try:
+        if run.epoch <= config.epochs:
+            _try_largest(run)
+        while run.epoch <= config.epochs:
+            _epoch(run, held)
+    except Stopped:
+        run.save()
+        parallel.total([])  # all wait until it is written: srun ends the others when one has ended
+        log.info("saved after step %d: run the same command again to go on", run.step)
+        raise
+    run.finish()
 
 
-def _epoch(run: "_Run", module: nn.Module) -> None:
+def _epoch(run: Run, held: Callable[[], AbstractContextManager]) -> None:
     config, task = run.config, run.task
-    batches = run.batches(run.epoch)
     task.begin_epoch(run.epoch)
-    todo = batches[run.batch :]
-    for utterances, batch in zip(todo, prefetch(task.load, todo), strict=True):
-        _step(run, module, utterances, run.fabric.to_device(batch))
-        run.batch += 1
-        run.step += 1
-        run.report(len(batches))
-        if time.monotonic() - run.saved >= 60 * config.save_minutes:
-            run.save()
-    record = {"epoch": run.epoch, "step": run.step, "lr": run.rate}
-    record |= {f"train_{name}": total / run.seen for name, total in run.sums.items()}
+    for utterances, pieces in run.todo():
+        with held():
+            step(run, utterances, pieces)
+            run.batch += 1
+            run.step += 1
+            run.report()
+            if time.monotonic() - run.saved >= 60 * config.save_minutes:
+                run.save()
+    figures: dict[str, float] = {}
     if run.epoch % config.validate_every == 0 or run.epoch == config.epochs:
         task.eval()
-        record |= {f"valid_{name}": value for name, value in task.validate().items()}
-    run.finish_epoch(record)
+        figures = task.validate()
+    with held():
+        run.finish_epoch(figures)
 
 
-def _step(run: "_Run", module: nn.Module, utterances: list[str], batch: Any) -> None:
-    config = run.config
-    set_seed(config.seed, run.step)
-    run.rate = learning_rate(config, run.epoch, run.step, run.steps)
-    for group in run.optimiser.param_groups:
-        group["lr"] = run.rate
-    losses = module(batch, run.epoch)
-    run.optimiser.zero_grad()
-    run.fabric.backward(losses["loss"])
-    limit = config.clip if config.clip > 0 else math.inf
-    norm = run.fabric.clip_gradients(module, run.optimiser, max_norm=limit, error_if_nonfinite=False)
-    if torch.isfinite(losses["loss"].detach()) and torch.isfinite(norm):
-        run.optimiser.step()
+def _try_largest(run: Run) -> None:
+    """Compute a gradient on the largest batch first, and forget it: too little memory shows at once, not after hours.
+
+    Nothing that the run depends on is changed: each step seeds what it draws.
+    """
+    lengths = run.task.lengths
+    largest = max(run.batches(run.epoch), key=lambda batch: (len(batch) * max(lengths[utt] for utt in batch), batch))
+    modules = [learner.module for learner in run.learners.values()]
+    before = [copy.deepcopy(module.state_dict()) for module in modules]
+    run.task.begin_epoch(run.epoch)
+    for _ in gradients(run, largest, run.load(largest)):
+        pass
+    for module, state in zip(modules, before, strict=True):
+        module.load_state_dict(state)
+        module.zero_grad()
+
+
+def step(run: Run, utterances: list[str], pieces: list[Any]) -> None:
+    """One step of every optimiser, on the pieces of a batch that are this process's share."""
+    run.rate = learning_rate(run.config, run.epoch, run.step, run.steps)
+    learned = [_finish_turn(run, name, sums, len(utterances)) for name, sums in gradients(run, utterances, pieces)]
+    parallel.share_statistics(learner.module for learner in run.learners.values())
+    if all(learned):
+        run.seen += len(utterances)
         run.nonfinite = 0
-        values = {name: float(value.detach()) for name, value in losses.items()}
-        run.add(values | {"gradient": float(norm)}, len(utterances))
-        return
+    elif False in learned:
+        _skip(run, utterances)
+
+
+def gradients(run: Run, utterances: list[str], pieces: list[Any]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """For each turn of a step the learner, whose gradient is there, and the losses, summed over this process's pieces.
+
+    Raises UserError that names the longest utterance when memory does not suffice.
+    """
+    config, task = run.config, run.task
+    set_seed(config.seed, run.step, parallel.rank())
+    shares = _shares(run, utterances, pieces)
+    batches = [to_device(piece, run.device) for piece in pieces]
+    turns = [task.turns(batch, run.epoch, share) for batch, share in zip(batches, shares, strict=True)]
+    dtype = AUTOCAST[config.precision]
+    while True:
+        name, sums = "", {}
+        for turn in turns:
+            try:
+                with torch.autocast(run.device.type, dtype, enabled=dtype is not None):
+                    name, losses = next(turn)
+                learner = run.learners[name]
+                if turn is turns[0]:
+                    learner.start(run.rate)
+                learner.backward(losses["loss"])
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise _explained(error, run, utterances) from None
+            for key, value in losses.items():
+                sums[key] = sums.get(key, 0.0) + value.detach()
+        yield name, sums
+
+
+def _finish_turn(run: Run, name: str, sums: dict[str, Tensor], utterances: int) -> bool | None:
+    """Let the learner of these losses take its step. False: loss or gradient are not finite, and None: they may be now.
+
+    All processes come to the same answer, for both are those of the whole batch.
+    """
+    learner = run.learners[name]
+    numbers = parallel.total(torch.stack([value.float() for value in sums.values()]).tolist())
+    values = dict(zip(sums, numbers, strict=True))
+    values["gradient"] = learner.finish(math.isfinite(values["loss"]))
+    if not math.isfinite(values["loss"]):
+        return False
+    if not math.isfinite(values["gradient"]):
+        return None if learner.searching else False
+    prefix = "" if learner.module is run.task.model else f"{name}_"
+    run.add({f"{prefix}{key}": value for key, value in values.items()}, utterances)
+    return True
+
+
+def _shares(run: Run, utterances: list[str], pieces: list[Any]) -> list[Mapping[str, float]]:
+    """How much of the batch each of these pieces is, by the parts of the loss."""
+    if len(pieces) == parallel.world() == 1:
+        return [WHOLE]
+    sizes = [run.task.sizes(piece) for piece in pieces]
+    if parallel.rank() >= len(utterances):  # a stand-in for an empty piece, see Run.load
+        sizes = [dict.fromkeys(sizes[0], 0)]
+    totals = parallel.total([sum(size[name] for size in sizes) for name in sizes[0]])
+    whole = dict(zip(sizes[0], totals, strict=True))
+    return [{name: n / whole[name] for name, n in size.items()} for size in sizes]
+
+
+def _explained(error: RuntimeError, run: Run, utterances: list[str]) -> Exception:
+    """What to do about too little memory; any other error as it is."""
+    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        return error
+    longest = max(utterances, key=lambda utt: run.task.lengths[utt])
+    frames = run.task.lengths[longest]
+    lower = f"lower --train.batch_utterances {run.config.batch_utterances}"
+    if run.config.batch_frames:
+        lower = f"lower --train.batch_frames {run.config.batch_frames}"
+    if len(utterances) > parallel.world() * run.config.accumulate:
+        lower += f", or raise --train.accumulate {run.config.accumulate}"
+    else:
+        lower = "leave it out of the training set, or cut it"
+    return UserError(
+        f"out of memory on a batch of {len(utterances)} utterances, of which {longest} is the longest with {frames} "
+        f"frames: {lower}"
+    )
+
+
+def _skip(run: Run, utterances: list[str]) -> None:
+    """Count a batch that was skipped by all processes together; too many in a row end the run."""
+    run.skipped += 1
     run.nonfinite += 1
     log.warning("epoch %d: loss or gradient is not finite, batch skipped: %s", run.epoch, " ".join(utterances))
-    if run.nonfinite >= config.nonfinite_limit:
-        with atomic.replace(run.directory / "nonfinite_batch.txt") as f:
+    if run.nonfinite < run.config.nonfinite_limit:
+        return
+    file = run.directory / "nonfinite_batch.txt"
+    if run.writes:
+        with atomic.replace(file) as f:
             f.writelines(f"{utt}\n" for utt in utterances)
-        raise UserError(
-            f"{run.nonfinite} batches in a row without a finite loss: lower --train.lr or look at the utterances in "
-            f"{run.directory / 'nonfinite_batch.txt'}"
-        )
-
-
-class _Run:
-    """Where a run stands; all of it but the clock goes into its checkpoints."""
-
-    def __init__(self, task: Task, config: TrainConfig, directory: Path, fabric: Fabric, optimiser: Any):
-        self.task, self.config, self.directory, self.fabric = task, config, directory, fabric
-        self.optimiser = optimiser
-        self.epoch, self.batch, self.step, self.seen, self.nonfinite = 1, 0, 0, 0, 0
-        self.sums: dict[str, float] = {}
-        self.history: list[dict[str, Any]] = []
-        self.rate = config.lr
-        self.steps = config.epochs * len(self.batches(1))
-        self._resume()
-        self.saved = self.reported = time.monotonic()
-        self.tensorboard = SummaryWriter(directory / "tensorboard", purge_step=self.step)
-        self._write_log()
-
-    def batches(self, epoch: int) -> list[list[str]]:
-        c = self.config
-        return make_batches(self.task.lengths, c.batch_utterances, c.batch_frames, c.sorting, c.seed, epoch)
-
-    def add(self, values: dict[str, float], utterances: int) -> None:
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * utterances
-        self.seen += utterances
-
-    def report(self, batches: int) -> None:
-        if time.monotonic() - self.reported < SECONDS_BETWEEN_LINES and self.step < self.steps:
-            return
-        self.reported = time.monotonic()
-        mean = self.sums.get("loss", math.nan) / max(self.seen, 1)
-        log.info("progress: %d/%d steps, epoch %d, loss %.4f", self.step, self.steps, self.epoch, mean)
-        self.tensorboard.add_scalar("train/lr", self.rate, self.step)
-        self.tensorboard.add_scalar("train/loss", mean, self.step)
-
-    def finish_epoch(self, record: dict[str, Any]) -> None:
-        """Log the epoch, keep its weights if they may be averaged, and checkpoint."""
-        self.history.append(record)
-        figures = {name: value for name, value in record.items() if name not in ("epoch", "step")}
-        log.info("epoch %d: %s", self.epoch, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-        for name, value in figures.items():
-            self.tensorboard.add_scalar(name.replace("_", "/", 1), value, self.step)
-        self.tensorboard.flush()
-        self.weights(0).parent.mkdir(exist_ok=True)
-        checkpoint.save(self.task.model.state_dict(), self.weights(self.epoch))
-        self.epoch, self.batch, self.seen, self.sums = self.epoch + 1, 0, 0, {}
-        self.save()
-        self._write_log()
-        keep = self.chosen_epochs()
-        for path in self.weights(0).parent.glob("epoch-*.pt"):
-            if path not in map(self.weights, keep):
-                path.unlink()
-
-    def weights(self, epoch: int) -> Path:
-        return self.directory / "weights" / f"epoch-{epoch:04d}.pt"
-
-    def chosen_epochs(self) -> list[int]:
-        """The epochs whose weights the final model averages, as far as the run has come."""
-        config = self.config
-        if config.average_of == "last":
-            return [record["epoch"] for record in self.history][-config.average :]
-        name = f"valid_{config.select}"
-        sign = -1 if self.task.METRICS[config.select] == "max" else 1
-        scored = [record for record in self.history if math.isfinite(record.get(name, math.nan))]
-        ranked = sorted(scored, key=lambda record: (sign * record[name], record["epoch"]))
-        return sorted(record["epoch"] for record in ranked[: config.average])
-
-    def save(self) -> None:
-        state = {
-            "model": self.task.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "run": {name: getattr(self, name) for name in self._FIELDS},
-        }
-        checkpoint.save_latest(state, self.directory / "checkpoints", self.step)
-        self.saved = time.monotonic()
-
-    _FIELDS = ("epoch", "batch", "step", "rate", "seen", "nonfinite", "sums", "history")
-
-    def _resume(self) -> None:
-        state = checkpoint.load_latest(self.directory / "checkpoints")
-        if state is None:
-            return
-        self.task.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for name in self._FIELDS:
-            setattr(self, name, state["run"][name])
-        log.info("continuing at epoch %d, batch %d", self.epoch, self.batch + 1)
-
-    def _write_log(self) -> None:
-        with atomic.replace(self.directory / "train_log.jsonl") as f:
-            f.writelines(json.dumps(record) + "\n" for record in self.history)
-
-
-def _optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if config.optimiser == "rmsprop":
-        return torch.optim.RMSprop(trained, lr=config.lr)
-    if config.optimiser == "adam":
-        return torch.optim.Adam(trained, lr=config.lr, fused=True)
-    # Decay pulls matrices towards zero; for biases and normalisation gains that would change what they mean.
-    groups: list[dict[str, list[Tensor] | float]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    raise UserError(
+        f"{run.nonfinite} batches in a row without a finite loss: lower --train.lr or look at the utterances in {file}"
+    )

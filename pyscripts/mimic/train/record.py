@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "scipy", "lightning-fabric", "kaldiio", "sentencepiece", "soundfile", "soxr")
+PACKAGES = ("torch", "numpy", "scipy", "kaldiio", "sentencepiece", "soundfile", "soxr")
 
 
 def environment() -> dict[str, Any]:
