@@ -1,5 +1,6 @@
 """Enhancing files of every kind, and samples as they come."""
 
+import io
 import os
 import subprocess
 from pathlib import Path
@@ -186,17 +187,18 @@ def piped(data: bytes, *words: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, env=environment, input=data, capture_output=True, timeout=120)
 
 
-def test_standard_input_and_output(models, tmp_path):
+def test_standard_input_and_output(models, tmp_path, caplog, monkeypatch):
     path = write(tmp_path / "a.wav", speech(0.5, 44100, 2), 44100)
-    run(ENHANCE, models / "causal", path, tmp_path / "b.wav")
+    assert program("enhance_files.py", models / "causal", path, tmp_path / "b.wav") == 0
     done = piped(path.read_bytes(), models / "causal", "-", "-")
     assert done.returncode == 0 and done.stdout == (tmp_path / "b.wav").read_bytes()
     raw = (speech(1.01)[:, 0] * 32768).astype("<i2").tobytes()
     done = piped(raw + b"\0", "--stream", "true", models / "causal", "-", "-")
     assert done.returncode == 0 and len(done.stdout) == len(raw)
     assert b"latency 512 samples, 32 ms" in done.stderr and b"half sample" in done.stderr
-    done = piped(b"", models / "causal", "-", "-")
-    assert done.returncode == 1 and b"standard input is not readable audio (it is empty)" in done.stderr
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert program("enhance_files.py", models / "causal", "-", tmp_path / "c.wav") == 1
+    assert "standard input is not readable audio (it is empty)" in caplog.text
 
 
 BAD = {
@@ -227,7 +229,7 @@ def test_outputs_that_cannot_be(models, tmp_path, caplog):
         (tmp_path / "in", path, "give a folder"),
         (tmp_path / "in", tmp_path / "in/out", "lies inside"),
         (tmp_path / "in", tmp_path / "out", "would both become"),
-        (tmp_path / "in", "-", "give a folder"),
+        (tmp_path / "in", "-", "several files do not fit"),
     ):
         caplog.clear()
         assert program("enhance_files.py", models / "causal", source, output) == 1

@@ -94,15 +94,17 @@ def targets(reader: AudioReader, source: str, output: str) -> dict[str, Path]:
         raise UserError(f"{output} is a file, but {source} a folder: give a folder")
     if Path(source).resolve() in (out.resolve(), *out.resolve().parents):
         raise UserError(f"{output} lies inside {source}: the next run would take it for input: give another folder")
-    found: dict[str, Path] = {}
-    for name in reader.utts:
-        found[name] = out / _target_name(name)
+    return different({name: out / _target_name(name) for name in reader.utts})
+
+
+def different(paths: dict[str, Path]) -> dict[str, Path]:
+    """The results' paths, all of them different; UserError that names two that are not."""
     seen: dict[Path, str] = {}
-    for name, path in found.items():
+    for name, path in paths.items():
         if path in seen:
-            raise UserError(f"{source}: {seen[path]} and {name} would both become {path}: rename one")
+            raise UserError(f"{seen[path]} and {name} would both become {path}: rename one")
         seen[path] = name
-    return found
+    return paths
 
 
 def _target_name(name: str) -> Path:
