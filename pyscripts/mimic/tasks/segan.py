@@ -66,7 +66,7 @@ class Batch(NamedTuple):
 class SeganTask(Task):
     NETS = {"segan": (Segan, SeganConfig)}
     SECTIONS = {"data": SeganData, "loss": SeganLoss}
-    METRICS = {"pesq": "max", "estoi": "max"}
+    METRICS = {"loss": "min", "pesq": "max", "estoi": "max"}
     ENHANCES = True
 
     def __init__(self, config: Config, directory: Path):
@@ -147,6 +147,11 @@ class SeganTask(Task):
             parts["adversarial"] = (fake - 1).square().mean()
         return weighted(parts, {"l1": loss.l1_weight, "adversarial": loss.adversarial_weight}, share)
 
+    @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Mean wb-PESQ and eSTOI (percent)."""
-        return DevScores.means(self.scores.start(self.model, self.front, 1))
+        """L1 distance of enhanced and clean samples, wb-PESQ and eSTOI (percent): means over utterances."""
+        scores, distances = [], []
+        for utt, wave in self.scores.enhanced(self.model, self.front, 1):
+            scores.append(self.scores.score(utt, wave))
+            distances.append(np.abs(wave - self.scores.clean[utt]).mean())
+        return {"loss": float(np.mean(distances)), **DevScores.means(scores)}
