@@ -9,6 +9,7 @@ from data_maker import ROOT
 
 from mimic.data.tokens import Tokens
 from mimic.features.stft import Stft, StftConfig
+from mimic.models.segan import Segan
 from mimic.tasks.asr import _identity
 from mimic.tasks.asr import _network as recogniser
 from mimic.tasks.enhance import _network as enhancer
@@ -62,5 +63,17 @@ def make_recogniser(directory: Path, net: str = "crdnn", rnn: str = "ligru", nor
     tokens.save(directory)
     torch.manual_seed(1)
     model = recogniser(configuration.read(directory / "config.yaml"), _identity(20), len(tokens))
+    checkpoint.save(model.state_dict(), directory / "model.pt")
+    return directory
+
+
+def make_segan(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    sizes = "{channels: [4, 6], kernel: 7, stride: 4, window: 4096}"
+    (directory / "config.yaml").write_text(f"task: segan\nnet: segan\nmodel: {sizes}\n")
+    torch.manual_seed(1)
+    model = Segan(configuration.read(directory / "config.yaml").model)
+    for parameter in model.parameters():
+        parameter.data *= 10  # at the start SEGAN's weights let little through
     checkpoint.save(model.state_dict(), directory / "model.pt")
     return directory

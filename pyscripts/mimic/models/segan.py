@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.errors import UserError
+from mimic.models.masking import alone
 
 SLOPE = 0.3  # of the discriminator's leaky ReLU
 EPSILON = 1e-5
@@ -172,6 +173,8 @@ class Segan(nn.Module):
         super().__init__()
         config.check()
         self.config, self.generator = config, Generator(config)
+        random = torch.Generator().manual_seed(config.seed)
+        self.register_buffer("z", torch.randn(1, config.channels[-1], config.code, generator=random), persistent=False)
 
     def draw(self, batch: int, device: torch.device) -> Tensor:
         """Random vectors (batch, channels, code)."""
@@ -188,16 +191,16 @@ class Segan(nn.Module):
         """
         size, hop = self.config.window, self.config.window // 2
         fade = torch.hann_window(size, device=waves[0].device)  # of two neighbours: 1 in sum
-        random = torch.Generator().manual_seed(self.config.seed)
-        z = torch.randn(1, self.config.channels[-1], self.config.code, generator=random).to(fade)
         results = []
         for wave in waves:
-            count = -(-len(wave) // hop) + 1
-            padded = F.pad(preemphasise(wave, self.config.preemphasis), (hop, count * hop - len(wave)))
-            parts = [self(part, z.expand(len(part), -1, -1)) for part in padded.unfold(0, size, hop).split(16)]
-            left, right = (torch.cat(parts) * fade).split(hop, dim=1)  # (count, hop) each
-            total = deemphasise((left[1:] + right[:-1]).flatten(), self.config.preemphasis)
-            results.append(total[: len(wave)])
+            samples = wave.shape[0]
+            padding = (hop, hop + (hop - samples % hop) % hop)
+            halves = F.pad(preemphasise(wave, self.config.preemphasis), padding).view(-1, hop)
+            windows = torch.cat([halves[:-1], halves[1:]], dim=1)  # (count, window)
+            parts = [windows] if alone() else windows.split(16)
+            enhanced = torch.cat([self(part, self.z.expand(part.shape[0], -1, -1)) for part in parts]) * fade
+            total = enhanced[1:, :hop] + enhanced[:-1, hop:]  # (count - 1, hop)
+            results.append(deemphasise(total.flatten(), self.config.preemphasis)[:samples])
         return results
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.models.masking import MirroredBorder, pack, unpack, valid_frames
+from mimic.models.masking import mirrored_border, pack, unpack, valid_frames
 
 
 @dataclass
@@ -71,7 +71,7 @@ class ResidualBlock(nn.Module):
 
 def _convolve(conv: nn.Conv2d, x: Tensor, lengths: Tensor) -> Tensor:
     """(batch, frames, bins, inputs) -> (batch, frames, bins', outputs), borders mirrored."""
-    return conv(MirroredBorder.apply(x, lengths).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    return conv(mirrored_border(x, lengths).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 def _normalise(norm: nn.BatchNorm1d, x: Tensor, lengths: Tensor) -> Tensor:

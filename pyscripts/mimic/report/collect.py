@@ -22,7 +22,12 @@ TITLES = {"mse": "MSE", "mimic": "MSE + mimic"}  # of directories <kind>_<name>;
 FIRST = ("clean", "noisy", "mse", "mimic")
 QUALITY = ("wb-pesq", "nb-pesq", "estoi", "stoi", "si-sdr")  # the first that has scores is what plots show
 NAMES = dict(zip(MEASURES, "PESQ PESQ-nb STOI eSTOI CSIG CBAK COVL segSNR SI-SDR".split(), strict=True))
-TASKS = {"perceptual": "Perceptual model", "enhance": "Enhancement", "asr": "Recognition", "adversarial": "Adversarial training"}
+TASKS = {
+    "perceptual": "Perceptual model",
+    "enhance": "Enhancement",
+    "adversarial": "Adversarial training",
+    "asr": "Recognition",
+}
 TEST = "test"  # the set whose utterances are shown
 
 
