@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 
 from mimic import cli
-from mimic.use.onnx import export
+from mimic.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,12 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of a trained enhancer or recogniser")
     parser.add_argument("output", type=Path, help="folder to write")
     arguments = parser.parse_args()
+    try:
+        from mimic.use.onnx import export
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed: run steps/setup.sh") from None
     worst = export(arguments.model, arguments.output)
-    if worst is None:
-        log.warning("onnxruntime is not installed, so the graph has not been compared: pip install onnxruntime")
-    else:
-        log.info("largest difference between onnxruntime and torch: %.1e", worst)
+    log.info("largest difference between onnxruntime and torch: %.1e", worst)
 
 
 if __name__ == "__main__":

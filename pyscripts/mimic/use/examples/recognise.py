@@ -21,5 +21,5 @@ if rate != facts["rate"]:
     sys.exit(f"{sys.argv[1]} has {rate} Hz, the model {facts['rate']}: resample it first")
 (log_probs,) = session.run(None, {facts["input"]: samples.mean(axis=1)[None]})
 best = log_probs[0].argmax(axis=1)
-kept = [token for i, token in enumerate(best) if token != 0 and (i == 0 or token != best[i - 1])]  # 0 is the blank
+kept = [token for i, token in enumerate(best) if token > 2 and (i == 0 or token != best[i - 1])]  # 0: blank, 1, 2: ends
 print("".join(tokens[token] for token in kept).replace("\u2581", " ").strip())
