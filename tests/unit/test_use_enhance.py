@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 from data_maker import ROOT, in_tmpfs, run
-from model_maker import ENHANCERS, make_enhancer, program
+from model_maker import ENHANCERS, make_enhancer, make_recogniser, program
 
 from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
@@ -247,7 +247,9 @@ def test_an_output_that_cannot_be_written(models, tmp_path):
 
 
 def test_models_that_do_not_enhance(models, tmp_path):
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model/config.yaml").write_text("task: asr\nnet: crdnn\n")
     with pytest.raises(UserError, match="a model of task asr, not an enhancer"):
-        enhancer.load(tmp_path / "model")
+        enhancer.load(make_recogniser(tmp_path / "asr"))
+    (tmp_path / "joint").mkdir()
+    (tmp_path / "joint/config.yaml").write_text("task: joint\nnet: crdnn\n")
+    with pytest.raises(UserError, match="joint/enhancer"):
+        enhancer.load(tmp_path / "joint")

@@ -113,8 +113,8 @@ def test_program_says_how_equal_it_is(exported, tmp_path, caplog):
     caplog.set_level("INFO")
     assert program("export.py", exported / "causal", tmp_path / "out") == 0
     assert "largest difference between onnxruntime and torch" in caplog.text
-    (tmp_path / "lm").mkdir()
-    (tmp_path / "lm/config.yaml").write_text("task: lm\nnet: rnn\n")
-    assert program("export.py", tmp_path / "lm", tmp_path / "out2") == 1
-    assert "a model of task lm, not an enhancer" in caplog.text and not (tmp_path / "out2").exists()
+    (tmp_path / "joint").mkdir()
+    (tmp_path / "joint/config.yaml").write_text("task: joint\nnet: crdnn\n")
+    assert program("export.py", tmp_path / "joint", tmp_path / "out2") == 1
+    assert "give " in caplog.text and not (tmp_path / "out2").exists()
     assert (ROOT / "pyscripts/mimic/use/examples/enhance.py").read_text() == (tmp_path / "out/example.py").read_text()

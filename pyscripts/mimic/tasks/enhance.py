@@ -60,7 +60,6 @@ class EnhanceTask(Task):
     NETS = MASKS
     SECTIONS = {"mask": MaskConfig, "data": EnhanceData, "loss": EnhanceLoss}
     METRICS = {"loss": "min", "pesq": "max", "estoi": "max"}
-    ENHANCES = True
 
     def __init__(self, config: Config, directory: Path):
         super().__init__()

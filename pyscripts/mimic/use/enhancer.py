@@ -29,9 +29,9 @@ def load(directory: Path, overrides: Sequence[str] = (), device: str = "cpu") ->
     config = configuration.read(directory / "config.yaml", list(overrides))
     if config.task == "joint":
         raise UserError(f"{directory}: enhancer and recogniser in one: give {directory / 'enhancer'}")
-    if not TASKS[config.task].ENHANCES:
-        raise UserError(f"{directory}: a model of task {config.task}, not an enhancer: give one, as exp/enhance_mse")
     model, front = TASKS[config.task].build(config, directory)
+    if not hasattr(model, "enhance"):
+        raise UserError(f"{directory}: a model of task {config.task}, not an enhancer: give one, as exp/enhance_mse")
     return model.to(device), front.to(device)
 
 
