@@ -185,3 +185,36 @@ def test_data_directories_and_one_call_of_the_step(models, tmp_path):
     assert all(re.fullmatch(r"s-1\.2 1 \d+\.\d\d \d+\.\d\d \S+ \d\.\d\d", line) for line in done.stdout.splitlines())
     assert program("transcribe.py", models / "asr", tmp_path / "data", tmp_path / "texts") == 0
     assert [p.name for p in (tmp_path / "texts").iterdir()] == ["s-1.2.txt"]
+
+
+BAD = {
+    "text.wav": (lambda path: path.write_text("hello"), "is not readable audio"),
+    "empty.wav": (lambda path: path.write_bytes(b""), "it is empty"),
+    "nothing.wav": (lambda path: soundfile.write(path, np.zeros(0), 16000), "holds no samples"),
+    "nan.wav": (lambda path: soundfile.write(path, np.full(900, np.nan), 16000, "FLOAT"), "holds NaN"),
+    "absent.wav": (lambda path: None, "cannot be opened"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line(models, tmp_path, caplog, name):
+    make, line = BAD[name]
+    make(tmp_path / name)
+    assert program("transcribe.py", models / "asr", tmp_path / name, tmp_path / "out.txt") == 1
+    (said,) = caplog.messages
+    assert line in said and name in said and not (tmp_path / "out.txt").exists()
+
+
+def test_strange_input_and_outputs_that_cannot_be(models, tmp_path, capsys, caplog):
+    soundfile.write(tmp_path / "one.wav", np.ones(1) / 2, 16000)
+    soundfile.write(tmp_path / "coarse.wav", bursts([(0, 1)], 1, 0.01)[:, None].repeat(7, 1), 8000, "PCM_U8")
+    assert program("transcribe.py", models / "asr", tmp_path / "one.wav") == 0 and capsys.readouterr().out == "\n"
+    assert program("transcribe.py", models / "asr", tmp_path / "coarse.wav") == 0
+    for output, line in (("/proc/nowhere/out.txt", "/proc/nowhere"), (tmp_path / "one.wav/out.txt", "one.wav")):
+        caplog.clear()
+        assert program("transcribe.py", models / "asr", tmp_path / "coarse.wav", output) == 1
+        (said,) = caplog.messages
+        assert line in said
+    (tmp_path / "list.scp").write_text(f"../x {tmp_path / 'one.wav'}\n")
+    assert program("transcribe.py", models / "asr", tmp_path / "list.scp", tmp_path / "out") == 1
+    assert "no path may be an utterance id" in caplog.text
