@@ -205,12 +205,14 @@ class Segan(nn.Module):
 
 
 class SeganFront(nn.Module):
-    """What a SEGAN hears: samples at `rate` Hz. config: its sizes, for the border between two windows."""
+    """What a SEGAN hears: samples at `rate` Hz, in windows that begin `config.hop_length` samples apart."""
+
+    rate = 16000
 
     @dataclass
     class Hops:
         hop_length: int
 
-    def __init__(self, rate: int, config: SeganConfig):
+    def __init__(self, config: SeganConfig):
         super().__init__()
-        self.rate, self.config = rate, self.Hops(config.window // 2)
+        self.config = self.Hops(config.window // 2)

@@ -29,7 +29,6 @@ class SeganData:
         train_clean: target of the training set.
         dev_noisy: input for validation.
         dev_clean: reference for validation.
-        sample_frequency: Hz; audio of another rate is resampled.
         valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
     """
 
@@ -37,7 +36,6 @@ class SeganData:
     train_clean: str = ""
     dev_noisy: str = ""
     dev_clean: str = ""
-    sample_frequency: int = 16000
     valid_utterances: int = 0
 
 
@@ -73,14 +71,13 @@ class SeganTask(Task):
         self.config, data = config, config.data
         self.model = Segan(config.model)
         self.discriminator = Discriminator(config.model)
-        self.front = SeganFront(data.sample_frequency, config.model)
-        rate = data.sample_frequency
-        self.noisy, self.clean = AudioReader(data.train_noisy, rate), AudioReader(data.train_clean, rate)
+        self.front = SeganFront(config.model)
+        self.noisy, self.clean = AudioReader(data.train_noisy), AudioReader(data.train_clean)
         if self.noisy.utts != self.clean.utts:
             utt = min(set(self.noisy.utts) ^ set(self.clean.utts))
             raise UserError(f"{utt}: is in only one of {data.train_noisy} and {data.train_clean}: make both alike")
         self.lengths = dict(self._windows())
-        self.dev = AudioReader(data.dev_noisy, rate), AudioReader(data.dev_clean, rate)
+        self.dev = AudioReader(data.dev_noisy), AudioReader(data.dev_clean)
         self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev[0].utts, data.valid_utterances)
 
     def _windows(self) -> Iterator[tuple[str, int]]:
@@ -97,7 +94,7 @@ class SeganTask(Task):
         """The trained generator of an experiment directory, in eval mode."""
         model = Segan(config.model)
         model.load_state_dict(checkpoint.load(directory / "model.pt"))
-        return model.eval(), SeganFront(config.data.sample_frequency, config.model)
+        return model.eval(), SeganFront(config.model)
 
     def load(self, utterances: list[str]) -> Batch:
         return Batch(
