@@ -18,8 +18,7 @@ from mimic import cli
 from mimic.data.audio import AudioReader
 from mimic.data.batching import prefetch
 from mimic.data.kaldi_dir import split, write_table
-from mimic.tasks.enhance import EnhanceTask
-from mimic.train import config as configuration
+from mimic.use import enhancer
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +31,14 @@ def main() -> None:
     parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
     parser.add_argument("--batch-utterances", type=int, default=8, help="utterances at once (default: %(default)s)")
+    parser.add_argument("--dry-wet", type=float, default=1.0, help="share of the enhanced wave (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     arguments, overrides = parser.parse_known_args()
+    share = arguments.dry_wet
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
-    config = configuration.read(arguments.model / "config.yaml", overrides)
-    model, stft = (module.to(arguments.device) for module in EnhanceTask.build(config, arguments.model))
-    reader = AudioReader(arguments.data, stft.rate)
+    model, front = enhancer.load(arguments.model, overrides, arguments.device)
+    reader = AudioReader(arguments.data, front.rate)
     utterances = split(reader.utts, arguments.job, arguments.nj)
     size = arguments.batch_utterances
     batches = [utterances[i : i + size] for i in range(0, len(utterances), size)]
@@ -48,12 +48,12 @@ def main() -> None:
     paths, clipped = {}, 0
     with torch.inference_mode():
         for batch, noisy in cli.progress(zip(batches, waves, strict=True), len(batches), "batches"):
-            enhanced = model.enhance([wave.to(arguments.device) for wave in noisy], stft)
-            for utt, wave in zip(batch, enhanced, strict=True):
+            enhanced = model.enhance([wave.to(arguments.device) for wave in noisy], front)
+            for utt, dry, wet in zip(batch, noisy, enhanced, strict=True):
                 paths[utt] = str(folder / f"{utt}.wav")
-                samples = wave.cpu().numpy()
+                samples = (share * wet.cpu() + (1 - share) * dry).numpy() if share < 1 else wet.cpu().numpy()
                 clipped += int(np.abs(samples).max(initial=0) > 1)
-                soundfile.write(paths[utt], samples.clip(-1, 1), stft.rate, "PCM_16")
+                soundfile.write(paths[utt], samples.clip(-1, 1), front.rate, "PCM_16")
     if clipped:
         log.warning("%d of %d utterances were louder than full scale and are clipped", clipped, len(utterances))
     write_table(arguments.output / f"wav.{arguments.job}.scp", paths)

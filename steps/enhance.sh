@@ -1,46 +1,61 @@
 #!/usr/bin/env bash
-# Enhances a data directory.
-# Reads <model-dir> and the audio of <data-dir>; writes <out-dir>, a data directory with the same utterances whose
-# waves are enhanced. An enhanced wave is as long as its noisy one.
+# Enhances speech: a data directory, audio files, or samples while they are spoken.
+# A data directory: reads <model-dir> and the audio of <in>; writes <out>, a data directory with the same utterances
+# whose waves are enhanced. Files (any rate, length and number of channels): <out> is as <in>, file by file; what is
+# there is replaced. An enhanced wave is as long as its noisy one.
 
-nj=2          # jobs
-cmd=launch.py # where they run
-ngpu=0        # 1: every job on a GPU
-force=false   # true: enhance again although nothing changed
-
-help_message="Usage: $0 [options] <model-dir> <data-dir> <out-dir> [--mask.key value]...
-e.g.: $0 --nj 4 exp/enhance_mimic data/test_noisy exp/enhance_mimic/wav/test --mask.weight 0.7
-Options (default):
-  --nj N              jobs ($nj)
-  --cmd CMD           where they run ($cmd)
-  --ngpu N            1: every job on a GPU ($ngpu)
-  --force true|false  enhance again although nothing changed ($force)
-What is given behind <out-dir> overrides the model's configuration."
+nj=2              # a data directory: jobs
+cmd=launch.py     # a data directory: where they run
+ngpu=0            # 1: on a GPU
+force=false       # a data directory: true enhances again although nothing changed
+dry_wet=1         # share of the enhanced signal in the output, 0 to 1; the rest is the input
+chunk_seconds=60  # files: seconds that the network hears at once; 0: everything
+stream=false      # true: raw samples from standard input to standard output
+allow_pipes=false # files: true runs the commands that a wav.scp may hold
 
 . ./path.sh
+help_message="Usage: $0 [options] <model-dir> <in> <out> [--section.key value]...
+e.g.: $0 --nj 4 exp/enhance_mimic data/test_noisy exp/enhance_mimic/wav/test --mask.weight 0.7
+      $0 exp/enhance_mimic talk.flac talk_enhanced.flac
+      $0 --dry-wet 0.8 exp/enhance_mimic recordings recordings_enhanced
+      curl -s https://example.org/talk.mp3 | $0 exp/enhance_mimic - - > talk.wav
+      arecord -t raw -f S16_LE -r 16000 | $0 --stream true exp/enhance_causal - - | aplay -t raw -f S16_LE -r 16000
+<in>: a data directory, an audio file, a folder of them, a wav.scp, or - for standard input
+<out>: a directory; for one file, a file, an existing folder, or - for standard output (WAV)
+Options (default):
+$(list_options.sh "$0")
+What is given behind <out> overrides the model's configuration."
 . parse_options.sh
 . log.sh
 set -euo pipefail
 
-[ $# -ge 3 ] || die "expected <model-dir> <data-dir> <out-dir>, got $# words; see --help"
+[ $# -ge 3 ] || die "expected <model-dir> <in> <out>, got $# words; see --help"
 model=$1 data=$2 dir=$3
 shift 3
 require "$model/model.pt" "stage 4 (enhancement)"
-require "$data/wav.scp" "stage 1 (data)"
-
-if up_to_date "$dir" --force "$force" --code pyscripts/enhance.py --input "$model" --input "$data" --option "mask=$*"; then
-  exit 0
-fi
-utterances=$(wc -l < "$data/utt2spk")
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+
+if [ "$stream" = true ] || [ ! -e "$data/wav.scp" ]; then
+  exec pyscripts/enhance_files.py --device "$device" --dry-wet "$dry_wet" --chunk-seconds "$chunk_seconds" \
+    --stream "$stream" --allow-pipes "$allow_pipes" "$model" "$data" "$dir" "$@"
+fi
+
+options=("$@")
+if [ "$dry_wet" != 1 ]; then options+=(--dry-wet "$dry_wet"); fi
+if up_to_date "$dir" --force "$force" --code pyscripts/enhance.py --input "$model" --input "$data" \
+  --option "mask=${options[*]}"; then
+  exit 0
+fi
+require "$data/utt2spk" "stage 1 (data)"
+utterances=$(wc -l < "$data/utt2spk")
+if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 mkdir -p "$dir/log"
 
 log "enhancing $utterances utterances of $data with $model"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
 $cmd "${gpu[@]}" JOB=1:"$nj" "$dir/log/enhance.JOB.log" \
-  pyscripts/enhance.py --job JOB --nj "$nj" --device "$device" "$model" "$data" "$dir" "$@"
+  pyscripts/enhance.py --job JOB --nj "$nj" --device "$device" "$model" "$data" "$dir" "${options[@]}"
 
 for table in text text.phn utt2spk spk2utt utt2dur utt2snr utt2noise spk2gender; do
   if [ -f "$data/$table" ]; then cp "$data/$table" "$dir/"; fi

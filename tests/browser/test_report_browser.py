@@ -1,10 +1,5 @@
-"""The report in a real Chromium: it sorts, filters, plays and opens, by mouse and by keyboard, on a phone and a desk.
+"""The report in a real Chromium: it sorts, filters, plays and opens, by mouse and by keyboard, on a phone, a desk."""
 
-Chromium is the one of CHROMIUM, of the system (apt install chromium) or of `playwright install chromium`.
-"""
-
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +8,6 @@ from report_maker import PESQ, UTTS, write_tree
 from mimic.report.build import build
 from mimic.report.collect import Tree
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: steps/setup.sh --dev true")
 pytestmark = pytest.mark.xdist_group("browser")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
@@ -23,19 +17,6 @@ def report(tmp_path_factory) -> Path:
     exp = write_tree(tmp_path_factory.mktemp("a tree"), seconds=1.5)
     build([Tree(exp, exp.parent / "data")], exp / "report", 2, [])
     return exp / "report"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        names = ("chromium", "chromium-browser", "google-chrome")
-        found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-        if found is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("no Chromium here: apt install chromium, or name one in CHROMIUM")
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

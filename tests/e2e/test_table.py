@@ -59,3 +59,10 @@ def test_copies_are_enhanced_and_trained_on_like_the_rest(recipe):
         utts = read_table(recipe.root / feats / "feats.scp")
         assert len(utts) == 2 * SIZES["train"] and sum(utt.startswith("sp1.1-") for utt in utts) == SIZES["train"]
     assert len(read_table(recipe.root / "exp/enhance_mse/enhanced/dev/feats.scp")) == SIZES["dev"]
+
+
+def test_segan_is_trained_on_the_data_of_the_recipe(recipe):
+    words = ["local/run_segan.sh", "--config", "tests/e2e/micro.conf", "--stop-stage", "1"]
+    assert "exp/enhance_segan: to do" in recipe.call(*words)
+    assert "exp/enhance_segan is done and unchanged" in recipe.call(*words)
+    assert "--recogniser nowhere: no such directory" in recipe.call(*words, "--recogniser", "nowhere", code=1)

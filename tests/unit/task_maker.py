@@ -81,14 +81,14 @@ def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
 
 
 def overrides(root: Path, kind: str) -> list[str]:
-    """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml or joint.yaml in `root`."""
+    """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml, segan.yaml or joint.yaml in `root`."""
     if kind in ("perceptual", "recogniser", "lm"):
         features = root / "fbank" if kind == "recogniser" else root
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
     sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
-    if kind == "enhance":
+    if kind in ("enhance", "segan"):
         pairs = [word for name in sets for word in (f"--data.{name}", f"{root}/{name}")]
-        return [*pairs, "--loss.perceptual", f"{root}/exp_perceptual"]
+        return pairs if kind == "segan" else [*pairs, "--loss.perceptual", f"{root}/exp_perceptual"]
     names = ("train", "train_clean", "dev", "dev_clean")
     pairs = [word for name, data in zip(names, sets, strict=True) for word in (f"--data.{name}", f"{root}/{data}")]
     start = ["--data.init", f"{root}/exp_recogniser", "--joint.enhancer", f"{root}/exp_enhance"]

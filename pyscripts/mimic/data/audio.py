@@ -55,6 +55,8 @@ class AudioReader(Mapping):
     channels without `channel` (0-based); a pipe without `allow_pipes`; a segment beyond its recording.
     """
 
+    _piped: tuple[str, bytes] = ("", b"")  # the last command and its output
+
     def __init__(
         self, data_dir: str | Path, rate: int = 16000, allow_pipes: bool = False, channel: int | None = None
     ) -> None:
@@ -65,7 +67,6 @@ class AudioReader(Mapping):
         if segments.exists():
             self.segments = {utt: _segment(segments, utt, line) for utt, line in read_table(segments).items()}
         self.utts = sorted(self.wavs if self.segments is None else self.segments)
-        self._piped: tuple[str, bytes] = ("", b"")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.utts)
@@ -85,7 +86,7 @@ class AudioReader(Mapping):
 
     def native(self, utt: str) -> tuple[np.ndarray, int]:
         """Give the samples (samples,) float32 as they are stored, and their rate in Hz."""
-        with self._open(utt) as f:
+        with self.open(utt) as f:
             first, last = self._span(utt, f)
             channel = self._channel(utt, f)
             try:
@@ -102,9 +103,32 @@ class AudioReader(Mapping):
             raise self._error(utt, "nan", f"{self.entry(utt)} holds NaN or infinite samples")
         return np.ascontiguousarray(x), rate
 
+    def blocks(self, utt: str, size: int, start: int = 0, end: int | None = None) -> Iterator[np.ndarray]:
+        """All channels of a whole file, or of its samples from `start` to `end`, `size` samples at a time.
+
+        Blocks are (samples, channels) float32, as they are stored. Errors are those of `native`.
+        """
+        with self.open(utt) as f:
+            f.seek(start) if start else None
+            missing = self._span(utt, f)[1] if end is None else end
+            missing -= start
+            while missing:
+                try:
+                    x = f.read(min(size, missing), dtype="float32", always_2d=True)  # (samples, channels)
+                except soundfile.LibsndfileError as error:
+                    raise self._error(
+                        utt, "unreadable", f"{self.entry(utt)} cannot be decoded ({_reason(error)})"
+                    ) from None
+                missing -= len(x)
+                if not len(x):
+                    raise self._error(utt, "truncated", f"{self.entry(utt)} is truncated: {missing} samples missing")
+                if not np.isfinite(x).all():
+                    raise self._error(utt, "nan", f"{self.entry(utt)} holds NaN or infinite samples")
+                yield x
+
     def info(self, utt: str) -> AudioInfo:
         """Read the header only, with the checks that it allows (readable, not truncated, not empty)."""
-        with self._open(utt) as f:
+        with self.open(utt) as f:
             first, last = self._span(utt, f)
             return AudioInfo(f.samplerate, f.channels, last - first, f.format, f.subtype)
 
@@ -113,7 +137,10 @@ class AudioReader(Mapping):
         return self.wavs[utt if self.segments is None else self.segments[utt][0]]
 
     @contextmanager
-    def _open(self, utt: str) -> Iterator[soundfile.SoundFile]:
+    def open(self, utt: str) -> Iterator[soundfile.SoundFile]:
+        """The file that holds the utterance, at its first sample; it is readable audio, and not truncated as far as
+        its header tells.
+        """
         if utt not in self:
             table = "wav.scp" if self.segments is None else "segments"
             raise UserError(f"{self.data_dir}/{table}: no utterance {utt}")

@@ -57,6 +57,21 @@ class Tokens:
             return " ".join(tokens)
         return " ".join("".join(tokens).replace("▁", " ").replace("<unk>", " <unk> ").split())
 
+    def words(self, ids: Iterable[int]) -> list[tuple[str, list[int]]]:
+        """The words of `decode`, each with the places of its tokens in `ids`."""
+        found: list[tuple[str, list[int]]] = []
+        fresh = True  # the next token begins a word
+        for place, i in enumerate(ids):
+            if i in (BLANK, BOS, EOS):
+                continue
+            symbol = self.symbols[i]
+            if self.kind == "phn" or i == UNK or symbol.startswith("▁") or fresh:
+                found.append(("", []))
+            found[-1][1].append(place)
+            found[-1] = (found[-1][0] + symbol.replace("▁", ""), found[-1][1])
+            fresh = self.kind == "phn" or i == UNK
+        return [(word, places) for word, places in found if word]
+
     def save(self, directory: Path) -> None:
         if self._model:
             with atomic.replace(directory / MODEL, "wb") as f:

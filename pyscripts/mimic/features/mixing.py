@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 RATE = 16000
 FRAME_S = 0.02
@@ -112,6 +111,8 @@ def reverberate(speech: np.ndarray, rir: np.ndarray) -> np.ndarray:
     The direct path, the largest |h|, is moved to time 0 and made positive, so that the dry speech stays the aligned
     target. Raises ValueError for an impulse response without energy.
     """
+    from scipy.signal import fftconvolve  # here, because it takes a second to load
+
     direct = int(np.argmax(np.abs(rir)))
     if not abs(rir[direct]) > 0:
         raise ValueError("the room impulse response is silent")

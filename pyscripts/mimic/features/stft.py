@@ -121,8 +121,13 @@ class Stft(nn.Module):
 
         Magnitudes below zero count as zero. `length` as in `inverse`.
         """
+        return self.inverse(self.with_phase(log1p_magnitude, noisy_spec), length)
+
+    @staticmethod
+    def with_phase(log1p_magnitude: Tensor, noisy_spec: Tensor) -> Tensor:
+        """Complex spectrum of an enhanced magnitude and the phase of the noisy one, all (batch, frames, bins)."""
         magnitude = torch.expm1(log1p_magnitude.float()).clamp(min=0)
-        return self.inverse(noisy_spec * (magnitude / _magnitude(noisy_spec)), length)
+        return noisy_spec * (magnitude / _magnitude(noisy_spec))
 
     def _spectrum(self, x: Tensor, first: int, count: int) -> Tensor:
         """Frames first, ..., first + count - 1 of `x` (batch, samples) -> complex (batch, count, bins)."""

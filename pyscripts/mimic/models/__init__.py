@@ -1,5 +1,6 @@
 """Networks by the name that a configuration gives them. Each has its sizes' dataclass beside it."""
 
+from mimic.models.causal_mask import CausalMask, CausalMaskConfig
 from mimic.models.cnn_transformer import CnnTransformer, CnnTransformerConfig
 from mimic.models.conformer import Conformer, ConformerConfig
 from mimic.models.crdnn import Crdnn, CrdnnConfig
@@ -9,6 +10,7 @@ from mimic.models.wide_resnet import WideResnet, WideResnetConfig
 
 ENCODERS = {"crdnn": (Crdnn, CrdnnConfig), "conformer": (Conformer, ConformerConfig)}
 MASKS = {
+    "causal": (CausalMask, CausalMaskConfig),
     "cnn_transformer": (CnnTransformer, CnnTransformerConfig),
     "crdnn": (CrdnnMask, CrdnnConfig),
     "wide_resnet": (WideResnet, WideResnetConfig),

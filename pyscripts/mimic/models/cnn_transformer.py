@@ -33,7 +33,7 @@ class Layer(nn.TransformerEncoderLayer):
     """PyTorch's encoder layer, its parameters and equations, normalised after each residual, with quicker dropout."""
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """(batch, frames, size) and what is added to the attention's scores (batch, 1, 1, frames) -> the same shape."""
+        """(batch, frames, size), what is added to attention scores (batch, 1, 1 or frames, frames) -> the same."""
         x = self.norm1(x + self._drop(self._attend(x, bias)))
         hidden = self._drop(F.leaky_relu(self.linear1(x), inplace=True))
         return self.norm2(x + self._drop(self.linear2(hidden)))
@@ -57,7 +57,12 @@ class Layer(nn.TransformerEncoderLayer):
 
 
 class CnnTransformer(nn.Module):
-    """Features (batch, frames, bins) -> mask (batch, frames, bins), zero or more, not bounded above."""
+    """Features (batch, frames, bins) -> mask (batch, frames, bins), zero or more, not bounded above.
+
+    reach: frames to either side that attention sees; 0: the whole utterance, as published.
+    """
+
+    reach = 0
 
     def __init__(self, bins: int, config: CnnTransformerConfig):
         super().__init__()
@@ -78,6 +83,9 @@ class CnnTransformer(nn.Module):
             x = F.leaky_relu(norm(_convolve(conv, x, lengths)), inplace=True)  # (batch, frames, channels)
         bias = torch.zeros(len(x), 1, 1, x.shape[1], dtype=x.dtype, device=x.device)
         bias.masked_fill_(~valid_frames(lengths, x.shape[1])[:, None, None], -torch.inf)
+        if 0 < self.reach < x.shape[1] - 1:
+            time = torch.arange(x.shape[1], device=x.device)
+            bias = bias.masked_fill((time[:, None] - time).abs() > self.reach, -torch.inf)  # (batch, 1, frames, frames)
         for layer in self.transformer.layers:
             x = layer(x, bias)
         return self.output(self.transformer.norm(x)).relu()

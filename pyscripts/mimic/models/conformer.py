@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.errors import UserError
-from mimic.models.masking import valid_frames
+from mimic.models.masking import alone, valid_frames
 
 
 @dataclass
@@ -50,10 +50,14 @@ class Frames:
 
     def pack(self, x: Tensor) -> Tensor:
         """(batch, frames, units) -> (real frames, units)."""
+        if alone():
+            return x.squeeze(0)
         return x.flatten(0, 1).index_select(0, self.index)
 
     def unpack(self, x: Tensor) -> Tensor:
         """(real frames, units) -> (batch, frames, units), zero on padding."""
+        if alone():
+            return x.unsqueeze(0)
         padded = x.new_zeros(self.valid.numel(), x.shape[1]).index_copy(0, self.index, x)
         return padded.view(*self.valid.shape, -1)
 

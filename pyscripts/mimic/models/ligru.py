@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.models.masking import pack, reverse, unpack
+from mimic.models.masking import alone, pack, reverse, unpack
 
 LIMIT = 20.0  # of a clipped candidate
 
@@ -68,6 +68,19 @@ class _Recurrence(torch.autograd.Function):
         return grad_gates, grad_weight, None, None
 
 
+def _loop(inputs: Tensor, weight: Tensor, limit: float) -> Tensor:
+    """The same without dropout, as a graph that takes any number of frames."""
+    hidden = weight.shape[1]
+    h = torch.zeros(inputs.shape[1], hidden, dtype=inputs.dtype)
+    states = []
+    for t in range(inputs.shape[0]):
+        gate = inputs[t] + torch.mm(h, weight.t())
+        update = gate[:, hidden:].sigmoid()
+        h = update * h + (1 - update) * gate[:, :hidden].clamp(0.0, limit)
+        states.append(h)
+    return torch.stack(states)
+
+
 class LiGru(nn.Module):
     """Stack of bidirectional light GRUs.
 
@@ -100,6 +113,11 @@ class LiGru(nn.Module):
             projected = unpack(norm(project(pack(x, lengths))), lengths, frames)  # (batch, frames, 2 * hidden)
             both = torch.cat([projected, reverse(projected, lengths)])  # (2 * batch, frames, 2 * hidden)
             mask = F.dropout(x.new_ones(2 * batch, self.hidden), self.dropout, self.training)
+            if alone():
+                loop = torch.jit.script(_loop)  # the graph holds a loop, not as many copies as there are frames
+                states = loop(both.transpose(0, 1), weight, LIMIT if self.bounded else torch.inf)
+                x = torch.cat([states[:, :1], states[:, 1:].flip(0)], dim=2).transpose(0, 1)
+                continue
             with torch.autocast(x.device.type, enabled=False):  # rounding errors would add up over the frames
                 states = _Recurrence.apply(both.float().transpose(0, 1), weight, mask.float(), self.bounded)
             forward, backward = states.transpose(0, 1).chunk(2)

@@ -34,7 +34,10 @@ class MaskEnhancer(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """log1p magnitudes (batch, frames, bins) and lengths -> enhanced log1p magnitudes."""
-        mask = self.net(features, lengths)
+        return self.apply_mask(self.net(features, lengths), features)
+
+    def apply_mask(self, mask: Tensor, features: Tensor) -> Tensor:
+        """What a mask leaves of log1p magnitudes, both (batch, frames, bins)."""
         if self.config.limit > 0:
             mask = mask.clamp(max=self.config.limit)
         gain = self.config.weight * mask + (1 - self.config.weight)

@@ -9,13 +9,22 @@ def valid_frames(lengths: Tensor, frames: int) -> Tensor:
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
+def alone() -> bool:
+    """Whether a network is being traced for export: as a graph of one utterance, of any length, without padding."""
+    return torch.jit.is_tracing()
+
+
 def pack(x: Tensor, lengths: Tensor) -> Tensor:
     """(batch, frames, ...) -> (all real frames, ...), so that statistics and work leave padding out."""
+    if alone():
+        return x.squeeze(0)
     return x[valid_frames(lengths, x.shape[1])]
 
 
 def unpack(packed: Tensor, lengths: Tensor, frames: int) -> Tensor:
     """The inverse of `pack`; padding is zero."""
+    if alone():
+        return packed.unsqueeze(0)
     x = packed.new_zeros(len(lengths), frames, *packed.shape[1:])
     x[valid_frames(lengths, frames)] = packed
     return x
@@ -23,6 +32,8 @@ def unpack(packed: Tensor, lengths: Tensor, frames: int) -> Tensor:
 
 def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     """Reverses each utterance within its own length; padding stays where it is. (batch, frames, features)"""
+    if alone():
+        return x.flip(1)
     time = torch.arange(x.shape[1], device=x.device)
     index = torch.where(time < lengths[:, None], lengths[:, None] - 1 - time, time)
     return x.gather(1, index[:, :, None].expand_as(x))
@@ -40,6 +51,8 @@ def reflect_edges(x: Tensor, lengths: Tensor) -> Tensor:
 
     A convolution of width 3 over the result sees at an utterance's end what it would see without padding.
     """
+    if alone():
+        return torch.cat([x[:, 1:2], x, x[:, -2:-1]], dim=1)
     rows = torch.arange(len(lengths), device=x.device)
     before = x[rows, (lengths - 1).clamp(max=1)].unsqueeze(1)  # an utterance of one frame mirrors itself
     after = x[rows, (lengths - 2).clamp(min=0)]
@@ -49,8 +62,16 @@ def reflect_edges(x: Tensor, lengths: Tensor) -> Tensor:
     return x
 
 
+def mirrored_border(x: Tensor, lengths: Tensor) -> Tensor:
+    """`reflect_edges` over time and a mirrored border over frequency: (batch, frames, bins, channels)."""
+    if alone():
+        x = torch.cat([x[:, :, 1:2], x, x[:, :, -2:-1]], dim=2)
+        return torch.cat([x[:, 1:2], x, x[:, -2:-1]], dim=1)
+    return MirroredBorder.apply(x, lengths)
+
+
 class MirroredBorder(torch.autograd.Function):
-    """`reflect_edges` over time and a mirrored border over frequency in one pass: (batch, frames, bins, channels).
+    """`mirrored_border` in one pass.
 
     Composed of slices, the backward pass would fill and add a full-size array of zeros for each of the four borders.
     """

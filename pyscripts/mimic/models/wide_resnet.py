@@ -6,10 +6,11 @@ frames are all kept. Published, means and batch statistics count padding; here t
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.models.masking import MirroredBorder, pack, unpack, valid_frames
+from mimic.models.masking import mirrored_border, pack, unpack, valid_frames
 
 
 @dataclass
@@ -30,7 +31,12 @@ class WideResnetConfig:
 
 
 class ResidualBlock(nn.Module):
-    """A convolution with stride 2 over frequency, and two more on a branch beside it, weighted channel by channel."""
+    """A convolution with stride 2 over frequency, and two more on a branch beside it, weighted channel by channel.
+
+    reach: frames to either side over which the weights are computed; 0: the whole utterance, as published.
+    """
+
+    reach = 0
 
     def __init__(self, inputs: int, outputs: int, dropout: float):
         super().__init__()
@@ -48,14 +54,24 @@ class ResidualBlock(nn.Module):
             branch = _normalise(norm, F.gelu(branch), lengths)
             keep = F.dropout(x.new_ones(len(x), 1, 1, x.shape[3]), self.dropout, self.training)  # whole channels
             branch = _convolve(conv, branch * keep, lengths)
-        padding = ~valid_frames(lengths, x.shape[1])
-        total = branch.mean(2).masked_fill(padding.unsqueeze(2), 0).sum(1)  # (batch, outputs)
-        return x + branch * self.excite(total / lengths.unsqueeze(1))[:, None, None]
+        return x + branch * self.excite(self._means(branch, lengths)).unsqueeze(2)
+
+    def _means(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Mean over bins and real frames of (batch, frames, bins, outputs): (batch, 1 or frames, outputs)."""
+        frames = x.shape[1]
+        x = x.mean(2).masked_fill(~valid_frames(lengths, frames).unsqueeze(2), 0)  # (batch, frames, outputs)
+        if not 0 < self.reach < frames - 1:
+            return (x.sum(1) / lengths.unsqueeze(1)).unsqueeze(1)
+        time = torch.arange(frames, device=x.device)
+        first, last = (time - self.reach).clamp(min=0), torch.minimum(time + self.reach + 1, lengths.unsqueeze(1))
+        sums = F.pad(x.double().cumsum(1), (0, 0, 1, 0))  # (batch, frames + 1, outputs)
+        total = sums.gather(1, last.unsqueeze(2).expand_as(x)) - sums[:, first]
+        return (total / (last - first).clamp(min=1).unsqueeze(2)).to(x.dtype)
 
 
 def _convolve(conv: nn.Conv2d, x: Tensor, lengths: Tensor) -> Tensor:
     """(batch, frames, bins, inputs) -> (batch, frames, bins', outputs), borders mirrored."""
-    return conv(MirroredBorder.apply(x, lengths).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    return conv(mirrored_border(x, lengths).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 def _normalise(norm: nn.BatchNorm1d, x: Tensor, lengths: Tensor) -> Tensor:

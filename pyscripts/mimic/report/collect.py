@@ -22,7 +22,12 @@ TITLES = {"mse": "MSE", "mimic": "MSE + mimic"}  # of directories <kind>_<name>;
 FIRST = ("clean", "noisy", "mse", "mimic")
 QUALITY = ("wb-pesq", "nb-pesq", "estoi", "stoi", "si-sdr")  # the first that has scores is what plots show
 NAMES = dict(zip(MEASURES, "PESQ PESQ-nb STOI eSTOI CSIG CBAK COVL segSNR SI-SDR".split(), strict=True))
-TASKS = {"perceptual": "Perceptual model", "enhance": "Enhancement", "asr": "Recognition"}
+TASKS = {
+    "perceptual": "Perceptual model",
+    "enhance": "Enhancement",
+    "adversarial": "Adversarial training",
+    "asr": "Recognition",
+}
 TEST = "test"  # the set whose utterances are shown
 
 
@@ -38,7 +43,9 @@ class Run:
 
     @property
     def task(self) -> str:
-        """What it trains, by the first part of its directory's name."""
+        """What it trains: two networks against each other, or by the first part of its directory's name."""
+        if self.log and "train_discriminator_loss" in self.log[0]:
+            return "adversarial"
         head = self.name.split("_")[0]
         return head if head in TASKS else "other"
 

@@ -100,6 +100,8 @@ def curves(runs: Sequence[Run], colours: Mapping[str, int]) -> list[Group]:
         names = dict.fromkeys(key for run in those for entry in run.log for key in entry)
         wanted = [n for n in ("train_loss", "valid_loss") if n in names]
         wanted += [n for n in names if n.startswith("valid_") and n not in wanted]
+        if task == "adversarial":  # no single loss tells how it goes
+            wanted += [n for n in names if n.startswith("train_") and n not in wanted and "gradient" not in n]
         plots = []
         for name in wanted:
             lines = []
@@ -111,7 +113,7 @@ def curves(runs: Sequence[Run], colours: Mapping[str, int]) -> list[Group]:
             if max((len(line.x) for line in lines), default=0) < 2:
                 continue  # one point is no curve; the table has it
             side, _, what = name.partition("_")
-            panel = f"{'training' if side == 'train' else 'validation'} {WORDS.get(what, what)}"
+            panel = f"{'training' if side == 'train' else 'validation'} {WORDS.get(what, what.replace('_', ' '))}"
             label = f"{title}: {panel} over epochs. " + "; ".join(
                 f"{line.name}: {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines
             )

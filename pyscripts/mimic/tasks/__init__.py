@@ -4,5 +4,6 @@ from mimic.tasks.asr import AsrTask
 from mimic.tasks.enhance import EnhanceTask
 from mimic.tasks.joint import JointTask
 from mimic.tasks.lm import LmTask
+from mimic.tasks.segan import SeganTask
 
-TASKS = {"asr": AsrTask, "enhance": EnhanceTask, "joint": JointTask, "lm": LmTask}
+TASKS = {"asr": AsrTask, "enhance": EnhanceTask, "joint": JointTask, "lm": LmTask, "segan": SeganTask}

@@ -28,7 +28,8 @@ class Task(nn.Module):
 
     - NETS: networks by name, as (module, dataclass of its sizes); SECTIONS: further sections of its configuration;
       METRICS: validation figures, and whether "min" or "max" is better;
-    - `build(config, directory)`: the model alone, from an experiment directory, for inference;
+    - `build(config, directory)`: the model alone, from an experiment directory, for inference; of an enhancer,
+      a model with `enhance(waves, front)` and that front end, which has `rate` (Hz) and `config.hop_length`;
     - `__init__(config, directory)`: sets `model`, which ends as model.pt, and `lengths`, the training utterances with
       their frames. What else is a module here stays frozen and in eval mode, unless it is one of the learners;
     - `load(utterances)`: their batch on CPU, a named tuple of tensors, called in a reading thread;

@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Export a trained enhancer or recogniser to ONNX.
+
+    export.py exp/enhance_mimic onnx/enhance_mimic
+
+Writes model.onnx, model.json, example.py and, for a recogniser, tokens.txt.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from mimic import cli
+from mimic.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="directory of a trained enhancer or recogniser")
+    parser.add_argument("output", type=Path, help="folder to write")
+    arguments = parser.parse_args()
+    try:
+        from mimic.use.onnx import export
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed: run steps/setup.sh") from None
+    worst = export(arguments.model, arguments.output)
+    log.info("largest difference between onnxruntime and torch: %.1e", worst)
+
+
+if __name__ == "__main__":
+    cli.run(main)

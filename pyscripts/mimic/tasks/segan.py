@@ -1,0 +1,155 @@
+"""SEGAN: a generator and a discriminator that learn in turn, on windows of waveforms."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mimic.data.audio import AudioReader
+from mimic.data.scan import resampled_length
+from mimic.errors import UserError
+from mimic.models.segan import Discriminator, Segan, SeganConfig, SeganFront, preemphasise
+from mimic.tasks.dev_scores import DevScores
+from mimic.tasks.task import WHOLE, Task, weighted
+from mimic.train import checkpoint
+from mimic.train.config import Config
+
+
+@dataclass
+class SeganData:
+    """What a SEGAN is trained on: data directories, noisy and clean with the same utterances.
+
+    Attributes:
+        train_noisy: input of the training set.
+        train_clean: target of the training set.
+        dev_noisy: input for validation.
+        dev_clean: reference for validation.
+        valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
+    """
+
+    train_noisy: str = ""
+    train_clean: str = ""
+    dev_noisy: str = ""
+    dev_clean: str = ""
+    valid_utterances: int = 0
+
+
+@dataclass
+class SeganLoss:
+    """Least-squares GAN (Mao et al., 2017): the discriminator's scores should be 1 for clean, 0 for enhanced windows.
+
+    generator: (score - 1)^2 + l1_weight * |enhanced - clean|.
+
+    Attributes:
+        l1_weight: of the L1 distance of pre-emphasised samples; published: 100.
+        adversarial_weight: of the generator's score; 0 leaves the discriminator out.
+    """
+
+    l1_weight: float = 100.0
+    adversarial_weight: float = 1.0
+
+
+class Batch(NamedTuple):
+    """Pre-emphasised windows (batch, window)."""
+
+    noisy: Tensor
+    clean: Tensor
+
+
+class SeganTask(Task):
+    NETS = {"segan": (Segan, SeganConfig)}
+    SECTIONS = {"data": SeganData, "loss": SeganLoss}
+    METRICS = {"loss": "min", "pesq": "max", "estoi": "max"}
+
+    def __init__(self, config: Config, directory: Path):
+        super().__init__()
+        self.config, data = config, config.data
+        self.model = Segan(config.model)
+        self.discriminator = Discriminator(config.model)
+        self.front = SeganFront(config.model)
+        self.noisy, self.clean = AudioReader(data.train_noisy), AudioReader(data.train_clean)
+        if self.noisy.utts != self.clean.utts:
+            utt = min(set(self.noisy.utts) ^ set(self.clean.utts))
+            raise UserError(f"{utt}: is in only one of {data.train_noisy} and {data.train_clean}: make both alike")
+        self.lengths = dict(self._windows())
+        self.dev = AudioReader(data.dev_noisy), AudioReader(data.dev_clean)
+        self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev[0].utts, data.valid_utterances)
+
+    def _windows(self) -> Iterator[tuple[str, int]]:
+        """(`utterance start`, samples) of each training window: they overlap by half, and the last holds the tail."""
+        size = self.config.model.window
+        for utt in self.noisy.utts:
+            info = self.noisy.info(utt)
+            samples = resampled_length(info.frames, info.rate, self.noisy.rate)
+            for start in range(0, max(1, samples - size // 2), size // 2):
+                yield f"{utt} {start}", size
+
+    @staticmethod
+    def build(config: Config, directory: Path) -> tuple[Segan, SeganFront]:
+        """The trained generator of an experiment directory, in eval mode."""
+        model = Segan(config.model)
+        model.load_state_dict(checkpoint.load(directory / "model.pt"))
+        return model.eval(), SeganFront(config.model)
+
+    def load(self, utterances: list[str]) -> Batch:
+        return Batch(
+            *(torch.stack([self._window(reader, name) for name in utterances]) for reader in (self.noisy, self.clean))
+        )
+
+    def _window(self, reader: AudioReader, name: str) -> Tensor:
+        """A window of the pre-emphasised utterance, zeros behind its end."""
+        utt, start = name.rsplit(" ", 1)
+        config, start = self.config.model, int(start)
+        # A sample more in front: pre-emphasis is of the whole signal, not of each window.
+        x = np.concatenate([[0.0], reader[utt]])[start : start + config.window + 1].astype(np.float32)
+        y = preemphasise(torch.from_numpy(x), config.preemphasis)[1:]
+        return F.pad(y, (0, config.window - len(y)))
+
+    def learners(self) -> dict[str, nn.Module]:
+        if self.config.loss.adversarial_weight == 0:
+            return {"model": self.model}
+        return {"model": self.model, "discriminator": self.discriminator}
+
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return dict.fromkeys(("real", "fake", "adversarial", "l1"), len(batch.noisy))
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        """The generator's loss."""
+        return self._generator_loss(self._generate(batch), batch, share)
+
+    def turns(self, batch: Batch, epoch: int, share: Mapping[str, float]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        enhanced = self._generate(batch)
+        if self.config.loss.adversarial_weight > 0:
+            real, reference = self.discriminator(torch.stack([batch.clean, batch.noisy], dim=1))
+            fake, _ = self.discriminator(torch.stack([enhanced.detach(), batch.noisy], dim=1), reference)
+            parts = {"real": (real - 1).square().mean(), "fake": fake.square().mean()}
+            yield "discriminator", weighted(parts, {"real": 1.0, "fake": 1.0}, share)
+        yield "model", self._generator_loss(enhanced, batch, share)
+
+    def _generate(self, batch: Batch) -> Tensor:
+        return self.model(batch.noisy, self.model.draw(len(batch.noisy), batch.noisy.device))
+
+    def _generator_loss(self, enhanced: Tensor, batch: Batch, share: Mapping[str, float]) -> dict[str, Tensor]:
+        loss = self.config.loss
+        parts = {"l1": (enhanced - batch.clean).abs().mean()}
+        if loss.adversarial_weight > 0:
+            with torch.no_grad():
+                _, reference = self.discriminator(torch.stack([batch.clean, batch.noisy], dim=1))
+            fake, _ = self.discriminator(torch.stack([enhanced, batch.noisy], dim=1), reference)
+            parts["adversarial"] = (fake - 1).square().mean()
+        return weighted(parts, {"l1": loss.l1_weight, "adversarial": loss.adversarial_weight}, share)
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """L1 distance over the first window of each utterance, wb-PESQ and eSTOI (percent) of whole utterances."""
+        scores = self.scores.start(self.model, self.front, 1)
+        distances = []
+        for utt in self.scores.utterances:
+            noisy, clean = (self._window(side, f"{utt} 0").to(self.model.z.device) for side in self.dev)
+            distances.append(float((self.model(noisy[None], self.model.z) - clean).abs().mean()))
+        return {"loss": float(np.mean(distances)), **DevScores.means(scores)}

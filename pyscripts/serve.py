@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Serve a page on which a browser records speech, hears it enhanced and reads what was said.
+
+serve.py --enhance exp/enhance_mimic --recognise exp/asr_mimic
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from mimic import cli
+from mimic.use import enhancer
+from mimic.use.server import Server, Service
+from mimic.use.transcriber import Transcriber
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--enhance", default="", help="directory of a trained enhancer")
+    parser.add_argument("--recognise", default="", help="directory of a trained recogniser")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free (default: %(default)s)")
+    parser.add_argument("--max-mb", type=float, default=50, help="largest recording (default: %(default)s)")
+    parser.add_argument("--max-minutes", type=float, default=10, help="longest recording (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    arguments = parser.parse_args()
+
+    torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
+    enhance = transcribe = None
+    if arguments.enhance:
+        enhance = enhancer.Enhancer(*enhancer.load(Path(arguments.enhance), (), arguments.device))
+    if arguments.recognise:
+        transcribe = Transcriber(Path(arguments.recognise), (), arguments.device)
+    service = Service(enhance, transcribe, round(arguments.max_mb * 2**20), 60 * arguments.max_minutes)
+    with Server(arguments.host, arguments.port, service) as server:
+        log.info("listening on %s: open it in a browser; Ctrl-C ends it", server.url)
+        if not server.local:
+            log.warning("everybody who reaches this machine can use it, and browsers record only on localhost or https")
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Exports a trained enhancer (wave to wave) or recogniser (wave to CTC log-probabilities) to ONNX.
+# Reads <model-dir>; writes <out-dir>: model.onnx, model.json, example.py, which needs neither torch nor this recipe,
+# and tokens.txt of a recogniser. The graph takes any number of samples; it is compared with torch in onnxruntime.
+
+cmd=launch.py # where it runs
+force=false   # true: export again although nothing changed
+
+. ./path.sh
+help_message="Usage: $0 [options] <model-dir> <out-dir>
+e.g.: $0 exp/enhance_mimic exp/enhance_mimic/onnx
+      exp/enhance_mimic/onnx/example.py noisy.wav enhanced.wav
+Options (default):
+$(list_options.sh "$0")"
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 2 ] || die "expected <model-dir> <out-dir>, got $# words; see --help"
+model=$1 dir=$2
+require "$model/model.pt" "stage 4 (enhancement) or 6 (recognition)"
+if up_to_date "$dir" --force "$force" --code pyscripts/export.py pyscripts/mimic/use/examples --input "$model"; then
+  exit 0
+fi
+$cmd "$dir/log/export.log" pyscripts/export.py "$model" "$dir"
+chmod +x "$dir/example.py"
+mark_done "$dir"
+log "$(tail -n 20 "$dir/log/export.log" | sed -n 's/.*export.py: //p'), in $dir"

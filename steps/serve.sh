@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Serves a page on this machine: record speech or drop a file, see and hear it before and after, read what was said.
+# Reads the model directories; writes nothing. Ctrl-C ends it.
+
+enhance=         # directory of an enhancer
+recognise=       # directory of a recogniser; with an enhancer, it hears what that gives
+host=127.0.0.1   # address to listen on; 0.0.0.0: everybody who reaches this machine may use it
+port=8000        # 0: any that is free
+max_mb=50        # largest recording, MB
+max_minutes=10   # longest recording
+ngpu=0           # 1: on a GPU
+
+. ./path.sh
+help_message="Usage: $0 [options]
+e.g.: $0 --enhance exp/enhance_mimic --recognise exp/asr_mimic
+Options (default):
+$(list_options.sh "$0")"
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
+[ -n "$enhance$recognise" ] || die "give --enhance, --recognise or both; see --help"
+if [ -n "$enhance" ]; then require "$enhance/model.pt" "stage 4 (enhancement)"; fi
+if [ -n "$recognise" ]; then require "$recognise/model.pt" "stage 6 (recognition)"; fi
+device=cpu
+if [ "$ngpu" -gt 0 ]; then device=cuda; fi
+exec pyscripts/serve.py --enhance "$enhance" --recognise "$recognise" --host "$host" --port "$port" \
+  --max-mb "$max_mb" --max-minutes "$max_minutes" --device "$device"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Writes down what is said in audio files of any rate, length and number of channels, with times and confidences.
+# Reads <model-dir> and <in>; writes <out>, or standard output.
+
+format=text       # text, json, srt, vtt or ctm
+enhance=          # directory of an enhancer, to hear through
+max_seconds=15    # longer recordings are cut in pauses into stretches of at most this
+ngpu=0            # 1: on a GPU
+allow_pipes=false # true runs the commands that a wav.scp may hold
+
+. ./path.sh
+help_message="Usage: $0 [options] <model-dir> <in> [<out>] [--decode.key value]...
+e.g.: $0 exp/asr_clean talk.flac
+      $0 --format srt --enhance exp/enhance_mimic exp/asr_mimic films subtitles
+      $0 --format ctm exp/asr_clean data/test_clean - --decode.beam 20 > test.ctm
+<in>: an audio file, a folder of them, a data directory, a wav.scp, or - for standard input
+<out>: a file; for several recordings a folder with a file for each; - or nothing: standard output
+Options (default):
+$(list_options.sh "$0")
+Settings of the search behind <out>: pyscripts/mimic/decode/config.py"
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -ge 2 ] || die "expected <model-dir> <in> [<out>], got $# words; see --help"
+require "$1/model.pt" "stage 6 (recognition)"
+if [ -n "$enhance" ]; then require "$enhance/model.pt" "stage 4 (enhancement)"; fi
+device=cpu
+if [ "$ngpu" -gt 0 ]; then device=cuda; fi
+exec pyscripts/transcribe.py --format "$format" --enhance "$enhance" --max-seconds "$max_seconds" --device "$device" \
+  --allow-pipes "$allow_pipes" "$@"

@@ -1,0 +1,79 @@
+"""Experiment directories of very small models that nobody has trained, and how to run a program on them."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import torch
+from data_maker import ROOT
+
+from mimic.data.tokens import Tokens
+from mimic.features.stft import Stft, StftConfig
+from mimic.models.segan import Segan
+from mimic.tasks.asr import _identity
+from mimic.tasks.asr import _network as recogniser
+from mimic.tasks.enhance import _network as enhancer
+from mimic.train import checkpoint
+from mimic.train import config as configuration
+
+ENHANCERS = {
+    "cnn_transformer": "{channels: [12, 8], layers: 2, heads: 2, feedforward: 8}",
+    "crdnn": "{channels: [2, 2], rnn: ligru, rnn_layers: 1, rnn_units: 6, dnn_layers: 1, dnn_units: 8}",
+    "wide_resnet": "{channels: [2, 3, 4], dnn_layers: 1, dnn_units: 8}",
+    "causal": "{units: 12, layers: 2}",
+}
+ENCODERS = {
+    "crdnn": "{channels: [2, 2], time_pooling: 4, rnn: RNN, rnn_layers: 1, rnn_units: 6, dnn_layers: 1, dnn_units: 8}",
+    "conformer": "{channels: 2, layers: 1, units: 8, heads: 2, feedforward: 8, kernel: 5}",
+}
+
+
+def program(name: str, *words: object) -> int:
+    """Run a program of pyscripts/ in this process, which spares the seconds that loading torch takes: its exit code."""
+    before = sys.argv
+    sys.argv = [str(ROOT / "pyscripts" / name), *map(str, words)]
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    finally:
+        sys.argv = before
+    raise AssertionError("the program has not come to its end")
+
+
+def make_enhancer(directory: Path, net: str, mask: str = "{}") -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.yaml").write_text(f"task: enhance\nnet: {net}\nmodel: {ENHANCERS[net]}\nmask: {mask}\n")
+    (directory / "features.conf").write_text("--n-fft=512\n")
+    torch.manual_seed(1)
+    model = enhancer(configuration.read(directory / "config.yaml"), Stft(StftConfig()))
+    checkpoint.save(model.state_dict(), directory / "model.pt")
+    return directory
+
+
+def make_recogniser(directory: Path, net: str = "crdnn", rnn: str = "ligru", normalise: str = "none") -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.yaml").write_text(
+        f"task: asr\nnet: {net}\nmodel: {ENCODERS[net].replace('RNN', rnn)}\n"
+        "decoder: {embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}\n"
+        f"data: {{token_type: char, normalise: {normalise}}}\ndecode: {{beam: 2, ctc_weight: 1.0}}\n"
+    )
+    (directory / "features.conf").write_text("--num-mel-bins=20\n")
+    tokens = Tokens.build("char", ["AB CA"])
+    tokens.save(directory)
+    torch.manual_seed(1)
+    model = recogniser(configuration.read(directory / "config.yaml"), _identity(20), len(tokens))
+    checkpoint.save(model.state_dict(), directory / "model.pt")
+    return directory
+
+
+def make_segan(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    sizes = "{channels: [4, 6], kernel: 7, stride: 4, window: 4096}"
+    (directory / "config.yaml").write_text(f"task: segan\nnet: segan\nmodel: {sizes}\n")
+    torch.manual_seed(1)
+    model = Segan(configuration.read(directory / "config.yaml").model)
+    for parameter in model.parameters():
+        parameter.data *= 10  # at the start SEGAN's weights let little through
+    checkpoint.save(model.state_dict(), directory / "model.pt")
+    return directory
