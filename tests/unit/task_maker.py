@@ -96,11 +96,11 @@ def make_noises(root: Path) -> None:
 
 
 def overrides(root: Path, kind: str) -> list[str]:
-    """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml, denoise.yaml or joint.yaml in `root`."""
+    """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml, denoise.yaml, joint.yaml ... in `root`."""
     if kind in ("perceptual", "recogniser"):
         features = root if kind == "perceptual" else root / "fbank"
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
-    if kind == "denoise":
+    if kind in ("denoise", "demucs", "metricgan"):
         names = {"train": "train_clean", "noises": "noises", "dev_noisy": "dev_noisy", "dev_clean": "dev_clean"}
         return [word for name, data in names.items() for word in (f"--data.{name}", f"{root}/{data}")]
     sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
