@@ -1,9 +1,19 @@
 """Systems by the name that a configuration gives them."""
 
 from mimic.tasks.asr import AsrTask
+from mimic.tasks.denoise import DenoiseTask
 from mimic.tasks.enhance import EnhanceTask
 from mimic.tasks.joint import JointTask
 from mimic.tasks.lm import LmTask
+from mimic.tasks.metricgan import MetricganTask
 from mimic.tasks.segan import SeganTask
 
-TASKS = {"asr": AsrTask, "enhance": EnhanceTask, "joint": JointTask, "lm": LmTask, "segan": SeganTask}
+TASKS = {
+    "asr": AsrTask,
+    "denoise": DenoiseTask,
+    "enhance": EnhanceTask,
+    "joint": JointTask,
+    "lm": LmTask,
+    "metricgan": MetricganTask,
+    "segan": SeganTask,
+}

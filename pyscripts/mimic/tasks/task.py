@@ -32,7 +32,7 @@ class Task(nn.Module):
       a model with `enhance(waves, front)` and that front end, which has `rate` (Hz) and `config.hop_length`;
     - `__init__(config, directory)`: sets `model`, which ends as model.pt, and `lengths`, the training utterances with
       their frames. What else is a module here stays frozen and in eval mode, unless it is one of the learners;
-    - `load(utterances)`: their batch on CPU, a named tuple of tensors, called in a reading thread;
+    - `load(utterances)`: their batch on CPU, a named tuple of tensors, called in reading threads;
     - `sizes(batch)`: over how many things (utterances, frames, tokens) each part of the loss is a mean;
     - `forward(batch, epoch, share)`: {"loss": scalar to minimise, other names: scalars to log}, see `weighted`;
     - `validate()`: {metric: value} on the development set. Of several processes each takes a part: see
