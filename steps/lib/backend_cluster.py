@@ -38,6 +38,7 @@ class State:
     word: str
     alive: bool = False
     runs: bool = False
+    stuck: bool = False  # in the queue for ever
     again: bool = False  # a fault of its node, not its own
     why: str = ""
     code: int | None = None
@@ -62,6 +63,7 @@ class Scheduler(Protocol):
     def states(self, jobs: Iterable[int]) -> dict[tuple[int, int], State] | None: ...
     def waits_for(self, job: int) -> str: ...
     def cancel(self, jobs: Iterable[int]) -> None: ...
+    def remove(self, job: int, number: int) -> None: ...
 
 
 @dataclass
@@ -80,7 +82,7 @@ def hint(text: str, hints: dict[str, str]) -> str:
     return next((f": {what}" for pattern, what in hints.items() if re.search(pattern, text, re.IGNORECASE)), "")
 
 
-def ask(*words: str | Path) -> subprocess.CompletedProcess:
+def ask(*words: object) -> subprocess.CompletedProcess:
     """One call of a scheduler's program; a Ctrl-C in the terminal is not meant for it."""
     try:
         return subprocess.run(list(map(str, words)), capture_output=True, text=True, start_new_session=True)
@@ -117,6 +119,7 @@ class Call:
         self.name = (name.replace(f".{request.job}", "") if request.job else name) or "job"
         self.out, self.exits = self.folder / f"{self.name}.out", self.folder / f"{self.name}.tasks"
         self.tasks: dict[int, Task] = {}
+        self.jobs: list[int] = []
         self.failures: list[Failure] = []
         self.said = ""
 
@@ -142,6 +145,8 @@ class Call:
                         self.progress.show([self.request.log_of(task.number) for task in self.tasks.values()])
                         time.sleep(pause)
                         pause = min(2.0, pause * 1.05)
+                    for job in self.jobs:
+                        self.reaper.release(job)
         finally:
             shutil.rmtree(self.exits, ignore_errors=True)
         return self.failures
@@ -182,6 +187,7 @@ class Call:
             try:  # nothing may come between the job and the note of its number
                 job = self.scheduler.submit(self.words, self.script, self.out, first, last, self.limit)
                 self.reaper.adopt(job)
+                self.jobs.append(job)
                 (self.exits / f"{self.scheduler.name}.{job}").touch()
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -212,11 +218,10 @@ class Call:
         for task in list(self.tasks.values()):
             state = states.get((task.job, task.number), GONE)
             task.runs = task.runs or state.runs
-            if state.alive:
+            if state.stuck:
+                self.scheduler.remove(task.job, task.number)
+            elif state.alive:
                 task.unseen = None
-                if state.why:  # it waits, and always will
-                    self.scheduler.cancel({task.job})
-                    self.over(task, None, state.why)
                 continue
             task.unseen = task.unseen or time.monotonic()
             if task.code is None and not state.final and time.monotonic() - task.unseen < GRACE:
@@ -227,7 +232,7 @@ class Call:
             else:
                 self.over(task, state.code, state.why)
         self.submit(sorted(again, key=lambda task: task.number))
-        if elapsed > 15 and not self.failures and not any(task.runs for task in self.tasks.values()):
+        if elapsed > 10 and not self.failures and not any(task.runs for task in self.tasks.values()):
             self.say_why(next(iter(self.tasks.values())).job if self.tasks else 0)
 
     def starts_again(self, task: Task, state: State) -> bool:
@@ -249,6 +254,8 @@ class Call:
         del self.tasks[task.number]
         log = self.request.log_of(task.number)
         if code != 0:
+            if not (log.exists() or self.out.exists()):
+                why += f": does its node see {os.getcwd()}? It has to be on a disk that all nodes share"
             shown = log if code is not None and log.exists() else self.out
             self.failures.append(Failure(task.number, code, str(shown), why))
         self.progress.ended(log, ok=code == 0)

@@ -17,16 +17,9 @@ HINTS = {
     "submit host": "run this on a machine where jobs are submitted: qconf -ss lists them",
     "not a valid project|project": "correct the project (-P) in conf/queue.conf: qconf -sprjl",
     "unknown option|invalid option": "correct the line it stands in, in conf/queue.conf",
-    "no suitable|cannot run": "no host has what --mem, --num-threads, --gpu or --time ask for: lower them in cmd.sh, "
-    "or change their lines in conf/queue.conf (qhost -F)",
+    "no suitable|cannot run": "no host has what the options ask for, or all are busy: lower --mem or --num-threads in "
+    "cmd.sh, or change their lines in conf/queue.conf (qhost -F)",
 }
-
-
-def state(word: str) -> State:
-    """What a state of qstat means: letters, of which several may stand together."""
-    if "E" in word:
-        return State(word, again=True, why="its node could not start it (state Eqw)")
-    return State(word, alive=True, runs="r" in word or "t" in word)
 
 
 class Sge:
@@ -46,16 +39,28 @@ class Sge:
         for line in done.stdout.splitlines():
             words = line.split()
             if len(words) > 5 and words[0].isdigit() and int(words[0]) in jobs and words[-1].isdigit():
-                found[int(words[0]), int(words[-1])] = state(words[4])
+                found[int(words[0]), int(words[-1])] = self.state(int(words[0]), int(words[-1]), words[4])
         return found
 
+    @staticmethod
+    def state(job: int, number: int, word: str) -> State:
+        """What a state of qstat means: letters, of which several may stand together."""
+        if "E" not in word:
+            return State(word, alive=True, runs="r" in word or "t" in word)
+        reasons = re.findall(rf"^error reason +{number}: +(.*)", ask("qstat", "-j", job).stdout, re.MULTILINE)
+        reason = re.sub(r"^.*\]: (error: )?", "", reasons[-1]) if reasons else f"state {word}"
+        return State(word, stuck=True, again=True, why=f"its node could not start it: {reason}")
+
     def waits_for(self, job: int) -> str:
-        said = ask("qalter", "-w", "v", str(job)).stdout
+        said = ask("qalter", "-w", "p", job).stdout
         reasons = re.findall(r"^Job \d+ (.*)", said, re.MULTILINE)
         return reasons[0] if "no suitable" in said and reasons else ""
 
     def cancel(self, jobs: Iterable[int]) -> None:
-        ask("qdel", *map(str, jobs))
+        ask("qdel", *jobs)
+
+    def remove(self, job: int, number: int) -> None:
+        ask("qdel", f"{job}.{number}")
 
 
 def run(request: Request) -> list[Failure]:

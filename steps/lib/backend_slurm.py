@@ -16,7 +16,7 @@ ENDS = {
     "DEADLINE": "it ran into its deadline",
     "CANCELLED": "it was cancelled, not by this program",
 }
-NEVER = ("launch failed requeued held", "JobHeldAdmin", "BadConstraints", "DependencyNeverSatisfied")
+STUCK = ("launch failed requeued held", "launch_failed_requeued_held", "BadConstraints")
 HINTS = {
     "invalid partition|partition name": "conf/slurm.conf names a partition (-p) that is not there: sinfo lists them",
     "memory specification|Memory": "lower --mem in cmd.sh, or change 'option mem=*' in conf/slurm.conf",
@@ -38,8 +38,8 @@ HINTS = {
 def state(word: str, reason: str) -> State:
     """What a state of squeue means."""
     if word in LIVE:
-        never = next((text for text in NEVER if text.lower() in reason.lower().replace("_", " ")), "")
-        return State(word, alive=True, runs=word != "PENDING", why=f"Slurm holds it back: {reason}" if never else "")
+        stuck = any(text in reason for text in STUCK)
+        return State(word, alive=True, runs=word != "PENDING", stuck=stuck, why=f"Slurm will not start it: {reason}")
     if word in FAULTS:
         return State(word, again=True, why=FAULTS[word])
     if word == "OUT_OF_MEMORY":
@@ -77,7 +77,10 @@ class Slurm:
         return reasons[0].strip().strip("()")
 
     def cancel(self, jobs: Iterable[int]) -> None:
-        ask("scancel", *map(str, jobs))
+        ask("scancel", *jobs)
+
+    def remove(self, job: int, number: int) -> None:
+        ask("scancel", f"{job}_{number}")
 
 
 def run(request: Request) -> list[Failure]:

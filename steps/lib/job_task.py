@@ -92,6 +92,7 @@ def main(exit_file: str, number: str, *words: str) -> int:
                 end_groups({job.process.pid})
         time.sleep(pause)
         pause = min(0.5, pause * 1.1)
+    end_groups({job.process.pid})  # what the program has left behind
     code = finish(job, request)
     if heard and code in (128 + signal.SIGTERM, 128 + signal.SIGKILL):
         return 1
