@@ -53,13 +53,12 @@ install() {
 }
 
 start_slurm() {
-  local ports memory gpu
+  local ports memory
   read -r -a ports <<< "$(free_ports)"
   memory=$(($(awk '/MemTotal/ {print $2}' /proc/meminfo) / 1024 - 512))
   mkdir -p "$dir"/{state,spool}
-  gpu=$dir/nvidia0  # a file that stands for a device: jobs that ask for a GPU are scheduled and told its number
-  touch "$gpu"
-  echo "NodeName=$host Name=gpu File=$gpu" > "$dir/gres.conf"
+  touch "$dir/nvidia0"  # stands for a device: jobs that ask for a GPU are scheduled, but see none
+  echo "NodeName=$host Name=gpu File=$dir/nvidia0" > "$dir/gres.conf"
   cat > "$dir/slurm.conf" <<CONF
 ClusterName=tests
 SlurmctldHost=$host(127.0.0.1)
@@ -90,7 +89,7 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=1000
 ReturnToService=2
 KillWait=5
 MaxArraySize=1001
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:1 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc --all) RealMemory=$memory Gres=gpu:1 State=UNKNOWN
 PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
 PartitionName=down Nodes=$host State=DOWN
 CONF
@@ -135,13 +134,13 @@ start_sge() {
       'stop_proc_args NONE' "allocation_rule \$pe_slots" 'control_slaves FALSE' 'job_is_first_task TRUE' \
       'urgency_slots min' 'accounting_summary FALSE' 'qsort_args NONE' > "$dir/edit/smp"
     qconf -Ap "$dir/edit/smp"
-    qconf -sq | sed "s/^qname .*/qname all.q/; s/^hostlist .*/hostlist @allhosts/; s/^slots .*/slots $(nproc)/
+    qconf -sq | sed "s/^qname .*/qname all.q/; s/^hostlist .*/hostlist @allhosts/; s/^slots .*/slots $(nproc --all)/
       s#^shell .*#shell /bin/bash#; s/^pe_list .*/pe_list smp/; s/^load_thresholds .*/load_thresholds NONE/" > "$dir/edit/all.q"
     run sge_execd
     wait_for 20 bash -c 'qconf -sel | grep -q localhost'
     qconf -Aq "$dir/edit/all.q"
   } > "$dir/qconf.log" 2>&1
-  wait_for 30 bash -c "qstat -f | grep -qE 'all.q@localhost +BIP? +0/0/$(nproc) +[0-9.]+ +lx-amd64 *\$'"
+  wait_for 30 bash -c "qstat -f | grep -qE 'all.q@localhost +BIP? +0/0/$(nproc --all) +[0-9.]+ +lx-amd64 *\$'"
   printf '%s\n' "SGE_ROOT=$SGE_ROOT" "SGE_CELL=$SGE_CELL" "SGE_QMASTER_PORT=${ports[0]}" "SGE_EXECD_PORT=${ports[1]}" \
     > "$dir/env"
 }
