@@ -52,16 +52,16 @@ check_node() {
 
 rm -rf "$dir"
 mkdir -p "$dir/log"
+log=$dir/log/training.log
 # shellcheck disable=SC2086  # commands with their options, as in Kaldi
 {
-  if try "one job" job $train_cmd "$dir/log/job.log" node_facts.py; then check_node "$dir/log/job.log"; fi
-  if try "an array" array $decode_cmd --max-jobs-run 2 JOB=1:"$jobs" "$dir/log/array.JOB.log" node_facts.py; then
+  if try "one job" job $train_cmd "$dir/log/job.log" steps/lib/node_facts.py; then check_node "$dir/log/job.log"; fi
+  if try "an array" array $decode_cmd --max-jobs-run 2 JOB=1:"$jobs" "$dir/log/array.JOB.log" steps/lib/node_facts.py; then
     for ((job = 1; job <= jobs; job++)); do check_node "$dir/log/array.$job.log"; done
   fi
-  words=()
-  if [ "$gpu" -gt 0 ]; then words=(--gpu "$gpu"); fi
-  log=$dir/log/training.log
-  if try "training" training $cuda_cmd --num-threads 1 "${words[@]}" "$log" node_facts.py "$gpu"; then
+  if [ "$gpu" = 0 ]; then
+    if try training training $cuda_cmd --num-threads 1 "$log" steps/lib/node_facts.py; then check_node "$log"; fi
+  elif try training training $cuda_cmd --num-threads 1 --gpu "$gpu" "$log" steps/lib/node_facts.py gpu; then
     check_node "$log"
     if [ "$(fact gpus "$log")" -lt "$gpu" ]; then
       problem "$(fact host "$log") shows $(fact gpus "$log") GPUs to a job that asked for $gpu" \

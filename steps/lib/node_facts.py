@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Where a job runs, for steps/check_cluster.sh: one "name value" line each. node_facts.py [GPUS]"""
+"""Where a job runs, for steps/check_cluster.sh: one "name value" line each. node_facts.py [gpu]"""
 
 import os
 import socket
@@ -7,7 +7,6 @@ import sys
 
 print("host", socket.gethostname())
 print("venv", sys.prefix)
-print("cores", len(os.sched_getaffinity(0)))
 if len(sys.argv) > 1:
     print("devices", os.environ.get("CUDA_VISIBLE_DEVICES", "not set"))
     try:

@@ -1,119 +1,26 @@
-"""Real schedulers on this machine: what a test needs to submit to them. One server of a kind serves all its tests."""
+"""One server of a kind serves all its tests (the xdist groups "slurm" and "sge")."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).resolve().parent
-LIB = HERE.parents[1] / "steps/lib"
-KINDS = [pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in ("slurm", "sge")]
+from scheduler import KINDS, ROOT, Cluster, running, wait_until
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return condition()
-
-
-@dataclass
-class Cluster:
-    kind: str
-    env: dict[str, str]
-    folder: Path  # where its tests work
-
-    def command(self, *words: object) -> list[str]:
-        return ["launch.py", "--backend", self.kind, *map(str, words)]
-
-    def start(self, *words: object) -> subprocess.Popen:
-        """A call of the launcher, which heeds signals as in a terminal."""
-        signals = (signal.SIGINT, signal.SIGHUP)
-        return subprocess.Popen(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.env,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in signals],
-        )
-
-    def launch(self, *words: object, code: int = 0) -> str:
-        """What a call says that has to end with this code."""
-        return ended(self.start(*words), code)
-
-    def script(self, name: str, text: str) -> list[str]:
-        """The words that run a script; words with $ would be live."""
-        (self.folder / name).write_text(text + "\n")
-        return ["bash", name]
-
-    def call(self, *words: object, code: int | None = 0, cwd: Path | None = None, **more: str) -> str:
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 120}
-        done = subprocess.run(list(map(str, words)), cwd=cwd or self.folder, env=self.env | more, **both)
-        assert code is None or done.returncode == code, done.stdout
-        return done.stdout
-
-    def queue(self) -> list[str]:
-        """The array jobs that wait or run."""
-        said = self.call("squeue", "-h", "-o", "%F") if self.kind == "slurm" else self.call("qstat")
-        return sorted({line.split()[0] for line in said.splitlines() if line.split()[0].isdigit()})
-
-    def body(self, name: str) -> list[str]:
-        """What a job has said, less the lines of the launcher."""
-        return [line for line in (self.folder / name).read_text().splitlines() if not line.startswith("# ")]
-
-
-def ended(process: subprocess.Popen, code: int = 0) -> str:
-    try:
-        _, said = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == code, said
-    return said
-
-
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="session", params=[pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in KINDS])
 def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, dict[str, str]]]:
-    """A running scheduler and the environment of those who submit to it."""
-    kind = request.param
-    folder = Path(tempfile.mkdtemp(prefix=f"mimic-{kind}-"))  # short: the name of a socket has a limit
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([HERE / "server.sh", kind, folder / "run"], **pipes)
-    try:
-        said = ""
-        while (line := process.stdout.readline()) and line != "ready\n":
-            said = line.strip()
-        if not line:
-            assert process.wait() == 77, f"{kind} did not start: {said}"
-            pytest.skip(f"no {kind} here: {said}")
-        lines = (folder / "run/env").read_text().splitlines()
-        drop = ("MIMIC_RUN_PID", "CUDA_VISIBLE_DEVICES")
-        env = {k: v for k, v in os.environ.items() if k not in drop}
-        env |= {"PATH": f"{LIB}:{Path(sys.executable).parent}:{os.environ['PATH']}", "LC_ALL": "C"}
-        yield kind, env | dict(line.split("=", 1) for line in lines)
-    finally:
-        process.stdin.close()
-        process.wait(timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)
+    with running(request.param) as env:
+        yield request.param, env
 
 
 @pytest.fixture
-def cluster(server: tuple[str, dict[str, str]], tmp_path: Path, repository: Path) -> Iterator[Cluster]:
+def cluster(server: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[Cluster]:
     """The scheduler, and a fresh directory with the configuration of a checkout. Leaves an empty queue."""
-    kind, env = server
-    shutil.copytree(repository / "conf", tmp_path / "conf")
-    made = Cluster(kind, env, tmp_path)
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    made = Cluster(*server, tmp_path)
     yield made
     left = made.queue()
     if left:
-        made.call("scancel" if kind == "slurm" else "qdel", *left, code=None)
+        made.call("scancel" if made.kind == "slurm" else "qdel", *left, code=None)
         wait_until(lambda: not made.queue())

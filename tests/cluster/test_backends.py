@@ -5,7 +5,7 @@ import re
 import signal
 from pathlib import Path
 
-from conftest import Cluster, ended, wait_until
+from scheduler import Cluster, ended, wait_until
 
 FACTS = {  # what a task knows of itself
     "slurm": "scontrol show job ${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID",
