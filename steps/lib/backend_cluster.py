@@ -8,62 +8,24 @@ These files say that a task has ended; the scheduler is asked now and then, for 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
 
 import cluster_conf
+from cluster_scheduler import GONE, Scheduler, State, hint
 from job_progress import Progress
 from job_reaper import Orphanage, Reaper
-from job_request import AGAIN, Failure, Refused, Request, Stopped, heed_signals, keep_log, say, usage
+from job_request import AGAIN, Failure, Request, Stopped, heed_signals, keep_log, say
 
 LIB = Path(__file__).resolve().parent
 GRACE = 10.0  # seconds that a network disk may hide a file which is there
 LOOKS = 1.0, 15.0  # seconds between questions to the scheduler: at first, in the long run
 ENDING = 60.0  # seconds that cancelled tasks get to end
-
-
-@dataclass(frozen=True)
-class State:
-    """What a scheduler says of a task. How it ended counts only for a task that has left no exit code."""
-
-    word: str
-    alive: bool = False
-    runs: bool = False
-    stuck: bool = False  # in the queue for ever
-    again: bool = False  # a fault of its node, not its own
-    why: str = ""
-    code: int | None = None
-    final: bool = True  # no exit code will come any more
-
-
-GONE = State("gone", again=True, why="it is gone from the queue without an exit code", final=False)
-
-
-class Scheduler(Protocol):
-    """What a back end has to know about its scheduler."""
-
-    name: str
-    conf: str  # the file that describes the cluster
-    own: tuple[str, ...]  # options that do not go through that file
-    cancelled: tuple[str, ...]  # its words for a task that a person has ended
-    array: str  # the variable with the number of the array job, in a task
-    task: str  # and the one with the task's number
-    hints: dict[str, str]  # pattern of what the scheduler says -> what to do
-
-    def submit(self, words: list[str], script: Path, out: Path, first: int, last: int, limit: int) -> int: ...
-    def states(self, jobs: Iterable[int]) -> dict[tuple[int, int], State] | None: ...
-    def waits_for(self, job: int) -> str: ...
-    def cancel(self, jobs: Iterable[int]) -> None: ...
-    def remove(self, job: int, number: int) -> None: ...
 
 
 @dataclass
@@ -77,32 +39,12 @@ class Task:
     runs: bool = False
 
 
-def hint(text: str, hints: dict[str, str]) -> str:
-    """What to do about something that a scheduler says, empty where that is unknown."""
-    return next((f": {what}" for pattern, what in hints.items() if re.search(pattern, text, re.IGNORECASE)), "")
-
-
-def ask(*words: object) -> subprocess.CompletedProcess:
-    """One call of a scheduler's program; a Ctrl-C in the terminal is not meant for it."""
-    try:
-        return subprocess.run(list(map(str, words)), capture_output=True, text=True, start_new_session=True)
-    except FileNotFoundError:
-        usage(f"no {words[0]} here: run this where jobs are submitted, or with --cmd-backend local")
-
-
-def submitted(scheduler: Scheduler, words: list[str | Path], busy: str) -> str:
-    """What a program says that takes a job; tried again for a minute while the scheduler cannot be reached."""
-    for pause in (2, 4, 8, 16, 32, 0):
-        done = ask(*words)
-        said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
-        if done.returncode == 0:
-            return done.stdout
-        if not pause or not re.search(busy, done.stderr):
-            break
-        say(f"{words[0]}: {said[-1]}: trying again")
-        time.sleep(pause)
-    what = " ".join(dict.fromkeys(line.strip() for line in said[:3]))
-    raise Refused(f"{words[0]} refused the job: {what}{hint(what, scheduler.hints)}")
+def refresh(folder: Path) -> None:
+    """Makes this machine read a directory on a network disk anew, which a change does."""
+    if folder.is_dir():
+        kick = folder / f".kick.{os.getpid()}"
+        kick.touch()
+        kick.unlink()
 
 
 class Call:
@@ -201,7 +143,10 @@ class Call:
             job, _, number = entry.name.partition(".")
             task = self.tasks.get(int(number)) if job.isdigit() and number.isdigit() else None
             if task and task.job == int(job) and task.code is None:
-                task.code = int(Path(entry.path).read_text(encoding="ascii"))
+                text = Path(entry.path).read_text(encoding="ascii")
+                if not text:  # a network disk may show the file before what is in it
+                    continue
+                task.code = int(text)
                 if task.code != AGAIN:  # what asks for another start has to be out of the queue first
                     self.over(task, task.code)
 
@@ -210,9 +155,7 @@ class Call:
         states = self.scheduler.states({task.job for task in self.tasks.values()})
         if states is None:  # no answer says nothing about the tasks
             return
-        kick = self.exits / ".kick"  # a change makes this machine read a directory on a network disk anew
-        kick.touch()
-        kick.unlink()
+        refresh(self.exits)
         self.read_codes()
         again: list[Task] = []
         for task in list(self.tasks.values()):
@@ -232,8 +175,8 @@ class Call:
             else:
                 self.over(task, state.code, state.why)
         self.submit(sorted(again, key=lambda task: task.number))
-        if elapsed > 10 and not self.failures and not any(task.runs for task in self.tasks.values()):
-            self.say_why(next(iter(self.tasks.values())).job if self.tasks else 0)
+        if elapsed > 10 and len(self.tasks) == self.request.jobs and not any(t.runs for t in self.tasks.values()):
+            self.say_why(self.jobs[-1])
 
     def starts_again(self, task: Task, state: State) -> bool:
         """Whether a task that has ended gets another try; makes room for it."""
@@ -254,6 +197,10 @@ class Call:
         del self.tasks[task.number]
         log = self.request.log_of(task.number)
         if code != 0:
+            deadline = time.monotonic() + GRACE
+            while code is not None and not log.exists() and time.monotonic() < deadline:
+                refresh(log.parent)
+                time.sleep(0.5)
             if not (log.exists() or self.out.exists()):
                 why += f": does its node see {os.getcwd()}? It has to be on a disk that all nodes share"
             shown = log if code is not None and log.exists() else self.out
@@ -262,7 +209,7 @@ class Call:
 
     def say_why(self, job: int) -> None:
         """Says once for what the tasks wait."""
-        reason = self.scheduler.waits_for(job) if job else ""
+        reason = self.scheduler.waits_for(job)
         if reason and reason != self.said:
             self.said = reason
             say(f"{self.request.name}: waiting in the queue: {reason}{hint(reason, self.scheduler.hints)}")

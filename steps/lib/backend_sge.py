@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from backend_cluster import Call, State, ask, submitted
+from backend_cluster import Call
+from cluster_scheduler import State, ask, submitted
 from job_request import Failure, Request
 
 HINTS = {

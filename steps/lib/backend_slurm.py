@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from backend_cluster import Call, State, ask, submitted
+from backend_cluster import Call
+from cluster_scheduler import State, ask, submitted
 from job_request import Failure, Request
 
 LIVE = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "REQUEUE_FED", "SIGNALING"}

@@ -87,3 +87,26 @@ def test_without_the_file_or_the_cluster(env, root, tmp_path, backend, conf, pro
     code, said = launch("--config", shipped, path=str(tmp_path / "bin"))
     line = f"launch.py: no {program} here: run this where jobs are submitted, or with --cmd-backend local\n"
     assert (code, said) == (255, line)
+
+
+@pytest.mark.parametrize(
+    ("word", "reason", "wanted"),
+    [
+        ("PENDING", "Priority", {"alive": True, "runs": False, "stuck": False}),
+        ("PENDING", "launch failed requeued held", {"stuck": True, "again": False}),
+        ("COMPLETING", "None", {"alive": True, "runs": True}),
+        ("NODE_FAIL", "None", {"alive": False, "again": True, "final": True}),
+        ("PREEMPTED", "None", {"again": True}),
+        ("TIMEOUT", "TimeLimit", {"again": False, "final": True, "code": None}),
+        ("OUT_OF_MEMORY", "OutOfMemory", {"again": False, "code": 137}),
+        ("CANCELLED", "None", {"again": False, "final": True}),
+        ("FAILED", "NonZeroExitCode", {"alive": False, "again": False, "final": False}),
+    ],
+)
+def test_states_of_slurm(monkeypatch, word, reason, wanted):
+    """Those that a small server cannot be brought into within seconds are told apart too."""
+    monkeypatch.syspath_prepend(LIB)
+    from backend_slurm import state
+
+    found = state(word, reason)
+    assert {name: getattr(found, name) for name in wanted} == wanted
