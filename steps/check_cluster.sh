@@ -33,7 +33,7 @@ try() {
   if [ "$code" = 0 ]; then
     echo "  ok after $((SECONDS - begun)) s"
   else
-    problem "$(sed -n '1s/^launch.py: //p' "$dir/$2.err")"
+    problem "$(sed 's/^launch.py: //; q' "$dir/$2.err")"
     sed '1d; s/^/    /' "$dir/$2.err"
   fi
   return "$code"
