@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Tries where cmd.sh lets jobs run: one job as for features, an array as for decoding, one as for training, which asks
-# for --gpu GPUs. Says what to change in cmd.sh, conf/slurm.conf or conf/queue.conf. Writes logs into <dir>. Takes as
-# long as five small jobs wait in the queue.
+# for --gpu GPUs. Says what to change in cmd.sh, conf/slurm.conf or conf/queue.conf. Writes logs into exp/cluster.
+# Takes as long as five small jobs wait in the queue.
 
 cmd_backend=       # local, slurm or sge; empty: what cmd.sh says
 gpu=0              # GPUs that training will ask for
 jobs=3             # of the array
 patience=300       # seconds that a job may take from submission to end
-dir=exp/cluster    # for the logs; like the whole recipe it has to be on a disk that all nodes share
 
 . ./path.sh
 help_message="Usage: $0 [options]
@@ -50,6 +49,7 @@ check_node() {
   fi
 }
 
+dir=exp/cluster  # like the whole recipe on a disk that all nodes share
 rm -rf "$dir"
 mkdir -p "$dir/log"
 log=$dir/log/training.log

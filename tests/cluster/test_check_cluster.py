@@ -65,28 +65,31 @@ SAID = {
 }
 
 
-def test_a_node_that_does_not_see_the_directory_or_its_venv(cluster: Cluster, tmp_path):
+def test_nodes_that_do_not_see_the_directory_or_its_venv_and_a_queue_that_starts_nothing(cluster: Cluster, tmp_path):
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("cannot make a mount namespace here")
-    hidden, bare = tmp_path / "disk/hidden", cluster.checkout("bare")
-    hidden.mkdir(parents=True)
-    for copy in (hidden, bare):
-        write_cmd(copy, train_cmd=f"--backend {cluster.kind}")
+    copies = [cluster.checkout(name) for name in ("hidden", "bare", "full")]
+    hidden, bare, full = copies
+    shutil.copytree(hidden, tmp_path / "original", symlinks=True)
+    here = f"--backend {cluster.kind}"
+    waits = {"slurm": "--config conf/other.conf", "sge": "--mem 9999G"}[cluster.kind]
+    conf = (full / "conf/slurm.conf").read_text()
+    (full / "conf/other.conf").write_text(conf.replace("command sbatch", "command sbatch -p down"))
+    for copy, command in zip((tmp_path / "original", bare, full), (here, here, f"{here} {waits}"), strict=True):
+        write_cmd(copy, train_cmd=command)
     (bare / "local").mkdir()
     other = f"{sys.base_prefix}/bin:/usr/bin:/bin"  # a Python, but not that of .venv
     (bare / "local/path.sh").write_text(f'if [ -n "$SLURM_JOB_ID$JOB_ID" ]; then export PATH={other}; fi\n')
-    shutil.copytree(bare, tmp_path / "original", symlinks=True)
-    mount = (
-        f"mount -t tmpfs none {hidden} && cp -a {tmp_path}/original/. {hidden} && rm -r {hidden}/local && cd {hidden}"
-    )
-    calls = {
-        hidden: ["unshare", "-m", "bash", "-c", f"{mount} && steps/check_cluster.sh"],
-        bare: ["steps/check_cluster.sh"],
-    }
+    mount = f"mount -t tmpfs none {hidden} && cp -a {tmp_path}/original/. {hidden} && cd {hidden}"
+    check = ["steps/check_cluster.sh", "--patience", "40"]
+    calls = [["unshare", "-m", "bash", "-c", f"{mount} && {' '.join(check)}"], check, [*check[:2], "20"]]
     with ThreadPoolExecutor() as pool:
-        said = dict(zip(calls, pool.map(lambda at: cluster.call(*calls[at], cwd=at, code=1), calls), strict=True))
-    ((problem,), (without,)) = (problems(said[at]) for at in calls)
-    assert f"does its node see {hidden}? It has to be on a disk that all nodes share" in problem or (
-        cluster.kind == "sge" and f"its node could not start it: can't chdir to {hidden}" in problem
-    ), problem
+        said = pool.map(lambda at, words: cluster.call(*words, cwd=at, code=1), copies, calls)
+        unseen, without, waiting = (" ".join(problems(text)) for text in said)
+    assert f"does its node see {hidden}? It has to be on a disk that all nodes share" in unseen, unseen
     assert f"does not see {bare}/.venv, its Python is " in without, without
+    reason = {
+        "slurm": "job: waiting in the queue: PartitionDown: name another partition (-p) in conf/slurm.conf: sinfo",
+        "sge": "cannot run at host",
+    }
+    assert reason[cluster.kind] in waiting and "not finished after 20 s" in waiting, waiting
