@@ -36,9 +36,10 @@ init=                  # stage 6: experiment directory of a recogniser that the 
 seed=1                 # of all training
 seeds=1                # train the enhancers from this many seeds: --seed, --seed + 1, ...
 nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
-train_jobs=2           # models trained side by side in stages 4 and 6; with --ngpu one after the other
+train_jobs=2           # models trained side by side in stages 4 and 6; on one machine with --ngpu one after the other
 ngpu=0                 # GPUs for training; 0 is the CPU
-cmd_backend=           # where jobs run: local; empty: what cmd.sh says
+cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
+num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
 force=false            # true: redo the stages although nothing changed
 
 . ./path.sh || exit 1

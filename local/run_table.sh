@@ -21,7 +21,8 @@ seeds=1                # from this many seeds: --seed, --seed + 1, ...; run.sh n
 nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
 train_jobs=2           # models trained side by side; with --ngpu one after the other
 ngpu=0                 # GPUs for training; 0 is the CPU
-cmd_backend=           # where jobs run: local; empty: what cmd.sh says
+cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
+num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
 force=false            # true: redo the rows although nothing changed
 
 . ./path.sh || exit 1

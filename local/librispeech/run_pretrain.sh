@@ -18,7 +18,8 @@ lm_config=conf/lm.yaml # stage 4: the language model
 seed=1                 # of all training
 nj=                    # half of the jobs per step; empty: one per two cores, 4 at most
 ngpu=0                 # GPUs for training; 0 is the CPU, which takes months for 960 hours
-cmd_backend=           # where jobs run: local; empty: what cmd.sh says
+cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
+num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
 force=false            # true: redo the stages although nothing changed
 
 . ./path.sh || exit 1

@@ -1,10 +1,11 @@
-"""Ends the process groups of jobs when the launcher ends, however it ends."""
+"""Ends what the launcher has started when the launcher ends, however it ends."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from collections.abc import Callable
 
 
 def alive(pid: int) -> bool:
@@ -18,6 +19,7 @@ def alive(pid: int) -> bool:
 
 def end_groups(groups: set[int], grace: float = 2.0) -> None:
     """Asks process groups to end (SIGTERM) and kills what is left of them `grace` seconds later."""
+    groups -= {0, 1}  # the wrong processes, and no job
     for number in (signal.SIGTERM, signal.SIGKILL):
         for group in list(groups):
             try:
@@ -34,12 +36,26 @@ def end_groups(groups: set[int], grace: float = 2.0) -> None:
                     groups.discard(group)
 
 
+class Orphanage:
+    """Called: whether the step or the recipe that waits for the launcher is gone, and so nobody wants its jobs."""
+
+    def __init__(self) -> None:
+        self.parent = os.getppid()
+        self.recipe = int(os.environ.get("MIMIC_RUN_PID", self.parent))
+
+    def __call__(self) -> bool:
+        return os.getppid() != self.parent or not alive(self.recipe)
+
+
 class Reaper:
-    """A child process that reads from a pipe which groups live, and ends these when the pipe closes.
+    """A child process that reads from a pipe which jobs live, and calls `end` with them when the pipe closes.
 
     The kernel closes the pipe also after kill -9 of the launcher, so no job outlives it and writes into a
-    directory that a rerun is using.
+    directory that a rerun is using. A job is known by a number: its process group, or what a scheduler calls it.
     """
+
+    def __init__(self, end: Callable[[set[int]], None]) -> None:
+        self.end = end
 
     def __enter__(self) -> Reaper:
         reader, self.writer = os.pipe()
@@ -57,25 +73,28 @@ class Reaper:
         os.close(reader)
         return self
 
-    @staticmethod
-    def watch(reader: int) -> None:
-        groups: set[int] = set()
+    def watch(self, reader: int) -> None:
+        jobs: set[int] = set()
         with open(reader, encoding="ascii") as lines:
             for line in lines:
-                group = int(line)
-                if group > 1:  # 0 and 1 would be the wrong processes, and are no job
-                    groups.add(group)
+                job = int(line)
+                if job > 0:
+                    jobs.add(job)
                 else:
-                    groups.discard(-group)
-        end_groups(groups)
+                    jobs.discard(-job)
+        if jobs:
+            self.end(jobs)
 
     def adopt_me(self) -> None:
         """Called in a job's process before its program starts, so that no moment is left unwatched."""
-        os.write(self.writer, b"%d\n" % os.getpid())
+        self.adopt(os.getpid())
 
-    def release(self, group: int) -> None:
-        """The job has ended and its number may soon be another process's."""
-        os.write(self.writer, b"%d\n" % -group)
+    def adopt(self, job: int) -> None:
+        os.write(self.writer, b"%d\n" % job)
+
+    def release(self, job: int) -> None:
+        """The job has ended and its number may soon be another one's."""
+        os.write(self.writer, b"%d\n" % -job)
 
     def __exit__(self, *exc: object) -> None:
         os.close(self.writer)

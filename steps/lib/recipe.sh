@@ -19,6 +19,7 @@ check_common() {
   : "${nj:=$(default_nj)}"
   check_numbers seed nj train_jobs ngpu
   check_positive nj train_jobs
+  if [ -n "${num_threads:-}" ]; then check_numbers num_threads; fi
   if [ -n "${stage:-}" ]; then
     check_numbers stage stop_stage
     [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
@@ -57,12 +58,17 @@ start_recipe() {
   export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
   steps/setup.sh
   cores=$(nproc)
-  if [ "$ngpu" -gt 0 ]; then train_jobs=1; fi
-  threads=$((cores > train_jobs ? cores / train_jobs : 1))
+  if [ "$cmd_backend" != local ]; then
+    threads=4  # nodes differ from the machine that submits
+  elif [ "$ngpu" -gt 0 ]; then
+    train_jobs=1 threads=$cores
+  else
+    threads=$((cores > train_jobs ? cores / train_jobs : 1))
+  fi
   common=(--nj "$nj" --cmd "$train_cmd" --force "$force")
   alone=(--nj $((2 * nj)) --cmd "$train_cmd" --force "$force")
   decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
-  training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "$threads" --force "$force")
+  training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force")
 }
 
 # default_nj: jobs per step where --nj is empty; two steps run side by side.

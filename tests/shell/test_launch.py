@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,8 @@ USAGE = {
     "no command": ["log/x"],
     "unknown option": ["--mme", "4G", "log/x", "true"],
     "missing value": ["--mem", "--gpu", "1", "log/x", "true"],
+    "unknown back end": ["--backend", "moon", "log/x", "true"],
+    "no cluster here": ["--backend", "slurm", "--config", "conf", "log/x", "true"],
     "no number": ["--max-jobs-run", "many", "log/x", "true"],
 }
 
@@ -151,13 +154,28 @@ def test_gpus_are_shared_out(launch, tmp_path, script):
     assert result.returncode == 255 and "--ngpu" in result.stderr
 
 
-def test_retries(launch, tmp_path, script):
-    job = script("echo x >> tries; test $(wc -l < tries) = 3")
-    assert launch("--retries", "1", "log/x.log", *job).returncode == 1
-    (tmp_path / "tries").unlink()
-    assert launch("--retries", "2", "log/x.log", *job).returncode == 0
-    names = sorted(p.name for p in (tmp_path / "log").iterdir())
-    assert names == ["x.log", "x.log.try1", "x.log.try2"]
+def test_two_calls_never_share_a_gpu(launch, tmp_path, script):
+    """Where nobody has shared the GPUs of a machine out, as two steps side by side find it."""
+    (tmp_path / "bin").mkdir()
+    lister = tmp_path / "bin/nvidia-smi"
+    lister.write_text("#!/bin/sh\necho 'GPU 0: A'; echo 'GPU 1: B'\n")
+    lister.chmod(0o755)
+    more = {"PATH": f"{tmp_path}/bin:{LIB}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    job = script("gpu=$CUDA_VISIBLE_DEVICES; echo $gpu; mkdir held.$gpu || exit 1; sleep 0.5; rmdir held.$gpu")
+    calls = [["--gpu", "1", "JOB=1:2", f"log/{name}.JOB", *job] for name in ("a", "b")]
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda call: launch(*call, **more), calls))
+    assert [result.returncode for result in results] == [0, 0]
+    assert {path.read_text().splitlines()[3] for path in (tmp_path / "log").iterdir()} == {"0", "1"}
+
+
+def test_code_75_asks_for_another_start(launch, tmp_path, script):
+    job = script("echo x >> tries; test $(wc -l < tries) = 3 || exit 75")
+    result = launch("log/x.log", *job)
+    assert result.returncode == 0
+    line = "launch.py: log/x.log: stopped with its state saved (code 75): starting it again"
+    assert result.stderr.splitlines() == [line, line]
+    assert sorted(p.name for p in (tmp_path / "log").iterdir()) == ["x.log", "x.log.try1", "x.log.try2"]
 
 
 def test_a_log_that_cannot_be_written(launch, tmp_path):

@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 
+import pytest
+
 
 def test_log_and_die(sh):
     result = sh("set -euo pipefail; . log.sh; log 'hello 5%'; die 'no such thing'; log never")
@@ -94,9 +96,16 @@ def test_path_sh_without_venv_and_with_local_path(sh, root, tmp_path):
     assert "steps/setup.sh" in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_cmd_sh(sh, root):
-    result = sh(f"set -eu; . {root}/cmd.sh; echo $train_cmd $decode_cmd $cuda_cmd")
-    assert result.stdout == "launch.py launch.py launch.py\n"
+@pytest.mark.parametrize("backend", ["local", "slurm", "sge"])
+def test_cmd_sh(sh, root, backend):
+    launch = "launch.py" if backend == "local" else f"launch.py --backend {backend}"
+    result = sh(
+        f'set -eu; cmd_backend={backend}; . {root}/cmd.sh; printf \'%s\n\' "$train_cmd" "$decode_cmd" "$cuda_cmd"'
+    )
+    assert result.stdout.splitlines() == [f"{launch} --mem {memory}" for memory in ("2G", "4G", "8G")]
+
+
+def test_unknown_cmd_backend(sh, root):
     result = sh(f"cmd_backend=moon; . {root}/cmd.sh || exit 1")
     assert result.returncode == 1
-    assert result.stderr == "cmd.sh: unknown cmd_backend 'moon': 'local' is the one there is\n"
+    assert result.stderr == "cmd.sh: unknown cmd_backend 'moon': local, slurm or sge\n"

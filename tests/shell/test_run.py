@@ -62,6 +62,7 @@ def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
         ("--stage=3", "options to scripts must be of the form --name value, got '--stage=3'"),
         ("--stage three", "--stage takes a whole number, got 'three'"),
         ("--stage 4 --stop-stage 3", "--stage 4 is behind --stop-stage 3"),
+        ("--num-threads all", "--num-threads takes a whole number, got 'all'"),
         ("--nj 0", "--nj must be at least 1"),
         ("--force yes", 'expected "true" or "false": --force yes'),
         ("--oov-policy guess", "--oov-policy is fail, skip or g2p, got 'guess'"),
@@ -83,7 +84,7 @@ def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
         ("--config none", "missing config 'none'"),
         ("--asr-config none", "--asr-config none: no such file"),
         ("--noise-dir none", "--noise-dir none: no such directory"),
-        ("--cmd-backend moon", "cmd.sh: unknown cmd_backend 'moon': 'local' is the one there is"),
+        ("--cmd-backend moon", "cmd.sh: unknown cmd_backend 'moon': local, slurm or sge"),
         ("3", "takes options only, got '3'; see --help"),
     ],
 )

@@ -1,0 +1,88 @@
+"""The back end of launch.py for Slurm: sbatch, squeue and scancel; no accounting database is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from backend_cluster import Call
+from cluster_scheduler import State, ask, submitted
+from job_request import Failure, Request
+
+LIVE = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "REQUEUE_FED", "SIGNALING"}
+LIVE |= {"RESIZING", "STAGE_OUT", "STOPPED", "RESV_DEL_HOLD", "SPECIAL_EXIT", "REQUEUE_HOLD"}
+FAULTS = {"NODE_FAIL": "its node failed", "BOOT_FAIL": "its node did not boot", "PREEMPTED": "it was preempted"}
+ENDS = {
+    "TIMEOUT": "it ran into its time limit: give a longer --time in cmd.sh or conf/slurm.conf",
+    "DEADLINE": "it ran into its deadline",
+    "CANCELLED": "it was cancelled, not by this program",
+}
+STUCK = ("launch failed requeued held", "launch_failed_requeued_held", "BadConstraints")
+HINTS = {
+    "invalid partition|partition name": "conf/slurm.conf names a partition (-p) that is not there: sinfo lists them",
+    "memory specification|Memory": "lower --mem in cmd.sh, or change 'option mem=*' in conf/slurm.conf",
+    "gres": "change 'option gpu=*' in conf/slurm.conf: sinfo -o '%P %G' lists what this cluster calls its GPUs",
+    "node configuration is not available|BadConstraints": "no node of the partition has what --mem, --num-threads or "
+    "--gpu ask for: lower them, or name another -p in conf/slurm.conf (sinfo -o '%P %c %m %G')",
+    "CPU count|More processors|PartitionNodeLimit": "lower --num-threads",
+    "time limit|PartitionTimeLimit": "lower --time in cmd.sh or conf/slurm.conf (sinfo -o '%P %l')",
+    "invalid account|account": "add '-A ACCOUNT' to the command in conf/slurm.conf",
+    "array specification": "lower --nj: scontrol show config | grep MaxArraySize",
+    "PartitionDown|PartitionInactive": "name another partition (-p) in conf/slurm.conf: sinfo",
+    "ReqNodeNotAvail|NodeDown|DOWN": "its nodes are down or reserved: sinfo -R",
+    "Resources|Priority|JobArrayTaskLimit": "all fitting nodes are busy, or others go first",
+    "QOS|Assoc": "a limit of your account: lower --max-jobs-run or --nj",
+    "unrecognized option|invalid option": "correct the line it stands in, in conf/slurm.conf",
+}
+
+
+def state(word: str, reason: str) -> State:
+    """What a state of squeue means."""
+    if word in LIVE:
+        stuck = any(text in reason for text in STUCK)
+        return State(word, alive=True, runs=word != "PENDING", stuck=stuck, why=f"Slurm will not start it: {reason}")
+    if word in FAULTS:
+        return State(word, again=True, why=FAULTS[word])
+    if word == "OUT_OF_MEMORY":
+        return State(word, code=137)
+    if word in ENDS:
+        return State(word, why=ENDS[word])
+    return State(word, why=f"it ended ({word}) without an exit code", final=False)
+
+
+class Slurm:
+    name, conf, own = "slurm", "conf/slurm.conf", ("max_jobs_run",)
+    array, task, hints = "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", HINTS
+    cancelled = ("CANCELLED",)
+
+    def submit(self, words: list[str], script: Path, out: Path, first: int, last: int, limit: int) -> int:
+        span = f"--array={first}-{last}" + (f"%{limit}" if limit else "")
+        output = f"--output={str(out).replace('%', '%%')}"
+        said = submitted(self, [*words, "--parsable", "--open-mode=append", output, span, script], "Unable to contact")
+        return int(said.split(";")[0])
+
+    def states(self, jobs: Iterable[int]) -> dict[tuple[int, int], State] | None:
+        found = {}
+        for job in jobs:
+            done = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%F|%K|%T|%r")
+            if done.returncode and "Invalid job id" not in done.stderr:
+                return None
+            for line in done.stdout.splitlines():
+                array, task, word, reason = line.split("|", 3)
+                if task.isdigit():
+                    found[int(array), int(task)] = state(word, reason)
+        return found
+
+    def waits_for(self, job: int) -> str:
+        reasons = ask("squeue", "--noheader", f"--jobs={job}", "--states=PENDING", "--format=%r").stdout.split("\n")
+        return reasons[0].strip().strip("()")
+
+    def cancel(self, jobs: Iterable[int]) -> None:
+        ask("scancel", *jobs)
+
+    def remove(self, job: int, number: int) -> None:
+        ask("scancel", f"{job}_{number}")
+
+
+def run(request: Request) -> list[Failure]:
+    return Call(request, Slurm()).run()

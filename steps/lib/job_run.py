@@ -1,0 +1,66 @@
+"""One job on this machine: its process group, and the first and the last lines of its log."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from job_request import Request
+
+
+@dataclass
+class Job:
+    number: int
+    log: Path
+    gpus: list[str]  # that it holds
+    process: subprocess.Popen
+    started: float = field(default_factory=time.time)
+    memory: int = 0  # MiB, the most that one of its processes held; known when it has ended
+
+    def ended(self) -> bool:
+        pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        if pid:
+            self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.memory = round(usage.ru_maxrss / 1024)
+        return pid != 0
+
+
+def date() -> str:
+    return time.strftime("%a %b %e %H:%M:%S %Z %Y")
+
+
+def start(request: Request, number: int, gpus: list[str], before: Callable[[], None] | None, where: str = "") -> Job:
+    """Starts one job in a process group of its own. `before` runs in that process before its program does."""
+    log, command = request.log_of(number), request.fill(request.command, number)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    env = dict(os.environ, OMP_NUM_THREADS=request.options.get("num_threads", "1"))
+    if gpus:
+        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+    with open(log, "wb") as file:
+        file.write(f"# {command}\n# Started at {date()}\n#{where}\n".encode())
+    with open(log, "ab") as file:
+        process = subprocess.Popen(
+            ["bash", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=env,
+            start_new_session=True,  # the job and all it starts can be signalled together
+            preexec_fn=before,
+        )
+    return Job(number, log, gpus, process)
+
+
+def finish(job: Job, request: Request) -> int:
+    """Writes the log's last lines. A signal's number counts 128 more, as in a shell: 137 is kill -9."""
+    code = job.process.returncode
+    code = 128 - code if code < 0 else code
+    seconds, threads = round(time.time() - job.started), request.options.get("num_threads", "1")
+    with open(job.log, "ab") as file:
+        file.write(f"# Accounting: time={seconds} threads={threads} memory={job.memory}M\n".encode())
+        file.write(f"# Ended (code {code}) at {date()}, elapsed time {seconds} seconds\n".encode())
+    return code

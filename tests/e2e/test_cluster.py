@@ -1,0 +1,43 @@
+"""Stages 2, 5, 6 (decoding) and 7 on Slurm and SGE, as arrays: the results are those of this machine."""
+
+import re
+from typing import Any
+
+import pytest
+from recipe import Recipe, difference, results
+from scheduler import KINDS, running
+
+pytestmark = pytest.mark.xdist_group("recipe")
+
+MADE = [  # one directory of every step that runs jobs there
+    "exp/stft/dev_noisy",
+    "exp/fbank/test_clean",
+    "exp/enhance_mimic/wav/dev",
+    "exp/enhance_mimic/enhanced/dev",
+    "exp/asr_mimic/decode_dev",
+    "exp/asr_mimic/scoring/dev",
+    "exp/enhance_mimic/scoring/test",
+]
+OF_JOBS = ("q", "archives", "shares")  # depends on how many jobs shared the work, and where they ran
+
+
+def made(recipe: Recipe) -> dict[str, Any]:
+    found = results(recipe.root / "exp")
+    return {name: value for name, value in found.items() if not set(name.split("/")) & set(OF_JOBS)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stages_on_a_cluster_give_the_results_of_this_machine(recipe, kind):
+    before = made(recipe)
+    recipe.remove(*MADE)
+    words = ["--cmd-backend", kind, "--nj", "2"]
+    with running(kind) as env:
+        recipe.env |= {name: value for name, value in env.items() if name.startswith(("SLURM", "SGE"))}
+        said = recipe.run(*words, "--stage", "2", "--stop-stage", "2")
+        said += recipe.run(*words, "--stage", "5", "--stop-stage", "7")
+    assert {*re.findall(r"^(exp\S+): to do", said, re.MULTILINE)} >= set(MADE) - {"exp/asr_mimic/decode_dev"}, said
+    for name in MADE:
+        logs = [log.read_text() for log in (recipe.root / name / "log").glob("*.log")]
+        assert logs and all("\n# Running on " in log for log in logs), name
+        assert len(logs) == 1 if name == "exp/asr_mimic/scoring/dev" else len(logs) == 2
+    assert not difference(made(recipe), before), said
