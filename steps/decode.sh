@@ -48,6 +48,7 @@ utterances=$(wc -l < "$feats/feats.scp")
 if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi"  # scores of an earlier text
 mkdir -p "$dir/log"
 echo "$nj" > "$dir/num_jobs"
 

@@ -3,10 +3,11 @@
 
 ``done.py check DIR --code FILE... --input PATH... --option k=v...`` before the work and ``done.py mark DIR``
 after it. DIR/.fingerprint lists what DIR is made from, one ``kind key value`` line each; DIR/.done, written
-last, lists what was there when the work ended.
+last, lists what was there when the work ended (done_outputs.py).
 
 Exit codes of check: 0 finished and unchanged; 1 to do, DIR is ready to be written (emptied when it was made from
-something else, kept as it is when the same work was cut short); 2 error, nothing was touched.
+something else, kept as it is when the same work was cut short, less what was damaged since it was finished); 2 error,
+nothing was touched. A damaged input is an error, as is a table that differs, for people edit tables by hand.
 A kill at any moment is safe: .done goes first, and a directory that is half emptied says so in .fingerprint.
 """
 
@@ -17,27 +18,20 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from done_outputs import describe, file_hash, remove, spoilt
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "pyscripts"
-BIG = 32 << 20  # bytes; a larger file counts by size and time, so that a check stays fast
 TABLES = ("wav.scp", "segments", "text", "text.phn", "feats.scp", "cmvn.scp")  # and utt2*, spk2*, reco2*
 WIPING = "wiping this directory\n"  # as a fingerprint equals no other one
 
 
 class Refused(Exception):
     """One line for the user."""
-
-
-def file_hash(path: Path) -> str:
-    stat = path.stat()
-    if stat.st_size > BIG:
-        return f"size:{stat.st_size},mtime:{stat.st_mtime_ns}"
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def imported(path: Path) -> Iterator[Path]:
@@ -93,19 +87,26 @@ def audio_state(wav_scp: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def is_table(name: str) -> bool:
+    return name in TABLES or name.startswith(("utt2", "spk2", "reco2"))
+
+
 def input_hash(name: str) -> str:
     path = Path(name)
     if not path.exists():
         raise Refused(f"input {name} is missing")
-    if path.is_file():
-        return file_hash(path)
-    made = path / ".fingerprint"
-    if made.exists() and not (path / ".done").exists():
+    folder = path if path.is_dir() else path.parent
+    made = folder / ".fingerprint"
+    if (folder / ".done").exists():
+        for part, how in spoilt(folder, "" if path == folder else path.name).items():
+            raise Refused(f"input {folder}: {part} {how} after it was made: run the stage that makes it again")
+    elif path == folder and made.exists():
         raise Refused(f"input {name} is incomplete: run the stage that makes it again")
+    if path != folder:
+        return file_hash(path)
     digest = hashlib.sha256(made.read_bytes() if made.exists() else b"")
     for file in sorted(path.iterdir()):  # tables count beside the fingerprint: people edit them by hand
-        table = file.name in TABLES or file.name.startswith(("utt2", "spk2", "reco2"))
-        if file.is_file() and (table or not made.exists()) and not file.name.startswith("."):
+        if file.is_file() and (is_table(file.name) or not made.exists()) and not file.name.startswith("."):
             digest.update(f"{file.name} {file_hash(file)}\n".encode())
     if not made.exists() and (path / "wav.scp").is_file():
         digest.update(audio_state(path / "wav.scp").encode())
@@ -169,10 +170,17 @@ def contents(folder: Path) -> list[Path]:
 def wipe(folder: Path) -> None:
     replace(folder / ".fingerprint", WIPING)
     for path in contents(folder):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        remove(path)
+
+
+def mend(folder: Path, bad: dict[str, str]) -> None:
+    """Remove what was changed in a finished directory, so that the step makes it again."""
+    changed = [name for name, how in bad.items() if how == "was changed"]
+    for name in filter(is_table, changed):
+        keep, undo = f"{sys.argv[0]} mark {folder}", f"rm {folder / name}"
+        raise Refused(f"{name} was changed after it was made: to keep the change: {keep}; to undo it: {undo}")
+    for name in changed:
+        remove(folder / name)
 
 
 def check(folder: Path, words: dict[str, list[str]]) -> int:
@@ -183,12 +191,16 @@ def check(folder: Path, words: dict[str, list[str]]) -> int:
     if old is None and contents(folder):
         raise Refused("holds files that no step of this recipe made: move them away or name another directory")
     if old == new and not forced:
-        gone = [name for name in done.read_text().splitlines() if not (folder / name).exists()] if done.exists() else []
-        if done.exists() and not gone:
+        if not done.exists():
+            print(f"{folder}: not finished, going on")
+            return 1
+        bad = spoilt(folder)
+        if not bad:
             print(f"{folder} is done and unchanged: skipping")
             return 0
-        done.unlink(missing_ok=True)
-        print(f"{folder}: to do, {gone[0]} is gone" if gone else f"{folder}: not finished, going on")
+        mend(folder, bad)
+        done.unlink()  # after what was damaged, which a check that is cut short would take for good
+        print(f"{folder}: to do, " + ", ".join(f"{name} {how}" for name, how in bad.items()))
         return 1
     why = "to do"
     if old is not None:
@@ -204,9 +216,7 @@ def check(folder: Path, words: dict[str, list[str]]) -> int:
 def mark(folder: Path) -> int:
     if not (folder / ".fingerprint").exists():
         raise Refused("has no .fingerprint: 'done.py check' comes first")
-    # Directories that later steps made inside are not part of it.
-    own = [path.name for path in contents(folder) if not any(path.glob("**/.fingerprint"))]
-    replace(folder / ".done", "".join(f"{name}\n" for name in own))
+    replace(folder / ".done", describe(contents(folder)))
     return 0
 
 
