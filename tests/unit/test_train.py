@@ -156,6 +156,20 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, caplog
     assert "step-000000003.pt" in caplog.text
 
 
+def test_any_damage_to_a_checkpoint_is_noticed(tmp_path):
+    path = tmp_path / "epoch-1.pt"
+    checkpoint.save({"w": torch.ones(1000)}, path)
+    data = bytearray(path.read_bytes())
+    place = data.index(torch.ones(10).numpy().tobytes())
+    data[place + 100] ^= 1  # one bit of one weight
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="damaged checkpoint"):
+        checkpoint.load(path)
+    where = path.parent.parent
+    with pytest.raises(UserError, match=f"epoch-1.pt: damaged or gone: remove {where} and run again"):
+        checkpoint.average([path])
+
+
 def test_average_takes_the_mean_of_weights_and_copies_counters(tmp_path):
     for i in (1, 2):
         checkpoint.save({"w": torch.full((2,), float(i)), "n": torch.tensor(i)}, tmp_path / f"{i}.pt")

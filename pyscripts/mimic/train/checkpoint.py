@@ -2,6 +2,7 @@
 
 import logging
 import os
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ def save(state: dict[str, Any], path: str | Path) -> None:
 def load(path: str | Path) -> dict[str, Any]:
     """Read a file written by `save`, to CPU. Raises UserError when it is missing or damaged."""
     try:
+        with zipfile.ZipFile(path) as parts:  # torch does not look at the checksums that it writes
+            if damaged := parts.testzip():
+                raise ValueError(f"checksum of {damaged}")
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such model: the training of {Path(path).parent} has not finished") from None
@@ -50,8 +54,16 @@ def load_latest(directory: Path) -> dict[str, Any] | None:
 
 
 def average(paths: Iterable[Path]) -> dict[str, torch.Tensor]:
-    """Mean of the weights in `paths`; integers (batch counters) are taken from the last file, not averaged."""
-    states = [load(path) for path in paths]
+    """Mean of the weights in `paths`; integers (batch counters) are taken from the last file, not averaged.
+
+    Raises UserError when one is missing or damaged: the epochs that lead to it have to be trained again.
+    """
+    states = []
+    for path in paths:
+        try:
+            states.append(load(path))
+        except UserError:
+            raise UserError(f"{path}: damaged or gone: remove {path.parent.parent} and run again") from None
     mean = dict(states[-1])
     for name, value in mean.items():
         if value.is_floating_point():
