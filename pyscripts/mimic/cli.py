@@ -21,7 +21,7 @@ def run(main: Callable[[], int | None]) -> None:
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
-        format=f"%(asctime)s {prog}: %(message)s",
+        format=f"%(asctime)s.%(msecs)03d {prog}: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )
     try:
@@ -53,8 +53,9 @@ def explain(error: OSError) -> str:
 
 
 def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Yield `items`, logging `progress: 120/500 WHAT` at most every 2 s and once at the end."""
+    """Yield `items`, logging `progress: 120/500 WHAT` at the begin, at most every 2 s and at the end."""
     last, done = time.monotonic(), 0
+    log.info("progress: %d/%d %s", done, total, what)
     for item in items:
         yield item
         done += 1

@@ -1,0 +1,49 @@
+"""steps/plan.sh on the configurations of the tests."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("recipe")
+HEADS = ["hours", "GiB of memory per job", "GB of disk"]
+
+
+def test_a_plan_from_a_calibration(finished):
+    options = ("--config", "tests/e2e/micro.conf", "--hours", "0.0125 10", "--within", "90d", "--json", "plan.json")
+    try:
+        said = finished.call("steps/plan.sh", *options)
+        plan = json.loads((finished.root / "plan.json").read_text())
+    finally:
+        (finished.root / "plan.json").unlink(missing_ok=True)
+    assert not list((finished.root / "exp").glob("plan.*"))
+    for head in HEADS:
+        assert f"\n{head} " in said
+    assert "0.0125 h of speech within 90d: --nj 1 --ngpu 0: " in said
+    small, large = plan["plans"]
+    assert [stage["name"][0] for stage in small["stages"]] == [*"1234567", "t"]
+    for few, many in zip(small["stages"], large["stages"], strict=True):
+        assert 0 < few["seconds"] < many["seconds"] and few["memory"] <= many["memory"]
+        assert few["disk"] <= many["disk"]
+    assert 300 < large["stages"][3]["memory"] / 2**20 < 3000
+    # Archives of features take the disk that those of the recipe take, for an hour.
+    folders = [finished.root / "exp" / kind for kind in ("stft", "fbank")]
+    size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*.ark"))
+    tables = [finished.root / "data" / f"{name}_clean/utt2dur" for name in ("train", "dev", "test")]
+    hours = sum(float(line.split()[1]) for table in tables for line in table.read_text().splitlines()) / 3600
+    corpus = large["corpus"]
+    planned = large["stages"][1]["disk"] / sum(corpus[name] for name in ("train", "dev", "test"))
+    assert planned == pytest.approx(size / hours, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--within soon", "--within takes a time such as 90m, 24h or 3d, got 'soon'"),
+        ("--hours ten", "--hours takes hours, got 'ten'"),
+        ("--nj 0", "--nj must be at least 1"),
+        ("--asr-config none", "--asr-config none: no such file"),
+        ("demo", "takes options only, got 'demo'; see --help"),
+    ],
+)
+def test_what_cannot_work_is_one_line(finished, words, line):
+    assert finished.call("steps/plan.sh", *words.split(), code=1) == f"steps/plan.sh: {line}\n"
