@@ -25,8 +25,9 @@ KEPT = ("corpus", "data", "exp", "tests/e2e")  # what a test may change
 class Recipe:
     """Runs run.sh in `root`, and knows what its directories held when everything was done."""
 
-    def __init__(self, repository: Path, root: Path):
-        self.root, self.saved = root, root.with_name("saved")
+    def __init__(self, repository: Path, root: Path, *options: str):
+        """`options` go to every run.sh."""
+        self.root, self.saved, self.options = root, root.with_name("saved"), options
         listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         for name in filter(None, subprocess.check_output(listed, cwd=repository, text=True).split("\0")):
             if (repository / name).exists():
@@ -38,7 +39,7 @@ class Recipe:
         self.said = ""  # by the first run of everything
 
     def command(self, *words: str) -> list[str]:
-        return ["./run.sh", "--config", "tests/e2e/micro.conf", *words]
+        return ["./run.sh", "--config", "tests/e2e/micro.conf", *self.options, *words]
 
     def run(self, *words: str, code: int = 0, before: tuple[str, ...] = ()) -> str:
         """All that run.sh says with these options, which have to lead to this exit code."""
@@ -51,11 +52,12 @@ class Recipe:
         return done.stdout
 
     def start(self, *words: str) -> subprocess.Popen:
-        """run.sh at work, as the leader of a process group of its own."""
-        nowhere = subprocess.DEVNULL
-        return subprocess.Popen(
-            self.command(*words), cwd=self.root, env=self.env, stdout=nowhere, stderr=nowhere, start_new_session=True
-        )
+        """run.sh at work."""
+        return self.begin(self.command(*words))
+
+    def begin(self, command: list[str], said: int = subprocess.DEVNULL) -> subprocess.Popen:
+        """A command at work, as the leader of a process group of its own; what it says goes to the file `said`."""
+        return subprocess.Popen(command, cwd=self.root, env=self.env, stdout=said, stderr=said, start_new_session=True)
 
     def save(self) -> None:
         for name in KEPT:
@@ -136,8 +138,21 @@ def make_corpus(demo: Path, corpus: Path) -> None:
     shutil.copy(demo / "lang" / "lexicon.txt", corpus / "lang")
 
 
-# Times of day, command lines and what a cut-off run leaves to go on from.
-NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".lock", "report", "RESULTS.md", "RESULTS.json", "num_jobs")
+def finished_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
+    """All seven stages, undisturbed, in folder/root, and a copy of what they made in folder/saved."""
+    (folder / "root").mkdir()
+    made = Recipe(repository, folder / "root", *options)
+    noises, demo = make_noises(folder / "noises"), folder / "demo"
+    made.call("local/demo/prepare.sh", "--nj", "2", "--hours", "0.01", "--noise-dir", noises, demo)
+    make_corpus(demo, made.root / "corpus")
+    made.said = made.run()
+    made.save()
+    return made
+
+
+# Times of day, of files too, command lines and what a cut-off run leaves to go on from.
+NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".done", ".lock", "report", "RESULTS.md", "RESULTS.json")
+NOT_RESULTS += ("num_jobs",)
 
 
 def results(folder: Path) -> dict[str, Any]:

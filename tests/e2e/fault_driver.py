@@ -1,0 +1,275 @@
+"""One fault after the other: what is disturbed is made again, and compared with what an undisturbed run has made."""
+
+import io
+import os
+import random
+import re
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from injections import TABLES, damage, damage_table, end, processes, small_disk
+from recipe import Recipe, difference
+
+# Signals: which one, to whom.
+SIGNALS = {
+    "kill -9": (signal.SIGKILL, ("all", "run.sh", "launcher")),
+    "SIGTERM": (signal.SIGTERM, ("all", "run.sh", "job")),
+    "killed task": (signal.SIGKILL, ("job",)),
+    "killed rank": (signal.SIGKILL, ("job",)),
+}
+STAGES = [
+    (r"exp/(stft|fbank)/.*", 2),
+    (r"exp/enhance_\w+", 4),
+    (r"exp/enhance_\w+/(wav|enhanced)/.*", 5),
+    (r"exp/asr_\w+(/decode_.*)?", 6),
+    (r"exp/.*/scoring/.*", 7),
+]
+# Times of day and sizes of jobs; scores that stage 7 puts beside a decoding.
+NOT_COMPARED = re.compile(r"log|tensorboard|run_info\.json|num_jobs|\.done|\.lock.*|(wer|cer)_.*|scoring_kaldi")
+LOOSE = ("log", "tensorboard", "checkpoints", "weights")
+ADVICE = re.compile(r"(?:undo it: rm|remove) ([^\s,;]+)")
+RANKS = ("--num-processes", "2")
+
+
+class NotRecovered(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Target:
+    """Directories that a stage makes, and one of a later stage that is made from them."""
+
+    stage: int
+    folders: tuple[str, ...]
+    reader: str = ""
+    training: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    kind: str
+    target: Target
+
+
+def own_files(folder: Path) -> dict[str, Path]:
+    """The files of a directory by name, less the directories that other steps have made inside."""
+    found = {}
+    for top, inner, names in os.walk(folder):
+        if Path(top) != folder and ".fingerprint" in names:
+            inner.clear()
+        else:
+            found |= {str((Path(top) / name).relative_to(folder)): Path(top) / name for name in names}
+    return found
+
+
+def compared(folder: Path) -> dict[str, bytes]:
+    files = own_files(folder).items()
+    return {name: path.read_bytes() for name, path in files if not any(map(NOT_COMPARED.fullmatch, Path(name).parts))}
+
+
+def equal(a: bytes | None, b: bytes | None) -> bool:
+    """Byte for byte; of two files of tensors, those and all else that they hold: torch leaves gaps between them."""
+    if a == b or a is None or b is None or not b.startswith(b"PK"):
+        return a == b
+    return not difference(*(torch.load(io.BytesIO(data), weights_only=True) for data in (a, b)))
+
+
+class Driver:
+    """Injects faults into a finished recipe, each into the undisturbed state. `mounts`: file systems can be mounted."""
+
+    def __init__(self, recipe: Recipe, draw: random.Random, mounts: bool) -> None:
+        self.recipe, self.root, self.draw, self.mounts = recipe, recipe.root, draw, mounts
+        self.command: list[str] = []  # makes the target of the fault at hand
+        self.wanted = recipe.saved  # what that gives when nothing disturbs it
+        self.said = ""  # by the last command
+
+    def __call__(self, fault: Fault) -> tuple[str, bool, bool]:
+        """Gives what was done, whether the rerun ended well, and whether its results equal the undisturbed ones."""
+        self.recipe.restore()
+        self.command, self.wanted = self.stage(fault.target.stage), self.recipe.saved
+        act = {
+            "full disk": self.full_disk if self.mounts else self.limited_files,
+            "damaged archive": self.damaged,
+            "damaged table": self.damaged,
+            "damaged checkpoint": self.damaged_checkpoint,
+        }.get(fault.kind, self.cut)
+        story = []
+        try:
+            for word in act(fault):
+                story.append(word)
+            story += self.heal()
+        except NotRecovered as error:
+            return "; ".join([*story, str(error)]), False, False
+        odd = self.difference(fault.target)
+        return "; ".join([*story, *([odd] if odd else [])]), True, not odd
+
+    def stage(self, number: int) -> list[str]:
+        return self.recipe.command("--stage", str(number), "--stop-stage", str(number))
+
+    def cut(self, fault: Fault) -> Iterator[str]:
+        if fault.kind == "killed rank":
+            self.use_two_processes(fault.target)
+        number, victims = SIGNALS[fault.kind]
+        yield self.interrupt(fault.target, number, self.draw.choice(victims))
+
+    def interrupt(self, target: Target, number: int, victim: str, begun: str = "log/*") -> str:
+        """Start the work and send a signal at a random moment of it, or before it has begun."""
+        first = self.wanted / target.folders[0]
+        longest = 0.9 * ((first / ".done").stat().st_mtime - (first / ".fingerprint").stat().st_mtime)
+        for _ in range(8):
+            moment = self.draw.uniform(0, longest)
+            self.clear(target.folders)
+            process = self.recipe.begin(self.command)
+            early = begun == "log/*" and self.draw.random() < 0.1
+            while process.poll() is None and not (early or list((self.root / target.folders[0]).glob(begun))):
+                time.sleep(0.01)
+            at_work = time.monotonic()
+            time.sleep(moment)
+            hit = ""
+            while process.poll() is None and not hit:
+                hit = end(process, self.root, number, victim, self.draw)
+                time.sleep(0 if hit else 0.05)
+            took = time.monotonic() - at_work
+            process.wait(120)
+            self.wait_for_survivors()
+            done = all((self.root / folder / ".done").exists() for folder in target.folders)
+            if hit and (victim == "run.sh" or not done):  # what run.sh had started may end its work without it
+                return f"{hit} {took:.2f} s after its begin"
+            longest = min(longest, took) / 2
+        raise NotRecovered("every run had ended before the signal came")
+
+    def wait_for_survivors(self) -> None:
+        """Steps that outlive run.sh end by themselves; until then they keep a rerun out."""
+        until = time.monotonic() + 120
+        while processes(self.root):
+            if time.monotonic() > until:
+                raise NotRecovered(f"still at work: {processes(self.root)}")
+            time.sleep(0.2)
+
+    def use_two_processes(self, target: Target) -> None:
+        """A training in two processes, which gives what another one in two processes has given."""
+        folder = target.folders[0]
+        again = self.root / "again.sh"
+        shutil.copy(self.root / folder / "run.sh", again)
+        self.command, self.wanted = ["./again.sh", *RANKS], self.recipe.saved.with_name("saved_of_two")
+        if not (self.wanted / folder).exists():
+            self.clear(target.folders)
+            if self.run():
+                raise NotRecovered(f"the undisturbed training in two processes failed: {self.said[-2000:]}")
+            shutil.copytree(self.root / folder, self.wanted / folder)
+
+    def full_disk(self, fault: Fault) -> Iterator[str]:
+        target, name = fault.target, self.draw.choice(fault.target.folders)
+        for folder in target.folders:
+            shutil.rmtree(self.root / folder)
+        size = sum(path.stat().st_size for path in own_files(self.recipe.saved / name).values()) >> 10
+        room = int(self.draw.uniform(0, 0.8) * size) + 8
+        with small_disk(self.root / name, room) as disk:
+            while self.run() == 0 and room > 8:
+                self.clear(target.folders)
+                room //= 2
+                disk.resize(room)
+            yield f"{name} on a disk of {room} KiB"
+            self.must_have_said("disk full", "No space left")
+            disk.resize(100_000)
+            yield from self.heal()
+
+    def limited_files(self, fault: Fault) -> Iterator[str]:
+        """Where no file system can be mounted: files may not grow beyond a size, as with some quotas."""
+        target = fault.target
+        sizes = [p.stat().st_size for folder in target.folders for p in own_files(self.root / folder).values()]
+        room = int(self.draw.uniform(0, 0.9) * max(sizes)) + 512
+        self.clear(target.folders)
+        while self.run(["prlimit", f"--fsize={room}", *self.command]) == 0 and room > 512:
+            self.clear(target.folders)
+            room //= 2
+        yield f"no file of more than {room} bytes"
+        self.must_have_said("File too large", "File size limit exceeded")
+
+    def damaged(self, fault: Fault) -> Iterator[str]:
+        """A file of a finished directory is spoilt; the stage that reads it sees that first, or its own stage."""
+        target, tables = fault.target, fault.kind == "damaged table"
+        path = self.draw.choice([path for folder in target.folders for path in self.outputs(folder, tables)])
+        yield f"{path.parent.relative_to(self.root)}: {self.spoil(path, tables)}"
+        if target.reader and self.draw.random() < 0.5:
+            self.clear((target.reader,))
+            stage = next(stage for pattern, stage in STAGES if re.fullmatch(pattern, target.reader))
+            if self.run(self.stage(stage)) == 0:
+                raise NotRecovered(f"{target.reader} was made from it")
+            self.must_have_said("after it was made: run the stage that makes it again")
+            yield f"refused by stage {stage}"
+
+    def damaged_checkpoint(self, fault: Fault) -> Iterator[str]:
+        where = self.draw.choice(["checkpoints", "checkpoints", "weights"])
+        yield self.interrupt(fault.target, signal.SIGKILL, "all", begun=f"{where}/*.pt")
+        newest = max((self.root / fault.target.folders[0] / where).glob("*.pt"))
+        yield f"{where}/{self.spoil(newest, False)}"
+
+    def spoil(self, path: Path, table: bool) -> str:
+        before, how = path.read_bytes(), ""
+        while path.exists() and path.read_bytes() == before:
+            how = (damage_table if table else damage)(path, self.draw)
+        return how
+
+    def outputs(self, folder: str, tables: bool) -> list[Path]:
+        """The tables of a directory, or its other files, of those that a later step may read."""
+        found = []
+        for name, path in own_files(self.root / folder).items():
+            loose = path.name.startswith(".") or Path(name).parts[0] in LOOSE
+            if not loose and path.stat().st_size and tables == bool(TABLES.fullmatch(name)):
+                found.append(path)
+        return sorted(found)
+
+    def clear(self, folders: tuple[str, ...]) -> None:
+        """These directories as before their stage."""
+        for folder in folders:
+            for path in own_files(self.root / folder).values():
+                path.unlink()
+            for top, _, _ in os.walk(self.root / folder, topdown=False):
+                if not os.listdir(top) and not os.path.ismount(top):
+                    os.rmdir(top)
+            if (self.root / folder).exists():  # later stages have put something inside: as if it had just begun
+                shutil.copy(self.recipe.saved / folder / ".fingerprint", self.root / folder)
+
+    def heal(self) -> Iterator[str]:
+        """Run it again, doing what it says where it refuses."""
+        for _ in range(5):
+            if self.run() == 0:
+                return
+            advice = ADVICE.search(self.said)
+            if "wait for it, or end it" in self.said:
+                time.sleep(2)
+            elif advice:
+                yield f"as told, removed {advice[1]}"
+                self.recipe.remove(advice[1])
+            else:
+                break
+        raise NotRecovered(f"the rerun failed: {self.said[-2000:]}")
+
+    def run(self, command: list[str] | None = None) -> int:
+        """Exit code of a command, by default that of the fault."""
+        with tempfile.TemporaryFile("w+") as log:
+            code = self.recipe.begin(command or self.command, log.fileno()).wait(600)
+            self.wait_for_survivors()
+            log.seek(0)
+            self.said = log.read()
+        return code
+
+    def must_have_said(self, *lines: str) -> None:
+        if "Traceback" in self.said or not any(line in self.said for line in lines):
+            raise NotRecovered(f"it did not say clearly what is wrong: {self.said[-2000:]}")
+
+    def difference(self, target: Target) -> str:
+        """What differs from the undisturbed run, empty where nothing does."""
+        for folder in target.folders:
+            now, wanted = compared(self.root / folder), compared(self.wanted / folder)
+            odd = [name for name in sorted(now.keys() | wanted.keys()) if not equal(now.get(name), wanted.get(name))]
+            if odd:
+                return f"{folder}/{odd[0]} differs ({len(odd)} files)"
+        return ""

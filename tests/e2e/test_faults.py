@@ -1,0 +1,29 @@
+"""Some faults of each kind, as tests/faults.sh injects hundreds of them."""
+
+import random
+
+import pytest
+from faults import TARGETS, draw_faults, inject, possible
+
+pytestmark = pytest.mark.xdist_group("recipe")
+
+
+def test_reruns_after_faults_give_the_undisturbed_results(recipe, capsys):
+    code = inject(recipe, 8, seed=1)
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "faults: 8 injected, 8 recovered, 8 equal" and code == 0, said.err
+
+
+def test_a_short_run_takes_every_kind_and_every_stage():
+    faults = draw_faults(8, random.Random(1))
+    kinds = {kind for target in TARGETS for kind in possible(target)}
+    assert {fault.kind for fault in faults} == kinds
+    assert {fault.target.stage for fault in faults} == set(range(1, 8))
+
+
+def test_wrong_options(finished):
+    for words, line in (
+        (("--faults", "some"), "--faults takes a whole number, got 'some'"),
+        (("--keep", "conf"), "--keep conf: there already: name a new directory"),
+    ):
+        assert line in finished.call("tests/faults.sh", *words, code=1)
