@@ -17,8 +17,8 @@ def alive(pid: int) -> bool:
     return True
 
 
-def end_groups(groups: set[int], grace: float = 2.0) -> None:
-    """Asks process groups to end (SIGTERM) and kills what is left of them `grace` seconds later."""
+def end_groups(groups: set[int], grace: float = 20.0) -> None:
+    """Asks process groups to end (SIGTERM), a training after it has saved; kills what is left after `grace` seconds."""
     groups -= {0, 1}  # the wrong processes, and no job
     for number in (signal.SIGTERM, signal.SIGKILL):
         for group in list(groups):

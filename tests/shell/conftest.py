@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-LIB = ROOT / "steps" / "lib"
+from places import LIB, ROOT
 
 
 @pytest.fixture

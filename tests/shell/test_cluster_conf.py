@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from conftest import LIB
+from places import LIB
 
 CONF = """
 # a comment

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LIB
+from places import LIB
 
 TREE = {
     "pyscripts/prog.py": "import os\nfrom mimic.tasks import asr\n",
