@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+GRACE, GRACE_SAVING = 2.0, 20.0  # seconds; a program with a handler for SIGTERM, as a training, saves what it has
 
 
 def alive(pid: int) -> bool:
@@ -17,8 +20,31 @@ def alive(pid: int) -> bool:
     return True
 
 
-def end_groups(groups: set[int], grace: float = 20.0) -> None:
-    """Asks process groups to end (SIGTERM), a training after it has saved; kills what is left after `grace` seconds."""
+def members(group: int) -> Iterator[int]:
+    """The processes of a process group."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group:
+            yield int(path.parent.name)
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    masks = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(masks and int(masks[0], 16) >> (number - 1) & 1)
+
+
+def end_groups(groups: set[int]) -> None:
+    """Asks process groups to end (SIGTERM) and kills what is left when the time is over."""
+    saving = any(catches(pid, signal.SIGTERM) for group in groups for pid in members(group))
+    grace = GRACE_SAVING if saving else GRACE
     groups -= {0, 1}  # the wrong processes, and no job
     for number in (signal.SIGTERM, signal.SIGKILL):
         for group in list(groups):

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from job_gpus import Gpus
-from job_reaper import end_groups
+from job_reaper import catches, end_groups
 from job_request import parse
 from job_run import Job, finish, start
 
@@ -39,16 +39,6 @@ def descendants(root: int) -> set[int]:
         found |= more
         more = {pid for pid, parent in parents.items() if parent in more} - found
     return found
-
-
-def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    masks = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
-    return bool(masks and int(masks[0], 16) >> (number - 1) & 1)
 
 
 def announce(job: Job) -> bool:
