@@ -18,7 +18,7 @@ from mimic import cli
 from mimic.data.audio import AudioReader
 from mimic.data.batching import prefetch
 from mimic.data.kaldi_dir import split, write_table
-from mimic.tasks.enhance import EnhanceTask
+from mimic.tasks import TASKS
 from mimic.train import config as configuration
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def main() -> None:
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     config = configuration.read(arguments.model / "config.yaml", overrides)
-    model, stft = (module.to(arguments.device) for module in EnhanceTask.build(config, arguments.model))
+    model, stft = (module.to(arguments.device) for module in TASKS[config.task].build(config, arguments.model))
     reader = AudioReader(arguments.data, stft.rate)
     utterances = split(reader.utts, arguments.job, arguments.nj)
     size = arguments.batch_utterances

@@ -99,12 +99,16 @@ def to_device(batch: T, device: torch.device) -> T:
     return type(batch)(*(part if part is None else part.to(device) for part in batch))
 
 
-def prefetch(make: Callable[[U], T], items: Iterable[U], depth: int = 4) -> Iterator[T]:
-    """`map(make, items)` computed in a thread, up to `depth` results ahead; an error comes out where it belongs."""
-    results: queue.Queue = queue.Queue(depth)
-    stop = threading.Event()
+def prefetch(make: Callable[[U], T], items: Iterable[U], depth: int = 4, workers: int = 1) -> Iterator[T]:
+    """`map(make, items)` computed in threads, up to `depth` results ahead for each of them, in the order of the items.
 
-    def put(result: tuple) -> bool:
+    An error comes out where it belongs.
+    """
+    items = iter(items)
+    results: queue.Queue = queue.Queue(depth * workers)  # a queue for each item, with its one result
+    stop, taking = threading.Event(), threading.Lock()
+
+    def put(result: queue.Queue | None) -> bool:
         while not stop.is_set():
             try:
                 results.put(result, timeout=0.1)
@@ -114,22 +118,30 @@ def prefetch(make: Callable[[U], T], items: Iterable[U], depth: int = 4) -> Iter
         return False
 
     def work() -> None:
-        try:
-            for item in items:
-                if not put((make(item), None)):
-                    return
-            put((None, StopIteration()))
-        except BaseException as error:
-            put((None, error))
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
         while True:
-            result, error = results.get()
-            if isinstance(error, StopIteration):
-                return
+            result: queue.Queue = queue.Queue(1)
+            with taking:  # the order of taking is that of the results
+                try:
+                    item = next(items)
+                except StopIteration:
+                    put(None)
+                    return
+                if not put(result):
+                    return
+            try:
+                result.put((make(item), None))
+            except BaseException as error:
+                result.put((None, error))
+            del item, result
+
+    for _ in range(workers):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        while (result := results.get()) is not None:
+            value, error = result.get()
             if error is not None:
                 raise error
-            yield result
+            yield value
+            del value, result
     finally:
         stop.set()

@@ -1,7 +1,9 @@
 """What happens to each utterance of a clean corpus: which noise, which room, which SNR. Reads the recordings."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,43 @@ from mimic.features import mixing
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".sph"}
 KEPT_SAMPLES = 128 * 2**20 // 4
+KEPT_ROOMS = 256
 BABBLE = "babble"
 BABBLE_VOICES = (4, 8)  # fewest, most
 
 
-class Recordings(AudioReader):
+class KeptAudio(AudioReader):
+    """An AudioReader that keeps what it decoded last, up to 128 MB. Threads may share it. It gives read-only arrays."""
+
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__(*arguments, **options)
+        self._keep()
+
+    def _keep(self) -> None:
+        self._kept: dict[str, np.ndarray] = {}  # longest unused first
+        self._free, self._lock = KEPT_SAMPLES, threading.Lock()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        with self._lock:
+            x = self._kept.pop(name, None)
+            if x is not None:
+                self._kept[name] = x
+                return x
+        x = super().__getitem__(name)
+        x.flags.writeable = False
+        with self._lock:
+            if name not in self._kept:
+                self._free -= len(x)
+            self._kept[name] = x
+            while self._free < 0 and len(self._kept) > 1:
+                self._free += len(self._kept.pop(next(iter(self._kept))))
+        return x
+
+
+class Recordings(KeptAudio):
     """Audio files by name, float32 (samples,): {name: file}, or a folder or wav.scp (see `list_recordings`).
 
-    Of several channels the first is taken. What was decoded last is kept, up to 128 MB: a noise serves many mixtures.
+    Of several channels the first is taken.
     """
 
     def __init__(self, source: str | Path | Mapping[str, str], rate: int = mixing.RATE) -> None:
@@ -29,16 +60,7 @@ class Recordings(AudioReader):
         self.rate, self.allow_pipes, self.channel, self.segments = rate, False, 0, None
         self.wavs = dict(source) if listed else list_recordings(source)
         self.utts = sorted(self.wavs)
-        self._kept: dict[str, np.ndarray] = {}  # longest unused first
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        x = self._kept.pop(name) if name in self._kept else super().__getitem__(name)
-        free = KEPT_SAMPLES - len(x) - sum(map(len, self._kept.values()))
-        while free < 0 and self._kept:
-            free += len(self._kept.pop(next(iter(self._kept))))
-        x.flags.writeable = False
-        self._kept[name] = x
-        return x
+        self._keep()
 
 
 def list_recordings(source: str | Path) -> dict[str, str]:
@@ -115,35 +137,44 @@ class Corruption:
             self.kinds[BABBLE] = []
         if not self.kinds:
             raise UserError("there are no noises to mix in")
+        self._kinds, self._rooms, self._speakers = sorted(self.kinds), sorted(self.rooms), sorted(self.utts_of)
+        self._room = lru_cache(KEPT_ROOMS)(lambda name: mixing.Room(self.rooms[name]))
+        self._power = lru_cache(None)(lambda name: mixing.power(self.noises[name]))
 
     def draw(self, utt: str) -> Draw:
         """Decide what the utterance gets; no audio is read."""
         rng = mixing.utterance_rng(self.seed, f"{utt} draw")
-        snr = self.snrs[rng.integers(len(self.snrs))]
-        kind = sorted(self.kinds)[rng.integers(len(self.kinds))]
+        return self.choose(utt, self.snrs[rng.integers(len(self.snrs))], rng)
+
+    def choose(self, utt: str, snr: float, rng: np.random.Generator) -> Draw:
+        """Draw all but the SNR."""
+        kind = self._kinds[rng.integers(len(self._kinds))]
         if self.kinds[kind]:
             noises = [self.kinds[kind][rng.integers(len(self.kinds[kind]))]]
         else:
-            others = sorted(set(self.utts_of) - {self.speaker_of[utt]})
+            others = [speaker for speaker in self._speakers if speaker != self.speaker_of[utt]]
             number = min(len(others), int(rng.integers(BABBLE_VOICES[0], BABBLE_VOICES[1] + 1)))
             speakers = rng.choice(others, number, replace=False)
             noises = [self.utts_of[speaker][rng.integers(len(self.utts_of[speaker]))] for speaker in speakers]
         room = ""
-        if self.rooms and rng.random() < self.rir_prob:
-            room = sorted(self.rooms)[rng.integers(len(self.rooms))]
+        if self._rooms and rng.random() < self.rir_prob:
+            room = self._rooms[rng.integers(len(self._rooms))]
         return Draw(snr, kind, tuple(noises), room)
 
     def __call__(self, utt: str) -> mixing.Mixture:
         """Make the mixture. Raises UserError naming the utterance where a signal is missing, broken or silent."""
-        draw = self.draw(utt)
-        rng = mixing.utterance_rng(self.seed, f"{utt} mix")
-        speech = self.speech[utt]
+        return self.mix(utt, self.speech[utt], self.draw(utt), mixing.utterance_rng(self.seed, f"{utt} mix"))
+
+    def mix(self, utt: str, speech: np.ndarray, draw: Draw, rng: np.random.Generator) -> mixing.Mixture:
+        """Do what was drawn to `speech` (samples,), which is all or a part of the utterance; `rng` draws places."""
         try:
             if self.kinds[draw.kind]:
-                noise = mixing.fit_length(self.noises[draw.noises[0]], len(speech), rng)
+                (name,) = draw.noises
+                noise = mixing.fit_length(self.noises[name], len(speech), rng, total=self._power(name))
             else:
                 noise = mixing.babble([self.voices[name] for name in draw.noises], len(speech), rng)
-            return mixing.mix(speech, noise, draw.snr, self.rooms[draw.room] if draw.room else None, active=self.active)
+            room = self._room(draw.room) if draw.room else None
+            return mixing.mix(speech, noise, draw.snr, room, active=self.active)
         except ValueError as error:
             used = " ".join([*draw.noises, draw.room]).strip()
             raise UserError(f"{utt} with {used}: {error}: remove the silent recording") from None

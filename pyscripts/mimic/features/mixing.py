@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import fftconvolve
+from scipy.fft import irfft, rfft
 
 RATE = 16000
 FRAME_S = 0.02
@@ -19,9 +19,10 @@ PEAK = 0.99  # of full scale: what the loudest sample of a mixture may reach
 # A crop of a noise this far (power) below its whole is one of its pauses and would be blown up to the wanted SNR.
 PAUSE = 0.01
 DRAWS = 20
+TAIL = 1e-6  # of the energy of an impulse response: 60 dB, where a room counts as silent again
 
 
-def utterance_rng(seed: int, utt: str) -> np.random.Generator:
+def utterance_rng(seed: int | str, utt: str) -> np.random.Generator:
     """Random numbers that depend on the seed and the utterance only: not on order, number of jobs or machine."""
     digest = hashlib.sha256(f"{seed} {utt}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
@@ -29,7 +30,8 @@ def utterance_rng(seed: int, utt: str) -> np.random.Generator:
 
 def power(x: np.ndarray) -> float:
     """Mean square of all samples, pauses included."""
-    return float(np.mean(np.square(x, dtype=np.float64))) if len(x) else 0.0
+    x = x.astype(np.float64)
+    return float(x @ x) / len(x) if len(x) else 0.0
 
 
 def active_power(x: np.ndarray, rate: int = RATE) -> float:
@@ -70,14 +72,16 @@ def scale_to_snr(
     return (noise * np.sqrt(wanted / (have * 10 ** (snr / 10)))).astype(np.float32)
 
 
-def fit_length(noise: np.ndarray, length: int, rng: np.random.Generator, rate: int = RATE) -> np.ndarray:
+def fit_length(
+    noise: np.ndarray, length: int, rng: np.random.Generator, rate: int = RATE, total: float | None = None
+) -> np.ndarray:
     """Give `length` samples of a noise, from a random place; a shorter noise goes round in a loop.
 
     The ends of the loop are crossfaded over 50 ms at constant power (less for very short noises). Of a longer noise a
-    piece is drawn again when it falls into a pause; after 20 draws the loudest piece is taken.
-    Raises ValueError for a silent noise.
+    piece is drawn again when it falls into a pause; after 20 draws the loudest piece is taken. `total`: the power of
+    the noise, where it is known. Raises ValueError for a silent noise.
     """
-    total = power(noise)
+    total = power(noise) if total is None else total
     if not total > 0:
         raise ValueError("the noise is silent")
     if len(noise) < length:
@@ -106,18 +110,45 @@ def babble(voices: Sequence[np.ndarray], length: int, rng: np.random.Generator, 
     return (total / max(len(voices), 1)).astype(np.float32)
 
 
-def reverberate(speech: np.ndarray, rir: np.ndarray) -> np.ndarray:
+class Room:
+    """A room impulse response (samples,), with the spectrum that convolution with it takes.
+
+    What lies more than 60 dB below the whole at its ends is left out. Raises ValueError for one without energy.
+    """
+
+    def __init__(self, rir: np.ndarray) -> None:
+        energy = np.cumsum(np.square(rir, dtype=np.float64))
+        if not energy[-1] > 0:
+            raise ValueError("the room impulse response is silent")
+        first, last = np.searchsorted(energy, energy[-1] * np.array([TAIL, 1 - TAIL]))
+        rir = rir[first : last + 1]
+        self.direct = int(np.argmax(np.abs(rir)))
+        self.length = len(rir)
+        self.block = 1 << max(12, (2 * self.length - 1).bit_length())
+        self.spectrum = rfft(rir.astype(np.float32) * np.sign(rir[self.direct]), self.block)
+
+    def convolve(self, x: np.ndarray) -> np.ndarray:
+        """The full convolution, by overlap-add: short transforms, all at once, stay in the cache."""
+        step = self.block - self.length + 1
+        count = -(-len(x) // step)
+        blocks = np.zeros((count, step), np.float32)
+        blocks.reshape(-1)[: len(x)] = x
+        parts = irfft(rfft(blocks, self.block) * self.spectrum, self.block)  # (count, block)
+        out = np.zeros(count * step + self.length - 1, np.float32)
+        out[: count * step].reshape(count, step)[:] = parts[:, :step]
+        for i in range(count):
+            out[(i + 1) * step : i * step + self.block] += parts[i, step:]
+        return out[: len(x) + self.length - 1]
+
+
+def reverberate(speech: np.ndarray, room: Room) -> np.ndarray:
     """Put speech into a room: same length, same energy, not delayed.
 
     The direct path, the largest |h|, is moved to time 0 and made positive, so that the dry speech stays the aligned
-    target. Raises ValueError for an impulse response without energy.
+    target.
     """
-    direct = int(np.argmax(np.abs(rir)))
-    if not abs(rir[direct]) > 0:
-        raise ValueError("the room impulse response is silent")
-    wet = fftconvolve(speech.astype(np.float64), rir.astype(np.float64))[direct : direct + len(speech)]
-    gain = np.sqrt(power(speech) / max(power(wet), np.finfo(np.float64).tiny))
-    return (wet * gain * np.sign(rir[direct])).astype(np.float32)
+    wet = room.convolve(speech)[room.direct : room.direct + len(speech)]
+    return wet * np.float32(np.sqrt(power(speech) / max(power(wet), np.finfo(np.float64).tiny)))
 
 
 @dataclass(frozen=True)
@@ -133,11 +164,11 @@ def mix(
     speech: np.ndarray,
     noise: np.ndarray,
     snr: float,
-    rir: np.ndarray | None = None,
+    room: Room | None = None,
     rate: int = RATE,
     active: bool = True,
 ) -> Mixture:
-    """Add noise of the same length to speech at `snr` dB; with `rir`, to the speech as it sounds in that room.
+    """Add noise of the same length to speech at `snr` dB; with `room`, to the speech as it sounds there.
 
     The target is the dry speech. Where the sum would pass 0.99 of full scale, speech, noise and target are all
     scaled by the same gain below 1, so that the SNR holds and a model need not learn a gain.
@@ -145,8 +176,8 @@ def mix(
     """
     if len(speech) != len(noise):
         raise ValueError(f"speech has {len(speech)} samples, noise {len(noise)}")
-    heard = speech if rir is None else reverberate(speech, rir)
+    heard = speech if room is None else reverberate(speech, room)
     noisy = heard.astype(np.float64) + scale_to_snr(heard, noise, snr, rate, active)
-    loudest = max(np.abs(noisy).max(), np.abs(speech).max())
+    loudest = max(noisy.max(), -noisy.min(), speech.max(), -speech.min())
     gain = min(1.0, PEAK / loudest)
     return Mixture((noisy * gain).astype(np.float32), (speech * gain).astype(np.float32), float(gain))

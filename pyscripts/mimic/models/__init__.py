@@ -1,9 +1,12 @@
 """Networks by the name that a configuration gives them. Each has its sizes' dataclass beside it."""
 
+from mimic.models.bilstm_mask import BilstmMask, BilstmMaskConfig
 from mimic.models.cnn_transformer import CnnTransformer, CnnTransformerConfig
 from mimic.models.conformer import Conformer, ConformerConfig
 from mimic.models.crdnn import Crdnn, CrdnnConfig
 from mimic.models.crdnn_mask import CrdnnMask
+from mimic.models.demucs import Demucs, DemucsConfig
+from mimic.models.fcn_mask import FcnMask, FcnMaskConfig
 from mimic.models.lm import RnnLm, RnnLmConfig
 from mimic.models.wide_resnet import WideResnet, WideResnetConfig
 
@@ -12,5 +15,8 @@ MASKS = {
     "cnn_transformer": (CnnTransformer, CnnTransformerConfig),
     "crdnn": (CrdnnMask, CrdnnConfig),
     "wide_resnet": (WideResnet, WideResnetConfig),
+    "bilstm": (BilstmMask, BilstmMaskConfig),
+    "fcn": (FcnMask, FcnMaskConfig),
 }
+WAVES = {"demucs": (Demucs, DemucsConfig)}
 LMS = {"rnn": (RnnLm, RnnLmConfig)}

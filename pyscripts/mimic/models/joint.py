@@ -1,24 +1,13 @@
 """An enhancer in front of a recogniser, one network: noisy waves -> enhanced waves -> features of the recogniser."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from mimic.features.fbank import Fbank
 from mimic.features.stft import Stft
-from mimic.models.mask_enhancer import MaskEnhancer
+from mimic.models.mask_enhancer import Enhanced, MaskEnhancer
 from mimic.models.recogniser import Recogniser
-
-
-class Enhanced(NamedTuple):
-    """What the enhancer makes of a batch."""
-
-    magnitude: Tensor  # (batch, frames, bins), log1p
-    frames: Tensor  # (batch,)
-    spectrum: Tensor  # (batch, frames, bins), complex, of the noisy waves
-    waves: Tensor  # (batch, samples), enhanced
 
 
 class Joint(nn.Module):
@@ -31,10 +20,7 @@ class Joint(nn.Module):
 
     def enhance(self, waves: Tensor, samples: Tensor) -> Enhanced:
         """Padded noisy waves (batch, samples), their lengths -> enhanced ones with the noisy phase."""
-        spectrum = self.stft.transform(waves)
-        frames = self.stft.num_frames(samples)
-        magnitude = self.enhancer(self.stft.log1p_magnitude(spectrum), frames)
-        return Enhanced(magnitude, frames, spectrum, self.stft.resynthesise(magnitude, spectrum, samples))
+        return self.enhancer.transform(waves, samples, self.stft)
 
     def hear(self, waves: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Enhanced waves, their lengths -> features (batch, frames, bins), lengths: as of the files of stage 5."""

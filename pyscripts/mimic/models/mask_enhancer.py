@@ -1,7 +1,7 @@
 """Speech enhancement by masking: any mask estimator between STFT and inverse STFT."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,15 @@ class MaskConfig:
     limit: float = 0.0
 
 
+class Enhanced(NamedTuple):
+    """What an enhancer makes of a batch of waves."""
+
+    magnitude: Tensor  # (batch, frames, bins), log1p
+    frames: Tensor  # (batch,)
+    waves: Tensor  # (batch, samples), zero beyond an utterance's end
+    spectrum: Tensor | None  # (batch, frames, bins), complex, of the noisy waves; None where their phase is not used
+
+
 class MaskEnhancer(nn.Module):
     """log1p magnitudes of noisy speech -> those of enhanced speech; and waveforms, with the noisy phase."""
 
@@ -42,10 +51,20 @@ class MaskEnhancer(nn.Module):
             return gain * features
         return (gain * features.expm1()).log1p()
 
+    def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
+        """Padded noisy waves (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase."""
+        spectrum = stft.transform(waves)  # (batch, frames, bins)
+        frames = stft.num_frames(samples)
+        magnitude = self(stft.log1p_magnitude(spectrum), frames)
+        return Enhanced(magnitude, frames, stft.resynthesise(magnitude, spectrum, samples), spectrum)
+
     def enhance(self, waves: list[Tensor], stft: Stft) -> list[Tensor]:
         """Noisy waves (samples,) of any lengths -> enhanced waves of the same lengths, with the noisy phase."""
-        samples = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
-        spectrum = stft.transform(nn.utils.rnn.pad_sequence(waves, batch_first=True))  # (batch, frames, bins)
-        enhanced = self(stft.log1p_magnitude(spectrum), stft.num_frames(samples))
-        rows = stft.resynthesise(enhanced, spectrum, samples)
-        return [row[: len(wave)] for row, wave in zip(rows, waves, strict=True)]
+        return enhance_each(self, waves, stft)
+
+
+def enhance_each(model: nn.Module, waves: list[Tensor], stft: Stft) -> list[Tensor]:
+    """Waves (samples,) of any lengths -> those that `transform` of an enhancer makes of them, as one batch."""
+    samples = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
+    rows = model.transform(nn.utils.rnn.pad_sequence(waves, batch_first=True), samples, stft).waves
+    return [row[: len(wave)] for row, wave in zip(rows, waves, strict=True)]

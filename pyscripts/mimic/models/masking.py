@@ -1,7 +1,7 @@
 """Padded batches: what makes an utterance's result independent of the utterances beside it."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def valid_frames(lengths: Tensor, frames: int) -> Tensor:
@@ -26,6 +26,14 @@ def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     time = torch.arange(x.shape[1], device=x.device)
     index = torch.where(time < lengths[:, None], lengths[:, None] - 1 - time, time)
     return x.gather(1, index[:, :, None].expand_as(x))
+
+
+def normalise_channels(norm: nn.BatchNorm1d, x: Tensor, lengths: Tensor) -> Tensor:
+    """Batch normalisation of each channel of (batch, frames, bins, channels) over real frames and bins."""
+    if not norm.training:  # fixed numbers: padding changes nothing
+        return norm(x.flatten(0, 2)).view_as(x)
+    real = pack(x, lengths)  # (real frames, bins, channels)
+    return unpack(norm(real.flatten(0, 1)).view_as(real), lengths, x.shape[1])
 
 
 def masked_mean(values: Tensor, lengths: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.models.masking import MirroredBorder, pack, unpack, valid_frames
+from mimic.models.masking import MirroredBorder, normalise_channels, valid_frames
 
 
 @dataclass
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
         x = _convolve(self.down, x, lengths)
         branch = x
         for norm, conv in zip(self.norm, self.conv, strict=True):
-            branch = _normalise(norm, F.gelu(branch), lengths)
+            branch = normalise_channels(norm, F.gelu(branch), lengths)
             keep = F.dropout(x.new_ones(len(x), 1, 1, x.shape[3]), self.dropout, self.training)  # whole channels
             branch = _convolve(conv, branch * keep, lengths)
         padding = ~valid_frames(lengths, x.shape[1])
@@ -56,14 +56,6 @@ class ResidualBlock(nn.Module):
 def _convolve(conv: nn.Conv2d, x: Tensor, lengths: Tensor) -> Tensor:
     """(batch, frames, bins, inputs) -> (batch, frames, bins', outputs), borders mirrored."""
     return conv(MirroredBorder.apply(x, lengths).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-def _normalise(norm: nn.BatchNorm1d, x: Tensor, lengths: Tensor) -> Tensor:
-    """Batch normalisation of each channel of (batch, frames, bins, channels) over real frames and bins."""
-    if not norm.training:  # fixed numbers: padding changes nothing
-        return norm(x.flatten(0, 2)).view_as(x)
-    real = pack(x, lengths)  # (real frames, bins, channels)
-    return unpack(norm(real.flatten(0, 1)).view_as(real), lengths, x.shape[1])
 
 
 class WideResnet(nn.Module):

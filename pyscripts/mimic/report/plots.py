@@ -9,7 +9,8 @@ from mimic.report import conditions, figures
 from mimic.report.collect import NAMES, TASKS, Run, Scored
 from mimic.score.summary import Mean
 
-WORDS = {"loss": "loss", "pesq": "PESQ", "estoi": "eSTOI", "wer": "word error rate, %", "ter": "token error rate, %"}
+WORDS = {"loss": "loss", "pesq": "PESQ", "stoi": "STOI", "estoi": "eSTOI"}
+WORDS |= {"wer": "word error rate, %", "ter": "token error rate, %"}
 
 
 @dataclass(frozen=True)

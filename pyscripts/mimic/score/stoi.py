@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from mimic.score.reason import NotScored
 
+NATIVE_RATE = 16000  # Hz, of the signals that are given
 RATE = 10000  # Hz; both measures are defined at this rate
 FRAME, HOP, NFFT = 256, 128, 512
 BANDS, LOWEST = 15, 150.0  # third-octave bands, centre of the first in Hz
@@ -99,7 +100,7 @@ def _bands(x: np.ndarray) -> np.ndarray:
     """Square roots of the energies in third-octave bands, (bands, frames)."""
     count = len(range(0, len(x) - FRAME, HOP))
     frames, window = sliding_window_view(x, FRAME)[: count * HOP : HOP], np.hanning(FRAME + 2)[1:-1]
-    edges = _band_edges()
+    edges = band_edges()
     energy = np.empty((count, BANDS))
     padded = np.zeros((FRAMES, NFFT))
     for start in range(0, count, FRAMES):
@@ -112,14 +113,14 @@ def _bands(x: np.ndarray) -> np.ndarray:
 
 
 @lru_cache
-def _band_edges() -> np.ndarray:
+def band_edges() -> np.ndarray:
     """First bin of each band, and the bin after the last band: the bins nearest to the edges in Hz."""
     hz = LOWEST * 2.0 ** ((2 * np.arange(BANDS + 1) - 1) / 6)
     return np.abs(np.arange(NFFT // 2 + 1) * RATE / NFFT - hz[:, None]).argmin(axis=1)
 
 
 @lru_cache
-def _resampler() -> tuple[np.ndarray, int]:
+def resampler() -> tuple[np.ndarray, int]:
     """Octave's resampling filter for 16 to 10 kHz as a matrix (samples in, samples out), and how far it reaches back.
 
     Kaiser window for 60 dB rejection, cut-off at half the lower rate, transition a tenth of it; gain 5 at 0 Hz.
@@ -137,7 +138,7 @@ def _resampler() -> tuple[np.ndarray, int]:
 
 def _resample(x: np.ndarray) -> np.ndarray:
     """Resample (signals, samples) from 16 to 10 kHz. One large product is faster than a loop over the filter."""
-    matrix, back = _resampler()
+    matrix, back = resampler()
     samples = x.shape[1]
     blocks = -(-samples // (HOPS * DOWN))
     padded = np.zeros((len(x), (blocks - 1) * HOPS * DOWN + len(matrix)))

@@ -1,8 +1,9 @@
 """Systems by the name that a configuration gives them."""
 
 from mimic.tasks.asr import AsrTask
+from mimic.tasks.denoise import DenoiseTask
 from mimic.tasks.enhance import EnhanceTask
 from mimic.tasks.joint import JointTask
 from mimic.tasks.lm import LmTask
 
-TASKS = {"asr": AsrTask, "enhance": EnhanceTask, "joint": JointTask, "lm": LmTask}
+TASKS = {"asr": AsrTask, "denoise": DenoiseTask, "enhance": EnhanceTask, "joint": JointTask, "lm": LmTask}

@@ -7,10 +7,10 @@ from multiprocessing import get_context
 
 import numpy as np
 import torch
+from torch import nn
 
 from mimic.data.audio import AudioReader
 from mimic.features.stft import Stft
-from mimic.models.mask_enhancer import MaskEnhancer
 from mimic.score.pesq import pesq
 from mimic.score.reason import NotScored
 from mimic.score.stoi import stoi_estoi
@@ -20,7 +20,7 @@ from mimic.train.stop import leave_signals_to_parent
 
 
 class DevScores:
-    """wb-PESQ and eSTOI of enhanced waves.
+    """wb-PESQ, STOI and eSTOI of enhanced waves.
 
     Args:
         noisy, clean: data directories with the same utterances.
@@ -39,7 +39,7 @@ class DevScores:
         self._pool = ProcessPoolExecutor(workers, get_context("fork"), initializer=leave_signals_to_parent)
         self._pool.submit(abs, 0).result()
 
-    def start(self, model: MaskEnhancer, stft: Stft, batch: int) -> dict[int, Future]:
+    def start(self, model: nn.Module, stft: Stft, batch: int) -> dict[int, Future]:
         """Enhance, `batch` utterances at a time; the scores are computed in the background.
 
         Of several processes, each does its part. Gives the scores by the utterance's number.
@@ -55,18 +55,18 @@ class DevScores:
 
     @staticmethod
     def means(scores: dict[int, Future]) -> dict[str, float]:
-        """Mean wb-PESQ and eSTOI (percent); utterances without a score are left out of its mean."""
+        """Mean wb-PESQ, STOI and eSTOI (percent); utterances without a score are left out of its mean."""
         results = parallel.gather({number: score.result() for number, score in scores.items()})
-        pesq_mean, estoi_mean = np.nanmean(results, axis=0)
-        return {"pesq": float(pesq_mean), "estoi": 100 * float(estoi_mean)}
+        means = np.nanmean(results, axis=0)
+        return dict(zip(("pesq", "stoi", "estoi"), (means * (1, 100, 100)).tolist(), strict=True))
 
 
-def _scores(clean: np.ndarray, enhanced: np.ndarray) -> tuple[float, float]:
-    """wb-PESQ and eSTOI, NaN where one cannot be computed."""
-    values = []
-    for measure in (lambda: pesq(clean, enhanced, "wb"), lambda: stoi_estoi(clean, enhanced)[1]):
+def _scores(clean: np.ndarray, enhanced: np.ndarray) -> tuple[float, ...]:
+    """wb-PESQ, STOI and eSTOI, NaN where one cannot be computed."""
+    values: list[float] = []
+    for count, measure in ((1, lambda: [pesq(clean, enhanced, "wb")]), (2, lambda: stoi_estoi(clean, enhanced))):
         try:
-            values.append(measure())
+            values += measure()
         except NotScored:
-            values.append(np.nan)
-    return values[0], values[1]
+            values += [np.nan] * count
+    return tuple(values)

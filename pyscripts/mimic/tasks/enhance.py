@@ -18,7 +18,7 @@ from mimic.features.stft import Stft, StftConfig
 from mimic.models import MASKS
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss
+from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
 from mimic.tasks.task import OPTIONS, WHOLE, Task, copy_feature_options, weighted
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
@@ -29,9 +29,9 @@ class EnhanceData:
     """What an enhancer is trained on: STFT feature directories, noisy and clean with the same utterances.
 
     Attributes:
-        train_noisy: input of the training set; its wav.scp gives the waves for a self-supervised perceptual model.
-        train_clean: target of the training set.
-        dev_noisy: input for validation; its wav.scp gives the waves for PESQ and eSTOI.
+        train_noisy: input of the training set; its wav.scp gives the waves for the losses that hear them.
+        train_clean: target of the training set, likewise.
+        dev_noisy: input for validation; its wav.scp gives the waves for PESQ, STOI and eSTOI.
         dev_clean: reference for validation.
         valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
     """
@@ -46,20 +46,21 @@ class EnhanceData:
 class Batch(NamedTuple):
     """log1p magnitudes (batch, frames, bins), padded, and lengths (batch,).
 
-    For a perceptual model that hears waves: the noisy ones (batch, samples), and their lengths (batch,), too.
+    For losses that hear waves: both sides (batch, samples), and their lengths (batch,), too.
     """
 
     noisy: Tensor
     clean: Tensor
     lengths: Tensor
-    waves: Tensor | None = None
+    noisy_waves: Tensor | None = None
+    clean_waves: Tensor | None = None
     samples: Tensor | None = None
 
 
 class EnhanceTask(Task):
     NETS = MASKS
     SECTIONS = {"mask": MaskConfig, "data": EnhanceData, "loss": EnhanceLoss}
-    METRICS = {"loss": "min", "pesq": "max", "estoi": "max"}
+    METRICS = {"loss": "min", "pesq": "max", "stoi": "max", "estoi": "max"}
 
     def __init__(self, config: Config, directory: Path):
         super().__init__()
@@ -73,7 +74,8 @@ class EnhanceTask(Task):
         dev = read_frames(data.dev_noisy)
         self.scores = DevScores(data.dev_noisy, data.dev_clean, dev, data.valid_utterances)
         if self.losses.hears_waves:
-            self.waves = AudioReader(data.train_noisy, self.stft.rate), AudioReader(data.dev_noisy, self.stft.rate)
+            sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
+            self.waves = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
 
     @staticmethod
     def build(config: Config, directory: Path) -> tuple[MaskEnhancer, Stft]:
@@ -95,33 +97,49 @@ class EnhanceTask(Task):
                 raise UserError(f"{utt}: {a} noisy but {b} clean frames: check the pair with steps/validate_data.sh")
         if not self.losses.hears_waves:
             return Batch(noisy, clean, lengths)
-        waves, samples = pad([self.waves[utt not in self.lengths][utt] for utt in utterances])
+        sides = self.waves[utterances[0] not in self.lengths]
+        (noisy_waves, samples), (clean_waves, ends) = (pad([side[utt] for utt in utterances]) for side in sides)
         for utt, a, b in zip(utterances, lengths.tolist(), self.stft.num_frames(samples).tolist(), strict=True):
             if a != b:
                 raise UserError(f"{utt}: {a} frames of features but {b} of its wave: run stage 2 (features) again")
-        return Batch(noisy, clean, lengths, waves, samples)
+        check_lengths(utterances, samples, ends)
+        return Batch(noisy, clean, lengths, noisy_waves, clean_waves, samples)
+
+    def load_dev(self, utterances: list[str]) -> NamedTuple:
+        """The batch of some utterances of the development set, on CPU."""
+        return self.load(utterances)
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         return self.losses.sizes(batch.lengths, batch.samples)
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
-        enhanced = self.model(batch.noisy, batch.lengths)
-        spectrum = None if batch.waves is None else self.stft.transform(batch.waves)
-        parts = self.losses(enhanced, batch.clean, batch.lengths, spectrum, batch.samples)
+        enhanced, waves = self.model(batch.noisy, batch.lengths), None
+        if batch.noisy_waves is not None:
+            spectrum = self.stft.transform(batch.noisy_waves)
+            heard = self.stft.resynthesise(enhanced, spectrum, batch.samples)
+            waves = Waves(heard, batch.clean_waves, batch.samples, spectrum)
+        parts = self.losses(enhanced, batch.clean, batch.lengths, waves)
         return weighted(parts, self.losses.weights, share)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Mean loss, wb-PESQ and eSTOI (percent)."""
+        """Mean loss, wb-PESQ, STOI and eSTOI (percent)."""
         size = self.config.train.batch_utterances
         scores = self.scores.start(self.model, self.stft, size)
         losses: dict[int, list[float]] = {}
         device = next(self.model.parameters()).device
         for start in parallel.mine(range(0, len(self.scores.utterances), size)):
             utterances = self.scores.utterances[start : start + size]
-            batch = to_device(self.load(utterances), device)
+            batch = to_device(self.load_dev(utterances), device)
             losses[start] = [float(self(batch, 0)["loss"])] * len(utterances)
         return {"loss": float(np.mean(sum(parallel.gather(losses), []))), **DevScores.means(scores)}
+
+
+def check_lengths(utterances: list[str], noisy: Tensor, clean: Tensor) -> None:
+    """UserError that names the first utterance whose sides do not have the same number of samples."""
+    for utt, a, b in zip(utterances, noisy.tolist(), clean.tolist(), strict=True):
+        if a != b:
+            raise UserError(f"{utt}: {a} noisy but {b} clean samples: check with steps/validate_data.sh")
 
 
 def _network(config: Config, stft: Stft) -> MaskEnhancer:

@@ -1,9 +1,10 @@
-"""Losses of an enhancer: the distance of spectra, and mimic loss, the distance of what a frozen perceptual model makes
-of them (Bagchi et al., "Spectral Feature Mapping with Mimic Loss for Robust Speech Recognition", 2018)."""
+"""Losses of an enhancer: distances of spectra and of waves, and mimic loss, the distance of what a frozen perceptual
+model makes of spectra (Bagchi et al., "Spectral Feature Mapping with Mimic Loss for Robust Speech Recognition", 2018).
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +13,26 @@ from mimic.errors import UserError
 from mimic.features.stft import Stft
 from mimic.models import ssl
 from mimic.models.masking import masked_mean
+from mimic.score.stoi import NATIVE_RATE
 from mimic.tasks.asr import AsrTask
+from mimic.tasks.stoi_loss import one_minus_stoi
+from mimic.tasks.wave_losses import multi_resolution_stft, negative_si_sdr
 from mimic.train.config import read
+
+PARTS = ("spectral", "si_sdr", "stft", "stoi", "mimic")
 
 
 @dataclass
 class EnhanceLoss:
-    """loss = spectral_weight * distance(enhanced, clean) + mimic_weight * distance(E(enhanced), E(clean)).
+    """loss = the sum of all losses, each times its weight; what has weight 0 is left out.
 
     Attributes:
-        spectral_weight: weight of the distance of spectra.
+        spectral_weight: weight of the distance of spectra; with 0 it is still logged.
         distance: mse or l1 between log1p magnitudes.
-        mimic_weight: weight of the mimic loss; 0 leaves the perceptual model E out.
+        si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it does not hear levels.
+        stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waves).
+        stoi_weight: weight of 1 - STOI.
+        mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
         mimic_distance: mse, l1 or cosine between the perceptual model's responses.
         mimic_layer: the response that is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
             the first papers on mimic loss.
@@ -35,11 +44,36 @@ class EnhanceLoss:
 
     spectral_weight: float = 1.0
     distance: Literal["mse", "l1"] = "mse"
+    si_sdr_weight: float = 0.0
+    stft_weight: float = 0.0
+    stoi_weight: float = 0.0
     mimic_weight: float = 0.0
     mimic_distance: Literal["mse", "l1", "cosine"] = "mse"
     mimic_layer: Literal["cnn", "rnn", "dnn", "logits"] = "cnn"
     mimic_layers: list[int] = field(default_factory=list)
     perceptual: str = ""
+
+    @property
+    def of_waves(self) -> bool:
+        """Whether there are losses between waves."""
+        return bool(self.si_sdr_weight or self.stft_weight or self.stoi_weight)
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a loss at all."""
+        return any(getattr(self, f"{name}_weight") for name in PARTS)
+
+
+class Waves(NamedTuple):
+    """Padded waves (batch, samples) and their lengths (batch,), for the losses that hear them.
+
+    spectrum: of the noisy waves, complex (batch, frames, bins), where the enhanced ones have its phase; else None.
+    """
+
+    enhanced: Tensor
+    clean: Tensor
+    samples: Tensor
+    spectrum: Tensor | None
 
 
 class EnhancementLoss(nn.Module):
@@ -48,12 +82,15 @@ class EnhancementLoss(nn.Module):
     def __init__(self, config: EnhanceLoss, stft: Stft):
         super().__init__()
         self.config, self.stft = config, stft
-        self.weights = {"spectral": config.spectral_weight, "mimic": config.mimic_weight}
+        self.weights = {name: getattr(config, f"{name}_weight") for name in PARTS}
         self.perceptual: nn.Module | None = None
         if config.mimic_weight > 0:
             self.perceptual = _load(config.perceptual).requires_grad_(False).eval()
-        self.hears_waves = isinstance(self.perceptual, ssl.SslEncoder)
-        if self.hears_waves:
+        self.perceives_waves = isinstance(self.perceptual, ssl.SslEncoder)
+        self.hears_waves = self.perceives_waves or config.of_waves
+        if config.stoi_weight and stft.rate != NATIVE_RATE:
+            raise UserError(f"loss.stoi_weight: STOI takes {NATIVE_RATE} Hz, the features are made from {stft.rate} Hz")
+        if self.perceives_waves:
             if stft.rate != ssl.RATE:
                 raise UserError(f"{config.perceptual} hears {ssl.RATE} Hz: the features are made from {stft.rate} Hz")
             self.layers = config.mimic_layers or list(range(1, self.perceptual.num_layers + 1))
@@ -62,57 +99,53 @@ class EnhancementLoss(nn.Module):
                 raise UserError(f"mimic_layers {wrong[0]}: {config.perceptual} has 0 to {self.perceptual.num_layers}")
 
     def forward(
-        self,
-        enhanced: Tensor,
-        clean: Tensor,
-        lengths: Tensor,
-        spectrum: Tensor | None = None,
-        samples: Tensor | None = None,
+        self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waves: Waves | None = None
     ) -> dict[str, Tensor]:
         """Parts of the loss of log1p magnitudes (batch, frames, bins); `weights` has their weights.
 
-        A perceptual model that hears waves needs the noisy spectrum, complex (batch, frames, bins), whose phase they
-        get, and their lengths in samples (batch,).
+        `waves` are needed where `hears_waves`.
         """
-        parts = {"spectral": distance(self.config.distance, enhanced, clean, lengths)}
+        config = self.config
+        parts = {"spectral": distance(config.distance, enhanced, clean, lengths)}
+        if config.si_sdr_weight:
+            parts["si_sdr"] = negative_si_sdr(*waves[:3]).mean()
+        if config.stft_weight:
+            parts["stft"] = multi_resolution_stft(*waves[:3]).mean()
+        if config.stoi_weight:
+            parts["stoi"] = one_minus_stoi(*waves[:3]).mean()
         if self.perceptual is not None:
-            parts["mimic"] = self.mimic(enhanced, clean, lengths, spectrum, samples)
+            parts["mimic"] = self.mimic(enhanced, clean, lengths, waves)
         return parts
 
     def sizes(self, lengths: Tensor, samples: Tensor | None = None) -> dict[str, int]:
-        """Over how many frames each part is a mean, from lengths in frames and in samples (batch,)."""
-        sizes = {"spectral": int(lengths.sum())}
-        if self.hears_waves:
+        """Over how many frames or utterances each part is a mean, from lengths in frames and in samples (batch,)."""
+        sizes = {"spectral": int(lengths.sum())} | dict.fromkeys(("si_sdr", "stft", "stoi"), len(lengths))
+        if self.perceives_waves:
             sizes["mimic"] = int(self.perceptual.num_frames(samples).sum())
         elif self.perceptual is not None:
             sizes["mimic"] = int(self.perceptual.embedded_lengths(lengths, self.config.mimic_layer).sum())
         return sizes
 
-    def mimic(
-        self,
-        enhanced: Tensor,
-        clean: Tensor,
-        lengths: Tensor,
-        spectrum: Tensor | None = None,
-        samples: Tensor | None = None,
-    ) -> Tensor:
+    def mimic(self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waves: Waves | None = None) -> Tensor:
         """Distance of the perceptual model's responses. The gradient passes through it to `enhanced` only."""
         with torch.no_grad():
-            wanted, _ = self._respond(clean, lengths, spectrum, samples)
-        heard, lengths = self._respond(enhanced, lengths, spectrum, samples)
+            wanted, _ = self._respond(clean, lengths, waves, False)
+        heard, lengths = self._respond(enhanced, lengths, waves, True)
         kind = self.config.mimic_distance
         return torch.stack([distance(kind, a, b, lengths) for a, b in zip(heard, wanted, strict=True)]).mean()
 
     def _respond(
-        self, magnitude: Tensor, lengths: Tensor, spectrum: Tensor | None, samples: Tensor | None
+        self, magnitude: Tensor, lengths: Tensor, waves: Waves | None, enhanced: bool
     ) -> tuple[list[Tensor], Tensor]:
         """The responses that are compared, each (batch, frames, ...), and their lengths."""
-        if not self.hears_waves:
+        if not self.perceives_waves:
             response, lengths = self.perceptual.embed(magnitude, lengths, self.config.mimic_layer)
             return [response], lengths
-        # Clean speech gets the noisy phase too: an enhancer of magnitudes can reach it, and at zero it is there.
-        rows = self.stft.resynthesise(magnitude, spectrum, samples)
-        return self.perceptual([row[:n] for row, n in zip(rows, samples.tolist(), strict=True)], self.layers)
+        if waves.spectrum is None:
+            rows = waves.enhanced if enhanced else waves.clean
+        else:  # clean speech gets the noisy phase too: an enhancer of magnitudes can reach it, and at zero it is there
+            rows = self.stft.resynthesise(magnitude, waves.spectrum, waves.samples)
+        return self.perceptual([row[:n] for row, n in zip(rows, waves.samples.tolist(), strict=True)], self.layers)
 
 
 def distance(kind: str, a: Tensor, b: Tensor, lengths: Tensor) -> Tensor:

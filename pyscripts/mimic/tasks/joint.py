@@ -21,8 +21,8 @@ from mimic.models.joint import Joint
 from mimic.tasks import asr
 from mimic.tasks.asr import AsrData, AsrTask
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhance import EnhanceTask
-from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss
+from mimic.tasks.enhance import EnhanceTask, check_lengths
+from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
 from mimic.tasks.task import OPTIONS, WHOLE, weighted
 from mimic.train import checkpoint
 from mimic.train import config as configuration
@@ -36,7 +36,7 @@ class JointData(AsrData):
     Attributes:
         train_clean: the same utterances, clean, for the enhancement loss; without one it is not needed.
         dev_clean: the same for the development set, for loss and scores.
-        valid_utterances: how many utterances, evenly spread over the development set, PESQ and eSTOI are taken of;
+        valid_utterances: how many utterances, evenly spread over the development set, PESQ and STOI are taken of;
             0: all.
     """
 
@@ -73,18 +73,17 @@ class Batch(NamedTuple):
 
 class JointTask(AsrTask):
     SECTIONS = AsrTask.SECTIONS | {"data": JointData, "joint": JointConfig, "enhance_loss": EnhanceLoss}
-    METRICS = AsrTask.METRICS | {"pesq": "max", "estoi": "max"}
+    METRICS = AsrTask.METRICS | {"pesq": "max", "stoi": "max", "estoi": "max"}
 
     def __init__(self, config: Config, directory: Path):
         super().__init__(config, directory)
         data, weights = config.data, config.enhance_loss
-        with_clean = bool(weights.spectral_weight or weights.mimic_weight)
-        for name in ("train_clean", "dev_clean") if with_clean else ("dev_clean",):
+        for name in ("train_clean", "dev_clean") if weights.active else ("dev_clean",):
             if not getattr(data, name):
                 raise UserError(f"give --data.{name} DIR: the losses and scores of the enhancer need clean speech")
         self.model = Joint(self.enhancer, self.stft, self.recogniser, self.fbank)
         self.enhancement_losses = None
-        if with_clean:
+        if weights.active:
             self.enhancement_losses = EnhancementLoss(weights, self.stft)
             self.clean = AudioReader(data.train_clean, self.stft.rate), AudioReader(data.dev_clean, self.stft.rate)
         self.scores = DevScores(data.dev, data.dev_clean, self.dev_lengths, data.valid_utterances)
@@ -119,9 +118,7 @@ class JointTask(AsrTask):
         clean = None
         if self.enhancement_losses is not None:
             clean, clean_samples = pad([self.clean[side][utt] for utt in utterances])
-            for utt, a, b in zip(utterances, samples.tolist(), clean_samples.tolist(), strict=True):
-                if a != b:
-                    raise UserError(f"{utt}: {a} noisy but {b} clean samples: check with steps/validate_data.sh")
+            check_lengths(utterances, samples, clean_samples)
         return Batch(noisy, clean, samples, tokens, token_lengths)
 
     def hear(self, batch: Batch) -> asr.Batch:
@@ -142,9 +139,8 @@ class JointTask(AsrTask):
         losses, weights = self.recognition_losses(self._heard(batch, enhanced.waves), epoch)
         if batch.clean is not None:
             clean = self.stft(batch.clean)
-            losses |= self.enhancement_losses(
-                enhanced.magnitude, clean, enhanced.frames, enhanced.spectrum, batch.samples
-            )
+            waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum)
+            losses |= self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, waves)
             weights |= self.enhancement_losses.weights
         return weighted(losses, weights, share)
 
@@ -154,7 +150,7 @@ class JointTask(AsrTask):
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """The figures of a recogniser, and wb-PESQ and eSTOI (percent) of the enhancer."""
+        """The figures of a recogniser, and wb-PESQ, STOI and eSTOI (percent) of the enhancer."""
         scores = self.scores.start(self.enhancer, self.stft, self.config.train.batch_utterances)
         return super().validate() | DevScores.means(scores)
 

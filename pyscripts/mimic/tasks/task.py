@@ -31,7 +31,7 @@ class Task(nn.Module):
     - `build(config, directory)`: the model alone, from an experiment directory, for inference;
     - `__init__(config, directory)`: sets `model`, which ends as model.pt, and `lengths`, the training utterances with
       their frames. What else is a module here stays frozen and in eval mode, unless it is one of the learners;
-    - `load(utterances)`: their batch on CPU, a named tuple of tensors, called in a reading thread;
+    - `load(utterances)`: their batch on CPU, a named tuple of tensors, called in reading threads;
     - `sizes(batch)`: over how many things (utterances, frames, tokens) each part of the loss is a mean;
     - `forward(batch, epoch, share)`: {"loss": scalar to minimise, other names: scalars to log}, see `weighted`;
     - `validate()`: {metric: value} on the development set. Of several processes each takes a part: see

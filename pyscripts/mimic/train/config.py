@@ -48,6 +48,7 @@ class TrainConfig:
         average: epochs whose weights are averaged into the final model.
         average_of: average the best epochs by `select`, or the last ones.
         validate_every: epochs between validations; the last epoch is always validated.
+        workers: threads that read, and where the task does that, augment batches ahead.
         save_minutes: minutes between checkpoints inside an epoch; one is always saved at an epoch's end.
         nonfinite_limit: consecutive batches with a NaN or infinite loss or gradient that stop the run.
     """
@@ -74,6 +75,7 @@ class TrainConfig:
     average: int = 1
     average_of: Literal["best", "last"] = "best"
     validate_every: int = 1
+    workers: int = 1
     save_minutes: float = 10.0
     nonfinite_limit: int = 3
 

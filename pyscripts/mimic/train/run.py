@@ -56,7 +56,7 @@ class Run:
         several = len(groups) > 1
         for group in prefetch(self._stream, groups, 1) if several else groups:
             todo, done = group[done:], max(0, done - len(group))
-            yield from zip(todo, prefetch(self.load, todo), strict=True)
+            yield from zip(todo, prefetch(self.load, todo, workers=self.config.workers), strict=True)
 
     def _stream(self, group: list[list[str]]) -> list[list[str]]:
         self.task.stream([utt for batch in group for piece in self._own(batch) for utt in piece])

@@ -1,0 +1,145 @@
+"""Enhancement learnt from clean speech alone: noise and rooms are mixed in while it is trained.
+
+The network may estimate a mask of spectra or go from wave to wave. Validation takes mixtures that were made once and
+stored, so that its figures can be compared from epoch to epoch and between systems.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from mimic import atomic
+from mimic.data.audio import AudioReader
+from mimic.data.batching import pad
+from mimic.data.kaldi_dir import read_table
+from mimic.errors import UserError
+from mimic.features import mixing
+from mimic.features.augment import AugmentConfig, Augmenter
+from mimic.features.corruption import KeptAudio, Recordings
+from mimic.features.stft import Stft, StftConfig
+from mimic.models import MASKS, WAVES
+from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
+from mimic.models.wave_enhancer import WaveEnhancer
+from mimic.tasks.dev_scores import DevScores
+from mimic.tasks.enhance import EnhanceTask, check_lengths
+from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
+from mimic.tasks.task import OPTIONS, WHOLE, Task, weighted
+from mimic.train import checkpoint
+from mimic.train.config import Config
+
+
+@dataclass
+class DenoiseData:
+    """What an enhancer is trained on: clean speech, and what is mixed into it.
+
+    Attributes:
+        train: data directory of clean speech.
+        noises: folder of recordings, or a data directory with their wav.scp; the kind of a noise is its name up to
+            the first "-". Empty: babble only.
+        rooms: impulse responses, likewise. Empty: none.
+        dev_noisy: data directory of noisy speech, for validation.
+        dev_clean: the same utterances, clean.
+        valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
+        stft: option file of the STFT that masks work on; empty: its defaults.
+    """
+
+    train: str = ""
+    noises: str = ""
+    rooms: str = ""
+    dev_noisy: str = ""
+    dev_clean: str = ""
+    valid_utterances: int = 0
+    stft: str = ""
+
+
+class Batch(NamedTuple):
+    """Padded waves (batch, samples) and their lengths (batch,)."""
+
+    noisy: Tensor
+    clean: Tensor
+    samples: Tensor
+
+
+class DenoiseTask(EnhanceTask):
+    NETS = MASKS | WAVES
+    SECTIONS = {"mask": MaskConfig, "data": DenoiseData, "augment": AugmentConfig, "loss": EnhanceLoss}
+
+    def __init__(self, config: Config, directory: Path):
+        Task.__init__(self)
+        self.config, self.epoch, data = config, 1, config.data
+        write_options(data.stft, directory)
+        self.stft = Stft(StftConfig.read(directory / OPTIONS))
+        if self.stft.rate != mixing.RATE:
+            raise UserError(f"{data.stft}: noise is mixed in at {mixing.RATE} Hz, not at {self.stft.rate}")
+        self.model = network(config, self.stft)
+        self.losses = EnhancementLoss(config.loss, self.stft)
+        speech = KeptAudio(data.train, self.stft.rate)
+        sources = [Recordings(name) if name else None for name in (data.noises, data.rooms)]
+        speaker_of = read_table(Path(data.train) / "utt2spk")
+        self.augmenter = Augmenter(speech, speaker_of, sources[0], config.augment, config.train.seed, sources[1])
+        longest = config.augment.crop_s or float("inf")
+        self.lengths = {utt: self._frames(min(s, longest)) for utt, s in seconds(speech).items()}
+        self.dev = AudioReader(data.dev_noisy, self.stft.rate), AudioReader(data.dev_clean, self.stft.rate)
+        if odd := set(self.dev[0].utts) ^ set(self.dev[1].utts):
+            raise UserError(f"{min(odd)}: is in only one of {data.dev_noisy} and {data.dev_clean}")
+        self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev[0].utts, data.valid_utterances)
+
+    def _frames(self, length: float) -> int:
+        return int(self.stft.num_frames(round(length * self.stft.rate)))
+
+    @staticmethod
+    def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
+        """The trained enhancer of an experiment directory, in eval mode, and its STFT."""
+        stft = Stft(StftConfig.read(directory / OPTIONS))
+        model = network(config, stft)
+        model.load_state_dict(checkpoint.load(directory / "model.pt"))
+        return model.eval(), stft
+
+    def begin_epoch(self, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        self.epoch = epoch
+
+    def load(self, utterances: list[str]) -> Batch:
+        mixtures = [self.augmenter(utt, self.epoch) for utt in utterances]
+        noisy, samples = pad([mixture.noisy for mixture in mixtures])
+        return Batch(noisy, pad([mixture.target for mixture in mixtures])[0], samples)
+
+    def load_dev(self, utterances: list[str]) -> Batch:
+        (noisy, samples), (clean, ends) = (pad([side[utt] for utt in utterances]) for side in self.dev)
+        check_lengths(utterances, samples, ends)
+        return Batch(noisy, clean, samples)
+
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return self.losses.sizes(self.stft.num_frames(batch.samples), batch.samples)
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        enhanced = self.model.transform(batch.noisy, batch.samples, self.stft)
+        waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum)
+        parts = self.losses(enhanced.magnitude, self.stft(batch.clean), enhanced.frames, waves)
+        return weighted(parts, self.losses.weights, share)
+
+
+def network(config: Config, stft: Stft) -> nn.Module:
+    """The enhancer before training."""
+    if config.net in WAVES:
+        net, _ = WAVES[config.net]
+        return WaveEnhancer(net(config.model))
+    net, _ = MASKS[config.net]
+    return MaskEnhancer(net(stft.dim, config.model), config.mask)
+
+
+def seconds(reader: AudioReader) -> dict[str, float]:
+    """Length of each utterance: of utt2dur where it is there, else of the headers."""
+    table = reader.data_dir / "utt2dur"
+    known = read_table(table) if table.exists() else {}
+    return {utt: float(known[utt]) if utt in known else reader.info(utt).seconds for utt in reader.utts}
+
+
+def write_options(path: str, directory: Path) -> None:
+    """Keep the options of the STFT beside the model: inference reads nothing but its directory."""
+    options = Path(path).read_bytes() if path else b""
+    with atomic.replace(directory / OPTIONS, "wb") as f:
+        f.write(options)
