@@ -56,8 +56,11 @@ for ((i = 1; i <= $#; i += 2)); do
     --joint.enhancer) require "${!j}/model.pt" "stage 4 (enhancement)"; inputs+=(--input "${!j}") ;;
     --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
     --data.tokens) require "${!j}/tokens.txt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
+    --data.noises | --data.rooms | --data.stft)
+      [ -e "${!j}" ] || die "${!i} ${!j}: no such file or directory"
+      inputs+=(--input "${!j}") ;;
     --data.train* | --data.dev*)
-      if [ "$task" = joint ]; then
+      if [[ $task =~ ^(joint|denoise|metricgan)$ ]]; then
         require "${!j}/wav.scp" "stage 1 (data)"
       elif [ ! -f "${!j}" ]; then  # a language model may be trained on a text file
         require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"

@@ -22,8 +22,7 @@ from mimic.atomic import replace
 from mimic.data.kaldi_dir import write_data_dir, write_table
 from mimic.data.lexicon import read_lexicon, to_phones
 from mimic.data.wav import write_wav
-from mimic.errors import UserError
-from mimic.features.corruption import Corruption, Recordings, kind_of, list_recordings
+from mimic.features.corruption import Corruption, Recordings, share_out
 from mimic.features.mixing import RATE, active_power, power, utterance_rng
 
 SNRS = {"train": (0, 5, 10, 15), "dev": (0, 5, 10, 15), "test": (2.5, 7.5, 12.5, 17.5)}
@@ -83,40 +82,12 @@ def make_noise(path: Path, set_: str, kind: str, seed: int) -> np.ndarray:
     return x * min(np.sqrt(NOISE_POWER / power(x)), 0.99 / np.abs(x).max())
 
 
-def split_recordings(folder: Path, by_kind: bool) -> dict[str, dict[str, str]]:
-    """Give {set: {name: file}} of a user's noises or rooms.
-
-    folder/train and folder/test (and folder/dev) are taken where they are there. Otherwise every fourth kind of noise,
-    or with by_kind=False every fourth file, is for test alone. Without folder/dev, dev gets every fifth file of each
-    kind in train, or all of train when nothing would be left.
-    """
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        sets = {name: list_recordings(folder / name) for name in ("train", "dev", "test") if (folder / name).is_dir()}
-    else:
-        names = list_recordings(folder)
-        groups = sorted({kind_of(name) if by_kind else name for name in names})
-        if len(groups) < 2:
-            raise UserError(f"{folder}: one kind only: make {folder}/train and {folder}/test")
-        held = set(groups[3::4] or groups[-1:])
-        sets = {"train": {}, "test": {}}
-        for name, file in names.items():
-            sets["test" if (kind_of(name) if by_kind else name) in held else "train"][name] = file
-    if "dev" not in sets:
-        kinds: dict[str, list[str]] = {}
-        for name in sorted(sets["train"]):
-            kinds.setdefault(kind_of(name) if by_kind else "", []).append(name)
-        dev = {name for files in kinds.values() for name in files[4::5]} or set(sets["train"])
-        sets["dev"] = {name: sets["train"][name] for name in dev}
-        sets["train"] = {name: file for name, file in sets["train"].items() if name not in dev} or sets["train"]
-    return sets
-
-
 def corruptions(
     audio: Path, script: list[Utterance], seed: int, noise_dir: Path | None, rir_dir: Path | None, rir_prob: float
 ) -> dict[str, Corruption]:
     """Give the mixer of each set. With our noises, voices of train babble in train and dev."""
-    noises = split_recordings(noise_dir or audio / "noise", by_kind=True)
-    rooms = split_recordings(rir_dir, by_kind=False) if rir_dir else {}
+    noises = share_out(noise_dir or audio / "noise", by_kind=True)
+    rooms = share_out(rir_dir, by_kind=False) if rir_dir else {}
     speaker_of = {utterance.utt: utterance.voice.speaker for utterance in script}
     voices = Recordings({u.utt: str(audio / "speech" / "train" / f"{u.utt}.wav") for u in script if u.set == "train"})
     return {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the complete recipes share (run.sh, local/run_table.sh, local/librispeech/run_pretrain.sh): checks of options,
-# one run at a time, what steps are called with, and acts of several steps. Source it behind log.sh. The functions
-# read the options of the recipe by name: nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
+# What the complete recipes share (run.sh, local/run_*.sh, local/librispeech/run_pretrain.sh): checks of options, one
+# run at a time, what steps are called with, and acts of several steps. Source it behind log.sh. The functions read the
+# options of the recipe by name: nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
 # shellcheck disable=SC2034,SC2154  # which the recipes set and use
 
 # check_numbers NAME...: dies unless these options are whole numbers; check_positive: unless they are above 0.

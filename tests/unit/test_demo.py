@@ -18,7 +18,7 @@ from mimic.data.kaldi_dir import read_table
 from mimic.data.lexicon import read_lexicon, to_phones
 from mimic.errors import UserError
 from mimic.features import mixing
-from mimic.features.corruption import Recordings
+from mimic.features.corruption import Recordings, share_out
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "local" / "demo"
@@ -257,9 +257,9 @@ def test_recordings_are_split_without_overlap(tmp_path):
             path = tmp_path / kind / f"{kind}-{number}.wav"
             path.parent.mkdir(exist_ok=True)
             path.touch()
-    sets = demo.split_recordings(tmp_path, by_kind=True)
+    sets = share_out(tmp_path, by_kind=True)
     assert {name[0] for name in sets["test"]} == {"d"} and len(sets["test"]) == 10
     assert {name[0] for name in sets["dev"]} == {name[0] for name in sets["train"]} == set("abce")
     assert not set(sets["dev"]) & set(sets["train"]) and len(sets["train"]) == 32
-    rooms = demo.split_recordings(tmp_path, by_kind=False)
+    rooms = share_out(tmp_path, by_kind=False)
     assert not set(rooms["train"]) & set(rooms["test"]) and len(rooms["test"]) == 12

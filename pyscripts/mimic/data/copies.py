@@ -61,3 +61,16 @@ def combined(parts: Sequence[tuple[str, Tables]]) -> Tables:
                     raise UserError(f"{part}/{name}: {key} is '{tables[name][key]}' here and '{table[key]}' elsewhere")
             table |= tables[name]
     return found
+
+
+def subset(data: Path, utts: Collection[str]) -> Tables:
+    """The tables of a data directory, with or without segments, of some of its utterances."""
+    segmented = (data / "segments").exists()
+    speakers = {speaker for utt, speaker in read_table(data / "utt2spk").items() if utt in utts}
+    kept = {"utt": set(utts), "spk": speakers}
+    tables: Tables = {}
+    for path in sorted(data.iterdir()):
+        kind = keyed_by(path.name, segmented) if path.is_file() and path.name != "spk2utt" else ""
+        if kind:
+            tables[path.name] = {k: v for k, v in read_table(path).items() if k in kept.get(kind, (k,))}
+    return tables

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import soxr
-from scipy.signal import sosfilt
 
 from mimic.errors import UserError
 from mimic.features import mixing
@@ -146,6 +145,8 @@ def band_limit(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
     Butterworth filters of second order, one after the other, by the bilinear transform.
     """
+    from scipy.signal import sosfilt  # here, because it takes a second to load
+
     sections = []
     for hz, sign in ((low, -1), (high, 1)):
         w = 2 * np.pi * hz / mixing.RATE

@@ -92,6 +92,34 @@ def kind_of(name: str) -> str:
     return name.partition("-")[0]
 
 
+def share_out(folder: Path, by_kind: bool) -> dict[str, dict[str, str]]:
+    """Give {set: {name: file}} of a user's noises or rooms.
+
+    folder/train and folder/test (and folder/dev) are taken where they are there. Otherwise every fourth kind of noise,
+    or with by_kind=False every fourth file, is for test alone. Without folder/dev, dev gets every fifth file of each
+    kind in train, or all of train when nothing would be left.
+    """
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        sets = {name: list_recordings(folder / name) for name in ("train", "dev", "test") if (folder / name).is_dir()}
+    else:
+        names = list_recordings(folder)
+        groups = sorted({kind_of(name) if by_kind else name for name in names})
+        if len(groups) < 2:
+            raise UserError(f"{folder}: one kind only: make {folder}/train and {folder}/test")
+        held = set(groups[3::4] or groups[-1:])
+        sets = {"train": {}, "test": {}}
+        for name, file in names.items():
+            sets["test" if (kind_of(name) if by_kind else name) in held else "train"][name] = file
+    if "dev" not in sets:
+        kinds: dict[str, list[str]] = {}
+        for name in sorted(sets["train"]):
+            kinds.setdefault(kind_of(name) if by_kind else "", []).append(name)
+        dev = {name for files in kinds.values() for name in files[4::5]} or set(sets["train"])
+        sets["dev"] = {name: sets["train"][name] for name in dev}
+        sets["train"] = {name: file for name, file in sets["train"].items() if name not in dev} or sets["train"]
+    return sets
+
+
 @dataclass(frozen=True)
 class Draw:
     """What an utterance gets: SNR in dB, kind of noise, name of the noise (babble: utterances), of the room or ""."""

@@ -1,8 +1,9 @@
 """Demucs, a causal U-Net from wave to wave with an LSTM in its middle (Defossez et al., "Real Time Speech Enhancement
 in the Waveform Domain", 2020).
 
-Its arithmetic is that of the paper. Added is what makes a row of a padded batch equal to what it gives alone: each
-encoder frame that an utterance does not have is zero before the decoder spreads it over samples.
+Its arithmetic is that of the paper, but that a constant takes the place of the input's level, by which that divides:
+so a piece of a recording gives what the whole gives. And an encoder frame that an utterance does not have is zero
+before the decoder spreads it over samples, so that a row of a padded batch gives what it gives alone.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torchaudio.functional import resample
 
 from mimic.models.masking import valid_frames
 
-FLOOR = 1e-3  # of the level by which the input is divided
+LEVEL = 0.1  # about that of speech
 
 
 @dataclass
@@ -60,8 +61,7 @@ class Demucs(nn.Module):
 
     def forward(self, waves: Tensor, samples: Tensor) -> Tensor:
         real = valid_frames(samples, waves.shape[1])
-        level = ((waves * real).square().sum(1) / samples).sqrt().unsqueeze(1) + FLOOR  # (batch, 1)
-        x = resample(waves * real / level, 1, self.config.upsample)
+        x = resample(waves * real / LEVEL, 1, self.config.upsample)
         length, real_length = x.shape[1], self.config.upsample * samples
         lengths = self._lengths(real_length)
         x = F.pad(x, (0, int(lengths[0].max()) - length)).unsqueeze(1)  # (batch, 1, upsampled)
@@ -77,7 +77,7 @@ class Demucs(nn.Module):
             if skips:
                 x = x.relu()
         x = x[:, 0, :length] * valid_frames(real_length, length)
-        return resample(x, self.config.upsample, 1)[:, : waves.shape[1]] * real * level
+        return resample(x, self.config.upsample, 1)[:, : waves.shape[1]] * real * LEVEL
 
     def _lengths(self, samples: Tensor) -> list[Tensor]:
         """The samples, made up so that convolutions lose none, and the frames of each encoder layer, all (batch,)."""

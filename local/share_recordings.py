@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+"""Share noises or rooms out to train, dev and test; see share_recordings.sh."""
+
+import argparse
+from pathlib import Path
+
+from mimic.atomic import new_dir
+from mimic.cli import run
+from mimic.data.kaldi_dir import write_table
+from mimic.features.corruption import share_out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--by-kind", choices=["true", "false"], default="true")
+    parser.add_argument("src", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    for name, files in share_out(args.src, args.by_kind == "true").items():
+        with new_dir(args.out / name) as folder:
+            write_table(folder / "wav.scp", {key: str(Path(file).resolve()) for key, file in files.items()})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Simulate one job's share of rooms; `collect` writes the tables. See simulate_rooms.sh."""
+
+import argparse
+from pathlib import Path
+
+from mimic.cli import progress, run
+from mimic.data.kaldi_dir import read_table, split, write_table
+from mimic.data.wav import write_wav
+from mimic.features.rooms import simulate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("verb", choices=["simulate", "collect"])
+    parser.add_argument("--job", type=int, default=1)
+    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("--rooms", type=int, default=100)
+    parser.add_argument("--shortest", type=float, default=0.15, help="reverberation time, s")
+    parser.add_argument("--longest", type=float, default=0.5, help="reverberation time, s")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    names = [f"room{number:04d}-simulated" for number in range(1, args.rooms + 1)]
+    paths = {name: (args.out / "wav" / f"{name}.wav").resolve() for name in names}
+    if args.verb == "collect":
+        write_table(args.out / "wav.scp", {name: str(path) for name, path in paths.items()})
+        facts = [read_table(args.out / f"rooms.{job}") for job in range(1, args.nj + 1)]
+        write_table(args.out / "rooms.tsv", {name: line for table in facts for name, line in table.items()})
+        return
+    (args.out / "wav").mkdir(parents=True, exist_ok=True)
+    facts = {}
+    for name in progress(mine := split(names, args.job, args.nj), len(mine), "rooms"):
+        room = simulate(name, args.seed, args.shortest, args.longest)
+        write_wav(paths[name], room.rir)
+        facts[name] = f"{room.rt60:.3f}\t{room.volume:.1f}\t{room.distance:.2f}"
+    write_table(args.out / f"rooms.{args.job}", facts)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,43 @@
+"""Impulse responses of rooms that do not exist, by the image source method (pyroomacoustics)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mimic.features.mixing import RATE, utterance_rng
+
+SMALLEST, LARGEST = (3.0, 3.0, 2.3), (8.0, 6.0, 3.5)  # m
+WALL = 0.5  # m, that talker and microphone are off every wall
+NEAR, FAR = 0.5, 3.0  # m from one to the other
+
+
+@dataclass(frozen=True)
+class SimulatedRoom:
+    """An impulse response (samples,) at 16 kHz; reverberation time in s, volume in m3, distance to the talker in m."""
+
+    rir: np.ndarray
+    rt60: float
+    volume: float
+    distance: float
+
+
+def simulate(name: str, seed: int, shortest: float, longest: float) -> SimulatedRoom:
+    """The room of this name: a box of random size, its reverberation time between `shortest` and `longest` s."""
+    import pyroomacoustics  # here, because only this needs it
+
+    rng = utterance_rng(seed, name)
+    size = rng.uniform(SMALLEST, LARGEST)
+    rt60 = float(rng.uniform(shortest, longest))
+    while True:
+        talker, microphone = rng.uniform(WALL, size - WALL, (2, 3))
+        distance = float(np.linalg.norm(talker - microphone))
+        if NEAR <= distance <= FAR:
+            break
+    absorption, order = pyroomacoustics.inverse_sabine(rt60, size)
+    material = pyroomacoustics.Material(absorption)
+    room = pyroomacoustics.ShoeBox(size, RATE, materials=material, max_order=order)
+    room.add_source(talker)
+    room.add_microphone(microphone)
+    room.compute_rir()
+    rir = room.rir[0][0][: round((rt60 + 0.1) * RATE)]
+    return SimulatedRoom((rir / np.abs(rir).max() / 2).astype(np.float32), rt60, float(size.prod()), distance)
