@@ -79,6 +79,7 @@ exp=exp/mask data=data/mask few=()
 if $debug; then
   exp=exp/mask_debug data=data/mask_debug
   few=(--train.epochs 1 --train.warmup 0 --data.valid_utterances 4)
+  demo_hours=0.02
 fi
 start_recipe "$exp"
 read -r -a systems <<< "$(with_seeds $models)"
@@ -87,7 +88,10 @@ begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: 
 # Where clean speech, noises and stored mixtures are; with --debug true in the end a few utterances of them.
 source=$corpus noises=$noise_dir
 case $corpus in
-  demo) source=data noises=${noise_dir:-data/demo_audio/noise} ;;
+  demo)
+    source=data
+    if $debug; then source=$data/demo; fi
+    : "${noises:=$source/demo_audio/noise}" ;;
   mini_librispeech) source=$data/corpus noises=$data/openrir/noises rir_dir=$data/openrir/rooms ;;
 esac
 rooms=$rir_dir
@@ -103,7 +107,7 @@ side[train_clean]=$source/train_clean
 
 if begin 1 "data"; then
   case $corpus in
-    demo) local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" data ;;
+    demo) local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" "$source" ;;
     mini_librispeech)
       local/mini_librispeech/download.sh --url "$download_url" "$mini_librispeech_dir"
       local/mini_librispeech/prepare.sh "$mini_librispeech_dir" "$data" ;;

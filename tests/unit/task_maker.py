@@ -41,6 +41,13 @@ train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: loss}
 """
 
 
+DENOISE = """
+task: denoise
+net: bilstm
+model: {units: 4, bottleneck: 3}
+augment: {room_prob: 0.0, babble: false, speeds: [0.9, 1.0, 1.1], gain_db: 3.0, crop_s: 0.4}
+train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: stoi, workers: 2}
+"""
 RECOGNISER = PERCEPTUAL.replace("normalise: none", "normalise: global").replace("select: ter", "select: wer")
 JOINT = (
     RECOGNISER.replace("task: asr", "task: joint")
@@ -80,11 +87,22 @@ def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
             (directory / "conf" / f"{kind}.conf").write_text("--n-fft=512\n" if kind == "stft" else "")
 
 
+def make_noises(root: Path) -> None:
+    """Two kinds of noise in root/noises."""
+    draw = np.random.default_rng(5)
+    (root / "noises").mkdir()
+    for name in ("hiss-1", "hiss-2", "wind-1"):
+        soundfile.write(root / "noises" / f"{name}.wav", draw.normal(0, 0.05, 9000), 16000)
+
+
 def overrides(root: Path, kind: str) -> list[str]:
-    """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml or joint.yaml in `root`."""
+    """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml, denoise.yaml, joint.yaml ... in `root`."""
     if kind in ("perceptual", "recogniser", "lm"):
         features = root / "fbank" if kind == "recogniser" else root
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
+    if kind == "denoise":
+        names = {"train": "train_clean", "noises": "noises", "dev_noisy": "dev_noisy", "dev_clean": "dev_clean"}
+        return [word for name, data in names.items() for word in (f"--data.{name}", f"{root}/{data}")]
     sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
     if kind == "enhance":
         pairs = [word for name in sets for word in (f"--data.{name}", f"{root}/{name}")]

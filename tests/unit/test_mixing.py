@@ -42,6 +42,7 @@ def test_snr_holds_with_and_without_room(snr, active):
     speech, rir = tone(2.0), np.exp(-np.arange(4000) / 800) * np.random.default_rng(1).standard_normal(4000)
     rir[37] = 4.0
     for room in (None, rir.astype(np.float32)):
+        room = None if room is None else mixing.Room(room)
         mixture = mixing.mix(speech, noise_of(2.0), snr, room, active=active)
         heard = speech if room is None else mixing.reverberate(speech, room)
         assert mixture.noisy.dtype == mixture.target.dtype == np.float32
@@ -78,14 +79,23 @@ def test_reverberation_is_aligned_and_keeps_energy(delay, sign):
     speech = tone(1.0)
     plain = np.zeros(delay + 1, np.float32)
     plain[delay] = sign * 0.3
-    np.testing.assert_allclose(mixing.reverberate(speech, plain), speech, atol=1e-6)
+    np.testing.assert_allclose(mixing.reverberate(speech, mixing.Room(plain)), speech, atol=1e-6)
     rir = np.concatenate([plain, 0.1 * np.exp(-np.arange(3000) / 500)]).astype(np.float32)
-    wet = mixing.reverberate(speech, rir)
+    wet = mixing.reverberate(speech, mixing.Room(rir))
     assert len(wet) == len(speech)
     assert mixing.power(wet) == pytest.approx(mixing.power(speech), rel=1e-4)
     click = np.zeros(4000, np.float32)
     click[1000] = 1
-    assert np.argmax(mixing.reverberate(click, rir)) == 1000
+    assert np.argmax(mixing.reverberate(click, mixing.Room(rir))) == 1000
+
+
+@pytest.mark.parametrize("samples", [1, 700, 40000])
+@pytest.mark.parametrize("taps", [1, 900, 9000])
+def test_convolution_by_overlap_add_is_the_convolution(samples, taps):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(samples).astype(np.float32)
+    rir = np.concatenate([[4.0], 0.1 * rng.standard_normal(taps - 1), [1.0]]).astype(np.float32)
+    np.testing.assert_allclose(mixing.Room(rir).convolve(x), np.convolve(x.astype(float), rir), atol=2e-4)
 
 
 def test_short_noise_goes_round_without_a_seam():
@@ -113,11 +123,12 @@ def test_long_noise_is_cropped_where_there_is_sound():
 
 @pytest.mark.parametrize("broken", ["speech", "noise", "room", "length"])
 def test_silence_and_wrong_lengths_are_refused(broken):
-    speech, noise, room = tone(1.0), noise_of(1.0), np.ones(1, np.float32)
-    arguments = {"speech": (0 * speech, noise, 0, room), "noise": (speech, 0 * noise, 0, room)}
-    arguments |= {"room": (speech, noise, 0, 0 * room), "length": (speech, noise[1:], 0, room)}
+    speech, noise, rir = tone(1.0), noise_of(1.0), np.ones(1, np.float32)
+    arguments = {"speech": (0 * speech, noise, 0, rir), "noise": (speech, 0 * noise, 0, rir)}
+    arguments |= {"room": (speech, noise, 0, 0 * rir), "length": (speech, noise[1:], 0, rir)}
     with pytest.raises(ValueError, match="silent|samples"):
-        mixing.mix(*arguments[broken])
+        *signals, rir = arguments[broken]
+        mixing.mix(*signals, mixing.Room(rir))
 
 
 def corruption(**options) -> Corruption:

@@ -1,0 +1,164 @@
+"""Noisy speech made while training: SNR, levels, alignment, and that nothing depends on order or threads."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mimic.data.batching import prefetch
+from mimic.data.wav import write_wav
+from mimic.errors import UserError
+from mimic.features import mixing
+from mimic.features.augment import AugmentConfig, Augmenter, band_limit
+from mimic.features.corruption import Recordings
+
+RATE = mixing.RATE
+
+
+def speech_of(i: int) -> np.ndarray:
+    rng = np.random.default_rng(i)
+    t = np.arange(int(RATE * (0.35 + 0.02 * (i % 7)))) / RATE
+    voice = sum(np.sin(2 * np.pi * (110 + 9 * i) * k * t) / k for k in range(1, 6))
+    return (0.08 * voice * np.clip(np.sin(2 * np.pi * 5 * t), 0.01, None) + 1e-4 * rng.standard_normal(len(t))).astype(
+        np.float32
+    )
+
+
+SPEECH = {f"s{i % 8}-{i:02d}": speech_of(i) for i in range(40)}
+SPEAKERS = {utt: utt[:2] for utt in SPEECH}
+NOISES = {f"{kind}-{i}": np.random.default_rng(i).normal(0, 0.05, 9000).astype(np.float32)
+          for kind in ("fan", "rain") for i in range(3)}  # fmt: skip
+
+
+def rooms() -> dict[str, np.ndarray]:
+    found = {}
+    for i in range(3):
+        rir = 0.1 * np.random.default_rng(i).standard_normal(2500) * np.exp(-np.arange(2500) / 500)
+        rir[40 * i] = 1.0 + i
+        found[f"r{i}"] = rir.astype(np.float32)
+    return found
+
+
+def augmenter(seed: int = 1, **options) -> Augmenter:
+    return Augmenter(SPEECH, SPEAKERS, NOISES, AugmentConfig(**options), seed, rooms())
+
+
+def test_a_thousand_mixtures_have_the_snr_that_was_drawn():
+    augment, snrs = augmenter(room_prob=0.5, gain_db=6.0), []
+    for epoch in range(1, 26):
+        for utt in SPEECH:
+            mixture, draw = augment(utt, epoch), augment.plan(utt, epoch).draw
+            heard = mixture.target
+            if draw.room:
+                heard = mixing.reverberate(heard, mixing.Room(rooms()[draw.room]))
+            noise = mixture.noisy - heard
+            snrs.append((draw.snr, 10 * np.log10(mixing.active_power(heard) / mixing.power(noise))))
+            gain = np.dot(mixture.target, SPEECH[utt]) / np.dot(SPEECH[utt], SPEECH[utt])
+            np.testing.assert_allclose(mixture.target, gain * SPEECH[utt], atol=1e-6)  # scaled as the speech was
+            assert np.abs(mixture.noisy).max() < 1
+    asked, found = np.transpose(snrs)
+    assert len(asked) == 1000 and np.abs(asked - found).max() < 0.1
+    assert asked.min() < 1 and asked.max() > 14 and np.abs(np.mean(asked) - 7.5) < 0.5
+
+
+def test_a_mixture_depends_on_seed_epoch_and_utterance_only():
+    options = dict(speeds=[0.9, 1.0, 1.1], band_prob=0.5, gain_db=6.0, clip_prob=0.5, crop_s=0.3)
+    expected = {(utt, e): augmenter(**options)(utt, e) for utt in SPEECH for e in (1, 2)}
+    again, order = augmenter(**options), list(expected)
+    random.Random(3).shuffle(order)
+    for key, mixture in zip(order, prefetch(lambda key: again(*key), order, workers=3), strict=True):
+        np.testing.assert_array_equal(mixture.noisy, expected[key].noisy)
+        np.testing.assert_array_equal(mixture.target, expected[key].target)
+    one, two = augmenter(**options), augmenter(2, **options)
+    utts = list(SPEECH)[:10]
+    assert all(one.plan(utt, 1) != one.plan(utt, 2) and one.plan(utt, 1) != two.plan(utt, 1) for utt in utts)
+
+
+def test_a_room_keeps_level_and_time():
+    augment = augmenter(room_prob=1.0, snr=[60.0, 60.0])
+    for utt, speech in list(SPEECH.items())[:10]:
+        mixture = augment(utt, 1)
+        assert mixing.power(mixture.noisy) == pytest.approx(mixing.power(mixture.target), rel=0.05)
+        lags = np.correlate(mixture.noisy, mixture.target[400:-400], "valid")
+        assert int(np.argmax(lags)) == 400 and len(mixture.noisy) == len(speech)
+
+
+def test_babble_is_of_other_speakers():
+    augment = augmenter()
+    draws = {utt: augment.plan(utt, 1).draw for utt in SPEECH}
+    babbles = {utt: draw for utt, draw in draws.items() if draw.kind == "babble"}
+    assert len(babbles) > 5
+    assert all(utt[:2] not in {name[:2] for name in draw.noises} for utt, draw in babbles.items())
+    with pytest.raises(UserError, match="babble needs more than 4 speakers"):
+        Augmenter(SPEECH, dict.fromkeys(SPEECH, "one"), NOISES, AugmentConfig(), 1)
+    with pytest.raises(UserError, match="no noises"):
+        Augmenter(SPEECH, SPEAKERS, None, AugmentConfig(babble=False), 1)
+
+
+def test_curriculum_widens_from_the_easiest():
+    augment = augmenter(snr=[-5.0, 20.0], curriculum_epochs=5)
+    assert [augment.lowest_snr(epoch) for epoch in (1, 3, 5, 9)] == [15.0, 5.0, -5.0, -5.0]
+    for epoch, lowest in ((1, 15), (5, -5)):
+        snrs = [augment.plan(utt, epoch).draw.snr for utt in SPEECH]
+        assert lowest <= min(snrs) < lowest + 4 and max(snrs) <= 20
+
+
+def test_speed_changes_length_and_pitch_and_crops_bound_it():
+    for speed in (0.8, 1.25):
+        mixture = augmenter(speeds=[speed], snr=[40.0, 40.0], room_prob=0.0)("s0-00", 1)
+        assert len(mixture.target) == pytest.approx(len(SPEECH["s0-00"]) / speed, abs=1)
+        pitch = np.argmax(np.abs(np.fft.rfft(mixture.target, RATE)))
+        assert pitch == pytest.approx(110 * speed, abs=6)
+    lengths = {len(augmenter(speeds=[0.9, 1.1], crop_s=0.2)(utt, 1).noisy) for utt in SPEECH}
+    assert max(lengths) - min(lengths) <= 2 and max(lengths) == pytest.approx(0.2 * RATE, abs=2)
+
+
+def test_band_limit_gain_and_clipping():
+    t = np.arange(RATE) / RATE
+    for hz, kept in ((30, 0), (1000, 1), (7500, 0)):
+        out = band_limit(np.sin(2 * np.pi * hz * t).astype(np.float32), 200, 4000)
+        assert mixing.power(out[2000:]) / 0.5 == pytest.approx(kept, abs=0.1)
+    plain, louder = augmenter(), augmenter(gain_db=6.0)
+    changes = [np.abs(louder(u, 1).target).max() / np.abs(plain(u, 1).target).max() for u in list(SPEECH)[:12]]
+    assert min(changes) < 0.9 and max(changes) > 1.1
+    clipped, whole = augmenter(clip_prob=1.0)("s0-00", 1), augmenter()("s0-00", 1)
+    assert np.sum(np.abs(clipped.noisy) == np.abs(clipped.noisy).max()) > 10
+    assert np.sum(np.abs(whole.noisy) == np.abs(whole.noisy).max()) == 1
+    assert np.abs(clipped.target).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (dict(snr=[5.0]), "augment.snr"),
+        (dict(snr=[9.0, 3.0]), "augment.snr"),
+        (dict(speeds=[3.0]), "augment.speeds"),
+        (dict(room_prob=1.5), "augment.room_prob"),
+        (dict(clip_prob=-0.1), "augment.clip_prob"),
+        (dict(gain_db=-1.0), "augment.gain_db"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_line(options, line):
+    with pytest.raises(UserError, match=line) as error:
+        augmenter(**options)
+    assert "\n" not in str(error.value)
+
+
+def test_silence_is_named():
+    speech = SPEECH | {"s0-00": np.zeros(8000, np.float32)}
+    for options in (dict(), dict(crop_s=0.1)):
+        augment = Augmenter(speech, SPEAKERS, NOISES, AugmentConfig(**options), 1)
+        with pytest.raises(UserError, match="s0-00.* silent"):
+            augment("s0-00", 1)
+
+
+def test_kept_recordings_are_bounded_and_threads_share_them(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("mimic.features.corruption.KEPT_SAMPLES", 25000)
+    for i in range(6):
+        write_wav(tmp_path / f"n-{i}.wav", np.full(8000, 0.1 * (i + 1), np.float32))
+    recordings = Recordings(tmp_path)
+    names = [f"n-{random.Random(i).randrange(6)}" for i in range(200)]
+    for name, x in zip(names, prefetch(recordings.__getitem__, names, workers=4), strict=True):
+        assert len(x) == 8000 and x[0] == pytest.approx(0.1 * (int(name[-1]) + 1), abs=1e-4)
+        assert sum(map(len, recordings._kept.values())) <= 25000 + 4 * 8000

@@ -1,0 +1,106 @@
+"""Losses between waves: best at equality, with a gradient, blind to padding and to the other utterances of a batch."""
+
+import numpy as np
+import pytest
+import torch
+
+from mimic.errors import UserError
+from mimic.features.stft import Stft, StftConfig
+from mimic.score.composite import si_sdr
+from mimic.score.stoi import stoi_estoi
+from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
+from mimic.tasks.stoi_loss import one_minus_stoi
+from mimic.tasks.wave_losses import multi_resolution_stft, negative_si_sdr
+
+LOSSES = {"si_sdr": negative_si_sdr, "stft": multi_resolution_stft, "stoi": one_minus_stoi}
+BEST = {"si_sdr": -80.0, "stft": 0.0, "stoi": 0.0}
+SAMPLES = torch.tensor([16000, 11111, 9000])
+
+
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    """Enhanced and clean waves (3, 16000), zero beyond their lengths."""
+    draw = torch.Generator().manual_seed(1)
+    t = torch.arange(16000) / 16000
+    clean = torch.randn(3, 16000, generator=draw) * torch.sin(2 * torch.pi * 3 * t).clamp(min=0.05) * 0.1
+    clean = clean * (torch.arange(16000) < SAMPLES[:, None])
+    noise = torch.randn(3, 16000, generator=draw) * 0.02
+    return clean + noise * (torch.arange(16000) < SAMPLES[:, None]), clean
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_least_at_equality(name):
+    enhanced, clean = pair()
+    values = LOSSES[name](enhanced, clean, SAMPLES)
+    assert values.shape == (3,) and (values > BEST[name] + 0.05).all()
+    best = clean.clone().requires_grad_(True)
+    equal = LOSSES[name](best, clean, SAMPLES)
+    torch.testing.assert_close(equal, torch.full((3,), BEST[name]), atol=1e-4, rtol=0)
+    equal.sum().backward()
+    assert torch.isfinite(best.grad).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_leads_to_clean_speech(name):
+    enhanced, clean = pair()
+    enhanced.requires_grad_(True)
+    value = LOSSES[name](enhanced, clean, SAMPLES)
+    value.sum().backward()
+    assert torch.isfinite(enhanced.grad).all() and all(row.abs().sum() > 0 for row in enhanced.grad)
+    assert not any(row[n:].any() for row, n in zip(enhanced.grad, SAMPLES, strict=True))
+    step = 1e-3 * enhanced.grad / enhanced.grad.norm(dim=1, keepdim=True)
+    assert (LOSSES[name](enhanced - step, clean, SAMPLES) < value).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_padding_and_neighbours_do_not_count(name):
+    enhanced, clean = pair()
+    together = LOSSES[name](enhanced, clean, SAMPLES)
+    beyond = torch.arange(16000) >= SAMPLES[:, None]
+    dirty = LOSSES[name](enhanced.masked_fill(beyond, 0.3), clean.masked_fill(beyond, -0.2), SAMPLES)
+    torch.testing.assert_close(dirty, together)
+    for i, n in enumerate(SAMPLES.tolist()):
+        alone = LOSSES[name](enhanced[i : i + 1, :n], clean[i : i + 1, :n], SAMPLES[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-5)
+
+
+def test_stoi_and_si_sdr_are_the_scores():
+    enhanced, clean = pair()
+    stoi, ratio = 1 - one_minus_stoi(enhanced, clean, SAMPLES), -negative_si_sdr(enhanced, clean, SAMPLES)
+    for i, n in enumerate(SAMPLES.tolist()):
+        x, y = (side[i, :n].numpy().astype(np.float64) for side in (clean, enhanced))
+        assert float(stoi[i]) == pytest.approx(stoi_estoi(x, y)[0], abs=1e-4)
+        assert float(ratio[i]) == pytest.approx(si_sdr(x, y), abs=1e-3)
+
+
+def test_si_sdr_does_not_hear_levels_and_stft_does():
+    enhanced, clean = pair()
+    torch.testing.assert_close(negative_si_sdr(3 * enhanced, clean, SAMPLES), negative_si_sdr(enhanced, clean, SAMPLES))
+    assert (multi_resolution_stft(3 * clean, clean, SAMPLES) > 0.5).all()
+
+
+def test_what_cannot_be_measured_costs_nothing():
+    short = torch.full((1, 3000), 0.1).requires_grad_(True)
+    value = one_minus_stoi(short, torch.rand(1, 3000), torch.tensor([3000]))
+    assert float(value) == 0.0
+    silent = negative_si_sdr(short, torch.zeros(1, 3000), torch.tensor([3000]))
+    silent.sum().backward()
+    assert float(silent) == 0.0 and torch.isfinite(short.grad).all()
+    loss = multi_resolution_stft(short, torch.zeros(1, 3000), torch.tensor([3000]))
+    assert torch.isfinite(loss).all()
+
+
+def test_the_weighted_sum_has_the_parts_that_have_a_weight():
+    enhanced, clean = pair()
+    stft = Stft()
+    frames, waves = stft.num_frames(SAMPLES), Waves(enhanced, clean, SAMPLES, None)
+    config = EnhanceLoss(spectral_weight=0.5, si_sdr_weight=0.1, stft_weight=2.0, stoi_weight=3.0)
+    losses = EnhancementLoss(config, stft)
+    parts = losses(stft(enhanced), stft(clean), frames, waves)
+    assert list(parts) == ["spectral", "si_sdr", "stft", "stoi"] and losses.hears_waves
+    assert {name: losses.weights[name] for name in parts} == {"spectral": 0.5, "si_sdr": 0.1, "stft": 2.0, "stoi": 3.0}
+    for name, loss in LOSSES.items():
+        torch.testing.assert_close(parts[name], loss(enhanced, clean, SAMPLES).mean())
+    assert set(parts) <= set(losses.sizes(frames, SAMPLES))
+    assert list(EnhancementLoss(EnhanceLoss(), stft)(stft(enhanced), stft(clean), frames)) == ["spectral"]
+    with pytest.raises(UserError, match="STOI takes 16000 Hz"):
+        EnhancementLoss(EnhanceLoss(stoi_weight=1.0), Stft(StftConfig(sample_frequency=8000)))
