@@ -100,7 +100,7 @@ def overrides(root: Path, kind: str) -> list[str]:
     if kind in ("perceptual", "recogniser", "lm"):
         features = root / "fbank" if kind == "recogniser" else root
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
-    if kind == "denoise":
+    if kind in ("denoise", "demucs", "metricgan"):
         names = {"train": "train_clean", "noises": "noises", "dev_noisy": "dev_noisy", "dev_clean": "dev_clean"}
         return [word for name, data in names.items() for word in (f"--data.{name}", f"{root}/{data}")]
     sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]

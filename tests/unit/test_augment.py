@@ -1,6 +1,7 @@
 """Noisy speech made while training: SNR, levels, alignment, and that nothing depends on order or threads."""
 
 import random
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,11 @@ NOISES = {f"{kind}-{i}": np.random.default_rng(i).normal(0, 0.05, 9000).astype(n
           for kind in ("fan", "rain") for i in range(3)}  # fmt: skip
 
 
+@cache
 def rooms() -> dict[str, np.ndarray]:
     found = {}
     for i in range(3):
-        rir = 0.1 * np.random.default_rng(i).standard_normal(2500) * np.exp(-np.arange(2500) / 500)
+        rir = 0.03 * np.random.default_rng(i).standard_normal(2500) * np.exp(-np.arange(2500) / 500)
         rir[40 * i] = 1.0 + i
         found[f"r{i}"] = rir.astype(np.float32)
     return found
@@ -51,7 +53,7 @@ def test_a_thousand_mixtures_have_the_snr_that_was_drawn():
             mixture, draw = augment(utt, epoch), augment.plan(utt, epoch).draw
             heard = mixture.target
             if draw.room:
-                heard = mixing.reverberate(heard, mixing.Room(rooms()[draw.room]))
+                heard = mixing.reverberate(heard, augment.mixer._room(draw.room))
             noise = mixture.noisy - heard
             snrs.append((draw.snr, 10 * np.log10(mixing.active_power(heard) / mixing.power(noise))))
             gain = np.dot(mixture.target, SPEECH[utt]) / np.dot(SPEECH[utt], SPEECH[utt])
@@ -64,7 +66,7 @@ def test_a_thousand_mixtures_have_the_snr_that_was_drawn():
 
 def test_a_mixture_depends_on_seed_epoch_and_utterance_only():
     options = dict(speeds=[0.9, 1.0, 1.1], band_prob=0.5, gain_db=6.0, clip_prob=0.5, crop_s=0.3)
-    expected = {(utt, e): augmenter(**options)(utt, e) for utt in SPEECH for e in (1, 2)}
+    expected = {(utt, e): augmenter(**options)(utt, e) for utt in list(SPEECH)[:12] for e in (1, 2)}
     again, order = augmenter(**options), list(expected)
     random.Random(3).shuffle(order)
     for key, mixture in zip(order, prefetch(lambda key: again(*key), order, workers=3), strict=True):
@@ -81,7 +83,7 @@ def test_a_room_keeps_level_and_time():
         mixture = augment(utt, 1)
         assert mixing.power(mixture.noisy) == pytest.approx(mixing.power(mixture.target), rel=0.05)
         lags = np.correlate(mixture.noisy, mixture.target[400:-400], "valid")
-        assert int(np.argmax(lags)) == 400 and len(mixture.noisy) == len(speech)
+        assert abs(int(np.argmax(lags)) - 400) <= 1 and len(mixture.noisy) == len(speech)
 
 
 def test_babble_is_of_other_speakers():
@@ -122,10 +124,10 @@ def test_band_limit_gain_and_clipping():
     plain, louder = augmenter(), augmenter(gain_db=6.0)
     changes = [np.abs(louder(u, 1).target).max() / np.abs(plain(u, 1).target).max() for u in list(SPEECH)[:12]]
     assert min(changes) < 0.9 and max(changes) > 1.1
-    clipped, whole = augmenter(clip_prob=1.0)("s0-00", 1), augmenter()("s0-00", 1)
-    assert np.sum(np.abs(clipped.noisy) == np.abs(clipped.noisy).max()) > 10
-    assert np.sum(np.abs(whole.noisy) == np.abs(whole.noisy).max()) == 1
-    assert np.abs(clipped.target).max() > 0
+    clipped = augmenter(clip_prob=1.0)
+    for augment, least, most in ((clipped, 60, 1e9), (augmenter(), 12, 12)):
+        sides = [augment(utt, 1).noisy for utt in list(SPEECH)[:12]]
+        assert least <= sum(np.sum(np.abs(x) == np.abs(x).max()) for x in sides) <= most
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from mimic.models.crdnn_mask import CrdnnMask
 from mimic.models.demucs import Demucs, DemucsConfig
 from mimic.models.fcn_mask import FcnMask, FcnMaskConfig
 from mimic.models.lm import RnnLm, RnnLmConfig
+from mimic.models.metricgan import MetricganMask, MetricganMaskConfig
 from mimic.models.wide_resnet import WideResnet, WideResnetConfig
 
 ENCODERS = {"crdnn": (Crdnn, CrdnnConfig), "conformer": (Conformer, ConformerConfig)}
@@ -17,6 +18,7 @@ MASKS = {
     "wide_resnet": (WideResnet, WideResnetConfig),
     "bilstm": (BilstmMask, BilstmMaskConfig),
     "fcn": (FcnMask, FcnMaskConfig),
+    "metricgan": (MetricganMask, MetricganMaskConfig),
 }
 WAVES = {"demucs": (Demucs, DemucsConfig)}
 LMS = {"rnn": (RnnLm, RnnLmConfig)}

@@ -5,5 +5,13 @@ from mimic.tasks.denoise import DenoiseTask
 from mimic.tasks.enhance import EnhanceTask
 from mimic.tasks.joint import JointTask
 from mimic.tasks.lm import LmTask
+from mimic.tasks.metricgan import MetricganTask
 
-TASKS = {"asr": AsrTask, "denoise": DenoiseTask, "enhance": EnhanceTask, "joint": JointTask, "lm": LmTask}
+TASKS = {
+    "asr": AsrTask,
+    "denoise": DenoiseTask,
+    "enhance": EnhanceTask,
+    "joint": JointTask,
+    "lm": LmTask,
+    "metricgan": MetricganTask,
+}

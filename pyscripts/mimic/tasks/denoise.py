@@ -21,7 +21,7 @@ from mimic.features.augment import AugmentConfig, Augmenter
 from mimic.features.corruption import KeptAudio, Recordings
 from mimic.features.stft import Stft, StftConfig
 from mimic.models import MASKS, WAVES
-from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
+from mimic.models.mask_enhancer import Enhanced, MaskConfig, MaskEnhancer
 from mimic.models.wave_enhancer import WaveEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
@@ -102,6 +102,9 @@ class DenoiseTask(EnhanceTask):
         super().begin_epoch(epoch)
         self.epoch = epoch
 
+    def stream(self, utterances: list[str]) -> None:
+        pass  # waves lie in files of their own
+
     def load(self, utterances: list[str]) -> Batch:
         mixtures = [self.augmenter(utt, self.epoch) for utt in utterances]
         noisy, samples = pad([mixture.noisy for mixture in mixtures])
@@ -115,11 +118,14 @@ class DenoiseTask(EnhanceTask):
     def sizes(self, batch: Batch) -> dict[str, int]:
         return self.losses.sizes(self.stft.num_frames(batch.samples), batch.samples)
 
-    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
-        enhanced = self.model.transform(batch.noisy, batch.samples, self.stft)
+    def respond(self, batch: Batch) -> tuple[Enhanced, Tensor, dict[str, Tensor]]:
+        """What the enhancer makes of a batch, log1p magnitudes (batch, frames, bins) of the clean side, the losses."""
+        enhanced, clean = self.model.transform(batch.noisy, batch.samples, self.stft), self.stft(batch.clean)
         waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum)
-        parts = self.losses(enhanced.magnitude, self.stft(batch.clean), enhanced.frames, waves)
-        return weighted(parts, self.losses.weights, share)
+        return enhanced, clean, self.losses(enhanced.magnitude, clean, enhanced.frames, waves)
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        return weighted(self.respond(batch)[2], self.losses.weights, share)
 
 
 def network(config: Config, stft: Stft) -> nn.Module:

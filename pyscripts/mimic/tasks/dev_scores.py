@@ -53,6 +53,10 @@ class DevScores:
                 scores[number] = self._pool.submit(_scores, self.clean[utt], wave.cpu().numpy())
         return scores
 
+    def pesq(self, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+        """wb-PESQ of (clean, degraded) waves, NaN where it cannot be computed."""
+        return list(self._pool.map(_pesq, *zip(*pairs, strict=True)))
+
     @staticmethod
     def means(scores: dict[int, Future]) -> dict[str, float]:
         """Mean wb-PESQ, STOI and eSTOI (percent); utterances without a score are left out of its mean."""
@@ -63,10 +67,15 @@ class DevScores:
 
 def _scores(clean: np.ndarray, enhanced: np.ndarray) -> tuple[float, ...]:
     """wb-PESQ, STOI and eSTOI, NaN where one cannot be computed."""
-    values: list[float] = []
-    for count, measure in ((1, lambda: [pesq(clean, enhanced, "wb")]), (2, lambda: stoi_estoi(clean, enhanced))):
-        try:
-            values += measure()
-        except NotScored:
-            values += [np.nan] * count
-    return tuple(values)
+    try:
+        stois = stoi_estoi(clean, enhanced)
+    except NotScored:
+        stois = (np.nan, np.nan)
+    return (_pesq(clean, enhanced), *stois)
+
+
+def _pesq(clean: np.ndarray, enhanced: np.ndarray) -> float:
+    try:
+        return pesq(clean, enhanced, "wb")
+    except NotScored:
+        return np.nan

@@ -95,4 +95,5 @@ def _constant(make, like: Tensor) -> Tensor:
 @lru_cache
 def _kept(make, dtype: torch.dtype, device: torch.device) -> Tensor:
     made = make()
-    return torch.as_tensor(made[0] if isinstance(made, tuple) else made, dtype=dtype, device=device)
+    with torch.inference_mode(False):  # validation may be the first to ask, and training goes on with what it got
+        return torch.as_tensor(made[0] if isinstance(made, tuple) else made, dtype=dtype, device=device)
