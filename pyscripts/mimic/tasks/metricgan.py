@@ -16,7 +16,6 @@ from mimic.tasks.denoise import Batch, DenoiseTask
 from mimic.tasks.task import WHOLE, weighted
 from mimic.train.config import Config
 
-
 HEARD = ("clean", "enhanced", "noisy", "former")  # by the discriminator
 
 
