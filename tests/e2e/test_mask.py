@@ -46,6 +46,6 @@ def test_run_mask_from_clean_speech_to_the_table(recipe):
         (("--simulated-rooms", "some"), "--simulated-rooms takes a whole number"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_runs(recipe, words, line):
-    said = recipe.call("local/run_mask.sh", *words, code=1)
+def test_what_cannot_work_is_said_before_anything_runs(finished, words, line):
+    said = finished.call("local/run_mask.sh", *words, code=1)
     assert line in said and "stage 1" not in said and said.count("\n") == 1

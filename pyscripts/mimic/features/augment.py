@@ -112,7 +112,7 @@ class Augmenter:
         except ValueError:
             raise UserError(f"{utt}: is silent: remove it from the training set") from None
         if plan.speed != 1:
-            speech = soxr.resample(speech, plan.speed * mixing.RATE, mixing.RATE, quality="HQ")
+            speech = soxr.resample(speech, plan.speed * mixing.RATE, mixing.RATE, quality="MQ")
         mixture = self.mixer.mix(utt, speech, plan.draw, rng)
         sides = np.stack([mixture.noisy, mixture.target])  # (2, samples)
         if plan.band is not None:

@@ -19,6 +19,7 @@ PEAK = 0.99  # of full scale: what the loudest sample of a mixture may reach
 # A crop of a noise this far (power) below its whole is one of its pauses and would be blown up to the wanted SNR.
 PAUSE = 0.01
 DRAWS = 20
+BLOCK = 4096  # samples that a convolution takes at a time
 TAIL = 1e-6  # of the energy of an impulse response: 60 dB, where a room counts as silent again
 
 
@@ -124,21 +125,27 @@ class Room:
         rir = rir[first : last + 1]
         self.direct = int(np.argmax(np.abs(rir)))
         self.length = len(rir)
-        self.block = 1 << max(12, (2 * self.length - 1).bit_length())
-        self.spectrum = rfft(rir.astype(np.float32) * np.sign(rir[self.direct]), self.block)
+        pieces = np.zeros((-(-self.length // BLOCK), BLOCK), np.float32)
+        pieces.reshape(-1)[: self.length] = rir * np.sign(rir[self.direct])
+        self.spectra = rfft(pieces, 2 * BLOCK)  # (pieces, bins)
 
-    def convolve(self, x: np.ndarray) -> np.ndarray:
-        """The full convolution, by overlap-add: short transforms, all at once, stay in the cache."""
-        step = self.block - self.length + 1
-        count = -(-len(x) // step)
-        blocks = np.zeros((count, step), np.float32)
+    def convolve(self, x: np.ndarray, samples: int) -> np.ndarray:
+        """The first `samples` samples of the convolution, by overlap-add of short transforms, which stay in the cache.
+
+        Both signals are in pieces; a piece of one with a piece of the other falls on the place of both together.
+        """
+        count, places = -(-len(x) // BLOCK), -(-samples // BLOCK)
+        blocks = np.zeros((count, BLOCK), np.float32)
         blocks.reshape(-1)[: len(x)] = x
-        parts = irfft(rfft(blocks, self.block) * self.spectrum, self.block)  # (count, block)
-        out = np.zeros(count * step + self.length - 1, np.float32)
-        out[: count * step].reshape(count, step)[:] = parts[:, :step]
-        for i in range(count):
-            out[(i + 1) * step : i * step + self.block] += parts[i, step:]
-        return out[: len(x) + self.length - 1]
+        blocks = rfft(blocks, 2 * BLOCK)  # (count, bins)
+        total, product = np.zeros((places, BLOCK + 1), np.complex64), np.empty_like(blocks)
+        for piece, spectrum in enumerate(self.spectra[:places]):
+            fitting = min(count, places - piece)
+            np.multiply(blocks[:fitting], spectrum, out=product[:fitting])
+            total[piece : piece + fitting] += product[:fitting]
+        parts = irfft(total, 2 * BLOCK)  # (places, 2 * BLOCK)
+        parts[1:, :BLOCK] += parts[:-1, BLOCK:]
+        return parts[:, :BLOCK].reshape(-1)[:samples]
 
 
 def reverberate(speech: np.ndarray, room: Room) -> np.ndarray:
@@ -147,7 +154,7 @@ def reverberate(speech: np.ndarray, room: Room) -> np.ndarray:
     The direct path, the largest |h|, is moved to time 0 and made positive, so that the dry speech stays the aligned
     target.
     """
-    wet = room.convolve(speech)[room.direct : room.direct + len(speech)]
+    wet = room.convolve(speech, room.direct + len(speech))[room.direct :]
     return wet * np.float32(np.sqrt(power(speech) / max(power(wet), np.finfo(np.float64).tiny)))
 
 
@@ -177,7 +184,8 @@ def mix(
     if len(speech) != len(noise):
         raise ValueError(f"speech has {len(speech)} samples, noise {len(noise)}")
     heard = speech if room is None else reverberate(speech, room)
-    noisy = heard.astype(np.float64) + scale_to_snr(heard, noise, snr, rate, active)
-    loudest = max(noisy.max(), -noisy.min(), speech.max(), -speech.min())
-    gain = min(1.0, PEAK / loudest)
-    return Mixture((noisy * gain).astype(np.float32), (speech * gain).astype(np.float32), float(gain))
+    noisy = heard.astype(np.float64)
+    noisy += scale_to_snr(heard, noise, snr, rate, active)
+    gain = min(1.0, PEAK / float(max(noisy.max(), -noisy.min(), speech.max(), -speech.min())))
+    noisy *= gain
+    return Mixture(noisy.astype(np.float32), (speech * gain).astype(np.float32), gain)
