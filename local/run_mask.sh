@@ -51,10 +51,9 @@ command_line="$0 $*"
 set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-: "${nj:=$(default_nj)}"
-check_numbers stage stop_stage simulated_rooms seed seeds nj train_jobs ngpu
-check_positive seeds nj train_jobs
-[ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
+check_common
+check_numbers simulated_rooms seeds
+check_positive seeds
 check_files config fbank_config
 check_dirs rir_dir
 [ -z "$noise_dir" ] || [ -e "$noise_dir" ] || die "--noise-dir $noise_dir: no such directory"
@@ -83,7 +82,6 @@ if $debug; then
 fi
 start_recipe "$exp"
 read -r -a systems <<< "$(with_seeds $models)"
-begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: $2"; }
 
 # Where clean speech, noises and stored mixtures are; with --debug true in the end a few utterances of them.
 source=$corpus noises=$noise_dir

@@ -23,8 +23,7 @@ set -euo pipefail
 dir=$1
 local/librispeech/download.sh --files "$files" --url "$url" --tries "$tries" --pause "$pause" \
   --remove-archives "$remove_archives" --parts "train-clean-5 dev-clean-2 test-clean" "$dir"
-exec {lock}<"$dir"
-flock -w 5 "$lock" || die "$dir is being written by another run: wait for it, or end it"
+lock_dir "$dir"
 local/mini_librispeech/openrir.py fetch --files "$files" --base-url "$url" --tries "$tries" --pause "$pause" "$dir"
 local/mini_librispeech/openrir.py unpack "$dir"
 if $remove_archives; then rm -f "$dir/rirs_noises.zip"; fi
