@@ -124,28 +124,33 @@ class Room:
         first, last = np.searchsorted(energy, energy[-1] * np.array([TAIL, 1 - TAIL]))
         rir = rir[first : last + 1]
         self.direct = int(np.argmax(np.abs(rir)))
-        self.length = len(rir)
-        pieces = np.zeros((-(-self.length // BLOCK), BLOCK), np.float32)
-        pieces.reshape(-1)[: self.length] = rir * np.sign(rir[self.direct])
-        self.spectra = rfft(pieces, 2 * BLOCK)  # (pieces, bins)
+        self.spectra = _spectra(rir * np.sign(rir[self.direct]))  # (pieces, bins)
 
     def convolve(self, x: np.ndarray, samples: int) -> np.ndarray:
         """The first `samples` samples of the convolution, by overlap-add of short transforms, which stay in the cache.
 
         Both signals are in pieces; a piece of one with a piece of the other falls on the place of both together.
         """
-        count, places = -(-len(x) // BLOCK), -(-samples // BLOCK)
-        blocks = np.zeros((count, BLOCK), np.float32)
-        blocks.reshape(-1)[: len(x)] = x
-        blocks = rfft(blocks, 2 * BLOCK)  # (count, bins)
+        blocks, places = _spectra(x), -(-samples // BLOCK)
         total, product = np.zeros((places, BLOCK + 1), np.complex64), np.empty_like(blocks)
         for piece, spectrum in enumerate(self.spectra[:places]):
-            fitting = min(count, places - piece)
+            fitting = min(len(blocks), places - piece)
             np.multiply(blocks[:fitting], spectrum, out=product[:fitting])
             total[piece : piece + fitting] += product[:fitting]
         parts = irfft(total, 2 * BLOCK)  # (places, 2 * BLOCK)
-        parts[1:, :BLOCK] += parts[:-1, BLOCK:]
-        return parts[:, :BLOCK].reshape(-1)[:samples]
+        out = parts[:, :BLOCK].copy()
+        out[1:] += parts[:-1, BLOCK:]
+        return out.reshape(-1)[:samples]
+
+
+def _spectra(x: np.ndarray) -> np.ndarray:
+    """Of the pieces of a signal, each with as much silence behind it: (pieces, bins)."""
+    whole = len(x) // BLOCK
+    pieces = np.zeros((-(-len(x) // BLOCK), 2 * BLOCK), np.float32)  # padded here: in rfft it takes as long again
+    pieces[:whole, :BLOCK] = x[: whole * BLOCK].reshape(whole, BLOCK)
+    if whole < len(pieces):
+        pieces[whole, : len(x) - whole * BLOCK] = x[whole * BLOCK :]
+    return rfft(pieces)
 
 
 def reverberate(speech: np.ndarray, room: Room) -> np.ndarray:
