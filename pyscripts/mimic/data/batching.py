@@ -132,6 +132,7 @@ def prefetch(make: Callable[[U], T], items: Iterable[U], depth: int = 4, workers
                 result.put((make(item), None))
             except BaseException as error:
                 result.put((None, error))
+                return
             del item, result
 
     for _ in range(workers):

@@ -132,8 +132,11 @@ class Room:
         Both signals are in pieces; a piece of one with a piece of the other falls on the place of both together.
         """
         blocks, places = _spectra(x), -(-samples // BLOCK)
-        total, product = np.zeros((places, BLOCK + 1), np.complex64), np.empty_like(blocks)
-        for piece, spectrum in enumerate(self.spectra[:places]):
+        total, product = np.empty((places, BLOCK + 1), np.complex64), np.empty_like(blocks)
+        first = min(len(blocks), places)
+        np.multiply(blocks[:first], self.spectra[0], out=total[:first])
+        total[first:] = 0
+        for piece, spectrum in enumerate(self.spectra[1:places], 1):
             fitting = min(len(blocks), places - piece)
             np.multiply(blocks[:fitting], spectrum, out=product[:fitting])
             total[piece : piece + fitting] += product[:fitting]
