@@ -18,8 +18,9 @@ from mimic.models.crdnn import CrdnnConfig
 from mimic.models.crdnn_mask import CrdnnMask
 from mimic.models.lm import LmState, RnnLm, RnnLmConfig
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
+from mimic.models.masking import normalise_channels
 from mimic.models.recogniser import Recogniser
-from mimic.models.wide_resnet import WideResnet, WideResnetConfig, _normalise
+from mimic.models.wide_resnet import WideResnet, WideResnetConfig
 from mimic.tasks import TASKS
 from mimic.train import checkpoint
 from mimic.train import config as configuration
@@ -174,7 +175,7 @@ def test_training_statistics_leave_padding_out(kind):
 
 def test_batch_normalisation_is_that_of_the_real_frames():
     x, lengths = torch.randn(2, 7, 5, 3), torch.tensor([7, 4])
-    y = _normalise(nn.BatchNorm1d(3), x, lengths)
+    y = normalise_channels(nn.BatchNorm1d(3), x, lengths)
     real = torch.cat([x[0], x[1, :4]]).flatten(0, 1)  # (real frames * bins, channels)
     expected = (real - real.mean(0)) / (real.var(0, unbiased=False) + 1e-5).sqrt()
     torch.testing.assert_close(torch.cat([y[0], y[1, :4]]).flatten(0, 1), expected, atol=1e-5, rtol=1e-5)

@@ -90,7 +90,7 @@ def test_two_processes_stop_together_where_the_loss_is_not_finite(corpus, tmp_pa
 
 def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, repository):
     """One of them is killed; the next run is told to end; the third one ends with the weights of an undisturbed one."""
-    extra = ["--train.epochs", "9", "--train.validate_every", "9", "--train.save_minutes", "0"]
+    extra = ["--train.epochs", "30", "--train.validate_every", "30", "--train.save_minutes", "0"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert two(repository, *program(corpus, whole, *extra)).returncode == 0
     command = ["steps/train.sh", "--num-threads", "2", "--num-processes", "2", *program(corpus, cut, *extra)]
@@ -98,7 +98,7 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
     for after, number in ((2, signal.SIGKILL), (6, signal.SIGTERM)):
         process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         deadline = time.monotonic() + 120
-        while not any(saved(cut) == step for step in range(after, 20)):
+        while not any(saved(cut) == step for step in range(after, 60)):
             assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
             time.sleep(0.005)
         first = int((cut / "checkpoints/.lock").read_text().split()[1])
