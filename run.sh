@@ -59,9 +59,9 @@ Stages; one that is done and unchanged is skipped (times: demo corpus, 2 cores):
   1 data          corpus                      data/{train,dev,test}_{clean,noisy}  0.5 min
   2 features      data/*                      exp/stft/*  exp/fbank/*              0.5 min
   3 perceptual    exp/stft/*_clean            exp/perceptual                       2 min
-  4 enhancement   exp/stft/*  exp/perceptual  exp/enhance_{mse,mimic}              6 min
+  4 enhancement   exp/stft/*  exp/perceptual  exp/enhance_{mse,mimic}              4 min
   5 dump          exp/enhance_*  data/*_noisy exp/enhance_*/enhanced/*             1 min
-  6 recognition   exp/fbank/*  the dump       exp/asr_{clean,noisy,mse,mimic}      6 min
+  6 recognition   exp/fbank/*  the dump       exp/asr_{clean,noisy,mse,mimic}      5 min
   7 scoring       all of these                exp/*/scoring/*  exp/RESULTS.md      1 min
                                               exp/report/index.html"
 command_line="$0 $*"

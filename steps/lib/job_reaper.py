@@ -12,12 +12,11 @@ GRACE, GRACE_SAVING = 2.0, 20.0  # seconds; a program with a handler for SIGTERM
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this user exists."""
+    """Whether a process exists and has not ended; one that has and that nobody waits for is there for ever."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
         return False
-    return True
 
 
 def members(group: int) -> Iterator[int]:

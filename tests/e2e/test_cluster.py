@@ -30,7 +30,7 @@ def made(recipe: Recipe) -> dict[str, Any]:
 def test_stages_on_a_cluster_give_the_results_of_this_machine(recipe, kind):
     before = made(recipe)
     recipe.remove(*MADE)
-    words = ["--cmd-backend", kind, "--nj", "2"]
+    words = ["--cmd-backend", kind, "--nj", "2", "--num-threads", "1"]
     with running(kind) as env:
         recipe.env |= {name: value for name, value in env.items() if name.startswith(("SLURM", "SGE"))}
         said = recipe.run(*words, "--stage", "2", "--stop-stage", "2")
