@@ -109,6 +109,7 @@ make_fbank() {
 dump() {
   local data=data/$2_noisy
   if [ "$2" = train ]; then data=data/$noisy_train; fi
+  require "$data/wav.scp" "stage 1 (data)"
   steps/enhance.sh "${common[@]}" "$1" "$data" "$1/wav/$2"
   make_fbank "$1/wav/$2" "$1/enhanced/$2"
 }

@@ -18,7 +18,7 @@ MADE = [  # one directory of every step that runs jobs there
     "exp/asr_mimic/scoring/dev",
     "exp/enhance_mimic/scoring/test",
 ]
-OF_JOBS = ("q", "archives", "shares", ".fingerprint")  # depends on how many jobs shared the work, and where
+OF_JOBS = ("q", "archives", "shares", ".fingerprint", "run.sh")  # depends on how many jobs shared the work, and where
 
 
 def made(recipe: Recipe) -> dict[str, Any]:

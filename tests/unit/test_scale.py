@@ -89,8 +89,8 @@ def test_two_processes_stop_together_where_the_loss_is_not_finite(corpus, tmp_pa
 
 
 def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, repository):
-    """One of them is killed; the next run is told to end; the third one ends with the weights of an undisturbed one."""
-    extra = ["--train.epochs", "30", "--train.validate_every", "30", "--train.save_minutes", "0"]
+    """One of them is killed; the next run is told to end, is started again, and ends as an undisturbed one does."""
+    extra = ["--train.epochs", "12", "--train.validate_every", "12", "--train.save_minutes", "0"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert two(repository, *program(corpus, whole, *extra)).returncode == 0
     command = ["steps/train.sh", "--num-threads", "2", "--num-processes", "2", *program(corpus, cut, *extra)]
@@ -98,7 +98,7 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
     for after, number in ((2, signal.SIGKILL), (6, signal.SIGTERM)):
         process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         deadline = time.monotonic() + 120
-        while not any(saved(cut) == step for step in range(after, 60)):
+        while not any(saved(cut) == step for step in range(after, 36)):
             assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
             time.sleep(0.005)
         first = int((cut / "checkpoints/.lock").read_text().split()[1])
@@ -108,9 +108,7 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
         codes.append((process.communicate(timeout=120)[0], process.returncode))
     assert codes[0][1] == 1 and "process 1 of this training was killed by signal 9" in codes[0][0]
     assert "another process of this training has ended" in codes[0][0]
-    assert codes[1][1] == 75 and "saved after a signal" in codes[1][0], codes[1]
-    assert not (cut / "model.pt").exists()
-    subprocess.run(command, cwd=repository, check=True, stdout=subprocess.DEVNULL)
+    assert codes[1][1] == 0 and "stopped with its state saved (code 75): starting it again" in codes[1][0], codes[1]
     assert_equal(checkpoint.load(whole / "model.pt"), checkpoint.load(cut / "model.pt"))
     assert log(whole) == log(cut)
 
