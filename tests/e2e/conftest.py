@@ -7,13 +7,21 @@ from recipe import Recipe, finished_recipe
 
 
 @pytest.fixture(scope="session")
-def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    """All seven stages, undisturbed. A test that changes anything takes `recipe` instead."""
+def first_run(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """All seven stages, undisturbed."""
     return finished_recipe(repository, tmp_path_factory.mktemp("recipe"))
 
 
 @pytest.fixture
+def finished(first_run: Recipe) -> Recipe:
+    """The finished run as it was, whatever the test before has changed. To change anything a test takes `recipe`."""
+    if first_run.changed:
+        first_run.restore()
+    return first_run
+
+
+@pytest.fixture
 def recipe(finished: Recipe) -> Recipe:
-    """The finished run as it was, whatever the test before has changed."""
-    finished.restore()
+    """The finished run, to do anything with."""
+    finished.changed = True
     return finished

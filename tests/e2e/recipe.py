@@ -37,6 +37,7 @@ class Recipe:
         drop = ("MIMIC_RUN_PID", "CUDA_VISIBLE_DEVICES", "PYTHONPATH")
         self.env = {k: v for k, v in os.environ.items() if k not in drop}
         self.said = ""  # by the first run of everything
+        self.changed = False  # since everything was saved
 
     def command(self, *words: str) -> list[str]:
         return ["./run.sh", "--config", "tests/e2e/micro.conf", *self.options, *words]
@@ -68,6 +69,7 @@ class Recipe:
         for name in KEPT:
             shutil.rmtree(self.root / name, ignore_errors=True)
             shutil.copytree(self.saved / name, self.root / name, symlinks=True)
+        self.changed = False
 
     def remove(self, *names: str) -> None:
         for name in names:
