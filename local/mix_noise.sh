@@ -46,7 +46,7 @@ if [ -n "$babble_dir" ]; then made+=(--input "$babble_dir"); fi
 for recordings in "$noise" "$rir_dir"; do
   if [ -z "$recordings" ]; then continue; fi
   [ -e "$recordings" ] || die "$recordings: no such folder or wav.scp"
-  made+=(--option "$recordings=$(find -L "$recordings" -type f -printf '%P %s %T@\n' | sort | sha256sum | cut -c1-16)")
+  made+=(--option "$recordings=$(folder_state "$recordings")")
 done
 
 todo=false

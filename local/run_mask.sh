@@ -24,7 +24,7 @@ seeds=1                # train from this many seeds: --seed, --seed + 1, ...
 nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
 train_jobs=2           # models trained side by side; with --ngpu one after the other
 ngpu=0                 # GPUs for training; 0 is the CPU
-cmd_backend=           # where jobs run: local; empty: what cmd.sh says
+cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
 force=false            # true: redo the stages although nothing changed
 debug=false            # true: all of it in two minutes, with few utterances and one epoch, in exp/mask_debug
 
@@ -52,8 +52,7 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-check_numbers simulated_rooms seeds
-check_positive seeds
+check_numbers simulated_rooms
 check_files config fbank_config
 check_dirs rir_dir
 [ -z "$noise_dir" ] || [ -e "$noise_dir" ] || die "--noise-dir $noise_dir: no such directory"
@@ -156,7 +155,7 @@ score() {  # score SYSTEM: how clean it sounds, and what the recogniser makes of
   steps/score_enhancement.sh "${common[@]}" "${side[test_clean]}" "$dir" "$exp/$1/scoring/test"
   if [ -z "$recogniser" ]; then return; fi
   make_fbank "$dir" "$exp/$1/fbank/test"
-  steps/decode.sh "${decoding[@]}" "$recogniser" "$exp/$1/fbank/test" "$exp/$1/asr/decode_test"
+  recognise "$exp/$1/asr" test "$exp/$1/fbank/test" "$recogniser"
   score_words "$exp/$1/asr" test "$exp/$1/fbank/test"
 }
 

@@ -16,7 +16,7 @@ compress=none          # archives of features: none (float32), int16 (half the s
 seed=1                 # of all training
 nj=                    # jobs per step; empty: one per two cores, 4 at most
 ngpu=0                 # GPUs for training; 0 is the CPU
-cmd_backend=           # where jobs run: local; empty: what cmd.sh says
+cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
 force=false            # true: redo the stages although nothing changed
 
 . ./path.sh || exit 1
@@ -42,18 +42,14 @@ command_line="$0 $*"
 set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-: "${nj:=$(default_nj)}"
 train_jobs=1 seeds=1
-check_numbers stage stop_stage seed nj ngpu
-check_positive nj
-[ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
+check_common
 choose_configs
 if [ "$corpus" = vbdemand ]; then : "${segan_config:=conf/segan.yaml}"; else : "${segan_config:=conf/segan_demo.yaml}"; fi
 check_files config segan_config
 check_dirs recogniser
 if $augmented; then noisy_train=train_augmented; fi
 start_recipe exp
-begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: $2"; }
 
 if begin 1 "SEGAN"; then
   steps/train.sh "${training[@]}" "$segan_config" exp/enhance_segan --train.seed "$seed" \
@@ -73,14 +69,8 @@ if begin 3 "recognition"; then
   require "${recogniser:-exp/asr_clean}/model.pt" "stage 6 of run.sh (recognition)"
   [ -n "$recogniser" ] || train_robust segan
   for set in dev test; do
-    if [ -n "$recogniser" ]; then
-      for name in segan noisy; do
-        aside 2 steps/decode.sh "${decoding[@]}" "$recogniser" "$(heard_by "$name" "$set")" \
-          "exp/enhance_segan/asr/$name/decode_$set"
-      done
-    else
-      aside 2 recognise "$asr" "$set" "$(heard_by segan "$set")"
-    fi
+    aside 2 recognise "$asr" "$set" "$(heard_by segan "$set")" "$recogniser"
+    [ -z "$recogniser" ] || aside 2 recognise "$unenhanced" "$set" "$(heard_by noisy "$set")" "$recogniser"
   done
   all_done
 fi

@@ -39,8 +39,6 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-check_numbers seeds
-check_positive seeds
 # row: title in the table=directory with speech scores,directory with word scores
 declare -A titles=(
   [clean]="clean=exp/clean,exp/asr_clean"

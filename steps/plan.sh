@@ -21,7 +21,7 @@ seeds=1                # enhancers from this many seeds
 nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
 train_jobs=2           # models trained side by side in stages 4 and 6; with --ngpu one after the other
 ngpu=0                 # GPUs for training, of which the calibration takes one; 0 is the CPU
-cmd_backend=           # where jobs run: local; empty: what cmd.sh says
+cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
 
 . ./path.sh || exit 1
 help_message="Usage: steps/plan.sh [--option value]...
@@ -36,9 +36,7 @@ $(list_options.sh "$0")"
 set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-: "${nj:=$(default_nj)}"
-check_numbers seeds nj train_jobs ngpu
-check_positive seeds nj train_jobs
+check_common
 for name in hours dev_hours test_hours; do
   [[ ${!name} =~ ^[0-9.\ ]*$ ]] || die "--${name//_/-} takes hours, got '${!name}'"
 done

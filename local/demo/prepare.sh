@@ -34,7 +34,7 @@ for name in noise_dir rir_dir; do
   if [ -z "$dir" ]; then continue; fi
   [ -d "$dir" ] || die "--${name//_/-} $dir: no such directory"
   options+=("--${name//_/-}" "$dir")
-  made+=(--option "$name=$dir $(find -L "$dir" -type f -printf '%P %s %T@\n' | sort | sha256sum | cut -c1-16)")
+  made+=(--option "$name=$dir $(folder_state "$dir")")
 done
 
 if ! up_to_date "$audio" "${made[@]}"; then

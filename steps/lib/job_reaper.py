@@ -19,15 +19,14 @@ def alive(pid: int) -> bool:
         return False
 
 
-def members(group: int) -> Iterator[int]:
-    """The processes of a process group."""
+def processes() -> Iterator[tuple[int, int, int]]:
+    """Of all processes the number, the parent's, and the process group's."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
+            _, parent, group, *_ = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
             continue
-        if int(fields[2]) == group:
-            yield int(path.parent.name)
+        yield int(path.parent.name), int(parent), int(group)
 
 
 def catches(pid: int, number: int) -> bool:
@@ -42,9 +41,9 @@ def catches(pid: int, number: int) -> bool:
 
 def end_groups(groups: set[int]) -> None:
     """Asks process groups to end (SIGTERM) and kills what is left when the time is over."""
-    saving = any(catches(pid, signal.SIGTERM) for group in groups for pid in members(group))
-    grace = GRACE_SAVING if saving else GRACE
     groups -= {0, 1}  # the wrong processes, and no job
+    saving = any(catches(pid, signal.SIGTERM) for pid, _, group in processes() if group in groups)
+    grace = GRACE_SAVING if saving else GRACE
     for number in (signal.SIGTERM, signal.SIGKILL):
         for group in list(groups):
             try:

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from job_gpus import Gpus
-from job_reaper import catches, end_groups
+from job_reaper import catches, end_groups, processes
 from job_request import parse
 from job_run import Job, finish, start
 
@@ -28,12 +28,7 @@ ANNOUNCED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
 
 def descendants(root: int) -> set[int]:
     """A process and all that it has started, directly or not."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has just ended
-            continue
+    parents = {pid: parent for pid, parent, _ in processes()}
     found, more = set(), {root}
     while more:
         found |= more

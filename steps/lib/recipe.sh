@@ -14,16 +14,14 @@ check_positive() {
   for name; do [ "${!name}" -ge 1 ] || die "--${name//_/-} must be at least 1"; done
 }
 
-# check_common: what every recipe asks of its options, with stages or without; fills in --nj.
+# check_common: what every recipe asks of its options, of those below that it has; fills in --nj.
 check_common() {
   : "${nj:=$(default_nj)}"
-  check_numbers seed nj train_jobs ngpu
-  check_positive nj train_jobs
+  local name
+  for name in stage stop_stage seed seeds nj train_jobs ngpu; do if [ -v "$name" ]; then check_numbers "$name"; fi; done
+  for name in seeds nj train_jobs; do if [ -v "$name" ]; then check_positive "$name"; fi; done
   if [ -n "${num_threads:-}" ]; then check_numbers num_threads; fi
-  if [ -n "${stage:-}" ]; then
-    check_numbers stage stop_stage
-    [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
-  fi
+  [ ! -v stage ] || [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
 }
 
 # begin N TITLE: whether stage N is to run; says so.
@@ -120,8 +118,9 @@ train_robust() {
     --train.seed "$(seed_of "$1")" --data.train "$(heard_by "$1" train)" --data.dev "$(heard_by "$1" dev)"
 }
 
-# recognise ASR-DIR SET FEAT-DIR, score_words ASR-DIR SET FEAT-DIR, score_speech SYSTEM-DIR DATA-DIR.
+# recognise ASR-DIR SET FEAT-DIR [RECOGNISER], score_words ASR-DIR SET FEAT-DIR, score_speech SYSTEM-DIR DATA-DIR.
+# A recogniser that lies elsewhere leaves what it heard in ASR-DIR.
 # The published error rates count characters and spaces, so characters are counted in this way here.
-recognise() { steps/decode.sh "${decoding[@]}" "$1" "$3" "$1/decode_$2"; }
+recognise() { steps/decode.sh "${decoding[@]}" "${4:-$1}" "$3" "$1/decode_$2"; }
 score_words() { steps/score_asr.sh "${common[@]}" --cer-spaces true "$3" "$1/decode_$2"; }
 score_speech() { steps/score_enhancement.sh "${common[@]}" data/test_clean "$2" "$1/scoring/test"; }

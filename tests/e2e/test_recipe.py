@@ -89,7 +89,7 @@ def test_a_rerun_skips_all_and_says_so(recipe):
     assert not redone(said)
     done = sorted(path.parent for name in ("data", "exp") for path in (recipe.root / name).rglob(".done"))
     skipped = re.findall(r"^(\S+) is done and unchanged: skipping$", said, re.MULTILINE)
-    assert sorted(recipe.root / name for name in skipped) == done and len(done) > 50
+    assert sorted(recipe.root / name for name in skipped) == done and len(done) > 50, said
     assert not difference(results(recipe.root / "exp") | results(recipe.root / "data"), before)
     table = slice(recipe.said.index("\nsystem "), recipe.said.index("\nPESQ: wide"))
     assert recipe.said[table] in said

@@ -17,7 +17,7 @@ def miniature(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def server(miniature):
-    """The miniature over HTTP."""
+    """The miniature over HTTP, or what a file of tests has under that name."""
     with Server(miniature) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server

@@ -12,7 +12,7 @@ from mimic.features.stft import Stft, StftConfig
 from mimic.models.segan import Segan
 from mimic.tasks.asr import _identity
 from mimic.tasks.asr import _network as recogniser
-from mimic.tasks.enhance import _network as enhancer
+from mimic.tasks.enhance import network as enhancer
 from mimic.train import checkpoint
 from mimic.train import config as configuration
 

@@ -2,10 +2,21 @@
 
 import hashlib
 import http.server
+import io
 import re
+import tarfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+
+def write_tar(path: Path, members: Mapping[str, bytes]) -> None:
+    """A .tar.gz of files by name."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -14,7 +14,7 @@ from mimic.features.stft import Stft
 from mimic.models.demucs import Demucs, DemucsConfig
 from mimic.models.metricgan import MetricDiscriminator
 from mimic.tasks import TASKS
-from mimic.tasks.denoise import network
+from mimic.tasks.enhance import network
 from mimic.tasks.metricgan import Critic, MetricganConfig, _distance
 from mimic.train import config as configuration
 

@@ -3,13 +3,12 @@
 import io
 import shutil
 import tarfile
-import threading
 from pathlib import Path
 
 import pytest
 import soundfile
 from data_maker import ROOT, run, snapshot, tone
-from served import Server, write_listing
+from served import Server, write_listing, write_tar
 
 from mimic.data.audio import AudioReader
 from mimic.data.kaldi_dir import read_table
@@ -46,11 +45,7 @@ def make_archive(path: Path, part: str) -> None:
             members[f"{folder}/{chapter}-{i:04d}.flac"] = flac.getvalue()
             lines.append(f"{chapter}-{i:04d} {text}\n")
         members[f"{folder}/{chapter}.trans.txt"] = "".join(lines).encode()
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
+    write_tar(path, members)
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +55,6 @@ def miniature(tmp_path_factory) -> Path:
         make_archive(folder / f"{part}.tar.gz", part)
     (folder / LEXICON).write_text("\n".join(WORDS) + "\n")
     return folder
-
-
-@pytest.fixture
-def server(miniature):
-    with Server(miniature) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def download(server: Server, files: Path, folder: Path, *options: str):

@@ -1,7 +1,6 @@
 """Data for enhancers from clean speech: Mini LibriSpeech and OpenRIR from a server here, rooms, shares and subsets."""
 
 import io
-import tarfile
 import threading
 import zipfile
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from data_maker import ROOT, run, tone
-from served import Server, write_listing
+from served import Server, write_listing, write_tar
 
 from mimic.data.kaldi_dir import read_table, write_data_dir
 from mimic.data.validate import Options, validate
@@ -40,11 +39,7 @@ def speech_archive(path: Path, part: str) -> None:
         soundfile.write(flac, tone(1.0, seed=i), 16000, format="FLAC")
         members[f"{folder}/{chapter}-{i:04d}.flac"] = flac.getvalue()
     members[f"{folder}/{chapter}.trans.txt"] = "".join(f"{chapter}-{i:04d} HE WAS\n" for i in range(2)).encode()
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
+    write_tar(path, members)
 
 
 def room_archive(path: Path) -> None:

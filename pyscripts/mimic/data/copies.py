@@ -64,13 +64,20 @@ def combined(parts: Sequence[tuple[str, Tables]]) -> Tables:
 
 
 def subset(data: Path, utts: Collection[str]) -> Tables:
-    """The tables of a data directory, with or without segments, of some of its utterances."""
+    """The tables of a data directory, with or without segments, of some of its utterances, less spk2utt.
+
+    They keep the speakers and, of `segments`, the recordings of these utterances.
+    """
     segmented = (data / "segments").exists()
-    speakers = {speaker for utt, speaker in read_table(data / "utt2spk").items() if utt in utts}
-    kept = {"utt": set(utts), "spk": speakers}
+    segments = read_table(data / "segments") if segmented else {}
+    kept = {
+        "utt": set(utts),
+        "spk": {speaker for utt, speaker in read_table(data / "utt2spk").items() if utt in utts},
+        "reco": {line.split()[0] for utt, line in segments.items() if utt in utts},
+    }
     tables: Tables = {}
     for path in sorted(data.iterdir()):
         kind = keyed_by(path.name, segmented) if path.is_file() and path.name != "spk2utt" else ""
         if kind:
-            tables[path.name] = {k: v for k, v in read_table(path).items() if k in kept.get(kind, (k,))}
+            tables[path.name] = {key: value for key, value in read_table(path).items() if key in kept[kind]}
     return tables

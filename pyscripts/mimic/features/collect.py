@@ -6,10 +6,12 @@ from pathlib import Path
 
 from mimic.atomic import replace
 from mimic.data.archives import load, read_scp
-from mimic.data.kaldi_dir import keyed_by, read_table, spk2utt, write_skipped, write_table
+from mimic.data.copies import subset
+from mimic.data.kaldi_dir import read_table, write_data_dir, write_skipped, write_table
 from mimic.errors import UserError
 from mimic.features.cmvn_stats import GLOBAL_KEY, CmvnStats, write_stats
 
+MADE_HERE = ("feats.scp", "cmvn.scp", "utt2num_frames")
 log = logging.getLogger(__name__)
 
 
@@ -72,25 +74,11 @@ def collect(data_dir: Path, feat_dir: Path, folder: Path, nj: int, max_skip: flo
             f"{len(skipped)} of {len(utt2spk)} utterances cannot be used, more than --max-skip {max_skip:g} allows: "
             f"see {feat_dir}/skipped.tsv; the first: {skipped[min(skipped)]}"
         )
-    copy_tables(data_dir, feat_dir, {utt: utt2spk[utt] for utt in feats})
+    tables = subset(data_dir, feats.keys())
+    write_data_dir(feat_dir, {name: table for name, table in tables.items() if name not in MADE_HERE})
     stats.write(feat_dir / "cmvn.ark", feat_dir / "cmvn.scp")
     write_stats(feat_dir / "global_cmvn.ark", feat_dir / "global_cmvn.scp", [(GLOBAL_KEY, stats.total())])
     write_table(feat_dir / "utt2num_frames", frames)
     with replace(feat_dir / "frame_shift") as f:
         f.write(files.frame_shift.read_text())
     write_table(feat_dir / "feats.scp", feats)
-
-
-def copy_tables(data_dir: Path, feat_dir: Path, utt2spk: dict[str, str]) -> None:
-    """Copy the tables of a data directory, reduced to the utterances, speakers and recordings that are left."""
-    segments = data_dir / "segments"
-    recordings = set()
-    if segments.exists():
-        recordings = {line.split()[0] for utt, line in read_table(segments).items() if utt in utt2spk}
-    keep = {"utt": utt2spk.keys(), "spk": set(utt2spk.values()), "reco": recordings}
-    made_here = ("feats.scp", "cmvn.scp", "utt2num_frames", "spk2utt")
-    for path in sorted(data_dir.iterdir()):
-        kept = keep.get(keyed_by(path.name, segments.exists()))
-        if kept is not None and path.name not in made_here and path.is_file():
-            write_table(feat_dir / path.name, {key: v for key, v in read_table(path).items() if key in kept})
-    write_table(feat_dir / "spk2utt", spk2utt(utt2spk))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimic import atomic
 from mimic.data.audio import AudioReader
@@ -21,13 +21,11 @@ from mimic.features.augment import AugmentConfig, Augmenter
 from mimic.features.corruption import KeptAudio, Recordings
 from mimic.features.stft import Stft, StftConfig
 from mimic.models import MASKS, WAVES
-from mimic.models.mask_enhancer import Enhanced, MaskConfig, MaskEnhancer
-from mimic.models.wave_enhancer import WaveEnhancer
+from mimic.models.mask_enhancer import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhance import EnhanceTask, check_lengths
+from mimic.tasks.enhance import EnhanceTask, check_lengths, network
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
 from mimic.tasks.task import OPTIONS, WHOLE, Task, weighted
-from mimic.train import checkpoint
 from mimic.train.config import Config
 
 
@@ -90,14 +88,6 @@ class DenoiseTask(EnhanceTask):
     def _frames(self, length: float) -> int:
         return int(self.stft.num_frames(round(length * self.stft.rate)))
 
-    @staticmethod
-    def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
-        """The trained enhancer of an experiment directory, in eval mode, and its STFT."""
-        stft = Stft(StftConfig.read(directory / OPTIONS))
-        model = network(config, stft)
-        model.load_state_dict(checkpoint.load(directory / "model.pt"))
-        return model.eval(), stft
-
     def begin_epoch(self, epoch: int) -> None:
         super().begin_epoch(epoch)
         self.epoch = epoch
@@ -126,15 +116,6 @@ class DenoiseTask(EnhanceTask):
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         return weighted(self.respond(batch)[2], self.losses.weights, share)
-
-
-def network(config: Config, stft: Stft) -> nn.Module:
-    """The enhancer before training."""
-    if config.net in WAVES:
-        net, _ = WAVES[config.net]
-        return WaveEnhancer(net(config.model))
-    net, _ = MASKS[config.net]
-    return MaskEnhancer(net(stft.dim, config.model), config.mask)
 
 
 def seconds(reader: AudioReader) -> dict[str, float]:

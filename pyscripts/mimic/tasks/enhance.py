@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mimic.data import archives
 from mimic.data.audio import AudioReader
@@ -15,8 +15,9 @@ from mimic.data.batching import pad, to_device
 from mimic.data.kaldi_dir import read_frames
 from mimic.errors import UserError
 from mimic.features.stft import Stft, StftConfig
-from mimic.models import MASKS
+from mimic.models import MASKS, WAVES
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
+from mimic.models.wave_enhancer import WaveEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
 from mimic.tasks.task import OPTIONS, WHOLE, Task, copy_feature_options, weighted
@@ -67,7 +68,7 @@ class EnhanceTask(Task):
         self.config, data = config, config.data
         copy_feature_options(Path(data.train_noisy), directory)
         self.stft = Stft(StftConfig.read(directory / OPTIONS))
-        self.model = _network(config, self.stft)
+        self.model = network(config, self.stft)
         self.losses = EnhancementLoss(config.loss, self.stft)
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
         self.lengths = read_frames(data.train_noisy)
@@ -78,12 +79,11 @@ class EnhanceTask(Task):
             self.waves = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
 
     @staticmethod
-    def build(config: Config, directory: Path) -> tuple[MaskEnhancer, Stft]:
-        """The trained model of an experiment directory, in eval mode, and its STFT."""
-        state = checkpoint.load(directory / "model.pt")
+    def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
+        """The trained enhancer of an experiment directory, in eval mode, and its STFT."""
         stft = Stft(StftConfig.read(directory / OPTIONS))
-        model = _network(config, stft)
-        model.load_state_dict(state)
+        model = network(config, stft)
+        model.load_state_dict(checkpoint.load(directory / "model.pt"))
         return model.eval(), stft
 
     def stream(self, utterances: list[str]) -> None:
@@ -142,9 +142,13 @@ def check_lengths(utterances: list[str], noisy: Tensor, clean: Tensor) -> None:
             raise UserError(f"{utt}: {a} noisy but {b} clean samples: check with steps/validate_data.sh")
 
 
-def _network(config: Config, stft: Stft) -> MaskEnhancer:
-    network, _ = MASKS[config.net]
-    return MaskEnhancer(network(stft.dim, config.model), config.mask)
+def network(config: Config, stft: Stft) -> nn.Module:
+    """The enhancer before training."""
+    if config.net in WAVES:
+        net, _ = WAVES[config.net]
+        return WaveEnhancer(net(config.model))
+    net, _ = MASKS[config.net]
+    return MaskEnhancer(net(stft.dim, config.model), config.mask)
 
 
 def _pair_features(noisy: str, clean: str) -> dict[str, tuple[str, str]]:
