@@ -44,10 +44,10 @@ folder_state() { find -L "$1" -type f -printf '%P %s %T@\n' | sort | sha256sum |
 _at_work=0
 
 # aside N COMMAND...: runs the command beside others, N at once; all_done waits for them. One that fails ends this
-# shell (set -e). They share the terminal, so they write plain lines.
+# shell (set -e). They share the terminal, so they write plain lines, which sed keeps whole.
 aside() {
   if [ "$_at_work" -ge "$1" ]; then wait -n; _at_work=$((_at_work - 1)); fi
-  { "${@:2}" 2>&1 | cat; } &
+  { "${@:2}" 2>&1 | sed -u ''; } &
   _at_work=$((_at_work + 1))
 }
 all_done() { while [ "$_at_work" -gt 0 ]; do wait -n; _at_work=$((_at_work - 1)); done; }

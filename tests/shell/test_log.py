@@ -31,6 +31,13 @@ def test_require(sh, tmp_path):
     assert sh(check, "exp/x").stdout == "fine\n"
 
 
+def test_lines_of_commands_that_run_aside_stay_whole(sh):
+    drip = 'one() { for _ in 1 2 3; do printf "%s" "$1"; sleep 0.05; echo "$1"; done; }'
+    result = sh(f"set -euo pipefail; . log.sh; {drip}; for n in a b c d; do aside 2 one $n; done; all_done; echo end")
+    *lines, end = result.stdout.splitlines()
+    assert sorted(lines) == [x + x for x in "abcd" for _ in range(3)] and end == "end"
+
+
 STEP = """set -euo pipefail; . log.sh
 if up_to_date exp/x --option lr="$1"; then exit 0; fi
 echo working; echo "$1" > exp/x/result; mark_done exp/x"""

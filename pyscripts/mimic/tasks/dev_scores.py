@@ -1,6 +1,7 @@
 """Scores of an enhancer on development speech, while it is trained."""
 
 import os
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
@@ -61,7 +62,9 @@ class DevScores:
     def means(scores: dict[int, Future]) -> dict[str, float]:
         """Mean wb-PESQ, STOI and eSTOI (percent); utterances without a score are left out of its mean."""
         results = parallel.gather({number: score.result() for number, score in scores.items()})
-        means = np.nanmean(results, axis=0)
+        with warnings.catch_warnings():  # a score that no utterance has is NaN
+            warnings.simplefilter("ignore", RuntimeWarning)
+            means = np.nanmean(results, axis=0)
         return dict(zip(("pesq", "stoi", "estoi"), (means * (1, 100, 100)).tolist(), strict=True))
 
 
