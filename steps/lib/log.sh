@@ -41,13 +41,25 @@ lock_dir() {
 # folder_state DIR: names, sizes and times of all files below it, in 16 characters.
 folder_state() { find -L "$1" -type f -printf '%P %s %T@\n' | sort | sha256sum | cut -c1-16; }
 
-_at_work=0
+_aside=()
 
 # aside N COMMAND...: runs the command beside others, N at once; all_done waits for them. One that fails ends this
 # shell (set -e). They share the terminal, so they write plain lines, which sed keeps whole.
 aside() {
-  if [ "$_at_work" -ge "$1" ]; then wait -n; _at_work=$((_at_work - 1)); fi
+  while [ "${#_aside[@]}" -ge "$1" ]; do _one_done; done
   { "${@:2}" 2>&1 | sed -u ''; } &
-  _at_work=$((_at_work + 1))
+  _aside+=($!)
 }
-all_done() { while [ "$_at_work" -gt 0 ]; do wait -n; _at_work=$((_at_work - 1)); done; }
+all_done() { while [ "${#_aside[@]}" -gt 0 ]; do _one_done; done; }
+
+# Waits for one of them and has its exit code. "wait -n" forgets one of two that end at the same moment (bash 5.2).
+_one_done() {
+  local i job
+  while :; do
+    for i in "${!_aside[@]}"; do
+      job=${_aside[i]}
+      if ! kill -0 "$job" 2> /dev/null; then unset "_aside[i]"; wait "$job"; return; fi
+    done
+    sleep 0.1
+  done
+}

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,10 +51,6 @@ class Recipe:
         assert done.returncode == code, done.stdout
         return done.stdout
 
-    def start(self, *words: str) -> subprocess.Popen:
-        """run.sh at work."""
-        return self.begin(self.command(*words))
-
     def begin(self, command: list[str], said: int = subprocess.DEVNULL) -> subprocess.Popen:
         """A command at work, as the leader of a process group of its own; what it says goes to the file `said`."""
         return subprocess.Popen(command, cwd=self.root, env=self.env, stdout=said, stderr=said, start_new_session=True)
@@ -91,15 +86,6 @@ class Recipe:
         before = path.read_text()
         path.write_text(change(before))
         assert path.read_text() != before
-
-
-def kill(process: subprocess.Popen) -> bool:
-    """kill -9 of a process group; False when it had ended by itself."""
-    alive = process.poll() is None
-    if alive:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return alive
 
 
 def make_noises(folder: Path) -> Path:

@@ -38,6 +38,13 @@ def test_lines_of_commands_that_run_aside_stay_whole(sh):
     assert sorted(lines) == [x + x for x in "abcd" for _ in range(3)] and end == "end"
 
 
+def test_of_commands_that_run_aside_none_is_forgotten(sh):
+    many = "for n in $(seq 40); do aside 4 sleep 0.02; done"  # several end at the same moment
+    assert sh(f"set -euo pipefail; . log.sh; {many}; all_done; echo end").stdout == "end\n"
+    result = sh(f"set -euo pipefail; . log.sh; {many}; aside 4 false; all_done; echo end")
+    assert (result.returncode, result.stdout) == (1, "")
+
+
 STEP = """set -euo pipefail; . log.sh
 if up_to_date exp/x --option lr="$1"; then exit 0; fi
 echo working; echo "$1" > exp/x/result; mark_done exp/x"""
