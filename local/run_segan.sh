@@ -17,6 +17,7 @@ seed=1                 # of all training
 nj=                    # jobs per step; empty: one per two cores, 4 at most
 ngpu=0                 # GPUs for training; 0 is the CPU
 cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
+num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
 force=false            # true: redo the stages although nothing changed
 
 . ./path.sh || exit 1
