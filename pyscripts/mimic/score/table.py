@@ -194,7 +194,7 @@ def compare(a: System, b: System, columns: Sequence[Column]) -> list[str]:
         gains = [sign * (y - x) for x, y in pairs if x is not None and y is not None]
         if not gains:
             continue
-        gain = mean(gains)
+        gain = round(mean(gains), DIGITS)
         verdict = "is as good as" if gain == 0 else "is better than" if gain > 0 else "is worse than"
         distance = f" by {abs(gain):.{DIGITS}f} on average" if gain else ""
         wins = f"better with {sum(g > 0 for g in gains)} of {len(gains)} seeds"
