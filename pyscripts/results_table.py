@@ -36,7 +36,7 @@ LEGEND = (
     "hypothesis (those count as errors)."
 )
 PUBLISHED = (
-    "[in brackets]: published for VoiceBank-DEMAND, and no reference on another corpus; {path} names the sources. The "
+    "[in brackets]: published for VoiceBank-DEMAND, and no reference on another corpus; {path} names the sources. The"
     " published WER was counted over characters and spaces, so it stands beside CER."
 )
 
