@@ -3,23 +3,23 @@
 
     decode.py --job 1 --nj 4 exp/asr exp/fbank/test_clean exp/asr/decode_test --decode.beam 20 --decode.lm exp/lm
 
-Writes text.JOB: `utterance words` lines, an empty transcript leaving the utterance alone on its line.
+Writes text.JOB: `utterance words` lines, an empty transcript leaving the utterance alone on its line; ctm.JOB: when
+each word was said, and its confidence; with --decode.nbest above 1 nbest.JOB: a JSON record for each utterance.
 """
 
 import argparse
-from dataclasses import replace
+import json
 from pathlib import Path
 
 import torch
 
 from mimic import cli
+from mimic.atomic import replace
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch
 from mimic.data.kaldi_dir import read_frames, split, write_table
-from mimic.decode import fusion
-from mimic.decode.beam_search import search
-from mimic.tasks.asr import AsrTask
-from mimic.train import config as configuration
+from mimic.decode.nbest import ctm, record
+from mimic.decode.searcher import Result, Searcher, load
 
 
 def main() -> None:
@@ -34,24 +34,32 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
-    config = configuration.read(arguments.model / "config.yaml", overrides)
-    model, tokens = AsrTask.build(config, arguments.model)
-    model.to(arguments.device)
-    decode = replace(config.decode, nbest=1)
-    models = fusion.load(decode, tokens, arguments.device)
+    model, tokens, config = load(arguments.model, overrides)
+    searcher = Searcher(model.to(arguments.device), tokens, config, arguments.device)
     entries = archives.read_scp(arguments.features / "feats.scp")
     frames = read_frames(arguments.features)
-    mine = {utt: frames[utt] for utt in split(sorted(entries), arguments.job, arguments.nj)}
-    batches = make_batches(mine, arguments.batch_utterances, 0, "descending", 0, 0)
-    texts = {}
-    reader = prefetch(lambda utterances: pad([archives.load(entries[utt]) for utt in utterances]), batches)
-    with torch.inference_mode():
-        for utterances, (features, lengths) in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):
-            encoded, lengths, ctc = model.encode(features.to(arguments.device), lengths.to(arguments.device))
-            results = search(model.decoder, encoded, lengths, ctc, decode, models)
-            for utt, best in zip(utterances, results, strict=True):
-                texts[utt] = tokens.decode(best[0].tokens) if best else ""
-    write_table(arguments.output / f"text.{arguments.job}", texts)
+    shift = float((arguments.features / "frame_shift").read_text())
+    mine = split(sorted(entries), arguments.job, arguments.nj)
+    short = {utt: frames[utt] for utt in mine if not searcher.is_long(frames[utt])}
+    batches = make_batches(short, arguments.batch_utterances, 0, "descending", 0, 0)
+    batches = [[utt] for utt in mine if utt not in short] + batches
+    found: dict[str, list[Result]] = {}
+    reader = prefetch(
+        lambda batch: pad([archives.load(entries[utt]) for utt in batch]) if batch[0] in short else None, batches
+    )
+    for utterances, batch in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):
+        if batch is None:
+            (utt,) = utterances
+            found[utt] = searcher.long(archives.rows(entries[utt]), frames[utt], shift)
+        else:
+            found |= zip(utterances, searcher(*batch, shift), strict=True)
+    name, texts = f".{arguments.job}", {utt: results[0].text if results else "" for utt, results in found.items()}
+    write_table(arguments.output / f"text{name}", texts)
+    with replace(arguments.output / f"ctm{name}") as f:
+        f.writelines(ctm(utt, found[utt][0]) for utt in mine if found[utt])
+    if config.nbest > 1:
+        with replace(arguments.output / f"nbest{name}") as f:
+            f.writelines(json.dumps(record(utt, found[utt]), ensure_ascii=False) + "\n" for utt in mine)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Recognises a feature directory with a trained recogniser: joint CTC / attention beam search.
-# Reads <model-dir> and <feat-dir>; writes <decode-dir>/text, which steps/score_asr.sh scores.
+# Recognises a feature directory with a trained recogniser.
+# Reads <model-dir> and <feat-dir>; writes <decode-dir>: text, which steps/score_asr.sh scores, ctm (utterance, channel,
+# begin, seconds, word, confidence) and with --decode.nbest above 1 nbest.jsonl: transcripts, and a lattice of their words.
 
 nj=2                # jobs
 cmd=launch.py       # where they run
@@ -10,6 +11,8 @@ force=false         # true: decode again although nothing changed
 
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <decode-dir> [--decode.key value]...
 e.g.: $0 --nj 4 exp/asr_clean exp/fbank/test_clean exp/asr_clean/decode_test --decode.beam 20 --decode.lm exp/lm
+      $0 exp/ds2 exp/fbank/test_clean exp/ds2/decode_test_3gram --decode.search lexicon --decode.beam 100 \
+        --decode.ngram exp/3gram/lm.arpa --decode.ngram_weight 0.8 --decode.word_bonus 1.5
 Options (default):
   --nj N                jobs ($nj)
   --cmd CMD             where they run ($cmd)
@@ -17,9 +20,14 @@ Options (default):
   --batch-utterances N  utterances decoded at once ($batch_utterances)
   --force true|false    decode again although nothing changed ($force)
 What is given behind <decode-dir> overrides the model's configuration:
-  --decode.lm DIR             a language model of steps/train.sh conf/lm.yaml DIR --data.tokens <model-dir> ...
-  --decode.ngram FILE         an ARPA file over the model's tokens, or over words with --decode.ngram_unit word
-  --decode.lm_weight W, ...   all settings: pyscripts/mimic/decode/config.py"
+  --decode.search NAME        joint (attention decoder and CTC), greedy, lexicon or free (CTC alone); of a model with an
+                              attention decoder joint is the default, else greedy
+  --decode.lm DIR             in joint, a language model of steps/train.sh conf/lm.yaml DIR --data.tokens <model-dir> ...
+  --decode.ngram FILE         an ARPA file (steps/train_lm.sh): over words in lexicon, over the model's tokens in free; in
+                              joint over tokens, or over words with --decode.ngram_unit word
+  --decode.rescore DIR        a language model as for --decode.lm ranks the --decode.nbest transcripts again
+  --decode.beam N, ...        all settings: pyscripts/mimic/decode/config.py
+steps/tune_decode.sh finds good weights."
 
 . ./path.sh
 . parse_options.sh
@@ -37,8 +45,9 @@ words=("$@")
 for ((i = 0; i + 1 < $#; i += 2)); do
   value=${words[i + 1]}
   case ${words[i]} in
-    --decode.lm) [ -z "$value" ] || { require "$value/model.pt" "steps/train.sh conf/lm.yaml"; inputs+=(--input "$value"); } ;;
-    --decode.ngram) [ -z "$value" ] || { require "$value" "an ARPA file"; inputs+=(--input "$value"); } ;;
+    --decode.lm | --decode.rescore) [ -z "$value" ] || { require "$value/model.pt" "steps/train.sh conf/lm.yaml"; inputs+=(--input "$value"); } ;;
+    --decode.ngram | --decode.lexicon)
+      [ -z "$value" ] || { [ -f "$value" ] || die "${words[i]} $value: no such file"; inputs+=(--input "$value"); } ;;
   esac
 done
 if up_to_date "$dir" --force "$force" --code pyscripts/decode.py "${inputs[@]}" --option "decode=$*"; then
@@ -48,7 +57,7 @@ utterances=$(wc -l < "$feats/feats.scp")
 if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
-rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi"  # scores of an earlier text
+rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi" "$dir/nbest.jsonl"  # of an earlier text
 mkdir -p "$dir/log"
 echo "$nj" > "$dir/num_jobs"
 
@@ -61,5 +70,7 @@ $cmd "${gpu[@]}" JOB=1:"$nj" "$dir/log/decode.JOB.log" \
 for job in $(seq "$nj"); do cat "$dir/text.$job"; done > "$dir/text.tmp"
 [ "$(wc -l < "$dir/text.tmp")" = "$utterances" ] || die "$dir: not every utterance was decoded, see $dir/log"
 mv "$dir/text.tmp" "$dir/text"
-rm "$dir"/text.[0-9]*
+for job in $(seq "$nj"); do cat "$dir/ctm.$job"; done > "$dir/ctm"
+if [ -f "$dir/nbest.1" ]; then for job in $(seq "$nj"); do cat "$dir/nbest.$job"; done > "$dir/nbest.jsonl"; fi
+rm -f "$dir"/{text,ctm,nbest}.[0-9]*
 mark_done "$dir"

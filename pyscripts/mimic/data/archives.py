@@ -1,7 +1,8 @@
 """Kaldi archives (ark/scp) of matrices and vectors. The only module that knows kaldiio."""
 
 import os
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +18,7 @@ from mimic.errors import UserError
 
 # Kaldi's CompressionMethod: two bytes with one range per matrix; one byte with percentiles per column ("speech").
 METHODS = {"none": None, "int16": 3, "uint8": 2}
+FLOAT_HEADER = struct.Struct("<6sixi")  # of a matrix of 32-bit floats: "\0BFM \4", rows, "\4", columns
 
 
 class ArkWriter:
@@ -92,6 +94,31 @@ def load(entry: str) -> np.ndarray:
         raise UserError(f"{entry}: {error.strerror}: run the stage that makes the archive again") from None
     except Exception as error:  # kaldiio raises whatever the damaged bytes lead to
         raise UserError(f"{entry}: damaged archive ({error}): run the stage that makes it again") from None
+
+
+def rows(entry: str) -> Callable[[int, int], np.ndarray]:
+    """A function that gives rows begin to end - 1 of a matrix. Of an uncompressed one it reads no others."""
+    path, offset = split_entry(entry)
+    start = offset or 0
+    try:
+        with open(path, "rb") as f:
+            f.seek(start)
+            header = f.read(FLOAT_HEADER.size)
+    except OSError as error:
+        raise UserError(f"{entry}: {error.strerror}: run the stage that makes the archive again") from None
+    if not header.startswith(b"\0BFM \4") or len(header) < FLOAT_HEADER.size:
+        whole = load(entry)
+        return lambda begin, end: whole[begin:end]
+    _, total, columns = FLOAT_HEADER.unpack(header)
+
+    def read(begin: int, end: int) -> np.ndarray:
+        count = (min(end, total) - begin) * columns
+        found = np.fromfile(path, "<f4", count, offset=start + FLOAT_HEADER.size + 4 * begin * columns)
+        if len(found) != count:
+            raise UserError(f"{entry}: damaged archive (it ends early): run the stage that makes it again")
+        return found.reshape(-1, columns)
+
+    return read
 
 
 def read_ahead(entries: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Settings of the beam search."""
+"""Settings of decoding."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,23 +6,36 @@ from typing import Literal
 
 @dataclass
 class DecodeConfig:
-    """Beam search.
+    """How a recogniser's output becomes text.
 
-    The score of a transcript is (1 - ctc_weight) * attention decoder + ctc_weight * CTC + lm_weight * language model
+    There are four searches. `joint` goes over attention decoder and CTC together, token by token. The others take the
+    CTC output alone: `greedy` the likeliest token of each frame, `lexicon` the words of a list with an n-gram model of
+    words, `free` any tokens with an n-gram model of tokens. With beam 1 and no language model, free equals greedy.
+
+    In lexicon and free, a transcript's score is its best CTC path + ngram_weight * n-gram model + word_bonus * words.
+    In joint it is (1 - ctc_weight) * attention decoder + ctc_weight * CTC + lm_weight * language model
     + ngram_weight * n-gram model - coverage_weight * coverage penalty + length_bonus * tokens, all of them natural
-    logarithms of probabilities, the sentence end included.
+    logarithms of probabilities, the sentence end included. `rescore` adds its part to the nbest of all but greedy.
 
     Attributes:
-        beam: hypotheses kept per utterance.
+        search: auto is joint where the model has an attention decoder, else greedy.
+        beam: hypotheses kept per utterance; in lexicon and free, 100 is usual.
+        beam_threshold: lexicon and free drop what is so much worse than the best hypothesis of the frame.
+        beam_tokens: lexicon and free try so many of the likeliest tokens of each frame; 0: all.
         ctc_weight: weight of the CTC prefix score, from 0 to 1; the attention decoder has the rest.
         temperature: of the attention decoder; above 1 its distributions are flatter.
         lm: directory of a language model (steps/train.sh conf/lm.yaml) over the recogniser's tokens.
         lm_weight: its weight. Without `lm` there is none; validation during training never uses it.
         lm_temperature: of the language model.
-        ngram: n-gram model, an ARPA file or a gzipped one.
+        ngram: n-gram model, an ARPA file or a gzipped one (steps/train_lm.sh).
         ngram_weight: its weight.
-        ngram_unit: the n-gram model predicts the recogniser's tokens, or words. A word counts when it is complete: at
-            the next word's first token, or at the sentence end.
+        ngram_unit: in joint, the n-gram model predicts the recogniser's tokens, or words (in lexicon always words, in
+            free tokens). A word counts when it is complete: at the next word's first token, or at the sentence end.
+        lexicon: of the search of that name: `word token token...` lines. Without it the words are those of the n-gram
+            model, spelt with the recogniser's tokens. Phones need one.
+        word_bonus: added for every word in lexicon, and in free where finished hypotheses are ranked.
+        rescore: directory of a language model like `lm`, which gives a second opinion on the nbest.
+        rescore_weight: its weight.
         coverage_weight: weight of the coverage penalty: at every token, the attention that each frame has got so far
             beyond coverage_threshold, divided by the number of tokens so far. It stops loops.
         coverage_threshold: attention that a frame gets for nothing.
@@ -33,11 +46,17 @@ class DecodeConfig:
         length_bonus: added to the score for every token.
         length_norm: rank transcripts by score per token, the sentence end counted as one. The search then ends when
             `beam` hypotheses have ended inside the beam; without it, when no other one can win any more.
-        nbest: hypotheses returned per utterance.
+        nbest: hypotheses returned per utterance. More than 1: steps/decode.sh writes nbest.jsonl.
+        window: all but joint read an utterance that is longer than so many frames piece by piece, in memory that does
+            not grow with it. Each piece is encoded with `margin` frames of what is before and behind it.
+        margin: frames of context of a piece.
         valid_beam: beam of the validation during training.
     """
 
+    search: Literal["auto", "joint", "greedy", "lexicon", "free"] = "auto"
     beam: int = 10
+    beam_threshold: float = 25.0
+    beam_tokens: int = 40
     ctc_weight: float = 0.5
     temperature: float = 1.0
     lm: str = ""
@@ -46,6 +65,10 @@ class DecodeConfig:
     ngram: str = ""
     ngram_weight: float = 0.3
     ngram_unit: Literal["token", "word"] = "token"
+    lexicon: str = ""
+    word_bonus: float = 0.0
+    rescore: str = ""
+    rescore_weight: float = 0.3
     coverage_weight: float = 0.0
     coverage_threshold: float = 0.5
     eos_threshold: float = 0.0
@@ -55,4 +78,6 @@ class DecodeConfig:
     length_bonus: float = 0.0
     length_norm: bool = False
     nbest: int = 1
+    window: int = 6000
+    margin: int = 300
     valid_beam: int = 1

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from torch import nn
+
 from mimic.data.tokens import Tokens
 from mimic.decode.beam_search import Fused
 from mimic.decode.config import DecodeConfig
@@ -11,21 +13,26 @@ from mimic.tasks.lm import LmTask
 from mimic.train import config as configuration
 
 
+def neural(path: str, option: str, tokens: Tokens, device: str = "cpu") -> nn.Module:
+    """The language model of an experiment directory. Raises UserError where its tokens are not the recogniser's."""
+    directory = Path(path)
+    settings = configuration.read(directory / "config.yaml")
+    if settings.task != "lm":
+        raise UserError(f"--decode.{option} {path}: holds a model of task {settings.task}, not a language model")
+    model, known = LmTask.build(settings, directory)
+    if known.symbols != tokens.symbols:
+        raise UserError(
+            f"--decode.{option} {path}: its {len(known)} tokens are not the {len(tokens)} of the recogniser: train it "
+            f"with --data.tokens and --data.token_type of this recogniser"
+        )
+    return model.to(device)
+
+
 def load(config: DecodeConfig, tokens: Tokens, device: str = "cpu") -> list[Fused]:
     """Read `lm` and `ngram`. Raises UserError where their tokens are not the recogniser's."""
     models: list[Fused] = []
     if config.lm and config.lm_weight:
-        directory = Path(config.lm)
-        settings = configuration.read(directory / "config.yaml")
-        if settings.task != "lm":
-            raise UserError(f"--decode.lm {config.lm}: holds a model of task {settings.task}, not a language model")
-        model, known = LmTask.build(settings, directory)
-        if known.symbols != tokens.symbols:
-            raise UserError(
-                f"--decode.lm {config.lm}: its {len(known)} tokens are not the {len(tokens)} of the recogniser: train "
-                f"it with --data.tokens and --data.token_type of this recogniser"
-            )
-        models.append(Fused(model.to(device), config.lm_weight, config.lm_temperature))
+        models.append(Fused(neural(config.lm, "lm", tokens, device), config.lm_weight, config.lm_temperature))
     if config.ngram and config.ngram_weight:
         unit = TokenNgram if config.ngram_unit == "token" else WordNgram
         try:
