@@ -1,14 +1,20 @@
-"""Reading of ARPA files."""
+"""Reading and writing of ARPA files."""
 
 import gzip
 import math
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import numpy as np
+
+from mimic.atomic import replace
+from mimic.decode.kneser_ney import Grams
 from mimic.errors import UserError
 
 LOG10 = math.log(10)
+LINES = 1 << 18  # n-grams that are made into text at once
 
 
 class Order(NamedTuple):
@@ -65,3 +71,32 @@ def _parse(lines: IO[str], path: Path, ids: dict[str, int]) -> list[Order]:
     if not ids or not ended:
         raise UserError(f"{path}:{number}: not a complete ARPA file: \\data\\, \\1-grams: or \\end\\ is missing")
     return orders
+
+
+def write(path: Path, levels: Sequence[Grams], words: Sequence[str]) -> None:
+    """Write a model, gzipped where the name ends in .gz, the same bytes for the same model."""
+    with replace(path, "wb") as f:
+        if path.suffix == ".gz":
+            with gzip.GzipFile("", "wb", 6, f, mtime=0) as packed:
+                _print(packed, levels, words)
+        else:
+            _print(f, levels, words)
+
+
+def _print(f: IO[bytes], levels: Sequence[Grams], words: Sequence[str]) -> None:
+    names = np.array(words, dtype=object)
+    counts = "".join(f"ngram {n}={level.kept.sum()}\n" for n, level in enumerate(levels, 1))
+    f.write(f"\\data\\\n{counts}".encode())
+    for n, level in enumerate(levels, 1):
+        f.write(f"\n\\{n}-grams:\n".encode())
+        kept = np.flatnonzero(level.kept)
+        for first in range(0, len(kept), LINES):
+            part = kept[first : first + LINES]
+            grams = map(" ".join, names[level.rows[part]].tolist())
+            probs, backoff = level.prob[part].tolist(), level.backoff[part].tolist()
+            if n < len(levels):
+                lines = [f"{p:.7f}\t{g}\t{b:.7f}\n" for p, g, b in zip(probs, grams, backoff, strict=True)]
+            else:
+                lines = [f"{p:.7f}\t{g}\n" for p, g in zip(probs, grams, strict=True)]
+            f.write("".join(lines).encode())
+    f.write(b"\n\\end\\\n")
