@@ -6,6 +6,7 @@ that keep to CTC at the ends of words, natural logarithms, times, and utterances
 
 import math
 from pathlib import Path as File
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,22 @@ class _Beam:
         self.silence = len(tokens)
         self.closing = np.zeros((0, self.width), np.float32)  # frames behind the last one
         self._begun, self._open, self._path = False, np.zeros((0, self.width), np.float32), Path()
+
+    def weigh(self, config: DecodeConfig) -> None:
+        """Go on with other weights and the same n-gram model and words."""
+        raise NotImplementedError
+
+    def _options(self) -> dict[str, Any]:
+        """What the options of both decoders have."""
+        return {
+            "beam_size": self.config.beam,
+            "beam_size_token": self.config.beam_tokens or self.width,
+            "beam_threshold": self.config.beam_threshold,
+            "lm_weight": self.config.ngram_weight * LOG10 if self.config.ngram else 0.0,  # KenLM's are of base 10
+            "sil_score": 0.0,
+            "log_add": False,
+            "criterion_type": flashlight.CriterionType.CTC,
+        }
 
     def decode(self, log_probs: np.ndarray) -> list[Found]:
         frames = self._frames(log_probs, self.closing)
@@ -110,15 +127,11 @@ class Free(_Beam):
             model = KenLm(config.ngram)
             model.check([name for i, name in enumerate(names) if i > UNK], "tokens of the recogniser", set(names))
             self._lm = model.over([*names, "<silence>"])
-        options = flashlight.LexiconFreeDecoderOptions(
-            beam_size=config.beam,
-            beam_size_token=config.beam_tokens or self.width,
-            beam_threshold=config.beam_threshold,
-            lm_weight=config.ngram_weight * LOG10 if config.ngram else 0.0,
-            sil_score=0.0,
-            log_add=False,
-            criterion_type=flashlight.CriterionType.CTC,
-        )
+        self.weigh(config)
+
+    def weigh(self, config: DecodeConfig) -> None:
+        self.config = config
+        options = flashlight.LexiconFreeDecoderOptions(**self._options())
         self._decoder = flashlight.LexiconFreeDecoder(options, self._lm, self.silence, BLANK, [])
 
     def _ranked_again(self) -> bool:
@@ -151,24 +164,18 @@ class Lexicon(_Beam):
             self.silence = spelling.space
             self.closing = np.full((1, self.width), NEVER, np.float32)
             self.closing[0, spelling.space] = 0.0
-        trie, start = flashlight.Trie(self.width, self.silence), self._lm.start(False)
+        self._trie, start = flashlight.Trie(self.width, self.silence), self._lm.start(False)
         for number, spellings in enumerate(spelling.spellings):
             score = self._lm.score(start, number)[1]
             for ids in spellings:
-                trie.insert(ids, number, score)
-        trie.smear(flashlight.SmearingMode.MAX)
-        options = flashlight.LexiconDecoderOptions(
-            beam_size=config.beam,
-            beam_size_token=config.beam_tokens or self.width,
-            beam_threshold=config.beam_threshold,
-            lm_weight=config.ngram_weight * LOG10 if config.ngram else 0.0,
-            word_score=config.word_bonus,
-            unk_score=-math.inf,
-            sil_score=0.0,
-            log_add=False,
-            criterion_type=flashlight.CriterionType.CTC,
-        )
-        self._decoder = flashlight.LexiconDecoder(options, trie, self._lm, self.silence, BLANK, -1, [], False)
+                self._trie.insert(ids, number, score)
+        self._trie.smear(flashlight.SmearingMode.MAX)
+        self.weigh(config)
+
+    def weigh(self, config: DecodeConfig) -> None:
+        self.config = config
+        options = flashlight.LexiconDecoderOptions(word_score=config.word_bonus, unk_score=-math.inf, **self._options())
+        self._decoder = flashlight.LexiconDecoder(options, self._trie, self._lm, self.silence, BLANK, -1, [], False)
 
     def _found(self, path: Path, ctc: float, ngram: float) -> Found:
         ids, spans = path.tokens((BLANK, self.silence, len(self.tokens)))

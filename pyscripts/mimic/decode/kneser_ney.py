@@ -124,3 +124,28 @@ def _find(levels: Sequence[Grams], rows: np.ndarray, words: int) -> np.ndarray:
     for level, column in zip(levels[1:], rows.T[1:], strict=False):
         at = np.searchsorted(level.keys, at * words + column)
     return at
+
+
+def log10_probs(levels: Sequence[Grams], rows: np.ndarray) -> np.ndarray:
+    """What a model gives to the last word of each row (rows, order) behind the others; n-grams as counts has them."""
+    words, order = len(levels[0].rows), rows.shape[1]
+    found = np.zeros(len(rows))
+    todo = np.arange(len(rows))
+    for n in range(order, 0, -1):
+        at, there = _listed(levels[:n], rows[todo, order - n :], words)
+        found[todo[there]] += levels[n - 1].prob[at[there]]
+        todo = todo[~there]
+        if n > 1:
+            at, there = _listed(levels[: n - 1], rows[todo, order - n : -1], words)
+            found[todo[there]] += levels[n - 2].backoff[at[there]]
+    return found
+
+
+def _listed(levels: Sequence[Grams], rows: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where n-grams stand among those of their order, and whether they do."""
+    at, there = rows[:, 0].astype(np.int64), np.ones(len(rows), bool)
+    for level, column in zip(levels[1:], rows.T[1:], strict=True):
+        keys = at * words + column
+        at = np.searchsorted(level.keys, keys).clip(max=len(level.keys) - 1)
+        there &= level.keys[at] == keys
+    return at, there & levels[-1].kept[at]

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Estimate an n-gram model from text: interpolated modified Kneser-Ney, as KenLM's lmplz does it.
+
+    train_lm.py --order 3 --dev dev.txt sentences.txt exp/3gram
+    train_lm.py --order 6 --unit char --tokens exp/ds2 data/train_clean exp/6gram_char
+
+Writes lm.arpa (or lm.arpa.gz) and lm.json: sizes, and the perplexity of the held-out text.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from mimic import cli
+from mimic.atomic import replace
+from mimic.data.tokens import Tokens
+from mimic.decode import arpa
+from mimic.decode.counts import UNK, NgramCounts, most_frequent
+from mimic.decode.kneser_ney import Grams, estimate, log10_probs
+from mimic.decode.lm_text import UNITS, LmText
+from mimic.errors import UserError
+from mimic.score.normalise import NORMALISERS, normaliser
+from mimic.train import config as configuration
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("text", type=Path, help="sentences, one per line, plain or .gz; or a data directory")
+    parser.add_argument("output", type=Path, help="directory")
+    parser.add_argument("--order", type=int, default=3, help="longest n-grams (default: %(default)s)")
+    parser.add_argument("--unit", default="word", help=f"{', '.join(UNITS)} (default: %(default)s)")
+    parser.add_argument("--tokens", default="", help="directory of the recogniser that the model will help")
+    parser.add_argument("--prune", default="0", help="'0 0 1' leaves out rare n-grams (default: %(default)s)")
+    parser.add_argument("--vocabulary", type=int, default=0, help="most frequent words that are kept; 0: all")
+    parser.add_argument("--max-unknown", type=float, default=0.05, help="share of what tokens cannot spell")
+    parser.add_argument("--normaliser", default="none", help=f"{', '.join(NORMALISERS)} (default: %(default)s)")
+    parser.add_argument("--dev", default="", help="held-out text, as the text")
+    parser.add_argument("--gzip", choices=("true", "false"), default="false", help="write lm.arpa.gz")
+    args = parser.parse_args()
+
+    prune = thresholds(args.prune, args.order)
+    tokens = None
+    if args.tokens:
+        kind = configuration.read(Path(args.tokens) / "config.yaml").data.token_type
+        tokens = Tokens.load(Path(args.tokens), kind)
+    normalise = normaliser(args.normaliser)
+    text = LmText(args.text, args.unit, tokens, normalise)
+    counts = NgramCounts(args.order, most_frequent(text, args.vocabulary) if args.vocabulary else None)
+    for sentence in text:
+        counts.add(sentence)
+    if not counts.total:
+        raise UserError(f"{text.path}: no text")
+    text.check(counts.words[UNK + 3 :], args.max_unknown)
+    log.info("%s: %d sentences, %d %ss, %d different", text.path, counts.sentences, counts.total, args.unit,
+             len(counts.words) - 3)  # fmt: skip
+    levels = estimate(*counts.finish(), len(counts.words), prune)
+    arpa.write(args.output / ("lm.arpa.gz" if args.gzip == "true" else "lm.arpa"), levels, counts.words)
+    facts = {"order": args.order, "unit": args.unit, "sentences": counts.sentences, "total": counts.total}
+    facts["ngrams"] = [int(level.kept.sum()) for level in levels]
+    log.info("n-grams of orders 1 to %d: %s", args.order, " ".join(map(str, facts["ngrams"])))
+    if args.dev:
+        facts["dev"] = held_out(LmText(Path(args.dev), args.unit, tokens, normalise), levels, counts.words)
+    with replace(args.output / "lm.json") as f:
+        f.write(json.dumps(facts, indent=1) + "\n")
+
+
+def thresholds(text: str, order: int) -> list[int]:
+    values = text.split()
+    if not 1 <= order <= 10:
+        raise UserError(f"--order {order}: expected 1 to 10")
+    if not values or not all(value.isdigit() for value in values) or len(values) > order:
+        raise UserError(f"--prune '{text}': expected up to {order} counts, for orders from 1 on, such as '0 0 1'")
+    found = [int(value) for value in values]
+    if found[0] or found != sorted(found):
+        raise UserError(f"--prune '{text}': the first is 0, and none is smaller than the one before it")
+    return found
+
+
+def held_out(text: LmText, levels: list[Grams], words: list[str]) -> dict[str, float]:
+    """Perplexity with and without what the model does not know, sentence ends included."""
+    counts = NgramCounts(len(levels), words[3:])
+    for sentence in text:
+        counts.add(sentence)
+    if not counts.total:
+        raise UserError(f"{text.path}: no text")
+    rows, times = counts.finish()
+    found, known = log10_probs(levels, rows) * times, rows[:, -1] != UNK
+    unknown = int(times[~known].sum())
+    both = 10 ** (-found.sum() / times.sum())
+    without = 10 ** (-found[known].sum() / times[known].sum())
+    log.info("%s: perplexity %.2f (%.2f without the %d of %d words that the model does not have)", text.path, both,
+             without, unknown, counts.total)  # fmt: skip
+    return {
+        "perplexity": round(float(both), 4), "without_unknown": round(float(without), 4), "unknown": unknown,
+        "sentences": counts.sentences, "total": int(np.int64(counts.total)),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    cli.run(main)

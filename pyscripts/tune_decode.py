@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Weights of the n-gram model and the word bonus on a development set; steps/tune_decode.sh is the way to call it.
+
+tune_decode.py outputs --job 1 --nj 4 exp/ds2 exp/fbank/dev_clean exp/ds2/tune/outputs
+tune_decode.py search --job 1 --nj 4 --lm-weights '0.5 1' --word-bonuses '0 1' exp/ds2 exp/fbank/dev_clean \
+    exp/ds2/tune --decode.search lexicon --decode.ngram lm.arpa
+tune_decode.py choose --nj 4 exp/ds2 exp/fbank/dev_clean exp/ds2/tune --decode.search lexicon ...
+
+The first runs the network and keeps its CTC log-probabilities, the second decodes them with every pair of weights,
+the third writes table.tsv and options, which steps/decode.sh takes.
+"""
+
+import argparse
+import json
+import logging
+import shlex
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from mimic import cli
+from mimic.atomic import replace
+from mimic.data import archives
+from mimic.data.batching import make_batches, pad, prefetch
+from mimic.data.kaldi_dir import read_frames, read_table, split
+from mimic.data.tokens import Tokens
+from mimic.decode import tune
+from mimic.decode.searcher import choose, ctc_decoder, load
+from mimic.errors import UserError
+from mimic.train import config as configuration
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("outputs", "search", "choose"))
+    parser.add_argument("model", type=Path, help="directory of a trained recogniser")
+    parser.add_argument("features", type=Path, help="feature directory of a development set")
+    parser.add_argument("output", type=Path, help="directory")
+    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
+    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--batch-utterances", type=int, default=16, help="utterances at once (default: %(default)s)")
+    parser.add_argument("--lm-weights", default="", help="weights of the n-gram model")
+    parser.add_argument("--word-bonuses", default="", help="word bonuses")
+    args, overrides = parser.parse_known_args()
+
+    tune.refuse_test(args.features)
+    {"outputs": outputs, "search": search, "choose": write}[args.verb](args, overrides)
+
+
+@torch.inference_mode()
+def outputs(args: argparse.Namespace, overrides: list[str]) -> None:
+    model, _, _ = load(args.model, overrides)
+    model.to(args.device)
+    entries, frames = archives.read_scp(args.features / "feats.scp"), read_frames(args.features)
+    mine = {utt: frames[utt] for utt in split(sorted(entries), args.job, args.nj)}
+    batches = make_batches(mine, args.batch_utterances, 0, "descending", 0, 0)
+    reader = prefetch(lambda utterances: pad([archives.load(entries[utt]) for utt in utterances]), batches)
+    with archives.ArkWriter(args.output / f"ctc.{args.job}.ark", args.output / f"ctc.{args.job}.scp") as writer:
+        for utterances, (features, lengths) in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):
+            _, kept, ctc = model.encode(features.to(args.device), lengths.to(args.device))
+            for utt, row, n in zip(utterances, ctc.float().cpu().numpy(), kept.tolist(), strict=True):
+                writer.write(utt, row[:n])
+
+
+def search(args: argparse.Namespace, overrides: list[str]) -> None:
+    config = configuration.read(args.model / "config.yaml", overrides)
+    tokens = Tokens.load(args.model, config.data.token_type)
+    decode = config.decode
+    if choose(decode, attention=False) == "greedy" or not decode.ngram:
+        raise UserError("give --decode.search lexicon or free, and --decode.ngram: there is nothing else to tune")
+    grid = [(weight, bonus) for weight in numbers(args.lm_weights) for bonus in numbers(args.word_bonuses)]
+    texts = read_table(args.features / "text")
+    entries = archives.read_scp(args.output / "outputs" / "ctc.scp")
+    mine = {utt: partial(archives.load, entries[utt]) for utt in split(sorted(entries), args.job, args.nj)}
+    steps = cli.progress(mine.items(), len(mine), "utterances")
+    points = tune.search(ctc_decoder(decode, tokens), steps, texts, grid)
+    with replace(args.output / f"points.{args.job}") as f:
+        json.dump(points, f)
+
+
+def write(args: argparse.Namespace, overrides: list[str]) -> None:
+    names = [args.output / f"points.{job}" for job in range(1, args.nj + 1)]
+    points = tune.total([tune.Point(*p) for p in json.loads(name.read_text())] for name in names)
+    found = tune.best(points)
+    options = dict(zip(overrides[::2], overrides[1::2], strict=True))
+    options |= {"--decode.ngram_weight": f"{found.ngram_weight:g}", "--decode.word_bonus": f"{found.word_bonus:g}"}
+    with replace(args.output / "table.tsv") as f:
+        f.write(tune.table(points))
+    with replace(args.output / "options") as f:
+        f.write(shlex.join(word for pair in options.items() for word in pair) + "\n")
+    print(tune.table(points), end="")
+    print(f"best: WER {found.wer:.2f} ({found.errors} of {found.words}) with ngram_weight {found.ngram_weight:g}, "
+          f"word_bonus {found.word_bonus:g}")  # fmt: skip
+
+
+def numbers(text: str) -> list[float]:
+    try:
+        found = [float(word) for word in text.split()]
+    except ValueError:
+        found = []
+    if not found:
+        raise UserError(f"'{text}': expected numbers, such as '0.5 1 1.5'")
+    return found
+
+
+if __name__ == "__main__":
+    cli.run(main)
