@@ -61,9 +61,10 @@ class _Beam:
     def decode(self, log_probs: np.ndarray) -> list[Found]:
         frames = self._frames(log_probs, self.closing)
         results = self._decoder.decode(frames.ctypes.data, *frames.shape)
-        few = results if self._ranked_again() else results[: self.config.nbest]
         found: dict[str, Found] = {}  # by text: two spaces are one
-        for result in few:
+        for result in results:
+            if len(found) == self.config.nbest and not self._ranked_again():
+                break
             path = Path()
             self._take(path, result, frames)
             one = self._found(path, result.emittingModelScore, LOG10 * result.lmScore)

@@ -46,7 +46,7 @@ def estimate(rows: np.ndarray, counts: np.ndarray, words: int, prune: Sequence[i
     for n, level in enumerate(levels, 1):
         limit = prune[min(n, len(prune)) - 1] if prune else 0
         level.kept = (level.raw > limit) | (n == 1)
-        discounts = _discounts(level.adjusted, n)
+        discounts = _discounts(level.adjusted, n, _last(level, rows) if n < len(levels) else None)
         used = np.where(level.kept, level.adjusted, 0)
         off = discounts[np.minimum(used, 3)]
         starts, group = _histories(level.rows)
@@ -100,9 +100,24 @@ def _level(rows: np.ndarray, raw: np.ndarray, adjusted: np.ndarray) -> Grams:
     return Grams(rows, raw, adjusted, none, none, none, np.ones(len(rows)))
 
 
-def _discounts(adjusted: np.ndarray, order: int) -> np.ndarray:
+def _last(level: Grams, rows: np.ndarray) -> tuple[int, int] | None:
+    """Adjusted count and occurrences of the last n-gram of a shorter order, sorted from the last word to the first.
+
+    lmplz estimates discounts from its occurrences. It is one n-gram, but of a small text one is a digit of the result.
+    """
+    for place in range(rows.shape[1] - 1, -1, -1):
+        rows = rows[rows[:, place] == rows[:, place].max()]
+    gram = rows[0, rows.shape[1] - level.rows.shape[1] :]
+    (at,) = (level.rows == gram).all(1).nonzero()
+    return (level.adjusted[at[0]], level.raw[at[0]]) if len(at) else None
+
+
+def _discounts(adjusted: np.ndarray, order: int, last: tuple[int, int] | None) -> np.ndarray:
     """What is taken from n-grams with adjusted counts of 0, 1, 2, and 3 or more."""
-    _, n1, n2, n3, n4 = np.bincount(np.minimum(adjusted, 5), minlength=6)[:5]
+    seen = np.bincount(np.minimum(adjusted, 5), minlength=6)
+    if last:
+        np.add.at(seen, np.minimum(last, 5), [-1, 1])
+    _, n1, n2, n3, n4 = seen[:5]
     if n1 and n2 and n3:
         y = n1 / (n1 + 2 * n2)
         found = np.array([0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])

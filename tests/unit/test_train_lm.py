@@ -1,0 +1,187 @@
+"""N-gram models against lmplz of KenLM, and what their text may be."""
+
+import gzip
+import json
+import math
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_maker import ROOT
+from model_maker import make_recogniser, program
+
+from mimic.data.kaldi_dir import write_table
+from mimic.data.tokens import Tokens
+from mimic.decode import arpa, counts, kneser_ney
+from mimic.decode.counts import NgramCounts
+from mimic.decode.kneser_ney import estimate, log10_probs
+from mimic.decode.ngram import Ngram
+
+
+def licence() -> list[list[str]]:
+    """Real text that every copy of the repository has, in words of capital letters."""
+    text = re.sub("[^A-Z'\n]", " ", (ROOT / "LICENSE").read_text().upper())
+    return [line.split() for line in text.splitlines() if line.split()]
+
+
+def model(sentences, order: int, prune=()) -> tuple[dict[str, tuple[float, float]], NgramCounts, list]:
+    found = NgramCounts(order)
+    for sentence in sentences:
+        found.add(sentence)
+    levels = estimate(*found.finish(), len(found.words), prune)
+    grams = {}
+    for level in levels:
+        for row, kept, prob, backoff in zip(level.rows, level.kept, level.prob, level.backoff, strict=True):
+            if kept:
+                grams[" ".join(found.words[i] for i in row)] = (prob, backoff)
+    return grams, found, levels
+
+
+def test_equals_lmplz_on_real_text():
+    """lmplz.tsv: lines of what lmplz (KenLM 4cb443e) made of LICENSE: order, --prune, n-gram, log10 p, backoff."""
+    cases: dict[tuple[str, str], list] = {}
+    for line in (Path(__file__).parent / "lmplz.tsv").read_text().splitlines():
+        order, prune, *rest = line.split("\t")
+        cases.setdefault((order, prune), []).append(rest)
+    assert len(cases) == 3
+    for (order, prune), lines in cases.items():
+        grams, _, _ = model(licence(), int(order), [int(n) for n in prune.split()])
+        for gram, prob, backoff in lines:
+            assert grams[gram][0] == pytest.approx(float(prob), abs=1e-5), gram
+            if backoff:
+                assert grams[gram][1] == pytest.approx(float(backoff), abs=1e-5), gram
+
+
+@pytest.mark.skipif(not shutil.which("lmplz"), reason="no lmplz (KenLM) in PATH")
+def test_equals_the_lmplz_that_is_here(tmp_path):
+    text = "\n".join(map(" ".join, licence()))
+    made = subprocess.run(["lmplz", "-o", "3", "--discount_fallback"], input=text, capture_output=True, text=True)
+    (tmp_path / "theirs.arpa").write_text(made.stdout)
+    _, found, levels = model(licence(), 3)
+    arpa.write(tmp_path / "ours.arpa", levels, found.words)
+    ours, theirs = Ngram(tmp_path / "ours.arpa"), Ngram(tmp_path / "theirs.arpa")
+    assert set(ours.words) == set(theirs.words)
+    for name in ("ours", "theirs"):
+        assert f"ngram 3={len(levels[2].rows)}" in (tmp_path / f"{name}.arpa").read_text()
+    for word in ours.words[3:]:
+        assert ours.log_prob(0, ours.ids[word]) == pytest.approx(theirs.log_prob(0, theirs.ids[word]), abs=1e-5)
+
+
+@pytest.mark.parametrize("prune", [(), (0, 0, 1)])
+def test_what_it_gives_to_all_words_adds_up_to_one(tmp_path, prune):
+    sentences = licence()[:60]
+    _, found, levels = model(sentences, 3, prune)
+    arpa.write(tmp_path / "lm.arpa.gz", levels, found.words)
+    lm = Ngram(tmp_path / "lm.arpa.gz")
+    for history in (["OF"], ["OF", "THE"], ["NO", "SUCH"], []):
+        context = lm.start
+        for word in history:
+            context = int(lm.advance(context, lm.ids.get(word, lm.ids["<unk>"])))
+        row = np.exp(lm.row(context)[0])
+        row[lm.ids["<s>"]] = 0.0  # never comes
+        assert row.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_counts_do_not_depend_on_how_much_is_sorted_at_once(monkeypatch):
+    whole = model(licence(), 4)[0]
+    monkeypatch.setattr(counts, "CHUNK", 100)
+    assert model(licence(), 4)[0] == whole
+    # More words than two columns of an integer hold: rows are sorted by several keys.
+    rows = np.random.default_rng(0).integers(0, 3, (500, 4)).astype(np.int32) * 2**29
+    merged, times = counts.merge(rows, np.ones(500, np.int64))
+    truth = Counter(map(tuple, rows.tolist()))
+    assert list(map(tuple, merged.tolist())) == sorted(truth)
+    assert times.tolist() == [truth[row] for row in sorted(truth)]
+
+
+def test_perplexity_is_that_of_the_written_model(tmp_path):
+    sentences = licence()
+    _, found, levels = model(sentences[:120], 3, (0, 0, 1))
+    held_out = NgramCounts(3, found.words[3:])
+    for sentence in sentences[120:]:
+        held_out.add(sentence)
+    rows, times = held_out.finish()
+    arpa.write(tmp_path / "lm.arpa", levels, found.words)
+    lm, total = Ngram(tmp_path / "lm.arpa"), 0.0
+    for sentence in sentences[120:]:
+        context = lm.start
+        for word in (*sentence, "</s>"):
+            number = lm.ids.get(word, lm.ids["<unk>"])
+            total += lm.log_prob(context, number) / math.log(10)
+            context = int(lm.advance(context, number))
+    assert (log10_probs(levels, rows) * times).sum() == pytest.approx(total, abs=1e-3)
+
+
+def test_rare_words_can_be_unknown_ones():
+    most = counts.most_frequent(licence(), 50)
+    found = NgramCounts(2, most)
+    for sentence in licence():
+        found.add(sentence)
+    levels = estimate(*found.finish(), len(found.words))
+    assert len(levels[0].rows) == 53 and "THE" in most
+    assert levels[0].prob[counts.UNK] > np.median(levels[0].prob[3:])
+    assert kneser_ney._discounts(np.array([1, 1, 5]), 1, None).tolist() == [0, 0.5, 1, 1.5]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text("\n".join(map(" ".join, licence())) + "\n")
+    return path
+
+
+def test_the_program_writes_model_and_perplexity(text, tmp_path):
+    write_table(tmp_path / "text", {f"utt{i}": " ".join(words) for i, words in enumerate(licence()[:20])})
+    options = ("--order", 2, "--prune", "0 1", "--gzip", "true", "--dev", tmp_path, text, tmp_path)
+    assert program("train_lm.py", *options) == 0
+    facts = json.loads((tmp_path / "lm.json").read_text())
+    lines = gzip.open(tmp_path / "lm.arpa.gz", "rt").read().splitlines()
+    assert lines[1:3] == [f"ngram {n}={count}" for n, count in enumerate(facts["ngrams"], 1)]
+    assert facts["dev"]["unknown"] == 0 and 5 < facts["dev"]["perplexity"] < 200
+    assert facts["dev"]["perplexity"] == facts["dev"]["without_unknown"]
+
+
+def test_tokens_of_a_recogniser(text, tmp_path):
+    recogniser = make_recogniser(tmp_path / "model")
+    letters = tmp_path / "letters.txt"
+    letters.write_text("AB CA BAC\n" * 3)
+    assert program("train_lm.py", "--unit", "char", "--tokens", recogniser, letters, tmp_path) == 0
+    lm = Ngram(tmp_path / "lm.arpa")
+    assert set(lm.words) == {"<unk>", "<s>", "</s>", "▁", "A", "B", "C"}
+    assert lm.log_prob(int(lm.advance(lm.start, lm.ids["▁"])), lm.ids["A"]) > -0.7
+    assert Tokens.load(recogniser, "char").symbols[4:] == ["A", "B", "C", "▁"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--unit", "subword"), "--unit subword: give --tokens"),
+        (("--unit", "subword", "--tokens", "model"), "the recogniser's tokens are of type char, not unigram or bpe"),
+        (("--unit", "char", "--tokens", "model"), r"\d+ of \d+ tokens are <unk>, more than 0.05: write the text as"),
+        (("--tokens", "model"), r"\d+ of \d+ words cannot be spelt with the recogniser's tokens"),
+        (("--unit", "words"), "--unit words: expected one of word, char"),
+        (("--prune", "1 0"), "--prune '1 0': the first is 0"),
+        (("--prune", "0 1 2 3"), "--prune '0 1 2 3': expected up to 3 counts"),
+        (("--order", "11"), "--order 11: expected 1 to 10"),
+        (("--normaliser", "lower"), "--normaliser lower: not known"),
+        (("--dev", "nowhere"), "nowhere: no such text file"),
+    ],
+)
+def test_bad_input_is_one_line(text, tmp_path, monkeypatch, caplog, words, message):
+    make_recogniser(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    assert program("train_lm.py", *words, text, tmp_path) == 1
+    assert re.search(message, caplog.text)
+
+
+def test_text_that_is_none(tmp_path, caplog):
+    (tmp_path / "empty").write_text("\n\n")
+    (tmp_path / "latin").write_bytes("café\n".encode("latin-1"))
+    (tmp_path / "marked").write_text("a <s> b\n")
+    for name, message in (("empty", "no text"), ("latin", "line 1"), ("marked", "have a meaning of their own")):
+        assert program("train_lm.py", tmp_path / name, tmp_path) == 1
+        assert message in caplog.text.splitlines()[-1]
