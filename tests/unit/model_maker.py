@@ -4,9 +4,12 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from data_maker import ROOT
 
+from mimic.data.archives import ArkWriter
+from mimic.data.kaldi_dir import write_table
 from mimic.data.tokens import Tokens
 from mimic.features.stft import Stft, StftConfig
 from mimic.models.segan import Segan
@@ -64,6 +67,19 @@ def make_recogniser(directory: Path, net: str = "crdnn", rnn: str = "ligru", nor
     torch.manual_seed(1)
     model = recogniser(configuration.read(directory / "config.yaml"), _identity(20), len(tokens))
     checkpoint.save(model.state_dict(), directory / "model.pt")
+    return directory
+
+
+def make_features(directory: Path, utterances: int) -> Path:
+    """A feature directory of noise, for `make_recogniser`."""
+    directory.mkdir(parents=True)
+    draw, frames = np.random.default_rng(3), {f"utt{i}": 60 + 25 * i for i in range(utterances)}
+    with ArkWriter(directory / "feats.ark", directory / "feats.scp") as writer:
+        for utt, n in frames.items():
+            writer.write(utt, (3 * draw.normal(size=(n, 20))).astype(np.float32))
+    write_table(directory / "utt2num_frames", {utt: str(n) for utt, n in frames.items()})
+    write_table(directory / "text", dict.fromkeys(frames, "AB CA"))
+    (directory / "frame_shift").write_text("0.01\n")
     return directory
 
 

@@ -10,13 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from model_maker import make_recogniser, program
+from model_maker import make_features, make_recogniser, program
 from torch import nn
 
 from mimic.data import archives
 from mimic.data.archives import ArkWriter
 from mimic.data.batching import pad
-from mimic.data.kaldi_dir import write_table
 from mimic.data.tokens import BLANK, SPECIAL, Tokens
 from mimic.decode import nbest, searcher
 from mimic.decode.config import DecodeConfig
@@ -298,16 +297,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
 def recogniser(tmp_path_factory):
     """A model directory and a feature directory of 5 utterances."""
     root = tmp_path_factory.mktemp("recogniser")
-    draw = np.random.default_rng(3)
-    (root / "feats").mkdir()
-    with ArkWriter(root / "feats/feats.ark", root / "feats/feats.scp") as writer:
-        frames = {f"utt{i}": 60 + 25 * i for i in range(5)}
-        for utt, n in frames.items():
-            writer.write(utt, (3 * draw.normal(size=(n, 20))).astype(np.float32))
-    write_table(root / "feats/utt2num_frames", {utt: str(n) for utt, n in frames.items()})
-    write_table(root / "feats/text", dict.fromkeys(frames, "AB CA"))
-    (root / "feats/frame_shift").write_text("0.01\n")
-    return make_recogniser(root / "model"), root / "feats"
+    return make_recogniser(root / "model"), make_features(root / "feats", 5)
 
 
 def settings(name: str, words: str) -> list[str]:
