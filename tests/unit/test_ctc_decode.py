@@ -27,6 +27,7 @@ from mimic.decode.searcher import Result, Searcher, ctc_decoder
 from mimic.decode.times import Word
 from mimic.errors import UserError
 from mimic.models.lm import RnnLm, RnnLmConfig
+from mimic.models.transformer_lm import TransformerLm, TransformerLmConfig
 
 ctc_beam = pytest.importorskip("mimic.decode.ctc_beam")
 if ctc_beam.flashlight is None:
@@ -236,15 +237,26 @@ def test_the_lattice_has_the_transcripts_and_no_others():
     assert nbest.ctm("utt", results("a b")[0]) == "utt 1 0.00 0.50 a 0.90\nutt 1 1.00 0.50 b 0.90\n"
 
 
-def test_a_second_opinion_ranks_again(tmp_path, monkeypatch):
+LMS = {
+    "rnn": lambda: RnnLm(len(TOKENS), RnnLmConfig(4, 1, 8, 6)),
+    "transformer": lambda: TransformerLm(len(TOKENS), TransformerLmConfig(8, 2, 2, 12)),
+}
+
+
+@pytest.mark.parametrize("name", LMS)
+def test_a_second_opinion_ranks_again(monkeypatch, name):
     torch.manual_seed(0)
-    lm = RnnLm(len(TOKENS), RnnLmConfig(4, 1, 8, 6)).eval()
+    lm = LMS[name]().eval()
     texts = ["AB A", "B", "A A A", "", "BA BA AB"]
     ids = [TOKENS.encode(text) if text else [] for text in texts]
     given = second_opinion(lm, ids)
     for sequence, value in zip(ids, given, strict=True):
         steps = lm(torch.tensor([[1, *sequence]])).detach()[0]
         assert value == pytest.approx(float(sum(steps[i, k] for i, k in enumerate([*sequence, 2]))), abs=1e-4)
+        state = lm.start(1)
+        for i, token in enumerate([1, *sequence]):
+            found, state = lm.step(torch.tensor([token]), state)
+            torch.testing.assert_close(found.detach()[0], steps[i], atol=1e-5, rtol=0)
     monkeypatch.setattr(searcher.fusion, "neural", lambda *_: lm)
     config = DecodeConfig(search="free", beam=30, nbest=10, rescore="lm", rescore_weight=0.5)
     features = torch.randn(1, 40, 3)

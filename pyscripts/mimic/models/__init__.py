@@ -10,6 +10,7 @@ from mimic.models.demucs import Demucs, DemucsConfig
 from mimic.models.fcn_mask import FcnMask, FcnMaskConfig
 from mimic.models.lm import RnnLm, RnnLmConfig
 from mimic.models.metricgan import MetricganMask, MetricganMaskConfig
+from mimic.models.transformer_lm import TransformerLm, TransformerLmConfig
 from mimic.models.wide_resnet import WideResnet, WideResnetConfig
 
 ENCODERS = {"crdnn": (Crdnn, CrdnnConfig), "conformer": (Conformer, ConformerConfig)}
@@ -23,4 +24,4 @@ MASKS = {
     "metricgan": (MetricganMask, MetricganMaskConfig),
 }
 WAVES = {"demucs": (Demucs, DemucsConfig)}
-LMS = {"rnn": (RnnLm, RnnLmConfig)}
+LMS = {"rnn": (RnnLm, RnnLmConfig), "transformer": (TransformerLm, TransformerLmConfig)}

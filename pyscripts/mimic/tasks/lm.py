@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.data.batching import make_batches, pad, prefetch, to_device
@@ -16,7 +16,6 @@ from mimic.data.kaldi_dir import read_table
 from mimic.data.tokens import BLANK, BOS, EOS, UNK, Tokens
 from mimic.errors import UserError
 from mimic.models import LMS
-from mimic.models.lm import RnnLm
 from mimic.tasks.task import WHOLE, Task
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
@@ -66,7 +65,7 @@ class LmTask(Task):
         self.sentences |= dev
 
     @staticmethod
-    def build(config: Config, directory: Path) -> tuple[RnnLm, Tokens]:
+    def build(config: Config, directory: Path) -> tuple[nn.Module, Tokens]:
         """The trained model of an experiment directory, in eval mode, and its tokens."""
         tokens = Tokens.load(directory, config.data.token_type)
         model = _network(config, len(tokens))
@@ -122,7 +121,7 @@ class LmTask(Task):
         return {"loss": loss, "ppl": float(np.exp(loss))}
 
 
-def _network(config: Config, tokens: int) -> RnnLm:
+def _network(config: Config, tokens: int) -> nn.Module:
     network, _ = LMS[config.net]
     return network(tokens, config.model)
 
