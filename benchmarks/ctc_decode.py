@@ -11,8 +11,8 @@ ratio ctc_greedy                time of greedy decoding, times and confidences t
 
 The sentences are $MIMIC_REAL_DATA's transcripts where they are there, else lines of LICENSE. Each character lasts a few
 frames and is mistaken for others in some; the n-gram model is estimated from sentences that are not decoded. The
-programs take turns at each utterance; times are seconds of the processor. All drop hypotheses that are 15 worse than the best
-(natural logarithms). Of tokens, pyctcdecode takes those above -8 (its default of -5 costs it many words), ours any.
+programs take turns at each utterance; times are seconds of the processor. All drop hypotheses that are 15 worse than
+the best (natural logarithms). Of tokens, pyctcdecode takes those above -8 (its -5 costs it many words), ours any.
 """
 
 import os

@@ -2,7 +2,7 @@
 # Estimates an n-gram model from text: interpolated modified Kneser-Ney, the model that KenLM's lmplz makes.
 # Reads text (one sentence per line, plain or .gz) or a data directory; writes <out-dir>/lm.arpa, for --decode.ngram of
 # steps/decode.sh, and lm.json with its sizes and the perplexity of --dev. Memory grows with the different n-grams of the
-# highest order, about 80 bytes each, not with the text; a million words take seconds.
+# highest order, about 170 bytes each, not with the text; a million words take seconds.
 
 order=3          # longest n-grams
 unit=word        # word; or what a recogniser's tokens are: char, subword, phone
@@ -48,4 +48,4 @@ fi
 log "estimating $dir from $text"
 $cmd "$dir/log/train_lm.log" pyscripts/train_lm.py "${options[@]}" --tokens "$tokens" --dev "$dev" "$text" "$dir"
 mark_done "$dir"
-log "$(sed -n 's/^.*train_lm.py: //p' "$dir/log/train_lm.log" | tail -n 3)"
+log "$dir: $(sed -n 's/^.*train_lm.py: //p' "$dir/log/train_lm.log" | tail -n 1)"
