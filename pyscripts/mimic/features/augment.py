@@ -4,11 +4,13 @@ What an utterance gets depends on the seed, the epoch and its id alone: not on t
 threads make them, or on what was made before.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import soxr
+import torch
 
 from mimic.errors import UserError
 from mimic.features import mixing
@@ -16,48 +18,86 @@ from mimic.features.corruption import Corruption, Draw
 
 BAND_LOW, BAND_HIGH = (50.0, 400.0), (3000.0, 7000.0)  # Hz
 CLIP = (0.3, 0.9)  # of the loudest sample
+VOCODER = 512  # samples: 32 ms at 16 kHz
+PROBABILITIES = ("room_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob", "clip_prob")
 
 
 @dataclass
-class AugmentConfig:
-    """What clean speech goes through, in this order; the target is the speech without room, noise and clipping.
+class Augmentation:
+    """What speech goes through, in this order; the target is the speech without room, noise, hiss and clipping.
 
     Attributes:
-        crop_s: longest piece of an utterance that is taken, in seconds, from a random place; 0: all of it.
         speeds: factors of speed and pitch, drawn evenly; none: as recorded.
-        room_prob: share of utterances that sound as in one of the rooms, at their level, the direct path aligned.
+        stretch_prob: share of utterances that get longer or shorter at the same pitch.
+        stretch: slowest and fastest of these, drawn evenly.
+        pitch_prob: share of utterances whose pitch moves at the same length.
+        pitch: semitones up or down, at most.
+        noise_prob: share of utterances that noise is mixed into.
+        room_prob: share of these that sound as in one of the rooms, at their level, the direct path aligned.
         snr: lowest and highest signal-to-noise ratio in dB, drawn evenly; of speech its active part counts.
         curriculum_epochs: over so many epochs the lowest SNR comes down from the highest one; 0: from the beginning.
         babble: other speakers of the training set are one more kind of noise.
+        hiss_prob: share of utterances that get white noise, also those that got noise.
+        hiss: its smallest and largest standard deviation, drawn evenly; full scale is 1.
         band_prob: share of mixtures that are limited to a band, from 50-400 Hz to 3-7 kHz, their targets too.
         gain_db: mixture and target get louder or softer by up to so much.
         clip_prob: share of mixtures that are clipped, at 0.3 to 0.9 of their loudest sample.
     """
 
-    crop_s: float = 0.0
     speeds: list[float] = field(default_factory=list)
+    stretch_prob: float = 0.0
+    stretch: list[float] = field(default_factory=lambda: [0.8, 1.25])
+    pitch_prob: float = 0.0
+    pitch: float = 4.0
+    noise_prob: float = 0.0
     room_prob: float = 0.5
     snr: list[float] = field(default_factory=lambda: [0.0, 15.0])
     curriculum_epochs: int = 0
     babble: bool = True
+    hiss_prob: float = 0.0
+    hiss: list[float] = field(default_factory=lambda: [0.001, 0.015])
     band_prob: float = 0.0
     gain_db: float = 0.0
     clip_prob: float = 0.0
 
+    @property
+    def active(self) -> bool:
+        """Whether anything is done at all."""
+        return bool(self.speeds or self.gain_db or any(getattr(self, name) for name in PROBABILITIES[1:]))
+
+
+@dataclass
+class AugmentConfig(Augmentation):
+    """What an enhancer learns from: all of the speech is noisy.
+
+    Attributes:
+        crop_s: longest piece of an utterance that is taken, in seconds, from a random place; 0: all of it.
+    """
+
+    crop_s: float = 0.0
+    noise_prob: float = 1.0
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What was drawn for an utterance in an epoch; a band in Hz or None, a gain in dB, 1 for an unclipped mixture."""
+    """What was drawn for an utterance in an epoch.
+
+    Factor of speed and pitch, noise or None, a band in Hz or None, a gain in dB, 1 for an unclipped mixture; factors of
+    speed alone and of pitch alone, the standard deviation of hiss.
+    """
 
     speed: float
-    draw: Draw
+    draw: Draw | None
     band: tuple[float, float] | None
     gain: float
     clip: float
+    stretch: float = 1.0
+    pitch: float = 1.0
+    hiss: float = 0.0
 
 
 class Augmenter:
-    """Makes mixtures of the utterances of `speech` ({utterance: samples} at 16 kHz, which may read files).
+    """Makes mixtures of the utterances of `speech` ({utterance: samples} at `rate` Hz, which may read files).
 
     noises, rooms: recordings by name, or None. speaker_of: utterance id to speaker.
     Raises UserError for settings that make no sense.
@@ -68,14 +108,19 @@ class Augmenter:
         speech: Mapping[str, np.ndarray],
         speaker_of: Mapping[str, str],
         noises: Mapping[str, np.ndarray] | None,
-        config: AugmentConfig,
+        config: Augmentation,
         seed: int,
         rooms: Mapping[str, np.ndarray] | None = None,
+        rate: int = mixing.RATE,
     ) -> None:
         check(config)
-        self.speech, self.config, self.seed = speech, config, seed
-        voices = speech if config.babble else None
-        self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rooms, config.room_prob, voices)
+        self.speech, self.config, self.seed, self.rate = speech, config, seed, rate
+        self.crop = getattr(config, "crop_s", 0.0) * rate
+        self.mixer = None
+        if config.noise_prob > 0:
+            voices = speech if config.babble else None
+            prob = config.room_prob
+            self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rooms, prob, voices, rate=rate)
 
     def lowest_snr(self, epoch: int) -> float:
         """dB, in an epoch (from 1)."""
@@ -95,7 +140,17 @@ class Augmenter:
         gain = float(rng.uniform(-c.gain_db, c.gain_db))
         clip = float(rng.uniform(*CLIP)) if rng.random() < c.clip_prob else 1.0
         snr = float(rng.uniform(self.lowest_snr(epoch), c.snr[1]))
-        return Plan(speed, self.mixer.choose(utt, snr, rng), band, gain, clip)
+        draw = self.mixer.choose(utt, snr, rng) if self.mixer else None
+        if c.noise_prob < 1 and rng.random() >= c.noise_prob:
+            draw = None
+        stretch, pitch, hiss = 1.0, 1.0, 0.0
+        if c.stretch_prob and rng.random() < c.stretch_prob:
+            stretch = float(rng.uniform(*c.stretch))
+        if c.pitch_prob and rng.random() < c.pitch_prob:
+            pitch = float(2 ** (rng.uniform(-c.pitch, c.pitch) / 12))
+        if c.hiss_prob and rng.random() < c.hiss_prob:
+            hiss = float(rng.uniform(*c.hiss))
+        return Plan(speed, draw, band, gain, clip, stretch, pitch, hiss)
 
     def __call__(self, utt: str, epoch: int) -> mixing.Mixture:
         """Noisy and target, equally long, with the gain that both got.
@@ -105,18 +160,22 @@ class Augmenter:
         rng = mixing.utterance_rng(f"{self.seed} epoch {epoch}", utt)
         plan = self._plan(utt, epoch, rng)
         speech = self.speech[utt]
-        size = round(self.config.crop_s * plan.speed * mixing.RATE)
+        size = round(self.crop * plan.speed * plan.stretch)
         try:
             if 0 < size < len(speech):
-                speech = mixing.fit_length(speech, size, rng)
+                speech = mixing.fit_length(speech, size, rng, self.rate)
         except ValueError:
             raise UserError(f"{utt}: is silent: remove it from the training set") from None
-        if plan.speed != 1:
-            speech = soxr.resample(speech, plan.speed * mixing.RATE, mixing.RATE, quality="MQ")
-        mixture = self.mixer.mix(utt, speech, plan.draw, rng)
+        if plan.stretch != plan.pitch:
+            speech = stretched(speech, plan.stretch / plan.pitch)
+        if plan.speed * plan.pitch != 1:
+            speech = soxr.resample(speech, plan.speed * plan.pitch * self.rate, self.rate, quality="MQ")
+        mixture = self.mixer.mix(utt, speech, plan.draw, rng) if plan.draw else mixing.Mixture(speech, speech, 1.0)
         sides = np.stack([mixture.noisy, mixture.target])  # (2, samples)
+        if plan.hiss:
+            sides[0] += np.float32(plan.hiss) * rng.standard_normal(sides.shape[1], dtype=np.float32)
         if plan.band is not None:
-            sides = band_limit(sides, *plan.band)
+            sides = band_limit(sides, *plan.band, self.rate)
         loudest = float(max(sides.max(), -sides.min(), 1e-9))
         gain = min(10 ** (plan.gain / 20), mixing.PEAK / loudest)
         sides *= np.float32(gain)
@@ -126,22 +185,45 @@ class Augmenter:
         return mixing.Mixture(sides[0], sides[1], mixture.gain * gain)
 
 
-def check(config: AugmentConfig) -> None:
+def check(config: Augmentation) -> None:
     """Raises UserError for settings that make no sense."""
-    if len(config.snr) != 2 or config.snr[0] > config.snr[1]:
-        raise UserError(f"augment.snr {config.snr}: expected the lowest and the highest, e.g. [0, 15]")
-    if not all(0.5 <= speed <= 2 for speed in config.speeds):
-        raise UserError(f"augment.speeds {config.speeds}: expected factors from 0.5 to 2, e.g. [0.9, 1.0, 1.1]")
-    for name in ("room_prob", "band_prob", "clip_prob"):
+    section = "augment" if isinstance(config, AugmentConfig) else "waves"
+    for name, example in (("snr", "[0, 15]"), ("stretch", "[0.8, 1.25]"), ("hiss", "[0.001, 0.015]")):
+        pair = getattr(config, name)
+        if len(pair) != 2 or pair[0] > pair[1]:
+            raise UserError(f"{section}.{name} {pair}: expected the lowest and the highest, e.g. {example}")
+    for name, example in (("speeds", "[0.9, 1.0, 1.1]"), ("stretch", "[0.8, 1.25]")):
+        if not all(0.5 <= factor <= 2 for factor in getattr(config, name)):
+            raise UserError(f"{section}.{name} {getattr(config, name)}: expected factors from 0.5 to 2, e.g. {example}")
+    for name in PROBABILITIES:
         if not 0 <= getattr(config, name) <= 1:
-            raise UserError(f"augment.{name} {getattr(config, name)}: expected a share from 0 to 1")
+            raise UserError(f"{section}.{name} {getattr(config, name)}: expected a share from 0 to 1")
+    if not 0 <= config.pitch <= 12:
+        raise UserError(f"{section}.pitch {config.pitch}: expected 0 to 12 semitones")
     for name in ("crop_s", "gain_db", "curriculum_epochs"):
-        if getattr(config, name) < 0:
-            raise UserError(f"augment.{name} {getattr(config, name)}: expected 0 or more")
+        if getattr(config, name, 0) < 0:
+            raise UserError(f"{section}.{name} {getattr(config, name)}: expected 0 or more")
+    if config.hiss[0] < 0:
+        raise UserError(f"{section}.hiss {config.hiss}: expected 0 or more")
 
 
-def band_limit(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Keep the band from `low` to `high` Hz of float32 signals (..., samples) at 16 kHz: 12 dB per octave outside.
+def stretched(x: np.ndarray, speed: float) -> np.ndarray:
+    """Speech (samples,) so many times as fast at the same pitch, float32: round(samples / speed) samples.
+
+    A phase vocoder (Flanagan and Golden, 1966) with windows of 512 samples.
+    """
+    from torchaudio.functional import phase_vocoder  # here, because it takes a second to load
+
+    window = torch.hann_window(VOCODER)
+    options = {"hop_length": VOCODER // 4, "window": window}
+    spectrum = torch.stft(torch.tensor(x), VOCODER, pad_mode="constant", return_complex=True, **options)
+    advance = torch.linspace(0, math.pi * VOCODER / 4, VOCODER // 2 + 1)[:, None]  # of the phase, per hop
+    spectrum = phase_vocoder(spectrum, speed, advance)
+    return torch.istft(spectrum, VOCODER, length=round(len(x) / speed), **options).numpy()
+
+
+def band_limit(x: np.ndarray, low: float, high: float, rate: int = mixing.RATE) -> np.ndarray:
+    """Keep the band from `low` to `high` Hz of float32 signals (..., samples): 12 dB per octave outside.
 
     Butterworth filters of second order, one after the other, by the bilinear transform.
     """
@@ -149,7 +231,7 @@ def band_limit(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
     sections = []
     for hz, sign in ((low, -1), (high, 1)):
-        w = 2 * np.pi * hz / mixing.RATE
+        w = 2 * np.pi * hz / rate
         alpha, edge = np.sin(w) / np.sqrt(2), (1 - sign * np.cos(w)) / 2
         numerator = np.array([edge, 2 * sign * edge, edge])
         sections.append([*(numerator / (1 + alpha)), 1, -2 * np.cos(w) / (1 + alpha), (1 - alpha) / (1 + alpha)])

@@ -136,6 +136,7 @@ class Corruption:
     snrs: dB, drawn evenly. noises: kinds are drawn evenly, then a recording of the kind. rooms: an impulse response
     with probability `rir_prob`. voices: clean speech by utterance id that adds the kind "babble", 4 to 8 speakers
     other than the utterance's own; speaker_of: utterance id to speaker, for both. active: see `mixing.scale_to_snr`.
+    rate: of all signals, Hz.
     """
 
     def __init__(
@@ -149,9 +150,10 @@ class Corruption:
         rir_prob: float = 0.5,
         voices: Mapping[str, np.ndarray] | None = None,
         active: bool = True,
+        rate: int = mixing.RATE,
     ) -> None:
         self.speech, self.speaker_of, self.noises, self.snrs, self.seed = speech, speaker_of, noises, list(snrs), seed
-        self.active = active
+        self.active, self.rate = active, rate
         self.rooms, self.rir_prob, self.voices = rooms or {}, rir_prob if rooms else 0.0, voices or {}
         self.kinds: dict[str, list[str]] = {}
         for name in sorted(noises):
@@ -198,11 +200,11 @@ class Corruption:
         try:
             if self.kinds[draw.kind]:
                 (name,) = draw.noises
-                noise = mixing.fit_length(self.noises[name], len(speech), rng, total=self._power(name))
+                noise = mixing.fit_length(self.noises[name], len(speech), rng, self.rate, self._power(name))
             else:
-                noise = mixing.babble([self.voices[name] for name in draw.noises], len(speech), rng)
+                noise = mixing.babble([self.voices[name] for name in draw.noises], len(speech), rng, self.rate)
             room = self._room(draw.room) if draw.room else None
-            return mixing.mix(speech, noise, draw.snr, room, active=self.active)
+            return mixing.mix(speech, noise, draw.snr, room, self.rate, self.active)
         except ValueError as error:
             used = " ".join([*draw.noises, draw.room]).strip()
             raise UserError(f"{utt} with {used}: {error}: remove the silent recording") from None

@@ -18,22 +18,43 @@ from mimic.errors import AudioError, UserError
 from mimic.features.cmvn_stats import CmvnStats
 from mimic.features.collect import JobFiles
 from mimic.features.fbank import Fbank, FbankConfig
+from mimic.features.logmel import LogMel, LogMelConfig
 from mimic.features.stft import Stft, StftConfig
 
 log = logging.getLogger(__name__)
+Features = Fbank | LogMel | Stft
+KINDS: dict[str, tuple[type, type]] = {
+    "fbank": (Fbank, FbankConfig),
+    "logmel": (LogMel, LogMelConfig),
+    "stft": (Stft, StftConfig),
+}
 
 # An option that is missing, not bad audio: the first such utterance ends the job.
 NEEDS_AN_OPTION = ("pipe", "channels")
 LONG = 1 << 22  # samples (4 minutes at 16 kHz); nothing is read ahead while a longer recording is worked on
 
 
-def extractor(kind: str, options: Path) -> Fbank | Stft:
-    """The features `kind` ("fbank" or "stft") with the options of a file in Kaldi's format."""
-    return Fbank(FbankConfig.read(options)) if kind == "fbank" else Stft(StftConfig.read(options))
+def extractor(kind: str, options: Path) -> Features:
+    """The features `kind` (of KINDS) with the options of a file in Kaldi's format."""
+    features, config = KINDS[kind]
+    return features(config.read(options))
+
+
+def front_end(options: Path) -> Features:
+    """The features that a recogniser was trained on, from the options in its directory.
+
+    A line `--type=KIND` says of which kind they are; without one they are fbank.
+    """
+    lines = options.read_text(encoding="utf-8").splitlines()
+    kinds = [line.partition("#")[0].strip().removeprefix("--type=") for line in lines if line.startswith("--type=")]
+    kind = kinds[0] if kinds else "fbank"
+    if kind not in KINDS:
+        raise UserError(f"{options}: --type={kind}: features are of type {', '.join(KINDS)}")
+    return extractor(kind, options)
 
 
 def features(
-    reader: AudioReader, extract: Fbank | Stft, utts: list[str], skipped: dict[str, str]
+    reader: AudioReader, extract: Features, utts: list[str], skipped: dict[str, str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (utterance, features (frames, dim) float32); a thread reads and decodes the next utterances meanwhile.
 
@@ -72,7 +93,7 @@ def features(
             may_read.set()
 
 
-def run_job(reader: AudioReader, extract: Fbank | Stft, files: JobFiles, nj: int, compress: str = "none") -> None:
+def run_job(reader: AudioReader, extract: Features, files: JobFiles, nj: int, compress: str = "none") -> None:
     """Write the features of job `files.job` of `nj`, in constant memory, unless they are there already."""
     if files.scp.exists():
         log.info("job %d is done already", files.job)

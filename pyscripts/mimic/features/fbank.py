@@ -78,7 +78,7 @@ class FbankConfig:
     @classmethod
     def read(cls, path: str | Path) -> "FbankConfig":
         """Read an option file; raises UserError naming file, line and the nearest option."""
-        return read_options(path, cls, ONLY)
+        return read_options(path, cls, ONLY | {"type": "fbank"})
 
 
 class Fbank(nn.Module):

@@ -49,7 +49,7 @@ class StftConfig:
     @classmethod
     def read(cls, path: str | Path) -> "StftConfig":
         """Read an option file; raises UserError naming file, line and the nearest option."""
-        return read_options(path, cls)
+        return read_options(path, cls, {"type": "stft"})
 
 
 class Stft(nn.Module):

@@ -1,4 +1,6 @@
-"""Encoder with a CTC output and an attention decoder: the perceptual model and the robust recogniser alike."""
+"""Encoder with a CTC output and, mostly, an attention decoder: the perceptual model and the recognisers alike."""
+
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -18,15 +20,15 @@ class Recogniser(nn.Module):
         normaliser: of the features. It is made from the training set and stored with the weights: evaluation never
             changes it.
         tokens: size of the token table.
-        decoder: sizes of the attention decoder.
+        decoder: sizes of the attention decoder; None: there is none, and `decoder` is None.
     """
 
-    def __init__(self, encoder: nn.Module, normaliser: Cmvn, centred: bool, tokens: int, decoder: DecoderConfig):
+    def __init__(self, encoder: nn.Module, normaliser: Cmvn, centred: bool, tokens: int, decoder: DecoderConfig | None):
         super().__init__()
         self.normaliser, self.centred = normaliser, centred
         self.encoder = encoder
-        self.ctc = nn.Linear(encoder.output_size, tokens)
-        self.decoder = AttentionDecoder(encoder.output_size, tokens, decoder)
+        self.ctc = nn.Linear(encoder.output_size, tokens, bias=getattr(encoder, "output_bias", True))
+        self.decoder = AttentionDecoder(encoder.output_size, tokens, decoder) if decoder else None
 
     def _normalise(self, features: Tensor, lengths: Tensor) -> Tensor:
         if self.centred:
@@ -39,6 +41,18 @@ class Recogniser(nn.Module):
         """(batch, frames, bins), lengths -> encoded (batch, frames', units), lengths', CTC log-probabilities."""
         encoded, lengths = self.encoder(self._normalise(features, lengths), lengths)
         return encoded, lengths, self.ctc(encoded).log_softmax(2)
+
+    def stream(self, features: Tensor, state: Any = None, last: bool = False) -> tuple[Tensor, Any]:
+        """The next frames (batch, frames, bins) of signals that come in pieces -> CTC log-probabilities, new state.
+
+        All pieces together give those of `encode`; with `last` comes what is left. Raises UserError for a recogniser
+        that needs the future.
+        """
+        if self.centred or not hasattr(self.encoder, "stream"):
+            what = "the mean of the whole utterance" if self.centred else "the whole utterance"
+            raise UserError(f"this recogniser needs {what}: train one as conf/deepspeech2_streaming_demo.yaml")
+        encoded, state = self.encoder.stream(self.normaliser(features), state, last)
+        return self.ctc(encoded).log_softmax(2), state
 
     def embed(self, features: Tensor, lengths: Tensor, layer: str) -> tuple[Tensor, Tensor]:
         """What mimic loss compares: output of `cnn`, `rnn` or `dnn`, or the CTC output before softmax (`logits`).

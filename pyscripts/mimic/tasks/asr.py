@@ -1,10 +1,10 @@
-"""Recogniser with CTC and attention: the perceptual model (phones on clean STFT) and robust ASR (words on fbank)."""
+"""Recogniser with CTC, attention or both: the perceptual model (phones on clean STFT), robust ASR, Deep Speech 2."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import kaldialign
 import numpy as np
@@ -14,67 +14,28 @@ from torch.nn import functional as F
 
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_frames, read_table
-from mimic.data.tokens import BLANK, BOS, EOS, Tokens
+from mimic.data.kaldi_dir import read_frames, read_table, write_skipped
+from mimic.data.tokens import BOS, EOS, UNK, Tokens
 from mimic.decode.beam_search import search
 from mimic.decode.config import DecodeConfig
 from mimic.decode.ctc import greedy
+from mimic.errors import UserError
 from mimic.features import cmvn
+from mimic.features.augment import Augmentation
 from mimic.features.specaugment import SpecAugmentConfig, spec_augment
 from mimic.models import ENCODERS
 from mimic.models.attention_decoder import DecoderConfig
 from mimic.models.masking import valid_frames
 from mimic.models.recogniser import Recogniser
+from mimic.tasks import ctc
+from mimic.tasks.asr_config import AsrData, AsrLoss
+from mimic.tasks.augmented import AugmentedFeatures
 from mimic.tasks.start import check_start, start_from
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class AsrData:
-    """What a recogniser is trained on.
-
-    Attributes:
-        train: feature directory with transcripts (feats.scp, utt2num_frames, text).
-        dev: the same, for validation.
-        token_type: phn reads text.phn; char, unigram and bpe (of sentencepiece) read text.
-        vocabulary: wished number of sentencepiece tokens.
-        normalise: global normalises features with mean and deviation of the training set, utterance with each
-            utterance's own mean and the deviation of the training set; none takes them as they are.
-        init: directory of a trained recogniser to start from: its weights, tokens and normalisation.
-        unfreeze_epoch: with init, the first epoch in which its encoder learns; before it, the decoder and the CTC
-            output learn alone.
-        max_skip: largest share of utterances that may be left out (transcript longer than CTC can align).
-    """
-
-    train: str = ""
-    dev: str = ""
-    token_type: Literal["phn", "char", "unigram", "bpe"] = "unigram"
-    vocabulary: int = 1000
-    normalise: Literal["global", "utterance", "none"] = "global"
-    init: str = ""
-    unfreeze_epoch: int = 1
-    max_skip: float = 0.01
-
-
-@dataclass
-class AsrLoss:
-    """loss = ctc_weight * CTC + attention_weight * cross entropy of the next token.
-
-    Attributes:
-        ctc_weight: of CTC, active in epochs before ctc_epochs.
-        ctc_epochs: first epoch without CTC (strict: 5 means epochs 1 to 4); 0: never; -1: always.
-        attention_weight: of the decoder's loss.
-        label_smoothing: share of the target spread over all tokens.
-    """
-
-    ctc_weight: float = 0.3
-    ctc_epochs: int = -1
-    attention_weight: float = 0.7
-    label_smoothing: float = 0.1
 
 
 class Batch(NamedTuple):
@@ -92,6 +53,7 @@ class AsrTask(Task):
         "decoder": DecoderConfig,
         "data": AsrData,
         "augment": SpecAugmentConfig,
+        "waves": Augmentation,
         "loss": AsrLoss,
         "decode": DecodeConfig,
     }
@@ -99,7 +61,10 @@ class AsrTask(Task):
 
     def __init__(self, config: Config, directory: Path):
         super().__init__()
-        self.config, data = config, config.data
+        self.config, data, loss = config, config.data, config.loss
+        if loss.attention_weight == 0 and (loss.ctc_weight == 0 or loss.ctc_epochs >= 0):
+            raise UserError("--loss.attention_weight 0 needs CTC in every epoch: ctc_weight above 0, ctc_epochs -1")
+        self.epoch = 1
         self.text = "text.phn" if data.token_type == "phn" else "text"
         train = Path(data.train)
         self.open_data(directory)
@@ -108,20 +73,24 @@ class AsrTask(Task):
             check_start(config, directory)
             self.tokens = Tokens.load(Path(data.init), data.token_type)
         else:
-            self.tokens = Tokens.build(data.token_type, texts.values(), data.vocabulary)
+            letters = [data.alphabet] if data.token_type == "char" else []
+            self.tokens = Tokens.build(data.token_type, [*texts.values(), *letters], data.vocabulary)
         self.tokens.save(directory)
         self.model = self.recogniser = self._initial()
         self.lengths, self.targets, skipped = self._usable(train, texts)
         leave_out(skipped, len(texts), data.max_skip, directory)
         self.dev_lengths = self.frames(Path(data.dev))
         self.dev_texts = read_table(Path(data.dev) / self.text)
-        self.targets |= {utt: self.tokens.encode(text) for utt, text in self.dev_texts.items()}
+        self.targets |= self._dev_targets(directory)
 
     def open_data(self, directory: Path) -> None:
         """Find the training and the development set; keep their feature options in the experiment directory."""
         train, dev = Path(self.config.data.train), Path(self.config.data.dev)
         copy_feature_options(train, directory)
         self.features = archives.read_scp(train / "feats.scp") | archives.read_scp(dev / "feats.scp")
+        self.augmented = None
+        if self.config.waves.active or self.config.data.noises or self.config.data.rooms:
+            self.augmented = AugmentedFeatures(self.config, directory)
 
     def frames(self, directory: Path) -> dict[str, int]:
         """Length of each utterance of a set, in frames."""
@@ -134,11 +103,19 @@ class AsrTask(Task):
             state = checkpoint.load(Path(data.init) / "model.pt")
             model = _network(self.config, _identity(len(state["normaliser.mean"])), len(self.tokens))
             start_from(model, state, Path(data.init))
+            if data.init_features == "other":
+                model.normaliser = _network(self.config, self._statistics(), len(self.tokens)).normaliser
             return model
-        stats = cmvn.read_global(Path(data.train))
-        if data.normalise == "none":
-            stats = _identity(stats.shape[1] - 1)
-        return _network(self.config, stats, len(self.tokens))
+        return _network(self.config, self._statistics(), len(self.tokens))
+
+    def _statistics(self) -> np.ndarray:
+        """Of the training set, (2, bins + 1)."""
+        stats = cmvn.read_global(Path(self.config.data.train))
+        return _identity(stats.shape[1] - 1) if self.config.data.normalise == "none" else stats
+
+    def begin_epoch(self, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        self.epoch = epoch
 
     def frozen(self, epoch: int) -> list[nn.Module]:
         data = self.config.data
@@ -160,27 +137,53 @@ class AsrTask(Task):
         lengths, targets, skipped = self.frames(train), {}, {}
         for utt, text in texts.items():
             tokens = self.tokens.encode(text)
-            repeats = sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
-            frames = self.recogniser.encoder.output_lengths(lengths.get(utt, 0))
             if utt not in lengths:
                 skipped[utt] = "no features"
             elif not tokens:
                 skipped[utt] = "empty transcript"
-            elif frames < len(tokens) + repeats:
-                skipped[utt] = f"{len(tokens)} tokens and {repeats} repeats do not fit into {frames} frames"
+            elif what := ctc.too_long(tokens, self.recogniser.encoder.output_lengths(lengths[utt])):
+                skipped[utt] = what
             else:
                 targets[utt] = tokens
         if skipped:
             log.warning("%d of %d training utterances left out, see skipped.tsv", len(skipped), len(texts))
+        self._check_spelling(targets, texts)
         return {utt: lengths[utt] for utt in targets}, targets, skipped
+
+    def _check_spelling(self, targets: dict[str, list[int]], texts: dict[str, str]) -> None:
+        """UserError where another recogniser's tokens do not spell these transcripts."""
+        data, total = self.config.data, sum(map(len, targets.values()))
+        unknown = {utt: tokens.count(UNK) for utt, tokens in targets.items() if UNK in tokens}
+        if data.init and sum(unknown.values()) > data.max_unknown * total:
+            utt = min(unknown)
+            raise UserError(
+                f"{data.train}: {sum(unknown.values())} of {total} tokens are <unk>, more than --data.max_unknown "
+                f"{data.max_unknown}: spell as {data.init} does (case, punctuation), unlike {utt}: {texts[utt]}"
+            )
+
+    def _dev_targets(self, directory: Path) -> dict[str, list[int]]:
+        """Tokens of the development set. What CTC cannot align there is heard and counted all the same."""
+        targets = {utt: self.tokens.encode(text) for utt, text in self.dev_texts.items()}
+        frames = {utt: self.recogniser.encoder.output_lengths(frames) for utt, frames in self.dev_lengths.items()}
+        if short := {utt: why for utt in targets.keys() & frames if (why := ctc.too_long(targets[utt], frames[utt]))}:
+            write_skipped(directory / "unaligned_dev.tsv", short)
+            line = "%d of %d development utterances count 0 in the CTC loss, see unaligned_dev.tsv"
+            log.warning(line, len(short), len(frames))
+        return targets
 
     def stream(self, utterances: list[str]) -> None:
         archives.read_ahead(self.features[utt] for utt in utterances)
 
     def load(self, utterances: list[str]) -> Batch:
-        features, lengths = pad([archives.load(self.features[utt]) for utt in utterances])
+        features, lengths = pad([self._features(utt) for utt in utterances])
         tokens, token_lengths = pad([np.array(self.targets[utt], dtype=np.int64) for utt in utterances])
         return Batch(features, lengths, tokens, token_lengths)
+
+    def _features(self, utt: str) -> np.ndarray:
+        """Features (frames, bins) of an utterance, which sounds different in each epoch of training."""
+        if self.augmented and self.model.training:
+            return self.augmented(utt, self.epoch)
+        return archives.load(self.features[utt])
 
     def hear(self, batch: Batch) -> Batch:
         """What the recogniser gets of a loaded batch."""
@@ -190,7 +193,15 @@ class AsrTask(Task):
         return {"ctc": len(batch.tokens), "attention": int((batch.token_lengths + 1).sum())}
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
-        return weighted(*self.recognition_losses(batch, epoch), share)
+        results = weighted(*self.recognition_losses(batch, epoch), share)
+        if self.augmented and self.model.training:  # faster speech has fewer frames
+            results["unaligned"] = self._short(batch) * share["ctc"]
+        return results
+
+    def _short(self, batch: Batch) -> Tensor:
+        """Share of the utterances that have fewer frames than CTC needs: their loss counts 0."""
+        frames = self.recogniser.encoder.output_lengths(batch.lengths)
+        return (frames < ctc.frames_needed(batch.tokens, batch.token_lengths)).float().mean()
 
     def recognition_losses(self, batch: Batch, epoch: int) -> tuple[dict[str, Tensor], dict[str, float]]:
         """The parts of the loss, and their weights."""
@@ -201,7 +212,7 @@ class AsrTask(Task):
         encoded, lengths, log_probs = self.recogniser.encode(features, batch.lengths)
         losses = {}
         if loss.ctc_weight > 0 and (loss.ctc_epochs < 0 or epoch < loss.ctc_epochs):
-            losses["ctc"] = _ctc_loss(log_probs, lengths, batch)
+            losses["ctc"] = ctc.loss(log_probs, lengths, batch.tokens, batch.token_lengths)
         if loss.attention_weight > 0:
             losses["attention"] = self._attention_loss(encoded, lengths, batch)
         return losses, {"ctc": loss.ctc_weight, "attention": loss.attention_weight}
@@ -251,7 +262,7 @@ class AsrTask(Task):
     def decode(model: Recogniser, batch: Batch, config: DecodeConfig) -> list[list[int]]:
         """Token ids of the best hypothesis of each utterance."""
         encoded, lengths, log_probs = model.encode(batch.features, batch.lengths)
-        if config.ctc_weight == 1 and config.beam == 1:
+        if model.decoder is None or (config.ctc_weight == 1 and config.beam == 1):
             return greedy(log_probs, lengths)
         results = search(model.decoder, encoded, lengths, log_probs, config)
         return [best[0].tokens if best else [] for best in results]
@@ -261,16 +272,10 @@ def _network(config: Config, stats: np.ndarray, tokens: int) -> Recogniser:
     """A recogniser of features with these CMVN statistics (2, bins + 1)."""
     encoder, _ = ENCODERS[config.net]
     bins, centred = stats.shape[1] - 1, config.data.normalise == "utterance"
-    return Recogniser(encoder(bins, config.model), cmvn.Cmvn(stats, norm_vars=True), centred, tokens, config.decoder)
+    decoder = config.decoder if config.loss.attention_weight > 0 else None
+    return Recogniser(encoder(bins, config.model), cmvn.Cmvn(stats, norm_vars=True), centred, tokens, decoder)
 
 
 def _identity(bins: int) -> np.ndarray:
     """Statistics (2, bins + 1) of one frame with mean 0 and variance 1, which normalise nothing."""
     return np.stack([np.append(np.zeros(bins), 1.0), np.append(np.ones(bins), 0.0)])
-
-
-def _ctc_loss(log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
-    """Mean over utterances of the negative log-probability per token."""
-    return F.ctc_loss(
-        log_probs.float().transpose(0, 1), batch.tokens, lengths, batch.token_lengths, BLANK, "mean", zero_infinity=True
-    )

@@ -19,7 +19,8 @@ from mimic.errors import UserError
 from mimic.features.fbank import Fbank, FbankConfig
 from mimic.models.joint import Joint
 from mimic.tasks import asr
-from mimic.tasks.asr import AsrData, AsrTask
+from mimic.tasks.asr import AsrTask
+from mimic.tasks.asr_config import AsrData
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
@@ -76,7 +77,10 @@ class JointTask(AsrTask):
     METRICS = AsrTask.METRICS | {"pesq": "max", "stoi": "max", "estoi": "max"}
 
     def __init__(self, config: Config, directory: Path):
+        if config.waves.active:
+            raise UserError("joint training hears noisy speech as it is: leave the section waves out")
         super().__init__(config, directory)
+        self.augmented = None
         data, weights = config.data, config.enhance_loss
         for name in ("train_clean", "dev_clean") if weights.active else ("dev_clean",):
             if not getattr(data, name):

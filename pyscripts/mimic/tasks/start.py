@@ -12,7 +12,7 @@ from mimic.train import config as configuration
 
 def check_start(config: configuration.Config, directory: Path) -> None:
     """UserError unless `data.init` is a recogniser of the same tokens and normalisation, and of the same features,
-    where the options of those are in the new experiment directory already.
+    where the options of those are in the new experiment directory already and have to be equal.
     """
     init = Path(config.data.init)
     theirs = configuration.read(init / "config.yaml")
@@ -22,7 +22,7 @@ def check_start(config: configuration.Config, directory: Path) -> None:
         there, here = getattr(theirs.data, key), getattr(config.data, key)
         if there != here:
             raise _differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
-    if not (directory / OPTIONS).exists():
+    if config.data.init_features == "other" or not (directory / OPTIONS).exists():
         return
     there, here = _options(init / OPTIONS), _options(directory / OPTIONS)
     for key in sorted(there.keys() | here.keys()):

@@ -1,0 +1,42 @@
+"""Features of training speech that sounds different in every epoch."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mimic.data.kaldi_dir import read_table
+from mimic.errors import UserError
+from mimic.features.augment import Augmenter
+from mimic.features.corruption import KeptAudio, Recordings
+from mimic.features.extract import front_end
+from mimic.tasks.task import OPTIONS
+from mimic.train.config import Config
+
+
+class AugmentedFeatures:
+    """Augments the waves that `data.train`, a feature directory, was made from, and makes the same features of them.
+
+    The options of the features are those in the experiment directory. Raises UserError for settings that make no sense
+    and where the waves are not there any more.
+    """
+
+    def __init__(self, config: Config, directory: Path):
+        data = config.data
+        if (data.noises or data.rooms) and not config.waves.noise_prob:
+            raise UserError("--data.noises and --data.rooms need --waves.noise_prob above 0")
+        self.front = front_end(directory / OPTIONS)
+        speech = KeptAudio(data.train, self.front.rate)
+        sources = [Recordings(name, self.front.rate) if name else None for name in (data.noises, data.rooms)]
+        speaker_of = read_table(Path(data.train) / "utt2spk")
+        settings = (config.waves, config.train.seed, sources[1], self.front.rate)
+        self.augmenter = Augmenter(speech, speaker_of, sources[0], *settings)
+
+    def __call__(self, utt: str, epoch: int) -> np.ndarray:
+        """(frames, bins); what an utterance gets depends on the seed, the epoch and its id alone."""
+        wave = self.augmenter(utt, epoch).noisy
+        with torch.inference_mode():
+            features = self.front(torch.from_numpy(wave)).numpy()
+        if not len(features):
+            raise UserError(f"{utt}: too short for one frame when it is sped up: leave it out of the training set")
+        return features
