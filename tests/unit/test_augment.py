@@ -11,7 +11,7 @@ from mimic.data.batching import prefetch
 from mimic.data.wav import write_wav
 from mimic.errors import UserError
 from mimic.features import mixing
-from mimic.features.augment import AugmentConfig, Augmenter, band_limit
+from mimic.features.augment import Augmentation, AugmentConfig, Augmenter, band_limit
 from mimic.features.corruption import Recordings
 
 RATE = mixing.RATE
@@ -120,6 +120,53 @@ def test_speed_changes_length_and_pitch_and_crops_bound_it():
     assert max(lengths) - min(lengths) <= 2 and max(lengths) == pytest.approx(0.2 * RATE, abs=2)
 
 
+def waves(rate: int = RATE, **options) -> Augmenter:
+    return Augmenter(SPEECH, SPEAKERS, NOISES, Augmentation(**options), 1, rooms(), rate)
+
+
+def pitch_of(x: np.ndarray) -> int:
+    return int(np.argmax(np.abs(np.fft.rfft(x[1000:-1000], RATE))))
+
+
+def test_stretching_keeps_the_pitch_and_pitch_shifting_the_length():
+    utt = "s0-00"  # 110 Hz
+    size = len(SPEECH[utt])
+    for speed in (0.8, 1.25):
+        x = waves(stretch_prob=1.0, stretch=[speed, speed])(utt, 1).noisy
+        assert len(x) == round(size / speed) and pitch_of(x) == pytest.approx(110, abs=4)
+    for epoch in range(1, 5):
+        augment = waves(pitch_prob=1.0, pitch=12.0)
+        x, factor = augment(utt, epoch).noisy, augment.plan(utt, epoch).pitch
+        assert abs(len(x) - size) <= 2 and pitch_of(x) == pytest.approx(110 * factor, abs=6 * factor)
+    both = waves(stretch_prob=1.0, stretch=[1.25, 1.25], speeds=[0.8])(utt, 1).noisy
+    assert abs(len(both) - size) <= 2 and pitch_of(both) == pytest.approx(110 * 0.8, abs=4)
+
+
+def test_each_share_of_the_utterances_is_what_was_asked_for():
+    options = dict(stretch_prob=0.25, pitch_prob=0.5, noise_prob=0.75, hiss_prob=0.5, hiss=[0.01, 0.02])
+    plans = [waves(**options).plan(utt, epoch) for utt in SPEECH for epoch in range(1, 11)]
+    shares = [np.mean(x) for x in zip(*((p.stretch != 1, p.pitch != 1, p.draw is not None, p.hiss > 0) for p in plans),
+                                      strict=True)]  # fmt: skip
+    np.testing.assert_allclose(shares, [0.25, 0.5, 0.75, 0.5], atol=0.08)
+    assert all(0.8 <= p.stretch <= 1.25 and 0.79 < p.pitch < 1.26 and p.hiss in (0, np.clip(p.hiss, 0.01, 0.02))
+               for p in plans)  # fmt: skip
+    hissing = waves(hiss_prob=1.0, hiss=[0.01, 0.01])("s0-00", 1)
+    assert np.std(hissing.noisy - SPEECH["s0-00"]) == pytest.approx(0.01, rel=0.05)
+    np.testing.assert_array_equal(hissing.target, SPEECH["s0-00"])
+    assert not Augmentation().active and Augmentation(**options).active and Augmentation(speeds=[0.9]).active
+
+
+def test_seconds_and_hertz_are_those_of_the_rate():
+    for rate in (8000, 22050):
+        t = np.arange(rate) / rate
+        for hz, kept in ((30, 0), (1000, 1)):
+            out = band_limit(np.sin(2 * np.pi * hz * t).astype(np.float32), 200, 3000, rate)
+            assert mixing.power(out[2000:]) / 0.5 == pytest.approx(kept, abs=0.1)
+        config = AugmentConfig(crop_s=0.1, noise_prob=0.0)
+        assert len(Augmenter(SPEECH, SPEAKERS, None, config, 1, rate=rate)("s0-00", 1).noisy) == 0.1 * rate
+        assert waves(rate, noise_prob=1.0).mixer.rate == rate
+
+
 def test_band_limit_gain_and_clipping():
     t = np.arange(RATE) / RATE
     for hz, kept in ((30, 0), (1000, 1), (7500, 0)):
@@ -143,6 +190,10 @@ def test_band_limit_gain_and_clipping():
         (dict(room_prob=1.5), "augment.room_prob"),
         (dict(clip_prob=-0.1), "augment.clip_prob"),
         (dict(gain_db=-1.0), "augment.gain_db"),
+        (dict(stretch=[1.2, 0.8]), "augment.stretch"),
+        (dict(stretch=[0.1, 0.8]), "augment.stretch"),
+        (dict(pitch=13.0), "augment.pitch"),
+        (dict(hiss=[-0.1, 0.8]), "augment.hiss"),
     ],
 )
 def test_settings_that_make_no_sense_are_one_line(options, line):
