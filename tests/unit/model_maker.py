@@ -28,7 +28,11 @@ ENHANCERS = {
 ENCODERS = {
     "crdnn": "{channels: [2, 2], time_pooling: 4, rnn: RNN, rnn_layers: 1, rnn_units: 6, dnn_layers: 1, dnn_units: 8}",
     "conformer": "{channels: 2, layers: 1, units: 8, heads: 2, feedforward: 8, kernel: 5}",
+    "deepspeech2": "{channels: [2], kernels: [[5, 7]], strides: [[2, 2]], padding: true, rnn_layers: 2, rnn_units: 4,"
+    " bidirectional: true, sum_directions: true, norm: true, dense: 6}",
+    "quartznet": "{modules: 2, channels: [4, 5, 6, 7], kernels: [5, 5, 7]}",
 }
+CTC_ALONE = ("deepspeech2", "quartznet")
 
 
 def program(name: str, *words: object) -> int:
@@ -54,14 +58,18 @@ def make_enhancer(directory: Path, net: str, mask: str = "{}") -> Path:
     return directory
 
 
-def make_recogniser(directory: Path, net: str = "crdnn", rnn: str = "ligru", normalise: str = "none") -> Path:
+def make_recogniser(
+    directory: Path, net: str = "crdnn", rnn: str = "ligru", normalise: str = "none", features: str = "fbank"
+) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.yaml").write_text(
         f"task: asr\nnet: {net}\nmodel: {ENCODERS[net].replace('RNN', rnn)}\n"
         "decoder: {embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}\n"
         f"data: {{token_type: char, normalise: {normalise}}}\ndecode: {{beam: 2, ctc_weight: 1.0}}\n"
+        f"loss: {{attention_weight: {0 if net in CTC_ALONE else 0.7}}}\n"
     )
-    (directory / "features.conf").write_text("--num-mel-bins=20\n")
+    bins = "--n-fft=38\n--win-length=38\n--hop-length=19" if features == "stft" else "--num-mel-bins=20"
+    (directory / "features.conf").write_text(f"--type={features}\n{bins}\n")
     tokens = Tokens.build("char", ["AB CA"])
     tokens.save(directory)
     torch.manual_seed(1)

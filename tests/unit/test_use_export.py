@@ -15,6 +15,7 @@ from model_maker import ENHANCERS, make_enhancer, make_recogniser, make_segan, p
 from mimic.data.tokens import Tokens
 from mimic.decode.ctc import greedy
 from mimic.errors import UserError
+from mimic.features.extract import front_end
 from mimic.features.fbank import Fbank, FbankConfig
 from mimic.tasks.asr import AsrTask
 from mimic.train import config as configuration
@@ -45,6 +46,8 @@ def exported(tmp_path_factory) -> Path:
     make_segan(root / "segan")
     make_recogniser(root / "conformer", "conformer")
     make_recogniser(root / "crdnn", "crdnn", "ligru", "utterance")
+    make_recogniser(root / "deepspeech2", "deepspeech2", features="logmel")
+    make_recogniser(root / "quartznet", "quartznet", features="stft")
     return root
 
 
@@ -61,14 +64,14 @@ def test_enhancers(exported, tmp_path, net):
         assert given.shape == x.shape and np.abs(given[0] - wanted.numpy()).max() < 1e-4
 
 
-@pytest.mark.parametrize("net", ["crdnn", "conformer"])
+@pytest.mark.parametrize("net", ["crdnn", "conformer", "deepspeech2", "quartznet"])
 def test_recognisers(exported, tmp_path, net):
     assert export(exported / net, tmp_path) < 1e-4
     model, tokens = AsrTask.build(configuration.read(exported / net / "config.yaml"), exported / net)
-    fbank, run = Fbank(FbankConfig(num_mel_bins=20)), session(tmp_path)
+    extract, run = front_end(exported / net / "features.conf"), session(tmp_path)
     for n in (*LENGTHS, 2000):
         x = signal(n)
-        features = fbank(torch.from_numpy(x))
+        features = extract(torch.from_numpy(x))
         if features.shape[1] < 4:
             continue
         (given,) = run.run(None, {"wave": x})

@@ -18,7 +18,9 @@ from torch.nn import functional as F
 
 from mimic.atomic import replace
 from mimic.errors import UserError
-from mimic.features.fbank import INT16_SCALE, WINDOWS, Fbank, FbankConfig
+from mimic.features.extract import Features, front_end
+from mimic.features.fbank import INT16_SCALE, WINDOWS, Fbank
+from mimic.features.logmel import LogMel
 from mimic.features.stft import Stft
 from mimic.models.mask_enhancer import MaskEnhancer
 from mimic.models.recogniser import Recogniser
@@ -123,15 +125,47 @@ class WaveFbank(nn.Module):
         return energy.clamp(min=torch.finfo(torch.float32).eps).log()
 
 
+class WaveLogMel(nn.Module):
+    """What `LogMel` does with one signal, (1, samples) -> (1, frames, bins)."""
+
+    def __init__(self, logmel: LogMel):
+        super().__init__()
+        config, window = logmel.config, logmel.window.double()
+        spectrum = torch.fft.rfft(torch.eye(config.n_fft, dtype=torch.float64) * window)  # (n_fft, bins)
+        self.register_buffer("basis", torch.cat([spectrum.real, spectrum.imag], dim=1).T.unsqueeze(1).float())
+        self.register_buffer("filters", logmel.filters)
+        self.half, self.hop, self.floor = config.n_fft // 2, config.hop_length, config.floor
+
+    def forward(self, wave: Tensor) -> Tensor:
+        padded = F.pad(wave.unsqueeze(1), (self.half, self.half), mode="reflect")
+        real, imaginary = F.conv1d(padded, self.basis, stride=self.hop).transpose(1, 2).chunk(2, dim=2)
+        return ((real.square() + imaginary.square()) @ self.filters).clamp(min=self.floor).log()
+
+
+class WaveLog1p(nn.Module):
+    """What `Stft` gives of one signal, (1, samples) -> (1, frames, bins)."""
+
+    def __init__(self, stft: Stft):
+        super().__init__()
+        self.stft = WaveStft(stft)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        real, imaginary = self.stft.transform(wave)
+        return torch.log1p((real.square() + imaginary.square() + 1e-14).sqrt())
+
+
+FEATURES = {Fbank: WaveFbank, LogMel: WaveLogMel, Stft: WaveLog1p}
+
+
 class CtcGraph(nn.Module):
     """A recogniser: wave (1, samples) -> log-probabilities of its CTC output (1, frames, tokens)."""
 
-    def __init__(self, model: Recogniser, fbank: Fbank):
+    def __init__(self, model: Recogniser, features: Features):
         super().__init__()
-        self.model, self.fbank = model, WaveFbank(fbank)
+        self.model, self.features = model, FEATURES[type(features)](features)
 
     def forward(self, wave: Tensor) -> Tensor:
-        features = self.fbank(wave)
+        features = self.features(wave)
         return self.model.encode(features, _frames(features))[2]
 
 
@@ -148,12 +182,12 @@ def export(directory: Path, output: Path) -> float:
     """
     config = configuration.read(directory / "config.yaml")
     if config.task == "asr":
-        fbank = Fbank(FbankConfig.read(directory / OPTIONS))
+        extract = front_end(directory / OPTIONS)
         model, tokens = AsrTask.build(config, directory)
-        graph, rate, names = CtcGraph(model, fbank), fbank.rate, ("wave", "log_probs")
+        graph, rate, names = CtcGraph(model, extract), extract.rate, ("wave", "log_probs")
 
         def reference(wave: Tensor) -> Tensor:
-            features = fbank(wave)
+            features = extract(wave)
             return model.encode(features, torch.tensor([features.shape[1]]))[2]
     else:
         model, front = enhancer.load(directory)

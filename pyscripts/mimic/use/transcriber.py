@@ -13,7 +13,7 @@ from mimic.data.batching import pad
 from mimic.decode.searcher import Searcher, load
 from mimic.decode.times import Word
 from mimic.errors import UserError
-from mimic.features.fbank import Fbank, FbankConfig
+from mimic.features.extract import front_end
 from mimic.tasks.task import OPTIONS
 from mimic.use.speech import Levels, segments
 
@@ -53,9 +53,9 @@ class Transcriber:
             raise UserError(f"{directory}: recognises phones, not words: give a recogniser, as exp/asr_clean")
         if not longest >= 1:
             raise UserError(f"--max-seconds {longest:g}: at least 1")
-        self.fbank = Fbank(FbankConfig.read(directory / OPTIONS)).to(device)
+        self.features = front_end(directory / OPTIONS).to(device)
         self.searcher = Searcher(model.to(device), self.tokens, decode, device)
-        self.rate, self.longest, self.batch, self.device = self.fbank.rate, longest, batch, torch.device(device)
+        self.rate, self.longest, self.batch, self.device = self.features.rate, longest, batch, torch.device(device)
 
     def __call__(self, reader: AudioReader, name: str) -> Iterator[Segment]:
         """The recording `name` of a reader, stretch by stretch; of several channels it hears the mean."""
@@ -87,12 +87,13 @@ class Transcriber:
         heard = [i for i, x in enumerate(waves) if self._long_enough(len(x)) and np.abs(x).max() > 1e-5]
         if not heard:
             return results
-        features, lengths = pad([self.fbank(torch.from_numpy(waves[i]).to(self.device)).cpu().numpy() for i in heard])
-        found = self.searcher(features, lengths, self.fbank.frame_shift_s)
+        signals = [torch.from_numpy(waves[i]).to(self.device) for i in heard]
+        features, lengths = pad([self.features(signal).cpu().numpy() for signal in signals])
+        found = self.searcher(features, lengths, self.features.frame_shift_s)
         for i, hypotheses in zip(heard, found, strict=True):
             results[i] = hypotheses[0].words if hypotheses else []
         return results
 
     def _long_enough(self, samples: int) -> bool:
-        frames = self.fbank.num_frames(samples)
+        frames = self.features.num_frames(samples)
         return frames > 0 and self.searcher.model.encoder.output_lengths(frames) > 0
