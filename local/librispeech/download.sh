@@ -28,9 +28,9 @@ dir=$1
 error=$(mkdir -p "$dir/LibriSpeech" 2>&1) || die "$error"
 lock_dir "$dir"
 names=(librispeech-lexicon.txt)
-for part in $parts; do names+=("$part.tar.gz"); done
+for part in $parts; do names+=("$part.tar.gz=LibriSpeech/$part"); done
 if $lm_text; then names+=(librispeech-lm-norm.txt.gz); fi
-local/librispeech/download.py --files "$files" --base-url "$url" --tries "$tries" --pause "$pause" "$dir" "${names[@]}"
+local/fetch.py --files "$files" --base-url "$url" --tries "$tries" --pause "$pause" --script "$0" "$dir" "${names[@]}"
 
 for part in $parts; do
   if [ ! -d "$dir/LibriSpeech/$part" ]; then  # it is moved there whole

@@ -11,8 +11,8 @@ from pathlib import Path
 
 
 def write_tar(path: Path, members: Mapping[str, bytes]) -> None:
-    """A .tar.gz of files by name."""
-    with tarfile.open(path, "w:gz") as archive:
+    """A .tar.gz or .tar.bz2 of files by name."""
+    with tarfile.open(path, f"w:{path.suffix[1:]}") as archive:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
