@@ -4,6 +4,7 @@ The network of SpeechBrain's recipes (Ravanelli et al., 2021) in its three roles
 mask estimator, recogniser's encoder. Its convolutional part alone gives the mimic embedding.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from mimic.models.dropout import Dropout
 from mimic.models.ligru import LiGru
-from mimic.models.masking import alone, mirrored_border, pack, recur, unpack
+from mimic.models.masking import alone, mirrored_border, pack, unpack
 
 
 @dataclass
@@ -130,7 +131,14 @@ class Rnn(nn.Module):
         """(batch, frames, inputs) -> (batch, frames, 2 * units)."""
         if isinstance(self.net, LiGru):
             return self.net(x, lengths)
-        return recur(self.net, x, lengths)
+        if alone():
+            return self.net(x)[0]
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        # cuDNN has no gradient in eval mode, where a frozen network has to pass one on.
+        frozen = packed.data.requires_grad and not self.training
+        with torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext():
+            output, _ = self.net(packed)
+        return nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0]
 
 
 class Dnn(nn.Module):

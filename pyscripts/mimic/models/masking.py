@@ -1,7 +1,5 @@
 """Padded batches: what makes an utterance's result independent of the utterances beside it."""
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor, nn
 
@@ -39,22 +37,6 @@ def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     time = torch.arange(x.shape[1], device=x.device)
     index = torch.where(time < lengths[:, None], lengths[:, None] - 1 - time, time)
     return x.gather(1, index[:, :, None].expand_as(x))
-
-
-def recur(net: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
-    """A recurrent network of PyTorch over the real frames: (batch, frames, inputs) -> (batch, frames, outputs).
-
-    An utterance without any frame counts as one of one frame.
-    """
-    if alone():
-        return net(x)[0]
-    lengths = lengths.cpu().clamp(min=1)
-    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    # cuDNN has no gradient in eval mode, where a frozen network has to pass one on.
-    frozen = packed.data.requires_grad and not net.training
-    with torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext():
-        output, _ = net(packed)
-    return nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0]
 
 
 def normalise_channels(norm: nn.BatchNorm1d, x: Tensor, lengths: Tensor) -> Tensor:

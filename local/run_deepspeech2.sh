@@ -1,0 +1,215 @@
+#!/usr/bin/env bash
+# Deep Speech 2: a CTC recogniser of characters (or any CTC configuration), first trained on one corpus, then on another;
+# it hears clean, noisy and enhanced speech, greedily and with an n-gram model whose weights are tuned on dev.
+# Options as in run.sh: each line "name=value  # meaning" below is one.
+# shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
+
+stage=1                # first stage to run
+stop_stage=6           # last stage to run
+config=                # bash file of name=value lines, read before the other options
+corpus=librispeech     # 'librispeech', 'demo', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
+pretrain=              # what it learns before: 'ljspeech' (default with librispeech), 'none', or a directory as above
+train_side=clean       # of --corpus, with demo or a directory: clean or noisy
+exp=exp/deepspeech2    # where everything goes; data in data/<its name>
+asr_config=            # stage 3: networks and training; the default follows --corpus
+pretrain_config=       # stage 3: the same of what is learnt before
+feat_type=             # stage 2: fbank, logmel or stft
+feat_config=           # stage 2: options of these features
+pretrain_feat_config=  # stage 2: where those of --pretrain differ, e.g. conf/logmel_22k.conf
+noise_dir=             # recorded noises to mix into training speech, anew in every epoch: DIR/train, or DIR
+noise_prob=0.5         # with --noise-dir, share of the utterances that get some
+enhancer=              # directory of a trained enhancer (run.sh: exp/enhance_mimic): what it makes of noisy speech
+ngram_order=3          # stage 4: of the n-gram model; 0: greedy decoding alone
+ngram_text=            # stage 4: text it is estimated on, one sentence per line; empty: the training transcripts
+search=lexicon         # stage 5: with the n-gram model: lexicon (of words) or free (of characters)
+decode_options="--decode.beam 100"     # stage 5: further settings of that search
+librispeech_dir=downloads/librispeech  # where it is; what is not there is downloaded (25 GB)
+train_parts=train-clean-360  # librispeech: training speech
+dev_parts=dev-clean    # librispeech: development set
+test_parts=test-clean  # librispeech: test set
+ljspeech_dir=downloads/ljspeech        # where it is; what is not there is downloaded (2.7 GB)
+ljspeech_rate=16000    # ljspeech: 16000, resampled; own: 22,050 Hz (then --pretrain-feat-config too)
+download_url=          # mirror of all archives
+demo_hours=0.5         # demo: hours of training speech
+seed=1                 # of all training
+seeds=1                # train from this many seeds: --seed, --seed + 1, ...
+nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
+train_jobs=1           # models trained side by side; with --ngpu one after the other
+ngpu=0                 # GPUs for training; 0 is the CPU
+cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
+force=false            # true: redo the stages although nothing changed
+
+. ./path.sh || exit 1
+help_message="Usage: local/run_deepspeech2.sh [--option value]...
+e.g.: local/run_deepspeech2.sh --ngpu 1                         LJSpeech, then 360 hours of LibriSpeech
+      local/run_deepspeech2.sh --ngpu 1 --pretrain none         LibriSpeech from scratch
+      local/run_deepspeech2.sh --corpus demo --enhancer exp/enhance_mimic          behind ./run.sh
+      local/run_deepspeech2.sh --corpus mycorpus --asr-config conf/quartznet_5x5.yaml
+
+Options (default):
+$(list_options.sh "$0")
+Configurations that are not given: with librispeech conf/deepspeech2.yaml, behind a pretraining
+conf/deepspeech2_finetune.yaml, features of conf/logmel.conf; else conf/deepspeech2_demo.yaml and
+conf/deepspeech2_finetune_demo.yaml, features of conf/fbank.conf.
+
+Stages; one that is done and unchanged is skipped:
+  stage            writes
+  1 data           data/deepspeech2/*; demo: data/*
+  2 features       exp/deepspeech2/feats/*, exp/deepspeech2/enhanced/*
+  3 training       exp/deepspeech2/pretrain, exp/deepspeech2/asr
+  4 language model exp/deepspeech2/ngram
+  5 decoding       exp/deepspeech2/asr/{clean,noisy,enhanced}_{greedy,ngram}
+  6 scores         exp/deepspeech2/asr/*/scoring/*, exp/deepspeech2/RESULTS.md"
+command_line="$0 $*"
+. parse_options.sh
+. log.sh
+. recipe.sh
+set -euo pipefail
+
+[ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
+check_common
+check_numbers ngram_order
+check_files config asr_config pretrain_config feat_config pretrain_feat_config ngram_text
+check_dirs noise_dir
+[ -z "$enhancer" ] || [ -f "$enhancer/model.pt" ] || die "--enhancer $enhancer: no model.pt: is it trained?"
+[[ $train_side =~ ^(clean|noisy)$ ]] || die "--train-side is clean or noisy, got '$train_side'"
+[[ $search =~ ^(lexicon|free)$ ]] || die "--search is lexicon or free, got '$search'"
+[[ $ljspeech_rate =~ ^(16000|own)$ ]] || die "--ljspeech-rate is 16000 or own, got '$ljspeech_rate'"
+name=${exp##*/} data=data/${exp##*/} size=_demo sides=()
+case $corpus in
+  librispeech)
+    [ "$train_side" = clean ] || die "--train-side noisy: LibriSpeech has no noisy side, local/mix_noise.sh makes one"
+    : "${pretrain:=ljspeech}" "${feat_type:=logmel}" "${feat_config:=conf/logmel.conf}"
+    size='' source=$data/librispeech ;;
+  demo) source=data ;;
+  *)
+    for set in "train_$train_side" dev_clean test_clean; do
+      [ -d "$corpus/$set" ] || die "--corpus $corpus has no directory $set"
+    done
+    source=$corpus ;;
+esac
+for side in clean noisy; do
+  if [ "$corpus" = demo ] || [ $side = clean ] || { [ -d "$source/dev_$side" ] && [ -d "$source/test_$side" ]; }; then
+    sides+=("$side")
+  fi
+done
+if [ -n "$enhancer" ]; then
+  [[ " ${sides[*]} " == *" noisy "* ]] || die "--enhancer needs noisy speech: $source/{dev,test}_noisy"
+  sides+=(enhanced)
+fi
+: "${pretrain:=none}" "${feat_type:=fbank}" "${feat_config:=conf/fbank.conf}"
+case $pretrain in
+  none) first='' ;;
+  ljspeech) first=$data/ljspeech ;;
+  *)
+    for set in train_clean dev_clean; do [ -d "$pretrain/$set" ] || die "--pretrain $pretrain has no directory $set"; done
+    first=$pretrain ;;
+esac
+: "${pretrain_config:=conf/deepspeech2$size.yaml}" "${pretrain_feat_config:=$feat_config}"
+if [ -n "$first" ]; then : "${asr_config:=conf/deepspeech2_finetune$size.yaml}"; fi
+: "${asr_config:=conf/deepspeech2$size.yaml}"
+check_files feat_config asr_config pretrain_config
+start_recipe "$exp"
+read -r -a models <<< "$(with_seeds asr)"
+
+make_features() { steps/make_feats.sh "${common[@]}" --type "$feat_type" --feat-config "$1" "$2" "$3"; }
+
+if begin 1 "data"; then
+  if [ "$pretrain" = ljspeech ]; then
+    local/ljspeech/download.sh --url "$download_url" "$ljspeech_dir"
+    local/ljspeech/prepare.sh "${alone[@]}" --rate "$ljspeech_rate" "$ljspeech_dir" "$first"
+  fi
+  case $corpus in
+    librispeech)
+      local/librispeech/download.sh --parts "$train_parts $dev_parts $test_parts" --url "$download_url" "$librispeech_dir"
+      local/librispeech/prepare.sh "${alone[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
+        --test-parts "$test_parts" "$librispeech_dir" "$source" ;;
+    demo) local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" "$source" ;;
+  esac
+  if [ -n "$noise_dir" ]; then local/share_recordings.sh --force "$force" "$noise_dir" "$data/noises"; fi
+fi
+
+feats=$exp/feats
+if begin 2 "features"; then
+  if [ -n "$first" ]; then
+    for set in train dev; do
+      aside 2 make_features "$pretrain_feat_config" "$first/${set}_clean" "$feats/pretrain_$set"
+    done
+  fi
+  for set in train dev test; do
+    for side in "${sides[@]}"; do
+      if [ $set = train ] && [ "$side" != "$train_side" ]; then continue; fi
+      heard=$source/${set}_$side
+      if [ "$side" = enhanced ]; then
+        heard=$exp/enhanced/$set
+        steps/enhance.sh "${alone[@]}" "$enhancer" "$source/${set}_noisy" "$heard"
+      fi
+      aside 2 make_features "$feat_config" "$heard" "$feats/${set}_$side"
+    done
+  done
+  all_done
+fi
+
+noises=()
+if [ -n "$noise_dir" ]; then noises=(--data.noises "$data/noises/train" --waves.noise_prob "$noise_prob"); fi
+train_model() {  # train_model NAME: what is learnt before has a directory for each seed too
+  local before=$exp/${1/asr/pretrain} start=()
+  if [ -n "$first" ]; then
+    steps/train.sh "${training[@]}" "$pretrain_config" "$before" --train.seed "$(seed_of "$1")" \
+      --data.train "$feats/pretrain_train" --data.dev "$feats/pretrain_dev" "${noises[@]}"
+    start=(--data.init "$before")
+    if [ "$pretrain_feat_config" != "$feat_config" ]; then start+=(--data.init_features other); fi
+  fi
+  steps/train.sh "${training[@]}" "$asr_config" "$exp/$1" --train.seed "$(seed_of "$1")" "${start[@]}" \
+    --data.train "$feats/train_$train_side" --data.dev "$feats/dev_$train_side" "${noises[@]}"
+}
+
+if begin 3 "training"; then
+  for model in "${models[@]}"; do aside "$train_jobs" train_model "$model"; done
+  all_done
+fi
+
+ways=(greedy) unit=word
+if [ "$search" = free ]; then unit=char; fi
+if [ "$ngram_order" -gt 0 ]; then ways+=(ngram); fi
+if [ "$ngram_order" -gt 0 ] && begin 4 "n-gram model"; then
+  steps/train_lm.sh "${alone[@]}" --order "$ngram_order" --unit "$unit" "${ngram_text:-$feats/train_$train_side}" "$exp/ngram"
+fi
+
+decode_model() {  # decode_model NAME SIDE WAY: weights are tuned on the development set of the same side
+  local dir=$exp/$1/$2_$3 how=(--decode.search greedy) set
+  if [ "$3" = ngram ]; then
+    read -r -a how <<< "--decode.search $search --decode.ngram $exp/ngram/lm.arpa $decode_options"
+    steps/tune_decode.sh "${decoding[@]}" "$exp/$1" "$feats/dev_$2" "$dir/tuned" "${how[@]}"
+    read -r -a weights < "$dir/tuned/best.txt"
+    how+=("${weights[@]}")
+  fi
+  for set in dev test; do
+    steps/decode.sh "${decoding[@]}" "$exp/$1" "$feats/${set}_$2" "$dir/decode_$set" "${how[@]}"
+  done
+}
+every() {  # every FUNCTION: for all models, sides and ways
+  local model side way
+  for model in "${models[@]}"; do
+    for side in "${sides[@]}"; do for way in "${ways[@]}"; do aside 2 "$1" "$model" "$side" "$way"; done; done
+  done
+  all_done
+}
+
+if begin 5 "decoding"; then every decode_model; fi
+
+score_model() {
+  local set
+  for set in dev test; do score_words "$exp/$1/$2_$3" "$set" "$feats/${set}_$2"; done
+}
+
+if begin 6 "scores"; then
+  every score_model
+  rows=()
+  for side in "${sides[@]}"; do for way in "${ways[@]}"; do rows+=("$side, $way=,$exp/asr/${side}_$way"); done; done
+  pyscripts/results_table.py --command "$command_line" --columns "dev CER,test CER,dev WER,test WER" \
+    --output "$exp/RESULTS.md" "${rows[@]}"
+  log "recogniser: $exp/asr  text: $exp/asr/*/decode_*  table: $exp/RESULTS.md"
+fi
+
+log "finished. [elapsed=${SECONDS}s]"
