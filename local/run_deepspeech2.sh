@@ -10,7 +10,7 @@ config=                # bash file of name=value lines, read before the other op
 corpus=librispeech     # 'librispeech', 'demo', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
 pretrain=              # what it learns before: 'ljspeech' (default with librispeech), 'none', or a directory as above
 train_side=clean       # of --corpus, with demo or a directory: clean or noisy
-exp=exp/deepspeech2    # where everything goes; data in data/<its name>
+exp=exp/deepspeech2    # where everything goes, but the data of demo
 asr_config=            # stage 3: networks and training; the default follows --corpus
 pretrain_config=       # stage 3: the same of what is learnt before
 feat_type=             # stage 2: fbank, logmel or stft
@@ -19,8 +19,9 @@ pretrain_feat_config=  # stage 2: where those of --pretrain differ, e.g. conf/lo
 noise_dir=             # recorded noises to mix into training speech, anew in every epoch: DIR/train, or DIR
 noise_prob=0.5         # with --noise-dir, share of the utterances that get some
 enhancer=              # directory of a trained enhancer (run.sh: exp/enhance_mimic): what it makes of noisy speech
-ngram_order=3          # stage 4: of the n-gram model; 0: greedy decoding alone
+ngram_order=3          # stage 4: of the n-gram model: 3 suits words, 6 and more characters; 0: greedy decoding alone
 ngram_text=            # stage 4: text it is estimated on, one sentence per line; empty: the training transcripts
+lexicon=               # stage 5: WORD TOKEN TOKEN lines, where tokens are phones; empty: lang/lexicon.txt of the corpus
 search=lexicon         # stage 5: with the n-gram model: lexicon (of words) or free (of characters)
 decode_options="--decode.beam 100"     # stage 5: further settings of that search
 librispeech_dir=downloads/librispeech  # where it is; what is not there is downloaded (25 GB)
@@ -54,7 +55,7 @@ conf/deepspeech2_finetune_demo.yaml, features of conf/fbank.conf.
 
 Stages; one that is done and unchanged is skipped:
   stage            writes
-  1 data           data/deepspeech2/*; demo: data/*
+  1 data           exp/deepspeech2/data/*; demo: data/*
   2 features       exp/deepspeech2/feats/*, exp/deepspeech2/enhanced/*
   3 training       exp/deepspeech2/pretrain, exp/deepspeech2/asr
   4 language model exp/deepspeech2/ngram
@@ -69,13 +70,15 @@ set -euo pipefail
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
 check_numbers ngram_order
-check_files config asr_config pretrain_config feat_config pretrain_feat_config ngram_text
+check_files config asr_config pretrain_config feat_config pretrain_feat_config ngram_text lexicon
 check_dirs noise_dir
 [ -z "$enhancer" ] || [ -f "$enhancer/model.pt" ] || die "--enhancer $enhancer: no model.pt: is it trained?"
 [[ $train_side =~ ^(clean|noisy)$ ]] || die "--train-side is clean or noisy, got '$train_side'"
 [[ $search =~ ^(lexicon|free)$ ]] || die "--search is lexicon or free, got '$search'"
 [[ $ljspeech_rate =~ ^(16000|own)$ ]] || die "--ljspeech-rate is 16000 or own, got '$ljspeech_rate'"
-name=${exp##*/} data=data/${exp##*/} size=_demo sides=()
+data=$exp/data size=_demo sides=()
+[ "$ljspeech_rate" = 16000 ] || [ -n "$pretrain_feat_config" ] ||
+  die "--ljspeech-rate own needs --pretrain-feat-config: features at 22,050 Hz, e.g. conf/logmel_22k.conf"
 case $corpus in
   librispeech)
     [ "$train_side" = clean ] || die "--train-side noisy: LibriSpeech has no noisy side, local/mix_noise.sh makes one"
@@ -169,20 +172,30 @@ if begin 3 "training"; then
   all_done
 fi
 
-ways=(greedy) unit=word
-if [ "$search" = free ]; then unit=char; fi
+ways=(greedy)
 if [ "$ngram_order" -gt 0 ]; then ways+=(ngram); fi
+kind=$(sed -n "s/^ *token_type: *//p" "$exp/asr/config.yaml" 2> /dev/null || true)  # there is none before stage 3
 if [ "$ngram_order" -gt 0 ] && begin 4 "n-gram model"; then
-  steps/train_lm.sh "${alone[@]}" --order "$ngram_order" --unit "$unit" "${ngram_text:-$feats/train_$train_side}" "$exp/ngram"
+  require "$exp/asr/model.pt" "stage 3 (training)"
+  unit=(--unit word --tokens "$exp/asr")  # words that the tokens cannot spell are an error
+  if [ "$kind" = phn ]; then
+    [ "$search" = lexicon ] || die "--search free is for tokens of letters: phones make words by a lexicon"
+    unit=(--unit word)
+  elif [ "$search" = free ]; then
+    if [ "$kind" != char ]; then kind=subword; fi
+    unit=(--unit "$kind" --tokens "$exp/asr")
+  fi
+  steps/train_lm.sh --cmd "$train_cmd" --force "$force" --order "$ngram_order" "${unit[@]}" \
+    "${ngram_text:-$feats/train_$train_side}" "$exp/ngram"
 fi
 
 decode_model() {  # decode_model NAME SIDE WAY: weights are tuned on the development set of the same side
   local dir=$exp/$1/$2_$3 how=(--decode.search greedy) set
   if [ "$3" = ngram ]; then
     read -r -a how <<< "--decode.search $search --decode.ngram $exp/ngram/lm.arpa $decode_options"
+    if [ "$kind" = phn ]; then how+=(--decode.lexicon "${lexicon:-$source/lang/lexicon.txt}"); fi
     steps/tune_decode.sh "${decoding[@]}" "$exp/$1" "$feats/dev_$2" "$dir/tuned" "${how[@]}"
-    read -r -a weights < "$dir/tuned/best.txt"
-    how+=("${weights[@]}")
+    read -r -a how < "$dir/tuned/options"
   fi
   for set in dev test; do
     steps/decode.sh "${decoding[@]}" "$exp/$1" "$feats/${set}_$2" "$dir/decode_$set" "${how[@]}"
@@ -198,9 +211,13 @@ every() {  # every FUNCTION: for all models, sides and ways
 
 if begin 5 "decoding"; then every decode_model; fi
 
-score_model() {
-  local set
-  for set in dev test; do score_words "$exp/$1/$2_$3" "$set" "$feats/${set}_$2"; done
+score_model() {  # score_model NAME SIDE WAY: phones are compared with phones
+  local set reference=text
+  if [ "$kind,$3" = phn,greedy ]; then reference=text.phn; fi
+  for set in dev test; do
+    steps/score_asr.sh "${common[@]}" --cer-spaces true --reference "$reference" "$feats/${set}_$2" \
+      "$exp/$1/$2_$3/decode_$set"
+  done
 }
 
 if begin 6 "scores"; then

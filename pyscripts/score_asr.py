@@ -29,11 +29,12 @@ def main() -> None:
     parser.add_argument("scoring", type=Path, help="directory for the same files and breakdowns by condition")
     parser.add_argument("--cer", choices=["true", "false"], default="true", help="score characters too (%(default)s)")
     parser.add_argument("--cer-spaces", choices=["true", "false"], default="false", help="count spaces (%(default)s)")
+    parser.add_argument("--reference", default="text", help="table of the data directory (%(default)s)")
     parser.add_argument("--normaliser", default="none", help=f"of both texts: {', '.join(NORMALISERS)} (%(default)s)")
     args = parser.parse_args()
 
     normalise = normaliser(args.normaliser)
-    refs = {utt: normalise(text) for utt, text in read_table(args.data / "text").items()}
+    refs = {utt: normalise(text) for utt, text in read_table(args.data / args.reference).items()}
     hyps = {utt: normalise(text) for utt, text in read_table(args.decode / "text").items()}
     utt2spk = read_table(args.data / "utt2spk")
     units = {"wer": ("words", words)}

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Scores a decoding: word and character error rates in Kaldi's files and formats.
-# Reads <data-dir>/{text,utt2spk} and <decode-dir>/text. Writes <decode-dir>/{wer,cer}_1_0.0 and
+# Reads <data-dir>/{text,utt2spk} (or another --reference) and <decode-dir>/text. Writes <decode-dir>/{wer,cer}_1_0.0 and
 # <decode-dir>/scoring_kaldi/, and the same with breakdowns by SNR, noise, speaker and length into <scoring-dir>
 # (default: beside the decode directory, exp/asr_x/decode_test -> exp/asr_x/scoring/test).
 
 cer=true         # characters too
 cer_spaces=false # true: spaces count as characters, as jiwer has it; Kaldi leaves them out
+reference=text   # table of <data-dir> that holds what was said: text.phn for phones
 normaliser=none  # none, upper, upper-nopunct
 nj=1             # jobs; one is enough for any set, the option is there as in every step
 cmd=launch.py    # where it runs
@@ -16,6 +17,7 @@ e.g.: $0 --normaliser upper data/test_noisy exp/asr_mimic/decode_test
 Options (default):
   --cer true|false         score characters too ($cer)
   --cer-spaces true|false  count spaces as characters ($cer_spaces)
+  --reference NAME         table of <data-dir> that holds what was said: text.phn for phones ($reference)
   --normaliser NAME        none, upper, upper-nopunct ($normaliser)
   --nj N                   jobs ($nj); scoring takes one
   --cmd CMD                where it runs ($cmd)
@@ -30,21 +32,21 @@ if [ $# -lt 2 ] || [ $# -gt 3 ]; then die "expected <data-dir> <decode-dir> [<sc
 data=${1%/} decode=${2%/}
 name=$(basename "$decode")
 dir=${3:-$(dirname "$decode")/scoring/${name#decode_}}
-require "$data/text" "stage 1 (data), 2 (features) or 5 (dump)"
+require "$data/$reference" "stage 1 (data), 2 (features) or 5 (dump)"
 require "$data/utt2spk" "stage 1 (data), 2 (features) or 5 (dump)"
 require "$decode/text" "stage 6 (recognition)"
 
 # A decoding that was made anew, with the same text, has lost its score files.
 if [ ! -f "$decode/wer_1_0.0" ]; then force=true; fi
 if up_to_date "$dir" --force "$force" --code pyscripts/score_asr.py \
-  --input "$data/text" "$data/utt2spk" "$decode/text" \
+  --input "$data/$reference" "$data/utt2spk" "$decode/text" \
   --option "cer=$cer" "cer_spaces=$cer_spaces" "normaliser=$normaliser" "decode=$decode"; then
   exit 0
 fi
 
-log "scoring $decode against $data/text"
+log "scoring $decode against $data/$reference"
 $cmd "$dir/log/score.log" pyscripts/score_asr.py --cer "$cer" --cer-spaces "$cer_spaces" \
-  --normaliser "$normaliser" "$data" "$decode" "$dir"
+  --reference "$reference" --normaliser "$normaliser" "$data" "$decode" "$dir"
 cat "$dir/best_wer"
 if $cer; then cat "$dir/best_cer"; fi
 mark_done "$dir"
