@@ -1,10 +1,11 @@
 """local/run_deepspeech2.sh on a very small corpus: from data directories to the table."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
-from data_maker import LEXICON, make_dir, run
+from data_maker import LEXICON, ROOT, make_dir
 from model_maker import make_enhancer
 
 from mimic.data.kaldi_dir import read_table, write_table
@@ -12,6 +13,7 @@ from mimic.train import checkpoint
 
 pytestmark = pytest.mark.xdist_group("deepspeech2")
 SETS = ("train", "dev", "test")
+YAML = Path(__file__).with_name("deepspeech2.yaml")
 
 
 def make_corpus(path: Path, *sides: str) -> Path:
@@ -24,15 +26,16 @@ def make_corpus(path: Path, *sides: str) -> Path:
     return path
 
 
-def recipe(corpus: Path, exp: Path, *words: object):
-    fixed = ["--asr-config", "tests/e2e/deepspeech2.yaml", "--pretrain-config", "tests/e2e/deepspeech2.yaml"]
-    return run("local/run_deepspeech2.sh", "--corpus", corpus, "--exp", exp, "--nj", "1", *fixed, *words)
+def recipe(*words: object) -> subprocess.CompletedProcess:
+    command = ["local/run_deepspeech2.sh", "--nj", "1", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
 
 
 def test_from_data_directories_to_the_table(tmp_path):
     corpus, exp = make_corpus(tmp_path / "corpus", "clean"), tmp_path / "exp"
-    words = ["--pretrain", corpus, "--ngram-order", "2", "--decode-options", "--decode.beam 4"]
-    done = recipe(corpus, exp, *words)
+    words = ["--corpus", corpus, "--exp", exp, "--pretrain", corpus, "--asr-config", YAML, "--pretrain-config", YAML]
+    words += ["--ngram-order", "2", "--decode-options", "--decode.beam 4"]
+    done = recipe(*words)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line for line in (exp / "RESULTS.md").read_text().splitlines() if line.startswith("| clean")]
     assert [row.split("|")[1].strip() for row in rows] == ["clean, greedy", "clean, ngram"]
@@ -48,18 +51,16 @@ def test_from_data_directories_to_the_table(tmp_path):
     assert json.loads((exp / "asr/train_log.jsonl").read_text().splitlines()[0])["lr"] > 0
     states = [checkpoint.load(exp / name / "model.pt") for name in ("pretrain", "asr")]
     assert bool((states[0]["ctc.weight"] != states[1]["ctc.weight"]).any())
-    again = recipe(corpus, exp, *words)
+    again = recipe(*words)
     assert again.returncode == 0 and ": to do" not in again.stdout and "starting again" not in again.stdout
 
 
 def test_it_hears_noisy_and_enhanced_speech_and_phones(tmp_path):
     corpus, exp = make_corpus(tmp_path / "corpus", "clean", "noisy"), tmp_path / "exp"
     enhancer = make_enhancer(tmp_path / "enhancer", "cnn_transformer")
-    (tmp_path / "phn.yaml").write_text(
-        f"base: {Path(__file__).with_name('deepspeech2.yaml')}\ndata: {{token_type: phn}}\n"
-    )
-    words = ["--asr-config", tmp_path / "phn.yaml", "--enhancer", enhancer, "--ngram-order", "0"]
-    done = recipe(corpus, exp, *words, "--noise-dir", make_noises(tmp_path / "noises"))
+    (tmp_path / "phn.yaml").write_text(f"base: {YAML}\ndata: {{token_type: phn}}\n")
+    words = ["--corpus", corpus, "--exp", exp, "--asr-config", tmp_path / "phn.yaml", "--enhancer", enhancer]
+    done = recipe(*words, "--ngram-order", "0", "--noise-dir", make_noises(tmp_path / "noises"))
     assert done.returncode == 0, done.stdout + done.stderr
     table = (exp / "RESULTS.md").read_text()
     assert all(f"| {side}, greedy |" in table for side in ("clean", "noisy", "enhanced")) and "ngram" not in table
@@ -101,6 +102,6 @@ def test_what_cannot_work_is_said_before_anything_runs(tmp_path, words, line):
     (tmp_path / "enhancer").mkdir()
     (tmp_path / "enhancer/model.pt").touch()
     words = words.replace("CORPUS", str(tmp_path / "corpus")).replace("ENHANCER", str(tmp_path / "enhancer"))
-    done = run("local/run_deepspeech2.sh", "--exp", tmp_path / "exp", *words.split())
+    done = recipe("--exp", tmp_path / "exp", *words.split())
     said = done.stdout + done.stderr
     assert done.returncode == 1 and line in said and said.count("\n") == 1 and not (tmp_path / "exp").exists()
