@@ -38,6 +38,7 @@ nj=                    # jobs per step, of which two run side by side; empty: on
 train_jobs=1           # models trained side by side; with --ngpu one after the other
 ngpu=0                 # GPUs for training; 0 is the CPU
 cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
+num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
 force=false            # true: redo the stages although nothing changed
 
 . ./path.sh || exit 1
