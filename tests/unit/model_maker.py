@@ -10,7 +10,7 @@ from data_maker import ROOT
 
 from mimic.data.archives import ArkWriter
 from mimic.data.kaldi_dir import write_table
-from mimic.data.tokens import Tokens
+from mimic.data.tokens import BLANK, Tokens
 from mimic.features.stft import Stft, StftConfig
 from mimic.models.segan import Segan
 from mimic.tasks.asr import _identity
@@ -74,6 +74,8 @@ def make_recogniser(
     tokens.save(directory)
     torch.manual_seed(1)
     model = recogniser(configuration.read(directory / "config.yaml"), _identity(20), len(tokens))
+    if net in CTC_ALONE:
+        model.ctc.bias.data[BLANK] -= 3  # so that something is heard
     checkpoint.save(model.state_dict(), directory / "model.pt")
     return directory
 

@@ -122,6 +122,7 @@ def test_captions_can_be_read():
 def models(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("models")
     make_recogniser(root / "asr")
+    make_recogniser(root / "ctc", "deepspeech2", features="logmel")
     make_enhancer(root / "enhancer", "causal")
     return root
 
@@ -133,9 +134,10 @@ def recording(path: Path, seconds: float = 0.8, rate: int = 16000, channels: int
     return path
 
 
-def test_a_short_recording_is_recognised_as_steps_decode_does(models, tmp_path):
+@pytest.mark.parametrize("name", ["asr", "ctc"])
+def test_a_short_recording_is_recognised_as_steps_decode_does(models, tmp_path, name):
     """The same tokens as from feature files, whatever the batch."""
-    transcriber = Transcriber(models / "asr")
+    transcriber = Transcriber(models / name)
     waves = [bursts([(0, s)], s, 0.001) for s in (0.5, 1.1, 0.01, 0.8)]
     together = transcriber.recognise(waves)
     assert together[2] == [] and any(together)

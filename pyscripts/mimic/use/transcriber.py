@@ -91,7 +91,9 @@ class Transcriber:
         features, lengths = pad([self.features(signal).cpu().numpy() for signal in signals])
         found = self.searcher(features, lengths, self.features.frame_shift_s)
         for i, hypotheses in zip(heard, found, strict=True):
-            results[i] = hypotheses[0].words if hypotheses else []
+            seconds = len(waves[i]) / self.rate  # features may have a frame at the very end
+            words = hypotheses[0].words if hypotheses else []
+            results[i] = [replace(word, end=min(word.end, seconds)) for word in words if word.start < seconds]
         return results
 
     def _long_enough(self, samples: int) -> bool:
