@@ -56,6 +56,21 @@ def test_published_sizes(name, bins, expected):
     assert model.encoder.output_lengths(torch.tensor([101, 60])).tolist() == wanted
 
 
+def test_every_shipped_configuration_is_a_ctc_recogniser():
+    names = {path.stem for net in ("deepspeech2", "quartznet") for path in (ROOT / "conf").glob(f"{net}*.yaml")}
+    assert names >= {"deepspeech2_demo", "deepspeech2_finetune_demo", "deepspeech2_phn", "deepspeech2_streaming_demo"}
+    for name in names:
+        config = configuration.read(ROOT / f"conf/{name}.yaml")
+        with torch.device("meta"):
+            encoder = ENCODERS[config.net][0](128, config.model)
+        assert config.loss.attention_weight == 0 and config.loss.ctc_weight == 1 and config.loss.ctc_epochs == -1
+        assert config.data.token_type == ("phn" if "phn" in name else "char")
+        assert name != "deepspeech2_streaming_demo" or not encoder.bidirectional
+        if name.startswith("deepspeech2_finetune"):
+            before = configuration.read(ROOT / f"conf/{name.replace('_finetune', '')}.yaml")
+            assert config.model == before.model and config.train.lr < before.train.lr
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_an_utterance_does_not_see_its_batch(name):
     model, x, lengths = seeded(name), torch.randn(4, 40, 20), torch.tensor([40, 23, 17, 4])
@@ -115,7 +130,7 @@ def test_who_needs_the_future_says_so():
         ({"kernels": [[5, 6], [3, 5]]}, r"model.kernels \[5, 6\].*odd"),
         ({"strides": [[2], [1, 2]]}, "frames and bins"),
         ({"strides": [[7, 1], [1, 2]]}, "no stride above it"),
-        ({"kernels": [[5, 7], [3, 21]]}, "features with more bins"),
+        ({"kernels": [[5, 7], [3, 21]]}, "20 bins are too few for the convolutions"),
         ({"rnn_layers": 0}, "--model.rnn_layers 0: at least 1"),
     ],
 )

@@ -181,13 +181,13 @@ class DeepSpeech2(nn.Module):
         super().__init__()
         check(config)
         self.convs = nn.ModuleList()
-        inputs = 1
+        given, inputs = bins, 1
         for outputs, kernel, stride in zip(config.channels, config.kernels, config.strides, strict=True):
             sizes = (bins, inputs, outputs, kernel, stride, config.padding, config.conv_bias, config.limit)
             self.convs.append(Convolution(*sizes))
             bins, inputs = self.convs[-1].bins, outputs
             if bins < 1:
-                raise UserError(f"--model.kernels {config.kernels}: features with more bins are needed")
+                raise UserError(f"{given} bins are too few for the convolutions: more of them, or --model.padding true")
         size, self.rnns = bins * inputs, nn.ModuleList()
         for _ in range(config.rnn_layers):
             self.rnns.append(Recurrence(size, config))
