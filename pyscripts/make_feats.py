@@ -15,14 +15,14 @@ from mimic import cli
 from mimic.data.archives import METHODS
 from mimic.data.audio import AudioReader
 from mimic.features.collect import JobFiles
-from mimic.features.extract import KINDS, extractor, run_job
+from mimic.features.extract import EXTRACTORS, extractor, run_job
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="data directory")
     parser.add_argument("output", type=Path, help="directory for the files of all jobs")
-    parser.add_argument("--type", choices=KINDS, default="fbank", help="features (default: %(default)s)")
+    parser.add_argument("--type", choices=EXTRACTORS, default="fbank", help="features (default: %(default)s)")
     parser.add_argument("--config", type=Path, required=True, help="option file in Kaldi's format")
     parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")

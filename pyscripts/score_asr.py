@@ -27,9 +27,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="data directory with the references")
     parser.add_argument("decode", type=Path, help="decode directory: reads text, writes wer_* and scoring_kaldi/")
     parser.add_argument("scoring", type=Path, help="directory for the same files and breakdowns by condition")
+    parser.add_argument("--reference", default="text", help="table of the data directory (%(default)s)")
     parser.add_argument("--cer", choices=["true", "false"], default="true", help="score characters too (%(default)s)")
     parser.add_argument("--cer-spaces", choices=["true", "false"], default="false", help="count spaces (%(default)s)")
-    parser.add_argument("--reference", default="text", help="table of the data directory (%(default)s)")
     parser.add_argument("--normaliser", default="none", help=f"of both texts: {', '.join(NORMALISERS)} (%(default)s)")
     args = parser.parse_args()
 

@@ -4,9 +4,9 @@
 # <decode-dir>/scoring_kaldi/, and the same with breakdowns by SNR, noise, speaker and length into <scoring-dir>
 # (default: beside the decode directory, exp/asr_x/decode_test -> exp/asr_x/scoring/test).
 
+reference=text   # table of <data-dir> that holds what was said: text.phn for phones
 cer=true         # characters too
 cer_spaces=false # true: spaces count as characters, as jiwer has it; Kaldi leaves them out
-reference=text   # table of <data-dir> that holds what was said: text.phn for phones
 normaliser=none  # none, upper, upper-nopunct
 nj=1             # jobs; one is enough for any set, the option is there as in every step
 cmd=launch.py    # where it runs
@@ -15,9 +15,9 @@ force=false      # true: score again although nothing changed
 help_message="Usage: $0 [options] <data-dir> <decode-dir> [<scoring-dir>]
 e.g.: $0 --normaliser upper data/test_noisy exp/asr_mimic/decode_test
 Options (default):
+  --reference NAME         table of <data-dir> that holds what was said: text.phn for phones ($reference)
   --cer true|false         score characters too ($cer)
   --cer-spaces true|false  count spaces as characters ($cer_spaces)
-  --reference NAME         table of <data-dir> that holds what was said: text.phn for phones ($reference)
   --normaliser NAME        none, upper, upper-nopunct ($normaliser)
   --nj N                   jobs ($nj); scoring takes one
   --cmd CMD                where it runs ($cmd)
@@ -45,8 +45,8 @@ if up_to_date "$dir" --force "$force" --code pyscripts/score_asr.py \
 fi
 
 log "scoring $decode against $data/$reference"
-$cmd "$dir/log/score.log" pyscripts/score_asr.py --cer "$cer" --cer-spaces "$cer_spaces" \
-  --reference "$reference" --normaliser "$normaliser" "$data" "$decode" "$dir"
+$cmd "$dir/log/score.log" pyscripts/score_asr.py --reference "$reference" --cer "$cer" --cer-spaces "$cer_spaces" \
+  --normaliser "$normaliser" "$data" "$decode" "$dir"
 cat "$dir/best_wer"
 if $cer; then cat "$dir/best_cer"; fi
 mark_done "$dir"

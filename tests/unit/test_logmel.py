@@ -44,7 +44,7 @@ def test_an_option_file_says_of_which_kind_its_features_are(name, kind):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--type=mfcc", "--type=mfcc: features are of type fbank, logmel, stft"),
+        ("--type=plp", "--type=plp: features are of type fbank, logmel"),
         ("--type=logmel\n--n-fft=321", "an even --n-fft"),
         ("--type=logmel\n--hop-length=400", "--hop-length <= --n-fft"),
         ("--type=logmel\n--floor=0", "a --floor above 0"),

@@ -22,25 +22,23 @@ from mimic.features.logmel import LogMel, LogMelConfig
 from mimic.features.stft import Stft, StftConfig
 
 log = logging.getLogger(__name__)
-Features = Fbank | LogMel | Stft
-KINDS: dict[str, tuple[type, type]] = {
-    "fbank": (Fbank, FbankConfig),
-    "logmel": (LogMel, LogMelConfig),
-    "stft": (Stft, StftConfig),
-}
 
 # An option that is missing, not bad audio: the first such utterance ends the job.
 NEEDS_AN_OPTION = ("pipe", "channels")
 LONG = 1 << 22  # samples (4 minutes at 16 kHz); nothing is read ahead while a longer recording is worked on
 
 
-def extractor(kind: str, options: Path) -> Features:
-    """The features `kind` (of KINDS) with the options of a file in Kaldi's format."""
-    features, config = KINDS[kind]
+Extractor = Fbank | LogMel | Stft
+EXTRACTORS = {"fbank": (Fbank, FbankConfig), "logmel": (LogMel, LogMelConfig), "stft": (Stft, StftConfig)}
+
+
+def extractor(kind: str, options: Path) -> Extractor:
+    """The features `kind` of EXTRACTORS with the options of a file in Kaldi's format."""
+    features, config = EXTRACTORS[kind]
     return features(config.read(options))
 
 
-def front_end(options: Path) -> Features:
+def front_end(options: Path) -> Extractor:
     """The features that a recogniser was trained on, from the options in its directory.
 
     A line `--type=KIND` says of which kind they are; without one they are fbank.
@@ -48,13 +46,13 @@ def front_end(options: Path) -> Features:
     lines = options.read_text(encoding="utf-8").splitlines()
     kinds = [line.partition("#")[0].strip().removeprefix("--type=") for line in lines if line.startswith("--type=")]
     kind = kinds[0] if kinds else "fbank"
-    if kind not in KINDS:
-        raise UserError(f"{options}: --type={kind}: features are of type {', '.join(KINDS)}")
+    if kind not in EXTRACTORS:
+        raise UserError(f"{options}: --type={kind}: features are of type {', '.join(EXTRACTORS)}")
     return extractor(kind, options)
 
 
 def features(
-    reader: AudioReader, extract: Features, utts: list[str], skipped: dict[str, str]
+    reader: AudioReader, extract: Extractor, utts: list[str], skipped: dict[str, str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (utterance, features (frames, dim) float32); a thread reads and decodes the next utterances meanwhile.
 
@@ -93,7 +91,7 @@ def features(
             may_read.set()
 
 
-def run_job(reader: AudioReader, extract: Features, files: JobFiles, nj: int, compress: str = "none") -> None:
+def run_job(reader: AudioReader, extract: Extractor, files: JobFiles, nj: int, compress: str = "none") -> None:
     """Write the features of job `files.job` of `nj`, in constant memory, unless they are there already."""
     if files.scp.exists():
         log.info("job %d is done already", files.job)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from mimic.atomic import replace
 from mimic.errors import UserError
-from mimic.features.extract import Features, front_end
+from mimic.features.extract import Extractor, front_end
 from mimic.features.fbank import INT16_SCALE, WINDOWS, Fbank
 from mimic.features.logmel import LogMel
 from mimic.features.stft import Stft
@@ -160,7 +160,7 @@ FEATURES = {Fbank: WaveFbank, LogMel: WaveLogMel, Stft: WaveLog1p}
 class CtcGraph(nn.Module):
     """A recogniser: wave (1, samples) -> log-probabilities of its CTC output (1, frames, tokens)."""
 
-    def __init__(self, model: Recogniser, features: Features):
+    def __init__(self, model: Recogniser, features: Extractor):
         super().__init__()
         self.model, self.features = model, FEATURES[type(features)](features)
 
