@@ -155,7 +155,9 @@ if begin 2 "features"; then
 fi
 
 noises=()
-if [ -n "$noise_dir" ]; then noises=(--data.noises "$data/noises/train" --waves.noise_prob "$noise_prob"); fi
+if [ -n "$noise_dir" ]; then  # and no babble: a corpus may have one speaker
+  noises=(--data.noises "$data/noises/train" --waves.noise_prob "$noise_prob" --waves.babble false)
+fi
 train_model() {  # train_model NAME: what is learnt before has a directory for each seed too
   local before=$exp/${1/asr/pretrain} start=()
   if [ -n "$first" ]; then
