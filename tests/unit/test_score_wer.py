@@ -203,6 +203,14 @@ def results(path: Path) -> dict[str, bytes]:
     return {name: text for name, text in snapshot(path).items() if not name.startswith(("log/", "scoring/test/log/"))}
 
 
+def test_the_reference_may_be_another_table(decoded):
+    data, decode = decoded
+    (data / "text").rename(data / "text.phn")
+    assert "text is missing" in score(data, decode).stderr
+    done = score("--reference", "text.phn", "--cer", "false", data, decode)
+    assert done.returncode == 0 and f"/ {totals(align_set(*random_set(3))).words}, " in done.stdout, done.stderr
+
+
 def test_step_writes_kaldis_tree_and_the_same_bytes_again(decoded):
     data, decode = decoded
     done = score(data, decode)
