@@ -1,0 +1,291 @@
+"""Training of GMM-HMMs: what one job adds up, and what is made of the sums of all jobs.
+
+The files are those of Kaldi's training directories: tree, X.mdl, ali.JOB.gz, final.mat, trans.JOB; sums of a job are
+X.JOB.acc.npz.
+"""
+
+import logging
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from mimic.atomic import replace
+from mimic.data.kaldi_dir import read_table
+from mimic.errors import UserError
+from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
+from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
+from mimic.hmm.feats import Features, read_matrix, read_trans, write_matrix, write_trans
+from mimic.hmm.gmm import AmDiagGmm, GmmStats
+from mimic.hmm.kaldi import khg
+from mimic.hmm.lang import Lang
+from mimic.hmm.model import Model, transition_model, write_tree
+from mimic.hmm.tree import TreeStats, build_tree, convert_alignment, make_questions, utterance_stats
+
+log = logging.getLogger(__name__)
+
+
+def save_sums(path: Path, stats: object, **more: np.ndarray) -> None:
+    """The fields of a dataclass of sums, and further arrays."""
+    with replace(path, "wb") as f:
+        np.savez(f, **{part.name: getattr(stats, part.name) for part in fields(stats)}, **more)
+
+
+def sum_jobs(kind: type, directory: Path, name: str, nj: int):
+    """The sum of NAME.JOB.acc.npz of all jobs, and what else is in them, summed too."""
+    total, more = None, {}
+    for job in range(1, nj + 1):
+        path = directory / f"{name}.{job}.acc.npz"
+        if not path.exists():
+            raise UserError(f"{path} is missing: job {job} has not ended, see its log")
+        with np.load(path) as arrays:
+            own = {part.name for part in fields(kind)}
+            values = {key: arrays[key] if arrays[key].ndim else float(arrays[key]) for key in arrays.files}
+            stats = kind(**{key: value for key, value in values.items() if key in own})
+            if kind is TreeStats:
+                total = stats if total is None else TreeStats.merged([total, stats])
+            elif total is None:
+                total = stats
+            else:
+                total.add(stats)
+            for key in values.keys() - own:
+                more[key] = more[key] + values[key] if key in more else values[key]
+    return total, more
+
+
+@dataclass
+class Job:
+    """One job of a training in `directory`, on the features `data` with their transcripts.
+
+    Attributes:
+        si: take speaker-independent features although there are fMLLR transforms.
+    """
+
+    data: Path
+    lang_dir: Path
+    directory: Path
+    job: int = 1
+    nj: int = 1
+    si: bool = False
+    lang: Lang = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lang = Lang(self.lang_dir)
+        self.utts = job_utts(self.data, self.job, self.nj)
+        self.texts = read_table(self.data / "text")
+        trans = {} if self.si else read_trans(self.directory)
+        self.features = Features(self.data, self.directory, trans)
+        self.utts = [utt for utt in self.utts if utt in self.features and self.texts.get(utt)]
+
+    @property
+    def ali_path(self) -> Path:
+        return self.directory / f"ali.{self.job}.gz"
+
+    def alignments(self) -> dict[str, np.ndarray]:
+        return dict(read_ali(self.ali_path))
+
+    def sums(self, name: str) -> Path:
+        return self.directory / f"{name}.{self.job}.acc.npz"
+
+    def pooled(self, utts: list[str], alignments: dict, pdfs: np.ndarray, features=None) -> tuple:
+        """Features (frames, dim) and pdfs (frames,) of some utterances, one behind the other."""
+        features = features or self.features
+        x = np.concatenate([features(utt) for utt in utts])
+        return x, np.concatenate([pdfs[alignments[utt]] for utt in utts])
+
+    def align_equal(self) -> None:
+        """First alignments, from the transcripts alone."""
+        aligner = Aligner(self.lang, Model.read(self.directory / "0.mdl"))
+        warn_unknown_words(self.lang, self.texts)
+        found = {}
+        for utt in self.utts:
+            frames = len(self.features(utt))
+            ali = aligner.equal(self.texts[utt], frames)
+            if ali is None:
+                log.warning("%s: %d frames are too few for its transcript: left out", utt, frames)
+            else:
+                found[utt] = ali
+        write_ali(self.ali_path, found)
+
+    def align(self, model: Model, beam: float, retry_beam: float, boost_silence: float) -> None:
+        aligner = Aligner(self.lang, model, boost_silence)
+        found, total, frames = align_all(self.utts, self.features, self.texts, aligner, beam, retry_beam)
+        log.info(
+            "Overall log-likelihood per frame is %.4f over %d frames; done %d, errors %d",
+            total / max(frames, 1), frames, len(found), len(self.utts) - len(found),
+        )  # fmt: skip
+        write_ali(self.ali_path, found)
+
+    def acc(self, name: str, model: Model, two_feats: bool = False) -> None:
+        """Sums for an update of the mixtures; with `two_feats`, of SI features by posteriors of adapted ones."""
+        alignments, stats = self.alignments(), GmmStats.zeros(model.gmm.num_gauss, model.gmm.dim)
+        counts = np.zeros(len(model.tid_pdf))
+        plain = Features(self.data, self.directory)
+        for utts in self.features.blocks(self.utts, alignments):
+            x, pdfs = self.pooled(utts, alignments, model.tid_pdf)
+            other = self.pooled(utts, alignments, model.tid_pdf, plain)[0] if two_feats else None
+            model.gmm.accumulate(stats, x, pdfs, other)
+            counts += np.bincount(np.concatenate([alignments[utt] for utt in utts]), minlength=len(counts))
+        save_sums(self.sums(name), stats, transitions=counts)
+
+    def tree_stats(self, model: Model) -> None:
+        alignments, silence = self.alignments(), self.lang.integers("context_indep")
+        total: TreeStats | None = None
+        for utts in self.features.blocks(self.utts, alignments):
+            parts = [utterance_stats(model, alignments[utt], self.features(utt), silence) for utt in utts]
+            total = TreeStats.merged([*parts, total] if total else parts)
+        if total is None:
+            total = TreeStats(np.zeros((0, 4), np.int64), np.zeros((0, 1 + 2 * self.dim())))
+        save_sums(self.sums("tree"), total)
+
+    def dim(self) -> int:
+        return self.features(next(iter(self.features.entries))).shape[1]
+
+    def lda_stats(self, model: Model) -> None:
+        spliced = Features(self.data, kind="splice")
+        alignments, stats = self.alignments(), None
+        for utts in self.features.blocks(self.utts, alignments):
+            x, pdfs = self.pooled(utts, alignments, model.tid_pdf, spliced)
+            keep = ~np.isin(np.concatenate([model.tid_phone[alignments[utt]] for utt in utts]), self.lang.silence)
+            stats = stats or LdaStats.zeros(model.transitions.num_pdfs, x.shape[1])
+            stats.accumulate(x[keep], pdfs[keep])
+        if stats is None:
+            stats = LdaStats.zeros(model.transitions.num_pdfs, spliced(next(iter(spliced.entries))).shape[1])
+        save_sums(self.sums("lda"), stats)
+
+    def mllt_stats(self, name: str, model: Model) -> None:
+        alignments, stats = self.alignments(), MlltStats.zeros(model.gmm.dim)
+        for utts in self.features.blocks(self.utts, alignments):
+            x, pdfs = self.pooled(utts, alignments, model.tid_pdf)
+            keep = ~np.isin(np.concatenate([model.tid_phone[alignments[utt]] for utt in utts]), self.lang.silence)
+            stats.accumulate(model.gmm, x[keep], pdfs[keep])
+        save_sums(self.sums(name), stats)
+
+    def fmllr(self, model: Model, min_count: float) -> None:
+        """trans.JOB of this job's speakers from their alignments."""
+        speakers = self.features.speakers
+        write_trans(
+            self.directory,
+            self.job,
+            estimate_fmllr(model, self.features, self.alignments(), speakers, self.utts, self.lang.silence, min_count),
+        )
+
+
+def estimate_fmllr(
+    model: Model, features: Features, alignments: dict[str, np.ndarray], speakers: dict[str, str], utts: list[str],
+    silence: list[int], min_count: float,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """{speaker: (dim, dim + 1)} from alignments; silence frames do not count.
+
+    Where the features are adapted already, they give the posteriors, and the new transforms take the place of the old.
+    """
+    before, features.trans = features.trans, {}
+    stats: dict[str, FmllrStats] = {}
+    for utt in utts:
+        mine = stats.setdefault(speakers[utt], FmllrStats.zeros(model.gmm.dim))
+        if utt not in alignments:
+            continue
+        ali = alignments[utt]
+        keep = ~np.isin(model.tid_phone[ali], silence)
+        if not keep.any():
+            continue
+        x = features(utt)
+        adapted = None
+        if speakers[utt] in before:
+            from mimic.hmm.feats import transformed
+
+            adapted = transformed(x, before[speakers[utt]])[keep]
+        mine.accumulate(model.gmm, x[keep], model.tid_pdf[ali][keep], adapted)
+    features.trans = before
+    return {speaker: mine.estimate(speaker, min_count) for speaker, mine in stats.items()}
+
+
+def init_mono(data: Path, lang: Lang, directory: Path, utterances: int = 10) -> None:
+    """Tree and 0.mdl: one Gaussian for each state, with mean and variance of some frames."""
+    features = Features(data)
+    x = np.concatenate([features(utt) for utt in sorted(features.entries)[:utterances]]).astype(np.float64)
+    topo = (lang.path / "topo").read_text()
+    topology = khg.HmmTopology()
+    topology.read(topo)
+    sets = [[lang.phones[phone] for phone in row] for row in lang.rows("sets.txt")]
+    tree = khg.monophone_context_dependency_shared(sets, topology.get_phone_to_num_pdf_classes())
+    n = tree.num_pdfs
+    means, variances = np.tile(x.mean(0), (n, 1)), np.tile(x.var(0) + 1e-3, (n, 1))
+    gmm = AmDiagGmm(np.ones(n), means, variances, np.arange(n + 1))
+    write_tree(tree, directory / "tree")
+    Model(tree, transition_model(tree, topo), gmm, topo).write(directory / "0.mdl")
+
+
+def est(directory: Path, name: str, out: str, nj: int, mix_up: int = 0, power: float = 0.25, min_occ: float = 10.0):
+    """OUT.mdl from NAME.mdl and the sums of its jobs; the likelihood goes to the log and to `likes`."""
+    model = Model.read(directory / f"{name}.mdl")
+    stats, more = sum_jobs(GmmStats, directory, name, nj)
+    if not stats.frames:
+        raise UserError(f"{directory}: no frames: no utterance could be aligned, see {directory}/log")
+    like = stats.log_like / stats.frames
+    log.info("Overall avg like per frame = %.5f over %d frames", like, stats.frames)
+    if mix_up or out.isdigit():
+        with open(directory / "likes", "a", encoding="utf-8") as f:
+            f.write(f"{name} {like:.5f} {stats.frames:.0f}\n")
+    gmm = model.gmm.update(stats, min_occ)
+    if mix_up > gmm.num_gauss:
+        occ = np.add.reduceat(stats.occ, model.gmm.offsets[:-1])
+        gmm = gmm.split(occ, mix_up, power)
+    model.updated(more["transitions"]).with_gmm(gmm).write(directory / f"{out}.mdl")
+    for job in range(1, nj + 1):
+        (directory / f"{name}.{job}.acc.npz").unlink()
+
+
+def make_tree(lang: Lang, directory: Path, nj: int, leaves: int, threshold: float) -> None:
+    """Questions, tree and 1.mdl, whose states have one Gaussian, from the tree statistics of all jobs."""
+    stats, _ = sum_jobs(TreeStats, directory, "tree", nj)
+    if not len(stats.keys):
+        raise UserError(f"{directory}: no frames for the tree: no utterance could be aligned, see its log")
+    topo = (lang.path / "topo").read_text()
+    topology = khg.HmmTopology()
+    topology.read(topo)
+    sets = [[lang.phones[phone] for phone in row] for row in lang.rows("sets.txt")]
+    extra = [[int(phone) for phone in row] for row in lang.rows("extra_questions.int")]
+    questions = make_questions(stats, sets, extra)
+    roots = lang.rows("roots.int")
+    tree = build_tree(stats, roots, questions, topology.get_phone_to_num_pdf_classes(), leaves, threshold)
+    write_tree(tree, directory / "tree")
+    n, total = tree.num_pdfs, stats.sums.sum(0)
+    sums = np.zeros((n, stats.sums.shape[1]))
+    for key, row in zip(stats.keys.tolist(), stats.sums, strict=True):
+        sums[tree.compute(key[:3], key[3])[1]] += row
+    empty = sums[:, 0] < 1
+    if empty.any():
+        log.warning("%d of %d pdfs have no frames (spoken noise, states that silence skips): global mean", empty.sum(), n)
+        sums[empty] = total / total[0]
+    dim = (sums.shape[1] - 1) // 2
+    means = sums[:, 1 : dim + 1] / sums[:, :1]
+    variances = np.maximum(sums[:, dim + 1 :] / sums[:, :1] - means**2, 0.01)
+    gmm = AmDiagGmm(np.ones(n), means, variances, np.arange(n + 1))
+    log.info("%d questions, %d leaves", len(questions), n)
+    Model(tree, transition_model(tree, topo), gmm, topo).write(directory / "1.mdl")
+
+
+def convert_ali(source: Path, directory: Path, job: int) -> None:
+    """ali.JOB.gz of `source` with the transition ids of the new tree."""
+    old, new, cache = Model.read(source / "final.mdl"), Model.read(directory / "1.mdl"), {}
+    alignments = dict(read_ali(source / f"ali.{job}.gz"))
+    write_ali(directory / f"ali.{job}.gz", {u: convert_alignment(old, new, a, cache) for u, a in alignments.items()})
+
+
+def make_lda(directory: Path, nj: int, dim: int) -> None:
+    stats, _ = sum_jobs(LdaStats, directory, "lda", nj)
+    if stats.occ.sum() < 2:
+        raise UserError(f"{directory}: no frames for LDA: no utterance could be aligned, see its log")
+    write_matrix(directory / "final.mat", stats.estimate(dim))
+
+
+def make_mllt(directory: Path, name: str, nj: int) -> None:
+    """Apply the transform that the sums ask for to final.mat, and to the means of NAME.mdl."""
+    stats, _ = sum_jobs(MlltStats, directory, f"mllt_{name}", nj)
+    matrix = stats.estimate()
+    model = Model.read(directory / f"{name}.mdl")
+    model.with_gmm(model.gmm.moved(matrix)).write(directory / f"{name}.mdl")
+    write_matrix(directory / "final.mat", matrix @ read_matrix(directory / "final.mat"))
+    for job in range(1, nj + 1):
+        (directory / f"mllt_{name}.{job}.acc.npz").unlink()
