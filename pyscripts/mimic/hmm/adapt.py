@@ -133,9 +133,8 @@ class FmllrStats:
         dim = len(self.k)
         matrix = np.eye(dim, dim + 1)
         if self.beta < min_count:
-            log.warning(
-                "%s: not updating transform because beta=%d < --fmllr-min-count %d: identity", speaker, self.beta, min_count
-            )
+            line = "%s: not updating transform because beta=%d < --fmllr-min-count %d: identity"
+            log.warning(line, speaker, self.beta, min_count)
             return matrix
         inverses = np.linalg.inv(self.g + 1e-8 * np.eye(dim + 1))
         for _ in range(iterations):

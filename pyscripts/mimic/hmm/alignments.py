@@ -11,7 +11,7 @@ from kaldiio.matio import read_int32vector, write_array
 from mimic.atomic import replace
 from mimic.data.kaldi_dir import read_table, spk2utt, split
 from mimic.errors import UserError
-from mimic.hmm.kaldi import khg, kaldifst
+from mimic.hmm.kaldi import kaldifst, khg
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
 

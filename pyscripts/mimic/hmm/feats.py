@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from kaldiio.matio import write_array
 
+from mimic.atomic import replace
 from mimic.data import archives
 from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
@@ -97,10 +99,6 @@ def read_matrix(path: Path) -> np.ndarray:
 
 def write_matrix(path: Path, matrix: np.ndarray) -> None:
     """A file with one float matrix."""
-    from kaldiio.matio import write_array
-
-    from mimic.atomic import replace
-
     with replace(path, "wb") as f:
         write_array(f, np.ascontiguousarray(matrix, np.float32))
 

@@ -154,7 +154,7 @@ def make_lang(lexicon: str | Path, out: str | Path, options: LangOptions) -> Non
         _write(folder / f"{name}.int", [[phones[p] for p in line] for line in lines])
         if len(lines) > 1 and all(len(line) == 1 for line in lines) or name == "optional_silence":
             _write(folder / f"{name}.csl", [[":".join(str(phones[p]) for (p,) in lines)]])
-    roots = [("not-shared", "not-split") if group[0] == group[0].split("_")[0] else ("shared", "split") for group in sets]
+    roots = [("not-shared", "not-split") if group[0] in silence else ("shared", "split") for group in sets]
     _write(folder / "roots.txt", [[*how, *group] for how, group in zip(roots, sets, strict=True)])
     _write(folder / "roots.int", [[*how, *(phones[p] for p in g)] for how, g in zip(roots, sets, strict=True)])
     where = [[p, POSITIONS[p[-1]] if p not in (SILENCE, SPOKEN_NOISE) else "nonword"] for p in spoken]

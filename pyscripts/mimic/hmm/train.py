@@ -15,7 +15,7 @@ from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
 from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
-from mimic.hmm.feats import Features, read_matrix, read_trans, write_matrix, write_trans
+from mimic.hmm.feats import Features, read_matrix, read_trans, transformed, write_matrix, write_trans
 from mimic.hmm.gmm import AmDiagGmm, GmmStats
 from mimic.hmm.kaldi import khg
 from mimic.hmm.lang import Lang
@@ -192,8 +192,6 @@ def estimate_fmllr(
         x = features(utt)
         adapted = None
         if speakers[utt] in before:
-            from mimic.hmm.feats import transformed
-
             adapted = transformed(x, before[speakers[utt]])[keep]
         mine.accumulate(model.gmm, x[keep], model.tid_pdf[ali][keep], adapted)
     features.trans = before
@@ -256,7 +254,7 @@ def make_tree(lang: Lang, directory: Path, nj: int, leaves: int, threshold: floa
         sums[tree.compute(key[:3], key[3])[1]] += row
     empty = sums[:, 0] < 1
     if empty.any():
-        log.warning("%d of %d pdfs have no frames (spoken noise, states that silence skips): global mean", empty.sum(), n)
+        log.warning("%d of %d pdfs have no frames (spoken noise, skipped states): global mean", empty.sum(), n)
         sums[empty] = total / total[0]
     dim = (sums.shape[1] - 1) // 2
     means = sums[:, 1 : dim + 1] / sums[:, :1]

@@ -152,13 +152,13 @@ def build_tree(
         made += 1
     numbers = count()
     maps = [(phones, _write_root(found, numbers)) for phones, found in tops]
-    return tree_of(
-        b"ContextDependency " + pack_int(WIDTH) + pack_int(CENTRAL) + b"ToPdf " + _chain(maps) + b"EndContextDependency "
-    )
+    head = b"ContextDependency " + pack_int(WIDTH) + pack_int(CENTRAL) + b"ToPdf "
+    return tree_of(head + _chain(maps) + b"EndContextDependency ")
 
 
 def _ask(key: int, values: Sequence[int], yes: bytes, no: bytes) -> bytes:
-    return b"SE " + pack_int(key) + b"\4" + pack_int(len(values))[1:] + np.array(values, "<i4").tobytes() + b"{ " + yes + no + b"} "  # noqa: E501
+    asked = b"\4" + pack_int(len(values))[1:] + np.array(values, "<i4").tobytes()
+    return b"SE " + pack_int(key) + asked + b"{ " + yes + no + b"} "
 
 
 def _write_root(found: list[_Leaf], numbers: count) -> bytes:
