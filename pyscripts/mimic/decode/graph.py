@@ -22,7 +22,7 @@ def grammar(lm: Path, lang: Lang, out: Path) -> kaldifst.StdVectorFst:
     arpa.read(lm, known)
     missing = [word for word in known if word not in lang.words and word not in MARKS]
     if missing:
-        log.warning("%s: %d of %d words have no pronunciation, first %s: left out", lm, len(missing), len(known), missing[0])
+        log.warning("%s: %d words have no pronunciation, first %s: left out", lm, len(missing), missing[0])
     if not any(word in lang.words for word in known if word not in MARKS):
         raise UserError(f"{lm}: none of its {len(known)} words is in {lang.path}/words.txt: same case and spelling?")
     with tempfile.TemporaryDirectory() as folder:
