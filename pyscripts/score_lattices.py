@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Text, word times and n best of lattices, and the scale that gives the fewest errors; steps/score_lattices.sh calls it.
+"""Text, word times and n best of lattices, at the scale with the fewest errors; steps/score_lattices.sh calls it.
 
     score_lattices.py --min-lmwt 7 --max-lmwt 17 data/dev exp/tri3/graph exp/tri3 exp/tri3/decode_dev
     score_lattices.py --from exp/tri3/decode_dev data/test exp/tri3/graph exp/tri3 exp/tri3/decode_test

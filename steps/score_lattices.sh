@@ -15,7 +15,7 @@ cmd=launch.py                 # where it runs
 force=false                   # true: again although nothing changed
 
 . ./path.sh
-help_message="Usage: $0 [options] <data-dir> <graph-dir> <decode-dir>
+help_message="Usage: $0 [options] <data-dir> <graph-dir> <decode-dir> [<scoring-dir>]
 e.g.: $0 exp/mfcc/dev_clean exp/ligru/tri3/graph exp/ligru/tri3/decode_dev_clean
       $0 --from exp/ligru/tri3/decode_dev_clean exp/mfcc/test_clean exp/ligru/tri3/graph exp/ligru/tri3/decode_test_clean
 Options (default):
@@ -24,7 +24,7 @@ $(list_options.sh "$0")"
 . log.sh
 set -euo pipefail
 
-[ $# -eq 3 ] || die "expected <data-dir> <graph-dir> <decode-dir>, got $# words; see --help"
+if [ $# -lt 3 ] || [ $# -gt 4 ]; then die "expected <data-dir> <graph-dir> <decode-dir> [<scoring-dir>], got $# words; see --help"; fi
 data=$1 graph=$2 dir=$3
 require "$graph/HCLG.fst" "steps/mkgraph.sh"
 require "$dir/lat.1.gz" "steps/decode_lattice.sh"
@@ -46,4 +46,4 @@ then
   mark_done "$mark"
 fi
 steps/score_asr.sh --cmd "$cmd" --force "$force" --cer "$cer" --lmwt "$(cat "$dir/lmwt")" --wip "$(cat "$dir/wip")" \
-  "$data" "$dir"
+  "$data" "$dir" "${@:4}"

@@ -11,6 +11,7 @@ from mimic.data import archives
 from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
 
+LOG_DET = "mllt_log_det"  # file beside final.mat: of the square matrices that MLLT has put onto LDA
 SPLICE = 3  # frames to either side, Kaldi's default
 
 
@@ -57,6 +58,8 @@ class Features:
         self.speakers = read_table(directory / "utt2spk")
         self.trans, self.kind = trans or {}, kind
         self.lda = read_matrix(model / "final.mat") if model and (model / "final.mat").exists() else None
+        known = model / LOG_DET if model else None
+        self.mllt_log_det = float(known.read_text()) if known and known.exists() else 0.0
         self.means = {}
         for speaker, entry in archives.read_scp(directory / "cmvn.scp").items():
             stats = archives.load(entry)
@@ -72,6 +75,11 @@ class Features:
             return splice(x)
         x = add_deltas(x) if self.lda is None else transformed(splice(x), self.lda)
         return transformed(x, self.trans[speaker]) if speaker in self.trans else x
+
+    def log_det(self, utt: str) -> float:
+        """log |det| of what MLLT and the speaker's fMLLR do: makes likelihoods under different transforms comparable."""
+        trans = self.trans.get(self.speakers[utt])
+        return self.mllt_log_det + (0.0 if trans is None else float(np.linalg.slogdet(trans[:, :-1])[1]))
 
     def __contains__(self, utt: str) -> bool:
         return utt in self.entries

@@ -124,7 +124,7 @@ class AmDiagGmm:
         return AmDiagGmm(_normalised(weights[keep], offsets), means[keep], variances[keep], offsets)
 
     def split(self, occ: np.ndarray, target: int, power: float = 0.25, min_count: float = 20.0) -> "AmDiagGmm":
-        """Split the heaviest Gaussians until there are `target`; pdfs get shares as their occupancies (pdfs,) ** power."""
+        """Split the heaviest Gaussians until there are `target`; pdfs get shares like their occupancy (pdfs,) ** power."""
         sizes = _targets(occ, np.diff(self.offsets), target, power, min_count)
         draw = np.random.default_rng(0)
         parts = []

@@ -15,7 +15,7 @@ from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
 from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
-from mimic.hmm.feats import Features, read_matrix, read_trans, transformed, write_matrix, write_trans
+from mimic.hmm.feats import LOG_DET, Features, read_matrix, read_trans, transformed, write_matrix, write_trans
 from mimic.hmm.gmm import AmDiagGmm, GmmStats
 from mimic.hmm.kaldi import khg
 from mimic.hmm.lang import Lang
@@ -125,6 +125,7 @@ class Job:
             x, pdfs = self.pooled(utts, alignments, model.tid_pdf)
             other = self.pooled(utts, alignments, model.tid_pdf, plain)[0] if two_feats else None
             model.gmm.accumulate(stats, x, pdfs, other)
+            stats.log_like += sum(len(alignments[utt]) * self.features.log_det(utt) for utt in utts)
             counts += np.bincount(np.concatenate([alignments[utt] for utt in utts]), minlength=len(counts))
         save_sums(self.sums(name), stats, transitions=counts)
 
@@ -285,5 +286,8 @@ def make_mllt(directory: Path, name: str, nj: int) -> None:
     model = Model.read(directory / f"{name}.mdl")
     model.with_gmm(model.gmm.moved(matrix)).write(directory / f"{name}.mdl")
     write_matrix(directory / "final.mat", matrix @ read_matrix(directory / "final.mat"))
+    before = directory / LOG_DET
+    log_det = float(before.read_text()) if before.exists() else 0.0
+    before.write_text(f"{log_det + np.linalg.slogdet(matrix)[1]:.6f}\n")
     for job in range(1, nj + 1):
         (directory / f"mllt_{name}.{job}.acc.npz").unlink()

@@ -128,6 +128,6 @@ class AcousticModel(nn.Module):
         self.phone = nn.Linear(body.outputs, phones)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, frames, inputs) -> log-posteriors of pdfs (batch, frames, pdfs) and phones (batch, frames, phones)."""
+        """(batch, frames, inputs) -> log-posteriors (batch, frames, pdfs) and (batch, frames, phones)."""
         y = self.body(x, lengths)
         return self.pdf(y).log_softmax(2), self.phone(y).log_softmax(2)

@@ -76,17 +76,21 @@ class Batch(NamedTuple):
 
 
 class SpeakerFeatures:
-    """Features of feature directories, normalised by speaker. An utterance of directory k > 0 is `utterance+k`."""
+    """Features of feature directories, normalised by speaker.
+
+    An utterance of directory k > 0 is `utterance+k` here; base[utterance+k] is its id there, and in alignments.
+    """
 
     def __init__(self, directories: Sequence[Path], norm_vars: bool) -> None:
         self.entries: dict[str, str] = {}
         self.lengths: dict[str, int] = {}
-        self.norms: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.base: dict[str, str] = {}
         self._speaker: dict[str, tuple[int, str]] = {}
         self._stats: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
         for k, directory in enumerate(directories):
             suffix = f"+{k}" if k else ""
             self.entries |= {u + suffix: e for u, e in archives.read_scp(directory / "feats.scp").items()}
+            self.base |= {u + suffix: u for u in archives.read_scp(directory / "feats.scp")}
             self.lengths |= {u + suffix: n for u, n in read_frames(directory).items()}
             self._speaker |= {u + suffix: (k, s) for u, s in read_table(directory / "utt2spk").items()}
             for speaker, entry in archives.read_scp(directory / "cmvn.scp").items():
@@ -137,7 +141,7 @@ class HybridTask(Task):
         self.dev_lengths, _ = self._usable(self.dev_features, self.dev_ali)
         if not self.lengths or not self.dev_lengths:
             raise UserError("no utterance has both features and an alignment: are these directories of the same data?")
-        counts = np.bincount(self.tid_pdf[np.concatenate([self.ali[_base(u)] for u in self.lengths])], minlength=pdfs)
+        counts = np.bincount(self.tid_pdf[np.concatenate([self.ali[self.features.base[u]] for u in self.lengths])], minlength=pdfs)
         with atomic.replace(directory / COUNTS) as f:
             f.write(f" [ {' '.join(map(str, counts))} ]\n")
         self.model = _network(config, self.features.dim, pdfs, phones)
@@ -159,7 +163,7 @@ class HybridTask(Task):
     def _usable(features: SpeakerFeatures, alignments: Mapping[str, np.ndarray]) -> tuple[dict, dict[str, str]]:
         lengths, skipped = {}, {}
         for utt, frames in features.lengths.items():
-            ali = alignments.get(_base(utt))
+            ali = alignments.get(features.base[utt])
             if ali is None:
                 skipped[utt] = "no alignment"
             elif len(ali) != frames:
@@ -176,13 +180,10 @@ class HybridTask(Task):
 
     def _batch(self, utterances: list[str], features: SpeakerFeatures, alignments: Mapping) -> Batch:
         x, lengths = pad([features(utt) for utt in utterances])
-        ids = [alignments[_base(utt)] for utt in utterances]
-        pdfs, phones = (pad([(table[i] - PADDING).astype(np.int64) for i in ids])[0] + PADDING for table in self._tables)
+        ids = [alignments[features.base[utt]] for utt in utterances]
+        tables = (self.tid_pdf, self.tid_phone)  # padding is 0, so labels are one higher in between
+        pdfs, phones = (pad([(t[i] - PADDING).astype(np.int64) for i in ids])[0] + PADDING for t in tables)
         return Batch(x, lengths, pdfs, phones)
-
-    @property
-    def _tables(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.tid_pdf, self.tid_phone
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         frames = int(batch.lengths.sum())
@@ -233,11 +234,6 @@ class HybridTask(Task):
 
 
 _FIRST = {"lstm": "body.layers.0.weight_ih_l0", "gru": "body.layers.0.weight_ih_l0", "mlp": "body.layers.0.weight"}
-
-
-def _base(utt: str) -> str:
-    """The utterance's id in its directory, which alignments know it by."""
-    return utt.rpartition("+")[0] if "+" in utt else utt
 
 
 def _network(config: Config, inputs: int, pdfs: int, phones: int) -> AcousticModel:
