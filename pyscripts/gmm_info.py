@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Print the sizes of a model, as Kaldi's gmm-info does.
 
-    gmm_info.py exp/tri1/final.mdl
+gmm_info.py exp/tri1/final.mdl
 """
 
 import argparse

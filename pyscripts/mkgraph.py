@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compose HCLG.fst; steps/mkgraph.sh calls it.
 
-    mkgraph.py data/ligru/lang exp/lm/lm.arpa exp/ligru/tri3 exp/ligru/tri3/graph
+mkgraph.py data/ligru/lang exp/lm/lm.arpa exp/ligru/tri3 exp/ligru/tri3/graph
 """
 
 import argparse

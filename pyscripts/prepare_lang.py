@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make a lang directory in Kaldi's layout; steps/prepare_lang.sh calls it.
 
-    prepare_lang.py data/lang/lexicon.txt '<UNK>' data/ligru/lang
+prepare_lang.py data/lang/lexicon.txt '<UNK>' data/ligru/lang
 """
 
 import argparse

@@ -8,7 +8,6 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
 
 from mimic.hmm.gmm import AmDiagGmm
 
@@ -46,8 +45,9 @@ class LdaStats:
         between = (means - mean).T @ ((means - mean) * self.occ[seen, None]) / n
         within = self.xx / n - np.outer(mean, mean) - between
         within += 1e-6 * np.trace(within) / len(within) * np.eye(len(within))
-        _, vectors = eigh(between, within)
-        return vectors[:, ::-1][:, :dim].T
+        whiten = np.linalg.inv(np.linalg.cholesky(within))
+        _, vectors = np.linalg.eigh(whiten @ between @ whiten.T)
+        return vectors[:, ::-1][:, :dim].T @ whiten
 
 
 @dataclass

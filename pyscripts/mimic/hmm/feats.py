@@ -77,7 +77,7 @@ class Features:
         return transformed(x, self.trans[speaker]) if speaker in self.trans else x
 
     def log_det(self, utt: str) -> float:
-        """log |det| of what MLLT and the speaker's fMLLR do: makes likelihoods under different transforms comparable."""
+        """log |det| of MLLT and the speaker's fMLLR, which makes likelihoods under different transforms comparable."""
         trans = self.trans.get(self.speakers[utt])
         return self.mllt_log_det + (0.0 if trans is None else float(np.linalg.slogdet(trans[:, :-1])[1]))
 

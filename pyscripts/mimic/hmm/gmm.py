@@ -67,9 +67,9 @@ class AmDiagGmm:
 
     def component_log_likes(self, x: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
         """(frames, dim) -> log of weight times density of each Gaussian (frames, gauss)."""
-        return np.concatenate([x, x * x], axis=1, dtype=np.float32) @ self._linear[:, rows] + self.gconsts[
-            rows
-        ].astype(np.float32)
+        return np.concatenate([x, x * x], axis=1, dtype=np.float32) @ self._linear[:, rows] + self.gconsts[rows].astype(
+            np.float32
+        )
 
     def log_likes(self, x: np.ndarray) -> np.ndarray:
         """(frames, dim) -> log-likelihoods of all pdfs (frames, pdfs), float32."""
@@ -124,7 +124,7 @@ class AmDiagGmm:
         return AmDiagGmm(_normalised(weights[keep], offsets), means[keep], variances[keep], offsets)
 
     def split(self, occ: np.ndarray, target: int, power: float = 0.25, min_count: float = 20.0) -> "AmDiagGmm":
-        """Split the heaviest Gaussians until there are `target`; pdfs get shares like their occupancy (pdfs,) ** power."""
+        """Split the heaviest Gaussians until there are `target`; pdfs get shares like their occupancies ** power."""
         sizes = _targets(occ, np.diff(self.offsets), target, power, min_count)
         draw = np.random.default_rng(0)
         parts = []

@@ -141,7 +141,8 @@ class HybridTask(Task):
         self.dev_lengths, _ = self._usable(self.dev_features, self.dev_ali)
         if not self.lengths or not self.dev_lengths:
             raise UserError("no utterance has both features and an alignment: are these directories of the same data?")
-        counts = np.bincount(self.tid_pdf[np.concatenate([self.ali[self.features.base[u]] for u in self.lengths])], minlength=pdfs)
+        frames = np.concatenate([self.ali[self.features.base[utt]] for utt in self.lengths])
+        counts = np.bincount(self.tid_pdf[frames], minlength=pdfs)
         with atomic.replace(directory / COUNTS) as f:
             f.write(f" [ {' '.join(map(str, counts))} ]\n")
         self.model = _network(config, self.features.dim, pdfs, phones)
