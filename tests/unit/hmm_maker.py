@@ -1,4 +1,7 @@
-"""Digits that espeak-ng speaks, with the times of their phones: enough to train small HMMs on."""
+"""Words of few phones that espeak-ng speaks, with the times of their phones: enough to train small HMMs on.
+
+Each phone stands beside many others, or nothing would tell a training where one ends and the next one begins.
+"""
 
 import ctypes
 import json
@@ -19,20 +22,40 @@ sys.path.insert(0, str(ROOT / "local/demo"))
 import espeak  # noqa: E402
 from voices import Voice  # noqa: E402
 
-LEXICON = """ZERO Z IH R OW
-ONE W AH N
-TWO T UW
-THREE TH R IY
-FIVE F AY V
-SIX S IH K S
-SEVEN S EH V AH N
-EIGHT EY T
-NINE N AY N
+LEXICON = """TEA T IY
+TOE T OW
+SEE S IY
+SO S OW
+KNEE N IY
+NO N OW
+EAT IY T
+OAT OW T
+NEAT N IY T
+SEAT S IY T
+NOTE N OW T
+TONE T OW N
+TEEN T IY N
+SEEN S IY N
+STONE S T OW N
+TEN T EH N
+NET N EH T
+SET S EH T
+SENT S EH N T
+NEST N EH S T
+TENT T EH N T
+NIECE N IY S
+MEET M IY T
+MOAN M OW N
+TEAM T IY M
+MEN M EH N
+MET M EH T
+SEEM S IY M
 """
-SPOKEN = {line.split()[0]: line.split()[1:] for line in LEXICON.splitlines()}
+WORDS = [line.split()[0] for line in LEXICON.splitlines()]
 VOICES = ("en-us f1 55", "en-us m1 45", "en-us m3 55", "en-us f3 50")
 PAUSE = 0.1  # s of silence at both ends
-PHONEME = 7  # espeakEVENT_PHONEME
+WORD, PHONEME = 1, 7  # espeakEVENT_WORD, espeakEVENT_PHONEME
+Times = list[list[float]]  # of each word, when its phones begin, in s
 
 
 class Event(ctypes.Structure):
@@ -46,7 +69,7 @@ class Event(ctypes.Structure):
 
 
 class TimedEspeak(espeak.Espeak):
-    """Tells when each phoneme begins, in ms, too."""
+    """Tells when the phonemes of each word begin, in ms, too."""
 
     def __init__(self) -> None:
         before = espeak.INITIALIZE_DONT_EXIT
@@ -54,7 +77,7 @@ class TimedEspeak(espeak.Espeak):
         super().__init__()
         espeak.INITIALIZE_DONT_EXIT = before
 
-    def timed(self, text: str, voice: Voice, seed: int) -> tuple[np.ndarray, list[int]]:
+    def timed(self, text: str, voice: Voice, seed: int) -> tuple[np.ndarray, list[list[int]]]:
         data = self.speak(text, voice, voice.pitch, voice.rate, seed).tobytes()
         size = int.from_bytes(data[:8], "little")
         times = json.loads(data[8 : 8 + size])
@@ -62,14 +85,16 @@ class TimedEspeak(espeak.Espeak):
 
     def _synthesise(self, text: str, name: str, pitch: int, rate: int, seed: int) -> bytes:
         chunks: list[bytes] = []
-        times: list[int] = []
+        times: list[list[int]] = []
 
         @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))
         def collect(samples, count, events):
             n = 0
             while events[n].type:
-                if events[n].type == PHONEME and events[n].string.strip(b"_:; ,'"):
-                    times.append(events[n].audio_position)
+                if events[n].type == WORD:
+                    times.append([])
+                elif events[n].type == PHONEME and times and events[n].string.strip(b"_:; ,'"):
+                    times[-1].append(events[n].audio_position)
                 n += 1
             if samples and count > 0:
                 chunks.append(ctypes.string_at(samples, 2 * count))
@@ -88,33 +113,35 @@ class TimedEspeak(espeak.Espeak):
         return len(head).to_bytes(8, "little") + head + b"".join(chunks)
 
 
-def make_digits(root: Path, sets: dict[str, int]) -> dict[str, list[float]]:
-    """Data directories root/NAME of so many utterances per speaker, root/lexicon.txt; when phones begin, in s.
+def make_sets(root: Path, sets: dict[str, int]) -> dict[str, Times]:
+    """root/lexicon.txt, root/lm.arpa, and data directories root/NAME of so many utterances of each voice.
 
-    Only utterances are in the result of which espeak-ng speaks as many phones as the lexicon has.
+    Gives when phones begin, of utterances where that is known.
     """
     (root / "lexicon.txt").write_text(LEXICON)
     speaker = TimedEspeak()
-    begins: dict[str, list[float]] = {}
+    begins: dict[str, Times] = {}
+    said: list[str] = []
     draw = np.random.default_rng(3)
     for name, number in sets.items():
         tables: dict[str, dict[str, str]] = {"wav.scp": {}, "text": {}, "utt2spk": {}, "spk2age": {}}
         (root / f"{name}_wav").mkdir(parents=True)
         for v, line in enumerate(VOICES):
             accent, variant, pitch = line.split()
-            voice = Voice(f"s{v}", name, "f", accent, variant, int(pitch), 150)
+            voice = Voice(f"s{v}", name, "f", accent, variant, int(pitch), 160)
             for i in range(number):
-                words = [str(word) for word in draw.choice(list(SPOKEN), 3)]
-                utt = f"s{v}-{name}{i:02d}"
-                samples, times = speaker.timed(" ".join(words).lower() + ".", voice, 7)
+                text, utt = " ".join(map(str, draw.choice(WORDS, 4))), f"s{v}-{name}{i:02d}"
+                samples, times = speaker.timed(text.lower() + ".", voice, 7)
                 x = np.pad(soxr.resample(samples / 32768, speaker.rate, 16000), round(PAUSE * 16000))
                 soundfile.write(root / f"{name}_wav/{utt}.wav", x + 1e-4 * draw.standard_normal(len(x)), 16000)
                 tables["wav.scp"][utt] = str(root / f"{name}_wav/{utt}.wav")
-                tables["text"][utt], tables["utt2spk"][utt] = " ".join(words), f"s{v}"
+                tables["text"][utt], tables["utt2spk"][utt] = text, f"s{v}"
                 tables["spk2age"][f"s{v}"] = str(8 + 15 * (v % 2))
-                if len(times) == sum(len(SPOKEN[word]) for word in words):
-                    begins[utt] = [time / 1000 + PAUSE for time in times]
+                if len(times) == len(text.split()):
+                    begins[utt] = [[ms / 1000 + PAUSE for ms in word] for word in times]
         write_data_dir(root / name, tables)
+        said += tables["text"].values()
+    (root / "lm.arpa").write_text(arpa(said))
     return begins
 
 

@@ -170,10 +170,10 @@ class Decoder:
     def _search(self, scores: np.ndarray, beam: float) -> tuple[Lattice | None, bool]:
         config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=self.options.lattice_beam)
         decoder = kaldi_decoder.LatticeSimpleDecoder(self.fst, config)
-        if not len(scores) or not decoder.decode(kaldi_decoder.DecodableCtc(scores)):
+        if not len(scores):
             return None, False
-        final = bool(np.isfinite(decoder.final_relative_cost()))
-        found, lattice = decoder.get_raw_lattice(final)
+        final = decoder.decode(kaldi_decoder.DecodableCtc(scores))
+        found, lattice = decoder.get_raw_lattice()  # where no token is in a final state, all count as final
         if not found or lattice.start < 0:
             return None, False
         parsed = Lattice.parse(str(lattice).splitlines(), self.options.acwt)
@@ -203,6 +203,8 @@ def read_lattices(path: Path) -> Iterator[tuple[str, Lattice]]:
                     utt, lines = "", []
                 else:
                     utt = line.strip()
+            if utt:
+                raise ValueError(f"{utt} is cut short")
     except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{path}: damaged or missing lattices ({error}): decode again") from None
 

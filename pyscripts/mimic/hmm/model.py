@@ -126,7 +126,13 @@ class Model:
     @classmethod
     def read(cls, path: Path, tree: Path | None = None) -> "Model":
         """Read final.mdl (with or without Gaussian mixtures) and the tree beside it."""
-        path = Path(path)
+        try:
+            return cls._read(Path(path), tree)
+        except (struct.error, ValueError, MemoryError) as error:
+            raise UserError(f"{path}: damaged ({error}): train the model again") from None
+
+    @classmethod
+    def _read(cls, path: Path, tree: Path | None) -> "Model":
         reader = Reader(path)
         reader.expect("<TransitionModel>")
         reader.expect("<Topology>")
