@@ -38,8 +38,9 @@ if [ -n "$from" ]; then
 fi
 model=$(dirname "$dir")
 mark=$dir/best_path
+[ -f "$dir/text" ] || force=true
 if ! up_to_date "$mark" --force "$force" --code pyscripts/score_lattices.py \
-  --input "$dir/lat.1.gz" "$dir/num_jobs" "$data/text" "$graph/words.txt" "${inputs[@]}" --option "options=${options[*]}"
+  --input "$dir"/lat.*.gz "$dir/num_jobs" "$data/text" "$graph/words.txt" "${inputs[@]}" --option "options=${options[*]}"
 then
   rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi"
   $cmd "$dir/log/score_lattices.log" pyscripts/score_lattices.py "${options[@]}" "$data" "$graph" "$model" "$dir"

@@ -1,5 +1,8 @@
 """Acoustic models: sizes, what counts in the loss, the curriculum, priors, training from alignments."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +22,7 @@ from mimic.train import config as configuration
 from mimic.train.config import TrainConfig
 from mimic.train.loop import fit, set_seed
 from mimic.train.optimise import learning_rate
+from mimic.train.run import Run
 
 SMALL = {"ligru": "{layers: 2, units: 8}", "lstm": "{layers: 2, units: 6}", "gru": "{layers: 1, units: 6}",
          "mlp": "{layers: 2, units: 16, context: 2}"}  # fmt: skip
@@ -33,10 +37,6 @@ def test_published_sizes():
     with torch.device("meta"):
         network = body(40, config.model)
     assert count(network) == 7_920_000 and config.model == kind()
-    for net in BODIES:  # what is in conf/ can be read
-        for size in ("", "_demo"):
-            read = configuration.read(ROOT / f"conf/hybrid_{net}{size}.yaml")
-            assert read.net == net and read.train.select == "err" and read.train.schedule == "plateau"
 
 
 @pytest.mark.parametrize("net", BODIES)
@@ -77,6 +77,16 @@ def test_priors_have_a_floor():
 def test_rate_is_halved_on_plateaus():
     config = TrainConfig(schedule="plateau", lr=1.0, lr_factor=0.5)
     assert [learning_rate(config, 9, 0, 10, plateaus) for plateaus in range(3)] == [1, 0.5, 0.25]
+
+    def plateaus(*errors: float, best: str = "min") -> int:
+        history = [{"epoch": n, "valid_err": value} for n, value in enumerate(errors)]
+        run = SimpleNamespace(
+            config=replace(config, select="err"), task=SimpleNamespace(METRICS={"err": best}), history=history
+        )
+        return Run.plateaus(run)
+
+    assert plateaus(50) == 0 and plateaus(50, 40, 39.99, 41, 30) == 2 and plateaus(50, float("nan")) == 1
+    assert plateaus(1, 2, 2.0001, best="max") == 1
 
 
 @pytest.fixture(scope="module")

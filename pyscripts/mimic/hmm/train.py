@@ -223,7 +223,7 @@ def est(directory: Path, name: str, out: str, nj: int, mix_up: int = 0, power: f
         raise UserError(f"{directory}: no frames: no utterance could be aligned, see {directory}/log")
     like = stats.log_like / stats.frames
     log.info("Overall avg like per frame = %.5f over %d frames", like, stats.frames)
-    if mix_up or out.isdigit():
+    if out.isdigit():
         with open(directory / "likes", "a", encoding="utf-8") as f:
             f.write(f"{name} {like:.5f} {stats.frames:.0f}\n")
     gmm = model.gmm.update(stats, min_occ)
