@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The hybrid recogniser: training a Li-GRU against an equal LSTM of PyTorch, and the real-time factor of decoding.
 
-    benchmarks/hybrid.py                                     # 5 x 550, both directions, 16 x 500 frames, CPU
+    benchmarks/hybrid.py                                # 5 x 550, both directions, 16 x 500 frames, CPU
     benchmarks/hybrid.py --device cuda --repeats 20
-    benchmarks/hybrid.py --decode exp/ligru/ligru_clean --graph exp/ligru/tri3/graph --features exp/ligru/fmllr/test_clean
+    hybrid.py --decode exp/ligru/ligru_clean --graph exp/ligru/tri3/graph --features exp/ligru/fmllr/dev_clean
 
 Both networks have the same number of layers and units and the same output layers; the LSTM is that of cuDNN or MKL,
 packed, with batch normalisation before its layers. Frames per second count forward, backward and a step of RMSprop.

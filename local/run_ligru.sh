@@ -41,7 +41,7 @@ Stages; one that is done and unchanged is skipped:
   3 GMM-HMM       exp/ligru/{mono,tri1,tri2,tri3}, tri3/graph
   4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>
   5 networks      exp/ligru/<net>_{clean,multi,enhanced}
-  6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/RESULTS.md"
+  6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/{RESULTS,BREAKDOWN}.md"
 command_line="$0 $*"
 . parse_options.sh
 . log.sh
@@ -166,7 +166,8 @@ if begin 6 "decoding and scores"; then
   done
   all_done
   pyscripts/results_table.py --command "$command_line" --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${rows[@]}"
-  log "by age, SNR, noise and speaker: $exp/*/*/scoring/test/breakdown_wer.tsv  table: $exp/RESULTS.md"
+  pyscripts/breakdown_table.py --command "$command_line" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
+  log "tables: $exp/RESULTS.md, by age and SNR $exp/BREAKDOWN.md, noise and speaker $exp/*/*/scoring/test/breakdown_wer.tsv"
 fi
 
 log "finished. [elapsed=${SECONDS}s]"

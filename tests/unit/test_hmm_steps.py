@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from data_maker import ROOT
 from hmm_maker import LEXICON, make_sets
+from model_maker import program
 
 from mimic.data.audio import AudioReader
 from mimic.data.kaldi_dir import read_table
@@ -105,6 +106,10 @@ def test_words_and_their_times_come_from_lattices(trained):
     assert (trained.root / "tri3/scoring/dev/wer_1_0.0").read_text() == (decode / f"wer_{lmwt}_{wip}").read_text()
     ages = (trained.root / "tri3/scoring/dev/breakdown_wer.tsv").read_text()
     assert "age\tadults" in ages and "age\tchildren" in ages
+    table = trained.root / "table.md"
+    assert program("breakdown_table.py", f"SAT={trained.root}/tri3", "--set", "dev", "--output", table) == 0
+    assert re.search(r"\| SAT \| \d+\.\d+ \[\S+, \S+\] \|", table.read_text()) and "children" in table.read_text()
+    assert program("breakdown_table.py", f"SAT={trained.root}/tri2", "--output", table) == 1
     heard = read_table(decode / "text")
     assert heard.keys() == texts.keys()
     ctm = [line.split() for line in (decode / "ctm").read_text().splitlines()]

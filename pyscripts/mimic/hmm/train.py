@@ -57,8 +57,7 @@ def sum_jobs(kind: type, directory: Path, name: str, nj: int):
 class Job:
     """One job of a training in `directory`, on the features `data` with their transcripts.
 
-    Attributes:
-        si: take speaker-independent features although there are fMLLR transforms.
+    Features are as the directory's final.mat and trans.JOB make them, as far as it has them.
     """
 
     data: Path
@@ -66,16 +65,19 @@ class Job:
     directory: Path
     job: int = 1
     nj: int = 1
-    si: bool = False
     lang: Lang = field(init=False)
 
     def __post_init__(self) -> None:
         self.lang = Lang(self.lang_dir)
         self.utts = job_utts(self.data, self.job, self.nj)
         self.texts = read_table(self.data / "text")
-        trans = {} if self.si else read_trans(self.directory)
-        self.features = Features(self.data, self.directory, trans)
-        self.utts = [utt for utt in self.utts if utt in self.features and self.texts.get(utt)]
+        self.features = Features(self.data, self.directory, read_trans(self.directory))
+        usable = [utt for utt in self.utts if utt in self.features and self.texts.get(utt)]
+        if len(usable) < len(self.utts):
+            first = next(utt for utt in self.utts if utt not in usable)
+            n = len(self.utts) - len(usable)
+            log.warning("%d utterances without features or transcript, first %s: left out", n, first)
+        self.utts = usable
 
     @property
     def ali_path(self) -> Path:
