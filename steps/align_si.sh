@@ -27,7 +27,7 @@ speakers_as_jobs "$data"
 begin_gmm --input "$data" "$lang" "$src" --option "align=$boost_silence $beam $retry_beam" || exit 0
 
 log "aligning $(wc -l < "$data/feats.scp") utterances of $data with $src in $nj jobs"
-for file in final.mdl final.alimdl tree final.mat mllt_log_det; do if [ -e "$src/$file" ]; then cp "$src/$file" "$dir/"; fi; done
+for file in final.mdl final.alimdl tree final.mat splice_opts mllt_log_det; do if [ -e "$src/$file" ]; then cp "$src/$file" "$dir/"; fi; done
 aligning=(--beam "$beam" --retry-beam "$retry_beam" --boost-silence "$boost_silence")
 act_jobs align --iter final "${aligning[@]}"
 mark_done "$dir"

@@ -37,7 +37,7 @@ begin_gmm --input "$data" "$lang" "$alidir" --option "iters=$num_iters $max_iter
 
 log "speaker-adaptive training on $alidir in $nj jobs"
 take_alignments
-for file in "$alidir"/{final.mat,mllt_log_det,trans.*}; do if [ -e "$file" ]; then cp "$file" "$dir/"; fi; done
+for file in "$alidir"/{final.mat,splice_opts,mllt_log_det,trans.*}; do if [ -e "$file" ]; then cp "$file" "$dir/"; fi; done
 act_jobs fmllr --iter ali --fmllr-min-count "$fmllr_min_count"
 tree_and_mixtures
 em_iterations "$(pyscripts/gmm_info.py --number pdfs "$dir/1.mdl")"

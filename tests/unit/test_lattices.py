@@ -1,6 +1,7 @@
 """Lattices: search and what it does when it fails, paths under any scale, archives, graphs from ARPA files."""
 
 import gzip
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_archives_of_lattices(tmp_path):
     lattices = [("a", random_lattice(1)), ("b", None), ("c", random_lattice(2))]
     assert write_lattices(tmp_path / "lat.1.gz", iter(lattices)) == 2
     text = gzip.open(tmp_path / "lat.1.gz", "rt").read()
-    assert text.startswith("a \n0\t1\t") and text.endswith("\n\n")  # Kaldi's text archive of lattices
+    assert text.startswith("a \n0\t2\t") and text.endswith("\n\n")  # Kaldi's text archive of lattices
     (tmp_path / "num_jobs").write_text("1\n")
     found = dict(read_decode_dir(tmp_path))
     assert list(found) == ["a", "c"]
@@ -93,7 +94,7 @@ def scores_of(lang, model, text: str) -> np.ndarray:  # noqa: F811
     return out
 
 
-def test_search_in_the_composed_graph(graph, lang):  # noqa: F811
+def test_search_in_the_composed_graph(graph, lang, caplog):  # noqa: F811
     directory, model = graph
     decode = Decoder(directory, SearchOptions())
     for text in ("ONE TWO", "EIGHT TWO", "TWO ONE"):
@@ -106,6 +107,13 @@ def test_search_in_the_composed_graph(graph, lang):  # noqa: F811
         times = word_times(model, boundary, ali, lattice.words(path))
         assert [word for word, _, _ in times] == lang.encode(text)
         assert 0 <= times[0][1] < times[1][1] and times[1][1] + times[1][2] <= 40
+    caplog.clear()
+    same = np.full((20, len(model.tid_pdf) - 1), -1.0, np.float32)
+    wide = SearchOptions(beam=100.0, lattice_beam=50.0)
+    many = Decoder(directory, wide)("utt", same)
+    assert not caplog.text
+    few = Decoder(directory, replace(wide, max_states=300))("utt", same)
+    assert few.states <= 300 < many.states and "effective beam" in caplog.text
     # Costs of a lattice are those of the path that was scored, whatever the scale of the search.
     assert lattice.acoustic[path].sum() == pytest.approx(10 * 40, rel=1e-3)
 

@@ -32,21 +32,23 @@ class Lattice:
 
     @classmethod
     def parse(cls, lines: Sequence[str], scale: float = 1.0) -> "Lattice":
-        """From Kaldi's text form; acoustic costs are divided by `scale`."""
-        arcs, final, number = [], {}, {}
+        """From Kaldi's text form, costs on every line; acoustic costs are divided by `scale`."""
+        arcs, final = [], []
         for line in lines:
-            fields = line.split()
-            state = number.setdefault(fields[0], len(number))
-            costs = fields[-1].split(",") if len(fields) in (2, 5) else ("0", "0")
-            graph, acoustic = float(costs[0]), float(costs[1]) / scale
-            if len(fields) < 3:
-                final[state] = (graph, acoustic)
-            else:
-                target = number.setdefault(fields[1], len(number))
-                arcs.append((state, target, int(fields[2]), int(fields[3]), graph, acoustic))
-        table = np.array(arcs, np.float64).reshape(-1, 6)
-        whole = table[:, :4].astype(np.int64).T
-        return cls(*whole, table[:, 4], table[:, 5], final)
+            (arcs if len(line.split(None, 2)) == 3 else final).append(line)
+        table = np.array(" ".join(arcs).replace(",", " ").split(), np.float64).reshape(-1, 6)
+        whole = table[:, :4].astype(np.int64).T.copy()
+        start = int(lines[0].split(None, 1)[0])
+        renamed = {start: 0, 0: start}  # the state of the first line is the start
+        ends = {}
+        for state, costs in map(str.split, final):
+            graph, acoustic = map(float, costs.split(","))
+            ends[renamed.get(int(state), int(state))] = (graph, acoustic / scale)
+        if start:
+            for column in whole[:2]:
+                at_start, at_zero = column == start, column == 0
+                column[at_start], column[at_zero] = 0, start
+        return cls(*whole, table[:, 4], table[:, 5] / scale, ends)
 
     def text(self) -> str:
         """Kaldi's text form."""
@@ -134,11 +136,13 @@ class SearchOptions:
         beam: largest difference of scaled costs from the best token.
         lattice_beam: likewise of the paths that the lattice keeps.
         acwt: scale of acoustic log-likelihoods in the search.
+        max_states: where a lattice is larger, its beam is halved until it fits.
     """
 
     beam: float = 13.0
     lattice_beam: float = 8.0
     acwt: float = 0.1
+    max_states: int = 20000
 
 
 class Decoder:
@@ -157,26 +161,32 @@ class Decoder:
         there counts as final, and None, where nothing is there. Each has its line in the log.
         """
         scores = np.ascontiguousarray(log_likes * np.float32(self.options.acwt))
-        lattice, final = self._search(scores, self.options.beam)
+        lattice, final = self._search(utt, scores, self.options.beam)
         if lattice is None or not final:
             log.warning("%s: no token reached a final state: again with beam %g", utt, 2 * self.options.beam)
-            lattice, final = self._search(scores, 2 * self.options.beam)
+            lattice, final = self._search(utt, scores, 2 * self.options.beam)
         if lattice is None:
             log.warning("%s: empty lattice: no words; a larger --beam than %g may help", utt, self.options.beam)
         elif not final:
             log.warning("%s: outputting partial output since no final-state reached", utt)
         return lattice
 
-    def _search(self, scores: np.ndarray, beam: float) -> tuple[Lattice | None, bool]:
-        config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=self.options.lattice_beam)
-        decoder = kaldi_decoder.LatticeSimpleDecoder(self.fst, config)
+    def _search(self, utt: str, scores: np.ndarray, beam: float) -> tuple[Lattice | None, bool]:
         if not len(scores):
             return None, False
-        final = decoder.decode(kaldi_decoder.DecodableCtc(scores))
-        found, lattice = decoder.get_raw_lattice()  # where no token is in a final state, all count as final
-        if not found or lattice.start < 0:
-            return None, False
-        parsed = Lattice.parse(str(lattice).splitlines(), self.options.acwt)
+        lattice_beam = self.options.lattice_beam
+        while True:
+            config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
+            decoder = kaldi_decoder.LatticeSimpleDecoder(self.fst, config)
+            final = decoder.decode(kaldi_decoder.DecodableCtc(scores))
+            found, lattice = decoder.get_raw_lattice()  # where no token is in a final state, all count as final
+            if not found or lattice.start < 0:
+                return None, False
+            if lattice.num_states <= self.options.max_states or lattice_beam < 0.5:
+                break
+            lattice_beam /= 2
+            log.warning("%s: lattice of %d states: effective beam %g", utt, lattice.num_states, lattice_beam)
+        parsed = Lattice.parse(lattice.to_str(show_weight_one=True).splitlines(), self.options.acwt)
         return (parsed, final) if parsed.final and len(parsed.tid) else (None, False)
 
 

@@ -15,7 +15,7 @@ from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
 from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
-from mimic.hmm.feats import LOG_DET, Features, read_matrix, read_trans, transformed, write_matrix, write_trans
+from mimic.hmm.feats import LOG_DET, SPLICE, Features, read_matrix, read_trans, transformed, write_matrix, write_trans
 from mimic.hmm.gmm import AmDiagGmm, GmmStats
 from mimic.hmm.kaldi import khg
 from mimic.hmm.lang import Lang
@@ -279,6 +279,7 @@ def make_lda(directory: Path, nj: int, dim: int) -> None:
     if stats.occ.sum() < 2:
         raise UserError(f"{directory}: no frames for LDA: no utterance could be aligned, see its log")
     write_matrix(directory / "final.mat", stats.estimate(dim))
+    (directory / "splice_opts").write_text(f"--left-context={SPLICE} --right-context={SPLICE}\n")  # for Kaldi's steps
 
 
 def make_mllt(directory: Path, name: str, nj: int) -> None:
