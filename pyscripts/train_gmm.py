@@ -15,13 +15,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel here
 
 from mimic import cli  # noqa: E402
-from mimic.hmm import train  # noqa: E402
+from mimic.hmm import update  # noqa: E402
 from mimic.hmm.lang import Lang  # noqa: E402
 from mimic.hmm.model import Model  # noqa: E402
+from mimic.hmm.train import Job  # noqa: E402
 
 
 def job_act(args: argparse.Namespace) -> None:
-    job = train.Job(args.data, args.lang, args.dir, args.job, args.nj)
+    job = Job(args.data, args.lang, args.dir, args.job, args.nj)
     model = Model.read(args.dir / f"{args.iter}.mdl") if args.act != "align-equal" else None
     match args.act:
         case "align-equal":
@@ -69,18 +70,18 @@ def main() -> None:
     args = parser.parse_args()
     match args.act:
         case "init-mono":
-            train.init_mono(args.data, Lang(args.lang), args.dir)
+            update.init_mono(args.data, Lang(args.lang), args.dir)
         case "est" | "alimdl":
             out = args.out or str(int(args.iter) + 1)
-            train.est(args.dir, args.iter, out, args.nj, args.mix_up, args.power, args.min_gaussian_occupancy)
+            update.est(args.dir, args.iter, out, args.nj, args.mix_up, args.power, args.min_gaussian_occupancy)
         case "build-tree":
-            train.make_tree(Lang(args.lang), args.dir, args.nj, args.numleaves, args.thresh)
+            update.make_tree(Lang(args.lang), args.dir, args.nj, args.numleaves, args.thresh)
         case "convert-ali":
-            train.convert_ali(args.ali_dir, args.dir, args.job)
+            update.convert_ali(args.ali_dir, args.dir, args.job)
         case "lda":
-            train.make_lda(args.dir, args.nj, args.dim)
+            update.make_lda(args.dir, args.nj, args.dim)
         case "mllt":
-            train.make_mllt(args.dir, args.iter, args.nj)
+            update.make_mllt(args.dir, args.iter, args.nj)
         case "align-equal" | "align" | "acc" | "tree-stats" | "lda-stats" | "mllt-stats" | "fmllr" | "alimdl-stats":
             job_act(args)
         case _:
