@@ -21,7 +21,7 @@ _launch_act() {
 # begin_gmm CODE-OPTIONS...: false where $dir is done. Otherwise it is empty but for what is to be read: a training that
 # was cut short starts anew, for its iterations overwrite each other's alignments.
 begin_gmm() {
-  if up_to_date "$dir" --force "$force" --code pyscripts/train_gmm.py "$@"; then return 1; fi
+  if up_to_date "$dir" --force "$force" --code pyscripts/train_gmm.py steps/lib/gmm.sh "$@"; then return 1; fi
   find "$dir" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -r {} +
   mkdir -p "$dir/log"
   echo "$nj" > "$dir/num_jobs"
@@ -47,15 +47,16 @@ em_iterations() {
     realign=false
     if [[ " $realign_iters " == *" $x "* ]]; then realign=true; fi
     act_jobs acc --iter "$x" --realign "$realign" --beam "$beam" --retry-beam "$retry_beam" --boost-silence "$boost_silence"
+    if [ "$x" -le "$max_iter_inc" ]; then numgauss=$((numgauss + step)); fi
     act est --iter "$x" --mix-up "$numgauss" --power "$power"
     log "$(basename "$dir") pass $x of $((num_iters - 1)): $(sed -n 's/.*Overall avg like/avg like/p' "$dir/log/est.$x.log")"
     rm "$dir/$x.mdl"
-    if [ "$x" -le "$max_iter_inc" ]; then numgauss=$((numgauss + step)); fi
   done
   mv "$dir/$x.mdl" "$dir/final.mdl"
 }
 
-# tree_and_mixtures: tree of at most $numleaves leaves and 1.mdl from the alignments of $alidir and the features that $dir has by now.
+# tree_and_mixtures: tree of at most $numleaves leaves, 1.mdl and alignments with it, from those of $alidir and the
+# features that $dir has by now.
 tree_and_mixtures() {
   act_jobs tree-stats --iter ali
   act build-tree --numleaves "$numleaves" --thresh "$thresh"
