@@ -14,7 +14,7 @@ from pathlib import Path
 from mimic import cli
 from mimic.atomic import replace
 from mimic.data.kaldi_dir import read_table
-from mimic.score.asr import breakdown, score_files, write_files
+from mimic.score.asr import LMWT, WIP, breakdown, score_files, write_files
 from mimic.score.layout import tsv
 from mimic.score.normalise import NORMALISERS, normaliser
 from mimic.score.wer import align_set, characters, characters_and_spaces, words
@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("--reference", default="text", help="table of the data directory (%(default)s)")
     parser.add_argument("--cer", choices=["true", "false"], default="true", help="score characters too (%(default)s)")
     parser.add_argument("--cer-spaces", choices=["true", "false"], default="false", help="count spaces (%(default)s)")
+    parser.add_argument("--lmwt", default=LMWT, help="of the decoding, for names of files (%(default)s)")
+    parser.add_argument("--wip", default=WIP, help="likewise, its word insertion penalty (%(default)s)")
     parser.add_argument("--normaliser", default="none", help=f"of both texts: {', '.join(NORMALISERS)} (%(default)s)")
     args = parser.parse_args()
 
@@ -47,7 +49,7 @@ def main() -> None:
         alignments = align_set(refs, hyps, tokenise)
         missing = [a.utt for a in alignments if not a.present]
         info = {"normaliser": args.normaliser, "tokens": tokens, "missing": f"{len(missing)}, counted as deletions"}
-        files |= score_files(alignments, utt2spk, unit, str(args.decode), info)
+        files |= score_files(alignments, utt2spk, unit, str(args.decode), info, args.lmwt, args.wip)
         with replace(args.scoring / f"breakdown_{unit}.tsv") as f:
             f.write(tsv(breakdown(alignments, [args.data])))
     write_files(files, args.decode, args.scoring)

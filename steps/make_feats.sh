@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Filterbank (Kaldi's or torchaudio's) or log1p-magnitude STFT features.
+# Filterbank (Kaldi's or torchaudio's), MFCC or log1p-magnitude STFT features.
 # Reads the audio of <data-dir>; writes <feat-dir>, a data directory with the same tables and feats.scp,
 # utt2num_frames, frame_shift, cmvn.scp (per speaker), global_cmvn.ark, conf/ and skipped.tsv.
 # Takes about 5 s per hour of speech and job, more where audio has to be decoded (Opus, MP3).
 
-type=fbank        # fbank, logmel or stft
+type=fbank        # fbank, logmel, mfcc or stft
 feat_config=      # option file in Kaldi's format; empty: conf/<type>.conf
 nj=2              # jobs
 cmd=launch.py     # where they run
@@ -17,7 +17,8 @@ force=false       # true: compute again although nothing changed
 help_message="Usage: $0 [options] <data-dir> <feat-dir>
 e.g.: $0 --type stft --nj 4 data/train_noisy exp/stft/train_noisy
 Options (default):
-  --type fbank|logmel|stft    80 log mel bins as Kaldi's, 128 as torchaudio's, or 257 of log(1 + magnitude) ($type)
+  --type KIND                 80 log mel bins as Kaldi's (fbank), 128 as torchaudio's (logmel), 13 cepstra as Kaldi's
+                              (mfcc), or 257 bins of log(1 + magnitude) (stft) ($type)
   --feat-config FILE          option file in Kaldi's format (conf/TYPE.conf)
   --nj N                      jobs ($nj)
   --cmd CMD                   where they run ($cmd)
@@ -36,7 +37,7 @@ set -euo pipefail
 data=$1 dir=$2
 conf=${feat_config:-conf/$type.conf}
 require "$data/wav.scp" "stage 1 (data)"
-[ -f "$conf" ] || die "$conf is missing: --type is fbank, logmel or stft, --feat-config an option file"
+[ -f "$conf" ] || die "$conf is missing: --type is fbank, logmel, mfcc or stft, --feat-config an option file"
 
 if up_to_date "$dir" --force "$force" --code pyscripts/make_feats.py pyscripts/collect_feats.py \
   --input "$conf" --input "$data" \

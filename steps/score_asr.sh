@@ -8,6 +8,8 @@ reference=text   # table of <data-dir> that holds what was said: text.phn for ph
 cer=true         # characters too
 cer_spaces=false # true: spaces count as characters, as jiwer has it; Kaldi leaves them out
 normaliser=none  # none, upper, upper-nopunct
+lmwt=1           # language model weight of the decoding, for the names of files in <decode-dir>
+wip=0.0          # likewise its word insertion penalty
 nj=1             # jobs; one is enough for any set, the option is there as in every step
 cmd=launch.py    # where it runs
 force=false      # true: score again although nothing changed
@@ -19,6 +21,7 @@ Options (default):
   --cer true|false         score characters too ($cer)
   --cer-spaces true|false  count spaces as characters ($cer_spaces)
   --normaliser NAME        none, upper, upper-nopunct ($normaliser)
+  --lmwt N --wip P         weight and penalty of the decoding, for names of files ($lmwt, $wip)
   --nj N                   jobs ($nj); scoring takes one
   --cmd CMD                where it runs ($cmd)
   --force true|false       score again although nothing changed ($force)"
@@ -37,16 +40,16 @@ require "$data/utt2spk" "stage 1 (data), 2 (features) or 5 (dump)"
 require "$decode/text" "stage 6 (recognition)"
 
 # A decoding that was made anew, with the same text, has lost its score files.
-if [ ! -f "$decode/wer_1_0.0" ]; then force=true; fi
+if [ ! -f "$decode/wer_${lmwt}_$wip" ]; then force=true; fi
 if up_to_date "$dir" --force "$force" --code pyscripts/score_asr.py \
   --input "$data/$reference" "$data/utt2spk" "$decode/text" \
-  --option "cer=$cer" "cer_spaces=$cer_spaces" "normaliser=$normaliser" "decode=$decode"; then
+  --option "cer=$cer" "cer_spaces=$cer_spaces" "normaliser=$normaliser" "decode=$decode" "lmwt=$lmwt $wip"; then
   exit 0
 fi
 
 log "scoring $decode against $data/$reference"
 $cmd "$dir/log/score.log" pyscripts/score_asr.py --reference "$reference" --cer "$cer" --cer-spaces "$cer_spaces" \
-  --normaliser "$normaliser" "$data" "$decode" "$dir"
+  --normaliser "$normaliser" --lmwt "$lmwt" --wip "$wip" "$data" "$decode" "$dir"
 cat "$dir/best_wer"
 if $cer; then cat "$dir/best_cer"; fi
 mark_done "$dir"

@@ -60,12 +60,18 @@ for ((i = 1; i <= $#; i += 2)); do
       [ -e "${!j}" ] || die "${!i} ${!j}: no such file or directory"
       inputs+=(--input "${!j}") ;;
     --data.train* | --data.dev*)
-      if [[ $task =~ ^(joint|denoise|metricgan|segan)$ ]]; then
+      if [ "$task" = hybrid ]; then  # several directories may be given
+        for set in ${!j}; do
+          if [[ ${!i} == *ali ]]; then require "$set/ali.1.gz" "steps/align_fmllr.sh"; fi
+          if [[ ${!i} != *ali ]]; then require "$set/feats.scp" "steps/make_fmllr_feats.sh"; fi
+          inputs+=(--input "$set")
+        done
+      elif [[ $task =~ ^(joint|denoise|metricgan|segan)$ ]]; then
         require "${!j}/wav.scp" "stage 1 (data)"
       elif [ ! -f "${!j}" ]; then  # a language model may be trained on a text file
         require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"
       fi
-      inputs+=(--input "${!j}") ;;
+      [ "$task" = hybrid ] || inputs+=(--input "${!j}") ;;
   esac
   options+=(--option "${!i}=${!j}")
 done

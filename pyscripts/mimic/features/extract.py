@@ -19,6 +19,7 @@ from mimic.features.cmvn_stats import CmvnStats
 from mimic.features.collect import JobFiles
 from mimic.features.fbank import Fbank, FbankConfig
 from mimic.features.logmel import LogMel, LogMelConfig
+from mimic.features.mfcc import Mfcc, MfccConfig
 from mimic.features.stft import Stft, StftConfig
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,13 @@ NEEDS_AN_OPTION = ("pipe", "channels")
 LONG = 1 << 22  # samples (4 minutes at 16 kHz); nothing is read ahead while a longer recording is worked on
 
 
-Extractor = Fbank | LogMel | Stft
-EXTRACTORS = {"fbank": (Fbank, FbankConfig), "logmel": (LogMel, LogMelConfig), "stft": (Stft, StftConfig)}
+Extractor = Fbank | LogMel | Mfcc | Stft
+EXTRACTORS = {
+    "fbank": (Fbank, FbankConfig),
+    "logmel": (LogMel, LogMelConfig),
+    "mfcc": (Mfcc, MfccConfig),
+    "stft": (Stft, StftConfig),
+}
 
 
 def extractor(kind: str, options: Path) -> Extractor:

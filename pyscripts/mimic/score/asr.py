@@ -1,5 +1,6 @@
 """The files that score one decoding, named and laid out as Kaldi's score scripts leave them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,14 +9,21 @@ from mimic.score import details
 from mimic.score.conditions import grouped
 from mimic.score.wer import Alignment, bootci_line, interval, totals, wer_lines
 
-# Kaldi names a file after the language model weight and word insertion penalty of the decoding. Ours is one decoding,
-# so the pair is fixed.
+# Kaldi names a file after the language model weight and word insertion penalty of the decoding. Where a decoding has
+# none, and in scoring directories, whose files have the same names for every system, the pair is this.
 LMWT, WIP = "1", "0.0"
 INNER = "scoring_kaldi"
+FIXED = re.compile(r"^(wer|cer)_\d.*$")
 
 
 def score_files(
-    alignments: Sequence[Alignment], utt2spk: Mapping[str, str], unit: str, decode_dir: str, info: Mapping[str, str]
+    alignments: Sequence[Alignment],
+    utt2spk: Mapping[str, str],
+    unit: str,
+    decode_dir: str,
+    info: Mapping[str, str],
+    lmwt: str = LMWT,
+    wip: str = WIP,
 ) -> dict[str, str]:
     """{path below a decode directory: text} for one unit, "wer" or "cer"; `info` says how texts became tokens.
 
@@ -23,14 +31,14 @@ def score_files(
     them in, as Kaldi's users know it. No line of it looks like a result.
     """
     total = wer_lines(totals(alignments))
-    name = f"{unit}_{LMWT}_{WIP}"
+    name = f"{unit}_{lmwt}_{wip}"
     tokens = "" if unit == "wer" else ".chars"
     inside = {
         f"best_{unit}": f"{total.splitlines()[0]} {decode_dir}/{name}\n",
         f"test_filt{tokens}.txt": _text([(a.utt, a.ref) for a in alignments]),
-        f"penalty_{WIP}/{LMWT}{tokens}.txt": _text([(a.utt, a.hyp) for a in alignments if a.present]),
-        f"{unit}_details/lmwt": f"{LMWT}\n",
-        f"{unit}_details/wip": f"{WIP}\n",
+        f"penalty_{wip}/{lmwt}{tokens}.txt": _text([(a.utt, a.hyp) for a in alignments if a.present]),
+        f"{unit}_details/lmwt": f"{lmwt}\n",
+        f"{unit}_details/wip": f"{wip}\n",
         f"{unit}_details/per_utt": details.per_utt(alignments),
         f"{unit}_details/per_spk": details.per_spk(alignments, utt2spk),
         f"{unit}_details/ops": details.ops(alignments),
@@ -63,7 +71,7 @@ def write_files(files: Mapping[str, str], decode_dir: str | Path, scoring_dir: s
     for name, text in files.items():
         if not name.startswith(INNER):
             _write(Path(decode_dir) / name, text)
-        _write(Path(scoring_dir) / name.removeprefix(f"{INNER}/"), text)
+        _write(Path(scoring_dir) / FIXED.sub(rf"\1_{LMWT}_{WIP}", name.removeprefix(f"{INNER}/")), text)
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.denoise import DenoiseTask
 from mimic.tasks.enhance import EnhanceTask
+from mimic.tasks.hybrid import HybridTask
 from mimic.tasks.joint import JointTask
 from mimic.tasks.lm import LmTask
 from mimic.tasks.metricgan import MetricganTask
@@ -12,6 +13,7 @@ TASKS = {
     "asr": AsrTask,
     "denoise": DenoiseTask,
     "enhance": EnhanceTask,
+    "hybrid": HybridTask,
     "joint": JointTask,
     "lm": LmTask,
     "metricgan": MetricganTask,

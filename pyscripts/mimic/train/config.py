@@ -37,9 +37,13 @@ class TrainConfig:
         optimiser: adam, adamw or rmsprop.
         lr: highest learning rate.
         weight_decay: of adamw, on matrices only.
-        schedule: constant; step (times lr_factor every lr_every epochs); cosine (to zero at the last step).
+        rms_decay: of rmsprop, the share of its mean square that a step keeps.
+        schedule: constant; step (times lr_factor every lr_every epochs); cosine (to zero at the last step); plateau
+            (times lr_factor after each validation whose figure `select` is not better than the one before by at least
+            the share lr_threshold).
         lr_every: epochs between two reductions of the step schedule.
         lr_factor: factor of a reduction.
+        lr_threshold: of the plateau schedule.
         warmup: optimiser steps over which the rate rises from zero, whatever the schedule.
         clip: largest norm of the gradient; 0 means no limit.
         precision: of matrix products; mixed keeps weights and what is sensitive to rounding in 32 bits.
@@ -64,9 +68,11 @@ class TrainConfig:
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
     lr: float = 1e-4
     weight_decay: float = 0.0
-    schedule: Literal["constant", "step", "cosine"] = "constant"
+    rms_decay: float = 0.99
+    schedule: Literal["constant", "step", "cosine", "plateau"] = "constant"
     lr_every: int = 3
     lr_factor: float = 0.5
+    lr_threshold: float = 0.001
     warmup: int = 0
     clip: float = 5.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"

@@ -109,7 +109,7 @@ def _try_largest(run: Run) -> None:
 
 def step(run: Run, utterances: list[str], pieces: list[Any]) -> None:
     """One step of every optimiser, on the pieces of a batch that are this process's share."""
-    run.rate = learning_rate(run.config, run.epoch, run.step, run.steps)
+    run.rate = learning_rate(run.config, run.epoch, run.step, run.steps, run.plateaus())
     learned = [_finish_turn(run, name, sums, len(utterances)) for name, sums in gradients(run, utterances, pieces)]
     parallel.share_statistics(learner.module for learner in run.learners.values())
     if all(learned):

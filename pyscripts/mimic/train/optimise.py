@@ -9,11 +9,13 @@ from mimic.train import parallel
 from mimic.train.config import TrainConfig
 
 
-def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int) -> float:
-    """Rate of optimiser step `step` (from 0) of `steps`, in epoch `epoch` (from 1)."""
+def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int, plateaus: int = 0) -> float:
+    """Rate of optimiser step `step` (from 0) of `steps`, in epoch `epoch` (from 1), after so many plateaus."""
     factor = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
     if config.schedule == "step":
         factor *= config.lr_factor ** ((epoch - 1) // config.lr_every)
+    elif config.schedule == "plateau":
+        factor *= config.lr_factor**plateaus
     elif config.schedule == "cosine":
         factor *= 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
     return config.lr * factor
@@ -71,7 +73,7 @@ class Learner:
 def _optimiser(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     trained = [p for p in module.parameters() if p.requires_grad]
     if config.optimiser == "rmsprop":
-        return torch.optim.RMSprop(trained, lr=config.lr)
+        return torch.optim.RMSprop(trained, lr=config.lr, alpha=config.rms_decay)
     if config.optimiser == "adam":
         return torch.optim.Adam(trained, lr=config.lr, fused=True)
     # Decay pulls matrices towards zero; for biases and normalisation gains that would change what they mean.

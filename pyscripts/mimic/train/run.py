@@ -139,6 +139,14 @@ class Run:
         ranked = sorted(scored, key=lambda record: (sign * record[name], record["epoch"]))
         return sorted(record["epoch"] for record in ranked[: config.average])
 
+    def plateaus(self) -> int:
+        """Validations so far that were not better than the one before by `lr_threshold` of it."""
+        name = f"valid_{self.config.select}"
+        sign = 1 if self.task.METRICS[self.config.select] == "max" else -1
+        values = [record[name] for record in self.history if name in record]
+        pairs = zip(values, values[1:], strict=False)
+        return sum(not sign * (new - old) >= self.config.lr_threshold * abs(old) for old, new in pairs)
+
     def save(self) -> None:
         if self.writes:
             state = {

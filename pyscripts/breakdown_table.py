@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Print word error rates of several systems by conditions, such as age and SNR, with 95 % intervals, as a table.
+
+    breakdown_table.py --conditions age,snr "clean=exp/ligru/ligru_clean/clean" "noisy=exp/ligru/ligru_clean/noisy"
+
+Each argument is name=asr_dir. Reads <dir>/scoring/test/breakdown_wer.tsv; a condition that no set knows is left out.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from mimic import cli
+from mimic.atomic import replace
+from mimic.errors import UserError
+from mimic.score.layout import aligned
+from mimic.score.records import Record, facts
+
+LEGEND = "Errors per 100 reference words, [95 % interval by bootstrap over utterances]; set: {}."
+
+
+def cells(path: Path, conditions: list[str]) -> dict[tuple[str, str], str]:
+    """{(condition, value): rate and interval} of a breakdown, in its order."""
+    if not path.exists():
+        raise UserError(f"{path} is missing: score the system first")
+    header, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    found = {}
+    for row in rows:
+        r = dict(zip(header, row, strict=True))
+        if r["condition"] in conditions:
+            found[r["condition"], r["value"]] = f"{r['rate']} [{r['ci95min']}, {r['ci95max']}]"
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("systems", nargs="+", metavar="NAME=ASR_DIR", help="rows of the table")
+    parser.add_argument("--conditions", default="age,snr", help="columns (default: %(default)s)")
+    parser.add_argument("--set", default="test", help="which set (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("exp/BREAKDOWN.md"), help="Markdown file (%(default)s)")
+    parser.add_argument("--command", default="", help="the command that made the results, for the Markdown file")
+    args = parser.parse_args()
+
+    conditions = args.conditions.split(",")
+    table = {}
+    for system in args.systems:
+        name, equals, folder = system.partition("=")
+        if not equals or not name:
+            raise UserError(f"'{system}': expected name=asr_dir")
+        table[name] = cells(Path(folder) / "scoring" / args.set / "breakdown_wer.tsv", conditions)
+    columns = list(dict.fromkeys(key for found in table.values() for key in found))
+    columns.sort(key=lambda key: conditions.index(key[0]))
+    if not columns:
+        print(f"{args.conditions}: no set tells these: utt2snr, utt2age or spk2age are missing")
+        return
+    rows = [["system", *(f"{condition} {value}" if condition != "age" else value for condition, value in columns)]]
+    rows += [[name, *(found.get(key, "") for key in columns)] for name, found in table.items()]
+    print(aligned(rows), LEGEND.format(args.set), sep="\n")
+    command = args.command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    record = Record(facts(command.strip()), rows, notes=[LEGEND.format(args.set)])
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    record.write(args.output.with_suffix(".json"))
+    with replace(args.output) as f:
+        f.write(f"# Results by condition\n\n{record.markdown()}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

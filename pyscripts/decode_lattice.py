@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Lattices of one job's share of a feature directory; steps/decode_lattice.sh calls it.
+
+    decode_lattice.py --job 1 --nj 4 exp/tri3 exp/tri3/graph exp/mfcc/dev exp/tri3/decode_dev
+
+Writes lat.JOB.gz. The model is a neural network where its directory has model.pt, else Gaussian mixtures.
+"""
+
+import argparse
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel here
+
+from mimic import cli  # noqa: E402
+from mimic.data.kaldi_dir import read_frames  # noqa: E402
+from mimic.decode.lattice import Decoder, Lattice, SearchOptions, write_lattices  # noqa: E402
+from mimic.decode.scores import gmm_scores, net_scores  # noqa: E402
+from mimic.hmm.alignments import job_utts  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="directory of the model")
+    parser.add_argument("graph", type=Path, help="directory with HCLG.fst")
+    parser.add_argument("data", type=Path, help="feature directory")
+    parser.add_argument("dir", type=Path, help="decode directory")
+    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
+    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
+    parser.add_argument("--beam", type=float, default=13.0, help="(default: %(default)s)")
+    parser.add_argument("--lattice-beam", type=float, default=8.0, help="(default: %(default)s)")
+    parser.add_argument("--acwt", type=float, default=0.083333, help="acoustic scale (default: %(default)s)")
+    parser.add_argument("--transform-dir", type=Path, help="directory with trans.JOB")
+    parser.add_argument("--alimdl", choices=("true", "false"), default="false", help="search with final.alimdl")
+    parser.add_argument("--device", default="cpu", help="of a network: cpu or cuda (default: %(default)s)")
+    args = parser.parse_args()
+
+    decode = Decoder(args.graph, SearchOptions(args.beam, args.lattice_beam, args.acwt))
+    if (args.model / "model.pt").exists():
+        scores = net_scores(args.model, args.data, args.device)
+    else:
+        scores = gmm_scores(args.model, args.data, args.transform_dir, args.alimdl == "true")
+    frames = read_frames(args.data)
+    utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in frames]
+
+    def lattices() -> Iterator[tuple[str, Lattice | None]]:
+        for utt in cli.progress(utts, len(utts), "utterances"):
+            yield utt, decode(utt, scores(utt))
+
+    done = write_lattices(args.dir / f"lat.{args.job}.gz", lattices())
+    log.info("Done %d utterances, failed for %d", done, len(utts) - done)
+
+
+if __name__ == "__main__":
+    cli.run(main)

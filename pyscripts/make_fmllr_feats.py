@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Features after LDA, MLLT and fMLLR, of one job's share; steps/make_fmllr_feats.sh calls it.
+
+make_fmllr_feats.py --job 1 --nj 4 exp/mfcc/dev exp/tri3 exp/tri3/decode_dev exp/fmllr/dev/archives
+"""
+
+import argparse
+from pathlib import Path
+
+from mimic import cli
+from mimic.atomic import replace
+from mimic.data.archives import ArkWriter
+from mimic.data.kaldi_dir import write_skipped, write_table
+from mimic.errors import UserError
+from mimic.features.cmvn_stats import CmvnStats
+from mimic.features.collect import JobFiles
+from mimic.hmm.alignments import job_utts
+from mimic.hmm.feats import Features, read_trans
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="MFCC directory")
+    parser.add_argument("model", type=Path, help="directory of the model with final.mat")
+    parser.add_argument("transforms", type=Path, help="directory with trans.JOB")
+    parser.add_argument("output", type=Path, help="directory for the files of all jobs")
+    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
+    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
+    args = parser.parse_args()
+    trans = read_trans(args.transforms)
+    if not trans:
+        raise UserError(f"{args.transforms}: no trans.JOB: steps/align_fmllr.sh or steps/decode_lattice.sh make them")
+    features, files = Features(args.data, args.model, trans), JobFiles(args.output, args.job)
+    args.output.mkdir(parents=True, exist_ok=True)
+    utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in features]
+    stats, frames = CmvnStats(), {}
+    with ArkWriter(files.ark, files.scp) as writer:
+        for utt in cli.progress(utts, len(utts), "utterances"):
+            x = features(utt)
+            writer.write(utt, x)
+            frames[utt] = str(len(x))
+            stats.add(features.speakers[utt], x)
+        stats.write(*files.cmvn)
+        write_table(files.num_frames, frames)
+        with replace(files.frame_shift) as f:
+            f.write((args.data / "frame_shift").read_text())
+        write_skipped(files.skipped, {})
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,53 @@
+"""Acoustic scores for a search: log-likelihoods of all transition ids, from Gaussian mixtures or a neural network."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mimic.errors import UserError
+from mimic.hmm.feats import Features, read_trans
+from mimic.hmm.model import Model
+
+Scores = Callable[[str], np.ndarray]  # utterance -> (frames, transition ids)
+
+
+def gmm_scores(model_dir: Path, feats: Path, trans: Path | None = None, alimdl: bool = False) -> Scores:
+    """Of the mixtures in final.mdl; with `alimdl` of final.alimdl, for features before adaptation.
+
+    `trans`: directory with the fMLLR transforms of the speakers.
+    """
+    model = Model.read(model_dir / ("final.alimdl" if alimdl else "final.mdl"))
+    features = Features(feats, model_dir, read_trans(trans) if trans else None)
+
+    def scores(utt: str) -> np.ndarray:
+        x = features(utt)
+        if x.shape[1] != model.gmm.dim:
+            raise UserError(f"{feats}: {x.shape[1]} dimensions, but {model_dir} was trained on {model.gmm.dim}")
+        return model.gmm.log_likes(x)[:, model.tid_pdf[1:]]
+
+    return scores
+
+
+def net_scores(model_dir: Path, feats: Path, device: str = "cpu") -> Scores:
+    """Log-posteriors of a neural network less log-priors of its training alignments."""
+    # Imported here: Gaussian mixtures do without torch, which takes seconds.
+    import torch
+
+    from mimic.tasks.hybrid import HybridTask, SpeakerFeatures
+    from mimic.train import config as configuration
+
+    torch.set_flush_denormal(True)
+    config = configuration.read(model_dir / "config.yaml")
+    network, priors = HybridTask.build(config, model_dir)
+    network.to(device)
+    tid_pdf = Model.read(model_dir / "final.mdl").tid_pdf[1:]
+    features = SpeakerFeatures([feats], config.data.norm_vars)
+
+    def scores(utt: str) -> np.ndarray:
+        x = torch.from_numpy(features(utt)).to(device)
+        with torch.inference_mode():
+            log_post, _ = network(x[None], torch.tensor([len(x)], device=device))
+        return (log_post[0].cpu().numpy() - priors)[:, tid_pdf]
+
+    return scores

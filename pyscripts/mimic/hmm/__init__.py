@@ -1,0 +1,1 @@
+"""Hidden Markov models with Gaussian mixtures in Kaldi's formats: lang directory, trees, training, adaptation."""

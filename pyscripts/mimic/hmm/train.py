@@ -1,0 +1,177 @@
+"""Training of GMM-HMMs: what one job adds up; update.py makes models of the sums of all jobs.
+
+The files are those of Kaldi's training directories: tree, X.mdl, ali.JOB.gz, final.mat, trans.JOB; sums of a job are
+X.JOB.acc.npz.
+"""
+
+import logging
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from mimic.atomic import replace
+from mimic.data.kaldi_dir import read_table
+from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
+from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
+from mimic.hmm.feats import Features, read_trans, transformed, write_trans
+from mimic.hmm.gmm import GmmStats
+from mimic.hmm.lang import Lang
+from mimic.hmm.model import Model
+from mimic.hmm.tree import TreeStats, utterance_stats
+
+log = logging.getLogger(__name__)
+
+
+def save_sums(path: Path, stats: object, **more: np.ndarray) -> None:
+    """The fields of a dataclass of sums, and further arrays."""
+    with replace(path, "wb") as f:
+        np.savez(f, **{part.name: getattr(stats, part.name) for part in fields(stats)}, **more)
+
+
+@dataclass
+class Job:
+    """One job of a training in `directory`, on the features `data` with their transcripts.
+
+    Features are as the directory's final.mat and trans.JOB make them, as far as it has them.
+    """
+
+    data: Path
+    lang_dir: Path
+    directory: Path
+    job: int = 1
+    nj: int = 1
+    lang: Lang = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lang = Lang(self.lang_dir)
+        self.utts = job_utts(self.data, self.job, self.nj)
+        self.texts = read_table(self.data / "text")
+        self.features = Features(self.data, self.directory, read_trans(self.directory))
+        usable = [utt for utt in self.utts if utt in self.features and self.texts.get(utt)]
+        if len(usable) < len(self.utts):
+            first = next(utt for utt in self.utts if utt not in usable)
+            n = len(self.utts) - len(usable)
+            log.warning("%d utterances without features or transcript, first %s: left out", n, first)
+        self.utts = usable
+
+    @property
+    def ali_path(self) -> Path:
+        return self.directory / f"ali.{self.job}.gz"
+
+    def alignments(self) -> dict[str, np.ndarray]:
+        return dict(read_ali(self.ali_path))
+
+    def sums(self, name: str) -> Path:
+        return self.directory / f"{name}.{self.job}.acc.npz"
+
+    def pooled(self, utts: list[str], alignments: dict, pdfs: np.ndarray, features=None) -> tuple:
+        """Features (frames, dim) and pdfs (frames,) of some utterances, one behind the other."""
+        features = features or self.features
+        x = np.concatenate([features(utt) for utt in utts])
+        return x, np.concatenate([pdfs[alignments[utt]] for utt in utts])
+
+    def align_equal(self) -> None:
+        """First alignments, from the transcripts alone."""
+        aligner = Aligner(self.lang, Model.read(self.directory / "0.mdl"))
+        warn_unknown_words(self.lang, self.texts)
+        found = {}
+        for utt in self.utts:
+            frames = len(self.features(utt))
+            ali = aligner.equal(self.texts[utt], frames)
+            if ali is None:
+                log.warning("%s: %d frames are too few for its transcript: left out", utt, frames)
+            else:
+                found[utt] = ali
+        write_ali(self.ali_path, found)
+
+    def align(self, model: Model, beam: float, retry_beam: float, boost_silence: float) -> None:
+        aligner = Aligner(self.lang, model, boost_silence)
+        found, total, frames = align_all(self.utts, self.features, self.texts, aligner, beam, retry_beam)
+        log.info(
+            "Overall log-likelihood per frame is %.4f over %d frames; done %d, errors %d",
+            total / max(frames, 1), frames, len(found), len(self.utts) - len(found),
+        )  # fmt: skip
+        write_ali(self.ali_path, found)
+
+    def acc(self, name: str, model: Model, two_feats: bool = False) -> None:
+        """Sums for an update of the mixtures; with `two_feats`, of SI features by posteriors of adapted ones."""
+        alignments, stats = self.alignments(), GmmStats.zeros(model.gmm.num_gauss, model.gmm.dim)
+        counts = np.zeros(len(model.tid_pdf))
+        plain = Features(self.data, self.directory)
+        for utts in self.features.blocks(self.utts, alignments):
+            x, pdfs = self.pooled(utts, alignments, model.tid_pdf)
+            other = self.pooled(utts, alignments, model.tid_pdf, plain)[0] if two_feats else None
+            model.gmm.accumulate(stats, x, pdfs, other)
+            stats.log_like += sum(len(alignments[utt]) * self.features.log_det(utt) for utt in utts)
+            counts += np.bincount(np.concatenate([alignments[utt] for utt in utts]), minlength=len(counts))
+        save_sums(self.sums(name), stats, transitions=counts)
+
+    def tree_stats(self, model: Model) -> None:
+        alignments, silence = self.alignments(), self.lang.integers("context_indep")
+        total: TreeStats | None = None
+        for utts in self.features.blocks(self.utts, alignments):
+            parts = [utterance_stats(model, alignments[utt], self.features(utt), silence) for utt in utts]
+            total = TreeStats.merged([*parts, total] if total else parts)
+        if total is None:
+            total = TreeStats(np.zeros((0, 4), np.int64), np.zeros((0, 1 + 2 * self.dim())))
+        save_sums(self.sums("tree"), total)
+
+    def dim(self) -> int:
+        return self.features(next(iter(self.features.entries))).shape[1]
+
+    def lda_stats(self, model: Model) -> None:
+        spliced = Features(self.data, kind="splice")
+        alignments, stats = self.alignments(), None
+        for utts in self.features.blocks(self.utts, alignments):
+            x, pdfs = self.pooled(utts, alignments, model.tid_pdf, spliced)
+            keep = ~np.isin(np.concatenate([model.tid_phone[alignments[utt]] for utt in utts]), self.lang.silence)
+            stats = stats or LdaStats.zeros(model.transitions.num_pdfs, x.shape[1])
+            stats.accumulate(x[keep], pdfs[keep])
+        if stats is None:
+            stats = LdaStats.zeros(model.transitions.num_pdfs, spliced(next(iter(spliced.entries))).shape[1])
+        save_sums(self.sums("lda"), stats)
+
+    def mllt_stats(self, name: str, model: Model) -> None:
+        alignments, stats = self.alignments(), MlltStats.zeros(model.gmm.dim)
+        for utts in self.features.blocks(self.utts, alignments):
+            x, pdfs = self.pooled(utts, alignments, model.tid_pdf)
+            keep = ~np.isin(np.concatenate([model.tid_phone[alignments[utt]] for utt in utts]), self.lang.silence)
+            stats.accumulate(model.gmm, x[keep], pdfs[keep])
+        save_sums(self.sums(name), stats)
+
+    def fmllr(self, model: Model, min_count: float) -> None:
+        """trans.JOB of this job's speakers from their alignments."""
+        speakers = self.features.speakers
+        write_trans(
+            self.directory,
+            self.job,
+            estimate_fmllr(model, self.features, self.alignments(), speakers, self.utts, self.lang.silence, min_count),
+        )
+
+
+def estimate_fmllr(
+    model: Model, features: Features, alignments: dict[str, np.ndarray], speakers: dict[str, str], utts: list[str],
+    silence: list[int], min_count: float,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """{speaker: (dim, dim + 1)} from alignments; silence frames do not count.
+
+    Where the features are adapted already, they give the posteriors, and the new transforms take the place of the old.
+    """
+    before, features.trans = features.trans, {}
+    stats: dict[str, FmllrStats] = {}
+    for utt in utts:
+        mine = stats.setdefault(speakers[utt], FmllrStats.zeros(model.gmm.dim))
+        if utt not in alignments:
+            continue
+        ali = alignments[utt]
+        keep = ~np.isin(model.tid_phone[ali], silence)
+        if not keep.any():
+            continue
+        x = features(utt)
+        adapted = None
+        if speakers[utt] in before:
+            adapted = transformed(x, before[speakers[utt]])[keep]
+        mine.accumulate(model.gmm, x[keep], model.tid_pdf[ali][keep], adapted)
+    features.trans = before
+    return {speaker: mine.estimate(speaker, min_count) for speaker, mine in stats.items()}

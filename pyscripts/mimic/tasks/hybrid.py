@@ -1,0 +1,265 @@
+"""Acoustic model of a hybrid recogniser: frame cross-entropy of tied HMM states that an alignment gives."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mimic import atomic
+from mimic.data import archives
+from mimic.data.batching import make_batches, pad, prefetch, to_device
+from mimic.data.kaldi_dir import read_frames, read_table
+from mimic.errors import UserError
+from mimic.models.acoustic import BODIES, AcousticModel
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
+from mimic.train import checkpoint, parallel
+from mimic.train.config import Config
+
+log = logging.getLogger(__name__)
+PADDING = -1  # label of a frame that is none
+COUNTS = "ali_train_pdf.counts"  # Kaldi's name
+
+
+@dataclass
+class HybridData:
+    """What an acoustic model is trained on.
+
+    Attributes:
+        train: feature directory, or several with blanks between them whose utterances have the same alignments: clean
+            speech and the same with noise.
+        train_ali: directory of alignments (ali.JOB.gz, final.mdl, tree) of these utterances.
+        dev, dev_ali: the same, for validation.
+        norm_vars: divide by each speaker's standard deviation, not only subtract the mean.
+        first_sequence: frames of the pieces into which utterances are cut in the first epoch; they double with each
+            epoch. 0: never cut.
+        max_sequence: longest pieces; 0: in the end utterances stay whole.
+        max_skip: largest share of utterances that may be left out (without alignment, or of another length).
+    """
+
+    train: str = ""
+    train_ali: str = ""
+    dev: str = ""
+    dev_ali: str = ""
+    norm_vars: bool = True
+    first_sequence: int = 100
+    max_sequence: int = 500
+    max_skip: float = 0.05
+
+
+@dataclass
+class HybridLoss:
+    """loss = cross-entropy of pdfs + mono_weight * cross-entropy of phones.
+
+    Attributes:
+        mono_weight: of the phones, which regularise.
+        prior_floor: smallest prior of a pdf in decoding, as a share of the training frames.
+    """
+
+    mono_weight: float = 1.0
+    prior_floor: float = 1e-5
+
+
+class Batch(NamedTuple):
+    """Padded features (batch, frames, dim), lengths (batch,), pdfs and phones (batch, frames), PADDING behind them."""
+
+    features: Tensor
+    lengths: Tensor
+    pdfs: Tensor
+    phones: Tensor
+
+
+class SpeakerFeatures:
+    """Features of feature directories, normalised by speaker.
+
+    An utterance of directory k > 0 is `utterance+k` here; base[utterance+k] is its id there, and in alignments.
+    """
+
+    def __init__(self, directories: Sequence[Path], norm_vars: bool) -> None:
+        self.entries: dict[str, str] = {}
+        self.lengths: dict[str, int] = {}
+        self.base: dict[str, str] = {}
+        self._speaker: dict[str, tuple[int, str]] = {}
+        self._stats: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
+        for k, directory in enumerate(directories):
+            suffix = f"+{k}" if k else ""
+            self.entries |= {u + suffix: e for u, e in archives.read_scp(directory / "feats.scp").items()}
+            self.base |= {u + suffix: u for u in archives.read_scp(directory / "feats.scp")}
+            self.lengths |= {u + suffix: n for u, n in read_frames(directory).items()}
+            self._speaker |= {u + suffix: (k, s) for u, s in read_table(directory / "utt2spk").items()}
+            for speaker, entry in archives.read_scp(directory / "cmvn.scp").items():
+                stats = archives.load(entry)
+                mean = stats[0, :-1] / stats[0, -1]
+                variance = np.maximum(stats[1, :-1] / stats[0, -1] - mean**2, 1e-8)
+                scale = 1 / np.sqrt(variance) if norm_vars else np.ones_like(mean)
+                self._stats[k, speaker] = mean.astype(np.float32), scale.astype(np.float32)
+
+    @property
+    def dim(self) -> int:
+        return len(next(iter(self._stats.values()))[0])
+
+    def __call__(self, utt: str) -> np.ndarray:
+        """(frames, dim) float32."""
+        mean, scale = self._stats[self._speaker[utt]]
+        return (archives.load(self.entries[utt]) - mean) * scale
+
+
+class HybridTask(Task):
+    NETS = BODIES
+    SECTIONS = {"data": HybridData, "loss": HybridLoss}
+    METRICS = {"err": "min", "loss": "min"}
+
+    def __init__(self, config: Config, directory: Path):
+        super().__init__()
+        # Imported here: other tasks do without kaldi-hmm-gmm.
+        from mimic.hmm.alignments import read_ali_dir
+        from mimic.hmm.model import Model, write_tree
+
+        self.config, data = config, config.data
+        train = [Path(name) for name in data.train.split()]
+        copy_feature_options(train[0], directory)
+        hmm = Model.read(Path(data.train_ali) / "final.mdl")
+        hmm.with_gmm(None).write(directory / "final.mdl")
+        write_tree(hmm.tree, directory / "tree")
+        pdfs, phones = hmm.transitions.num_pdfs, int(hmm.tid_phone.max()) + 1
+        self.features = SpeakerFeatures(train, data.norm_vars)
+        self.dev_features = SpeakerFeatures([Path(data.dev)], data.norm_vars)
+        self.tid_pdf, self.tid_phone = hmm.tid_pdf, hmm.tid_phone
+        self.ali = read_ali_dir(Path(data.train_ali))
+        dev_hmm = Model.read(Path(data.dev_ali) / "final.mdl")
+        if dev_hmm.transitions.num_pdfs != pdfs:
+            raise UserError(f"--data.dev_ali {data.dev_ali} is of another tree than --data.train_ali {data.train_ali}")
+        self.dev_ali = read_ali_dir(Path(data.dev_ali))
+        self.lengths, skipped = self._usable(self.features, self.ali)
+        leave_out(skipped, len(self.features.lengths), data.max_skip, directory)
+        self.dev_lengths, _ = self._usable(self.dev_features, self.dev_ali)
+        if not self.lengths or not self.dev_lengths:
+            raise UserError("no utterance has both features and an alignment: are these directories of the same data?")
+        frames = np.concatenate([self.ali[self.features.base[utt]] for utt in self.lengths])
+        counts = np.bincount(self.tid_pdf[frames], minlength=pdfs)
+        with atomic.replace(directory / COUNTS) as f:
+            f.write(f" [ {' '.join(map(str, counts))} ]\n")
+        self.model = _network(config, self.features.dim, pdfs, phones)
+        body = sum(p.numel() for p in self.model.body.parameters())
+        log.info("%d parameters below the output layers, %d pdfs, %d phones", body, pdfs, phones)
+
+    @staticmethod
+    def build(config: Config, directory: Path) -> tuple[AcousticModel, np.ndarray]:
+        """The trained model of an experiment directory, in eval mode, and log-priors (pdfs,)."""
+        state = checkpoint.load(directory / "model.pt")
+        first = state["body.project.0.weight" if config.net == "ligru" else _FIRST[config.net]]
+        inputs = first.shape[1] // (2 * config.model.context + 1 if config.net == "mlp" else 1)
+        model = _network(config, inputs, len(state["pdf.bias"]), len(state["phone.bias"]))
+        model.load_state_dict(state)
+        counts = np.array([float(word) for word in (directory / COUNTS).read_text().split()[1:-1]])
+        return model.eval(), log_priors(counts, config.loss.prior_floor)
+
+    @staticmethod
+    def _usable(features: SpeakerFeatures, alignments: Mapping[str, np.ndarray]) -> tuple[dict, dict[str, str]]:
+        lengths, skipped = {}, {}
+        for utt, frames in features.lengths.items():
+            ali = alignments.get(features.base[utt])
+            if ali is None:
+                skipped[utt] = "no alignment"
+            elif len(ali) != frames:
+                skipped[utt] = f"{frames} frames, but an alignment of {len(ali)}"
+            else:
+                lengths[utt] = frames
+        return lengths, skipped
+
+    def stream(self, utterances: list[str]) -> None:
+        archives.read_ahead(self.features.entries[utt] for utt in utterances)
+
+    def load(self, utterances: list[str]) -> Batch:
+        return self._batch(utterances, self.features, self.ali)
+
+    def _batch(self, utterances: list[str], features: SpeakerFeatures, alignments: Mapping) -> Batch:
+        x, lengths = pad([features(utt) for utt in utterances])
+        ids = [alignments[features.base[utt]] for utt in utterances]
+        tables = (self.tid_pdf, self.tid_phone)  # padding is 0, so labels are one higher in between
+        pdfs, phones = (pad([(t[i] - PADDING).astype(np.int64) for i in ids])[0] + PADDING for t in tables)
+        return Batch(x, lengths, pdfs, phones)
+
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        frames = int(batch.lengths.sum())
+        return {"pdf": frames, "mono": frames}
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        batch = cut(batch, self.sequence(epoch))
+        losses, _ = self._losses(batch)
+        return weighted(losses, {"pdf": 1.0, "mono": self.config.loss.mono_weight}, share)
+
+    def sequence(self, epoch: int) -> int:
+        """Frames of the pieces into which utterances are cut in an epoch (from 1); 0: they stay whole."""
+        data = self.config.data
+        if not data.first_sequence:
+            return 0
+        grown = data.first_sequence * 2 ** min(epoch - 1, 20)
+        if data.max_sequence:
+            return min(grown, data.max_sequence)
+        return grown if grown < max(self.lengths.values()) else 0
+
+    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """Mean losses over the frames that are no padding, and how many pdfs are wrong."""
+        pdf, phone = self.model(batch.features, batch.lengths)
+        losses = {
+            "pdf": F.nll_loss(pdf.float().flatten(0, 1), batch.pdfs.flatten(), ignore_index=PADDING),
+            "mono": F.nll_loss(phone.float().flatten(0, 1), batch.phones.flatten(), ignore_index=PADDING),
+        }
+        wrong = ((pdf.argmax(2) != batch.pdfs) & (batch.pdfs != PADDING)).sum()
+        return losses, wrong
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """err: percent of frames whose pdf is wrong; loss: cross-entropy of pdfs, per frame."""
+        device, train = self.model.pdf.weight.device, self.config.train
+        batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
+        numbers = parallel.mine(range(len(batches)))
+        results: dict[int, tuple[float, int, int]] = {}
+
+        def load(n: int) -> Batch:
+            return self._batch(batches[n], self.dev_features, self.dev_ali)
+
+        for number, batch in zip(numbers, prefetch(load, numbers), strict=True):
+            losses, wrong = self._losses(to_device(batch, device))
+            frames = int(batch.lengths.sum())
+            results[number] = float(losses["pdf"]) * frames, int(wrong), frames
+        loss, wrong, frames = (sum(column) for column in zip(*parallel.gather(results), strict=True))
+        return {"err": 100 * wrong / frames, "loss": loss / frames}
+
+
+_FIRST = {"lstm": "body.layers.0.weight_ih_l0", "gru": "body.layers.0.weight_ih_l0", "mlp": "body.layers.0.weight"}
+
+
+def _network(config: Config, inputs: int, pdfs: int, phones: int) -> AcousticModel:
+    body, _ = BODIES[config.net]
+    return AcousticModel(body(inputs, config.model), pdfs, phones)
+
+
+def log_priors(counts: np.ndarray, floor: float) -> np.ndarray:
+    """Counts of pdfs in the alignments -> log-priors float32; what was (nearly) never seen gets `floor`."""
+    return np.log(np.maximum(counts / counts.sum(), floor)).astype(np.float32)
+
+
+def cut(batch: Batch, frames: int) -> Batch:
+    """Utterances in pieces of at most so many frames; all frames stay. 0: as it is."""
+    rows, longest = batch.pdfs.shape
+    if not frames or longest <= frames:
+        return batch
+    pieces = math.ceil(longest / frames)
+    tail = pieces * frames - longest
+    starts = torch.arange(pieces, device=batch.lengths.device) * frames
+    lengths = (batch.lengths[:, None] - starts).clamp(0, frames).flatten()  # (rows * pieces,)
+    keep = lengths > 0
+
+    def split(x: Tensor, value: int) -> Tensor:
+        padding = (0, 0) * (x.ndim - 2) + (0, tail)
+        return F.pad(x, padding, value=value).reshape(rows * pieces, frames, *x.shape[2:])[keep]
+
+    return Batch(split(batch.features, 0), lengths[keep], split(batch.pdfs, PADDING), split(batch.phones, PADDING))

@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""Make a lang directory in Kaldi's layout; steps/prepare_lang.sh calls it.
+
+prepare_lang.py data/lang/lexicon.txt '<UNK>' data/ligru/lang
+"""
+
+import argparse
+from pathlib import Path
+
+from mimic import cli
+from mimic.hmm.lang import LangOptions, make_lang
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lexicon", type=Path, help="lines `WORD PH PH`")
+    parser.add_argument("oov", help="word that stands for those that are not in the lexicon")
+    parser.add_argument("lang", type=Path, help="directory to write")
+    parser.add_argument("--sil-prob", type=float, default=0.5, help="of silence between words (default: %(default)s)")
+    parser.add_argument("--num-sil-states", type=int, default=5, help="(default: %(default)s)")
+    parser.add_argument("--num-nonsil-states", type=int, default=3, help="(default: %(default)s)")
+    args = parser.parse_args()
+    options = LangOptions(args.oov, args.sil_prob, args.num_sil_states, args.num_nonsil_states)
+    make_lang(args.lexicon, args.lang, options)
+
+
+if __name__ == "__main__":
+    cli.run(main)

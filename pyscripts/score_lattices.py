@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Text, word times and n best of lattices, at the scale with the fewest errors; steps/score_lattices.sh calls it.
+
+    score_lattices.py --min-lmwt 7 --max-lmwt 17 data/dev exp/tri3/graph exp/tri3 exp/tri3/decode_dev
+    score_lattices.py --from exp/tri3/decode_dev data/test exp/tri3/graph exp/tri3 exp/tri3/decode_test
+
+Writes text, ctm, nbest, lmwt and wip into the decode directory; while it searches, wer_<lmwt>_<wip> too.
+"""
+
+import argparse
+import logging
+from itertools import product
+from pathlib import Path
+
+import kaldialign
+
+from mimic import cli
+from mimic.atomic import replace
+from mimic.data.kaldi_dir import read_table, write_table
+from mimic.decode.lattice import Lattice, read_decode_dir
+from mimic.decode.word_times import word_times
+from mimic.errors import UserError
+from mimic.hmm.lang import read_symbols
+from mimic.hmm.model import Model
+from mimic.score.wer import align_set, totals, wer_lines, words
+
+log = logging.getLogger(__name__)
+FILTERED = ("!SIL", "<UNK>", "<unk>", "#0")  # which are no words
+
+
+def penalties(text: str) -> list[float]:
+    return [float(value) for value in text.split(",")]
+
+
+def search(
+    args: argparse.Namespace, lattices: dict[str, Lattice], refs: dict[str, str], names: dict[int, str]
+) -> tuple[int, float]:
+    """The pair with the fewest errors; each one's rate in wer_<lmwt>_<wip>."""
+    if not refs:
+        raise UserError(f"{args.data}/text: no transcripts to search a scale with: give --from, or --lmwt and --wip")
+    pairs = list(product(range(args.min_lmwt, args.max_lmwt + 1), args.word_ins_penalty))
+    hyps: list[dict[str, str]] = [{} for _ in pairs]
+    for utt, lattice in cli.progress(lattices.items(), len(lattices), "lattices"):
+        for hyp, path in zip(hyps, lattice.best_paths(*zip(*pairs, strict=True)), strict=True):
+            hyp[utt] = spoken(lattice, path, names)
+    errors = [
+        sum(kaldialign.edit_distance(ref.split(), hyp.get(utt, "").split())["total"] for utt, ref in refs.items())
+        for hyp in hyps
+    ]
+    for (lmwt, wip), hyp in zip(pairs, hyps, strict=True):
+        with replace(args.dir / f"wer_{lmwt}_{wip:.1f}") as f:
+            f.write(wer_lines(totals(align_set(refs, {utt: hyp.get(utt, "") for utt in refs}, words))))
+    return pairs[errors.index(min(errors))]
+
+
+def spoken(lattice: Lattice, path: list[int], names: dict[int, str]) -> str:
+    return " ".join(names[word] for word in lattice.words(path) if names[word] not in FILTERED)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="directory with text and frame_shift")
+    parser.add_argument("graph", type=Path, help="graph directory")
+    parser.add_argument("model", type=Path, help="directory with final.mdl")
+    parser.add_argument("dir", type=Path, help="decode directory")
+    parser.add_argument("--min-lmwt", type=int, default=7, help="(default: %(default)s)")
+    parser.add_argument("--max-lmwt", type=int, default=17, help="(default: %(default)s)")
+    parser.add_argument("--word-ins-penalty", type=penalties, default=[0.0, 0.5, 1.0], help="(default: 0.0,0.5,1.0)")
+    parser.add_argument("--from", dest="source", type=Path, help="take the pair that was found for this directory")
+    parser.add_argument("--nbest", type=int, default=0, help="write so many to nbest (default: none)")
+    args = parser.parse_args()
+
+    names = {number: word for word, number in read_symbols(args.graph / "words.txt").items()}
+    lattices = dict(read_decode_dir(args.dir))
+    utts = read_table(args.data / "utt2spk")
+    refs = read_table(args.data / "text") if (args.data / "text").exists() else {}
+    if args.source:
+        lmwt, wip = (float((args.source / name).read_text()) for name in ("lmwt", "wip"))
+    else:
+        lmwt, wip = search(args, lattices, refs, names)
+    model = Model.read(args.model / "final.mdl")
+    rows = [line.split() for line in (args.graph / "phones/word_boundary.int").read_text().splitlines()]
+    boundary = {int(phone): position for phone, position in rows}
+    shift = float((args.data / "frame_shift").read_text())
+    texts, ctm, nbest = dict.fromkeys(utts, ""), [], []
+    for utt, lattice in sorted(lattices.items()):
+        (path,) = lattice.best_paths([lmwt], [wip])
+        texts[utt] = spoken(lattice, path, names)
+        for word, start, frames in word_times(model, boundary, lattice.alignment(path), lattice.words(path)):
+            if names[word] not in FILTERED:
+                ctm.append(f"{utt} 1 {start * shift:.2f} {frames * shift:.2f} {names[word]}\n")
+        for rank, (cost, found) in enumerate(lattice.nbest(args.nbest, lmwt, wip) if args.nbest else (), 1):
+            nbest.append(f"{utt}-{rank} {cost:.4f} {' '.join(names[word] for word in found)}".rstrip() + "\n")
+    missing = len(utts) - len(lattices)
+    if missing:
+        log.warning("%d of %d utterances have no lattice: no words", missing, len(utts))
+    for name, lines in (("ctm", ctm), ("nbest", nbest)):
+        with replace(args.dir / name) as f:
+            f.writelines(lines)
+    for name, value in (("lmwt", f"{lmwt:g}"), ("wip", f"{wip:.1f}")):
+        with replace(args.dir / name) as f:
+            f.write(f"{value}\n")
+    write_table(args.dir / "text", texts)
+
+
+if __name__ == "__main__":
+    cli.run(main)

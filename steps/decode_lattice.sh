@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Decodes with HCLG.fst into lattices. The model lies in the directory above <decode-dir>: a network of
+# conf/hybrid_*.yaml (model.pt), or Gaussian mixtures (final.mdl). A model of steps/train_sat.sh takes several passes: the
+# first without adaptation, then fMLLR from what the pass before has heard, never from the transcripts.
+# Writes <decode-dir>: lat.JOB.gz, trans.JOB where fMLLR was estimated. steps/score_lattices.sh makes text of it.
+
+beam=13.0            # of the search
+lattice_beam=8.0     # of the paths that lattices keep
+acwt=0.083333        # scale of acoustic log-likelihoods in the search; conf/hybrid_*.yaml go with 0.1
+fmllr_passes=2       # decodings with adaptation; 0: none
+fmllr_min_count=500  # frames that a speaker must have for a transform
+nj=4                 # jobs, at most as many as speakers
+cmd=launch.py        # where they run
+ngpu=0               # 1: a network on a GPU in every job
+force=false          # true: decode again although nothing changed
+
+. ./path.sh
+help_message="Usage: $0 [options] <graph-dir> <feat-dir> <decode-dir>
+e.g.: $0 --nj 4 exp/ligru/tri3/graph exp/mfcc/dev_clean exp/ligru/tri3/decode_dev_clean
+Options (default):
+$(list_options.sh "$0")"
+. parse_options.sh
+. log.sh
+. gmm.sh
+set -euo pipefail
+
+[ $# -eq 3 ] || die "expected <graph-dir> <feat-dir> <decode-dir>, got $# words; see --help"
+graph=$1 data=$2 dir=$3
+model=$(dirname "$dir")
+require "$graph/HCLG.fst" "steps/mkgraph.sh"
+require "$data/feats.scp" "stage 2 (features)"
+require "$model/final.mdl" "the training of $model"
+if [ -e "$model/model.pt" ] || [ ! -e "$model/final.alimdl" ]; then fmllr_passes=0; fi
+speakers_as_jobs "$data"
+if up_to_date "$dir" --force "$force" --code pyscripts/decode_lattice.py pyscripts/estimate_fmllr.py \
+  --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $acwt" \
+  "fmllr=$fmllr_passes $fmllr_min_count"; then exit 0; fi
+rm -rf "$dir"/trans.* "$dir/log"
+mkdir -p "$dir/log"
+echo "$nj" > "$dir/num_jobs"
+device=cpu gpu=()
+if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+
+search() {  # search PASS [options]
+  # shellcheck disable=SC2086  # a command with its options, as in Kaldi
+  $cmd --mem 4G "${gpu[@]}" JOB=1:"$nj" "$dir/log/decode$1.JOB.log" \
+    pyscripts/decode_lattice.py --job JOB --nj "$nj" --beam "$beam" --lattice-beam "$lattice_beam" --acwt "$acwt" \
+    --device "$device" "${@:2}" "$model" "$graph" "$data" "$dir"
+}
+log "decoding $(wc -l < "$data/feats.scp") utterances of $data with $model in $nj jobs"
+if [ "$fmllr_passes" = 0 ]; then
+  search ""
+else
+  search .si --alimdl true
+  for ((pass = 1; pass <= fmllr_passes; pass++)); do
+    $cmd --mem 2G JOB=1:"$nj" "$dir/log/fmllr.$pass.JOB.log" pyscripts/estimate_fmllr.py --job JOB --nj "$nj" \
+      --fmllr-min-count "$fmllr_min_count" "$model" "$graph" "$data" "$dir" "$dir"
+    search ".$pass" --transform-dir "$dir"
+  done
+fi
+failed=$(cat "$dir"/log/decode*.log | grep -c 'empty lattice' || true)
+partial=$(cat "$dir"/log/decode*.log | grep -c 'outputting partial output' || true)
+if [ "$failed$partial" != 00 ]; then
+  log "warning: $failed empty lattices (no words there), $partial without final state: see $dir/log"
+fi
+mark_done "$dir"

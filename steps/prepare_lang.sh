@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes a lang directory in Kaldi's layout: words.txt, phones.txt, phones/*, L.fst, L_disambig.fst, topo, oov.txt.
+# Reads a lexicon of `WORD PH PH` lines: data/lang/lexicon.txt of stage 1, lexiconp.txt, CMUdict.
+
+sil_prob=0.5         # probability of silence between two words
+num_sil_states=5     # HMM states of silence and spoken noise
+num_nonsil_states=3  # of the other phones
+nj=1                 # one is enough; the option is there as in every step
+cmd=launch.py        # where it runs
+force=false          # true: again although nothing changed
+
+. ./path.sh
+help_message="Usage: $0 [options] <lexicon> <oov-word> <lang-dir>
+e.g.: $0 data/lang/lexicon.txt '<UNK>' data/ligru/lang
+Options (default):
+$(list_options.sh "$0")"
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 3 ] || die "expected <lexicon> <oov-word> <lang-dir>, got $# words; see --help"
+lexicon=$1 oov=$2 dir=$3
+require "$lexicon" "stage 1 (data)"
+[ "$nj" -ge 1 ] || die "--nj must be at least 1"
+options=(--sil-prob "$sil_prob" --num-sil-states "$num_sil_states" --num-nonsil-states "$num_nonsil_states")
+if up_to_date "$dir" --force "$force" --code pyscripts/prepare_lang.py --input "$lexicon" \
+  --option "oov=$oov" "options=${options[*]}"; then exit 0; fi
+$cmd "$dir/log/prepare_lang.log" pyscripts/prepare_lang.py "${options[@]}" "$lexicon" "'$oov'" "$dir"
+mark_done "$dir"
+log "lang directory $dir: $(wc -l < "$dir/words.txt") words, $(wc -l < "$dir/phones.txt") phones"

@@ -1,0 +1,171 @@
+"""The steps of GMM-HMM training and decoding, as a user calls them, on words that espeak-ng speaks."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from data_maker import ROOT
+from hmm_maker import LEXICON, make_sets
+from model_maker import program
+
+from mimic.data.audio import AudioReader
+from mimic.data.kaldi_dir import read_table
+from mimic.decode.lattice import read_decode_dir, write_lattices
+from mimic.features.collect import JobFiles, collect
+from mimic.features.extract import extractor, run_job
+from mimic.hmm.alignments import read_ali_dir
+from mimic.hmm.feats import read_trans
+from mimic.hmm.lang import Lang
+from mimic.hmm.model import Model
+
+PHONES = {line.split()[0]: line.split()[1:] for line in LEXICON.splitlines()}
+
+
+def step(*words: object, code: int = 0) -> str:
+    done = subprocess.run(
+        [f"steps/{words[0]}.sh", *map(str, words[1:])], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def logs(directory: Path, pattern: str) -> str:
+    return "".join(path.read_text() for path in sorted((directory / "log").glob(pattern)))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Everything up to decoding with SAT; one training word is in no lexicon, dev has a speaker of one utterance."""
+    root = tmp_path_factory.mktemp("hmm")
+    begins = make_sets(root, {"train": 12, "dev": 2})
+    lines = (root / "train/text").read_text().splitlines()
+    (root / "train/text").write_text("\n".join([*lines[:-1], lines[-1].rsplit(" ", 1)[0] + " XYZ", ""]))
+    only = {"text", "wav.scp", "utt2spk"}
+    for name in only:  # of the last speaker one utterance stays
+        kept = (root / "dev" / name).read_text().splitlines()[:-1]
+        (root / "dev" / name).write_text("\n".join([*kept, ""]))
+    (root / "dev/spk2utt").write_text((root / "dev/spk2utt").read_text().rsplit(" ", 1)[0] + "\n")
+    for name in ("train", "dev"):
+        out = root / "mfcc" / name
+        reader = AudioReader(root / name, 16000, False, None)
+        run_job(reader, extractor("mfcc", ROOT / "conf/mfcc.conf"), JobFiles(out / "archives", 1), 1)
+        collect(root / name, out, out / "archives", 1, 0.0)
+        (out / "conf").mkdir()
+        shutil.copy(ROOT / "conf/mfcc.conf", out / "conf")
+    lang, train, dev = root / "lang", root / "mfcc/train", root / "mfcc/dev"
+    few, nj = ["--num-iters", 3, "--max-iter-inc", 2, "--thresh", 50], ["--nj", 2]
+    step("prepare_lang", root / "lexicon.txt", "<UNK>", lang)
+    step("train_mono", *nj, "--num-iters", 8, "--max-iter-inc", 5, "--totgauss", 110, train, lang, root / "mono")
+    step("align_si", *nj, train, lang, root / "mono", root / "mono_ali")
+    step("train_deltas", *few, 40, 90, train, lang, root / "mono_ali", root / "tri1")
+    step("train_lda_mllt", *few, "--mllt-iters", 2, 40, 90, train, lang, root / "mono_ali", root / "tri2")
+    step("align_si", *nj, train, lang, root / "tri2", root / "tri2_ali")
+    step("train_sat", *few, "--fmllr-iters", 2, 40, 90, train, lang, root / "tri2_ali", root / "tri3")
+    step("align_fmllr", *nj, train, lang, root / "tri3", root / "tri3_ali")
+    step("mkgraph", lang, root / "lm.arpa", root / "tri3", root / "tri3/graph")
+    fmllr = ["--fmllr-min-count", 150, "--fmllr-passes", 1]
+    step("decode_lattice", *nj, *fmllr, root / "tri3/graph", dev, root / "tri3/decode_dev")
+    step("score_lattices", "--nbest", 3, dev, root / "tri3/graph", root / "tri3/decode_dev")
+    return SimpleNamespace(root=root, begins=begins, train=train, dev=dev, lang=Lang(lang))
+
+
+def test_likelihood_rises_in_every_pass(trained):
+    for name, passes in (("mono", 8), ("tri1", 2), ("tri2", 2), ("tri3", 2)):
+        rows = [line.split() for line in (trained.root / name / "likes").read_text().splitlines()]
+        likes = np.array([float(like) for _, like, _ in rows])
+        assert len(rows) == passes and (np.diff(likes) > 0).all(), (name, likes)
+    tied = {name: Model.read(trained.root / name / "final.mdl") for name in ("mono", "tri1", "tri3")}
+    assert tied["tri1"].transitions.num_pdfs <= 40 and tied["tri3"].gmm.dim == 40 and tied["mono"].gmm.dim == 39
+
+
+def test_boundaries_are_where_espeak_puts_them(trained):
+    model, texts = Model.read(trained.root / "tri3_ali/final.mdl"), read_table(trained.train / "text")
+    errors = []
+    for utt, ali in read_ali_dir(trained.root / "tri3_ali").items():
+        if "XYZ" in texts[utt]:
+            continue
+        starts = model.phone_starts(ali)
+        spoken = starts[~np.isin(model.tid_phone[ali[starts]], trained.lang.silence)]
+        times = (spoken * 0.01 + 0.0075).tolist()  # between the middles of two frames of 25 ms
+        for word, true in zip(texts[utt].split(), trained.begins.get(utt, []), strict=False):
+            mine, times = times[: len(PHONES[word])], times[len(PHONES[word]) :]
+            if len(true) == len(mine):
+                errors += np.abs(np.array(mine) - true).tolist()
+    assert len(errors) > 300 and np.median(errors) < 0.030, np.median(errors)
+
+
+def test_words_and_their_times_come_from_lattices(trained):
+    decode, texts = trained.root / "tri3/decode_dev", read_table(trained.dev / "text")
+    assert (decode / "scoring_kaldi/best_wer").read_text().startswith("%WER")
+    lmwt, wip = (decode / "lmwt").read_text().strip(), (decode / "wip").read_text().strip()
+    rates = {path.name: float(path.read_text().split()[1]) for path in decode.glob("wer_*_*")}
+    assert len(rates) == 33 and rates[f"wer_{lmwt}_{wip}"] == min(rates.values()) < 30
+    assert (trained.root / "tri3/scoring/dev/wer_1_0.0").read_text() == (decode / f"wer_{lmwt}_{wip}").read_text()
+    ages = (trained.root / "tri3/scoring/dev/breakdown_wer.tsv").read_text()
+    assert "age\tadults" in ages and "age\tchildren" in ages
+    table = trained.root / "table.md"
+    assert program("breakdown_table.py", f"SAT={trained.root}/tri3", "--set", "dev", "--output", table) == 0
+    assert re.search(r"\| SAT \| \d+\.\d+ \[\S+, \S+\] \|", table.read_text()) and "children" in table.read_text()
+    assert program("breakdown_table.py", f"SAT={trained.root}/tri2", "--output", table) == 1
+    heard = read_table(decode / "text")
+    assert heard.keys() == texts.keys()
+    ctm = [line.split() for line in (decode / "ctm").read_text().splitlines()]
+    for utt, text in heard.items():
+        rows = [row for row in ctm if row[0] == utt]
+        assert [word for *_, word in rows] == text.split()
+        if text == texts[utt] and len(trained.begins[utt]) == len(rows):
+            off = [abs(float(row[2]) - true[0]) for row, true in zip(rows, trained.begins[utt], strict=True) if true]
+            assert max(off) < 0.15
+    best = [line.split(" ", 2)[2] for line in (decode / "nbest").read_text().splitlines() if "-1 " in line]
+    assert sorted(best) == sorted(heard.values())
+    test = trained.root / "tri3/decode_again"
+    shutil.copytree(decode, test, ignore=shutil.ignore_patterns("best_path", "scoring*", "wer_*", "lmwt", "wip", ".*"))
+    (decode / "lmwt").write_text("9\n")
+    (decode / "wip").write_text("0.5\n")
+    step("score_lattices", "--from", decode, trained.dev, trained.root / "tri3/graph", test)
+    assert [path.name for path in test.glob("wer_*_*")] == ["wer_9_0.5"]
+    missing = step("score_lattices", "--from", test / "no", trained.dev, trained.root / "tri3/graph", test, code=1)
+    assert "has no lmwt: score the development set first" in missing
+
+
+def test_adaptation_comes_from_what_was_heard(trained, tmp_path):
+    decode = trained.root / "tri3/decode_dev"
+    text = logs(decode, "fmllr.1.*")
+    gains = [(float(a), float(b)) for a, b in re.findall(r"objective per frame from (\S+) to (\S+),", text)]
+    assert len(gains) == 3 and all(after > before for before, after in gains)
+    # One utterance is too little for a transform: a line says so, and the features stay as they are.
+    assert re.search(r"s3: not updating transform because beta=\d+ < --fmllr-min-count 150: identity", text)
+    assert set(read_trans(decode)) == {"s0", "s1", "s2", "s3"}
+    # The transcripts have no influence.
+    other = tmp_path / "dev"
+    shutil.copytree(trained.dev, other)
+    (other / "text").write_text("".join(f"{utt} SEEM\n" for utt in read_table(trained.dev / "utt2spk")))
+    lattices, found = tmp_path / "lattices", []
+    lattices.mkdir()
+    write_lattices(lattices / "lat.1.gz", read_decode_dir(decode))  # all of them in one job
+    for data in (trained.dev, other):
+        out = tmp_path / f"trans_{len(found)}"
+        out.mkdir()
+        tri = trained.root / "tri3"
+        assert program("estimate_fmllr.py", "--fmllr-min-count", 150, tri, tri / "graph", data, lattices, out) == 0
+        found.append(read_trans(out))
+    assert all((found[0][speaker] == found[1][speaker]).all() for speaker in found[0])
+    assert not np.allclose(found[0]["s0"], np.eye(40, 41))
+
+
+def test_a_word_that_is_in_no_lexicon(trained):
+    assert "1 words (1 different, first XYZ) are not in the lexicon: taken as <UNK>" in logs(trained.root / "mono", "*")
+
+
+def test_what_is_done_is_skipped_and_what_is_missing_is_named(trained):
+    root = trained.root
+    args = ["--num-iters", 8, "--max-iter-inc", 5, "--totgauss", 110, trained.train, root / "lang", root / "mono"]
+    assert "done and unchanged: skipping" in step("train_mono", "--nj", 2, *args)
+    absent = step("train_sat", 40, 90, trained.train, root / "lang", root / "mono_ali", root / "new", code=1)
+    assert "mono_ali/final.mat is missing: run steps/train_lda_mllt.sh first" in absent
+    absent = step("decode_lattice", root / "nograph", trained.dev, root / "tri3/decode_x", code=1)
+    assert "nograph/HCLG.fst is missing: run steps/mkgraph.sh first" in absent

@@ -1,0 +1,141 @@
+"""Lattices: search and what it does when it fails, paths under any scale, archives, graphs from ARPA files."""
+
+import gzip
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from hmm_maker import arpa
+from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
+
+from mimic.decode.graph import make_graph
+from mimic.decode.lattice import Decoder, Lattice, SearchOptions, read_decode_dir, read_lattices, write_lattices
+from mimic.decode.word_times import word_times
+from mimic.errors import UserError
+
+
+def random_lattice(seed: int = 0, layers: int = 4) -> Lattice:
+    """Every state reaches the two of the next layer, and each word is spoken by several transitions."""
+    draw, lines = np.random.default_rng(seed), []
+    for layer in range(layers):
+        for source, target in product(range(2) if layer else [0], range(2)):
+            for _ in range(2):
+                word, costs = draw.integers(3), draw.uniform(0, 10, 2).round(3)
+                states = f"{2 * layer + source} {2 * layer + 2 + target}"
+                lines.append(f"{states} {draw.integers(1, 9)} {word} {costs[0]},{costs[1]}")
+    lines += [f"{2 * layers} 0.5,0", f"{2 * layers + 1} 0,1.5"]
+    return Lattice.parse(lines)
+
+
+def all_paths(lattice: Lattice, state: int = 0) -> list[list[int]]:
+    found = [[]] if state in lattice.final else []
+    for arc in np.flatnonzero(lattice.source == state):
+        found += [[int(arc), *rest] for rest in all_paths(lattice, int(lattice.target[arc]))]
+    return found
+
+
+def cost(lattice: Lattice, path: list[int], lmwt: float, penalty: float) -> float:
+    graph, acoustic = lattice.final[int(lattice.target[path[-1]])]
+    graph += lattice.graph[path].sum() + penalty * (lattice.word[path] > 0).sum()
+    return graph + (acoustic + lattice.acoustic[path].sum()) / lmwt
+
+
+def test_best_and_n_best_paths_are_those_of_a_full_search():
+    lattice = random_lattice()
+    paths = all_paths(lattice)
+    pairs = [(lmwt, wip) for lmwt in (1, 7, 20) for wip in (-2.0, 0.0, 5.0)]
+    for (lmwt, wip), path in zip(pairs, lattice.best_paths(*zip(*pairs, strict=True)), strict=True):
+        assert cost(lattice, path, lmwt, wip) == pytest.approx(min(cost(lattice, p, lmwt, wip) for p in paths))
+    by_words: dict[tuple[int, ...], float] = {}
+    for path in paths:
+        words = tuple(lattice.words(path))
+        by_words[words] = min(by_words.get(words, np.inf), cost(lattice, path, 10, 0.5))
+    nbest = lattice.nbest(5, 10, 0.5)
+    best = sorted((value, words) for words, value in by_words.items())[:5]
+    assert [tuple(words) for _, words in nbest] == [words for _, words in best]
+    np.testing.assert_allclose([value for value, _ in nbest], [value for value, _ in best], atol=1e-3)
+
+
+def test_archives_of_lattices(tmp_path):
+    lattices = [("a", random_lattice(1)), ("b", None), ("c", random_lattice(2))]
+    assert write_lattices(tmp_path / "lat.1.gz", iter(lattices)) == 2
+    text = gzip.open(tmp_path / "lat.1.gz", "rt").read()
+    assert text.startswith("a \n0\t2\t") and text.endswith("\n\n")  # Kaldi's text archive of lattices
+    (tmp_path / "num_jobs").write_text("1\n")
+    found = dict(read_decode_dir(tmp_path))
+    assert list(found) == ["a", "c"]
+    np.testing.assert_allclose(found["c"].acoustic, lattices[2][1].acoustic)
+    assert found["c"].final == lattices[2][1].final
+    (tmp_path / "lat.1.gz").write_bytes(gzip.compress(b"a \n0 x\n"))
+    with pytest.raises(UserError, match="damaged or missing lattices"):
+        list(read_lattices(tmp_path / "lat.1.gz"))
+    with pytest.raises(UserError, match="no num_jobs"):
+        list(read_decode_dir(tmp_path / "none"))
+
+
+@pytest.fixture(scope="module")
+def graph(lang, tmp_path_factory):  # noqa: F811
+    root = tmp_path_factory.mktemp("graph")
+    (root / "lm.arpa").write_text(arpa(["ONE TWO", "TWO ONE", "ONE ONE", "EIGHT TWO", "MISSING ONE"]))
+    model = monophones(lang)
+    make_graph(lang, root / "lm.arpa", model, root / "graph")
+    return root / "graph", model
+
+
+def scores_of(lang, model, text: str) -> np.ndarray:  # noqa: F811
+    """(frames, transition ids) that are best where the words are spoken."""
+    from mimic.hmm.alignments import Aligner
+
+    ali = Aligner(lang, model).equal(text, 40)
+    out = np.full((len(ali), len(model.tid_pdf) - 1), -200.0, np.float32)
+    same = model.tid_pdf[1:] == model.tid_pdf[ali][:, None]
+    out[same] = -10
+    return out
+
+
+def test_search_in_the_composed_graph(graph, lang, caplog):  # noqa: F811
+    directory, model = graph
+    decode = Decoder(directory, SearchOptions())
+    for text in ("ONE TWO", "EIGHT TWO", "TWO ONE"):
+        lattice = decode("utt", scores_of(lang, model, text))
+        (path,) = lattice.best_paths([10], [0.0])
+        assert " ".join(lang.word_of[word] for word in lattice.words(path)) == text
+        ali = lattice.alignment(path)
+        assert len(ali) == 40
+        boundary = {lang.phones[phone]: position for phone, position in lang.rows("word_boundary.txt")}
+        times = word_times(model, boundary, ali, lattice.words(path))
+        assert [word for word, _, _ in times] == lang.encode(text)
+        assert 0 <= times[0][1] < times[1][1] and times[1][1] + times[1][2] <= 40
+    caplog.clear()
+    same = np.full((20, len(model.tid_pdf) - 1), -1.0, np.float32)
+    wide = SearchOptions(beam=100.0, lattice_beam=50.0)
+    many = Decoder(directory, wide)("utt", same)
+    assert not caplog.text
+    few = Decoder(directory, replace(wide, max_states=300))("utt", same)
+    assert few.states <= 300 < many.states and "effective beam" in caplog.text
+    # Costs of a lattice are those of the path that was scored, whatever the scale of the search.
+    assert lattice.acoustic[path].sum() == pytest.approx(10 * 40, rel=1e-3)
+
+
+def test_words_of_the_language_model_without_pronunciation(graph, lang, tmp_path, caplog):  # noqa: F811
+    (tmp_path / "lm.arpa").write_text(arpa(["ONE MISSING TWO"]))
+    make_graph(lang, tmp_path / "lm.arpa", graph[1], tmp_path / "graph")
+    assert "lm.arpa: 1 words have no pronunciation, first MISSING: left out" in caplog.text
+    (tmp_path / "lm.arpa").write_text(arpa(["one two"]))
+    with pytest.raises(UserError, match="none of its 4 words is in .*words.txt: same case and spelling?"):
+        make_graph(lang, tmp_path / "lm.arpa", graph[1], tmp_path / "graph2")
+    with pytest.raises(UserError, match="run steps/mkgraph.sh first"):
+        Decoder(tmp_path / "none", SearchOptions())
+
+
+def test_searches_that_fail_say_so(graph, lang, caplog):  # noqa: F811
+    directory, model = graph
+    decode = Decoder(directory, SearchOptions(beam=20.0))
+    few = scores_of(lang, model, "ONE TWO")[:2]  # no word ends within two frames
+    lattice = decode("short", few)
+    assert lattice is not None and not lattice.words(lattice.best_paths([10], [0.0])[0])[1:]
+    assert "short: no token reached a final state: again with beam 40" in caplog.text
+    assert "short: outputting partial output since no final-state reached" in caplog.text
+    assert decode("nothing", few[:0]) is None
+    assert "nothing: empty lattice: no words" in caplog.text
