@@ -1,8 +1,7 @@
-"""Self-supervised speech encoders as perceptual models, from files on this machine: wav2vec 2.0 (Baevski et al., 2020),
-HuBERT (Hsu et al., 2021) and WavLM (Chen et al., 2022). The networks are torchaudio's."""
+"""Self-supervised speech encoders, from files on this machine: wav2vec 2.0 (Baevski et al., 2020), HuBERT (Hsu et al.,
+2021) and WavLM (Chen et al., 2022). Teachers, students and perceptual models. The networks are torchaudio's."""
 
-import json
-import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,38 @@ from torch.nn.utils.rnn import pad_sequence
 from torchaudio.models import Wav2Vec2Model, wav2vec2_model, wavlm_model
 
 from mimic.errors import UserError
-from mimic.models.masking import valid_frames
+from mimic.models.masking import alone, valid_frames
+from mimic.models.ssl_files import MAX_DISTANCE, read_directory, read_weights
 
-KINDS = ("wav2vec2", "hubert", "wavlm")
 RATE = 16000  # Hz
 SHORTEST = 400  # samples that give one frame
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-MAX_DISTANCE = 800  # of WavLM's relative positions, in every published one
+DROPOUTS = ("projection_dropout", "attention_dropout", "dropout")
+CONVOLUTIONS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))  # kernel, stride
+
+
+@dataclass
+class EncoderConfig:
+    """Sizes of an encoder with the layout of HuBERT Base.
+
+    Attributes:
+        layers: transformer layers.
+        units: of each of them.
+        heads: of their attention.
+        feedforward: units between the two dense layers of each.
+        channels: of all seven convolutions.
+        position_kernel: frames that the convolution spans that tells positions.
+        position_groups: of its channels.
+        dropout: of the transformer.
+    """
+
+    layers: int = 2
+    units: int = 768
+    heads: int = 12
+    feedforward: int = 3072
+    channels: int = 512
+    position_kernel: int = 128
+    position_groups: int = 16
+    dropout: float = 0.1
 
 
 class SslEncoder(nn.Module):
@@ -39,32 +63,60 @@ class SslEncoder(nn.Module):
         self.num_layers = len(net.encoder.transformer.layers)
 
     def forward(self, waves: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
-        """Waves (samples,) of any lengths -> the wanted hidden states (batch, frames, units), and lengths (batch,).
+        """Waves (samples,) of any lengths -> the wanted hidden states (batch, frames, units), and lengths (batch,)."""
+        features, lengths = self.convolve(waves)
+        return self.transform(features, lengths, layers), lengths
 
-        An utterance's frames do not depend on its batch: the convolutions, whose normalisation may run over time,
-        take one wave at a time, and the transformer neither hears nor attends to padding.
+    def convolve(self, waves: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Waves (samples,) -> features (batch, frames, channels), their lengths (batch,).
+
+        An utterance's frames do not depend on its batch: the convolutions reach no padding, and the normalisation that
+        runs over time takes each utterance by itself.
+        """
+        rows = [F.layer_norm(wave, wave.shape) if self.normalise else wave for wave in waves]
+        rows = [F.pad(row, (0, max(0, SHORTEST - len(row)))) for row in rows]
+        sizes = [len(row) for row in rows]
+        x = pad_sequence(rows, batch_first=True).unsqueeze(1)  # (batch, channels, samples)
+        for layer in self.net.feature_extractor.conv_layers:
+            x = layer.conv(x)
+            sizes = [(size - layer.kernel_size) // layer.stride + 1 for size in sizes]
+            if isinstance(layer.layer_norm, nn.GroupNorm) and min(sizes) < max(sizes):
+                parts = [layer.layer_norm(row[None, :, :size]) for row, size in zip(x, sizes, strict=True)]
+                x = torch.cat([F.pad(part, (0, x.shape[2] - part.shape[2])) for part in parts])
+            elif layer.layer_norm is not None:
+                x = layer.layer_norm(x)
+            x = F.gelu(x)
+        return x.transpose(1, 2), torch.tensor(sizes, device=x.device)
+
+    def transform(
+        self, features: Tensor, lengths: Tensor, layers: list[int], hidden: tuple[Tensor, Tensor] | None = None
+    ) -> list[Tensor]:
+        """Features of `convolve` -> the wanted hidden states (batch, frames, units), which hear no padding.
+
+        hidden: frames (batch, frames) in whose place the transformer gets a vector (units,).
         """
         encoder, transformer = self.net.encoder, self.net.encoder.transformer
-        rows = [self._convolve(wave) for wave in waves]
-        lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
-        x = encoder.feature_projection(pad_sequence(rows, batch_first=True))  # (batch, frames, units)
-        padding = ~valid_frames(lengths, x.shape[1])
-        x = x.masked_fill(padding.unsqueeze(2), 0)
-        x = x + transformer.pos_conv_embed(x)
-        if transformer.layer_norm_first:  # torchaudio's name for: here, not at the end
-            x = transformer.layer_norm(x)
+        x = encoder.feature_projection(features)  # (batch, frames, units)
+        if hidden is not None:
+            x = torch.where(hidden[0].unsqueeze(2), hidden[1].to(x.dtype), x)
         masks: dict[str, Tensor] = {}
-        if padding.any():
+        if not alone() and bool((lengths < x.shape[1]).any()):
+            padding = ~valid_frames(lengths, x.shape[1])
+            x = x.masked_fill(padding.unsqueeze(2), 0)
             mask = torch.zeros_like(padding, dtype=x.dtype).masked_fill(padding, -torch.inf)
             if hasattr(transformer.layers[0].attention, "rel_attn_embed"):  # WavLM
                 masks["key_padding_mask"] = mask
             else:
                 masks["attention_mask"] = mask[:, None, None].expand(-1, 1, x.shape[1], -1)
+        x = x + transformer.pos_conv_embed(x)
+        if transformer.layer_norm_first:  # torchaudio's name for: here, not at the end
+            x = transformer.layer_norm(x)
+        x = transformer.dropout(x)
         states, bias = {0: x}, None
         for number, layer in enumerate(transformer.layers[: max(layers)], 1):
             x, bias = layer(x, position_bias=bias, **masks)
             states[number] = x
-        return [states[layer] for layer in layers], lengths
+        return [states[layer] for layer in layers]
 
     def num_frames(self, samples: Tensor) -> Tensor:
         """Frames of waves of these lengths (batch,)."""
@@ -73,39 +125,32 @@ class SslEncoder(nn.Module):
             frames = (frames - layer.kernel_size) // layer.stride + 1
         return frames
 
-    def _convolve(self, wave: Tensor) -> Tensor:
-        """(samples,) -> (frames, channels)."""
-        if self.normalise:
-            wave = F.layer_norm(wave, wave.shape)
-        wave = F.pad(wave, (0, max(0, SHORTEST - len(wave))))
-        return self.net.feature_extractor(wave[None], None)[0][0]
-
 
 def is_ssl(path: Path) -> bool:
     """Whether `path` is what `load` reads: a file of weights, or a directory with config.json."""
     return path.is_file() or (path / "config.json").is_file()
 
 
-def load(path: Path) -> SslEncoder:
+def load(path: Path, dropout: float = 0.0) -> SslEncoder:
     """Read an encoder, frozen and in eval mode.
 
     Args:
         path: a state dictionary (.pt, .pth) as torchaudio.pipelines downloads them, or a directory of transformers:
             config.json with model.safetensors or pytorch_model.bin.
+        dropout: share of what is dropped where the published networks do so, if it is put into training mode.
 
     Raises UserError for what is not such an encoder. Nothing that the files hold is executed.
     """
     overrides: dict[str, Any] = {}
     normalise = None
     if path.is_file():
-        state = {name: value for name, value in _read(path).items() if not name.startswith("aux.")}
+        state = {name: value for name, value in read_weights(path).items() if not name.startswith("aux.")}
     else:
-        state, overrides, normalise = _transformers(path)
+        state, overrides, normalise = read_directory(path)
     try:
-        settings = infer(state) | overrides
-        build = wavlm_model if "encoder_num_buckets" in settings else wav2vec2_model
+        settings = infer(state) | overrides | {f"encoder_{name}": dropout for name in DROPOUTS}
         with torch.device("meta"):  # no time is spent on random weights
-            net = build(**settings)
+            net = build(settings)
         net.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     except (KeyError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -115,8 +160,59 @@ def load(path: Path) -> SslEncoder:
     return SslEncoder(net, normalise).requires_grad_(False).eval()
 
 
+def build(settings: dict[str, Any]) -> Wav2Vec2Model:
+    """A network of torchaudio; beyond its arguments, `projection_norm` and of pruned ones `heads`, `feedforward`.
+
+    projection_norm: whether features are normalised before they are projected; DistilHuBERT has none. heads,
+    feedforward: of each layer.
+    """
+    settings = dict(settings)
+    projection_norm, heads, feedforward = (settings.pop(key) for key in ("projection_norm", "heads", "feedforward"))
+    net = (wavlm_model if "encoder_num_buckets" in settings else wav2vec2_model)(**settings)
+    if not projection_norm:
+        net.encoder.feature_projection.layer_norm = nn.Identity()
+    layers = net.encoder.transformer.layers
+    for layer, number, width in zip(layers, heads or [0] * len(layers), feedforward, strict=True):
+        if number and number != layer.attention.num_heads:
+            attention, units = layer.attention, layer.attention.embed_dim
+            attention.num_heads = number
+            for name in ("q_proj", "k_proj", "v_proj"):
+                setattr(attention, name, nn.Linear(units, number * attention.head_dim))
+            attention.out_proj = nn.Linear(number * attention.head_dim, units)
+        if width != layer.feed_forward.intermediate_dense.out_features:
+            units = layer.feed_forward.output_dense.out_features
+            layer.feed_forward.intermediate_dense = nn.Linear(units, width)
+            layer.feed_forward.output_dense = nn.Linear(width, units)
+    return net
+
+
+def base_network(config: EncoderConfig, projection_norm: bool) -> Wav2Vec2Model:
+    """A network with random weights. Raises UserError for sizes that do not fit together."""
+    settings = {
+        "extractor_mode": "group_norm",
+        "extractor_conv_layer_config": [(config.channels, *shape) for shape in CONVOLUTIONS],
+        "extractor_conv_bias": False,
+        "encoder_embed_dim": config.units,
+        "encoder_pos_conv_kernel": config.position_kernel,
+        "encoder_pos_conv_groups": config.position_groups,
+        "encoder_num_layers": config.layers,
+        "encoder_num_heads": config.heads,
+        "encoder_ff_interm_features": config.feedforward,
+        "encoder_layer_norm_first": False,
+        "encoder_layer_drop": 0.0,
+        "aux_num_out": None,
+        "projection_norm": projection_norm,
+        "heads": None,
+        "feedforward": [config.feedforward] * config.layers,
+    }
+    try:
+        return build(settings | {f"encoder_{name}": config.dropout for name in (*DROPOUTS, "ff_interm_dropout")})
+    except ValueError as error:
+        raise UserError(f"model: {error}: heads and position_groups have to divide units") from None
+
+
 def infer(state: dict[str, Tensor]) -> dict[str, Any]:
-    """Arguments of torchaudio's wav2vec2_model or wavlm_model from the names and shapes of its weights.
+    """Arguments of `build` from the names and shapes of its weights.
 
     What shapes do not tell is taken from the published networks: strides of 5, 2, 2, ...; attention heads of 64 units
     up to 1024 units, 16 heads above; and layer normalisation between convolutions goes with it in front of each
@@ -129,7 +225,8 @@ def infer(state: dict[str, Tensor]) -> dict[str, Any]:
     position = "encoder.transformer.pos_conv_embed.conv."
     old, new = f"{position}weight_v", f"{position}parametrizations.weight.original1"
     kernel = state[old if old in state else new].shape  # (units, units / groups, width)
-    first = "encoder.transformer.layers.0."
+    layers = _count(state, "encoder.transformer.layers")
+    dense = "encoder.transformer.layers.{}.feed_forward.intermediate_dense.bias"
     settings = {
         "extractor_mode": "layer_norm" if large else "group_norm",
         "extractor_conv_layer_config": [(k[0], k[2], 2 if i else 5) for i, k in enumerate(kernels)],
@@ -137,89 +234,21 @@ def infer(state: dict[str, Tensor]) -> dict[str, Any]:
         "encoder_embed_dim": units,
         "encoder_pos_conv_kernel": kernel[2],
         "encoder_pos_conv_groups": units // kernel[1],
-        "encoder_num_layers": _count(state, "encoder.transformer.layers"),
+        "encoder_num_layers": layers,
         "encoder_num_heads": units // 64 if units <= 1024 else 16,
-        "encoder_ff_interm_features": len(state[f"{first}feed_forward.intermediate_dense.bias"]),
+        "encoder_ff_interm_features": len(state[dense.format(0)]),
         "encoder_layer_norm_first": large,
         "aux_num_out": None,
+        "projection_norm": "encoder.feature_projection.layer_norm.weight" in state,
+        "heads": None,
+        "feedforward": [len(state[dense.format(i)]) for i in range(layers)],
     }
-    dropouts = ("projection_dropout", "attention_dropout", "ff_interm_dropout", "dropout", "layer_drop")
-    settings |= {f"encoder_{name}": 0.0 for name in dropouts}  # never used: the encoder stays in eval mode
-    positions = state.get(f"{first}attention.rel_attn_embed.weight")  # (buckets, heads), of WavLM
+    settings |= {f"encoder_{name}": 0.0 for name in (*DROPOUTS, "ff_interm_dropout", "layer_drop")}
+    positions = state.get("encoder.transformer.layers.0.attention.rel_attn_embed.weight")  # (buckets, heads), of WavLM
     if positions is not None:
         settings |= {"encoder_num_buckets": positions.shape[0], "encoder_num_heads": positions.shape[1]}
         settings["encoder_max_distance"] = MAX_DISTANCE
     return settings
-
-
-def _transformers(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any], bool | None]:
-    """Weights under torchaudio's names, what config.json says beyond their shapes, whether waves are normalised."""
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    if config.get("model_type") not in KINDS:
-        raise UserError(f"{directory}: model_type is {config.get('model_type')}: expected one of {', '.join(KINDS)}")
-    for name in ("hidden_act", "feat_extract_activation"):
-        if config.get(name, "gelu") != "gelu":
-            raise UserError(f"{directory}: {name} is {config[name]}: only gelu, as published, is supported")
-    files = [directory / name for name in ("model.safetensors", "pytorch_model.bin")]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
-        raise UserError(f"{directory}: expected model.safetensors or pytorch_model.bin beside config.json")
-    state = _renamed(_read(file))
-    strides = config.get("conv_stride", (5, 2, 2, 2, 2, 2, 2))
-    shapes = [state[f"feature_extractor.conv_layers.{i}.conv.weight"].shape for i in range(len(strides))]
-    overrides = {
-        "extractor_conv_layer_config": [(k[0], k[2], stride) for k, stride in zip(shapes, strides, strict=True)],
-        "encoder_layer_norm_first": config.get("do_stable_layer_norm", False),
-        "encoder_num_heads": config.get("num_attention_heads", 12),
-    }
-    if config["model_type"] == "wavlm":
-        overrides["encoder_max_distance"] = config.get("max_bucket_distance", MAX_DISTANCE)
-    try:
-        front_end = json.loads((directory / "preprocessor_config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return state, overrides, None
-    return state, overrides, front_end.get("do_normalize")
-
-
-def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under transformers' names -> those of the encoder alone under torchaudio's."""
-    renamed = {}
-    for name, value in state.items():
-        name = re.sub(rf"^({'|'.join(KINDS)})\.", "", name)  # the encoder within a model with a head
-        name = re.sub(r"^encoder\.", "encoder.transformer.", name)
-        name = re.sub(r"^feature_projection\.", "encoder.feature_projection.", name)
-        if name.startswith(("encoder.", "feature_extractor.")):
-            renamed[name] = value
-    for gate in [name for name in renamed if name.endswith(".gru_rel_pos_const")]:  # WavLM: one matrix for all three
-        attention = gate.removesuffix("gru_rel_pos_const")
-        for kind in ("weight", "bias"):
-            parts = [renamed.pop(f"{attention}{part}_proj.{kind}") for part in "qkv"]
-            renamed[f"{attention}attention.in_proj_{kind}"] = torch.cat(parts)
-            renamed[f"{attention}attention.out_proj.{kind}"] = renamed.pop(f"{attention}out_proj.{kind}")
-    return renamed
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return _read_safetensors(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the damaged bytes lead to
-        raise UserError(f"{file}: weights cannot be read ({type(error).__name__}): download the file again") from None
-
-
-def _read_safetensors(file: Path) -> dict[str, Tensor]:
-    """Tensors of floats: 8 bytes with the size of a JSON header, that header, the values one after the other."""
-    data = bytearray(file.read_bytes())
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    state = {}
-    for name, entry in header.items():
-        if (dtype := DTYPES.get(entry.get("dtype"))) is not None:
-            first, last = entry["data_offsets"]
-            values = torch.frombuffer(data, dtype=dtype, count=(last - first) // dtype.itemsize, offset=start + first)
-            state[name] = values.view(entry["shape"])
-    return state
 
 
 def _count(state: dict[str, Tensor], prefix: str) -> int:
