@@ -6,7 +6,7 @@ threads make them, or on what was made before.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import soxr
@@ -14,12 +14,13 @@ import torch
 
 from mimic.errors import UserError
 from mimic.features import mixing
-from mimic.features.corruption import Corruption, Draw
+from mimic.features.corruption import WHITE, Corruption, Draw
 
 BAND_LOW, BAND_HIGH = (50.0, 400.0), (3000.0, 7000.0)  # Hz
 CLIP = (0.3, 0.9)  # of the loudest sample
 VOCODER = 512  # samples: 32 ms at 16 kHz
-PROBABILITIES = ("room_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob", "clip_prob")
+PROBABILITIES = ("room_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob")
+PROBABILITIES += ("clip_prob", "quiet_room_prob")
 
 
 @dataclass
@@ -33,8 +34,11 @@ class Augmentation:
         pitch_prob: share of utterances whose pitch moves at the same length.
         pitch: semitones up or down, at most.
         noise_prob: share of utterances that noise is mixed into.
+        white_prob: share of these whose noise is white.
         room_prob: share of these that sound as in one of the rooms, at their level, the direct path aligned.
+        quiet_room_prob: share of the others, without noise, that do.
         snr: lowest and highest signal-to-noise ratio in dB, drawn evenly; of speech its active part counts.
+        snr_step: dB; ratios are multiples of it; 0: any ratio.
         curriculum_epochs: over so many epochs the lowest SNR comes down from the highest one; 0: from the beginning.
         babble: other speakers of the training set are one more kind of noise.
         hiss_prob: share of utterances that get white noise, also those that got noise.
@@ -50,8 +54,11 @@ class Augmentation:
     pitch_prob: float = 0.0
     pitch: float = 4.0
     noise_prob: float = 0.0
+    white_prob: float = 0.0
     room_prob: float = 0.5
+    quiet_room_prob: float = 0.0
     snr: list[float] = field(default_factory=lambda: [0.0, 15.0])
+    snr_step: float = 0.0
     curriculum_epochs: int = 0
     babble: bool = True
     hiss_prob: float = 0.0
@@ -63,7 +70,7 @@ class Augmentation:
     @property
     def active(self) -> bool:
         """Whether anything is done at all."""
-        return bool(self.speeds or self.gain_db or any(getattr(self, name) for name in PROBABILITIES[1:]))
+        return bool(self.speeds or self.gain_db or any(getattr(self, name) for name in PROBABILITIES[2:]))
 
 
 @dataclass
@@ -117,7 +124,7 @@ class Augmenter:
         self.speech, self.config, self.seed, self.rate = speech, config, seed, rate
         self.crop = getattr(config, "crop_s", 0.0) * rate
         self.mixer = None
-        if config.noise_prob > 0:
+        if config.noise_prob > 0 or config.quiet_room_prob > 0:
             voices = speech if config.babble else None
             prob = config.room_prob
             self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rooms, prob, voices, rate=rate)
@@ -139,10 +146,15 @@ class Augmenter:
             band = (float(rng.uniform(*BAND_LOW)), float(rng.uniform(*BAND_HIGH)))
         gain = float(rng.uniform(-c.gain_db, c.gain_db))
         clip = float(rng.uniform(*CLIP)) if rng.random() < c.clip_prob else 1.0
-        snr = float(rng.uniform(self.lowest_snr(epoch), c.snr[1]))
+        snr = float(rng.uniform(self.lowest_snr(epoch), c.snr[1] + c.snr_step))
+        if c.snr_step:
+            snr = min(c.snr[1], math.floor(snr / c.snr_step) * c.snr_step)
         draw = self.mixer.choose(utt, snr, rng) if self.mixer else None
+        if c.white_prob and draw and rng.random() < c.white_prob:
+            draw = replace(draw, kind=WHITE, noises=())
         if c.noise_prob < 1 and rng.random() >= c.noise_prob:
-            draw = None
+            quiet = self.mixer and self.mixer.rooms and rng.random() < c.quiet_room_prob
+            draw = self.mixer.choose_room(rng) if quiet else None
         stretch, pitch, hiss = 1.0, 1.0, 0.0
         if c.stretch_prob and rng.random() < c.stretch_prob:
             stretch = float(rng.uniform(*c.stretch))
@@ -200,7 +212,7 @@ def check(config: Augmentation) -> None:
             raise UserError(f"{section}.{name} {getattr(config, name)}: expected a share from 0 to 1")
     if not 0 <= config.pitch <= 12:
         raise UserError(f"{section}.pitch {config.pitch}: expected 0 to 12 semitones")
-    for name in ("crop_s", "gain_db", "curriculum_epochs"):
+    for name in ("crop_s", "gain_db", "curriculum_epochs", "snr_step"):
         if getattr(config, name, 0) < 0:
             raise UserError(f"{section}.{name} {getattr(config, name)}: expected 0 or more")
     if config.hiss[0] < 0:

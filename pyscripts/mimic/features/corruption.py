@@ -17,6 +17,7 @@ SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", "
 KEPT_SAMPLES = 128 * 2**20 // 4
 KEPT_ROOMS = 256
 BABBLE = "babble"
+WHITE, QUIET = "white", "quiet"  # kinds that need no recording: Gaussian noise, and none but a room
 BABBLE_VOICES = (4, 8)  # fewest, most
 
 
@@ -176,6 +177,10 @@ class Corruption:
         rng = mixing.utterance_rng(self.seed, f"{utt} draw")
         return self.choose(utt, self.snrs[rng.integers(len(self.snrs))], rng)
 
+    def choose_room(self, rng: np.random.Generator) -> Draw:
+        """A room without noise."""
+        return Draw(float("inf"), QUIET, (), self._rooms[rng.integers(len(self._rooms))])
+
     def choose(self, utt: str, snr: float, rng: np.random.Generator) -> Draw:
         """Draw all but the SNR."""
         kind = self._kinds[rng.integers(len(self._kinds))]
@@ -198,12 +203,16 @@ class Corruption:
     def mix(self, utt: str, speech: np.ndarray, draw: Draw, rng: np.random.Generator) -> mixing.Mixture:
         """Do what was drawn to `speech` (samples,), which is all or a part of the utterance; `rng` draws places."""
         try:
-            if self.kinds[draw.kind]:
+            room = self._room(draw.room) if draw.room else None
+            if draw.kind == QUIET:
+                return mixing.in_room(speech, room)
+            if draw.kind == WHITE:
+                noise = rng.standard_normal(len(speech), dtype=np.float32)
+            elif self.kinds[draw.kind]:
                 (name,) = draw.noises
                 noise = mixing.fit_length(self.noises[name], len(speech), rng, self.rate, self._power(name))
             else:
                 noise = mixing.babble([self.voices[name] for name in draw.noises], len(speech), rng, self.rate)
-            room = self._room(draw.room) if draw.room else None
             return mixing.mix(speech, noise, draw.snr, room, self.rate, self.active)
         except ValueError as error:
             used = " ".join([*draw.noises, draw.room]).strip()

@@ -197,3 +197,10 @@ def mix(
     gain = min(1.0, PEAK / float(max(noisy.max(), -noisy.min(), speech.max(), -speech.min())))
     noisy *= gain
     return Mixture(noisy.astype(np.float32), (speech * gain).astype(np.float32), gain)
+
+
+def in_room(speech: np.ndarray, room: Room) -> Mixture:
+    """Speech in a room without noise; the target is the dry speech. Level as of `mix`."""
+    heard = reverberate(speech, room)
+    gain = np.float32(min(1.0, PEAK / float(max(heard.max(), -heard.min(), speech.max(), -speech.min(), 1e-9))))
+    return Mixture(heard * gain, speech * gain, float(gain))

@@ -38,9 +38,11 @@ class TrainConfig:
         lr: highest learning rate.
         weight_decay: of adamw, on matrices only.
         rms_decay: of rmsprop, the share of its mean square that a step keeps.
-        schedule: constant; step (times lr_factor every lr_every epochs); cosine (to zero at the last step); plateau
-            (times lr_factor after each validation whose figure `select` is not better than the one before by at least
-            the share lr_threshold).
+        beta2: of adam and adamw: how slowly their mean of squared gradients follows.
+        epsilon: of adam and adamw, under the division by its root.
+        schedule: constant; step (times lr_factor every lr_every epochs); cosine, linear (to zero at the last step);
+            plateau (times lr_factor after each validation whose figure `select` is not better than the one before by
+            at least the share lr_threshold).
         lr_every: epochs between two reductions of the step schedule.
         lr_factor: factor of a reduction.
         lr_threshold: of the plateau schedule.
@@ -69,7 +71,9 @@ class TrainConfig:
     lr: float = 1e-4
     weight_decay: float = 0.0
     rms_decay: float = 0.99
-    schedule: Literal["constant", "step", "cosine", "plateau"] = "constant"
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    schedule: Literal["constant", "step", "cosine", "linear", "plateau"] = "constant"
     lr_every: int = 3
     lr_factor: float = 0.5
     lr_threshold: float = 0.001

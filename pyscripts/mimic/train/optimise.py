@@ -18,6 +18,8 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int, platea
         factor *= config.lr_factor**plateaus
     elif config.schedule == "cosine":
         factor *= 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    elif config.schedule == "linear" and step >= config.warmup:
+        factor = max(0.0, (steps - 1 - step) / max(1, steps - 1 - config.warmup))
     return config.lr * factor
 
 
@@ -72,13 +74,14 @@ class Learner:
 
 def _optimiser(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     trained = [p for p in module.parameters() if p.requires_grad]
+    betas = {"betas": (0.9, config.beta2), "eps": config.epsilon}
     if config.optimiser == "rmsprop":
         return torch.optim.RMSprop(trained, lr=config.lr, alpha=config.rms_decay)
     if config.optimiser == "adam":
-        return torch.optim.Adam(trained, lr=config.lr, fused=True)
+        return torch.optim.Adam(trained, lr=config.lr, **betas, fused=True)
     # Decay pulls matrices towards zero; for biases and normalisation gains that would change what they mean.
     groups: list[dict[str, list[Tensor] | float]] = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, **betas, fused=True)
