@@ -53,6 +53,11 @@ for ((i = 1; i <= $#; i += 2)); do
       # A file or a directory of transformers is a self-supervised encoder that a user has brought.
       if [ ! -f "${!j}" ] && [ ! -f "${!j}/config.json" ]; then require "${!j}/model.pt" "stage 3 (perceptual model)"; fi
       inputs+=(--input "${!j}") ;;
+    --teacher.path | --model.first)
+      [ -e "${!j}" ] || die "${!i} ${!j}: no such file or directory: local/run_pretrain_ssl.sh trains a small teacher"
+      inputs+=(--input "${!j}") ;;
+    --data.targets) require "${!j}/feats.scp" "steps/extract_ssl.sh"; inputs+=(--input "${!j}") ;;
+    --data.units) require "${!j}/units.scp" "steps/cluster_feats.sh"; inputs+=(--input "${!j}") ;;
     --joint.enhancer) require "${!j}/model.pt" "stage 4 (enhancement)"; inputs+=(--input "${!j}") ;;
     --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
     --data.tokens) require "${!j}/tokens.txt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
@@ -66,7 +71,7 @@ for ((i = 1; i <= $#; i += 2)); do
           if [[ ${!i} != *ali ]]; then require "$set/feats.scp" "steps/make_fmllr_feats.sh"; fi
           inputs+=(--input "$set")
         done
-      elif [[ $task =~ ^(joint|denoise|metricgan|segan)$ ]]; then
+      elif [[ $task =~ ^(joint|denoise|distill|metricgan|pretrain_ssl|segan)$ ]]; then
         require "${!j}/wav.scp" "stage 1 (data)"
       elif [ ! -f "${!j}" ]; then  # a language model may be trained on a text file
         require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"

@@ -48,6 +48,22 @@ model: {units: 4, bottleneck: 3}
 augment: {room_prob: 0.0, babble: false, speeds: [0.9, 1.0, 1.1], gain_db: 3.0, crop_s: 0.4}
 train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: stoi, workers: 2}
 """
+DISTILL = """
+task: distill
+net: student
+model: {layers: 2, units: 128, heads: 2, feedforward: 24, channels: 16, position_kernel: 16, position_groups: 4}
+teacher: {layers: [1, 2, 3]}
+augment: {noise_prob: 0.5, white_prob: 0.5, room_prob: 0.0, babble: false, crop_s: 0.4}
+loss: {enhance_weight: 0.5}
+train: {epochs: 2, batch_utterances: 3, optimiser: adamw, lr: 0.001, schedule: linear, warmup: 1, workers: 2}
+"""
+PRETRAIN = """
+task: pretrain_ssl
+net: hubert
+model: {layers: 1, units: 8, heads: 2, feedforward: 12, channels: 4, position_kernel: 4, position_groups: 2,
+  clusters: 5, projection: 6, mask_starts: 0.1, mask_length: 3}
+train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: accuracy}
+"""
 RECOGNISER = PERCEPTUAL.replace("normalise: none", "normalise: global").replace("select: ter", "select: wer")
 JOINT = (
     RECOGNISER.replace("task: asr", "task: joint")
@@ -100,8 +116,12 @@ def overrides(root: Path, kind: str) -> list[str]:
     if kind in ("perceptual", "recogniser", "lm"):
         features = root / "fbank" if kind == "recogniser" else root
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
-    if kind in ("denoise", "demucs", "metricgan"):
+    if kind in ("denoise", "demucs", "metricgan", "distill"):
         names = {"train": "train_clean", "noises": "noises", "dev_noisy": "dev_noisy", "dev_clean": "dev_clean"}
+        teacher = ["--teacher.path", f"{root}/teacher.pt"] if kind == "distill" else []
+        return teacher + [word for name, data in names.items() for word in (f"--data.{name}", f"{root}/{data}")]
+    if kind == "pretrain":
+        names = {"train": "train_clean", "units": "units/train", "dev": "dev_clean", "dev_units": "units/dev"}
         return [word for name, data in names.items() for word in (f"--data.{name}", f"{root}/{data}")]
     sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
     if kind in ("enhance", "segan"):

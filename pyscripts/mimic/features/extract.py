@@ -20,6 +20,7 @@ from mimic.features.collect import JobFiles
 from mimic.features.fbank import Fbank, FbankConfig
 from mimic.features.logmel import LogMel, LogMelConfig
 from mimic.features.mfcc import Mfcc, MfccConfig
+from mimic.features.ssl import SslConfig, SslFeatures
 from mimic.features.stft import Stft, StftConfig
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,12 @@ NEEDS_AN_OPTION = ("pipe", "channels")
 LONG = 1 << 22  # samples (4 minutes at 16 kHz); nothing is read ahead while a longer recording is worked on
 
 
-Extractor = Fbank | LogMel | Mfcc | Stft
+Extractor = Fbank | LogMel | Mfcc | SslFeatures | Stft
 EXTRACTORS = {
     "fbank": (Fbank, FbankConfig),
     "logmel": (LogMel, LogMelConfig),
     "mfcc": (Mfcc, MfccConfig),
+    "ssl": (SslFeatures, SslConfig),
     "stft": (Stft, StftConfig),
 }
 

@@ -11,6 +11,7 @@ from mimic.models.demucs import Demucs, DemucsConfig
 from mimic.models.fcn_mask import FcnMask, FcnMaskConfig
 from mimic.models.lm import RnnLm, RnnLmConfig
 from mimic.models.metricgan import MetricganMask, MetricganMaskConfig
+from mimic.models.probe import Probe, ProbeConfig
 from mimic.models.quartznet import Quartznet, QuartznetConfig
 from mimic.models.transformer_lm import TransformerLm, TransformerLmConfig
 from mimic.models.wide_resnet import WideResnet, WideResnetConfig
@@ -19,6 +20,7 @@ ENCODERS = {
     "crdnn": (Crdnn, CrdnnConfig),
     "conformer": (Conformer, ConformerConfig),
     "deepspeech2": (DeepSpeech2, DeepSpeech2Config),
+    "probe": (Probe, ProbeConfig),
     "quartznet": (Quartznet, QuartznetConfig),
 }
 MASKS = {

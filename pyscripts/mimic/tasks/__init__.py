@@ -2,20 +2,24 @@
 
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.denoise import DenoiseTask
+from mimic.tasks.distill import DistillTask
 from mimic.tasks.enhance import EnhanceTask
 from mimic.tasks.hybrid import HybridTask
 from mimic.tasks.joint import JointTask
 from mimic.tasks.lm import LmTask
 from mimic.tasks.metricgan import MetricganTask
+from mimic.tasks.pretrain_ssl import PretrainSslTask
 from mimic.tasks.segan import SeganTask
 
 TASKS = {
     "asr": AsrTask,
     "denoise": DenoiseTask,
+    "distill": DistillTask,
     "enhance": EnhanceTask,
     "hybrid": HybridTask,
     "joint": JointTask,
     "lm": LmTask,
     "metricgan": MetricganTask,
+    "pretrain_ssl": PretrainSslTask,
     "segan": SeganTask,
 }

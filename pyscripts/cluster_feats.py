@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Units of frames: the clusters of a feature directory, by k-means. steps/cluster_feats.sh calls it.
+
+    cluster_feats.py --clusters 100 exp/ssl/fbank/train_clean exp/ssl/units1/train_clean
+    cluster_feats.py --centres exp/ssl/units1/train_clean exp/ssl/fbank/dev_clean exp/ssl/units1/dev_clean
+
+Writes units.ark, units.scp (int32, a unit per frame) and centres.pt. Each bin counts by its deviation.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mimic import cli
+from mimic.data import archives
+from mimic.errors import UserError
+from mimic.features.kmeans import assign, kmeans
+from mimic.train import checkpoint
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("features", type=Path, help="feature directory")
+    parser.add_argument("output", type=Path, help="directory to write")
+    parser.add_argument("--clusters", type=int, default=100, help="(default: %(default)s)")
+    parser.add_argument("--centres", type=Path, help="directory of units whose clusters these shall be")
+    parser.add_argument("--frames", type=int, default=200000, help="that are looked at (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
+    args = parser.parse_args()
+    entries = archives.read_scp(args.features / "feats.scp")
+    if args.centres:
+        found = checkpoint.load(args.centres / "centres.pt")
+    else:
+        draw, total = np.random.default_rng(args.seed), 0
+        sample = []
+        for utt in draw.permutation(sorted(entries)):  # whole utterances, in random order
+            sample.append(torch.from_numpy(archives.load(entries[utt]).astype(np.float32)))
+            total += len(sample[-1])
+            if total >= args.frames:
+                break
+        x = torch.cat(sample)
+        if len(x) < args.clusters:
+            raise UserError(f"{args.features}: {len(x)} frames for --clusters {args.clusters}: lower it")
+        scale = 1 / x.std(0).clamp(min=1e-5)
+        found = {"centres": kmeans(x * scale, args.clusters, seed=args.seed), "scale": scale}
+    checkpoint.save(found, args.output / "centres.pt")
+    used = torch.zeros(len(found["centres"]), dtype=torch.long)
+    with archives.ArkWriter(args.output / "units.ark", args.output / "units.scp") as writer:
+        for utt in cli.progress(sorted(entries), len(entries), "utterances"):
+            x = torch.from_numpy(archives.load(entries[utt]).astype(np.float32))
+            if x.shape[1] != len(found["scale"]):
+                raise UserError(f"{utt}: {x.shape[1]} bins, and the clusters have {len(found['scale'])}")
+            units, _ = assign(x * found["scale"], found["centres"])
+            used += torch.bincount(units, minlength=len(used))
+            writer.write(utt, units.int().numpy())
+    share = used[used > 0] / used.sum()
+    perplexity = float((-share * share.log()).sum().exp())
+    log.info("%d of %d units are there, perplexity %.1f", len(share), len(used), perplexity)
+
+
+if __name__ == "__main__":
+    cli.run(main)

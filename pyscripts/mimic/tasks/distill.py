@@ -1,0 +1,226 @@
+"""Distillation: a student learns the hidden states of a large self-supervised encoder, and to hear them through noise.
+
+The teacher hears clean speech, the student the same speech in noise and rooms. Losses per layer: L1 and the negative
+log-sigmoid of the cosine similarity, both over real frames alone; and, with a head, the distance of enhanced speech.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mimic.data import archives
+from mimic.data.audio import AudioReader
+from mimic.data.batching import pad, to_device
+from mimic.data.kaldi_dir import read_table
+from mimic.errors import UserError
+from mimic.features import mixing
+from mimic.features.augment import AugmentConfig, Augmenter
+from mimic.features.corruption import KeptAudio, Recordings
+from mimic.features.stft import Stft
+from mimic.models import ssl
+from mimic.models.masking import masked_mean, valid_frames
+from mimic.models.pruned import PrunedConfig, PrunedStudent
+from mimic.models.ssl_files import write_directory
+from mimic.models.student import FRONT, Student, StudentConfig, start_from_teacher
+from mimic.tasks.denoise import seconds
+from mimic.tasks.distill_config import DistillData, DistillLoss, Teacher
+from mimic.tasks.enhance import check_lengths
+from mimic.tasks.task import WHOLE, Task, weighted
+from mimic.tasks.wave_losses import multi_resolution_stft, negative_si_sdr
+from mimic.train import checkpoint, parallel
+from mimic.train.config import Config
+
+
+class Batch(NamedTuple):
+    """Waves (batch, samples) of both sides, and lengths (batch,).
+
+    Where they are known, the teacher's hidden states (batch, frames, layers, units), and their lengths (batch,).
+    """
+
+    noisy: Tensor
+    clean: Tensor
+    samples: Tensor
+    targets: Tensor | None = None
+    frames: Tensor | None = None
+
+
+class DistillTask(Task):
+    NETS = {"student": (Student, StudentConfig), "pruned": (PrunedStudent, PrunedConfig)}
+    SECTIONS = {"teacher": Teacher, "data": DistillData, "augment": AugmentConfig, "loss": DistillLoss}
+    METRICS = {"loss": "min", "l1": "min", "cosine": "min"}
+
+    def __init__(self, config: Config, directory: Path):
+        super().__init__()
+        self.config, self.epoch, data = config, 1, config.data
+        self.teacher = load_teacher(config.teacher)
+        self.stft = Stft(FRONT)
+        self.weights = {name: getattr(config.loss, f"{name}_weight") for name in ("l1", "cosine", "enhance")}
+        self.prunes = config.net == "pruned" and bool(config.model.prune)
+        self.model = self.new_student()
+        speech, speaker_of = KeptAudio(data.train), read_table(Path(data.train) / "utt2spk")
+        noises, rooms = (Recordings(name) if name else None for name in (data.noises, data.rooms))
+        self.augmenter = Augmenter(speech, speaker_of, noises, config.augment, config.train.seed, rooms)
+        longest = config.augment.crop_s or float("inf")
+        samples = {utt: round(min(s, longest) * mixing.RATE) for utt, s in seconds(speech).items()}
+        self.lengths = {utt: int(self.teacher.num_frames(torch.tensor(n))) for utt, n in samples.items()}
+        self.targets = self._known_targets()
+        self.dev = AudioReader(data.dev_noisy), AudioReader(data.dev_clean)
+        if odd := set(self.dev[0].utts) ^ set(self.dev[1].utts):
+            raise UserError(f"{min(odd)}: is in only one of {data.dev_noisy} and {data.dev_clean}")
+
+    def new_student(self) -> nn.Module:
+        """The student before training."""
+        config, units = self.config, self.teacher.net.encoder.feature_projection.projection.out_features
+        if config.net == "pruned":
+            first = ssl.load(Path(config.model.first or config.teacher.path), config.model.dropout)
+            head = config.loss.enhance_weight > 0
+            return PrunedStudent(config.model, first.requires_grad_(True), config.teacher.layers, units, head)
+        model = student(config, units, self.teacher.normalise)
+        if config.teacher.start:
+            start_from_teacher(model.encoder, self.teacher)
+        return model
+
+    @staticmethod
+    def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
+        """The trained student of an experiment directory, in eval mode, and the STFT of its enhancement head."""
+        if config.net != "student":
+            raise UserError(f"{directory}: a pruned student: what is left of it is in {directory / 'encoder'}")
+        state = checkpoint.load(directory / "model.pt")
+        normalise = ssl.load(directory / "encoder").normalise
+        model = student(config, len(state["predictor.tasks.0.bias"]), normalise)
+        model.load_state_dict(state)
+        return model.eval(), Stft(FRONT)
+
+    def _known_targets(self) -> dict[str, str]:
+        data, a = self.config.data, self.config.augment
+        if not data.targets:
+            return {}
+        if a.speeds or a.stretch_prob or a.pitch_prob or a.crop_s or self.config.teacher.dropout:
+            names = "augment.speeds, stretch_prob, pitch_prob, crop_s or teacher.dropout"
+            raise UserError(f"data.targets stay the same in every epoch: give it without {names}")
+        targets = archives.read_scp(Path(data.targets) / "feats.scp")
+        if missing := self.lengths.keys() - targets.keys():
+            raise UserError(f"{data.targets} has no {min(missing)}: run steps/extract_ssl.sh on {data.train}")
+        return targets
+
+    def begin_epoch(self, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        self.epoch = epoch
+        self.teacher.train(self.config.teacher.dropout > 0)
+
+    def load(self, utterances: list[str]) -> Batch:
+        mixtures = [self.augmenter(utt, self.epoch) for utt in utterances]
+        noisy, samples = pad([mixture.noisy for mixture in mixtures])
+        clean, _ = pad([mixture.target for mixture in mixtures])
+        return Batch(noisy, clean, samples, *self._load_targets(utterances, samples))
+
+    def _load_targets(self, utterances: list[str], samples: Tensor) -> tuple[Tensor, ...]:
+        """What a batch holds of them, if they are known."""
+        if not self.targets:
+            return ()
+        layers, units, rows = len(self.config.teacher.layers), self.model.units, []
+        for utt, frames in zip(utterances, self.teacher.num_frames(samples).tolist(), strict=True):
+            row = archives.load(self.targets[utt])  # (frames, layers * units)
+            if row.shape != (frames, layers * units):
+                what = f"{row.shape}, not {(frames, layers * units)}: is it of this teacher and these layers?"
+                raise UserError(f"{utt}: in {self.config.data.targets} it has {what}")
+            rows.append(row.reshape(frames, layers, units))
+        return pad(rows)
+
+    def load_dev(self, utterances: list[str]) -> Batch:
+        (noisy, samples), (clean, ends) = (pad([side[utt] for utt in utterances]) for side in self.dev)
+        check_lengths(utterances, samples, ends)
+        return Batch(noisy, clean, samples)
+
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        frames = int(self.teacher.num_frames(batch.samples).sum())
+        magnitudes = self.config.loss.enhance in ("l1", "l2")
+        enhanced = int(self.stft.num_frames(batch.samples).sum()) if magnitudes else len(batch.samples)
+        return {"l1": frames, "cosine": frames, "enhance": enhanced, "sparsity": frames}
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        parts = self.parts(batch)
+        if self.prunes:
+            parts["sparsity"] = self.model.penalty(epoch)
+        return weighted(parts, self.weights | {"sparsity": 1.0}, share)
+
+    def parts(self, batch: Batch) -> dict[str, Tensor]:
+        """The parts of the loss."""
+        samples = batch.samples.tolist()
+        if batch.targets is None:
+            device = batch.clean.device.type
+            with torch.no_grad(), torch.autocast(device, enabled=False):
+                clean = [wave[:n] for wave, n in zip(batch.clean, samples, strict=True)]
+                wanted, lengths = self.teacher(clean, self.config.teacher.layers)
+        else:
+            wanted, lengths = batch.targets.unbind(2), batch.frames
+        answer = self.model.respond([wave[:n] for wave, n in zip(batch.noisy, samples, strict=True)])
+        parts = compare(answer.predictions, wanted, torch.minimum(answer.lengths, lengths))
+        if self.weights["enhance"]:
+            parts["enhance"] = self._enhancement(batch, answer.heard)
+        return parts
+
+    def _enhancement(self, batch: Batch, heard: Tensor) -> Tensor:
+        kind = self.config.loss.enhance
+        enhanced = self.model.transform(batch.noisy, batch.samples, self.stft, heard)
+        if kind == "stft":
+            return multi_resolution_stft(enhanced.waves, batch.clean, batch.samples).mean()
+        if kind == "si_sdr":
+            return negative_si_sdr(enhanced.waves, batch.clean, batch.samples).mean()
+        error = enhanced.magnitude.expm1() - self.stft(batch.clean).expm1()
+        return masked_mean(error.abs() if kind == "l1" else error.square(), enhanced.frames)
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """The loss and its parts over stored mixtures; of a student that is pruned, what share of it is gone."""
+        device, step = next(self.model.parameters()).device, self.config.train.batch_utterances
+        results: dict[int, list[float]] = {}
+        for start in parallel.mine(range(0, len(self.dev[0].utts), step)):
+            batch = to_device(self.load_dev(self.dev[0].utts[start : start + step]), device)
+            sizes, parts = self.sizes(batch), self.parts(batch)
+            results[start] = [float(parts[name]) * sizes[name] for name in parts] + [sizes[name] for name in parts]
+        totals = np.sum(parallel.gather(results), axis=0)
+        means = totals[: len(totals) // 2] / totals[len(totals) // 2 :]
+        figures = dict(zip(("l1", "cosine", "enhance"), means.tolist(), strict=False))
+        figures["loss"] = sum(self.weights[name] * value for name, value in figures.items())
+        return figures | ({"sparsity": float(self.model.sparsity())} if self.prunes else {})
+
+    def finish(self, directory: Path) -> None:
+        """The encoder alone, in the format of transformers."""
+        self.model.load_state_dict(checkpoint.load(directory / "model.pt"))
+        encoder = self.model.pruned() if self.prunes else self.model.encoder
+        write_directory(encoder.net, encoder.normalise, directory / "encoder")
+
+
+def compare(predictions: list[Tensor], wanted: list[Tensor], lengths: Tensor) -> dict[str, Tensor]:
+    """Parts of the loss, mean of all layers, of predictions and hidden states (batch, frames, units).
+
+    One side may have more frames than the other: those that both have count, `lengths` (batch,) of them.
+    """
+    frames = int(lengths.max())
+    real = valid_frames(lengths, frames)
+    a, b = (torch.stack([x[:, :frames][real] for x in side]) for side in (predictions, wanted))  # (layers, n, units)
+    a, b = a.float(), b.float()
+    return {"l1": F.l1_loss(a, b), "cosine": -F.logsigmoid(F.cosine_similarity(a, b, dim=2)).mean()}
+
+
+def student(config: Config, units: int, normalise: bool) -> Student:
+    """A student of a teacher with so many units, with random weights."""
+    return Student(config.model, len(config.teacher.layers), units, config.loss.enhance_weight > 0, normalise)
+
+
+def load_teacher(config: Teacher) -> ssl.SslEncoder:
+    if not config.path or not ssl.is_ssl(Path(config.path)):
+        raise UserError(
+            f"--teacher.path {config.path}: expected a file of weights or a directory with config.json; "
+            "local/run_pretrain_ssl.sh trains a small teacher"
+        )
+    teacher = ssl.load(Path(config.path), config.dropout)
+    if wrong := [layer for layer in config.layers if not 0 <= layer <= teacher.num_layers] or not config.layers:
+        raise UserError(f"teacher.layers {config.layers}: {config.path} has 0 to {teacher.num_layers}, not {wrong}")
+    return teacher

@@ -1,0 +1,63 @@
+"""Sections of a distillation's configuration: its teacher, its data and its loss."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass
+class Teacher:
+    """What the student learns from.
+
+    Attributes:
+        path: a self-supervised encoder (wav2vec 2.0, HuBERT, WavLM): a file of weights as torchaudio downloads it, or a
+            directory of transformers, or the directory `encoder` of a trained one.
+        layers: its hidden states that are learnt; 0 is the input of the first transformer layer.
+        start: the student begins with the teacher's convolutions, projection, positions and first layers.
+        dropout: of the teacher while it teaches. The published code leaves it in training mode: 0.1.
+    """
+
+    path: str = ""
+    layers: list[int] = field(default_factory=lambda: [4, 8, 12])
+    start: bool = True
+    dropout: float = 0.0
+
+
+@dataclass
+class DistillData:
+    """Clean speech, and what is mixed into it for the student.
+
+    Attributes:
+        train: data directory of clean speech.
+        targets: feature directory with the teacher's hidden states of it, `teacher.layers` side by side, from
+            steps/extract_ssl.sh: the teacher is not asked again in every epoch. Empty: it is asked. For training that
+            leaves speed and length of speech as they are.
+        noises: folder of recordings, or a data directory with their wav.scp; the kind of a noise is its name up to
+            the first "-". Empty: babble only.
+        rooms: impulse responses, likewise. Empty: none.
+        dev_noisy: data directory of noisy speech, for validation.
+        dev_clean: the same utterances, clean.
+    """
+
+    train: str = ""
+    targets: str = ""
+    noises: str = ""
+    rooms: str = ""
+    dev_noisy: str = ""
+    dev_clean: str = ""
+
+
+@dataclass
+class DistillLoss:
+    """loss = l1_weight * L1 + cosine_weight * cosine + enhance_weight * distance of enhanced speech.
+
+    Attributes:
+        l1_weight: of the mean difference of predictions and hidden states.
+        cosine_weight: of the mean of -log sigmoid(cosine similarity) of a frame.
+        enhance_weight: of the enhancement head's loss; 0: there is no head. Published: 2.
+        enhance: l1 or l2 of magnitudes; stft (multi-resolution STFT) or si_sdr (dB) of waves.
+    """
+
+    l1_weight: float = 1.0
+    cosine_weight: float = 1.0
+    enhance_weight: float = 0.0
+    enhance: Literal["l1", "l2", "stft", "si_sdr"] = "l1"

@@ -1,0 +1,141 @@
+"""Self-supervised pretraining: an encoder predicts the units of frames that it does not hear."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mimic.data import archives
+from mimic.data.audio import AudioReader
+from mimic.data.batching import pad, to_device
+from mimic.errors import UserError
+from mimic.features import mixing
+from mimic.models.hubert import Hubert, HubertConfig
+from mimic.models.ssl_files import write_directory
+from mimic.tasks.denoise import seconds
+from mimic.tasks.task import WHOLE, Task, weighted
+from mimic.train import checkpoint, parallel
+from mimic.train.config import Config
+
+IGNORED = -100
+
+
+@dataclass
+class PretrainData:
+    """Speech, and the unit of each of its frames.
+
+    Attributes:
+        train: data directory.
+        units: directory of steps/cluster_feats.sh with the units of these utterances, 20 ms a frame.
+        dev: data directory for validation.
+        dev_units: its units, of the same clusters.
+    """
+
+    train: str = ""
+    units: str = ""
+    dev: str = ""
+    dev_units: str = ""
+
+
+@dataclass
+class PretrainLoss:
+    """loss = masked_weight * cross entropy of hidden frames + heard_weight * cross entropy of the others."""
+
+    masked_weight: float = 1.0
+    heard_weight: float = 0.0
+
+
+class Batch(NamedTuple):
+    """Waves (batch, samples), lengths (batch,), units (batch, frames), -100 behind an end, hidden frames (likewise)."""
+
+    waves: Tensor
+    samples: Tensor
+    units: Tensor
+    masks: Tensor
+
+
+class PretrainSslTask(Task):
+    NETS = {"hubert": (Hubert, HubertConfig)}
+    SECTIONS = {"data": PretrainData, "loss": PretrainLoss}
+    METRICS = {"loss": "min", "accuracy": "max"}
+
+    def __init__(self, config: Config, directory: Path):
+        super().__init__()
+        self.config, self.epoch, data = config, 1, config.data
+        self.model = Hubert(config.model)
+        self.weights = {name: getattr(config.loss, f"{name}_weight") for name in ("masked", "heard")}
+        self.sides = [self._side(data.train, data.units), self._side(data.dev, data.dev_units)]
+        samples = {utt: torch.tensor(round(s * mixing.RATE)) for utt, s in seconds(self.sides[0][0]).items()}
+        self.lengths = {utt: int(self.model.encoder.num_frames(n)) for utt, n in samples.items()}
+
+    @staticmethod
+    def _side(data: str, units: str) -> tuple[AudioReader, dict[str, str]]:
+        reader, entries = AudioReader(data), archives.read_scp(Path(units) / "units.scp")
+        if missing := set(reader.utts) - entries.keys():
+            raise UserError(f"{units} has no {min(missing)} of {data}: run steps/cluster_feats.sh on its features")
+        return reader, entries
+
+    def begin_epoch(self, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        self.epoch = epoch
+
+    def load(self, utterances: list[str]) -> Batch:
+        """The frames that are hidden are others in each epoch, and do not depend on the batch."""
+        return self._load(self.sides[0], utterances, f"{self.config.train.seed} epoch {self.epoch}")
+
+    def _load(self, side: tuple[AudioReader, dict[str, str]], utterances: list[str], name: str) -> Batch:
+        waves, samples = pad([side[0][utt] for utt in utterances])
+        frames = self.model.encoder.num_frames(samples).tolist()
+        units, masks = [], []
+        for utt, count in zip(utterances, frames, strict=True):
+            row = archives.load(side[1][utt])[:count]
+            if len(row) < count - 2:  # frames of filterbanks end a little earlier or later
+                raise UserError(f"{utt}: {len(row)} units for {count} frames: cluster features of 20 ms a frame")
+            if row.max() >= self.config.model.clusters:
+                raise UserError(f"{utt}: unit {row.max()}: model.clusters is {self.config.model.clusters}")
+            units.append(np.pad(row.astype(np.int64), (0, count - len(row)), constant_values=IGNORED) - IGNORED)
+            draw = torch.Generator().manual_seed(int(mixing.utterance_rng(name, utt).integers(1 << 62)))
+            masks.append(self.model.draw_masks(torch.tensor([count]), draw)[0].numpy())
+        return Batch(waves, samples, pad(units)[0] + IGNORED, pad(masks)[0])
+
+    def _counted(self, batch: Batch) -> dict[str, Tensor]:
+        real = batch.units != IGNORED
+        return {"masked": real & batch.masks, "heard": real & ~batch.masks}
+
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return {name: int(where.sum()) for name, where in self._counted(batch).items()}
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        scores, results = self._scores(batch), {}
+        for name, where in self._counted(batch).items():
+            if self.weights[name] and bool(where.any()):
+                results[name] = F.cross_entropy(scores[where], batch.units[where])
+        return weighted(results, self.weights, share)
+
+    def _scores(self, batch: Batch) -> Tensor:
+        waves = [wave[:n] for wave, n in zip(batch.waves, batch.samples.tolist(), strict=True)]
+        return self.model(waves, batch.masks)[0].float()
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Cross entropy and accuracy (percent) of hidden frames, which are the same in every epoch."""
+        side, step = self.sides[1], self.config.train.batch_utterances
+        device, results = next(self.model.parameters()).device, {}
+        for start in parallel.mine(range(0, len(side[0].utts), step)):
+            batch = to_device(self._load(side, side[0].utts[start : start + step], "dev"), device)
+            where = self._counted(batch)["masked"]
+            scores, units = self._scores(batch)[where], batch.units[where]
+            right = float((scores.argmax(1) == units).sum())
+            results[start] = [float(F.cross_entropy(scores, units, reduction="sum")), right, len(units)]
+        loss, right, count = np.sum(parallel.gather(results), axis=0).tolist()
+        return {"loss": loss / count, "accuracy": 100 * right / count}
+
+    def finish(self, directory: Path) -> None:
+        """The encoder alone, in the format of transformers."""
+        self.model.load_state_dict(checkpoint.load(directory / "model.pt"))
+        write_directory(self.model.encoder.net, False, directory / "encoder")

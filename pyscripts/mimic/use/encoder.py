@@ -1,0 +1,27 @@
+"""A self-supervised encoder, wherever it comes from: published, trained here, a student."""
+
+from pathlib import Path
+
+from torch import nn
+
+from mimic.errors import UserError
+from mimic.models import ssl
+from mimic.tasks import TASKS
+from mimic.train import config as configuration
+
+
+def load(path: Path) -> nn.Module:
+    """`encoder(waves, layers)` gives hidden states 0 to `encoder.num_layers` of waves at 16 kHz, and their lengths.
+
+    path: as of `ssl.load`, or an experiment directory. A student's predictions are its last layers.
+    """
+    if ssl.is_ssl(path):
+        return ssl.load(path)
+    if not (path / "config.yaml").is_file():
+        raise UserError(f"{path}: expected weights, a directory with config.json, or an experiment directory")
+    config = configuration.read(path / "config.yaml")
+    if config.task == "distill" and config.net == "student":
+        return TASKS["distill"].build(config, path)[0].requires_grad_(False)
+    if not (path / "encoder" / "config.json").is_file():
+        raise UserError(f"{path}: a model of task {config.task}, which has no encoder, or has not finished")
+    return ssl.load(path / "encoder")

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Hidden states of a self-supervised encoder as features: any layer, several side by side, or their weighted sum.
+# Reads <model> (a file or directory of wav2vec 2.0, HuBERT or WavLM, or the experiment directory of a student) and the
+# audio of <data-dir>; writes <feat-dir> as steps/make_feats.sh does, 20 ms a frame. <feat-dir>.conf keeps the options.
+
+layers=           # hidden states, as "4 8 12"; 0 is the input of the first layer; empty: all of them
+weights=          # of a weighted sum of these layers in place of them, as "0.2 0.3 0.5"
+nj=2              # jobs
+cmd=launch.py     # where they run
+compress=none     # archives: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
+max_skip=0.01     # largest share of utterances whose audio cannot be used
+force=false       # true: extract again although nothing changed
+
+. ./path.sh
+help_message="Usage: $0 [options] <model> <data-dir> <feat-dir>
+e.g.: $0 --layers 8 hubert-base data/train_clean exp/ssl/train_clean
+      $0 exp/distill/robust data/test_noisy exp/distill/feats/test_noisy
+Options (default):
+$(list_options.sh "$0")"
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 3 ] || die "expected <model> <data-dir> <feat-dir>, got $# words; see --help"
+model=$1 data=$2 dir=${3%/}
+[ -e "$model" ] || die "$model: no such encoder: local/run_pretrain_ssl.sh and local/run_distill.sh train some"
+mkdir -p "$(dirname "$dir")"
+printf -- '--type=ssl\n--model=%s\n--layers=%s\n--weights=%s\n' "$model" "$layers" "$weights" > "$dir.conf.tmp"
+mv "$dir.conf.tmp" "$dir.conf"
+exec steps/make_feats.sh --type ssl --feat-config "$dir.conf" --nj "$nj" --cmd "$cmd" --compress "$compress" \
+  --max-skip "$max_skip" --force "$force" "$data" "$dir"
