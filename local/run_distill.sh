@@ -11,11 +11,15 @@ corpus=demo            # 'demo', or a directory with {train,dev,test}_clean
 exp=exp/distill        # where everything goes, but the data of demo
 teacher=exp/ssl/hubert1/encoder  # wav2vec 2.0, HuBERT, WavLM: a directory of transformers or a file of torchaudio
 teacher_dropout=0      # 0.1: the teacher teaches in training mode, as in the published code
-students="plain robust" # any of plain (clean speech), robust (noise, rooms), enhance (robust with enhancement head)
+students="plain robust" # any of plain (clean speech), robust (noise, rooms), enhance (and an enhancement head), pruned
 distill_config=        # stage 2; empty: conf/distill_demo.yaml, with a directory conf/distill.yaml
+pruned_config=         # stage 2: of the pruned student; empty: conf/distill_pruned(_demo).yaml
+pruned_final_config=   # stage 2: of its second step; empty: conf/distill_pruned_final(_demo).yaml
 keep_targets=          # true: what the teacher says is stored once (1.5 GB an hour of Base, not for crops); default: demo
 distill_options=""     # stage 2: further settings, as "--train.epochs 5"
-probes="phone asr"     # stage 4: conf/probe_<name>.yaml
+probes="phone asr"     # stage 4: any of phone, asr, speaker (identified and verified), keyword: conf/probe_<name>.yaml
+keywords="BOSTON CAIRO DUBLIN LONDON MADRID PARIS SYDNEY"  # keyword: which of these an utterance has that has one
+held_utterances=150    # speaker: so many of the training set are for the test
 probe_options=""       # stage 4: further settings
 conditions="clean noise room both"  # stages 3 to 5: what the probes are tested on
 noise_dir=             # recorded noises: DIR/train and DIR/test, or DIR, whose kinds are then shared out
@@ -56,70 +60,100 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-check_numbers simulated_rooms
-check_files config distill_config fbank_config
+check_numbers simulated_rooms held_utterances
+check_files config fbank_config
 check_dirs rir_dir
 [ -z "$noise_dir" ] || [ -e "$noise_dir" ] || die "--noise-dir $noise_dir: no such directory"
 [ -e "$teacher" ] || die "--teacher $teacher: no such encoder; local/run_pretrain_ssl.sh trains a small one"
 for student in $students; do
-  [[ $student =~ ^(plain|robust|enhance)$ ]] || die "--students are plain, robust and enhance, got '$student'"
+  [[ $student =~ ^(plain|robust|enhance|pruned)$ ]] ||
+    die "--students are plain, robust, enhance and pruned, got '$student'"
 done
 for probe in $probes; do [ -f "conf/probe_$probe.yaml" ] || die "--probes: conf/probe_$probe.yaml is not there"; done
 for condition in $conditions; do
   [[ $condition =~ ^(clean|noise|room|both)$ ]] || die "--conditions are clean, noise, room and both, got '$condition'"
 done
-source=$corpus data=$exp/data
+source=$corpus data=$exp/data size=''
 if [ "$corpus" = demo ]; then
-  source=data
-  : "${noise_dir:=data/demo_audio/noise}" "${distill_config:=conf/distill_demo.yaml}" "${keep_targets:=true}"
+  source=data size=_demo
+  : "${noise_dir:=data/demo_audio/noise}" "${keep_targets:=true}"
 else
   for set in train dev test; do [ -d "$corpus/${set}_clean" ] || die "--corpus $corpus has no directory ${set}_clean"; done
   [ -n "$noise_dir" ] || die "--corpus $corpus needs --noise-dir: the noises to mix in"
 fi
-: "${distill_config:=conf/distill.yaml}" "${keep_targets:=false}"
+: "${distill_config:=conf/distill$size.yaml}" "${keep_targets:=false}"
+: "${pruned_config:=conf/distill_pruned$size.yaml}" "${pruned_final_config:=conf/distill_pruned_final$size.yaml}"
 [[ $keep_targets =~ ^(true|false)$ ]] || die "--keep-targets is true or false, got '$keep_targets'"
-check_files distill_config
+check_files distill_config pruned_config pruned_final_config
 rooms=${rir_dir:-$data/simulated_rooms}
 start_recipe "$exp"
 read -r -a kinds <<< "$students"
 read -r -a models <<< "$(with_seeds "${kinds[@]}")"
 read -r -a encoders <<< "$(with_seeds fbank teacher "${kinds[@]}")"
 
-mix() {  # mix SET OUT NOISE-SNRS SHARE-IN-ROOMS
-  local/mix_noise.sh "${alone[@]}" --snrs "$3" --rir-dir "$data/rooms/$1" --rir-prob "$4" --clean-out "$2_reference" \
-    "$source/$1_clean" "$data/noises/$1" "$2"
+heard() {  # heard SET CONDITION: its data directory
+  case $1,$2 in
+    test,clean) echo "$source/test_clean" ;;
+    held,clean) echo "$data/held" ;;
+    *) echo "$data/$1_$2" ;;
+  esac
 }
+mix() {  # mix CLEAN NOISES OUT SNRS SHARE-IN-ROOMS
+  local/mix_noise.sh "${alone[@]}" --snrs "$4" --rir-dir "$data/rooms/$2" --rir-prob "$5" --clean-out "$3_reference" \
+    "$1" "$data/noises/$2" "$3"
+}
+tested_on=(test)
+if [[ " $probes " == *" speaker "* ]]; then tested_on=(test held); fi
 
 if begin 1 "data"; then
   if [ "$corpus" = demo ]; then local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" data; fi
   local/share_recordings.sh --force "$force" "$noise_dir" "$data/noises"
   if [ -z "$rir_dir" ]; then local/simulate_rooms.sh "${alone[@]}" --rooms "$simulated_rooms" "$rooms"; fi
   local/share_recordings.sh --by-kind false --force "$force" "$rooms" "$data/rooms"
-  mix dev "$data/dev_noisy" "$snrs" 0.5
-  for condition in $conditions; do
-    case $condition in
-      noise) mix test "$data/test_noise" "$snrs" 0 ;;
-      room) mix test "$data/test_room" 60 1 ;;  # at 60 dB nobody hears the noise
-      both) mix test "$data/test_both" "$snrs" 1 ;;
-    esac
+  mix "$source/dev_clean" dev "$data/dev_noisy" "$snrs" 0.5
+  for set in "${tested_on[@]}"; do
+    if [ "$set" = held ]; then
+      steps/subset_data.sh --force "$force" "$source/train_clean" "$held_utterances" "$data/held"
+      awk 'NR == FNR { held[$1]; next } !($1 in held)' "$data/held/utt2spk" "$source/train_clean/utt2spk" \
+        > "$data/speakers"
+    fi
+    for condition in $conditions; do
+      case $condition in
+        noise) mix "$(heard "$set" clean)" test "$data/${set}_noise" "$snrs" 0 ;;
+        room) mix "$(heard "$set" clean)" test "$data/${set}_room" 60 1 ;;  # at 60 dB nobody hears the noise
+        both) mix "$(heard "$set" clean)" test "$data/${set}_both" "$snrs" 1 ;;
+      esac
+    done
   done
+  if [[ " $probes " == *" keyword "* ]]; then
+    for set in train dev test; do
+      awk -v list="$keywords" 'BEGIN { n = split(list, k, " "); for (i = 1; i <= n; i++) w[k[i]] = 1 }
+        { c = 0; for (i = 2; i <= NF; i++) if ($i in w) { c++; found = $i } if (c == 1) print $1, found }' \
+        "$source/${set}_clean/text" > "$data/keywords_$set"
+    done
+  fi
 fi
 
-distil() {  # distil STUDENT
-  local how=() more
+teach() {  # teach CONFIG DIR SEED [--section.key value]...
+  local more
   read -r -a more <<< "$distill_options"
+  steps/train.sh "${training[@]}" "$1" "$2" --train.seed "$3" --teacher.path "$teacher" \
+    --teacher.dropout "$teacher_dropout" --data.train "$source/train_clean" --data.dev_noisy "$data/dev_noisy" \
+    --data.dev_clean "$data/dev_noisy_reference" "${@:4}" "${more[@]}"
+}
+distil() {  # distil STUDENT
+  local noisy=(--data.noises "$data/noises/train" --data.rooms "$data/rooms/train") known=() s
+  s=$(seed_of "$1")
+  if $keep_targets; then known=(--data.targets "$exp/targets"); fi
   case $1 in
-    plain*) how=(--augment.noise_prob 0 --augment.quiet_room_prob 0) ;;
-    *) how=(--data.noises "$data/noises/train" --data.rooms "$data/rooms/train") ;;
+    plain*) teach "$distill_config" "$exp/$1" "$s" "${known[@]}" --loss.enhance_weight 0 \
+      --augment.noise_prob 0 --augment.quiet_room_prob 0 ;;
+    robust*) teach "$distill_config" "$exp/$1" "$s" "${known[@]}" --loss.enhance_weight 0 "${noisy[@]}" ;;
+    enhance*) teach "$distill_config" "$exp/$1" "$s" "${known[@]}" --loss.enhance_weight 2 "${noisy[@]}" ;;
+    pruned*)
+      teach "$pruned_config" "$exp/first_$1" "$s" "${noisy[@]}"
+      teach "$pruned_final_config" "$exp/$1" "$s" "${noisy[@]}" --model.first "$exp/first_$1/encoder" ;;
   esac
-  case $1 in
-    enhance*) how+=(--loss.enhance_weight 2) ;;
-    *) how+=(--loss.enhance_weight 0) ;;
-  esac
-  if $keep_targets; then how+=(--data.targets "$exp/targets"); fi
-  steps/train.sh "${training[@]}" "$distill_config" "$exp/$1" --train.seed "$(seed_of "$1")" \
-    --teacher.path "$teacher" --teacher.dropout "$teacher_dropout" --data.train "$source/train_clean" \
-    --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_noisy_reference" "${how[@]}" "${more[@]}"
 }
 
 if begin 2 "distillation"; then
@@ -133,7 +167,6 @@ if begin 2 "distillation"; then
 fi
 
 feats=$exp/feats
-heard() { if [ "$1" = clean ]; then echo "$source/test_clean"; else echo "$data/test_$1"; fi; }  # heard CONDITION
 model_of() { if [ "$1" = teacher ]; then echo "$teacher"; else echo "$exp/$1"; fi; }
 feats_of() {  # feats_of ENCODER: further seeds of what has none hear the same
   case $1 in
@@ -154,24 +187,44 @@ if begin 3 "features"; then
     mkdir -p "$feats/$encoder"
     if [ "$encoder" != fbank ]; then pyscripts/ssl_layers.py "$(model_of "$encoder")" > "$feats/$encoder/layers"; fi
     for set in train dev; do aside 2 extract "$encoder" "$source/${set}_clean" $set; done
-    for condition in $conditions; do aside 2 extract "$encoder" "$(heard "$condition")" "test_$condition"; done
+    for set in "${tested_on[@]}"; do
+      for condition in $conditions; do aside 2 extract "$encoder" "$(heard "$set" "$condition")" "${set}_$condition"; done
+    done
   done
   all_done
 fi
 
 tested() { echo "$exp/$1/${2%_seed*}/$3${2#"${2%_seed*}"}"; }  # tested PROBE ENCODER CONDITION: its directory
+classify() {  # classify PROBE ENCODER SET CONDITION TRAINED [LABELS]
+  steps/classify.sh --cmd "$train_cmd" --force "$force" ${6:+--labels "$6"} "$5" "$(feats_of "$2")/$3_$4" \
+    "$(tested "$1" "$2" "$4")"
+}
 probe() {  # probe PROBE ENCODER: trains it on clean speech, and scores it in every condition
-  local from dir more states=1 reference=text condition
+  local from dir more states=1 sets reference=text condition
   from=$(feats_of "$2") dir=$(tested "$1" "$2" probe)
   read -r -a more <<< "$probe_options"
   if [ -f "$from/layers" ]; then states=$(wc -w < "$from/layers"); fi
+  sets=(--data.train "$from/train" --data.dev "$from/dev")
+  case $1 in
+    speaker)
+      sets=(--data.train "$from/train" --data.labels "$data/speakers"
+        --data.dev "$from/held_${conditions%% *}" --data.dev_labels "$data/held/utt2spk") ;;
+    keyword) sets+=(--data.labels "$data/keywords_train" --data.dev_labels "$data/keywords_dev") ;;
+  esac
   steps/train.sh "${training[@]}" "conf/probe_$1.yaml" "$dir" --train.seed "$(seed_of "$2")" \
-    --model.states "$states" --data.train "$from/train" --data.dev "$from/dev" "${more[@]}"
+    --model.states "$states" "${sets[@]}" "${more[@]}"
   if grep -q 'token_type: phn' "$dir/config.yaml"; then reference=text.phn; fi
   for condition in $conditions; do
-    recognise "$(tested "$1" "$2" "$condition")" test "$from/test_$condition" "$dir"
-    steps/score_asr.sh "${common[@]}" --cer-spaces true --reference $reference "$from/test_$condition" \
-      "$(tested "$1" "$2" "$condition")/decode_test"
+    case $1 in
+      keyword) classify keyword "$2" test "$condition" "$dir" "$data/keywords_test" ;;
+      speaker)
+        classify speaker "$2" held "$condition" "$dir"
+        classify verification "$2" test "$condition" "$dir" ;;
+      *)
+        recognise "$(tested "$1" "$2" "$condition")" test "$from/test_$condition" "$dir"
+        steps/score_asr.sh "${common[@]}" --cer-spaces true --reference $reference "$from/test_$condition" \
+          "$(tested "$1" "$2" "$condition")/decode_test" ;;
+    esac
   done
 }
 
@@ -182,15 +235,28 @@ if begin 4 "probes"; then
   all_done
 fi
 
+results() {  # results NAME COLUMNS
+  local rows=() encoder condition
+  for encoder in fbank teacher $students; do
+    for condition in $conditions; do rows+=("$encoder, $condition=,$(tested "$1" "$encoder" "$condition")"); done
+  done
+  pyscripts/results_table.py --command "$command_line" --columns "$2" --output "$exp/$1/RESULTS.md" "${rows[@]}"
+  log "table: $exp/$1/RESULTS.md"
+}
+
 if begin 5 "scores"; then
   for name in $probes; do
-    rows=()
-    for encoder in fbank teacher $students; do
-      for condition in $conditions; do rows+=("$encoder, $condition=,$(tested "$name" "$encoder" "$condition")"); done
-    done
-    pyscripts/results_table.py --command "$command_line" --columns "test CER,test WER" --output "$exp/$name/RESULTS.md" \
-      "${rows[@]}"
-    log "table: $exp/$name/RESULTS.md (of phones, WER counts phones)"
+    case $name in
+      keyword) results keyword accuracy ;;
+      speaker) results speaker accuracy; results verification EER ;;
+      *) results "$name" "test CER,test WER" ;;  # of phones, WER counts phones
+    esac
+  done
+  for student in "${models[@]}"; do  # what the enhancement heads give
+    if [[ $student != enhance* ]] || [[ " $conditions " != *" noise "* ]]; then continue; fi
+    steps/enhance.sh "${common[@]}" "$exp/$student" "$data/test_noise" "$exp/$student/wav/test"
+    steps/score_enhancement.sh "${common[@]}" "$data/test_noise_reference" "$exp/$student/wav/test" \
+      "$exp/$student/scoring/test"
   done
 fi
 

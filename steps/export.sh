@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Exports a trained enhancer (wave to wave) or recogniser (wave to CTC log-probabilities) to ONNX.
+# Exports a trained enhancer (wave to wave), recogniser (wave to CTC log-probabilities) or self-supervised encoder (wave to
+# hidden states) to ONNX.
 # Reads <model-dir>; writes <out-dir>: model.onnx, model.json, example.py, which needs neither torch nor this recipe,
 # and tokens.txt of a recogniser. The graph takes any number of samples; it is compared with torch in onnxruntime.
 
@@ -18,7 +19,7 @@ set -euo pipefail
 
 [ $# -eq 2 ] || die "expected <model-dir> <out-dir>, got $# words; see --help"
 model=$1 dir=$2
-require "$model/model.pt" "stage 4 (enhancement) or 6 (recognition)"
+[ -f "$model/config.json" ] || require "$model/model.pt" "stage 4 (enhancement) or 6 (recognition)"
 if up_to_date "$dir" --force "$force" --code pyscripts/export.py pyscripts/mimic/use/examples --input "$model"; then
   exit 0
 fi

@@ -60,6 +60,9 @@ for ((i = 1; i <= $#; i += 2)); do
     --data.units) require "${!j}/units.scp" "steps/cluster_feats.sh"; inputs+=(--input "${!j}") ;;
     --joint.enhancer) require "${!j}/model.pt" "stage 4 (enhancement)"; inputs+=(--input "${!j}") ;;
     --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
+    --data.labels | --data.dev_labels)
+      [ -f "${!j}" ] || die "${!i} ${!j}: no such file"
+      inputs+=(--input "${!j}") ;;
     --data.tokens) require "${!j}/tokens.txt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
     --data.noises | --data.rooms | --data.stft)
       [ -e "${!j}" ] || die "${!i} ${!j}: no such file or directory"

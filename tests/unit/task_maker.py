@@ -51,7 +51,8 @@ train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: stoi, workers: 2}
 DISTILL = """
 task: distill
 net: student
-model: {layers: 2, units: 128, heads: 2, feedforward: 24, channels: 16, position_kernel: 16, position_groups: 4}
+model: {layers: 2, units: 128, heads: 2, feedforward: 24, channels: 16, position_kernel: 16, position_groups: 4,
+  head_units: 6}
 teacher: {layers: [1, 2, 3]}
 augment: {noise_prob: 0.5, white_prob: 0.5, room_prob: 0.0, babble: false, crop_s: 0.4}
 loss: {enhance_weight: 0.5}
@@ -62,6 +63,12 @@ task: pretrain_ssl
 net: hubert
 model: {layers: 1, units: 8, heads: 2, feedforward: 12, channels: 4, position_kernel: 4, position_groups: 2,
   clusters: 5, projection: 6, mask_starts: 0.1, mask_length: 3}
+train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: accuracy}
+"""
+CLASSIFY = """
+task: classify
+net: probe
+model: {states: 2, units: 6}
 train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: accuracy}
 """
 RECOGNISER = PERCEPTUAL.replace("normalise: none", "normalise: global").replace("select: ter", "select: wer")
@@ -113,8 +120,8 @@ def make_noises(root: Path) -> None:
 
 def overrides(root: Path, kind: str) -> list[str]:
     """The directories of perceptual.yaml, recogniser.yaml, enhance.yaml, segan.yaml, denoise.yaml ... in `root`."""
-    if kind in ("perceptual", "recogniser", "lm"):
-        features = root / "fbank" if kind == "recogniser" else root
+    if kind in ("perceptual", "recogniser", "lm", "classify"):
+        features = root / "fbank" if kind in ("recogniser", "classify") else root
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
     if kind in ("denoise", "demucs", "metricgan", "distill"):
         names = {"train": "train_clean", "noises": "noises", "dev_noisy": "dev_noisy", "dev_clean": "dev_clean"}

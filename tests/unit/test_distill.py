@@ -157,6 +157,9 @@ def test_exported_student_is_read_by_us_and_by_transformers(root, tmp_path):
             assert torch.equal(ours, read_back)
             torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(states[3], model.respond([wave]).predictions[1])
+    from mimic.use.onnx import export  # here: it loads much
+
+    assert export(tmp_path / "exp", tmp_path / "onnx") < 1e-4
     (enhanced,) = model.enhance(waves()[:1], stft)
     assert enhanced.shape == waves()[0].shape and torch.isfinite(enhanced).all()
 

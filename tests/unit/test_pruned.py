@@ -13,7 +13,8 @@ from mimic.models.ssl_files import write_directory
 PRUNED = (
     DISTILL.replace("net: student", "net: pruned")
     .replace("layers: [1, 2, 3]", "layers: [0, 1, 2, 3]")
-    .replace(DISTILL.splitlines()[3], "model: {sparsity: 0.6, ramp_epochs: 1, gate_rate: 50}")
+    .replace("enhance_weight: 0.5", "enhance_weight: 0")
+    .replace("\n".join(DISTILL.splitlines()[3:5]), "model: {sparsity: 0.6, ramp_epochs: 1, gate_rate: 50}")
 )
 
 

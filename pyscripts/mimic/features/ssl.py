@@ -1,6 +1,7 @@
 """Hidden states of self-supervised encoders as features."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -31,15 +32,14 @@ class SslConfig:
 
 
 class SslFeatures(nn.Module):
-    """Samples in [-1, 1) at 16 kHz, (samples,) -> (frames, dim), 20 ms a frame."""
+    """Samples in [-1, 1) at 16 kHz, (samples,) or (1, samples) -> (frames, dim), 20 ms a frame."""
 
     def __init__(self, config: SslConfig) -> None:
-        from mimic.models.ssl import RATE  # here: networks take seconds to load, and other features need none
-        from mimic.use import encoder
-
         super().__init__()
-        self.rate, self.frame_shift_s = RATE, 0.02
-        self.encoder = encoder.load(Path(config.model))
+        self.rate, self.frame_shift_s = 16000, 0.02
+        # Imported here and by name, because other features need no networks: loading them takes seconds, and a change
+        # of them would make these features again (for hidden states steps/make_feats.sh names the module).
+        self.encoder = import_module("mimic.use.encoder").load(Path(config.model))
         most = self.encoder.num_layers
         self.layers = _numbers("layers", config.layers, int) or list(range(most + 1))
         if wrong := [layer for layer in self.layers if not 0 <= layer <= most]:
@@ -48,11 +48,11 @@ class SslFeatures(nn.Module):
         if weights and len(weights) != len(self.layers):
             raise UserError(f"--weights={config.weights}: as many as layers, which are {len(self.layers)}")
         self.register_buffer("weights", torch.tensor(weights) if weights else None)
-        self.dim = self(torch.zeros(RATE)).shape[1]
+        self.dim = self(torch.zeros(self.rate)).shape[1]
 
     def forward(self, wave: Tensor) -> Tensor:
         with torch.no_grad():
-            states, _ = self.encoder([wave], self.layers)  # each (1, frames, units)
+            states, _ = self.encoder([wave.flatten()], self.layers)  # each (1, frames, units)
         if self.weights is None:
             return torch.cat(states, dim=2)[0]
         return torch.einsum("n,nftu->tu", self.weights, torch.stack(states))

@@ -73,7 +73,7 @@ class SslEncoder(nn.Module):
         An utterance's frames do not depend on its batch: the convolutions reach no padding, and the normalisation that
         runs over time takes each utterance by itself.
         """
-        rows = [F.layer_norm(wave, wave.shape) if self.normalise else wave for wave in waves]
+        rows = [_normalised(wave) if self.normalise else wave for wave in waves]
         rows = [F.pad(row, (0, max(0, SHORTEST - len(row)))) for row in rows]
         sizes = [len(row) for row in rows]
         x = pad_sequence(rows, batch_first=True).unsqueeze(1)  # (batch, channels, samples)
@@ -124,6 +124,13 @@ class SslEncoder(nn.Module):
         for layer in self.net.feature_extractor.conv_layers:
             frames = (frames - layer.kernel_size) // layer.stride + 1
         return frames
+
+
+def _normalised(wave: Tensor) -> Tensor:
+    """Mean 0 and variance 1, of (samples,)."""
+    if alone():  # the size of a graph's input is not known
+        return (wave - wave.mean()) / (wave.var(unbiased=False) + 1e-5).sqrt()
+    return F.layer_norm(wave, wave.shape)
 
 
 def is_ssl(path: Path) -> bool:

@@ -29,10 +29,12 @@ class StudentConfig(EncoderConfig):
         conv_gradient: the convolutions learn so much more slowly.
         head_input: what the enhancement head hears: conv, the output of the convolutions, as in the published code; or
             last, the last hidden state, as in the paper.
+        head_units: of its LSTM layers, per direction.
     """
 
     conv_gradient: float = 0.1
     head_input: str = "conv"
+    head_units: int = 256
 
 
 class Answer(NamedTuple):
@@ -92,7 +94,7 @@ class Student(Taught):
         self.encoder = SslEncoder(base_network(config, False), normalise)
         self.predictor = Predictor(config.units, units, tasks) if tasks else None
         inputs = config.channels if config.head_input == "conv" else config.units
-        self.head = EnhancementHead(inputs) if head else None
+        self.head = EnhancementHead(inputs, config.head_units) if head else None
         self.num_layers, self.units = config.layers + tasks, units
 
     def respond(self, waves: list[Tensor]) -> Answer:

@@ -34,6 +34,8 @@ COLUMNS = (
     Column("CBAK", "enhance", "scoring/test/summary.tsv", "cbak"),
     Column("COVL", "enhance", "scoring/test/summary.tsv", "covl"),
     Column("SI-SDR", "enhance", "scoring/test/summary.tsv", "si-sdr"),
+    Column("accuracy", "asr", "scoring/test/summary.tsv", "accuracy"),
+    Column("EER", "asr", "scoring/test/summary.tsv", "eer", more_is_better=False),
     Column("dev CER", "asr", "scoring/dev/cer_1_0.0", more_is_better=False),
     Column("test CER", "asr", "scoring/test/cer_1_0.0", more_is_better=False),
     Column("dev WER", "asr", "scoring/dev/wer_1_0.0", more_is_better=False),

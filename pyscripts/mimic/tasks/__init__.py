@@ -1,6 +1,7 @@
 """Systems by the name that a configuration gives them."""
 
 from mimic.tasks.asr import AsrTask
+from mimic.tasks.classify import ClassifyTask
 from mimic.tasks.denoise import DenoiseTask
 from mimic.tasks.distill import DistillTask
 from mimic.tasks.enhance import EnhanceTask
@@ -13,6 +14,7 @@ from mimic.tasks.segan import SeganTask
 
 TASKS = {
     "asr": AsrTask,
+    "classify": ClassifyTask,
     "denoise": DenoiseTask,
     "distill": DistillTask,
     "enhance": EnhanceTask,

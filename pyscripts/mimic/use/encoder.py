@@ -25,3 +25,8 @@ def load(path: Path) -> nn.Module:
     if not (path / "encoder" / "config.json").is_file():
         raise UserError(f"{path}: a model of task {config.task}, which has no encoder, or has not finished")
     return ssl.load(path / "encoder")
+
+
+def is_encoder(path: Path) -> bool:
+    """Whether `load` reads it: an encoder, or an experiment directory that has one."""
+    return ssl.is_ssl(path) or (path / "encoder" / "config.json").is_file()

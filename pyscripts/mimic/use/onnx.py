@@ -1,4 +1,4 @@
-"""Trained models as ONNX graphs from waves to waves, or to the log-probabilities of a CTC output.
+"""Trained models as ONNX graphs from waves to waves, to the log-probabilities of a CTC output, or to hidden states.
 
 The graphs hold everything but the search for words: Fourier transforms are convolutions with their basis, so that any
 runtime has the operators.
@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,17 +18,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.atomic import replace
+from mimic.data.tokens import Tokens
 from mimic.errors import UserError
 from mimic.features.extract import Extractor, front_end
 from mimic.features.fbank import INT16_SCALE, WINDOWS, Fbank
 from mimic.features.logmel import LogMel
+from mimic.features.ssl import SslFeatures
 from mimic.features.stft import Stft
 from mimic.models.mask_enhancer import MaskEnhancer
 from mimic.models.recogniser import Recogniser
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.task import OPTIONS
 from mimic.train import config as configuration
-from mimic.use import enhancer
+from mimic.use import encoder, enhancer
 
 OPSET = 17
 EXAMPLES = Path(__file__).parent / "examples"
@@ -154,7 +157,18 @@ class WaveLog1p(nn.Module):
         return torch.log1p((real.square() + imaginary.square() + 1e-14).sqrt())
 
 
-FEATURES = {Fbank: WaveFbank, LogMel: WaveLogMel, Stft: WaveLog1p}
+class WaveHidden(nn.Module):
+    """What `SslFeatures` gives of one signal, (1, samples) -> (1, frames, units)."""
+
+    def __init__(self, features: SslFeatures):
+        super().__init__()
+        self.features = features
+
+    def forward(self, wave: Tensor) -> Tensor:
+        return self.features(wave[0]).unsqueeze(0)
+
+
+FEATURES = {Fbank: WaveFbank, LogMel: WaveLogMel, SslFeatures: WaveHidden, Stft: WaveLog1p}
 
 
 class CtcGraph(nn.Module):
@@ -169,6 +183,17 @@ class CtcGraph(nn.Module):
         return self.model.encode(features, _frames(features))[2]
 
 
+class StatesGraph(nn.Module):
+    """An encoder: wave (1, samples) at 16 kHz -> its hidden states (layers, frames, units)."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, wave: Tensor) -> Tensor:
+        return torch.cat(self.model([wave[0]], list(range(self.model.num_layers + 1)))[0])
+
+
 def _frames(x: Tensor) -> Tensor:
     """The number of frames of (1, frames, bins), (1,): counted, so that a graph counts them too."""
     return torch.ones_like(x[:, :, 0]).cumsum(1)[:, -1].long()
@@ -178,35 +203,46 @@ def export(directory: Path, output: Path) -> float:
     """Write model.onnx, model.json and example.py (and tokens.txt of a recogniser) into the folder `output`.
 
     Gives the largest difference between onnxruntime and torch over signals of several lengths. Raises UserError where
-    it is above 1e-4, and for a model that is neither an enhancer nor a recogniser.
+    it is above 1e-4, and for a model that cannot be exported.
     """
-    config = configuration.read(directory / "config.yaml")
-    if config.task == "asr":
-        extract = front_end(directory / OPTIONS)
-        model, tokens = AsrTask.build(config, directory)
-        graph, rate, names = CtcGraph(model, extract), extract.rate, ("wave", "log_probs")
-
-        def reference(wave: Tensor) -> Tensor:
-            features = extract(wave)
-            return model.encode(features, torch.tensor([features.shape[1]]))[2]
-    else:
-        model, front = enhancer.load(directory)
-        kind = MaskGraph if type(model) is MaskEnhancer else EnhancerGraph
-        graph, rate, names = kind(model, front), front.rate, ("wave", "enhanced")
-
-        def reference(wave: Tensor) -> Tensor:
-            return model.enhance([wave[0]], front)[0].unsqueeze(0)
-
+    graph, reference, facts, example = _graph(directory)
     output.mkdir(parents=True, exist_ok=True)
-    _write(graph.eval(), output / "model.onnx", names)
+    _write(graph.eval(), output / "model.onnx", (facts["input"], facts["output"]))
     worst = _compare(output / "model.onnx", reference)
-    if config.task == "asr":
-        tokens.save(output)
-    facts = {"rate": rate, "input": names[0], "output": names[1], "trained_as": f"{config.task}/{config.net}"}
+    if example == "recognise":
+        config = configuration.read(directory / "config.yaml")
+        Tokens.load(directory, config.data.token_type).save(output)
     with replace(output / "model.json") as f:
         json.dump(facts, f, indent=2)
-    shutil.copyfile(EXAMPLES / f"{'recognise' if config.task == 'asr' else 'enhance'}.py", output / "example.py")
+    shutil.copyfile(EXAMPLES / f"{example}.py", output / "example.py")
     return worst
+
+
+def _graph(directory: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor], dict[str, Any], str]:
+    """The graph's network, what it should give, what model.json says of it, the name of its example."""
+    facts = {"rate": 16000, "input": "wave"}
+    if encoder.is_encoder(directory):
+        graph = StatesGraph(encoder.load(directory))
+        return graph, graph.forward, facts | {"output": "states"}, "encode"
+    config = configuration.read(directory / "config.yaml")
+    facts["trained_as"] = f"{config.task}/{config.net}"
+    if config.task == "asr":
+        extract = front_end(directory / OPTIONS)
+        model, _ = AsrTask.build(config, directory)
+
+        def log_probs(wave: Tensor) -> Tensor:
+            features = extract(wave)
+            features = features if features.dim() == 3 else features.unsqueeze(0)
+            return model.encode(features, torch.tensor([features.shape[1]]))[2]
+
+        return CtcGraph(model, extract), log_probs, facts | {"rate": extract.rate, "output": "log_probs"}, "recognise"
+    model, front = enhancer.load(directory)
+
+    def enhanced(wave: Tensor) -> Tensor:
+        return model.enhance([wave[0]], front)[0].unsqueeze(0)
+
+    graph = (MaskGraph if type(model) is MaskEnhancer else EnhancerGraph)(model, front)
+    return graph, enhanced, facts | {"rate": front.rate, "output": "enhanced"}, "enhance"
 
 
 def _write(graph: nn.Module, path: Path, names: tuple[str, str]) -> None:

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Classify the utterances of a feature directory, and say how often that is right. steps/classify.sh calls it.
+
+    classify.py --labels data/test/utt2keyword exp/probe_keyword exp/feats/test exp/probe_keyword/test
+
+Writes utt2class, embeddings.ark and .scp, and scoring/test/summary.tsv: accuracy, over utterances whose class is known
+from training; and the equal error rate of cosine similarities between all pairs of utterances, by their class.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mimic import cli
+from mimic.atomic import replace
+from mimic.data import archives
+from mimic.data.batching import pad
+from mimic.data.kaldi_dir import read_table, write_table
+from mimic.errors import UserError
+from mimic.score.summary import Mean, mean
+from mimic.score.verification import equal_error_rate, trials
+from mimic.tasks.classify import ClassifyTask
+from mimic.train import config as configuration
+
+BATCH = 16
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="directory of a trained classifier")
+    parser.add_argument("features", type=Path, help="feature directory")
+    parser.add_argument("output", type=Path, help="directory to write")
+    parser.add_argument("--labels", type=Path, help="table of classes (default: utt2spk of the feature directory)")
+    args = parser.parse_args()
+    config = configuration.read(args.model / "config.yaml")
+    if config.task != "classify":
+        raise UserError(f"{args.model}: a model of task {config.task}, not classify")
+    model, names = ClassifyTask.build(config, args.model)
+    truth = read_table(args.labels or args.features / "utt2spk")
+    entries = {u: e for u, e in archives.read_scp(args.features / "feats.scp").items() if u in truth}
+    if not entries:
+        raise UserError(f"{args.features}: none of its utterances has a class in {args.labels}")
+    utts, found, embeddings = sorted(entries), {}, {}
+    files = args.output / "embeddings.ark", args.output / "embeddings.scp"
+    with torch.inference_mode(), archives.ArkWriter(*files) as f:
+        for start in cli.progress(range(0, len(utts), BATCH), -(-len(utts) // BATCH), "batches"):
+            some = utts[start : start + BATCH]
+            vectors, scores = model(*pad([archives.load(entries[utt]) for utt in some]))
+            for utt, vector, best in zip(some, vectors.numpy(), scores.argmax(1).tolist(), strict=True):
+                found[utt], embeddings[utt] = names[best], vector
+                f.write(utt, vector)
+    write_table(args.output / "utt2class", found)
+    accuracy = mean(100.0 * (found[utt] == truth[utt]) for utt in utts if truth[utt] in names)
+    rate = equal_error_rate(*trials(embeddings, truth))
+    error = Mean(*[100 * (np.nan if rate is None else rate)] * 3, 0 if rate is None else len(utts), 0)
+    folder = args.output / "scoring" / "test"
+    folder.mkdir(parents=True, exist_ok=True)
+    with replace(folder / "summary.tsv") as f:
+        f.write("measure\tmean\tci95min\tci95max\tn\tna\n")
+        f.writelines("\t".join([name, *m.cells()]) + "\n" for name, m in (("accuracy", accuracy), ("eer", error)))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,139 @@
+"""Classes of whole utterances from frozen features: speakers, keywords. Its embeddings verify speakers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mimic import atomic
+from mimic.data import archives
+from mimic.data.batching import pad, to_device
+from mimic.data.kaldi_dir import read_frames, read_table
+from mimic.errors import UserError
+from mimic.features import cmvn
+from mimic.models.masking import valid_frames
+from mimic.models.probe import Probe, ProbeConfig
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
+from mimic.train import checkpoint, parallel
+from mimic.train.config import Config
+
+LABELS = "labels.txt"
+
+
+@dataclass
+class ClassifyData:
+    """Features and classes of utterances.
+
+    Attributes:
+        train: feature directory.
+        labels: table `utterance class`; utterances that are not in it are left out. Empty: utt2spk of the directory.
+        dev: feature directory for validation.
+        dev_labels: likewise, of the same classes.
+    """
+
+    train: str = ""
+    labels: str = ""
+    dev: str = ""
+    dev_labels: str = ""
+
+
+@dataclass
+class ClassifyLoss:
+    """Cross entropy.
+
+    Attributes:
+        label_smoothing: share of the target that is spread over all classes.
+    """
+
+    label_smoothing: float = 0.0
+
+
+class Classifier(nn.Module):
+    """Features (batch, frames, bins) and lengths -> embeddings (batch, units): means over real frames; and scores."""
+
+    def __init__(self, config: ProbeConfig, stats: np.ndarray, classes: int):
+        super().__init__()
+        self.normaliser = cmvn.Cmvn(stats, norm_vars=True)
+        self.probe = Probe(stats.shape[1] - 1, config)
+        self.output = nn.Linear(self.probe.output_size, classes)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings and scores (batch, classes)."""
+        x, lengths = self.probe(self.normaliser(features), lengths)
+        real = valid_frames(lengths, x.shape[1]).unsqueeze(2)
+        embeddings = (x * real).sum(1) / lengths.unsqueeze(1)
+        return embeddings, self.output(embeddings)
+
+
+class Batch(NamedTuple):
+    """Padded features (batch, frames, bins), lengths and numbers of classes (batch,)."""
+
+    features: Tensor
+    lengths: Tensor
+    classes: Tensor
+
+
+class ClassifyTask(Task):
+    NETS = {"probe": (Classifier, ProbeConfig)}
+    SECTIONS = {"data": ClassifyData, "loss": ClassifyLoss}
+    METRICS = {"loss": "min", "accuracy": "max"}
+
+    def __init__(self, config: Config, directory: Path):
+        super().__init__()
+        self.config, data = config, config.data
+        train, dev = Path(data.train), Path(data.dev)
+        copy_feature_options(train, directory)
+        self.features = archives.read_scp(train / "feats.scp") | archives.read_scp(dev / "feats.scp")
+        self.labels = read_table(data.labels or train / "utt2spk")
+        self.names = sorted(set(self.labels.values()))
+        self.lengths = {utt: n for utt, n in read_frames(train).items() if utt in self.labels}
+        dev_labels = read_table(data.dev_labels or dev / "utt2spk")
+        self.dev = {utt: n for utt, n in read_frames(dev).items() if utt in dev_labels}
+        for utt in self.dev:
+            if dev_labels[utt] not in self.names:
+                raise UserError(f"{utt}: class {dev_labels[utt]} is not in training: correct --data.dev_labels")
+        if not self.lengths or not self.dev:
+            raise UserError(f"no utterance of {data.train if self.dev else data.dev} has a class")
+        self.labels |= dev_labels
+        self.model = Classifier(config.model, cmvn.read_global(train), len(self.names))
+        with atomic.replace(directory / LABELS) as f:
+            f.writelines(f"{name}\n" for name in self.names)
+
+    @staticmethod
+    def build(config: Config, directory: Path) -> tuple[Classifier, list[str]]:
+        """The trained model of an experiment directory, in eval mode, and the names of its classes."""
+        state = checkpoint.load(directory / "model.pt")
+        names = (directory / LABELS).read_text(encoding="utf-8").splitlines()
+        bins = len(state["normaliser.mean"])
+        model = Classifier(config.model, np.ones((2, bins + 1)) * 2, len(names))
+        model.load_state_dict(state)
+        return model.eval(), names
+
+    def load(self, utterances: list[str]) -> Batch:
+        features, lengths = pad([archives.load(self.features[utt]) for utt in utterances])
+        return Batch(features, lengths, torch.tensor([self.names.index(self.labels[utt]) for utt in utterances]))
+
+    def sizes(self, batch: Batch) -> dict[str, int]:
+        return {"cross_entropy": len(batch.classes)}
+
+    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        _, scores = self.model(batch.features, batch.lengths)
+        loss = F.cross_entropy(scores, batch.classes, label_smoothing=self.config.loss.label_smoothing)
+        return weighted({"cross_entropy": loss}, {"cross_entropy": 1.0}, share)
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Cross entropy and accuracy (percent)."""
+        utts, step, results = sorted(self.dev), self.config.train.batch_utterances, {}
+        for start in parallel.mine(range(0, len(utts), step)):
+            batch = to_device(self.load(utts[start : start + step]), self.model.output.weight.device)
+            _, scores = self.model(batch.features, batch.lengths)
+            loss = float(F.cross_entropy(scores, batch.classes, reduction="sum"))
+            results[start] = [loss, float((scores.argmax(1) == batch.classes).sum()), len(batch.classes)]
+        loss, right, count = np.sum(parallel.gather(results), axis=0).tolist()
+        return {"loss": loss / count, "accuracy": 100 * right / count}
