@@ -208,7 +208,9 @@ def remaining(encoder: SslEncoder, kept: dict[str, Tensor]) -> Tensor | float:
         total = total + layer.conv.weight.numel() * inputs * outputs + others * outputs
     for i, layer in enumerate(encoder.net.encoder.transformer.layers):
         for name, part in ((f"heads{i}", layer.attention), (f"feedforward{i}", layer.feed_forward)):
-            total = total + sum(p.numel() for p in part.parameters()) * kept.get(name, 1.0)
+            number = sum(p.numel() for p in part.parameters())
+            stays = len(layer.layer_norm.bias)  # the bias of the output
+            total = total + (number - stays) * kept.get(name, 1.0) + stays
     return total
 
 
