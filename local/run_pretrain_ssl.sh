@@ -57,7 +57,8 @@ if [ "$corpus" != demo ]; then
   for set in train dev; do [ -d "$corpus/${set}_clean" ] || die "--corpus $corpus has no directory ${set}_clean"; done
 fi
 size() { sed -n "s/.*[{ ,]$1: *\([0-9]*\).*/\1/p" "$ssl_config" | head -n 1; }  # size KEY: what the configuration says
-: "${clusters:=$(size clusters)}" "${layer:=$(($(size layers) / 2))}"
+layers=$(size layers)
+: "${clusters:=$(size clusters)}" "${layer:=$((${layers:-12} / 2))}"
 : "${second_clusters:=$clusters}"
 check_numbers clusters second_clusters layer
 start_recipe "$exp"

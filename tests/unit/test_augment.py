@@ -110,6 +110,40 @@ def test_curriculum_widens_from_the_easiest():
         assert lowest <= min(snrs) < lowest + 4 and max(snrs) <= 20
 
 
+def test_a_quarter_each_is_clean_noisy_in_a_room_and_both():
+    """The draws of RobustDistiller: whole SNRs, files or white noise, and rooms without noise."""
+    options = {"noise_prob": 0.5, "white_prob": 0.3, "quiet_room_prob": 0.5, "snr": [0.0, 20.0], "snr_step": 1.0}
+    augment = augmenter(**options, babble=False)
+    draws = {(utt, epoch): augment.plan(utt, epoch).draw for utt in SPEECH for epoch in range(1, 51)}
+    noisy = [draw for draw in draws.values() if draw and draw.kind != "quiet"]
+    for part in (
+        [draw for draw in draws.values() if draw is None],
+        [draw for draw in draws.values() if draw and draw.kind == "quiet"],
+        [draw for draw in noisy if draw.room],
+    ):
+        assert len(part) / len(draws) == pytest.approx(0.25, abs=0.03)
+    assert np.mean([draw.kind == "white" for draw in noisy]) == pytest.approx(0.3, abs=0.05)
+    snrs, counts = np.unique([draw.snr for draw in noisy], return_counts=True)
+    assert snrs.tolist() == list(range(21)) and counts.min() > 0.5 * counts.mean()
+    kinds = {"white": 0, "quiet": 0, None: 0}
+    for (utt, epoch), draw in list(draws.items())[:60]:
+        kind = draw.kind if draw else None
+        if kind not in kinds or (kind == "white" and draw.room):
+            continue
+        kinds[kind] += 1
+        mixture = augment(utt, epoch)
+        noise = mixture.noisy - mixture.target
+        if kind == "white":
+            measured = 10 * np.log10(mixing.active_power(mixture.target) / mixing.power(noise))
+            assert measured == pytest.approx(draw.snr, abs=0.1)
+        elif kind == "quiet":
+            heard = mixing.reverberate(mixture.target, augment.mixer._room(draw.room))
+            np.testing.assert_allclose(mixture.noisy, heard, atol=1e-4)
+        else:
+            assert not noise.any()
+    assert min(kinds.values()) > 0
+
+
 def test_speed_changes_length_and_pitch_and_crops_bound_it():
     for speed in (0.8, 1.25):
         mixture = augmenter(speeds=[speed], snr=[40.0, 40.0], room_prob=0.0)("s0-00", 1)

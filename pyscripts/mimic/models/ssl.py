@@ -76,7 +76,8 @@ class SslEncoder(nn.Module):
         rows = [_normalised(wave) if self.normalise else wave for wave in waves]
         rows = [F.pad(row, (0, max(0, SHORTEST - len(row)))) for row in rows]
         sizes = [len(row) for row in rows]
-        x = pad_sequence(rows, batch_first=True).unsqueeze(1)  # (batch, channels, samples)
+        x = pad_sequence(rows, batch_first=True) if len(rows) > 1 else rows[0][None]  # ONNX has no pad_sequence
+        x = x.unsqueeze(1)  # (batch, channels, samples)
         for layer in self.net.feature_extractor.conv_layers:
             x = layer.conv(x)
             sizes = [(size - layer.kernel_size) // layer.stride + 1 for size in sizes]
