@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Filterbank (Kaldi's or torchaudio's), MFCC or log1p-magnitude STFT features.
+# Filterbank (Kaldi's or torchaudio's), MFCC or log1p-magnitude STFT features; hidden states: steps/extract_ssl.sh.
 # Reads the audio of <data-dir>; writes <feat-dir>, a data directory with the same tables and feats.scp,
 # utt2num_frames, frame_shift, cmvn.scp (per speaker), global_cmvn.ark, conf/ and skipped.tsv.
 # Takes about 5 s per hour of speech and job, more where audio has to be decoded (Opus, MP3).

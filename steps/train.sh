@@ -57,7 +57,7 @@ for ((i = 1; i <= $#; i += 2)); do
       [ -e "${!j}" ] || die "${!i} ${!j}: no such file or directory: local/run_pretrain_ssl.sh trains a small teacher"
       inputs+=(--input "${!j}") ;;
     --data.targets) require "${!j}/feats.scp" "steps/extract_ssl.sh"; inputs+=(--input "${!j}") ;;
-    --data.units) require "${!j}/units.scp" "steps/cluster_feats.sh"; inputs+=(--input "${!j}") ;;
+    --data.units | --data.dev_units) require "${!j}/units.scp" "steps/cluster_feats.sh"; inputs+=(--input "${!j}") ;;
     --joint.enhancer) require "${!j}/model.pt" "stage 4 (enhancement)"; inputs+=(--input "${!j}") ;;
     --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
     --data.labels | --data.dev_labels)
