@@ -42,7 +42,7 @@ def test_published_sizes():
 
 def test_published_settings():
     config = read("conf/distill.yaml", ["--teacher.path", "x"])
-    rate = [learning_rate(config.train, 1, step, 200_001) for step in (6_999, 14_000, 107_000, 200_000)]
+    rate = [learning_rate(config.train, 1, step, 200_000) for step in (6_999, 14_000, 107_000, 200_000)]
     assert rate == pytest.approx([1e-4, 2e-4, 1e-4, 0.0])
     assert config.train.weight_decay == 0.01 and config.loss.enhance_weight == 2.0
     assert learning_rate(TrainConfig(lr=1.0, schedule="linear"), 1, 0, 2) == 1.0

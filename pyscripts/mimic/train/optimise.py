@@ -19,7 +19,7 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int, platea
     elif config.schedule == "cosine":
         factor *= 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
     elif config.schedule == "linear" and step >= config.warmup:
-        factor = max(0.0, (steps - 1 - step) / max(1, steps - 1 - config.warmup))
+        factor = max(0.0, (steps - step) / max(1, steps - config.warmup))
     return config.lr * factor
 
 
