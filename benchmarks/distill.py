@@ -130,7 +130,7 @@ def pruned(teacher: SslEncoder, sparsity: float) -> SslEncoder:
         middle = (low + high) / 2
         for name, gates in model.gates.items():
             gates.odds.data = (noise[name] + middle) / gates.rate
-        low, high = (middle, high) if float(model.sparsity()) > sparsity else (low, middle)
+        low, high = (middle, high) if float(model.sparsity().detach()) > sparsity else (low, middle)
     return model.pruned()
 
 

@@ -80,7 +80,7 @@ def test_gates_are_drawn_with_the_probability_that_they_are_open():
 
 
 def test_multipliers_climb_and_gates_close_until_the_wished_share_is_gone(root):
-    model = student(root / "teacher.pt", sparsity=0.6, gate_rate=50.0)
+    model = student(root / "teacher.pt", sparsity=0.45, gate_rate=50.0)
     for gates in model.gates.values():
         gates.odds.data.fill_(3 / gates.rate)
     optimiser = torch.optim.Adam([model.multipliers, *model.gates.parameters()], lr=2e-3)
@@ -89,8 +89,8 @@ def test_multipliers_climb_and_gates_close_until_the_wished_share_is_gone(root):
         optimiser.zero_grad()
         model.penalty(1).backward()
         optimiser.step()
-        gaps.append(abs(float(model.sparsity()) - 0.6))
-    assert gaps[0] > 0.5 and min(gaps[-80:]) < 0.03
+        gaps.append(abs(float(model.sparsity().detach()) - 0.45))
+    assert gaps[0] > 0.4 and min(gaps[-80:]) < 0.03
     assert float(model.penalty(0)) != float(model.penalty(1))
 
 
