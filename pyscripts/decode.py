@@ -20,6 +20,7 @@ from mimic.data.batching import make_batches, pad, prefetch
 from mimic.data.kaldi_dir import read_frames, split, write_table
 from mimic.decode.nbest import ctm, record
 from mimic.decode.searcher import Result, Searcher, load
+from mimic.features.kept import check_features
 
 
 def main() -> None:
@@ -34,6 +35,7 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
+    check_features(arguments.model, arguments.features)
     model, tokens, config = load(arguments.model, overrides)
     searcher = Searcher(model.to(arguments.device), tokens, config, arguments.device)
     entries = archives.read_scp(arguments.features / "feats.scp")

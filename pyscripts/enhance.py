@@ -11,13 +11,13 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 
 from mimic import cli
 from mimic.data.audio import AudioReader
 from mimic.data.batching import prefetch
 from mimic.data.kaldi_dir import split, write_table
+from mimic.data.wav import write_wav
 from mimic.use import enhancer
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def main() -> None:
                 paths[utt] = str(folder / f"{utt}.wav")
                 samples = (share * wet.cpu() + (1 - share) * dry).numpy() if share < 1 else wet.cpu().numpy()
                 clipped += int(np.abs(samples).max(initial=0) > 1)
-                soundfile.write(paths[utt], samples.clip(-1, 1), front.rate, "PCM_16")
+                write_wav(paths[utt], samples, front.rate)
     if clipped:
         log.warning("%d of %d utterances were louder than full scale and are clipped", clipped, len(utterances))
     write_table(arguments.output / f"wav.{arguments.job}.scp", paths)

@@ -28,6 +28,7 @@ from mimic.data.tokens import Tokens
 from mimic.decode import tune
 from mimic.decode.searcher import choose, ctc_decoder, load
 from mimic.errors import UserError
+from mimic.features.kept import check_features
 from mimic.train import config as configuration
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def outputs(args: argparse.Namespace, overrides: list[str]) -> None:
+    check_features(args.model, args.features)
     model, _, _ = load(args.model, overrides)
     model.to(args.device)
     entries, frames = archives.read_scp(args.features / "feats.scp"), read_frames(args.features)

@@ -60,6 +60,12 @@ class Espeak:
             raise UserError(f"espeak-ng cannot speak as {voice.accent}+{voice.variant} ({reason}): use version 1.51+")
         return samples
 
+    def seed(self, seed: int) -> None:
+        """Older versions draw from the C library, newer ones from their own generator."""
+        ctypes.CDLL(None).srand(seed)
+        if hasattr(self.lib, "espeak_ng_SetRandSeed"):
+            self.lib.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+
     def _synthesise(self, text: str, name: str, pitch: int, rate: int, seed: int) -> bytes:
         chunks: list[bytes] = []
 
@@ -69,10 +75,7 @@ class Espeak:
                 chunks.append(ctypes.string_at(samples, 2 * count))
             return 0
 
-        # Older versions draw from the C library, newer ones from their own generator.
-        ctypes.CDLL(None).srand(seed)
-        if hasattr(self.lib, "espeak_ng_SetRandSeed"):
-            self.lib.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+        self.seed(seed)
         self.lib.espeak_SetSynthCallback(collect)
         if self.lib.espeak_SetVoiceByName(name.encode()):
             raise ValueError(name)

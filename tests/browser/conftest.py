@@ -1,4 +1,4 @@
-"""One Chromium for all tests of pages: that of CHROMIUM, of the system (apt install chromium) or of `playwright install
+"""A Chromium for the tests of pages: that of CHROMIUM, of the system (apt install chromium) or of `playwright install
 chromium`.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: processes that other tests fork would hold on to its pipes
 def chromium():
     reason = "playwright is not installed: steps/setup.sh --dev true"
     sync_api = pytest.importorskip("playwright.sync_api", reason=reason)

@@ -1,15 +1,34 @@
-"""One run of the whole recipe on a very small corpus, which all tests here share (the xdist group "recipe")."""
+"""The recipe on a very small corpus, finished or not begun: one of each, which tests share.
+
+The tests that take `recipe` or `finished` are the xdist group "recipe", those that take `begun` the group "begun".
+"""
 
 from pathlib import Path
 
 import pytest
-from recipe import Recipe, finished_recipe
+from recipe import Recipe, finished_recipe, new_recipe
 
 
 @pytest.fixture(scope="session")
 def first_run(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     """All seven stages, undisturbed."""
     return finished_recipe(repository, tmp_path_factory.mktemp("recipe"))
+
+
+@pytest.fixture(scope="session")
+def only_corpus(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    made = new_recipe(repository, tmp_path_factory.mktemp("begun"))
+    made.save()
+    return made
+
+
+@pytest.fixture
+def begun(only_corpus: Recipe) -> Recipe:
+    """A corpus, and no stage has run, to do anything with."""
+    if only_corpus.changed:
+        only_corpus.restore()
+    only_corpus.changed = True
+    return only_corpus
 
 
 @pytest.fixture

@@ -57,13 +57,15 @@ class Recipe:
 
     def save(self) -> None:
         for name in KEPT:
-            shutil.copytree(self.root / name, self.saved / name, symlinks=True)
+            if (self.root / name).exists():
+                shutil.copytree(self.root / name, self.saved / name, symlinks=True)
 
     def restore(self) -> None:
         """Everything as it was when it was saved, times of files included."""
         for name in KEPT:
             shutil.rmtree(self.root / name, ignore_errors=True)
-            shutil.copytree(self.saved / name, self.root / name, symlinks=True)
+            if (self.saved / name).exists():
+                shutil.copytree(self.saved / name, self.root / name, symlinks=True)
         self.changed = False
 
     def remove(self, *names: str) -> None:
@@ -126,13 +128,19 @@ def make_corpus(demo: Path, corpus: Path) -> None:
     shutil.copy(demo / "lang" / "lexicon.txt", corpus / "lang")
 
 
-def finished_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
-    """All seven stages, undisturbed, in folder/root, and a copy of what they made in folder/saved."""
+def new_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
+    """A copy of the repository with its corpus in folder/root, and noises in folder/noises."""
     (folder / "root").mkdir()
     made = Recipe(repository, folder / "root", *options)
     noises, demo = make_noises(folder / "noises"), folder / "demo"
     made.call("local/demo/prepare.sh", "--nj", "2", "--hours", "0.01", "--noise-dir", noises, demo)
     make_corpus(demo, made.root / "corpus")
+    return made
+
+
+def finished_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
+    """All seven stages, undisturbed, in folder/root, and a copy of what they made in folder/saved."""
+    made = new_recipe(repository, folder, *options)
     made.said = made.run()
     made.save()
     return made

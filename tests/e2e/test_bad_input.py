@@ -105,7 +105,7 @@ def disk(recipe):
         subprocess.run(["umount", exp], check=True)
 
 
-@pytest.mark.parametrize(("stage", "name"), [(2, "stft/train_noisy"), (3, "perceptual")])
+@pytest.mark.parametrize(("stage", "name"), [(2, "stft/train_noisy"), (3, "perceptual"), (5, "enhance_mse/wav/test")])
 def test_a_full_disk_is_named_and_the_work_goes_on_where_there_is_room(recipe, disk, stage, name):
     exp = recipe.root / "exp"
     before = results(exp / name)
@@ -117,3 +117,8 @@ def test_a_full_disk_is_named_and_the_work_goes_on_where_there_is_room(recipe, d
     disk(100_000)
     recipe.run(*stages(stage, stage))
     assert not difference(results(exp / name), before)
+
+
+def test_a_start_from_something_else_than_a_recogniser(finished):
+    said = finished.run(*stages(6, 6), "--init", "exp/perceptual", code=1)
+    assert "--data.init exp/perceptual was trained as task perceptual, not asr: give a recogniser" in said

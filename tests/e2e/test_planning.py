@@ -3,19 +3,22 @@
 import json
 
 import pytest
+import soundfile
 
-pytestmark = pytest.mark.xdist_group("recipe")
+from mimic.data.kaldi_dir import read_table
+
+pytestmark = pytest.mark.xdist_group("begun")
 HEADS = ["hours", "GiB of memory per job", "GB of disk"]
 
 
-def test_a_plan_from_a_calibration(finished):
+def test_a_plan_from_a_calibration(begun):
     options = ("--config", "tests/e2e/micro.conf", "--hours", "0.0125 10", "--within", "90d", "--json", "plan.json")
     try:
-        said = finished.call("steps/plan.sh", *options)
-        plan = json.loads((finished.root / "plan.json").read_text())
+        said = begun.call("steps/plan.sh", *options)
+        plan = json.loads((begun.root / "plan.json").read_text())
     finally:
-        (finished.root / "plan.json").unlink(missing_ok=True)
-    assert not list((finished.root / "exp").glob("plan.*"))
+        (begun.root / "plan.json").unlink(missing_ok=True)
+    assert not list((begun.root / "exp").glob("plan.*"))
     for head in HEADS:
         assert f"\n{head} " in said
     assert "0.0125 h of speech within 90d: --nj 1 --ngpu 0: " in said
@@ -26,10 +29,11 @@ def test_a_plan_from_a_calibration(finished):
         assert few["disk"] <= many["disk"]
     assert 300 < large["stages"][3]["memory"] / 2**20 < 3000
     # Archives of features take the disk that those of the recipe take, for an hour.
-    folders = [finished.root / "exp" / kind for kind in ("stft", "fbank")]
-    size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*.ark"))
-    tables = [finished.root / "data" / f"{name}_clean/utt2dur" for name in ("train", "dev", "test")]
-    hours = sum(float(line.split()[1]) for table in tables for line in table.read_text().splitlines()) / 3600
+    for kind in ("stft", "fbank"):
+        begun.call("steps/make_feats.sh", "--type", kind, "corpus/dev_clean", f"exp/{kind}")
+    size = 2 * sum(path.stat().st_size for path in (begun.root / "exp").rglob("*.ark"))  # noisy and clean
+    waves = read_table(begun.root / "corpus/dev_clean/wav.scp").values()
+    hours = sum(soundfile.info(wave).duration for wave in waves) / 3600
     corpus = large["corpus"]
     planned = large["stages"][1]["disk"] / sum(corpus[name] for name in ("train", "dev", "test"))
     assert planned == pytest.approx(size / hours, rel=0.1)
@@ -45,5 +49,5 @@ def test_a_plan_from_a_calibration(finished):
         ("demo", "takes options only, got 'demo'; see --help"),
     ],
 )
-def test_what_cannot_work_is_one_line(finished, words, line):
-    assert finished.call("steps/plan.sh", *words.split(), code=1) == f"steps/plan.sh: {line}\n"
+def test_what_cannot_work_is_one_line(begun, words, line):
+    assert begun.call("steps/plan.sh", *words.split(), code=1) == f"steps/plan.sh: {line}\n"

@@ -100,7 +100,7 @@ class TimedEspeak(espeak.Espeak):
                 chunks.append(ctypes.string_at(samples, 2 * count))
             return 0
 
-        ctypes.CDLL(None).srand(seed)
+        self.seed(seed)
         self.lib.espeak_SetSynthCallback(collect)
         self.lib.espeak_SetVoiceByName(name.encode())
         for parameter, value in ((espeak.RATE, rate), (espeak.VOLUME, espeak.QUIET), (espeak.PITCH, pitch)):

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import math
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -350,6 +351,19 @@ def test_the_program_gives_the_same_with_any_number_of_jobs(recogniser, tmp_path
     assert all(line.split()[1] == "1" and len(line.split()) == 6 for line in ctm.splitlines())
     for line, record in zip(text.splitlines(), map(json.loads, lines.splitlines()), strict=True):
         assert f"{record['utt']} {record['hypotheses'][0]['text']}" == line and len(record["hypotheses"]) == 3
+
+
+def test_features_that_are_not_made_as_those_of_training_are_refused(recogniser, tmp_path, caplog):
+    model, feats = recogniser
+    other = tmp_path / "feats"
+    shutil.copytree(feats, other)
+    (other / "conf").mkdir()
+    (other / "conf/fbank.conf").write_text("--type=fbank\n--num-mel-bins=40  # more of them\n")
+    for words in (("decode.py",), ("tune_decode.py", "outputs")):
+        assert program(*words, model, other, tmp_path) == 1
+        line = f"{other}: feature option --num-mel-bins is 40, and 20 in {model}/features.conf: make the features with"
+        assert line in caplog.text
+        caplog.clear()
 
 
 def test_weights_without_their_model_are_refused(recogniser):

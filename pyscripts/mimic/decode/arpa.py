@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from mimic.atomic import replace
+from mimic.data.gz import open_text
 from mimic.decode.kneser_ney import Grams
 from mimic.errors import UserError
 
@@ -28,7 +29,7 @@ class Order(NamedTuple):
 def read(path: Path, ids: dict[str, int]) -> list[Order]:
     """The n-grams of every order; the words of the first one are numbered in `ids`."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as f:
+        with open_text(path) as f:
             return _parse(f, path, ids)
     except FileNotFoundError:
         raise UserError(f"{path}: no such ARPA file") from None

@@ -77,8 +77,13 @@ def merge(rows: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Sort rows (n-grams, order) of ids and add up the counts of equal ones."""
     order = sorting(rows)
     rows = rows[order]
-    starts = np.flatnonzero(np.append(True, (rows[1:] != rows[:-1]).any(1)))
+    starts = np.flatnonzero(new(rows))
     return rows[starts], np.add.reduceat(counts[order], starts)
+
+
+def new(rows: np.ndarray) -> np.ndarray:
+    """Which rows differ from the one before, the first included."""
+    return np.append(True, (rows[1:] != rows[:-1]).any(1))
 
 
 def sorting(rows: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """CTC: greedy decoding, and prefix scores for joint decoding with an attention decoder."""
 
+from collections.abc import Sequence
 from copy import copy
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -21,6 +23,11 @@ def greedy(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
         merged = torch.unique_consecutive(row[:length])
         results.append(merged[merged != BLANK].tolist())
     return results
+
+
+def frames_needed(ids: Sequence[int]) -> int:
+    """Fewest frames that can be aligned with these tokens: one for each, and a blank between two that are equal."""
+    return len(ids) + sum(a == b for a, b in pairwise(ids))
 
 
 class PrefixState(NamedTuple):

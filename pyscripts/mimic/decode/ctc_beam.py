@@ -52,11 +52,17 @@ class _Beam:
             "beam_size": self.config.beam,
             "beam_size_token": self.config.beam_tokens or self.width,
             "beam_threshold": self.config.beam_threshold,
-            "lm_weight": self.config.ngram_weight * LOG10 if self.config.ngram else 0.0,  # KenLM's are of base 10
+            "lm_weight": LOG10 * self._ngram_weight(),  # KenLM's logarithms are of base 10
             "sil_score": 0.0,
             "log_add": False,
             "criterion_type": flashlight.CriterionType.CTC,
         }
+
+    def _ngram_weight(self) -> float:
+        return self.config.ngram_weight if self.config.ngram else 0.0
+
+    def _score(self, ctc: float, ngram: float, words: int) -> float:
+        return ctc + self._ngram_weight() * ngram + self.config.word_bonus * words
 
     def decode(self, log_probs: np.ndarray) -> list[Found]:
         frames = self._frames(log_probs, self.closing)
@@ -141,8 +147,7 @@ class Free(_Beam):
     def _found(self, path: Path, ctc: float, ngram: float) -> Found:
         ids, spans = path.tokens((BLANK, self.silence))
         words = self.tokens.words(ids)
-        weight = self.config.ngram_weight if self.config.ngram else 0.0
-        return Found(ids, spans, words, ctc + weight * ngram + self.config.word_bonus * len(words), ctc, ngram)
+        return Found(ids, spans, words, self._score(ctc, ngram, len(words)), ctc, ngram)
 
 
 class Lexicon(_Beam):
@@ -186,6 +191,4 @@ class Lexicon(_Beam):
         for place, word in enumerate(of.tolist()):
             places[word].append(place)
         words = [(self.words[label], place) for label, place in zip(labels, places, strict=False) if place]
-        weight = self.config.ngram_weight if self.config.ngram else 0.0
-        score = ctc + weight * ngram + self.config.word_bonus * len(labels)
-        return Found(ids, spans, words, score, ctc, ngram)
+        return Found(ids, spans, words, self._score(ctc, ngram, len(labels)), ctc, ngram)

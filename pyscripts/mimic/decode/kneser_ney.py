@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mimic.decode.counts import BOS, sorting
+from mimic.decode.counts import BOS, new, sorting
 
 log = logging.getLogger(__name__)
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text is too small to estimate them
@@ -80,7 +80,7 @@ def _adjusted(rows: np.ndarray, counts: np.ndarray, words: int) -> list[Grams]:
         suffixes = above.rows[:, 1:]
         arranged = sorting(suffixes)
         suffixes = suffixes[arranged]
-        starts = np.flatnonzero(np.append(True, (suffixes[1:] != suffixes[:-1]).any(1)))
+        starts = np.flatnonzero(new(suffixes))
         raw = np.add.reduceat(above.raw[arranged], starts)
         adjusted = np.diff(np.append(starts, len(suffixes)))
         first = begins == order - n + 1  # begins with <s>: no word can be in front
@@ -129,8 +129,8 @@ def _discounts(adjusted: np.ndarray, order: int, last: tuple[int, int] | None) -
 
 def _histories(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each history begins among sorted n-grams, and the history of each."""
-    new = np.append(True, (rows[1:, :-1] != rows[:-1, :-1]).any(1))
-    return np.flatnonzero(new), new.cumsum() - 1
+    first = new(rows[:, :-1])
+    return np.flatnonzero(first), first.cumsum() - 1
 
 
 def _find(levels: Sequence[Grams], rows: np.ndarray, words: int) -> np.ndarray:

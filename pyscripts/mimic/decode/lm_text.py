@@ -1,9 +1,9 @@
 """Text for n-gram models: sentences of a file or a data directory as words, characters, subwords or phones."""
 
-import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mimic.data.gz import BROKEN, open_text
 from mimic.data.tokens import EOS, UNK, Tokens
 from mimic.decode.counts import SPECIAL
 from mimic.errors import UserError
@@ -41,7 +41,7 @@ class LmText:
         self.read = self.unknown = 0
         number = 0
         try:
-            with (gzip.open if self.path.suffix == ".gz" else open)(self.path, "rt", encoding="utf-8") as lines:
+            with open_text(self.path) as lines:
                 for number, line in enumerate(lines, 1):  # noqa: B007
                     if self.directory:
                         line = line.strip().partition(" ")[2]
@@ -50,7 +50,7 @@ class LmText:
                         yield units
         except FileNotFoundError:
             raise UserError(f"{self.path}: no such text file or data directory") from None
-        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        except (UnicodeDecodeError, *BROKEN) as error:
             raise UserError(f"{self.path}: line {number + 1}: {error}: not a text in UTF-8, plain or gzipped") from None
 
     def _units(self, line: str) -> list[str]:

@@ -5,8 +5,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
+from mimic.data.gz import BROKEN, gzipped, open_text
 from mimic.errors import UserError
 
 try:
@@ -37,10 +37,9 @@ class KenLm:
             raise UserError(
                 f"--decode.ngram {self.path}: KenLM's binary format does not list its words: give --decode.lexicon"
             )
-        lines = (gzip.open if _gzipped(self.path) else open)(self.path, "rt", encoding="utf-8")
         inside = False
         try:
-            with lines:
+            with open_text(self.path) as lines:
                 for line in lines:
                     if line.startswith("\\"):
                         if inside:
@@ -50,7 +49,7 @@ class KenLm:
                         word = line.split()[1]
                         if word not in SPECIAL:
                             yield word
-        except (UnicodeDecodeError, IndexError, EOFError, gzip.BadGzipFile):
+        except (UnicodeDecodeError, IndexError, *BROKEN):
             inside = False
         if not inside:
             raise UserError(f"--decode.ngram {self.path}: not an ARPA file with its \\1-grams:")
@@ -59,12 +58,12 @@ class KenLm:
         """The model, asked for these words by their numbers."""
         descriptor, unpacked = -1, self.path
         try:
-            if _gzipped(self.path):
+            if gzipped(self.path):
                 descriptor, unpacked = tempfile.mkstemp(suffix=".arpa")
                 with gzip.open(self.path) as source, open(descriptor, "wb") as target:
                     shutil.copyfileobj(source, target, 1 << 20)
             return KenLM(unpacked, Dictionary(list(words)))
-        except (RuntimeError, EOFError, gzip.BadGzipFile) as error:
+        except (RuntimeError, *BROKEN) as error:
             what = " ".join(str(error).split())
             raise UserError(f"--decode.ngram {self.path}: not a complete n-gram model: {what[:200]}") from None
         finally:
@@ -94,7 +93,3 @@ class KenLm:
         empty = model.start(True)
         unknown = model.score(empty, 0)[1]
         return [name for i, name in enumerate(names, 1) if model.score(empty, i)[1] == unknown]
-
-
-def _gzipped(path: str | Path) -> bool:
-    return str(path).endswith(".gz")

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchaudio.functional import forced_align, merge_tokens
 
 from mimic.data.tokens import BLANK, Tokens
+from mimic.decode.ctc import frames_needed
 
 GAP_S = 0.1  # CTC marks a token by a short peak: a word lasts this much longer on either side, where there is room
 
@@ -59,8 +60,7 @@ def align(ids: Sequence[int], log_probs: Tensor, tokens: Tokens, shift: float, s
     words = tokens.words(ids)
     if not words:
         return []
-    needed = len(ids) + sum(a == b for a, b in zip(ids, ids[1:], strict=False))
-    if needed > len(log_probs):
+    if frames_needed(ids) > len(log_probs):
         step = seconds / len(words)
         return [Word(word, i * step, (i + 1) * step, 0.0) for i, (word, _) in enumerate(words)]
     path, scores = forced_align(log_probs[None].float(), torch.tensor([list(ids)], dtype=torch.int32), blank=BLANK)

@@ -10,7 +10,7 @@ from mimic.errors import UserError
 from mimic.features.augment import Augmenter
 from mimic.features.corruption import KeptAudio, Recordings
 from mimic.features.extract import front_end
-from mimic.tasks.task import OPTIONS
+from mimic.features.kept import OPTIONS
 from mimic.train.config import Config
 
 

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.data.tokens import BLANK
+from mimic.decode import ctc
 from mimic.models.masking import valid_frames
 
 
@@ -17,10 +18,10 @@ def loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tens
 
 
 def too_long(tokens: list[int], frames: int) -> str:
-    """Why so many frames cannot be aligned with these tokens; empty where they can: a repeat needs a blank between."""
-    repeats = sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
-    fits = len(tokens) + repeats <= frames
-    return "" if fits else f"{len(tokens)} tokens and {repeats} repeats do not fit into {frames} frames"
+    """Why so many frames cannot be aligned with these tokens; empty where they can."""
+    needed = ctc.frames_needed(tokens)
+    what = f"{len(tokens)} tokens and {needed - len(tokens)} repeats"
+    return "" if needed <= frames else f"{what} do not fit into {frames} frames"
 
 
 def frames_needed(tokens: Tensor, lengths: Tensor) -> Tensor:

@@ -19,13 +19,14 @@ from mimic.errors import UserError
 from mimic.features import mixing
 from mimic.features.augment import AugmentConfig, Augmenter
 from mimic.features.corruption import KeptAudio, Recordings
+from mimic.features.kept import OPTIONS
 from mimic.features.stft import Stft, StftConfig
 from mimic.models import MASKS, WAVES
 from mimic.models.mask_enhancer import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths, network
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
-from mimic.tasks.task import OPTIONS, WHOLE, Task, weighted
+from mimic.tasks.task import WHOLE, Task, weighted
 from mimic.train.config import Config
 
 

@@ -14,13 +14,14 @@ from mimic.data.audio import AudioReader
 from mimic.data.batching import pad, to_device
 from mimic.data.kaldi_dir import read_frames
 from mimic.errors import UserError
+from mimic.features.kept import OPTIONS
 from mimic.features.stft import Stft, StftConfig
 from mimic.models import MASKS, WAVES
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
 from mimic.models.wave_enhancer import WaveEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
-from mimic.tasks.task import OPTIONS, WHOLE, Task, copy_feature_options, weighted
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 

@@ -17,6 +17,7 @@ from mimic.data.audio import AudioReader
 from mimic.data.batching import pad
 from mimic.errors import UserError
 from mimic.features.fbank import Fbank, FbankConfig
+from mimic.features.kept import OPTIONS
 from mimic.models.joint import Joint
 from mimic.tasks import asr
 from mimic.tasks.asr import AsrTask
@@ -24,7 +25,7 @@ from mimic.tasks.asr_config import AsrData
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
 from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
-from mimic.tasks.task import OPTIONS, WHOLE, weighted
+from mimic.tasks.task import WHOLE, weighted
 from mimic.train import checkpoint
 from mimic.train import config as configuration
 from mimic.train.config import Config

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.tasks.task import OPTIONS
+from mimic.features import kept
 from mimic.train import config as configuration
 
 
@@ -22,15 +22,11 @@ def check_start(config: configuration.Config, directory: Path) -> None:
         there, here = getattr(theirs.data, key), getattr(config.data, key)
         if there != here:
             raise _differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
-    if config.data.init_features == "other" or not (directory / OPTIONS).exists():
+    if config.data.init_features == "other" or not (directory / kept.OPTIONS).exists():
         return
-    there, here = _options(init / OPTIONS), _options(directory / OPTIONS)
-    for key in sorted(there.keys() | here.keys()):
-        if there.get(key) != here.get(key):
-            fix = f"make the features with {init / OPTIONS} (run.sh: --fbank-config)"
-            raise _differs(
-                init, f"feature option {key}", there.get(key, "its default"), here.get(key, "its default"), fix
-            )
+    if found := kept.difference(init / kept.OPTIONS, directory / kept.OPTIONS):
+        fix = f"make the features with {init / kept.OPTIONS} (run.sh: --fbank-config)"
+        raise _differs(init, f"feature option {found.option}", found.there, found.here, fix)
 
 
 def start_from(model: nn.Module, state: Mapping[str, Tensor], init: Path) -> None:
@@ -46,8 +42,3 @@ def start_from(model: nn.Module, state: Mapping[str, Tensor], init: Path) -> Non
 
 def _differs(init: Path, what: str, there: object, here: object, fix: str) -> UserError:
     return UserError(f"--data.init {init}: {what} is {there} there and {here} here: {fix}")
-
-
-def _options(path: Path) -> dict[str, str]:
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return {name: value for name, _, value in (line.partition("=") for line in lines if line)}

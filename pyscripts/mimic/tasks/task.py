@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from mimic import atomic
 from mimic.data.kaldi_dir import write_skipped
 from mimic.errors import UserError
-
-OPTIONS = "features.conf"
+from mimic.features import kept
 
 
 class _Whole(dict):
@@ -125,12 +124,11 @@ def weighted(
 
 def copy_feature_options(features: Path, directory: Path) -> None:
     """Keep the options of the training features beside the model: inference reads nothing but its directory."""
-    try:
-        (options,) = sorted((features / "conf").glob("*.conf"))
-    except ValueError:
-        raise UserError(f"{features}/conf: expected one option file: is it a feature directory (stage 2)?") from None
-    with atomic.replace(directory / OPTIONS, "wb") as f:
-        f.write(options.read_bytes())
+    made = kept.of_features(features)
+    if not made:
+        raise UserError(f"{features}/conf: expected one option file: is it a feature directory (stage 2)?")
+    with atomic.replace(directory / kept.OPTIONS, "wb") as f:
+        f.write(made.read_bytes())
 
 
 def leave_out(skipped: Mapping[str, str], total: int, most: float, directory: Path) -> None:

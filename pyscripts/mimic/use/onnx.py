@@ -22,13 +22,13 @@ from mimic.data.tokens import Tokens
 from mimic.errors import UserError
 from mimic.features.extract import Extractor, front_end
 from mimic.features.fbank import INT16_SCALE, WINDOWS, Fbank
+from mimic.features.kept import OPTIONS
 from mimic.features.logmel import LogMel
 from mimic.features.ssl import SslFeatures
 from mimic.features.stft import Stft
 from mimic.models.mask_enhancer import MaskEnhancer
 from mimic.models.recogniser import Recogniser
 from mimic.tasks.asr import AsrTask
-from mimic.tasks.task import OPTIONS
 from mimic.train import config as configuration
 from mimic.use import encoder, enhancer
 

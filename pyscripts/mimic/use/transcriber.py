@@ -14,7 +14,7 @@ from mimic.decode.searcher import Searcher, load
 from mimic.decode.times import Word
 from mimic.errors import UserError
 from mimic.features.extract import front_end
-from mimic.tasks.task import OPTIONS
+from mimic.features.kept import OPTIONS
 from mimic.use.speech import Levels, segments
 
 BLOCK_S = 10.0
