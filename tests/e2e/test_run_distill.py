@@ -4,20 +4,20 @@ import pytest
 
 from mimic.models import ssl
 
-pytestmark = pytest.mark.xdist_group("recipe")
+pytestmark = pytest.mark.xdist_group("begun")
 
 
-def test_a_teacher_from_speech_alone_and_a_student_that_hears_noise(recipe):
-    words = ["local/run_pretrain_ssl.sh", "--corpus", "data", "--ssl-config", "tests/e2e/hubert.yaml", "--nj", "1"]
-    said = recipe.call(*words)
-    teacher = recipe.root / "exp/ssl/hubert1/encoder"
+def test_a_teacher_from_speech_alone_and_a_student_that_hears_noise(begun):
+    words = ["local/run_pretrain_ssl.sh", "--corpus", "corpus", "--ssl-config", "tests/e2e/hubert.yaml", "--nj", "1"]
+    said = begun.call(*words)
+    teacher = begun.root / "exp/ssl/hubert1/encoder"
     assert ssl.load(teacher).num_layers == 2 and "encoder: exp/ssl/hubert1/encoder" in said
-    words = ["local/run_distill.sh", "--corpus", "data", "--noise-dir", recipe.root.parent / "noises", "--nj", "1"]
+    words = ["local/run_distill.sh", "--corpus", "corpus", "--noise-dir", begun.root.parent / "noises", "--nj", "1"]
     words += ["--simulated-rooms", "4", "--distill-config", "tests/e2e/distill.yaml", "--keep-targets", "true"]
     words += ["--students", "robust", "--conditions", "noise", "--stop-stage", "2"]
-    said = recipe.call(*words)
-    assert ssl.load(recipe.root / "exp/distill/robust/encoder").num_layers == 1, said
-    again = recipe.call(*words)
+    said = begun.call(*words)
+    assert ssl.load(begun.root / "exp/distill/robust/encoder").num_layers == 1, said
+    again = begun.call(*words)
     assert ": to do" not in again and "starting again" not in again
 
 
@@ -31,12 +31,12 @@ DISTIL, TEACHER = "local/run_distill.sh", ("--teacher", "conf")
         ((DISTIL, *TEACHER, "--students", "large"), "plain, robust, enhance and pruned, got"),
         ((DISTIL, *TEACHER, "--probes", "magic"), "conf/probe_magic.yaml is not there"),
         ((DISTIL, *TEACHER, "--conditions", "hot"), "clean, noise, room and both, got 'hot'"),
-        ((DISTIL, *TEACHER, "--corpus", "data"), "needs --noise-dir"),
+        ((DISTIL, *TEACHER, "--corpus", "corpus"), "needs --noise-dir"),
         ((DISTIL, *TEACHER, "--keep-targets", "no"), "--keep-targets is true or false"),
         (("local/run_pretrain_ssl.sh", "--iterations", "3"), "--iterations is 1 or 2, got '3'"),
         (("local/run_pretrain_ssl.sh", "--corpus", "nowhere"), "has no directory train_clean"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_runs(finished, words, line):
-    said = finished.call(*words, code=1)
+def test_what_cannot_work_is_said_before_anything_runs(begun, words, line):
+    said = begun.call(*words, code=1)
     assert line in said and "stage 1" not in said and said.count("\n") == 1
