@@ -33,6 +33,7 @@ enhance_config=        # stage 4: model and training
 asr_config=            # stage 6: the recogniser for clean speech
 asr_finetune_config=   # stage 6: how the others go on from it
 init=                  # stage 6: experiment directory of a recogniser that the one for clean speech starts from
+decode_options=        # stage 6: settings of decoding other than the configuration's, e.g. '--decode.beam 20'
 seed=1                 # of all training
 seeds=1                # train the enhancers from this many seeds: --seed, --seed + 1, ...
 nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most

@@ -15,6 +15,7 @@ resnet_config=         # model and training of the ResNet enhancers
 joint_config=          # joint training
 asr_finetune_config=   # as run.sh got it
 fbank_config=          # as run.sh got it
+decode_options=        # as run.sh got it
 augmented=false        # true where run.sh got --speeds or --augment-noise-dir
 seed=1                 # of all training
 seeds=1                # from this many seeds: --seed, --seed + 1, ...; run.sh needs as many before

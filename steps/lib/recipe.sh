@@ -121,6 +121,10 @@ train_robust() {
 # recognise ASR-DIR SET FEAT-DIR [RECOGNISER], score_words ASR-DIR SET FEAT-DIR, score_speech SYSTEM-DIR DATA-DIR.
 # A recogniser that lies elsewhere leaves what it heard in ASR-DIR.
 # The published error rates count characters and spaces, so characters are counted in this way here.
-recognise() { steps/decode.sh "${decoding[@]}" "${4:-$1}" "$3" "$1/decode_$2"; }
+recognise() {
+  local words
+  read -r -a words <<< "${decode_options:-}"
+  steps/decode.sh "${decoding[@]}" "${4:-$1}" "$3" "$1/decode_$2" "${words[@]}"
+}
 score_words() { steps/score_asr.sh "${common[@]}" --cer-spaces true "$3" "$1/decode_$2"; }
 score_speech() { steps/score_enhancement.sh "${common[@]}" data/test_clean "$2" "$1/scoring/test"; }

@@ -37,6 +37,12 @@ def test_an_unknown_key_names_the_nearest(recipe, name, stage, old, new, line):
     assert said.startswith(f"{file}: ") and line in said
 
 
+def test_settings_of_decoding_reach_the_search(recipe):
+    said = recipe.run(*stages(6, 6), "--decode-options", "--decode.beeam 3", code=1)
+    assert 'exp/asr_clean/decode_dev: starting again, decode was "" and is "--decode.beeam 3"' in said
+    assert "unknown name 'beeam': did you mean beam?" in said
+
+
 def test_a_pipe_runs_only_when_allowed(recipe):
     before = results(recipe.root / "data/dev_clean")
     utt, path = next(iter(read_table(recipe.root / "corpus/dev_clean/wav.scp").items()))

@@ -47,7 +47,7 @@ def test_written_configuration_reads_back_equal(yaml, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("train: {epoch: 3}", r"train\.unknown name 'epoch': did you mean epochs\?"),
+        ("train: {epoch: 3}", r"train: unknown name 'epoch': did you mean epochs\?"),
         ("trian: {epochs: 3}", r"unknown name 'trian': did you mean train\?"),
         ("train: {epochs: many}", r"train\.epochs.*int.*many"),
         ("train: {sorting: sideways}", r"train\.sorting"),

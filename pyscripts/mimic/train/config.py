@@ -171,7 +171,7 @@ def _build(raw: dict, where: str) -> Config:
     sections = {}
     for name, section in classes.items():
         given = raw.get(name) or {}
-        _check_keys(given, [f.name for f in fields(section)], f"{where}: {name}.")
+        _check_keys(given, [f.name for f in fields(section)], f"{where}: {name}: ")
         parser.add_argument(f"--{name}", type=section, default=section())
         sections[name] = given
     _check_keys(raw, ["task", "net", *classes], f"{where}: ")
@@ -184,7 +184,7 @@ def _build(raw: dict, where: str) -> Config:
 
 def _check_keys(given: dict, known: list[str], prefix: str) -> None:
     if not isinstance(given, dict):
-        raise UserError(f"{prefix.rstrip('.')}: expected a section of `key: value` lines")
+        raise UserError(f"{prefix}expected a section of `key: value` lines")
     for key in given:
         if key not in known:
             raise UserError(f"{prefix}{_nearest(str(key), known)}")
