@@ -13,7 +13,7 @@ TREE = {
     "pyscripts/prog.py": "import os\nfrom mimic.tasks import asr\n",
     "pyscripts/mimic/__init__.py": "",
     "pyscripts/mimic/tasks/__init__.py": "",
-    "pyscripts/mimic/tasks/asr.py": "def f():\n    from ..models import (  # one of them\n        net as other,\n    )\n",
+    "pyscripts/mimic/tasks/asr.py": "def f():\n    from ..models import (  # one\n        net as other,\n    )\n",
     "pyscripts/mimic/models/__init__.py": "from .deep import thing\n",
     "pyscripts/mimic/models/net.py": "",
     "pyscripts/mimic/models/deep.py": "import mimic.far.away\n",

@@ -144,7 +144,7 @@ def test_a_start_from_other_weights_takes_them_alone(corpus, trained, tmp_path):
     task, _ = build(corpus, "recogniser", tmp_path / "a", *init, "--waves.noise_prob", "0")
     task_maker.assert_equal(before, task.model.state_dict())
     other = other_features(corpus, tmp_path)
-    with pytest.raises(UserError, match="feature option --sample-frequency is its default there and 22050 here"):
+    with pytest.raises(UserError, match="feature option --sample-frequency is 16000.0 there and 22050.0 here"):
         build(corpus, "recogniser", tmp_path / "b", *init, *other)
     own = ["--data.init_features", "other", "--train.precision", "bf16-mixed"]
     after = task_maker.run(corpus, "recogniser", tmp_path / "c", *init, *other, *own)

@@ -208,7 +208,7 @@ def test_encoder_of_a_given_model_rests_until_its_epoch(corpus, tmp_path):
         ("--data.normalise global", "data.normalise is none there and global here"),
         ("--data.init enhancer", "was trained as task enhance, not asr: give a recogniser"),
         ("--data.init nowhere", "no such configuration"),
-        ("features", "feature option --hop-length is its default there and 128 here: make the features with"),
+        ("features", "feature option --hop-length is 256 there and 128 here: make the features with"),
     ],
 )
 def test_a_recogniser_that_does_not_fit_is_no_start_and_one_line_says_why(corpus, tmp_path, words, line):

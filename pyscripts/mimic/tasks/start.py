@@ -26,7 +26,7 @@ def check_start(config: configuration.Config, directory: Path) -> None:
         return
     if found := kept.difference(init / kept.OPTIONS, directory / kept.OPTIONS):
         fix = f"make the features with {init / kept.OPTIONS} (run.sh: --fbank-config)"
-        raise _differs(init, f"feature option {found.option}", found.there, found.here, fix)
+        raise _differs(init, f"feature option --{found.option}", found.there, found.here, fix)
 
 
 def start_from(model: nn.Module, state: Mapping[str, Tensor], init: Path) -> None:
