@@ -119,6 +119,18 @@ def test_tokens_are_scored_in_context(tmp_path, monkeypatch):
             assert float(row[symbols.index(symbol)]) == pytest.approx(truth, abs=1e-5)
 
 
+def test_more_contexts_in_one_step_than_the_table_of_rows_holds(tmp_path):
+    words = [*SPECIAL[UNK:], "<s>", "</s>", *"abcdefghijklmnopqrst"]
+    (tmp_path / "lm.arpa").write_text(arpa(3, words)[0])
+    ngram = Ngram(tmp_path / "lm.arpa")
+    model = TokenNgram(ngram, [*SPECIAL, *words[3:]])
+    tokens = UNK + 1 + torch.arange(60) % 20
+    log_probs, state = model.step(tokens, NgramState(torch.arange(60)))
+    assert len({*range(60), *state.context.tolist()}) > 64
+    for row, new in zip(log_probs, state.context.tolist(), strict=True):
+        assert float(row[UNK + 2]) == pytest.approx(ngram.log_prob(new, ngram.ids["b"]), abs=1e-5)
+
+
 def test_a_word_counts_when_it_is_complete(tmp_path):
     words = ["<unk>", "<s>", "</s>", "AB", "A", "BAB"]
     text, grams = arpa(3, words)

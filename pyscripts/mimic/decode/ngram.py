@@ -149,7 +149,8 @@ class TokenNgram:
         before, last = state.context.cpu().numpy(), tokens.cpu().numpy()
         slots = self._rows(np.maximum(before, 0))
         context = np.where(before < 0, self._ngram.start, self._next[slots, last])
-        log_probs = torch.from_numpy(self._log_probs[self._rows(context)]).to(tokens.device)
+        slots = self._rows(context)  # first, for the tables may be replaced by larger ones
+        log_probs = torch.from_numpy(self._log_probs[slots]).to(tokens.device)
         return log_probs, NgramState(torch.from_numpy(context).to(tokens.device))
 
     def _rows(self, contexts: np.ndarray) -> np.ndarray:
