@@ -125,6 +125,6 @@ def test_a_full_disk_is_named_and_the_work_goes_on_where_there_is_room(recipe, d
     assert not difference(results(exp / name), before)
 
 
-def test_a_start_from_something_else_than_a_recogniser(finished):
-    said = finished.run(*stages(6, 6), "--init", "exp/perceptual", code=1)
+def test_a_start_from_something_else_than_a_recogniser(recipe):
+    said = recipe.run(*stages(6, 6), "--init", "exp/perceptual", code=1)
     assert "--data.init exp/perceptual was trained as task perceptual, not asr: give a recogniser" in said
