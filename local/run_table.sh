@@ -141,6 +141,7 @@ for name in "${own[@]}" "${enhancers[@]}"; do
 done
 for name in "${joints[@]}"; do aside 2 score_speech "exp/$name/enhancer" "exp/$name/enhancer/enhanced/test"; done
 all_done
-pyscripts/results_table.py --command "$command_line" --columns all --published local/vbdemand/published.tsv \
+columns="PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER"
+pyscripts/results_table.py --command "$command_line" --columns "$columns" --published local/vbdemand/published.tsv \
   --output exp/TABLE.md "${table[@]}"
 log "table: exp/TABLE.md  [elapsed=${SECONDS}s]"

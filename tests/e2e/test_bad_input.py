@@ -126,5 +126,5 @@ def test_a_full_disk_is_named_and_the_work_goes_on_where_there_is_room(recipe, d
 
 
 def test_a_start_from_something_else_than_a_recogniser(recipe):
-    said = recipe.run(*stages(6, 6), "--init", "exp/perceptual", code=1)
-    assert "--data.init exp/perceptual was trained as task perceptual, not asr: give a recogniser" in said
+    said = recipe.run(*stages(6, 6), "--init", "exp/enhance_mse", code=1)
+    assert "--data.init exp/enhance_mse was trained as task enhance, not asr: give a recogniser" in said

@@ -22,6 +22,7 @@ from mimic.hmm.feats import read_trans
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
 
+pytestmark = pytest.mark.xdist_group("hmm")
 PHONES = {line.split()[0]: line.split()[1:] for line in LEXICON.splitlines()}
 
 
