@@ -86,7 +86,7 @@ def test_the_dump_is_ordinary_data(finished, name):
 def test_a_rerun_skips_all_and_says_so(recipe):
     before = results(recipe.root / "exp") | results(recipe.root / "data")
     said = recipe.run()
-    assert not redone(said)
+    assert not redone(said), said
     done = sorted(path.parent for name in ("data", "exp") for path in (recipe.root / name).rglob(".done"))
     skipped = re.findall(r"^(\S+) is done and unchanged: skipping$", said, re.MULTILINE)
     assert sorted(recipe.root / name for name in skipped) == done and len(done) > 50, said
@@ -119,7 +119,7 @@ def test_the_stage_that_makes_what_is_missing_is_named(finished, stage, name, ma
     with finished.without(f"{name}/.done"):
         said = finished.run(*words, code=1)
     assert re.search(rf"{name} is incomplete: run .*{re.escape(maker)}.* again", said), said
-    assert not redone(said)
+    assert not redone(said), said
 
 
 def test_a_changed_configuration_redoes_what_depends_on_it(recipe):

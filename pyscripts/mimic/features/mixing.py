@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import irfft, rfft
 
 RATE = 16000
 FRAME_S = 0.02
@@ -140,6 +139,8 @@ class Room:
             fitting = min(len(blocks), places - piece)
             np.multiply(blocks[:fitting], spectrum, out=product[:fitting])
             total[piece : piece + fitting] += product[:fitting]
+        from scipy.fft import irfft  # here, because it takes half a second to load
+
         parts = irfft(total, 2 * BLOCK)  # (places, 2 * BLOCK)
         out = parts[:, :BLOCK].copy()
         out[1:] += parts[:-1, BLOCK:]
@@ -148,6 +149,8 @@ class Room:
 
 def _spectra(x: np.ndarray) -> np.ndarray:
     """Of the pieces of a signal, each with as much silence behind it: (pieces, bins)."""
+    from scipy.fft import rfft
+
     whole = len(x) // BLOCK
     pieces = np.zeros((-(-len(x) // BLOCK), 2 * BLOCK), np.float32)  # padded here: in rfft it takes as long again
     pieces[:whole, :BLOCK] = x[: whole * BLOCK].reshape(whole, BLOCK)
