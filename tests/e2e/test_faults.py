@@ -9,9 +9,10 @@ pytestmark = pytest.mark.xdist_group("recipe")
 
 
 def test_reruns_after_faults_give_the_undisturbed_results(recipe, capsys):
-    code = inject(recipe, 8, seed=1)
+    """Those that no other test brings about: a damaged archive and checkpoint, a killed step, a killed task."""
+    code = inject(recipe, 4, seed=43)
     said = capsys.readouterr()
-    assert said.out.splitlines()[-1] == "faults: 8 injected, 8 recovered, 8 equal" and code == 0, said.err
+    assert said.out.splitlines()[-1] == "faults: 4 injected, 4 recovered, 4 equal" and code == 0, said.err
 
 
 def test_a_short_run_takes_every_kind_and_every_stage():
