@@ -4,7 +4,6 @@ The level means nothing; the one who writes or mixes them sets it.
 """
 
 import numpy as np
-from scipy.signal import butter, lfilter
 
 RATE = 16000
 
@@ -29,6 +28,8 @@ def slow(n: int, rng: np.random.Generator, hz: float) -> np.ndarray:
 
 def band(x: np.ndarray, low: float, high: float) -> np.ndarray:
     """Second-order band-pass between two frequencies in Hz."""
+    from scipy.signal import butter, lfilter  # here, because it takes a second to load, and speaking needs none
+
     return lfilter(*butter(2, [low, high], "bandpass", fs=RATE), x)
 
 

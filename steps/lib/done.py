@@ -23,13 +23,14 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from done_outputs import describe, file_hash, remove, spoilt
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / "pyscripts"
-sys.path.insert(0, str(PYTHON))
+PYTHON = f"{ROOT}/pyscripts"
+sys.path.insert(0, PYTHON)
 
 TABLES = ("wav.scp", "segments", "text", "text.phn", "feats.scp", "cmvn.scp")  # and utt2*, spk2*, reco2*
 # Found by their lines, five times as fast as by parsing; an import inside a string counts too, which does no harm.
@@ -42,20 +43,25 @@ class Refused(Exception):
     """One line for the user."""
 
 
-def imported(path: Path) -> Iterator[Path]:
+@cache
+def module_files(stem: str) -> list[str]:
+    return [file for file in (f"{stem}.py", f"{stem}/__init__.py") if os.path.isfile(file)]
+
+
+def imported(path: str) -> Iterator[str]:
     """The files under pyscripts/ that the imports of one Python file load, packages' __init__.py included."""
-    package = path.parent.relative_to(PYTHON).parts if PYTHON in path.parents else ()
+    package = path[len(PYTHON) + 1 :].split("/")[:-1] if path.startswith(f"{PYTHON}/") else []
     stems = set()
-    for dots, module, names in IMPORT.findall(path.read_text(encoding="utf-8")):
-        base = list(package[: len(package) - len(dots) + 1]) if dots else []
-        base += module.split(".") if module else []
+    with open(path, encoding="utf-8") as file:
+        found = IMPORT.findall(file.read())
+    for dots, module, names in found:
+        base = package[: len(package) - len(dots) + 1] if dots else []
+        base = base + module.split(".") if module else base
         for name in re.sub(r"#[^\n]*|[()]", "", names).split(","):  # a name may be a submodule
             parts = [*base, *name.split()[0].split(".")] if name.strip() else base
-            stems |= {PYTHON.joinpath(*parts[:n]) for n in range(1, len(parts) + 1)}
+            stems |= {"/".join([PYTHON, *parts[:n]]) for n in range(1, len(parts) + 1)}
     for stem in stems:
-        for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-            if file.is_file():
-                yield file
+        yield from module_files(stem)
 
 
 def code_items(paths: list[str]) -> Iterator[tuple[str, str]]:
@@ -65,15 +71,15 @@ def code_items(paths: list[str]) -> Iterator[tuple[str, str]]:
         path = Path(name).resolve()
         if not path.exists():
             raise Refused(f"no such code file: {name}")
-        todo += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        todo += map(str, sorted(path.rglob("*.py")) if path.is_dir() else [path])
     seen = set()
     while todo:
-        path = todo.pop()
-        if path not in seen:
-            seen.add(path)
-            todo += imported(path) if path.suffix == ".py" else []
-    for path in seen:
-        yield (str(path.relative_to(ROOT)) if ROOT in path.parents else str(path)), file_hash(path)
+        file = todo.pop()
+        if file not in seen:
+            seen.add(file)
+            todo += imported(file) if file.endswith(".py") else []
+    for file in seen:
+        yield file.removeprefix(f"{ROOT}/"), file_hash(Path(file))
 
 
 def audio_state(wav_scp: Path) -> str:
