@@ -47,7 +47,7 @@ def explain(error: OSError) -> str:
     """One line for an error of the operating system: which path, and what to do about a full disk."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = os.path.dirname(os.path.abspath(error.filename)) if error.filename else os.getcwd()
-        return f"disk full: free space in {where} and rerun"
+        return f"disk full: free space in {where} and run again"
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
 

@@ -144,4 +144,4 @@ def test_a_full_disk_is_named_and_the_old_file_stays(program, tmp_path):
     if done.returncode == 77:
         pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
     assert done.stdout.split() == ["1", "f", "old"]
-    assert done.stderr.strip().endswith(f"error: disk full: free space in {folder} and rerun")
+    assert done.stderr.strip().endswith(f"error: disk full: free space in {folder} and run again")

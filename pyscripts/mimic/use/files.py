@@ -146,7 +146,7 @@ class Writer:
             self.file.write(x)
         except soundfile.LibsndfileError as error:
             full = shutil.disk_usage(self.tmp.parent).free < x.nbytes
-            why = "disk full: free space and rerun" if full else error.error_string
+            why = "disk full: free space and run again" if full else error.error_string
             raise UserError(f"{self.path}: {why}") from None
 
     def __enter__(self) -> "Writer":
