@@ -67,15 +67,23 @@ def test_set(folder: Path, utterances: int) -> Pairs:
         (folder / side).mkdir()
     for k in range(utterances):
         n = int(draw.uniform(0.5, 1.5) * SAMPLES)
-        x, d = (
-            source[start : start + n] for source in (voice, noise) if (start := draw.integers(len(source) - n)) >= 0
-        )
+        x, d = crop(draw, voice, n), crop(draw, noise, n)
         d = d * np.sqrt(np.mean(x**2) / (np.mean(d**2) + 1e-12)) * 10 ** -((2.5 + 5 * (k % 4)) / 20)
         scale = 0.9 / max(np.abs(x).max(), np.abs(x + d).max())
         for side, signal in (("clean", x), ("noisy", x + d)):
             soundfile.write(folder / side / f"p{k % 2}-{k:04d}.wav", scale * signal, RATE, "PCM_16")
     print(f"{utterances} utterances of {SAMPLES / RATE:g} s on average, {kind}")
     return Pairs(folder / "clean", folder / "noisy")
+
+
+def crop(draw: np.random.Generator, source: np.ndarray, samples: int) -> np.ndarray:
+    """A piece of a recording that is no pause: PESQ gives no value without speech."""
+    loud = np.mean(source**2)
+    while True:
+        start = draw.integers(len(source) - samples)
+        x = source[start : start + samples]
+        if np.mean(x**2) > loud / 4:
+            return x
 
 
 def _rhythm(draw: np.random.Generator, samples: int) -> np.ndarray:

@@ -30,7 +30,11 @@ def main() -> int:
     parser.add_argument("directory", type=Path, help="experiment directory")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: %(default)s)")
     parser.add_argument("--num-processes", type=int, default=1, help="with cuda, each has a GPU (default: %(default)s)")
+    parser.add_argument("--check", choices=("true", "false"), default="false", help="only try whether the settings "
+                        "work, and write nothing (default: %(default)s)")  # fmt: skip
     arguments, overrides = parser.parse_known_args()
+    if arguments.check == "true":
+        return check(arguments.config, overrides)
     here = place()
     if arguments.num_processes > 1 and here.world == 1:
         return spawn(arguments.num_processes, [sys.executable, *sys.argv])
@@ -40,6 +44,17 @@ def main() -> int:
             train(arguments, overrides, here, stop, stack)
     except Stopped as stopped:
         return stopped.code
+    return 0
+
+
+def check(path: str, overrides: list[str]) -> int:
+    from mimic.tasks import TASKS
+    from mimic.train import config as configuration
+
+    logging.getLogger().setLevel(logging.WARNING)
+    config = configuration.read(path, overrides)
+    with tempfile.TemporaryDirectory(prefix="mimic-") as directory:
+        TASKS[config.task](config, Path(directory))
     return 0
 
 

@@ -5,6 +5,8 @@
 after it. DIR/.fingerprint lists what DIR is made from, one ``kind key value`` line each; DIR/.done, written
 last, lists what was there when the work ended (done_outputs.py).
 
+``--verify COMMAND...`` is run before what is there is emptied because it was made from something else. Where it fails,
+nothing is touched: a mistyped setting costs no trained model.
 ``--lock PID`` keeps DIR for the process PID, a shell: from a check that gives 1 until its mark, or until it ends.
 ``done.py lock DIR --lock PID`` does nothing else, for a recipe.
 
@@ -21,6 +23,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -217,6 +220,8 @@ def check(folder: Path, words: dict[str, list[str]]) -> int:
     if old is not None:
         reason = "--force true" if old == new else "it was being emptied" if old == WIPING else first_change(old, new)
         why = f"starting again, {reason}"
+        if words["--verify"] and contents(folder) and subprocess.call(words["--verify"]):
+            raise Refused(f"not touched, although {reason}")
         done.unlink(missing_ok=True)
         wipe(folder)
     replace(made, new)
@@ -263,7 +268,8 @@ def run(verb: str, folder: Path, words: dict[str, list[str]]) -> int:
 
 
 def main(verb: str, name: str, *rest: str) -> int:
-    words: dict[str, list[str]] = {"--code": [], "--input": [], "--option": [], "--force": [], "--lock": []}
+    names = ("--code", "--input", "--option", "--force", "--lock", "--verify")
+    words: dict[str, list[str]] = {name: [] for name in names}
     current: list[str] | None = None
     try:
         for word in rest:  # no argparse: the value of an option may look like an option

@@ -24,7 +24,7 @@ up_to_date() {
   local rc=0 error
   error=$(mkdir -p "$1" 2>&1) || die "$error"
   done.py check "$@" --lock $$ || rc=$?
-  [ "$rc" -le 1 ] || exit "$rc"
+  [ "$rc" -le 1 ] || exit 1
   return "$rc"
 }
 

@@ -23,18 +23,20 @@ def error(said: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "stage", "old", "new", "line"),
+    ("name", "stage", "made", "old", "new", "line"),
     [
-        ("perceptual", 3, "channels:", "chanels:", "'chanels': did you mean channels?"),
-        ("enhance", 4, "warmup:", "warm_up:", "'warm_up': did you mean warmup?"),
-        ("asr", 6, "decode:", "decoding:", "'decoding': did you mean decode"),
+        ("perceptual", 3, "perceptual", "channels:", "chanels:", "'chanels': did you mean channels?"),
+        ("enhance", 4, "enhance_mse", "warmup:", "warm_up:", "'warm_up': did you mean warmup?"),
+        ("asr", 6, "asr_clean", "decode:", "decoding:", "'decoding': did you mean decode"),
     ],
 )
-def test_an_unknown_key_names_the_nearest(recipe, name, stage, old, new, line):
+def test_an_unknown_key_names_the_nearest_and_costs_no_model(recipe, name, stage, made, old, new, line):
     file = f"tests/e2e/{name}.yaml"
     recipe.edit(file, lambda text: text.replace(old, new))
     said = error(recipe.run(*stages(stage, stage), code=1))
     assert said.startswith(f"{file}: ") and line in said
+    recipe.edit(file, lambda text: text.replace(new, old))
+    assert f"exp/{made} is done and unchanged" in recipe.run(*stages(stage, stage))
 
 
 def test_settings_of_decoding_reach_the_search(recipe):
@@ -128,3 +130,4 @@ def test_a_full_disk_is_named_and_the_work_goes_on_where_there_is_room(recipe, d
 def test_a_start_from_something_else_than_a_recogniser(recipe):
     said = recipe.run(*stages(6, 6), "--init", "exp/enhance_mse", code=1)
     assert "--data.init exp/enhance_mse was trained as task enhance, not asr: give a recogniser" in said
+    assert "exp/asr_clean is done and unchanged" in recipe.run(*stages(6, 6))

@@ -154,6 +154,15 @@ def test_work_cut_short_goes_on(done):
     assert not (done.dir / "checkpoint.pt").exists()
 
 
+def test_nothing_is_emptied_for_settings_that_do_not_work(done):
+    assert done.check("--option", "a=1", "--verify", "false")[0] == 1  # nothing to lose
+    done.work("--option", "a=1")
+    why = 'done.py: exp/x: not touched, although a was "1" and is "2"'
+    assert done.check("--option", "a=2", "--verify", "false") == (2, why)
+    assert done.check("--option", "a=1") == (0, "exp/x is done and unchanged: skipping")
+    assert done.check("--option", "a=2", "--verify", "true")[0] == 1 and not (done.dir / "model.pt").exists()
+
+
 def test_an_output_that_was_removed(done):
     done.work()
     (done.dir / "model.pt").unlink()
