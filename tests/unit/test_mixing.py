@@ -165,6 +165,16 @@ def test_babble_is_never_spoken_by_the_speaker_himself():
         assert snr_of(mixer(utt), mixer.speech[utt]) == pytest.approx(draw.snr, abs=0.05)
 
 
+@pytest.mark.parametrize("kind", ["white", "quiet"])
+def test_a_recording_may_have_the_name_of_what_can_be_made(kind):
+    noises = {f"{kind}-1": np.sin(np.arange(3 * RATE)).astype(np.float32)}  # of one frequency
+    mixer = Corruption({"s0-00": tone(1.0)}, {"s0-00": "s0"}, noises, [0])
+    assert mixer.draw("s0-00").noises == (f"{kind}-1",)
+    mixed = mixer("s0-00")
+    spectrum = np.abs(np.fft.rfft(mixed.noisy - mixed.target)) ** 2
+    assert np.sort(spectrum)[-9:].sum() > 0.9 * spectrum.sum()
+
+
 def test_silent_recording_is_named():
     mixer = corruption()
     mixer.noises = {name: 0 * noise for name, noise in mixer.noises.items()}
