@@ -204,9 +204,9 @@ class Corruption:
         """Do what was drawn to `speech` (samples,), which is all or a part of the utterance; `rng` draws places."""
         try:
             room = self._room(draw.room) if draw.room else None
-            if not draw.noises and draw.kind == QUIET:
-                return mixing.in_room(speech, room)
-            if not draw.noises and draw.kind == WHITE:  # recordings may have that name too
+            if not draw.noises:  # kinds of recordings may have the names of what is made here
+                if draw.kind == QUIET:
+                    return mixing.in_room(speech, room)
                 noise = rng.standard_normal(len(speech), dtype=np.float32)
             elif self.kinds[draw.kind]:
                 (name,) = draw.noises
