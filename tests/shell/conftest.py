@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from done_maker import Done, make_tree
 from places import LIB, ROOT
 
 
@@ -68,3 +69,9 @@ def small_disk(tmp_path: Path):
         yield disk
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> Done:
+    """done.py, to be called in a repository of its own."""
+    return Done(make_tree(tmp_path))
