@@ -1,22 +1,19 @@
 """Searches over CTC outputs against enumeration, in pieces against whole, and what is refused."""
 
-import gzip
 import itertools
 import json
 import math
-import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from model_maker import make_features, make_recogniser, program
+from arpa_maker import arpa
 from torch import nn
 
 from mimic.data import archives
 from mimic.data.archives import ArkWriter
-from mimic.data.batching import pad
 from mimic.data.tokens import BLANK, SPECIAL, Tokens
 from mimic.decode import nbest, searcher
 from mimic.decode.config import DecodeConfig
@@ -36,16 +33,7 @@ if ctc_beam.flashlight is None:
 
 TOKENS = Tokens("char", [*SPECIAL, "▁", "A", "B"])
 PHONES = Tokens("phn", [*SPECIAL, "a", "b", "k"])
-ARPA = "\\data\\\nngram 1={}\nngram 2={}\n\n\\1-grams:\n{}\n\n\\2-grams:\n{}\n\n\\end\\\n"
-ENDS = ["-0.9\t<s>\t-0.3", "-0.8\t</s>", "-1.2\t<unk>"]
-WORDS = ["-0.4\tAB\t-0.2", "-0.6\tBA\t-0.1", "-1\tA\t-0.1"], ["-0.2\t<s> BA", "-0.5\tBA AB", "-0.4\tAB </s>"]
 LETTERS = ["-0.4\tA\t-0.2", "-0.6\tB\t-0.1", "-0.7\t▁\t-0.1"], ["-0.2\t▁ B", "-0.1\tA B", "-0.4\tB </s>"]
-
-
-def arpa(path, words=WORDS, change=str):
-    text = change(ARPA.format(len(words[0]) + 3, len(words[1]), "\n".join(ENDS + words[0]), "\n".join(words[1])))
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    return str(path)
 
 
 def output(seed: int, frames: int, tokens: int = 7, sharp: float = 2.0) -> np.ndarray:
@@ -304,69 +292,3 @@ def test_what_does_not_fit_is_refused(tmp_path):
         with pytest.raises(UserError, match=message):
             searcher.choose(DecodeConfig(**settings), attention)
     assert searcher.choose(DecodeConfig(), True) == "joint" and searcher.choose(DecodeConfig(), False) == "greedy"
-
-
-@pytest.fixture(scope="module")
-def recogniser(tmp_path_factory):
-    """A model directory and a feature directory of 5 utterances."""
-    root = tmp_path_factory.mktemp("recogniser")
-    return make_recogniser(root / "model"), make_features(root / "feats", 5)
-
-
-def settings(name: str, words: str) -> list[str]:
-    extra = {"greedy": (), "lexicon": ("--decode.ngram", words)}.get(name, ("--decode.nbest", "3"))
-    return ["--decode.search", name, "--decode.beam", "6", *extra]
-
-
-@pytest.mark.parametrize("name", ["greedy", "free", "lexicon", "joint"])
-def test_the_result_is_the_same_in_any_batch(recogniser, tmp_path, name):
-    model, feats = recogniser
-    words = arpa(tmp_path / "w.arpa", (["-1\tAB\t-0.1", "-1\tCA\t-0.1"], ["-1\tAB CA"]))
-    decode = Searcher(*searcher.load(model, settings(name, words)))
-    features = [archives.load(entry) for entry in archives.read_scp(feats / "feats.scp").values()]
-    together = decode(*pad(features), 0.01)
-    for one, several in zip(features, together, strict=True):
-        (alone,) = decode(*pad([one]), 0.01)
-        assert [(x.text, x.words) for x in alone] == [
-            (x.text, [replace(w, confidence=pytest.approx(w.confidence, abs=1e-4)) for w in x.words]) for x in several
-        ]
-        assert alone[0].words[-1].end <= 0.01 * len(one) + 1e-9
-        if name == "lexicon":
-            assert set(alone[0].text.split()) <= {"AB", "CA"}
-
-
-def test_the_program_gives_the_same_with_any_number_of_jobs(recogniser, tmp_path):
-    model, feats = recogniser
-    found = []
-    for nj in (1, 2):
-        where = tmp_path / str(nj)
-        where.mkdir()
-        for job in range(1, nj + 1):
-            options = ("--job", job, "--nj", nj, "--batch-utterances", 2, model, feats, where)
-            assert program("decode.py", *options, *settings("free", "")) == 0
-        names = ("text", "ctm", "nbest")
-        found.append(["".join((where / f"{n}.{j + 1}").read_text() for j in range(nj)) for n in names])
-    assert found[0] == found[1]
-    text, ctm, lines = found[0]
-    assert all(line.split()[1] == "1" and len(line.split()) == 6 for line in ctm.splitlines())
-    for line, record in zip(text.splitlines(), map(json.loads, lines.splitlines()), strict=True):
-        assert f"{record['utt']} {record['hypotheses'][0]['text']}" == line and len(record["hypotheses"]) == 3
-
-
-def test_features_that_are_not_made_as_those_of_training_are_refused(recogniser, tmp_path, caplog):
-    model, feats = recogniser
-    other = tmp_path / "feats"
-    shutil.copytree(feats, other)
-    (other / "conf").mkdir()
-    (other / "conf/fbank.conf").write_text("--type=fbank\n--num-mel-bins=40  # more of them\n")
-    for words in (("decode.py",), ("tune_decode.py", "outputs")):
-        assert program(*words, model, other, tmp_path) == 1
-        line = f"{other}: feature option --num-mel-bins is 40, and 20 in {model}/features.conf: make the features with"
-        assert line in caplog.text
-        caplog.clear()
-
-
-def test_weights_without_their_model_are_refused(recogniser):
-    model, _ = recogniser
-    with pytest.raises(UserError, match="--decode.lm_weight: there is no --decode.lm; the weights are"):
-        searcher.load(model, ["--decode.search", "free", "--decode.lm_weight", "0.3"])
