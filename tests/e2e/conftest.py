@@ -36,6 +36,7 @@ def finished(first_run: Recipe) -> Recipe:
     """The finished run as it was, whatever the test before has changed. To change anything a test takes `recipe`."""
     if first_run.changed:
         first_run.restore()
+        first_run.changed = False
     return first_run
 
 

@@ -92,7 +92,6 @@ class Driver:
     def __call__(self, fault: Fault) -> tuple[str, bool, bool]:
         """Gives what was done, whether the rerun ended well, and whether its results equal the undisturbed ones."""
         self.recipe.restore()
-        self.recipe.changed = True
         self.command, self.wanted = self.stage(fault.target.stage), self.recipe.saved
         act = {
             "full disk": self.full_disk if self.mounts else self.limited_files,

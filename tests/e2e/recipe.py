@@ -66,7 +66,6 @@ class Recipe:
             shutil.rmtree(self.root / name, ignore_errors=True)
             if (self.saved / name).exists():
                 shutil.copytree(self.saved / name, self.root / name, symlinks=True)
-        self.changed = False
 
     def remove(self, *names: str) -> None:
         for name in names:

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.xdist_group("recipe")
 
 
 def test_reruns_after_faults_give_the_undisturbed_results(recipe, capsys):
-    """Those that no other test brings about: a damaged archive and checkpoint, a killed step, a killed task."""
+    """A damaged archive and checkpoint, kill -9, a killed task; other tests have the rest, tests/faults.sh has all."""
     code = inject(recipe, 4, seed=43)
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == "faults: 4 injected, 4 recovered, 4 equal" and code == 0, said.err
