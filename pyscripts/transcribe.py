@@ -34,9 +34,7 @@ def main() -> int:
     parser.add_argument("output", nargs="?", default="-", help="file, or folder for several; - for standard output")
     parser.add_argument("--format", default="text", help=f"{', '.join(FORMATS)} (default: %(default)s)")
     parser.add_argument("--enhance", default="", help="directory of an enhancer to hear through")
-    parser.add_argument(
-        "--max-seconds", type=float, default=15.0, help="longest stretch (default: %(default)s)"
-    )
+    parser.add_argument("--max-seconds", type=float, default=15.0, help="longest stretch (default: %(default)s)")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands of wav.scp")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     arguments, overrides = parser.parse_known_args()

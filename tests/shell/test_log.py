@@ -61,7 +61,7 @@ def test_a_step_in_a_directory_of_others(sh, tmp_path):
     (tmp_path / "exp/x").mkdir(parents=True)
     (tmp_path / "exp/x/thesis.tex").touch()
     result = sh(STEP, "1")
-    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.returncode, result.stdout) == (1, "")
     assert "no step of this recipe made" in result.stderr and result.stderr.count("\n") == 1
     assert [p.name for p in (tmp_path / "exp/x").iterdir()] == ["thesis.tex"]
 
@@ -75,7 +75,7 @@ def test_two_steps_never_write_one_directory(sh, tmp_path, env):
         while first.stdout.readline() != b"working\n":
             pass
         second = sh(STEP, "1")
-        assert second.returncode == 2
+        assert second.returncode == 1
         who = f"process {first.pid} on {os.uname().nodename}"
         assert second.stderr.startswith(f"done.py: exp/x is being written by another run ({who}): wait for it, or end")
         assert second.stderr.count("\n") == 1

@@ -59,9 +59,7 @@ class MetricDiscriminator(nn.Module):
         inputs = [2] + [channels] * (LAYERS - 1)
         self.conv = nn.ModuleList(spectral_norm(nn.Conv2d(n, channels, KERNEL)) for n in inputs)
         sizes = [channels, 50, 10, 1]
-        self.dense = nn.ModuleList(
-            spectral_norm(nn.Linear(a, b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.dense = nn.ModuleList(spectral_norm(nn.Linear(a, b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
 
     def forward(self, degraded: Tensor, clean: Tensor, lengths: Tensor) -> Tensor:
         lost = LAYERS * (KERNEL - 1)  # convolutions without a border take so many frames

@@ -132,4 +132,3 @@ def _distance(said: Tensor, scores: Tensor) -> Tensor:
     """Mean square over the utterances; what has no score costs nothing."""
     known = ~scores.isnan()
     return torch.where(known, said - scores.nan_to_num(), 0.0).square().mean()
-

@@ -1,5 +1,4 @@
-"""Losses between waves: SI-SDR and multi-resolution STFT. Each gives one value per utterance, and padding never counts.
-"""
+"""Losses between waves, SI-SDR and multi-resolution STFT: one value per utterance, in which padding never counts."""
 
 import torch
 from torch import Tensor
@@ -51,9 +50,7 @@ def _centred(wave: Tensor, real: Tensor, samples: Tensor) -> Tensor:
 
 def _magnitude(wave: Tensor, points: int, hop: int, window: Tensor) -> Tensor:
     """(batch, frames, bins); beyond its ends the signal is zero, so that padding changes nothing."""
-    spectrum = torch.stft(
-        wave, points, hop, len(window), window, center=True, pad_mode="constant", return_complex=True
-    )
+    spectrum = torch.stft(wave, points, hop, len(window), window, center=True, pad_mode="constant", return_complex=True)
     power = spectrum.real.square() + spectrum.imag.square()
     return power.clamp(min=TINY_POWER).sqrt().transpose(1, 2)
 
