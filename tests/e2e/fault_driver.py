@@ -119,19 +119,15 @@ class Driver:
         yield self.interrupt(fault.target, number, self.draw.choice(victims))
 
     def interrupt(self, target: Target, number: int, victim: str, begun: str = "log/*") -> str:
-        """Start the work and send a signal at a random moment of it, or before; `begun` is there afterwards."""
+        """Start the work and send a signal at a random moment of it, or before it has begun."""
         first = self.wanted / target.folders[0]
         longest = 0.9 * ((first / ".done").stat().st_mtime - (first / ".fingerprint").stat().st_mtime)
-
-        def has_begun() -> bool:
-            return any((self.root / target.folders[0]).glob(begun))
-
         for _ in range(8):
             moment = self.draw.uniform(0, longest)
             self.clear(target.folders)
             process = self.recipe.begin(self.command)
             early = begun == "log/*" and self.draw.random() < 0.1
-            while process.poll() is None and not (early or has_begun()):
+            while process.poll() is None and not (early or list((self.root / target.folders[0]).glob(begun))):
                 time.sleep(0.01)
             at_work = time.monotonic()
             time.sleep(moment)
@@ -143,7 +139,6 @@ class Driver:
             process.wait(120)
             self.wait_for_survivors()
             done = all((self.root / folder / ".done").exists() for folder in target.folders)
-            done |= not (early or has_begun())  # a training at its end has removed its checkpoints
             if hit and (victim == "run.sh" or not done):  # what run.sh had started may end its work without it
                 return f"{hit} {took:.2f} s after its begin"
             longest = min(longest, took) / 2

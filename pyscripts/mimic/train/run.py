@@ -96,14 +96,15 @@ class Run:
             record["skipped"] = self.skipped
         record |= {f"valid_{name}": value for name, value in figures.items()}
         self.history.append(record)
+        keep = [self.weights(epoch) for epoch in self.chosen_epochs()]
         if self.writes:
             self._publish(record)
-            self.weights(0).parent.mkdir(exist_ok=True)
-            checkpoint.save(self.task.model.state_dict(), self.weights(self.epoch))
+            if self.weights(self.epoch) in keep:
+                self.weights(0).parent.mkdir(exist_ok=True)
+                checkpoint.save(self.task.model.state_dict(), self.weights(self.epoch))
         self.epoch, self.batch, self.seen, self.skipped, self.sums = self.epoch + 1, 0, 0, 0, {}
         self.save()
         self._write_log()
-        keep = [self.weights(epoch) for epoch in self.chosen_epochs()]
         for path in self.weights(0).parent.glob("epoch-*.pt") if self.writes else ():
             if path not in keep:
                 path.unlink()
