@@ -198,8 +198,10 @@ def mix(
     noisy = heard.astype(np.float64)
     noisy += scale_to_snr(heard, noise, snr, rate, active)
     gain = min(1.0, PEAK / float(max(noisy.max(), -noisy.min(), speech.max(), -speech.min())))
-    noisy *= gain
-    return Mixture(noisy.astype(np.float32), (speech * gain).astype(np.float32), gain)
+    if gain < 1:
+        noisy *= gain
+        speech = speech * gain
+    return Mixture(noisy.astype(np.float32), speech, gain)
 
 
 def in_room(speech: np.ndarray, room: Room) -> Mixture:
