@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034  # some options are read by their name
 
 files=local/vbdemand/files.tsv  # what to fetch and from where
-base_url=                       # a mirror that has the same names: URL/clean_testset_wav.zip and so on
+url=                            # a mirror that has the same names: URL/clean_testset_wav.zip and so on
 tries=5                         # tries per file, as long as nothing comes
 pause=2                         # seconds before the second try, doubled before each further one
 
@@ -25,4 +25,4 @@ set -euo pipefail
 dir=$1
 error=$(mkdir -p "$dir" 2>&1) || die "$error"
 lock_dir "$dir"
-local/vbdemand/download.py --files "$files" --base-url "$base_url" --tries "$tries" --pause "$pause" "$dir"
+local/vbdemand/download.py --files "$files" --base-url "$url" --tries "$tries" --pause "$pause" "$dir"
