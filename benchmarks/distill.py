@@ -4,10 +4,10 @@
     benchmarks/distill.py
     benchmarks/distill.py --size demo --clock cpu       small networks, on a busy machine
 
-Both have the same networks, losses, batches and corruption, with random weights. s3prl's pattern: the teacher hears one
-utterance after the other, corruption is made inside the step, one utterance at a time on the padded batch, and padding
-counts. Ours: corruption is made in reading threads; the teacher hears the batch at once (asked), or what it says was
-stored before (known; what that takes is printed, too).
+Both have the same networks, losses, batches and corruption, with random weights. s3prl's pattern, with torchaudio's
+convolutions: the teacher hears one utterance after the other, corruption is made inside the step, one utterance at a
+time on the padded batch, and padding counts. Ours: corruption is made in reading threads; the teacher hears the batch
+at once (asked), or what it says was stored before (known; what that takes is printed, too).
 """
 
 import os
@@ -77,6 +77,18 @@ def task_of(folder: Path, size: str, batch: int, *extra: str) -> tuple[DistillTa
     task = DistillTask(config, folder)
     task.begin_epoch(1)
     return task, Learner(task.model, config.train, torch.device("cpu"), True)
+
+
+def as_torchaudio(encoder: SslEncoder) -> None:
+    """Let an encoder compute its convolutions as torchaudio does."""
+
+    def convolve(waves: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths = torch.tensor([len(wave) for wave in waves])
+        return encoder.net.feature_extractor(torch.nn.utils.rnn.pad_sequence(waves, batch_first=True), lengths)
+
+    for layer in encoder.net.feature_extractor.conv_layers:
+        layer.conv.__class__ = torch.nn.Conv1d
+    encoder.convolve = convolve
 
 
 def ours(task: DistillTask, learner: Learner, batches: list[list[str]]) -> None:
@@ -175,11 +187,13 @@ def main() -> None:
                 states, _ = task.teacher([torch.from_numpy(task.augmenter.speech[utt].copy())], [4, 8, 12])
                 writer.write(utt, torch.cat(states, 2)[0].numpy())
         stored = clock() - begun
+        peer = task_of(folder, args.size, args.utterances)
+        as_torchaudio(peer[0].teacher), as_torchaudio(peer[0].model.encoder)
         known = task_of(folder, args.size, args.utterances, "--data.targets", str(folder / "targets"))
         batches = [utts[i : i + args.utterances] for i in range(0, len(utts), args.utterances)]
         recordings = Recordings(folder / "noise"), Recordings(folder / "rooms")
         steps = {
-            "s3prl's pattern": lambda: theirs(*asked, batches, *recordings),
+            "s3prl's pattern": lambda: theirs(*peer, batches, *recordings),
             "asked": lambda: ours(*asked, batches),
             "known": lambda: ours(*known, batches),
         }

@@ -216,11 +216,10 @@ def remaining(encoder: SslEncoder, kept: dict[str, Tensor]) -> Tensor | float:
 
 
 def _closer(gates: Gates, repeat: int):
-    """What multiplies the inputs of a module (..., inputs), or (batch, inputs, time) of a convolution, by the gates."""
+    """What multiplies the inputs of a module (..., inputs) by the gates."""
 
-    def close(module: nn.Module, arguments: tuple) -> tuple:
-        values = gates().repeat_interleave(repeat)
-        return (arguments[0] * (values[:, None] if isinstance(module, nn.Conv1d) else values), *arguments[1:])
+    def close(_: nn.Module, arguments: tuple) -> tuple:
+        return (arguments[0] * gates().repeat_interleave(repeat), *arguments[1:])
 
     return close
 

@@ -46,6 +46,16 @@ class EncoderConfig:
     dropout: float = 0.1
 
 
+class FramesFirst(nn.Conv1d):
+    """A convolution of (batch, frames, channels) as one matrix product: two thirds of the time on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        (size,), (stride,) = self.kernel_size, self.stride
+        # Up to the last window that is whole. A trace must not see the number of frames.
+        windows = torch.cat([x[:, i : (i - size + 1) or None : stride] for i in range(size)], dim=2)
+        return F.linear(windows, self.weight.transpose(1, 2).flatten(1), self.bias)
+
+
 class SslEncoder(nn.Module):
     """Waves at 16 kHz -> hidden states, one vector per 20 ms.
 
@@ -61,6 +71,8 @@ class SslEncoder(nn.Module):
         super().__init__()
         self.net, self.normalise = net, normalise
         self.num_layers = len(net.encoder.transformer.layers)
+        for layer in net.feature_extractor.conv_layers[1:]:
+            layer.conv.__class__ = FramesFirst  # the same parameters under the same names
 
     def forward(self, waves: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
         """Waves (samples,) of any lengths -> the wanted hidden states (batch, frames, units), and lengths (batch,)."""
@@ -77,17 +89,22 @@ class SslEncoder(nn.Module):
         rows = [F.pad(row, (0, max(0, SHORTEST - len(row)))) for row in rows]
         sizes = [len(row) for row in rows]
         x = pad_sequence(rows, batch_first=True) if len(rows) > 1 else rows[0][None]  # ONNX has no pad_sequence
-        x = x.unsqueeze(1)  # (batch, channels, samples)
-        for layer in self.net.feature_extractor.conv_layers:
+        first, *others = self.net.feature_extractor.conv_layers
+        x = first.conv(x.unsqueeze(1))  # (batch, channels, frames)
+        sizes = [(size - first.kernel_size) // first.stride + 1 for size in sizes]
+        if isinstance(first.layer_norm, nn.GroupNorm) and min(sizes) < max(sizes):
+            parts = [first.layer_norm(row[None, :, :size]) for row, size in zip(x, sizes, strict=True)]
+            x = torch.cat([F.pad(part, (0, x.shape[2] - part.shape[2])) for part in parts])
+        elif first.layer_norm is not None:
+            x = first.layer_norm(x)
+        x = F.gelu(x).transpose(1, 2).contiguous()  # (batch, frames, channels)
+        for layer in others:
             x = layer.conv(x)
             sizes = [(size - layer.kernel_size) // layer.stride + 1 for size in sizes]
-            if isinstance(layer.layer_norm, nn.GroupNorm) and min(sizes) < max(sizes):
-                parts = [layer.layer_norm(row[None, :, :size]) for row, size in zip(x, sizes, strict=True)]
-                x = torch.cat([F.pad(part, (0, x.shape[2] - part.shape[2])) for part in parts])
-            elif layer.layer_norm is not None:
-                x = layer.layer_norm(x)
+            if layer.layer_norm is not None:
+                x = nn.LayerNorm.forward(layer.layer_norm, x)  # torchaudio's own expects frames last
             x = F.gelu(x)
-        return x.transpose(1, 2), torch.tensor(sizes, device=x.device)
+        return x, torch.tensor(sizes, device=x.device)
 
     def transform(
         self, features: Tensor, lengths: Tensor, layers: list[int], hidden: tuple[Tensor, Tensor] | None = None
