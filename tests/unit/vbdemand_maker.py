@@ -93,7 +93,7 @@ def listing(tmp_path: Path, miniature: Path, known: tuple[str, ...] = (), url: s
 
 
 def download(server: Server, folder: Path, files: Path, *options: str):
-    words = ["--files", files, "--base-url", f"{server.url}/", "--pause", "0.01"]
+    words = ["--files", files, "--url", f"{server.url}/", "--pause", "0.01"]
     return run("local/vbdemand/download.sh", *words, *options, folder)
 
 
