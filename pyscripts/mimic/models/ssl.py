@@ -87,11 +87,10 @@ class SslEncoder(nn.Module):
         """
         rows = [_normalised(wave) if self.normalise else wave for wave in waves]
         rows = [F.pad(row, (0, max(0, SHORTEST - len(row)))) for row in rows]
-        sizes = [len(row) for row in rows]
         x = pad_sequence(rows, batch_first=True) if len(rows) > 1 else rows[0][None]  # ONNX has no pad_sequence
         first, *others = self.net.feature_extractor.conv_layers
         x = first.conv(x.unsqueeze(1))  # (batch, channels, frames)
-        sizes = [(size - first.kernel_size) // first.stride + 1 for size in sizes]
+        sizes = [(len(row) - first.kernel_size) // first.stride + 1 for row in rows]
         if isinstance(first.layer_norm, nn.GroupNorm) and min(sizes) < max(sizes):
             parts = [first.layer_norm(row[None, :, :size]) for row, size in zip(x, sizes, strict=True)]
             x = torch.cat([F.pad(part, (0, x.shape[2] - part.shape[2])) for part in parts])
@@ -100,11 +99,10 @@ class SslEncoder(nn.Module):
         x = F.gelu(x).transpose(1, 2).contiguous()  # (batch, frames, channels)
         for layer in others:
             x = layer.conv(x)
-            sizes = [(size - layer.kernel_size) // layer.stride + 1 for size in sizes]
             if layer.layer_norm is not None:
                 x = nn.LayerNorm.forward(layer.layer_norm, x)  # torchaudio's own expects frames last
             x = F.gelu(x)
-        return x, torch.tensor(sizes, device=x.device)
+        return x, self.num_frames(torch.tensor([len(row) for row in rows], device=x.device))
 
     def transform(
         self, features: Tensor, lengths: Tensor, layers: list[int], hidden: tuple[Tensor, Tensor] | None = None
