@@ -188,11 +188,11 @@ class Augmenter:
             sides[0] += np.float32(plan.hiss) * rng.standard_normal(sides.shape[1], dtype=np.float32)
         if plan.band is not None:
             sides = band_limit(sides, *plan.band, self.rate)
-        peaks = np.maximum(sides.max(axis=1), -sides.min(axis=1))
-        gain = min(10 ** (plan.gain / 20), mixing.PEAK / float(max(peaks.max(), 1e-9)))
+        peaks = [mixing.loudest(side) for side in sides]
+        gain = min(10 ** (plan.gain / 20), mixing.PEAK / max(*peaks, 1e-9))
         sides *= np.float32(gain)
         if plan.clip < 1:
-            limit = np.float32(plan.clip) * (peaks[0] * np.float32(gain))
+            limit = np.float32(plan.clip) * (np.float32(peaks[0]) * np.float32(gain))
             np.clip(sides[0], -limit, limit, out=sides[0])
         return mixing.Mixture(sides[0], sides[1], mixture.gain * gain)
 

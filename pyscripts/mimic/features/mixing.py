@@ -34,6 +34,11 @@ def power(x: np.ndarray) -> float:
     return float(x @ x) / len(x) if len(x) else 0.0
 
 
+def loudest(*signals: np.ndarray) -> float:
+    """The largest magnitude of a sample in any of them."""
+    return max(float(max(x.max(), -x.min())) for x in signals)
+
+
 def active_power(x: np.ndarray, rate: int = RATE) -> float:
     """Mean power of the active frames: those at most 25 dB below this very mean.
 
@@ -197,7 +202,7 @@ def mix(
     heard = speech if room is None else reverberate(speech, room)
     noisy = heard.astype(np.float64)
     noisy += scale_to_snr(heard, noise, snr, rate, active)
-    gain = min(1.0, PEAK / float(max(noisy.max(), -noisy.min(), speech.max(), -speech.min())))
+    gain = min(1.0, PEAK / loudest(noisy, speech))
     if gain < 1:
         noisy *= gain
         speech = speech * gain
@@ -207,5 +212,5 @@ def mix(
 def in_room(speech: np.ndarray, room: Room) -> Mixture:
     """Speech in a room without noise; the target is the dry speech. Level as of `mix`."""
     heard = reverberate(speech, room)
-    gain = np.float32(min(1.0, PEAK / float(max(heard.max(), -heard.min(), speech.max(), -speech.min(), 1e-9))))
+    gain = np.float32(min(1.0, PEAK / max(loudest(heard, speech), 1e-9)))
     return Mixture(heard * gain, speech * gain, float(gain))
