@@ -11,6 +11,7 @@ from mimic.models.crdnn import Crdnn, CrdnnConfig, _HalveBins
 from mimic.models.dropout import dropout
 from mimic.models.ligru import LiGru, _Recurrence
 from mimic.models.masking import MirroredBorder
+from mimic.models.rnn import bidirectional
 
 
 def parameters(module: nn.Module) -> int:
@@ -97,6 +98,22 @@ def test_recurrence_gradient(bounded):
     weight = torch.randn(8, 4, dtype=torch.double, requires_grad=True)
     mask = torch.rand(3, 4, dtype=torch.double)
     assert torch.autograd.gradcheck(lambda x, w: _Recurrence.apply(x, w, mask, bounded), (inputs, weight))
+
+
+@pytest.mark.parametrize("cell", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("training", [True, False])
+def test_bidirectional_layers_give_what_pytorch_gives_for_packed_sequences(cell, training):
+    torch.manual_seed(0)
+    net = cell(5, 4, 3, batch_first=True, bidirectional=True).double().train(training)
+    x, lengths = torch.randn(3, 7, 5, dtype=torch.float64, requires_grad=True), torch.tensor([4, 7, 1])
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    wanted = nn.utils.rnn.pad_packed_sequence(net(packed)[0], batch_first=True)[0]
+    given = bidirectional(net, x, lengths)
+    torch.testing.assert_close(given, wanted)
+    gradient, inputs = torch.randn_like(wanted), [x, *net.parameters()]
+    torch.testing.assert_close(
+        torch.autograd.grad(given, inputs, gradient), torch.autograd.grad(wanted, inputs, gradient)
+    )
 
 
 def test_ligru_reversed_in_time():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mimic.models.dropout import Dropout
 from mimic.models.ligru import LiGru
 from mimic.models.masking import pack, unpack
+from mimic.models.rnn import bidirectional
 
 
 @dataclass
@@ -65,13 +66,11 @@ class RnnBody(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(batch, frames, inputs) -> (batch, frames, outputs)."""
         frames = x.shape[1]
-        on_cpu = lengths.cpu()
         for number, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
             x = unpack(norm(pack(x, lengths)), lengths, frames)
             if number:
                 x = self.dropout(x)
-            packed = nn.utils.rnn.pack_padded_sequence(x, on_cpu, batch_first=True, enforce_sorted=False)
-            x, _ = nn.utils.rnn.pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=frames)
+            x = bidirectional(layer, x, lengths)
         return x
 
 

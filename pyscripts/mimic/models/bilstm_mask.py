@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from mimic.models.crdnn import Rnn
+from mimic.models.rnn import Rnn
 
 
 @dataclass

@@ -4,7 +4,6 @@ The network of SpeechBrain's recipes (Ravanelli et al., 2021) in its three roles
 mask estimator, recogniser's encoder. Its convolutional part alone gives the mimic embedding.
 """
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.models.dropout import Dropout
-from mimic.models.ligru import LiGru
 from mimic.models.masking import alone, mirrored_border, pack, unpack
+from mimic.models.rnn import Rnn
 
 
 @dataclass
@@ -112,33 +111,6 @@ class Cnn(nn.Module):
         for block in self.blocks:
             x = block(x, lengths)
         return x
-
-
-class Rnn(nn.Module):
-    """Bidirectional recurrence of the chosen kind over padded batches."""
-
-    def __init__(self, kind: str, inputs: int, units: int, layers: int, dropout: float):
-        super().__init__()
-        if kind.startswith("ligru"):
-            self.net = LiGru(inputs, units, layers, dropout, bounded=kind == "ligru_clipped")
-        else:
-            cell = {"lstm": nn.LSTM, "gru": nn.GRU}[kind]
-            self.net = cell(
-                inputs, units, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
-            )
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """(batch, frames, inputs) -> (batch, frames, 2 * units)."""
-        if isinstance(self.net, LiGru):
-            return self.net(x, lengths)
-        if alone():
-            return self.net(x)[0]
-        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        # cuDNN has no gradient in eval mode, where a frozen network has to pass one on.
-        frozen = packed.data.requires_grad and not self.training
-        with torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext():
-            output, _ = self.net(packed)
-        return nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0]
 
 
 class Dnn(nn.Module):

@@ -3,7 +3,6 @@ Speech Recognition in English and Mandarin", 2016). The sizes are those of three
 conf/deepspeech2*.yaml.
 """
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 from mimic.errors import UserError
 from mimic.models.dropout import Dropout
 from mimic.models.masking import alone, normalise_channels, pack, reverse, unpack, valid_frames
+from mimic.models.rnn import differentiable
 
 
 @dataclass
@@ -134,9 +134,7 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(batch, frames, inputs) -> (batch, frames, units), zero on padding."""
-        # cuDNN has no gradient in eval mode, where a frozen network has to pass one on.
-        frozen = x.requires_grad and not self.training
-        with torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext():
+        with differentiable(self, x):
             y = self.cells[0](x)[0]
             if len(self.cells) > 1:
                 back = reverse(self.cells[1](reverse(x, lengths))[0], lengths)

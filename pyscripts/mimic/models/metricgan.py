@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from mimic.models.crdnn import Rnn
 from mimic.models.masking import normalise_channels, valid_frames
+from mimic.models.rnn import Rnn
 
 STEEPEST = 1.2  # of the learnable sigmoid: its largest value
 KERNEL, LAYERS = 5, 4  # of the discriminator's convolutions

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.models.crdnn import Rnn
+from mimic.models.rnn import Rnn
 
 
 @dataclass

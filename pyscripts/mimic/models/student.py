@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.features.stft import Stft, StftConfig
-from mimic.models.crdnn import Rnn
 from mimic.models.mask_enhancer import Enhanced, enhance_each
+from mimic.models.rnn import Rnn
 from mimic.models.ssl import EncoderConfig, SslEncoder, base_network
 
 FRONT = StftConfig(n_fft=512, win_length=400, hop_length=160, window_type="hann")  # of the head
