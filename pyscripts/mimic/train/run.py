@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 
 from mimic import atomic
 from mimic.data.batching import deal, make_groups, prefetch
 from mimic.tasks.task import Task
 from mimic.train import checkpoint, parallel
 from mimic.train.config import TrainConfig
+from mimic.train.curves import Curves
 from mimic.train.optimise import Learner
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Run:
         self.writes = parallel.rank() == 0
         self._resume()
         self.saved = self.reported = time.monotonic()
-        self.tensorboard = SummaryWriter(directory / "tensorboard", purge_step=self.step) if self.writes else None
+        self.curves = Curves(directory / "tensorboard", self.step) if self.writes else None
         self._write_log()
 
     def groups(self, epoch: int) -> list[list[list[str]]]:
@@ -85,8 +85,7 @@ class Run:
         self.reported = time.monotonic()
         mean = self.sums.get("loss", math.nan) / max(self.seen, 1)
         log.info("progress: %d/%d steps, epoch %d, loss %.4f", self.step, self.steps, self.epoch, mean)
-        self.tensorboard.add_scalar("train/lr", self.rate, self.step)
-        self.tensorboard.add_scalar("train/loss", mean, self.step)
+        self.curves.add({"train/lr": self.rate, "train/loss": mean}, self.step)
 
     def finish_epoch(self, figures: dict[str, float]) -> None:
         """Log the epoch with its validation figures, keep its weights if they may be averaged, and checkpoint."""
@@ -112,15 +111,13 @@ class Run:
     def _publish(self, record: dict[str, Any]) -> None:
         figures = {name: value for name, value in record.items() if name not in ("epoch", "step")}
         log.info("epoch %d: %s", self.epoch, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-        for name, value in figures.items():
-            self.tensorboard.add_scalar(name.replace("_", "/", 1), value, self.step)
-        self.tensorboard.flush()
+        self.curves.add({name.replace("_", "/", 1): value for name, value in figures.items()}, self.step)
 
     def finish(self) -> None:
         """Write the model: the mean of the chosen epochs."""
         if not self.writes:
             return
-        self.tensorboard.close()
+        self.curves.close()
         best = self.chosen_epochs()
         log.info("model.pt: mean of epochs %s", ", ".join(map(str, best)))
         checkpoint.save(checkpoint.average(self.weights(epoch) for epoch in best), self.directory / "model.pt")
