@@ -1,10 +1,14 @@
 """Configuration, batching, tokens, checkpoints."""
 
 import random
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mimic.data.batching import make_batches, pad, prefetch
 from mimic.data.tokens import BOS, EOS, UNK, Tokens
@@ -13,6 +17,7 @@ from mimic.models.crdnn import CrdnnConfig
 from mimic.train import checkpoint
 from mimic.train import config as configuration
 from mimic.train.config import TrainConfig
+from mimic.train.curves import Curves
 from mimic.train.optimise import learning_rate
 
 YAML = "task: asr\nnet: crdnn\nmodel: {channels: [4]}\ntrain: {lr: 1e-3}\n"
@@ -168,6 +173,45 @@ def test_any_damage_to_a_checkpoint_is_noticed(tmp_path):
     where = path.parent.parent
     with pytest.raises(UserError, match=f"epoch-1.pt: damaged or gone: remove {where} and run again"):
         checkpoint.average([path])
+
+
+@contextmanager
+def limited_files(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_is_an_error_of_the_disk(tmp_path):
+    state = {"a": torch.rand(100, 200), "b": [torch.rand(30) for _ in range(40)]}
+    for size in range(100, 88_000, 8_000):
+        with limited_files(size), pytest.raises(OSError, match="File too large.*model.pt"):
+            checkpoint.save(state, tmp_path / "model.pt")
+        assert not list(tmp_path.iterdir())
+
+
+def test_curves_go_on_where_the_run_does(tmp_path):
+    for first, loss in ((0, 2.0), (3, 1.0)):
+        curves = Curves(tmp_path, first)
+        for step in range(first, 5):
+            curves.add({"train/loss": loss, "train/lr": 0.1}, step)
+        curves.close()
+    read = EventAccumulator(str(tmp_path)).Reload()
+    assert [(point.step, point.value) for point in read.Scalars("train/loss")] == [
+        (0, 2.0), (1, 2.0), (2, 2.0), (3, 1.0), (4, 1.0)
+    ]  # fmt: skip
+    assert len(read.Scalars("train/lr")) == 5
+
+
+def test_curves_that_do_not_fit_on_the_disk_name_their_file(tmp_path):
+    curves = Curves(tmp_path, 0)
+    with limited_files(100), pytest.raises(OSError, match="File too large.*events.out.tfevents"):
+        for step in range(10):
+            curves.add({"train/loss": 1.0}, step)
 
 
 def test_average_takes_the_mean_of_weights_and_copies_counters(tmp_path):

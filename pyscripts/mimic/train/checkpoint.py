@@ -19,7 +19,12 @@ KEEP = 2
 def save(state: dict[str, Any], path: str | Path) -> None:
     """Write `state` so that `path` is either the old file or the new one, whenever the process dies."""
     with atomic.replace(path, "wb") as f:
-        torch.save(state, f)
+        try:
+            torch.save(state, f)
+        except RuntimeError as error:  # of torch's own, while it closes what a full disk has cut short
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load(path: str | Path) -> dict[str, Any]:
