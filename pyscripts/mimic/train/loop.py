@@ -60,7 +60,8 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
     run = Run(task, config, directory, device)
     try:
         if run.epoch <= config.epochs:
-            _try_largest(run)
+            with held():  # what is saved is then not what the trial has left behind
+                _try_largest(run)
         while run.epoch <= config.epochs:
             _epoch(run, held)
     except Stopped:
