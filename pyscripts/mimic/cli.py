@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +37,9 @@ def run(main: Callable[[], int | None]) -> None:
     except BrokenPipeError:
         # The reader (head, less) has gone. Nobody wants the rest, and Python must not complain at its own exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except BrokenExecutor:
+        log.error("error: a process beside this one was killed, maybe for lack of memory: run again to go on")
         code = 1
     except OSError as error:
         log.error("error: %s", explain(error))

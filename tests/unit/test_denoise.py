@@ -1,12 +1,17 @@
 """Enhancers from clean speech: their networks, training that resumes exactly, MetricGAN+."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from task_maker import DENOISE, assert_equal, build, make_noises, make_set, run, run_and_kill
+from task_maker import DENOISE, assert_equal, build, make_noises, make_set, overrides, run, run_and_kill
 
 from mimic.data.audio import AudioReader
 from mimic.errors import UserError
@@ -216,3 +221,23 @@ def test_an_utterance_without_a_score_costs_the_critic_nothing(corpus, tmp_path)
     loss = _distance(said, torch.tensor([0.5, torch.nan]))
     loss.backward()
     assert loss.item() == 0.125 and said.grad.tolist() == [-0.5, 0.0]
+
+
+@pytest.mark.parametrize("which", range(min(2, os.cpu_count())))
+def test_a_killed_process_of_those_that_score_ends_the_training(corpus, tmp_path, repository, which):
+    """Whichever it is: while they have nothing to do, one of them holds the lock that the others wait for."""
+    command = [sys.executable, str(repository / "pyscripts/train.py"), "--device", "cpu", str(corpus / "denoise.yaml")]
+    command += [str(tmp_path / "x"), *overrides(corpus, "denoise")]
+    command += ["--train.epochs", "10000", "--train.validate_every", "20"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not list((tmp_path / "x/weights").glob("*")):
+                assert process.poll() is None
+                time.sleep(0.1)
+            workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[: os.cpu_count()]
+            os.kill(int(workers[which]), signal.SIGKILL)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 1 and "Traceback" not in said
+    assert "a process beside this one was killed, maybe for lack of memory: run again to go on" in said

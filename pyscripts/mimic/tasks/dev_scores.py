@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing.context import ForkContext, ForkProcess
 
 import numpy as np
 import torch
@@ -18,6 +18,16 @@ from mimic.score.stoi import stoi_estoi
 from mimic.train import parallel
 from mimic.train.place import place
 from mimic.train.stop import leave_signals_to_parent
+
+
+class _Worker(ForkProcess):
+    """A worker leaves SIGTERM to its parent, so that is not how its pool can end it."""
+
+    terminate = ForkProcess.kill
+
+
+class _Workers(ForkContext):
+    Process = _Worker
 
 
 class DevScores:
@@ -37,7 +47,7 @@ class DevScores:
         # Scoring runs beside the network, in processes that start now: later there are threads, and forking a
         # process with threads is not safe.
         workers = max(1, (os.cpu_count() or 1) // place().local_world)
-        self._pool = ProcessPoolExecutor(workers, get_context("fork"), initializer=leave_signals_to_parent)
+        self._pool = ProcessPoolExecutor(workers, _Workers(), initializer=leave_signals_to_parent)
         self._pool.submit(abs, 0).result()
 
     def start(self, model: nn.Module, stft: Stft, batch: int) -> dict[int, Future]:
