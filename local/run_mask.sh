@@ -9,6 +9,7 @@ config=                # bash file of name=value lines, read before the other op
 corpus=demo            # 'demo', 'mini_librispeech', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
 models=bilstm          # any of bilstm, fcn, cnn_transformer, demucs, metricgan: conf/mask_<model>.yaml
 size=                  # _demo takes conf/mask_<model>_demo.yaml; the default for --corpus demo; full: the large ones
+train_options=""       # stage 2: further settings, as "--train.epochs 5"
 noise_dir=             # recorded noises: DIR/train and DIR/test, or DIR, whose kinds are then shared out
 rir_dir=               # room impulse responses, likewise
 simulated_rooms=0      # where --rir-dir names none: so many rooms are simulated
@@ -134,10 +135,12 @@ fi
 if begin 2 "training"; then
   mixing=(--data.noises "$data/noises/train")
   if [ -n "$rooms" ]; then mixing+=(--data.rooms "$data/rooms/train"); fi
+  read -r -a more <<< "$train_options"
   for name in "${systems[@]}"; do
     aside "$train_jobs" steps/train.sh "${training[@]}" "${configs[${name%_seed*}]}" "$exp/$name" \
       --train.seed "$(seed_of "$name")" --data.train "${side[train_clean]}" "${mixing[@]}" \
-      --data.dev_noisy "${side[dev_noisy]}" --data.dev_clean "${side[dev_clean]}" --data.stft conf/stft.conf "${few[@]}"
+      --data.dev_noisy "${side[dev_noisy]}" --data.dev_clean "${side[dev_clean]}" --data.stft conf/stft.conf \
+      "${few[@]}" "${more[@]}"
   done
   all_done
 fi
