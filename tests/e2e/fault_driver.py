@@ -6,9 +6,11 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +32,8 @@ STAGES = [
     (r"exp/asr_\w+(/decode_.*)?", 6),
     (r"exp/.*/scoring/.*", 7),
 ]
-# Times of day and sizes of jobs; scores that stage 7 puts beside a decoding.
-NOT_COMPARED = re.compile(r"log|tensorboard|run_info\.json|num_jobs|\.done|\.lock.*|(wer|cer)_.*|scoring_kaldi")
+SCORES = r"(wer|cer)_.*|scoring_kaldi"  # stage 7 puts them beside a decoding
+NOT_COMPARED = re.compile(rf"log|tensorboard|run_info\.json|num_jobs|\.done|\.lock.*|{SCORES}")  # times, sizes of jobs
 LOOSE = ("log", "tensorboard", "checkpoints", "weights")
 ADVICE = re.compile(r"(?:undo it: rm|remove) ([^\s,;]+)")
 RANKS = ("--num-processes", "2")
@@ -43,12 +45,13 @@ class NotRecovered(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Directories that a stage makes, and one of a later stage that is made from them."""
+    """Directories that a stage makes; one that a later stage makes from their files; whether they hold only tables."""
 
     stage: int
     folders: tuple[str, ...]
     reader: str = ""
     training: bool = False
+    tables_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,13 +139,23 @@ class Driver:
                 hit = end(process, self.root, number, victim, self.draw)
                 time.sleep(0 if hit else 0.05)
             took = time.monotonic() - at_work
-            process.wait(120)
+            self.wait_for(process, 120)
             self.wait_for_survivors()
             done = all((self.root / folder / ".done").exists() for folder in target.folders)
             if hit and (victim == "run.sh" or not done):  # what run.sh had started may end its work without it
                 return f"{hit} {took:.2f} s after its begin"
             longest = min(longest, took) / 2
         raise NotRecovered("every run had ended before the signal came")
+
+    def wait_for(self, process: subprocess.Popen, seconds: float) -> int:
+        """Its exit code; all that works in the recipe's directory ends where this takes too long."""
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            for pid in processes(self.root):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise NotRecovered("it hung") from None
 
     def wait_for_survivors(self) -> None:
         """Steps that outlive run.sh end by themselves; until then they keep a rerun out."""
@@ -197,13 +210,18 @@ class Driver:
         target, tables = fault.target, fault.kind == "damaged table"
         path = self.draw.choice([path for folder in target.folders for path in self.outputs(folder, tables)])
         yield f"{path.parent.relative_to(self.root)}: {self.spoil(path, tables)}"
-        if target.reader and self.draw.random() < 0.5:
+        if target.reader and self.reads(target.reader, path) and self.draw.random() < 0.5:
             self.clear((target.reader,))
             stage = next(stage for pattern, stage in STAGES if re.fullmatch(pattern, target.reader))
             if self.run(self.stage(stage)) == 0:
                 raise NotRecovered(f"{target.reader} was made from it")
             self.must_have_said("after it was made: run the stage that makes it again")
             yield f"refused by stage {stage}"
+
+    def reads(self, reader: str, path: Path) -> bool:
+        """Whether a directory is made from this file, or from all of a directory that the file is in."""
+        inputs = re.findall(r'^input "(.+)" ', (self.recipe.saved / reader / ".fingerprint").read_text(), re.MULTILINE)
+        return any(path.is_relative_to(self.root / name) for name in inputs)
 
     def damaged_checkpoint(self, fault: Fault) -> Iterator[str]:
         where = self.draw.choice(["checkpoints", "checkpoints", "weights"])
@@ -221,7 +239,8 @@ class Driver:
         """The tables of a directory, or its other files, of those that a later step may read."""
         found = []
         for name, path in own_files(self.root / folder).items():
-            loose = path.name.startswith(".") or Path(name).parts[0] in LOOSE
+            top = Path(name).parts[0]
+            loose = path.name.startswith(".") or top in LOOSE or re.fullmatch(SCORES, top)
             if not loose and path.stat().st_size and tables == bool(TABLES.fullmatch(name)):
                 found.append(path)
         return sorted(found)
@@ -255,7 +274,7 @@ class Driver:
     def run(self, command: list[str] | None = None) -> int:
         """Exit code of a command, by default that of the fault."""
         with tempfile.TemporaryFile("w+") as log:
-            code = self.recipe.begin(command or self.command, log.fileno()).wait(600)
+            code = self.wait_for(self.recipe.begin(command or self.command, log.fileno()), 600)
             self.wait_for_survivors()
             log.seek(0)
             self.said = log.read()

@@ -16,8 +16,8 @@ from mimic.score.layout import aligned
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = [
-    Target(1, ("data/train_clean", "data/train_noisy"), "exp/fbank/train_clean"),
-    Target(1, ("data/test_clean", "data/test_noisy"), "exp/noisy/scoring/test"),
+    Target(1, ("data/train_clean", "data/train_noisy"), "exp/fbank/train_noisy"),
+    Target(1, ("data/test_clean", "data/test_noisy"), "exp/noisy/scoring/test", tables_alone=True),
     Target(2, ("exp/stft/train_noisy",), "exp/enhance_mse"),
     Target(2, ("exp/fbank/train_clean",), "exp/asr_clean"),
     Target(3, ("exp/perceptual",), "exp/enhance_mimic", training=True),
@@ -36,7 +36,9 @@ TARGETS = [
 def possible(target: Target) -> Iterator[str]:
     """The kinds of fault that can happen to a target."""
     yield from (kind for kind in SIGNALS if kind != "killed rank")
-    yield from ("full disk", "damaged archive")
+    yield "full disk"
+    if not target.tables_alone:
+        yield "damaged archive"
     if target.stage in (1, 2, 5) or "decode" in target.folders[0]:
         yield "damaged table"
     if target.training:
@@ -46,15 +48,19 @@ def possible(target: Target) -> Iterator[str]:
 
 
 def draw_faults(number: int, draw: random.Random) -> list[Fault]:
-    """Each kind as often as the others, and each stage, as far as possible; what is left is chance."""
+    """Each kind as often as the others, and each stage, as far as none comes twice before all have come once.
+
+    Kinds that can happen to few targets come first: the others then make up for the stages that those have left out.
+    """
     cells = [Fault(kind, target) for target in TARGETS for kind in possible(target)]
+    targets = Counter(fault.kind for fault in cells)
     kinds: Counter[str] = Counter()
     stages: Counter[int] = Counter()
     pool: list[Fault] = []
     found = []
     for _ in range(number):
         pool = pool or draw.sample(cells, len(cells))
-        fault = min(pool, key=lambda fault: (kinds[fault.kind], stages[fault.target.stage]))
+        fault = min(pool, key=lambda f: (kinds[f.kind], targets[f.kind], stages[f.target.stage]))
         pool.remove(fault)
         kinds[fault.kind] += 1
         stages[fault.target.stage] += 1
