@@ -93,7 +93,11 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: Place, stop
     if here.world > 1:
         parallel.join(here)
         stop.total = parallel.total
-    fit(task, config.train, arguments.directory, device, stop)
+    try:
+        fit(task, config.train, arguments.directory, device, stop)
+    except Stopped:
+        parallel.leave()
+        raise
     parallel.leave()
 
 

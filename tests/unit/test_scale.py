@@ -113,6 +113,31 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
     assert log(whole) == log(cut)
 
 
+LEAVES = """
+import os, torch
+from mimic.train import parallel, place
+rank = int(os.fork() == 0)
+parallel.join(place.Place(rank, 2, rank, 2))
+net = torch.nn.Linear(3, 3)
+parallel.equalise([net])
+torch.optim.AdamW(net.parameters())
+assert parallel.gather({rank: rank}) == [0, 1]
+there = len(os.listdir("/proc/self/task"))
+parallel.leave()
+assert there > len(os.listdir("/proc/self/task")) == 1, there
+if not rank:
+    assert os.wait()[1] == 0
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_no_thread_of_a_group_outlives_it(tmp_path):
+    """It might abort Python at its end: a training that is done would have failed."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "MIMIC_MEETING": str(tmp_path / "meeting")}
+    done = subprocess.run([sys.executable, "-c", LEAVES], env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def saved(directory: Path) -> int:
     """The last step that a checkpoint holds."""
     return max((int(path.stem[5:]) for path in (directory / "checkpoints").glob("step-*.pt")), default=-1)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import torch
+import torch.distributed.nn  # before `join`: its functions take the group of that moment as their default, and keep it
 from torch import Tensor, distributed, nn
 
 from mimic.errors import UserError
@@ -35,6 +36,10 @@ def join(here: Place) -> None:
 
 
 def leave() -> None:
+    """Part from the other processes, but after an error: what they wait for might never come.
+
+    Where Python ends while gloo has threads, one that still holds a tensor may abort it.
+    """
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
