@@ -50,7 +50,7 @@ def active_power(x: np.ndarray, rate: int = RATE) -> float:
     if len(x) < size:
         return power(x)
     frames = x[: len(x) // size * size].reshape(-1, size).astype(np.float64)  # (frames, size)
-    frame_power = np.mean(frames**2, axis=1)  # (frames,)
+    frame_power = np.vecdot(frames, frames) / size  # (frames,)
     level = -1.0
     while True:
         mean = float(frame_power.mean())
