@@ -14,8 +14,10 @@ order=3                # of that model
 enhancer=exp/enhance_segan  # directory with wav/{train,dev,test}; where it is not there, clean and noisy speech only
 nets=ligru             # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml
 size=                  # _demo takes conf/hybrid_<net>_demo.yaml; the default for --corpus demo; full: the published ones
+train_options=""       # stage 5: further settings, as "--train.epochs 5"
 leaves=                # of the trees; empty: 4000, for the demo 400
 gauss=                 # Gaussians; empty: 50000, for the demo 2500
+gmm_passes=            # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
 mfcc_config=conf/mfcc.conf  # features
 exp=exp/ligru          # where everything goes
 seed=1                 # of the networks
@@ -53,7 +55,11 @@ check_common
 check_numbers order
 check_files config lexicon lm mfcc_config
 source=$corpus
-if [ "$corpus" = demo ]; then source=data; : "${size:=_demo}" "${leaves:=400}" "${gauss:=2500}"; fi
+mono_gauss=1000
+if [ "$corpus" = demo ]; then
+  source=data mono_gauss=600
+  : "${size:=_demo}" "${leaves:=400}" "${gauss:=2500}" "${gmm_passes:=20}"
+fi
 : "${leaves:=4000}" "${gauss:=50000}" "${lexicon:=$source/lang/lexicon.txt}"
 check_numbers leaves gauss
 [[ $size =~ ^(|_demo|full)$ ]] || die "--size is _demo or full, got '$size'"
@@ -62,11 +68,12 @@ for net in $nets; do
 done
 sides=(clean noisy) trained=(clean multi)
 if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced) trained+=(enhanced); fi
-# Fewer passes where there is little speech.
-passes=() mono_passes=(--totgauss 1000)
-if [ "$corpus" = demo ]; then
-  passes=(--num-iters 20 --max-iter-inc 15 --realign-iters '6 12')
-  mono_passes=(--totgauss 600 --num-iters 20 --max-iter-inc 15)
+passes=() realign=()
+if [ -n "$gmm_passes" ]; then
+  check_numbers gmm_passes
+  check_positive gmm_passes
+  passes=(--num-iters "$gmm_passes" --max-iter-inc $((gmm_passes * 3 / 4)))
+  realign=(--realign-iters "$((gmm_passes * 3 / 10)) $((gmm_passes * 6 / 10))")
 fi
 start_recipe "$exp"
 lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3
@@ -95,8 +102,8 @@ if begin 2 "MFCC"; then
 fi
 
 if begin 3 "GMM-HMMs on clean speech"; then
-  train=$mfcc/train_clean more=(--cmd "$train_cmd" --force "$force" "${passes[@]}")
-  steps/train_mono.sh "${alone[@]}" "${mono_passes[@]}" "$train" "$lang" "$exp/mono"
+  train=$mfcc/train_clean more=(--cmd "$train_cmd" --force "$force" "${passes[@]}" "${realign[@]}")
+  steps/train_mono.sh "${alone[@]}" --totgauss $mono_gauss "${passes[@]}" "$train" "$lang" "$exp/mono"
   steps/align_si.sh "${alone[@]}" "$train" "$lang" "$exp/mono" "$exp/mono_ali"
   steps/train_deltas.sh "${more[@]}" "$leaves" "$gauss" "$train" "$lang" "$exp/mono_ali" "$exp/tri1"
   steps/align_si.sh "${alone[@]}" "$train" "$lang" "$exp/tri1" "$exp/tri1_ali"
@@ -129,10 +136,12 @@ if begin 4 "alignments and fMLLR"; then
 fi
 
 train_net() {  # train_net NET KIND: the labels of all kinds are the alignments of clean speech
-  local sets=$exp/fmllr/train_$2 dev=$exp/fmllr/dev_$2
+  local sets=$exp/fmllr/train_$2 dev=$exp/fmllr/dev_$2 more
+  read -r -a more <<< "$train_options"
   if [ "$2" = multi ]; then sets="$exp/fmllr/train_clean $exp/fmllr/train_noisy" dev=$exp/fmllr/dev_noisy; fi
   steps/train.sh "${training[@]}" "conf/hybrid_$1${size#full}.yaml" "$exp/$1_$2" --train.seed "$seed" \
-    --data.train "$sets" --data.train_ali "${tri}_ali_clean" --data.dev "$dev" --data.dev_ali "${tri}_ali_dev"
+    --data.train "$sets" --data.train_ali "${tri}_ali_clean" --data.dev "$dev" --data.dev_ali "${tri}_ali_dev" \
+    "${more[@]}"
 }
 if begin 5 "networks"; then
   for net in $nets; do for kind in "${trained[@]}"; do aside "$train_jobs" train_net "$net" "$kind"; done; done

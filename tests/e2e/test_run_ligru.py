@@ -1,0 +1,70 @@
+"""local/run_ligru.sh on words of few phones: from data directories to the tables."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from data_maker import ROOT
+from hmm_maker import make_sets
+
+from mimic.data.kaldi_dir import read_table, write_table
+
+pytestmark = pytest.mark.xdist_group("hmm")
+
+
+def make_corpus(root: Path) -> Path:
+    """Clean and noisy sets, the lexicon and the language model."""
+    draw = np.random.default_rng(0)
+    root.mkdir()
+    make_sets(root, {"train_clean": 9, "dev_clean": 1, "test_clean": 1})
+    for name in ("train", "dev", "test"):
+        clean, noisy = root / f"{name}_clean", root / f"{name}_noisy"
+        shutil.copytree(clean, noisy)
+        wavs = read_table(clean / "wav.scp")
+        for utt, path in wavs.items():
+            x, rate = soundfile.read(path)
+            wavs[utt] = str(noisy / f"{utt}.wav")
+            soundfile.write(wavs[utt], x + 0.02 * draw.standard_normal(len(x)), rate)
+        write_table(noisy / "wav.scp", wavs)
+    return root
+
+
+def recipe(*words: object, code: int = 0) -> str:
+    command = ["local/run_ligru.sh", "--nj", "1", *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_from_data_directories_to_the_tables(tmp_path):
+    corpus, exp = make_corpus(tmp_path / "corpus"), tmp_path / "exp"
+    words = ["--corpus", corpus, "--exp", exp, "--lexicon", corpus / "lexicon.txt", "--lm", corpus / "lm.arpa"]
+    words += ["--leaves", 40, "--gauss", 90, "--gmm-passes", 4, "--nets", "mlp", "--size", "_demo"]
+    words += ["--train-options", "--train.epochs 2 --model.layers 1 --model.units 32"]
+    recipe(*words)
+    table, by_age = (exp / "RESULTS.md").read_text(), (exp / "BREAKDOWN.md").read_text()
+    rows = {cells[1].strip(): cells[2:4] for line in table.splitlines() if len(cells := line.split("|")) == 5}
+    systems = [f"{name}, {side}" for name in ("GMM SAT", "mlp of clean speech", "mlp of multi speech")
+               for side in ("clean", "noisy")]  # fmt: skip
+    assert [name for name in rows if name in systems] == systems, table
+    assert all("(n=16)" in cell for name in systems for cell in rows[name])
+    assert float(rows["GMM SAT, clean"][0].split()[0]) < 40
+    assert all(f"| {name} " in by_age for name in systems) and "children" in by_age
+    assert "epochs: 2" in (exp / "mlp_multi/config.yaml").read_text()
+    again = recipe(*words)
+    assert ": to do" not in again and "starting again" not in again, again
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--gmm-passes 0", "--gmm-passes must be at least 1"),
+        ("--nets lstn", "--nets: no network 'lstn': conf/hybrid_lstn.yaml is not there"),
+        ("--lm nowhere", "--lm nowhere: no such file"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_runs(tmp_path, words, line):
+    assert line in recipe("--exp", tmp_path / "exp", *words.split(), code=1)
