@@ -42,7 +42,7 @@ def recipe(*words: object, code: int = 0) -> str:
 def test_from_data_directories_to_the_tables(tmp_path):
     corpus, exp = make_corpus(tmp_path / "corpus"), tmp_path / "exp"
     words = ["--corpus", corpus, "--exp", exp, "--lexicon", corpus / "lexicon.txt", "--lm", corpus / "lm.arpa"]
-    words += ["--leaves", 40, "--gauss", 90, "--gmm-passes", 4, "--nets", "mlp", "--size", "_demo"]
+    words += ["--leaves", 40, "--gauss", 90, "--gmm-passes", 2, "--nets", "mlp", "--size", "_demo"]
     words += ["--train-options", "--train.epochs 2 --model.layers 1 --model.units 32"]
     recipe(*words)
     table, by_age = (exp / "RESULTS.md").read_text(), (exp / "BREAKDOWN.md").read_text()
