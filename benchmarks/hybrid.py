@@ -5,8 +5,9 @@
     benchmarks/hybrid.py --device cuda --repeats 20
     hybrid.py --decode exp/ligru/ligru_clean --graph exp/ligru/tri3/graph --features exp/ligru/fmllr/dev_clean
 
-Both networks have the same number of layers and units and the same output layers; the LSTM is that of cuDNN or MKL,
-packed, with batch normalisation before its layers. Frames per second count forward, backward and a step of RMSprop.
+Both networks have the same number of layers and units and the same output layers; the LSTM is that of cuDNN (packed
+sequences) or of PyTorch on a CPU (padded batches: mimic/models/rnn.py), with batch normalisation before its layers.
+Frames per second count forward, backward and a step of RMSprop.
 """
 
 import argparse
