@@ -7,7 +7,7 @@ import pytest
 from mimic.errors import UserError
 from mimic.hmm import lang as lang_dir
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats, composed
-from mimic.hmm.alignments import read_ali, write_ali
+from mimic.hmm.alignments import Aligner, read_ali, write_ali
 from mimic.hmm.feats import add_deltas, splice, transformed, write_matrix, write_trans
 from mimic.hmm.gmm import AmDiagGmm, GmmStats
 from mimic.hmm.kaldi import kaldifst, khg
@@ -115,6 +115,7 @@ def test_likelihoods_update_and_split_are_kaldis():
     for pdf in range(start.num_pdfs):
         theirs = their_pdf(start, pdf)
         assert likes[7, pdf] == pytest.approx(theirs.log_likelihood(x[7]), abs=1e-3)
+        assert start.log_likes(x, np.array([pdf, 0]))[7] == pytest.approx(likes[7, [pdf, 0]], abs=1e-4)
         acc = khg.AccumDiagGmm(theirs, 15)
         for frame in x[pdfs == pdf]:
             acc.accumulate_from_diag(theirs, frame, 1.0)
@@ -150,6 +151,33 @@ def test_likelihood_rises_and_rare_gaussians_go():
     stats = GmmStats.zeros(far.num_gauss, far.dim)
     far.accumulate(stats, x, pdfs)
     assert np.diff(far.update(stats).offsets).tolist() == [2, 3, 3]
+
+
+def test_an_alignment_finds_the_frames_and_asks_for_few_pdfs(lang):
+    model, asked = monophones(lang), []
+    aligner = Aligner(lang, model)
+    drawn = aligner.equal("ONE TWO", 40)
+    all_likes = np.where(np.arange(model.gmm.num_pdfs) == model.tid_pdf[drawn][:, None], -1.0, -50.0).astype(np.float32)
+
+    def log_likes(pdfs):
+        asked.append(pdfs)
+        return all_likes[:, pdfs]
+
+    ali, score = aligner.align("utt", "ONE TWO", log_likes, 10, 40)
+    assert (model.tid_pdf[ali] == model.tid_pdf[drawn]).all() and ali.dtype == np.int32
+    spoken = set(model.tid_pdf[drawn])
+    assert spoken <= set(asked[0]) and len(asked[0]) < model.gmm.num_pdfs
+    full = khg.DecodableCtc(np.ascontiguousarray(all_likes[:, model.tid_pdf[1:]]))
+    whole = khg.align_utterance_wrapper(
+        khg.AlignConfig(10, 40, False), "utt", 1.0, aligner.graph("ONE TWO"), full, 0, 0, 0, 0.0, 0
+    )
+    assert ali.tolist() == whole[5] and score == pytest.approx(whole[3] / whole[4])
+
+    def silences(boost):  # where frames say nothing
+        found, _ = Aligner(lang, model, boost).align("utt", "ONE TWO", lambda pdfs: np.zeros((40, len(pdfs))), 10, 40)
+        return np.isin(model.tid_phone[found], lang.silence).sum()
+
+    assert silences(0.01) == 0 < silences(2)
 
 
 def test_models_and_trees_in_kaldis_format(lang, tmp_path):

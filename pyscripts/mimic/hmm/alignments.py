@@ -3,6 +3,7 @@
 import gzip
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,24 +87,41 @@ class Aligner:
         return np.array(ali, np.int32)
 
     def align(
-        self, utt: str, text: str, log_likes: np.ndarray, beam: float, retry_beam: float, scale: float = 1.0
+        self, utt: str, text: str, log_likes: Callable[[np.ndarray], np.ndarray], beam: float, retry_beam: float
     ) -> tuple[np.ndarray, float] | None:
-        """The best alignment under log-likelihoods (frames, pdfs) and its score per frame.
+        """The best alignment and its score per frame; `log_likes` gives log-likelihoods (frames, pdfs) of some pdfs.
 
         None, with a warning, where no path survives `retry_beam`.
         """
-        scores = log_likes[:, self.model.tid_pdf[1:]] * np.float32(scale)
+        graph, tids = compact(self.graph(text))
+        pdfs, column = np.unique(self.model.tid_pdf[tids], return_inverse=True)
+        scores = log_likes(pdfs)[:, column]  # a sentence needs few of all pdfs
         if self.boost is not None:
-            scores += self.boost
-        config = khg.AlignConfig(beam, retry_beam, False)
-        graph, decodable = self.graph(text), khg.DecodableCtc(np.ascontiguousarray(scores))
+            scores += self.boost[tids - 1]
+        config, decodable = khg.AlignConfig(beam, retry_beam, False), khg.DecodableCtc(np.ascontiguousarray(scores))
         done, _, _, like, frames, ali, _ = khg.align_utterance_wrapper(
             config, utt, 1.0, graph, decodable, 0, 0, 0, 0.0, 0
         )
         if not done:
             log.warning("%s: no alignment within --retry-beam %g: left out", utt, retry_beam)
             return None
-        return np.array(ali, np.int32), like / frames
+        return tids[np.array(ali) - 1], like / frames
+
+
+def compact(graph: kaldifst.StdVectorFst) -> tuple[kaldifst.StdVectorFst, np.ndarray]:
+    """The graph with input labels from 1 without gaps, and what these were: (labels,), int32."""
+    arcs = [list(kaldifst.ArcIterator(graph, state)) for state in range(graph.num_states)]
+    labels = sorted({arc.ilabel for leaving in arcs for arc in leaving} - {0})
+    number = {0: 0} | {label: n for n, label in enumerate(labels, 1)}
+    out = kaldifst.StdVectorFst()
+    for _ in arcs:
+        out.add_state()
+    out.start = graph.start
+    for state, leaving in enumerate(arcs):
+        out.set_final(state, graph.final(state))
+        for arc in leaving:
+            out.add_arc(state, kaldifst.StdArc(number[arc.ilabel], arc.olabel, arc.weight, arc.nextstate))
+    return out, np.array(labels, np.int32)
 
 
 def align_all(
@@ -114,7 +132,7 @@ def align_all(
     found, total, frames = {}, 0.0, 0
     for utt in utts:
         x = features(utt)
-        result = aligner.align(utt, texts[utt], aligner.model.gmm.log_likes(x), beam, retry_beam)
+        result = aligner.align(utt, texts[utt], partial(aligner.model.gmm.log_likes, x), beam, retry_beam)
         if result:
             found[utt] = result[0]
             total, frames = total + result[1] * len(x), frames + len(x)

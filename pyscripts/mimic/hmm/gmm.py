@@ -65,16 +65,19 @@ class AmDiagGmm:
     def rows(self, pdf: int) -> slice:
         return slice(self.offsets[pdf], self.offsets[pdf + 1])
 
-    def component_log_likes(self, x: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
+    def component_log_likes(self, x: np.ndarray, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """(frames, dim) -> log of weight times density of each Gaussian (frames, gauss)."""
         return np.concatenate([x, x * x], axis=1, dtype=np.float32) @ self._linear[:, rows] + self.gconsts[rows].astype(
             np.float32
         )
 
-    def log_likes(self, x: np.ndarray) -> np.ndarray:
-        """(frames, dim) -> log-likelihoods of all pdfs (frames, pdfs), float32."""
-        parts = self.component_log_likes(x)
-        starts, sizes = self.offsets[:-1], np.diff(self.offsets)
+    def log_likes(self, x: np.ndarray, pdfs: np.ndarray | None = None) -> np.ndarray:
+        """(frames, dim) -> log-likelihoods of all pdfs, or of these, (frames, pdfs), float32."""
+        sizes, rows = np.diff(self.offsets), slice(None)
+        if pdfs is not None:
+            sizes = sizes[pdfs]
+            rows = np.arange(sizes.sum()) + np.repeat(self.offsets[pdfs] - np.cumsum(sizes) + sizes, sizes)
+        parts, starts = self.component_log_likes(x, rows), np.cumsum(sizes) - sizes
         top = np.maximum.reduceat(parts, starts, axis=1)
         parts -= np.repeat(top, sizes, axis=1)
         return top + np.log(np.add.reduceat(np.exp(parts, out=parts), starts, axis=1))
