@@ -10,6 +10,7 @@ from mimic.score.conditions import grouped
 from mimic.score.enhancement import Row
 
 REPLICATIONS = 2000
+BLOCK = 2**15  # draws that are held at a time
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ def mean(values: Iterable[float | None]) -> Mean:
     if not len(x):
         return Mean(*[float("nan")] * 3, 0, na)
     rng = np.random.default_rng(0)
-    means = [x[rng.integers(len(x), size=len(x))].mean() for _ in range(REPLICATIONS)]
+    block = max(1, BLOCK // len(x))
+    sizes = [min(block, REPLICATIONS - done) for done in range(0, REPLICATIONS, block)]
+    means = np.concatenate([x[rng.integers(len(x), size=(size, len(x)))].mean(1) for size in sizes])
     low, high = np.percentile(means, [2.5, 97.5])
     return Mean(float(x.mean()), float(low), float(high), len(x), na)
 
