@@ -3,22 +3,22 @@
 
     decode_lattice.py --job 1 --nj 4 exp/tri3 exp/tri3/graph exp/mfcc/dev exp/tri3/decode_dev
 
-Writes lat.JOB.gz. The model is a neural network where its directory has model.pt, else Gaussian mixtures.
+Writes lat.JOB.gz, or the alignments of the best paths alone, best.JOB.gz, which takes a fifth of the time. The model is
+a neural network where its directory has model.pt, else Gaussian mixtures.
 """
 
 import argparse
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel here
 
 from mimic import cli  # noqa: E402
 from mimic.data.kaldi_dir import read_frames  # noqa: E402
-from mimic.decode.lattice import Decoder, Lattice, SearchOptions, write_lattices  # noqa: E402
+from mimic.decode.lattice import Decoder, SearchOptions, write_lattices  # noqa: E402
 from mimic.decode.scores import gmm_scores, net_scores  # noqa: E402
-from mimic.hmm.alignments import job_utts  # noqa: E402
+from mimic.hmm.alignments import job_utts, write_ali  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--acwt", type=float, default=0.083333, help="acoustic scale (default: %(default)s)")
     parser.add_argument("--transform-dir", type=Path, help="directory with trans.JOB")
     parser.add_argument("--alimdl", choices=("true", "false"), default="false", help="search with final.alimdl")
+    parser.add_argument("--best-path", choices=("true", "false"), default="false", help="no lattices")
     parser.add_argument("--device", default="cpu", help="of a network: cpu or cuda (default: %(default)s)")
     args = parser.parse_args()
 
@@ -47,11 +48,14 @@ def main() -> None:
     frames = read_frames(args.data)
     utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in frames]
 
-    def lattices() -> Iterator[tuple[str, Lattice | None]]:
-        for utt in cli.progress(utts, len(utts), "utterances"):
-            yield utt, decode(utt, scores(utt))
-
-    done = write_lattices(args.dir / f"lat.{args.job}.gz", lattices())
+    todo = cli.progress(utts, len(utts), "utterances")
+    if args.best_path == "true":
+        paths = {utt: decode.best_path(utt, scores(utt)) for utt in todo}
+        best = {utt: path for utt, path in paths.items() if path is not None}
+        write_ali(args.dir / f"best.{args.job}.gz", best)
+        done = len(best)
+    else:
+        done = write_lattices(args.dir / f"lat.{args.job}.gz", ((utt, decode(utt, scores(utt))) for utt in todo))
     log.info("Done %d utterances, failed for %d", done, len(utts) - done)
 
 

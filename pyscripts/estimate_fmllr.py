@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """fMLLR transforms of one job's speakers from what a first pass heard; steps/decode_lattice.sh calls it.
 
-    estimate_fmllr.py --job 1 --nj 4 exp/tri3 exp/mfcc/dev exp/tri3/decode_dev.si exp/tri3/decode_dev
+    estimate_fmllr.py --job 1 --nj 4 exp/tri3 exp/tri3/graph exp/mfcc/dev exp/tri3/decode_dev exp/tri3/decode_dev
 
-Writes trans.JOB. The alignment is that of the best path of each lattice; the transcripts are not looked at.
+Writes trans.JOB. The alignments are the best paths of a search; the transcripts are not looked at.
 """
 
 import argparse
@@ -13,8 +13,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel here
 
 from mimic import cli  # noqa: E402
-from mimic.decode.lattice import read_lattices  # noqa: E402
-from mimic.hmm.alignments import job_utts  # noqa: E402
+from mimic.hmm.alignments import job_utts, read_ali  # noqa: E402
 from mimic.hmm.feats import Features, read_trans, write_trans  # noqa: E402
 from mimic.hmm.lang import read_symbols  # noqa: E402
 from mimic.hmm.model import Model  # noqa: E402
@@ -26,19 +25,15 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of steps/train_sat.sh")
     parser.add_argument("graph", type=Path, help="graph directory, for its silence phones")
     parser.add_argument("data", type=Path, help="feature directory")
-    parser.add_argument("lattices", type=Path, help="directory with lat.JOB.gz")
+    parser.add_argument("heard", type=Path, help="directory with best.JOB.gz")
     parser.add_argument("dir", type=Path, help="directory for trans.JOB; posteriors come from those that are there")
     parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
-    parser.add_argument("--lmwt", type=float, default=12.0, help="of the best path (default: %(default)s)")
     parser.add_argument("--fmllr-min-count", type=float, default=500.0, help="frames (default: %(default)s)")
     args = parser.parse_args()
     model = Model.read(args.model / "final.mdl")
     features = Features(args.data, args.model, read_trans(args.dir))
-    alignments = {
-        utt: lattice.alignment(lattice.best_paths([args.lmwt], [0.0])[0])
-        for utt, lattice in read_lattices(args.lattices / f"lat.{args.job}.gz")
-    }
+    alignments = dict(read_ali(args.heard / f"best.{args.job}.gz"))
     utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in features]
     phones = read_symbols(args.graph / "phones.txt")
     silence = [phones[line.split()[0]] for line in (args.graph / "phones/silence.txt").read_text().splitlines()]

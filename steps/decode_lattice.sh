@@ -35,7 +35,7 @@ speakers_as_jobs "$data"
 if up_to_date "$dir" --force "$force" --code pyscripts/decode_lattice.py pyscripts/estimate_fmllr.py \
   --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $acwt" \
   "fmllr=$fmllr_passes $fmllr_min_count"; then exit 0; fi
-rm -rf "$dir"/trans.* "$dir/log"
+rm -rf "$dir"/{trans,best}.* "$dir/log"
 mkdir -p "$dir/log"
 echo "$nj" > "$dir/num_jobs"
 device=cpu gpu=()
@@ -51,11 +51,13 @@ log "decoding $(wc -l < "$data/feats.scp") utterances of $data with $model in $n
 if [ "$fmllr_passes" = 0 ]; then
   search ""
 else
-  search .si --alimdl true
+  # All but the last pass are there for the transforms, and these need no lattices.
+  search .si --alimdl true --best-path true
   for ((pass = 1; pass <= fmllr_passes; pass++)); do
     $cmd --mem 2G JOB=1:"$nj" "$dir/log/fmllr.$pass.JOB.log" pyscripts/estimate_fmllr.py --job JOB --nj "$nj" \
       --fmllr-min-count "$fmllr_min_count" "$model" "$graph" "$data" "$dir" "$dir"
-    search ".$pass" --transform-dir "$dir"
+    if [ "$pass" -lt "$fmllr_passes" ]; then without=true; else without=false; fi
+    search ".$pass" --transform-dir "$dir" --best-path $without
   done
 fi
 failed=$(cat "$dir"/log/decode*.log | grep -c 'empty lattice' || true)

@@ -14,10 +14,9 @@ from model_maker import program
 
 from mimic.data.audio import AudioReader
 from mimic.data.kaldi_dir import read_table
-from mimic.decode.lattice import read_decode_dir, write_lattices
 from mimic.features.collect import JobFiles, collect
 from mimic.features.extract import extractor, run_job
-from mimic.hmm.alignments import read_ali_dir
+from mimic.hmm.alignments import read_ali, read_ali_dir, write_ali
 from mimic.hmm.feats import read_trans
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
@@ -146,14 +145,15 @@ def test_adaptation_comes_from_what_was_heard(trained, tmp_path):
     other = tmp_path / "dev"
     shutil.copytree(trained.dev, other)
     (other / "text").write_text("".join(f"{utt} SEEM\n" for utt in read_table(trained.dev / "utt2spk")))
-    lattices, found = tmp_path / "lattices", []
-    lattices.mkdir()
-    write_lattices(lattices / "lat.1.gz", read_decode_dir(decode))  # all of them in one job
+    heard, found = tmp_path / "heard", []
+    heard.mkdir()
+    jobs = range(1, 1 + int((decode / "num_jobs").read_text()))
+    write_ali(heard / "best.1.gz", {utt: path for job in jobs for utt, path in read_ali(decode / f"best.{job}.gz")})
     for data in (trained.dev, other):
         out = tmp_path / f"trans_{len(found)}"
         out.mkdir()
         tri = trained.root / "tri3"
-        assert program("estimate_fmllr.py", "--fmllr-min-count", 150, tri, tri / "graph", data, lattices, out) == 0
+        assert program("estimate_fmllr.py", "--fmllr-min-count", 150, tri, tri / "graph", data, heard, out) == 0
         found.append(read_trans(out))
     assert all((found[0][speaker] == found[1][speaker]).all() for speaker in found[0])
     assert not np.allclose(found[0]["s0"], np.eye(40, 41))

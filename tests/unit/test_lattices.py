@@ -102,7 +102,7 @@ def test_search_in_the_composed_graph(graph, lang, caplog):  # noqa: F811
         (path,) = lattice.best_paths([10], [0.0])
         assert " ".join(lang.word_of[word] for word in lattice.words(path)) == text
         ali = lattice.alignment(path)
-        assert len(ali) == 40
+        assert len(ali) == 40 and (decode.best_path("utt", scores_of(lang, model, text)) == ali).all()
         boundary = {lang.phones[phone]: position for phone, position in lang.rows("word_boundary.txt")}
         times = word_times(model, boundary, ali, lattice.words(path))
         assert [word for word, _, _ in times] == lang.encode(text)
@@ -129,6 +129,20 @@ def test_words_of_the_language_model_without_pronunciation(graph, lang, tmp_path
         Decoder(tmp_path / "none", SearchOptions())
 
 
+@pytest.mark.parametrize("beam", [0.0, 1.5, 6.0, 100.0])
+def test_pruning_keeps_what_is_near_the_best_path(beam):
+    lattice, scale = random_lattice(3), 0.4
+
+    def costs(of):
+        return sorted(cost(of, path, 1 / scale, 0.0) for path in all_paths(of))
+
+    before, after = costs(lattice), costs(pruned := lattice.pruned(beam, scale))
+    assert [c for c in after if c <= before[0] + beam + 1e-9] == [c for c in before if c <= before[0] + beam + 1e-9]
+    assert {0, *pruned.source, *pruned.target} == set(range(pruned.states)) and len(after) <= len(before)
+    paths = [path for path in all_paths(pruned) if cost(pruned, path, 1 / scale, 0.0) <= before[0] + beam + 1e-9]
+    assert {arc for path in paths for arc in path} == set(range(len(pruned.tid)))  # nothing else is left
+
+
 def test_searches_that_fail_say_so(graph, lang, caplog):  # noqa: F811
     directory, model = graph
     decode = Decoder(directory, SearchOptions(beam=20.0))
@@ -137,5 +151,6 @@ def test_searches_that_fail_say_so(graph, lang, caplog):  # noqa: F811
     assert lattice is not None and not lattice.words(lattice.best_paths([10], [0.0])[0])[1:]
     assert "short: no token reached a final state: again with beam 40" in caplog.text
     assert "short: outputting partial output since no final-state reached" in caplog.text
-    assert decode("nothing", few[:0]) is None
+    assert len(decode.best_path("short", few)) == 2
+    assert decode("nothing", few[:0]) is None and decode.best_path("nothing", few[:0]) is None
     assert "nothing: empty lattice: no words" in caplog.text

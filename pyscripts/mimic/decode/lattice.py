@@ -2,9 +2,10 @@
 
 import gzip
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldi_decoder, kaldifst
 
 log = logging.getLogger(__name__)
+MAX_ACTIVE = 7000  # tokens that a search without lattice follows, Kaldi's default; that with one knows no such limit
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -105,6 +108,29 @@ class Lattice:
             paths.append(path[::-1])
         return paths
 
+    def pruned(self, beam: float, scale: float) -> "Lattice":
+        """Without what lies on no path within `beam` of the best one, with acoustic costs times `scale`."""
+        costs, order = (self.graph + self.acoustic * scale).tolist(), self.order()
+        sources, targets = self.source.tolist(), self.target.tolist()
+        before = [0.0] + [np.inf] * (self.states - 1)  # cost of the best path to each state, and from it to the end
+        for arc in order:
+            before[targets[arc]] = min(before[targets[arc]], before[sources[arc]] + costs[arc])
+        behind = [np.inf] * self.states
+        for state, (graph, acoustic) in self.final.items():
+            behind[state] = graph + acoustic * scale
+        final = {state: before[state] + behind[state] for state in self.final}
+        for arc in reversed(order):
+            behind[sources[arc]] = min(behind[sources[arc]], costs[arc] + behind[targets[arc]])
+        limit = behind[0] + beam
+        kept = np.array(before)[self.source] + costs + np.array(behind)[self.target] <= limit
+        columns = [
+            column[kept] for column in (self.source, self.target, self.tid, self.word, self.graph, self.acoustic)
+        ]
+        states = np.unique([0, *columns[0], *columns[1]])
+        columns[:2] = (np.searchsorted(states, column) for column in columns[:2])
+        ends = {int(np.searchsorted(states, s)): c for s, c in self.final.items() if final[s] <= limit}
+        return Lattice(*columns, ends)
+
     def words(self, path: Sequence[int]) -> list[int]:
         return [word for word in self.word[list(path)].tolist() if word]
 
@@ -136,7 +162,7 @@ class SearchOptions:
         beam: largest difference of scaled costs from the best token.
         lattice_beam: likewise of the paths that the lattice keeps.
         acwt: scale of acoustic log-likelihoods in the search.
-        max_states: where a lattice is larger, its beam is halved until it fits.
+        max_states: where a lattice is larger, it is pruned with half its beam until it fits.
     """
 
     beam: float = 13.0
@@ -160,34 +186,56 @@ class Decoder:
         Where no token survives or none reaches a final state, the search is repeated with twice the beam; then what is
         there counts as final, and None, where nothing is there. Each has its line in the log.
         """
+        return self._searched(utt, log_likes, self._lattice)
+
+    def best_path(self, utt: str, log_likes: np.ndarray) -> np.ndarray | None:
+        """The transition ids (frames,) of the best path alone, in a fifth of the time; the rest as for lattices."""
+        return self._searched(utt, log_likes, self._best_path)
+
+    def _searched(
+        self, utt: str, log_likes: np.ndarray, search: Callable[[str, np.ndarray, float], tuple[Found | None, bool]]
+    ) -> Found | None:
         scores = np.ascontiguousarray(log_likes * np.float32(self.options.acwt))
-        lattice, final = self._search(utt, scores, self.options.beam)
-        if lattice is None or not final:
+        if not len(scores):
+            log.warning("%s: empty lattice: no words; it has no frames", utt)
+            return None
+        found, final = search(utt, scores, self.options.beam)
+        if found is None or not final:
             log.warning("%s: no token reached a final state: again with beam %g", utt, 2 * self.options.beam)
-            lattice, final = self._search(utt, scores, 2 * self.options.beam)
-        if lattice is None:
+            found, final = search(utt, scores, 2 * self.options.beam)
+        if found is None:
             log.warning("%s: empty lattice: no words; a larger --beam than %g may help", utt, self.options.beam)
         elif not final:
             log.warning("%s: outputting partial output since no final-state reached", utt)
-        return lattice
+        return found
 
-    def _search(self, utt: str, scores: np.ndarray, beam: float) -> tuple[Lattice | None, bool]:
-        if not len(scores):
+    def _best_path(self, utt: str, scores: np.ndarray, beam: float) -> tuple[np.ndarray | None, bool]:
+        decoder = kaldi_decoder.FasterDecoder(
+            self.fst, kaldi_decoder.FasterDecoderOptions(beam=beam, max_active=MAX_ACTIVE)
+        )
+        decoder.decode(kaldi_decoder.DecodableCtc(scores))
+        found, path = decoder.get_best_path()
+        if not found:
             return None, False
+        _, tids, _, _ = kaldifst.get_linear_symbol_sequence(path)
+        return np.array(tids, np.int32), decoder.reached_final()
+
+    def _lattice(self, utt: str, scores: np.ndarray, beam: float) -> tuple[Lattice | None, bool]:
         lattice_beam = self.options.lattice_beam
-        while True:
-            config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
-            decoder = kaldi_decoder.LatticeSimpleDecoder(self.fst, config)
-            final = decoder.decode(kaldi_decoder.DecodableCtc(scores))
-            found, lattice = decoder.get_raw_lattice()  # where no token is in a final state, all count as final
-            if not found or lattice.start < 0:
-                return None, False
-            if lattice.num_states <= self.options.max_states or lattice_beam < 0.5:
-                break
+        config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
+        decoder = kaldi_decoder.LatticeSimpleDecoder(self.fst, config)
+        final = decoder.decode(kaldi_decoder.DecodableCtc(scores))
+        found, raw = decoder.get_raw_lattice()  # where no token is in a final state, all count as final
+        if not found or raw.start < 0:
+            return None, False
+        lattice = Lattice.parse(raw.to_str(show_weight_one=True).splitlines(), self.options.acwt)
+        if not lattice.final or not len(lattice.tid):
+            return None, False
+        while lattice.states > self.options.max_states and lattice_beam >= 0.5:
             lattice_beam /= 2
-            log.warning("%s: lattice of %d states: effective beam %g", utt, lattice.num_states, lattice_beam)
-        parsed = Lattice.parse(lattice.to_str(show_weight_one=True).splitlines(), self.options.acwt)
-        return (parsed, final) if parsed.final and len(parsed.tid) else (None, False)
+            log.warning("%s: lattice of %d states: effective beam %g", utt, lattice.states, lattice_beam)
+            lattice = lattice.pruned(lattice_beam, self.options.acwt)
+        return lattice, final
 
 
 def write_lattices(path: Path, lattices: Iterator[tuple[str, Lattice | None]]) -> int:
