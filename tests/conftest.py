@@ -1,11 +1,15 @@
 """What all tests share."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from mimic import cli
+
 ROOT = Path(__file__).resolve().parents[1]
+cli.leave = sys.exit  # a program that a test runs in its own process does not end that
 
 
 @pytest.fixture(scope="session")

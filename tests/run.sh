@@ -5,6 +5,7 @@ steps/setup.sh --dev true || exit 1
 . ./path.sh
 set -euo pipefail
 export OMP_NUM_THREADS=1  # several tests run at a time
+unset PYTHONDONTWRITEBYTECODE  # the recipes that the tests run start thousands of programs
 
 ruff check .
 shopt -s globstar nullglob

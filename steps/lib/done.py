@@ -23,7 +23,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -197,6 +196,12 @@ def mend(folder: Path, bad: dict[str, str]) -> None:
         remove(folder / name)
 
 
+def fails(command: list[str]) -> bool:
+    import subprocess  # rarely needed, and this program starts in every step
+
+    return subprocess.call(command) != 0
+
+
 def check(folder: Path, words: dict[str, list[str]]) -> int:
     new, forced = fingerprint(words), words["--force"][-1:] == ["true"]
     made, done = folder / ".fingerprint", folder / ".done"
@@ -220,7 +225,7 @@ def check(folder: Path, words: dict[str, list[str]]) -> int:
     if old is not None:
         reason = "--force true" if old == new else "it was being emptied" if old == WIPING else first_change(old, new)
         why = f"starting again, {reason}"
-        if words["--verify"] and contents(folder) and subprocess.call(words["--verify"]):
+        if words["--verify"] and contents(folder) and fails(words["--verify"]):
             raise Refused(f"not touched, although {reason}")
         done.unlink(missing_ok=True)
         wipe(folder)

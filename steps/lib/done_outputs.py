@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 
 BIG = 32 << 20  # bytes; more than that counts by size and time, so that a check stays fast
@@ -78,6 +77,8 @@ def spoilt(folder: Path, only: str = "") -> dict[str, str]:
 
 def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
+        import shutil  # rarely needed, and done.py starts in every step
+
         shutil.rmtree(path)
     else:
         path.unlink()
