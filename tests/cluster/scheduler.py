@@ -112,6 +112,5 @@ def running(kind: str) -> Iterator[dict[str, str]]:
         env |= {"PATH": f"{LIB}:{Path(sys.executable).parent}:{os.environ['PATH']}", "LC_ALL": "C"}
         yield env | dict(line.split("=", 1) for line in lines)
     finally:
-        process.stdin.close()
-        process.wait(timeout=60)
+        process.communicate("stop\n", timeout=60)  # closing is not enough: forked processes may hold its input too
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A cluster of one node for the tests, as root and without systemd: "server.sh slurm DIR" or "server.sh sge DIR".
 # Installs what it needs where that is missing, keeps all files in DIR, writes DIR/env for those who submit, says
-# "ready" and runs until its input ends: then, also after a kill -9 of the tests, nothing stays behind.
+# "ready" and runs until a line or the end of its input comes: after a kill -9 of the tests nothing stays behind.
 # Exit code 77: it cannot run here; the last line says why.
 set -euo pipefail
 kind=$1 dir=$2
@@ -11,8 +11,8 @@ host=$(hostname -s)
 skip() { echo "$*"; exit 77; }
 
 wait_for() {  # wait_for SECONDS COMMAND...
-  local n
-  for ((n = 0; n < $1 * 10; n++)); do if "${@:2}" > /dev/null 2>&1; then return 0; fi; sleep 0.1; done
+  local end=$((SECONDS + $1 + 1))
+  while [ "$SECONDS" -lt "$end" ]; do if "${@:2}" > /dev/null 2>&1; then return 0; fi; sleep 0.1; done
   echo "$kind: this did not come true in $1 s: ${*:2}" >&2
   return 1
 }
@@ -24,7 +24,7 @@ run() {  # run COMMAND...: a daemon, with its output in DIR
 
 stop() {
   local pid
-  if [ "$kind" = slurm ]; then scancel --user=root; else qdel -u root; fi > /dev/null 2>&1 || true
+  if [ "$kind" = slurm ]; then timeout 10 scancel --user=root; else timeout 10 qdel -u root; fi > /dev/null 2>&1 || true
   wait_for 8 bash -c "! pgrep -f '[s]lurmstepd: .*|[s]ge_shepherd'" || true
   for pid in "${daemons[@]}"; do kill "$pid" 2> /dev/null || true; done
   for pid in "${daemons[@]}"; do wait_for 2 bash -c "! kill -0 $pid" 2> /dev/null || kill -9 "$pid" || true; done
@@ -155,4 +155,4 @@ exec {lock}>&-
 trap stop EXIT
 "start_$kind"
 echo ready
-cat > /dev/null
+read -r _ || true
