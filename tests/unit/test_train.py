@@ -2,6 +2,8 @@
 
 import random
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from mimic.data.batching import make_batches, pad, prefetch
 from mimic.data.tokens import BOS, EOS, UNK, Tokens
@@ -18,7 +21,7 @@ from mimic.train import checkpoint
 from mimic.train import config as configuration
 from mimic.train.config import TrainConfig
 from mimic.train.curves import Curves
-from mimic.train.optimise import learning_rate
+from mimic.train.optimise import Optimiser, learning_rate
 
 YAML = "task: asr\nnet: crdnn\nmodel: {channels: [4]}\ntrain: {lr: 1e-3}\n"
 
@@ -149,6 +152,50 @@ def test_learning_rate_schedules():
     assert [learning_rate(warm, 1, i, 10) for i in range(5)] == [0.25, 0.5, 0.75, 1, 1]
     cosine = TrainConfig(lr=1.0, schedule="cosine")
     assert [learning_rate(cosine, 1, i, 10) for i in (0, 5, 10)] == pytest.approx([1, 0.5, 0])
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "rmsprop"])
+def test_optimisers_step_as_those_of_pytorch(kind):
+    torch.manual_seed(0)
+    config = TrainConfig(optimiser=kind, weight_decay=0.1, rms_decay=0.9, beta2=0.98, epsilon=1e-7)
+    net, same, later = nn.Linear(5, 3), nn.Linear(5, 3), nn.Linear(5, 3)
+    same.load_state_dict(net.state_dict())
+    adam = {"lr": config.lr, "betas": (0.9, 0.98), "eps": 1e-7, "fused": True}
+    theirs = {
+        "adam": lambda: torch.optim.Adam(same.parameters(), **adam),
+        "adamw": lambda: torch.optim.AdamW(
+            [{"params": [same.weight], "weight_decay": 0.1}, {"params": [same.bias], "weight_decay": 0.0}], **adam
+        ),
+        "rmsprop": lambda: torch.optim.RMSprop(same.parameters(), lr=config.lr, alpha=0.9),
+    }[kind]()
+    ours = Optimiser(net, config)
+    for step in range(6):
+        if step == 3:  # what PyTorch has saved goes on in ours
+            later.load_state_dict(same.state_dict())
+            net, ours = later, Optimiser(later, config)
+            ours.load_state_dict(theirs.state_dict())
+        x = torch.randn(4, 5)
+        for module, optimiser in ((net, ours), (same, theirs)):
+            optimiser.zero_grad()
+            for group in optimiser.param_groups:
+                group["lr"] = 0.01 * (step + 1)
+            module(x).square().sum().backward()
+            optimiser.step()
+        assert torch.equal(net.weight, same.weight) and torch.equal(net.bias, same.bias)
+
+
+def test_a_step_does_not_load_the_compiler():
+    program = """
+import sys, torch
+from mimic.train.config import TrainConfig
+from mimic.train.optimise import Learner
+learner = Learner(torch.nn.Linear(2, 1), TrainConfig(), torch.device("cpu"), True)
+learner.start(0.1)
+learner.backward(learner.module(torch.ones(3, 2)).sum())
+assert learner.finish(True) > 0
+print("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"
 
 
 def test_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
