@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
@@ -49,7 +50,11 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """Exit without taking to pieces what is loaded: with torch that takes as long as a fifth of a small job's work."""
+    """Exit without taking to pieces what is loaded: with torch that takes as long as a fifth of a small job's work.
+
+    What Python does before that is done, in its order, as multiprocessing does it in the processes that it forks.
+    """
+    threading._shutdown()  # before the exit functions, one of which waits for processes that a pool's thread has to end
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
