@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.rmsprop import rmsprop
 
@@ -84,15 +83,15 @@ class Optimiser:
 
     def __init__(self, module: nn.Module, config: TrainConfig):
         trained = [p for p in module.parameters() if p.requires_grad]
-        self.config = config
-        self.param_groups = [{"params": trained, "lr": config.lr, "weight_decay": 0.0}]
+        groups = [(trained, 0.0)]
         if config.optimiser == "adamw":
             # Decay pulls matrices towards zero; for biases and normalisation gains that would change what they mean.
-            matrices, others = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-            self.param_groups = [
-                {"params": matrices, "lr": config.lr, "weight_decay": config.weight_decay},
-                {"params": others, "lr": config.lr, "weight_decay": 0.0},
+            groups = [
+                ([p for p in trained if p.ndim > 1], config.weight_decay),
+                ([p for p in trained if p.ndim <= 1], 0.0),
             ]
+        self.config = config
+        self.param_groups = [{"params": params, "lr": config.lr, "weight_decay": decay} for params, decay in groups]
         self.averages = ("square_avg",) if config.optimiser == "rmsprop" else ("exp_avg", "exp_avg_sq")
         self.state: dict[Tensor, dict[str, Tensor]] = {}
 
@@ -104,8 +103,6 @@ class Optimiser:
     def step(self) -> None:
         for group in self.param_groups:
             moved = [p for p in group["params"] if p.grad is not None]
-            if not moved:
-                continue
             states = [self._state(p) for p in moved]
             averages = [[state[name] for state in states] for name in self.averages]
             lists = [moved, [p.grad for p in moved], *averages, []]
@@ -116,8 +113,7 @@ class Optimiser:
                 rmsprop(*lists, [], steps, **rates, alpha=alpha, eps=eps, momentum=0.0, centered=False)
             else:
                 betas = {"beta1": 0.9, "beta2": self.config.beta2, "eps": self.config.epsilon}
-                function = adam if self.config.optimiser == "adam" else adamw
-                function(*lists, steps, fused=True, amsgrad=False, maximize=False, **rates, **betas)
+                adamw(*lists, steps, fused=True, amsgrad=False, maximize=False, **rates, **betas)  # Adam: without decay
 
     def state_dict(self) -> dict:
         return {"state": {i: self.state[p] for i, p in enumerate(self._parameters()) if p in self.state}}
