@@ -55,10 +55,13 @@ class Lattice:
 
     def text(self) -> str:
         """Kaldi's text form."""
-        columns = (self.source, self.target, self.tid, self.word, self.graph, self.acoustic)
-        rows = zip(*(column.tolist() for column in columns), strict=True)
+        rows = zip(*(column.tolist() for column in self.columns), strict=True)
         lines = [f"{s}\t{t}\t{i}\t{w}\t{g:.7g},{a:.7g}\n" for s, t, i, w, g, a in rows]
         return "".join(lines + [f"{state}\t{g:.7g},{a:.7g}\n" for state, (g, a) in sorted(self.final.items())])
+
+    @property
+    def columns(self) -> list[np.ndarray]:
+        return [self.source, self.target, self.tid, self.word, self.graph, self.acoustic]
 
     @property
     def states(self) -> int:
@@ -115,21 +118,17 @@ class Lattice:
         before = [0.0] + [np.inf] * (self.states - 1)  # cost of the best path to each state, and from it to the end
         for arc in order:
             before[targets[arc]] = min(before[targets[arc]], before[sources[arc]] + costs[arc])
-        behind = [np.inf] * self.states
-        for state, (graph, acoustic) in self.final.items():
-            behind[state] = graph + acoustic * scale
-        final = {state: before[state] + behind[state] for state in self.final}
+        last = {state: graph + acoustic * scale for state, (graph, acoustic) in self.final.items()}
+        behind = [last.get(state, np.inf) for state in range(self.states)]
         for arc in reversed(order):
             behind[sources[arc]] = min(behind[sources[arc]], costs[arc] + behind[targets[arc]])
         limit = behind[0] + beam
         kept = np.array(before)[self.source] + costs + np.array(behind)[self.target] <= limit
-        columns = [
-            column[kept] for column in (self.source, self.target, self.tid, self.word, self.graph, self.acoustic)
-        ]
+        columns = [column[kept] for column in self.columns]
         states = np.unique([0, *columns[0], *columns[1]])
         columns[:2] = (np.searchsorted(states, column) for column in columns[:2])
-        ends = {int(np.searchsorted(states, s)): c for s, c in self.final.items() if final[s] <= limit}
-        return Lattice(*columns, ends)
+        final = {s: costs for s, costs in self.final.items() if before[s] + last[s] <= limit}
+        return Lattice(*columns, {int(np.searchsorted(states, s)): costs for s, costs in final.items()})
 
     def words(self, path: Sequence[int]) -> list[int]:
         return [word for word in self.word[list(path)].tolist() if word]
