@@ -98,7 +98,7 @@ else
     "Fix: apt install build-essential python3-dev, then steps/setup.sh --force true"
 fi
 # As pip would, but on all cores and not what nobody imports; some packages hold files that are no Python.
-"$venv/bin/python3" -m compileall -qq -j 0 -x '/tests?/|transformers/models/' "$venv/lib" || true
+"$venv/bin/python3" -m compileall -qq -j 0 -x 'site-packages/((.*/)?tests?/|transformers/models/)' "$venv/lib" || true
 { echo "# $(realpath "$venv")"; sha256sum "${files[@]}"; } > "$marker.tmp"
 sync "$marker.tmp"
 mv "$marker.tmp" "$marker"
