@@ -58,7 +58,7 @@ published in 2021: conf/{perceptual,enhance,asr}.yaml and conf/fbank_40.conf.
 Stages; one that is done and unchanged is skipped (times: demo corpus, 2 cores):
   stage           reads                       writes                               time
   1 data          corpus                      data/{train,dev,test}_{clean,noisy}  0.5 min
-  2 features      data/*                      exp/stft/*  exp/fbank/*              0.5 min
+  2 features      data/*                      exp/stft/{train,dev}_*  exp/fbank/*  0.5 min
   3 perceptual    exp/stft/*_clean            exp/perceptual                       2 min
   4 enhancement   exp/stft/*  exp/perceptual  exp/enhance_{mse,mimic}              4 min
   5 dump          exp/enhance_*  data/*_noisy exp/enhance_*/enhanced/*             1 min
@@ -126,7 +126,7 @@ fi
 
 if begin 2 "features"; then
   for name in "${sets[@]}"; do
-    aside 2 make_stft "data/$name" "exp/stft/$name"
+    [[ $name == test_* ]] || aside 2 make_stft "data/$name" "exp/stft/$name"
     aside 2 make_fbank "data/$name" "exp/fbank/$name"
   done
   if [ $noisy_train = train_augmented ]; then aside 2 make_fbank data/train_augmented exp/fbank/train_augmented; fi

@@ -138,9 +138,10 @@ def estimate(costs: Costs, setting: Setting, corpus: Corpus) -> list[Stage]:
     def mib(*steps: Step) -> float:
         return max(step.memory for step in steps) * 2.0**20
 
-    features = [
-        duration(step, hours, spread) for hours in corpus.sets for _ in range(SIDES) for step in (c.stft, c.fbank)
-    ]
+    both = c.stft, c.fbank
+    made = (corpus.train, both), (corpus.dev, both), (corpus.test, (c.fbank,))  # nobody reads spectra of test sets
+    features = [duration(step, hours, spread) for hours, steps in made for _ in range(SIDES) for step in steps]
+    feature_size = SIDES * (everything * c.fbank_size + (corpus.train + corpus.dev) * c.stft_size)
     enhancers = [train(cost, s.enhance) for _ in range(s.seeds) for cost in (c.mse, c.mimic)]
     dumps = [duration(c.enhance, h, spread) + duration(c.fbank, h, spread) for _ in enhancers for h in corpus.sets]
     robust = [train(c.finetune, s.finetune)] * (1 + len(enhancers))
@@ -152,7 +153,7 @@ def estimate(costs: Costs, setting: Setting, corpus: Corpus) -> list[Stage]:
     enhanced = len(enhancers) * everything * (c.enhanced_size + c.fbank_size)
     return [
         Stage("1 data", data, mib(c.data), everything * c.waves_size),
-        Stage("2 features", pairs(features), mib(c.stft, c.fbank), SIDES * everything * (c.stft_size + c.fbank_size)),
+        Stage("2 features", pairs(features), mib(*both), feature_size),
         Stage("3 perceptual", train(c.perceptual, s.perceptual), memory(c.perceptual), c.perceptual.size),
         Stage("4 enhancement", pairs(enhancers, train_places), memory(c.mse, c.mimic), len(enhancers) * c.mse.size),
         Stage("5 dump", pairs(dumps), mib(c.enhance, c.fbank), enhanced),
