@@ -17,7 +17,7 @@ pruned_config=         # stage 2: of the pruned student; empty: conf/distill_pru
 pruned_final_config=   # stage 2: of its second step; empty: conf/distill_pruned_final(_demo).yaml
 keep_targets=          # true: what the teacher says is stored once (1.5 GB an hour of Base, not for crops); default: demo
 distill_options=""     # stage 2: further settings, as "--train.epochs 5"
-probes="phone asr"     # stage 4: any of phone, asr, speaker (identified and verified), keyword: conf/probe_<name>.yaml
+probes="phone asr"     # stage 4: any of phone, asr, speaker (identified and verified), keyword, enhance: conf/probe_*.yaml
 keywords="BOSTON CAIRO DUBLIN LONDON MADRID PARIS SYDNEY"  # keyword: which of these an utterance has that has one
 held_utterances=150    # speaker: so many of the training set are for the test
 probe_options=""       # stage 4: further settings
@@ -50,7 +50,7 @@ Stages; one that is done and unchanged is skipped:
   1 data          exp/distill/data/{dev_noisy,dev_clean}, exp/distill/data/test_*
   2 distillation  exp/distill/<student>, its encoder alone in exp/distill/<student>/encoder
   3 features      exp/distill/feats/<encoder>/{train,dev,test_*}
-  4 probes        exp/distill/<probe>/<encoder>/{probe,<condition>}
+  4 probes        exp/distill/<probe>/<encoder>/{probe,<condition>}; enhance: and <condition>/wav/test
   5 scores        exp/distill/<probe>/RESULTS.md"
 command_line="$0 $*"
 . parse_options.sh
@@ -186,7 +186,9 @@ if begin 3 "features"; then
   for encoder in fbank teacher "${models[@]}"; do
     mkdir -p "$feats/$encoder"
     if [ "$encoder" != fbank ]; then pyscripts/ssl_layers.py "$(model_of "$encoder")" > "$feats/$encoder/layers"; fi
-    for set in train dev; do aside 2 extract "$encoder" "$source/${set}_clean" $set; done
+    aside 2 extract "$encoder" "$source/train_clean" train
+    if [ "$probes" = enhance ]; then continue; fi  # it hears what it has mixed itself
+    aside 2 extract "$encoder" "$source/dev_clean" dev
     for set in "${tested_on[@]}"; do
       for condition in $conditions; do aside 2 extract "$encoder" "$(heard "$set" "$condition")" "${set}_$condition"; done
     done
@@ -199,6 +201,11 @@ classify() {  # classify PROBE ENCODER SET CONDITION TRAINED [LABELS]
   steps/classify.sh --cmd "$train_cmd" --force "$force" ${6:+--labels "$6"} "$5" "$(feats_of "$2")/$3_$4" \
     "$(tested "$1" "$2" "$4")"
 }
+score() {  # score CONDITION DATA SYSTEM-DIR
+  local clean=$data/test_$1_reference
+  if [ "$1" = clean ]; then clean=$(heard test clean); fi
+  steps/score_enhancement.sh "${common[@]}" "$clean" "$2" "$3/scoring/test"
+}
 probe() {  # probe PROBE ENCODER: trains it on clean speech, and scores it in every condition
   local from dir more states=1 sets reference=text condition
   from=$(feats_of "$2") dir=$(tested "$1" "$2" probe)
@@ -206,6 +213,10 @@ probe() {  # probe PROBE ENCODER: trains it on clean speech, and scores it in ev
   if [ -f "$from/layers" ]; then states=$(wc -w < "$from/layers"); fi
   sets=(--data.train "$from/train" --data.dev "$from/dev")
   case $1 in
+    enhance)
+      sets=(--data.features "$from/train" --data.train "$source/train_clean"
+        --data.noises "$data/noises/train" --data.rooms "$data/rooms/train"
+        --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_noisy_reference") ;;
     speaker)
       sets=(--data.train "$from/train" --data.labels "$data/speakers"
         --data.dev "$from/held_${conditions%% *}" --data.dev_labels "$data/held/utt2spk") ;;
@@ -216,6 +227,9 @@ probe() {  # probe PROBE ENCODER: trains it on clean speech, and scores it in ev
   if grep -q 'token_type: phn' "$dir/config.yaml"; then reference=text.phn; fi
   for condition in $conditions; do
     case $1 in
+      enhance)
+        steps/enhance.sh "${common[@]}" "$dir" "$(heard test "$condition")" "$(tested "$1" "$2" "$condition")/wav/test"
+        score "$condition" "$(tested "$1" "$2" "$condition")/wav/test" "$(tested "$1" "$2" "$condition")" ;;
       keyword) classify keyword "$2" test "$condition" "$dir" "$data/keywords_test" ;;
       speaker)
         classify speaker "$2" held "$condition" "$dir"
@@ -230,15 +244,24 @@ probe() {  # probe PROBE ENCODER: trains it on clean speech, and scores it in ev
 
 if begin 4 "probes"; then
   for name in $probes; do
+    if [ "$name" = enhance ]; then
+      for condition in $conditions; do
+        aside "$train_jobs" score "$condition" "$(heard test "$condition")" "$(tested enhance unprocessed "$condition")"
+      done
+    fi
     for encoder in "${encoders[@]}"; do aside "$train_jobs" probe "$name" "$encoder"; done
   done
   all_done
 fi
 
-results() {  # results NAME COLUMNS
-  local rows=() encoder condition
-  for encoder in fbank teacher $students; do
-    for condition in $conditions; do rows+=("$encoder, $condition=,$(tested "$1" "$encoder" "$condition")"); done
+results() {  # results NAME COLUMNS [MORE-ROWS]
+  local rows=() encoder condition dir
+  for encoder in "${@:3}" fbank teacher $students; do
+    for condition in $conditions; do
+      dir=$(tested "$1" "$encoder" "$condition")
+      if [ "$1" = enhance ]; then dir+=,; else dir=,$dir; fi  # the side that the table has it on
+      rows+=("$encoder, $condition=$dir")
+    done
   done
   pyscripts/results_table.py --command "$command_line" --columns "$2" --output "$exp/$1/RESULTS.md" "${rows[@]}"
   log "table: $exp/$1/RESULTS.md"
@@ -247,6 +270,7 @@ results() {  # results NAME COLUMNS
 if begin 5 "scores"; then
   for name in $probes; do
     case $name in
+      enhance) results enhance "PESQ,eSTOI,STOI,SI-SDR" unprocessed ;;
       keyword) results keyword accuracy ;;
       speaker) results speaker accuracy; results verification EER ;;
       *) results "$name" "test CER,test WER" ;;  # of phones, WER counts phones
@@ -255,8 +279,7 @@ if begin 5 "scores"; then
   for student in "${models[@]}"; do  # what the enhancement heads give
     if [[ $student != enhance* ]] || [[ " $conditions " != *" noise "* ]]; then continue; fi
     steps/enhance.sh "${common[@]}" "$exp/$student" "$data/test_noise" "$exp/$student/wav/test"
-    steps/score_enhancement.sh "${common[@]}" "$data/test_noise_reference" "$exp/$student/wav/test" \
-      "$exp/$student/scoring/test"
+    score noise "$exp/$student/wav/test" "$exp/$student"
   done
 fi
 

@@ -56,7 +56,7 @@ for ((i = 1; i <= $#; i += 2)); do
     --teacher.path | --model.first)
       [ -e "${!j}" ] || die "${!i} ${!j}: no such file or directory: local/run_pretrain_ssl.sh trains a small teacher"
       inputs+=(--input "${!j}") ;;
-    --data.targets) require "${!j}/feats.scp" "steps/extract_ssl.sh"; inputs+=(--input "${!j}") ;;
+    --data.targets | --data.features) require "${!j}/feats.scp" "steps/extract_ssl.sh"; inputs+=(--input "${!j}") ;;
     --data.units | --data.dev_units) require "${!j}/units.scp" "steps/cluster_feats.sh"; inputs+=(--input "${!j}") ;;
     --joint.enhancer) require "${!j}/model.pt" "stage 4 (enhancement)"; inputs+=(--input "${!j}") ;;
     --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
@@ -74,7 +74,7 @@ for ((i = 1; i <= $#; i += 2)); do
           if [[ ${!i} != *ali ]]; then require "$set/feats.scp" "steps/make_fmllr_feats.sh"; fi
           inputs+=(--input "$set")
         done
-      elif [[ $task =~ ^(joint|denoise|distill|metricgan|pretrain_ssl|segan)$ ]]; then
+      elif [[ $task =~ ^(joint|denoise|distill|metricgan|pretrain_ssl|probe_enhance|segan)$ ]]; then
         require "${!j}/wav.scp" "stage 1 (data)"
       elif [ ! -f "${!j}" ]; then  # a language model may be trained on a text file
         require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"

@@ -1,5 +1,7 @@
 """A small teacher and its student on the micro corpus: local/run_pretrain_ssl.sh and local/run_distill.sh."""
 
+import re
+
 import pytest
 
 from mimic.models import ssl
@@ -17,6 +19,11 @@ def test_a_teacher_from_speech_alone_and_a_student_that_hears_noise(begun):
     words += ["--students", "robust", "--conditions", "noise", "--stop-stage", "2"]
     said = begun.call(*words)
     assert ssl.load(begun.root / "exp/distill/robust/encoder").num_layers == 1, said
+    words[-2:] = ["--probes", "enhance", "--probe-options", "--model.rnn_units 4 --model.units 4 --train.epochs 1"]
+    said = begun.call(*words)
+    table = (begun.root / "exp/distill/enhance/RESULTS.md").read_text()
+    for encoder in ("unprocessed", "fbank", "teacher", "robust"):
+        assert re.search(rf"^\| {encoder}, noise \| \d", table, re.M), table
     again = begun.call(*words)
     assert ": to do" not in again and "starting again" not in again
 

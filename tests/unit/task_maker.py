@@ -48,6 +48,15 @@ model: {units: 4, bottleneck: 3}
 augment: {room_prob: 0.0, babble: false, speeds: [0.9, 1.0, 1.1], gain_db: 3.0, crop_s: 0.4}
 train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: stoi, workers: 2}
 """
+PROBE_ENHANCE = """
+task: probe_enhance
+net: probe
+model: {units: 4, rnn_layers: 1, rnn_units: 3}
+mask: {domain: complex}
+augment: {room_prob: 0.0, babble: false, crop_s: 0.4}
+data: {valid_utterances: 1}
+train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: loss, validate_every: 2}
+"""
 DISTILL = """
 task: distill
 net: student
@@ -123,8 +132,9 @@ def overrides(root: Path, kind: str) -> list[str]:
     if kind in ("perceptual", "recogniser", "lm", "classify"):
         features = root / "fbank" if kind in ("recogniser", "classify") else root
         return ["--data.train", f"{features}/train_clean", "--data.dev", f"{features}/dev_clean"]
-    if kind in ("denoise", "demucs", "metricgan", "distill"):
+    if kind in ("denoise", "demucs", "metricgan", "distill", "probe_enhance"):
         names = {"train": "train_clean", "noises": "noises", "dev_noisy": "dev_noisy", "dev_clean": "dev_clean"}
+        names |= {"features": "fbank/train_clean"} if kind == "probe_enhance" else {}
         teacher = ["--teacher.path", f"{root}/teacher.pt"] if kind == "distill" else []
         return teacher + [word for name, data in names.items() for word in (f"--data.{name}", f"{root}/{data}")]
     if kind == "pretrain":

@@ -10,6 +10,7 @@ from mimic.tasks.joint import JointTask
 from mimic.tasks.lm import LmTask
 from mimic.tasks.metricgan import MetricganTask
 from mimic.tasks.pretrain_ssl import PretrainSslTask
+from mimic.tasks.probe_enhance import ProbeEnhanceTask
 from mimic.tasks.segan import SeganTask
 
 TASKS = {
@@ -23,5 +24,6 @@ TASKS = {
     "lm": LmTask,
     "metricgan": MetricganTask,
     "pretrain_ssl": PretrainSslTask,
+    "probe_enhance": ProbeEnhanceTask,
     "segan": SeganTask,
 }

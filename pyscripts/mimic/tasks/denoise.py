@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mimic import atomic
 from mimic.data.audio import AudioReader
@@ -73,7 +73,7 @@ class DenoiseTask(EnhanceTask):
         self.stft = Stft(StftConfig.read(directory / OPTIONS))
         if self.stft.rate != mixing.RATE:
             raise UserError(f"{data.stft}: noise is mixed in at {mixing.RATE} Hz, not at {self.stft.rate}")
-        self.model = network(config, self.stft)
+        self.model = self.new_model(directory)
         self.losses = EnhancementLoss(config.loss, self.stft)
         speech = KeptAudio(data.train, self.stft.rate)
         sources = [Recordings(name) if name else None for name in (data.noises, data.rooms)]
@@ -85,6 +85,10 @@ class DenoiseTask(EnhanceTask):
         if odd := set(self.dev[0].utts) ^ set(self.dev[1].utts):
             raise UserError(f"{min(odd)}: is in only one of {data.dev_noisy} and {data.dev_clean}")
         self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev[0].utts, data.valid_utterances)
+
+    def new_model(self, directory: Path) -> nn.Module:
+        """The enhancer before training."""
+        return network(self.config, self.stft)
 
     def _frames(self, length: float) -> int:
         return int(self.stft.num_frames(round(length * self.stft.rate)))

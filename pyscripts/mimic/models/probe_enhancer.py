@@ -1,0 +1,73 @@
+"""Enhancement from frozen features: a probe that estimates a mask of the spectrum (Tsai et al., "SUPERB-SG: Enhanced
+Speech processing Universal PERformance Benchmark for Semantic and Generative Capabilities", 2022)."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mimic.features.cmvn import Cmvn
+from mimic.features.extract import Extractor
+from mimic.features.stft import Stft
+from mimic.models.mask_enhancer import Enhanced, MaskConfig, MaskEnhancer
+from mimic.models.probe import Probe, ProbeConfig
+
+SHORTEST_S = 0.1  # a wave gets silence up to here, so that it has a frame of any features
+
+
+class FeatureMask(nn.Module):
+    """Features (batch, frames, dim) and lengths -> mask (batch, frames, bins) between 0 and 1.
+
+    Args:
+        config: of the probe.
+        stats: CMVN statistics (2, dim + 1) of the features.
+        bins: of the spectrum.
+    """
+
+    def __init__(self, config: ProbeConfig, stats: np.ndarray, bins: int):
+        super().__init__()
+        self.normaliser = Cmvn(stats, norm_vars=True)
+        self.probe = Probe(stats.shape[1] - 1, config)
+        self.output = nn.Linear(self.probe.output_size, bins)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        return self.output(self.probe(self.normaliser(features), lengths)[0]).sigmoid()
+
+
+class ProbeEnhancer(MaskEnhancer):
+    """Noisy waves -> enhanced ones with the noisy phase. The mask comes from other features than the spectrum.
+
+    Args:
+        front: makes these features of a wave; it does not learn, and is not among the weights of this model.
+        net: `FeatureMask` of them.
+        config: how the mask is applied.
+    """
+
+    def __init__(self, front: Extractor, net: FeatureMask, config: MaskConfig):
+        super().__init__(net, config)
+        self._front = [front.requires_grad_(False).eval()]  # in a list, where no module looks for what learns
+
+    @torch.no_grad()
+    def hear(self, waves: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Waves (samples,) -> features (batch, frames, dim), lengths (batch,)."""
+        front = self._front[0].to(waves[0].device)
+        least = round(SHORTEST_S * front.rate)
+        features = [front(F.pad(wave, (0, max(0, least - len(wave))))) for wave in waves]
+        lengths = torch.tensor([len(rows) for rows in features], device=waves[0].device)
+        return nn.utils.rnn.pad_sequence(features, batch_first=True), lengths
+
+    def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
+        """Padded noisy waves (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase.
+
+        Each frame of the spectrum takes the mask of that moment, those behind the last features the last mask.
+        """
+        features, lengths = self.hear([wave[:n] for wave, n in zip(waves, samples.tolist(), strict=True)])
+        mask = self.net(features, lengths)
+        spectrum, frames = stft.transform(waves), stft.num_frames(samples)
+        noisy = stft.log1p_magnitude(spectrum)  # (batch, frames, bins)
+        ratio = stft.config.hop_length / stft.rate / self._front[0].frame_shift_s
+        place = (torch.arange(noisy.shape[1], device=waves.device) * ratio + 1e-6).long()
+        place = place.minimum((lengths - 1).unsqueeze(1))  # (batch, frames)
+        mask = mask.gather(1, place.unsqueeze(2).expand(-1, -1, mask.shape[2]))
+        magnitude = self.apply_mask(mask, noisy)
+        return Enhanced(magnitude, frames, stft.resynthesise(magnitude, spectrum, samples), spectrum)

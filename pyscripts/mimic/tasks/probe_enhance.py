@@ -1,0 +1,63 @@
+"""Enhancement from frozen features: how well an encoder tells speech from noise and rooms."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from mimic import atomic
+from mimic.errors import UserError
+from mimic.features import cmvn, kept
+from mimic.features.extract import front_end
+from mimic.features.stft import Stft, StftConfig
+from mimic.models.probe import ProbeConfig
+from mimic.models.probe_enhancer import FeatureMask, ProbeEnhancer
+from mimic.tasks.denoise import DenoiseData, DenoiseTask
+from mimic.train import checkpoint
+from mimic.train.config import Config
+
+HEARD = "heard.conf"  # options of the features, beside the model
+
+
+@dataclass
+class ProbeEnhanceData(DenoiseData):
+    """What an enhancer is trained on, and by which features it hears it.
+
+    Attributes:
+        features: feature directory of clean training speech: features of mixtures are made by its options and
+            normalised by its statistics.
+    """
+
+    features: str = ""
+
+
+class ProbeEnhanceTask(DenoiseTask):
+    NETS = {"probe": (FeatureMask, ProbeConfig)}
+    SECTIONS = DenoiseTask.SECTIONS | {"data": ProbeEnhanceData}
+
+    def new_model(self, directory: Path) -> nn.Module:
+        features = Path(self.config.data.features)
+        made = kept.of_features(features)
+        if not made:
+            raise UserError(f"--data.features {features}: no option file in its conf: is it a feature directory?")
+        with atomic.replace(directory / HEARD, "wb") as f:
+            f.write(made.read_bytes())
+        return enhancer(self.config, directory, self.stft, cmvn.read_global(features))
+
+    @staticmethod
+    def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
+        """The trained probe of an experiment directory, in eval mode, and its STFT."""
+        stft = Stft(StftConfig.read(directory / kept.OPTIONS))
+        state = checkpoint.load(directory / "model.pt")
+        model = enhancer(config, directory, stft, np.ones((2, len(state["net.normaliser.mean"]) + 1)) * 2)
+        model.load_state_dict(state)
+        return model.eval(), stft
+
+
+def enhancer(config: Config, directory: Path, stft: Stft, stats: np.ndarray) -> ProbeEnhancer:
+    """The enhancer before training, for features by the options in its directory, with these CMVN statistics."""
+    front = front_end(directory / HEARD)
+    if front.rate != stft.rate:
+        raise UserError(f"{directory / HEARD}: features of {front.rate} Hz, and the spectrum has {stft.rate}")
+    return ProbeEnhancer(front, FeatureMask(config.model, stats, stft.dim), config.mask)
