@@ -3,7 +3,7 @@
 
     decode_lattice.py --job 1 --nj 4 exp/tri3 exp/tri3/graph exp/mfcc/dev exp/tri3/decode_dev
 
-Writes lat.JOB.gz, or the alignments of the best paths alone, best.JOB.gz, which takes a fifth of the time. The model is
+Writes lat.JOB.gz, or the alignments of the best paths alone, best.JOB.gz. The model is
 a neural network where its directory has model.pt, else Gaussian mixtures.
 """
 
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
     parser.add_argument("--beam", type=float, default=13.0, help="(default: %(default)s)")
     parser.add_argument("--lattice-beam", type=float, default=8.0, help="(default: %(default)s)")
+    parser.add_argument("--max-active", type=int, default=7000, help="(default: %(default)s)")
     parser.add_argument("--acwt", type=float, default=0.083333, help="acoustic scale (default: %(default)s)")
     parser.add_argument("--transform-dir", type=Path, help="directory with trans.JOB")
     parser.add_argument("--alimdl", choices=("true", "false"), default="false", help="search with final.alimdl")
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="of a network: cpu or cuda (default: %(default)s)")
     args = parser.parse_args()
 
-    decode = Decoder(args.graph, SearchOptions(args.beam, args.lattice_beam, args.acwt))
+    decode = Decoder(args.graph, SearchOptions(args.beam, args.lattice_beam, args.acwt, args.max_active))
     if (args.model / "model.pt").exists():
         scores = net_scores(args.model, args.data, args.device)
     else:

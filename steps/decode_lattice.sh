@@ -6,6 +6,9 @@
 
 beam=13.0            # of the search
 lattice_beam=8.0     # of the paths that lattices keep
+max_active=7000      # tokens of a frame that go on, at most
+first_beam=10.0      # likewise of the passes that are there for fMLLR alone
+first_max_active=2000
 acwt=0.083333        # scale of acoustic log-likelihoods in the search; conf/hybrid_*.yaml go with 0.1
 fmllr_passes=2       # decodings with adaptation; 0: none
 fmllr_min_count=500  # frames that a speaker must have for a transform
@@ -33,8 +36,8 @@ require "$model/final.mdl" "the training of $model"
 if [ -e "$model/model.pt" ] || [ ! -e "$model/final.alimdl" ]; then fmllr_passes=0; fi
 speakers_as_jobs "$data"
 if up_to_date "$dir" --force "$force" --code pyscripts/decode_lattice.py pyscripts/estimate_fmllr.py \
-  --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $acwt" \
-  "fmllr=$fmllr_passes $fmllr_min_count"; then exit 0; fi
+  --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $max_active $acwt" \
+  "fmllr=$fmllr_passes $fmllr_min_count $first_beam $first_max_active"; then exit 0; fi
 rm -rf "$dir"/{trans,best}.* "$dir/log"
 mkdir -p "$dir/log"
 echo "$nj" > "$dir/num_jobs"
@@ -44,20 +47,21 @@ if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 search() {  # search PASS [options]
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd --mem 4G "${gpu[@]}" JOB=1:"$nj" "$dir/log/decode$1.JOB.log" \
-    pyscripts/decode_lattice.py --job JOB --nj "$nj" --beam "$beam" --lattice-beam "$lattice_beam" --acwt "$acwt" \
-    --device "$device" "${@:2}" "$model" "$graph" "$data" "$dir"
+    pyscripts/decode_lattice.py --job JOB --nj "$nj" --acwt "$acwt" --device "$device" "${@:2}" \
+    "$model" "$graph" "$data" "$dir"
 }
+first=(--best-path true --beam "$first_beam" --max-active "$first_max_active")  # these need no lattices
+last=(--beam "$beam" --lattice-beam "$lattice_beam" --max-active "$max_active")
 log "decoding $(wc -l < "$data/feats.scp") utterances of $data with $model in $nj jobs"
 if [ "$fmllr_passes" = 0 ]; then
-  search ""
+  search "" "${last[@]}"
 else
-  # All but the last pass are there for the transforms, and these need no lattices.
-  search .si --alimdl true --best-path true
+  search .si --alimdl true "${first[@]}"
   for ((pass = 1; pass <= fmllr_passes; pass++)); do
     $cmd --mem 2G JOB=1:"$nj" "$dir/log/fmllr.$pass.JOB.log" pyscripts/estimate_fmllr.py --job JOB --nj "$nj" \
       --fmllr-min-count "$fmllr_min_count" "$model" "$graph" "$data" "$dir" "$dir"
-    if [ "$pass" -lt "$fmllr_passes" ]; then without=true; else without=false; fi
-    search ".$pass" --transform-dir "$dir" --best-path $without
+    if [ "$pass" -lt "$fmllr_passes" ]; then beams=("${first[@]}"); else beams=("${last[@]}"); fi
+    search ".$pass" --transform-dir "$dir" "${beams[@]}"
   done
 fi
 failed=$(cat "$dir"/log/decode*.log | grep -c 'empty lattice' || true)

@@ -11,8 +11,10 @@ from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
 
 from mimic.decode.graph import make_graph
 from mimic.decode.lattice import Decoder, Lattice, SearchOptions, read_decode_dir, read_lattices, write_lattices
+from mimic.decode.search import Graph, Search
 from mimic.decode.word_times import word_times
 from mimic.errors import UserError
+from mimic.hmm.kaldi import kaldifst
 
 
 def random_lattice(seed: int = 0, layers: int = 4) -> Lattice:
@@ -129,18 +131,96 @@ def test_words_of_the_language_model_without_pronunciation(graph, lang, tmp_path
         Decoder(tmp_path / "none", SearchOptions())
 
 
-@pytest.mark.parametrize("beam", [0.0, 1.5, 6.0, 100.0])
-def test_pruning_keeps_what_is_near_the_best_path(beam):
-    lattice, scale = random_lattice(3), 0.4
+def arcs_of(path) -> list[tuple[int, int, int, float]]:
+    """From, to, transition id and cost of the arcs of a graph, as OpenFst's own code reads them."""
+    rows = [line.split() for line in kaldifst.StdVectorFst.read(str(path)).to_str(show_weight_one=True).splitlines()]
+    return [(int(row[0]), int(row[1]), int(row[2]), float(row[4])) for row in rows if len(row) == 5]
 
-    def costs(of):
-        return sorted(cost(of, path, 1 / scale, 0.0) for path in all_paths(of))
 
-    before, after = costs(lattice), costs(pruned := lattice.pruned(beam, scale))
-    assert [c for c in after if c <= before[0] + beam + 1e-9] == [c for c in before if c <= before[0] + beam + 1e-9]
-    assert {0, *pruned.source, *pruned.target} == set(range(pruned.states)) and len(after) <= len(before)
-    paths = [path for path in all_paths(pruned) if cost(pruned, path, 1 / scale, 0.0) <= before[0] + beam + 1e-9]
-    assert {arc for path in paths for arc in path} == set(range(len(pruned.tid)))  # nothing else is left
+def full_search(path, scores: np.ndarray) -> float:
+    """Cost of the best path, every arc in every frame."""
+    arcs, fst = arcs_of(path), Graph.read(path)
+    cost = {fst.start: 0.0}
+    for row in [None, *scores]:
+        if row is not None:
+            new: dict[int, float] = {}
+            for source, target, tid, weight in arcs:
+                if tid and source in cost:
+                    new[target] = min(new.get(target, np.inf), cost[source] + weight - float(row[tid - 1]))
+            cost = new
+        changed = True
+        while changed:
+            changed = False
+            for source, target, tid, weight in arcs:
+                if not tid and cost.get(source, np.inf) + weight < cost.get(target, np.inf) - 1e-9:
+                    cost[target], changed = cost[source] + weight, True
+    return min(cost + float(fst.final[state]) for state, cost in cost.items())
+
+
+def through(lattice: Lattice) -> np.ndarray:
+    """For each arc, what the best path through it costs beyond the best one, in order."""
+    costs, order = lattice.graph + lattice.acoustic, lattice.order()
+    before, behind = np.full(lattice.states, np.inf), np.full(lattice.states, np.inf)
+    before[0] = 0
+    for arc in order:
+        before[lattice.target[arc]] = min(before[lattice.target[arc]], before[lattice.source[arc]] + costs[arc])
+    for state, (graph, _) in lattice.final.items():
+        behind[state] = graph
+    for arc in reversed(order):
+        behind[lattice.source[arc]] = min(behind[lattice.source[arc]], behind[lattice.target[arc]] + costs[arc])
+    return np.sort(before[lattice.source] + costs + behind[lattice.target] - behind[0])
+
+
+@pytest.mark.parametrize("frames", [14, 60])  # within and beyond the frames after which a search forgets
+def test_search_remembers_all_that_is_near_the_best_path_and_nothing_else(graph, frames):
+    directory, model = graph
+    draw = np.random.default_rng(frames)
+    scores = draw.normal(-1, 0.6, (frames, len(model.tid_pdf) - 1)).astype(np.float32)
+
+    def found(lattice_beam: float) -> Lattice:
+        search = Search(Graph.read(directory / "HCLG.fst"), 1000.0, 10**9, lattice_beam)
+        assert search(scores) and search.reached_final
+        columns, final = search.paths()
+        lattice = Lattice(*columns, {state: (cost, 0.0) for state, cost in final.items()})
+        assert {0, *lattice.source, *lattice.target} == set(range(lattice.states))
+        return lattice
+
+    wide, best = found(6.0), found(0.0)
+    excess = through(wide)
+    assert excess[0] == pytest.approx(0, abs=1e-6) and excess[-1] <= 6 + 1e-6
+    for beam in (2.0, 4.0):
+        np.testing.assert_allclose(through(found(beam)), excess[excess <= beam + 1e-9], atol=1e-6)
+    (path,) = best.best_paths([1.0], [0.0])
+    assert cost(best, path, 1.0, 0.0) == pytest.approx(full_search(directory / "HCLG.fst", scores), abs=1e-3)
+    assert len(best.alignment(path)) == frames
+
+
+def test_few_tokens_may_go_on(graph):
+    directory, model = graph
+    scores = np.random.default_rng(1).normal(-1, 0.6, (30, len(model.tid_pdf) - 1)).astype(np.float32)
+    costs = []
+    for most in (1, 3, 10**9):
+        search = Search(Graph.read(directory / "HCLG.fst"), 1000.0, most, 1.0)
+        assert search(scores)
+        costs.append(search.cost.min())
+    assert costs[0] >= costs[1] >= costs[2] and costs[0] > costs[2]
+
+
+def test_graphs_of_both_kinds_and_damaged_ones(graph, tmp_path):
+    """Kaldi's own mkgraph.sh writes const."""
+    path = graph[0] / "HCLG.fst"
+    vector, arcs = Graph.read(path), arcs_of(path)
+    silent = sum(not tid for _, _, tid, _ in arcs)
+    assert (len(vector.silent.tid), len(vector.spoken.tid)) == (silent, len(arcs) - silent)
+    kaldifst.StdConstFst(kaldifst.StdVectorFst.read(str(path))).write(str(tmp_path / "const.fst"))
+    const = Graph.read(tmp_path / "const.fst")
+    assert const.start == vector.start and np.array_equal(const.final, vector.final)
+    for ours, theirs in zip((*vector.spoken, *vector.silent), (*const.spoken, *const.silent), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for name, data in (("short", path.read_bytes()[:-100]), ("text", b"0 1 2 3\n" * 20), ("empty", b"")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=f"{name}: no graph of OpenFst, or damaged"):
+            Graph.read(tmp_path / name)
 
 
 def test_searches_that_fail_say_so(graph, lang, caplog):  # noqa: F811

@@ -2,20 +2,18 @@
 
 import gzip
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from mimic.atomic import replace
+from mimic.decode.search import Graph, Search
 from mimic.errors import UserError
-from mimic.hmm.kaldi import kaldi_decoder, kaldifst
+from mimic.hmm.kaldi import kaldifst
 
 log = logging.getLogger(__name__)
-MAX_ACTIVE = 7000  # tokens that a search without lattice follows, Kaldi's default; that with one knows no such limit
-Found = TypeVar("Found")
 
 
 @dataclass
@@ -111,25 +109,6 @@ class Lattice:
             paths.append(path[::-1])
         return paths
 
-    def pruned(self, beam: float, scale: float) -> "Lattice":
-        """Without what lies on no path within `beam` of the best one, with acoustic costs times `scale`."""
-        costs, order = (self.graph + self.acoustic * scale).tolist(), self.order()
-        sources, targets = self.source.tolist(), self.target.tolist()
-        before = [0.0] + [np.inf] * (self.states - 1)  # cost of the best path to each state, and from it to the end
-        for arc in order:
-            before[targets[arc]] = min(before[targets[arc]], before[sources[arc]] + costs[arc])
-        last = {state: graph + acoustic * scale for state, (graph, acoustic) in self.final.items()}
-        behind = [last.get(state, np.inf) for state in range(self.states)]
-        for arc in reversed(order):
-            behind[sources[arc]] = min(behind[sources[arc]], costs[arc] + behind[targets[arc]])
-        limit = behind[0] + beam
-        kept = np.array(before)[self.source] + costs + np.array(behind)[self.target] <= limit
-        columns = [column[kept] for column in self.columns]
-        states = np.unique([0, *columns[0], *columns[1]])
-        columns[:2] = (np.searchsorted(states, column) for column in columns[:2])
-        final = {s: costs for s, costs in self.final.items() if before[s] + last[s] <= limit}
-        return Lattice(*columns, {int(np.searchsorted(states, s)): costs for s, costs in final.items()})
-
     def words(self, path: Sequence[int]) -> list[int]:
         return [word for word in self.word[list(path)].tolist() if word]
 
@@ -161,12 +140,14 @@ class SearchOptions:
         beam: largest difference of scaled costs from the best token.
         lattice_beam: likewise of the paths that the lattice keeps.
         acwt: scale of acoustic log-likelihoods in the search.
+        max_active: so many tokens of a frame go on, the best ones.
         max_states: where a lattice is larger, it is pruned with half its beam until it fits.
     """
 
     beam: float = 13.0
     lattice_beam: float = 8.0
     acwt: float = 0.1
+    max_active: int = 7000
     max_states: int = 20000
 
 
@@ -176,7 +157,7 @@ class Decoder:
     def __init__(self, graph: Path, options: SearchOptions) -> None:
         if not (graph / "HCLG.fst").exists():
             raise UserError(f"{graph}: no HCLG.fst: run steps/mkgraph.sh first")
-        self.fst = kaldifst.StdVectorFst.read(str(graph / "HCLG.fst"))
+        self.graph = Graph.read(graph / "HCLG.fst")
         self.options = options
 
     def __call__(self, utt: str, log_likes: np.ndarray) -> Lattice | None:
@@ -185,56 +166,45 @@ class Decoder:
         Where no token survives or none reaches a final state, the search is repeated with twice the beam; then what is
         there counts as final, and None, where nothing is there. Each has its line in the log.
         """
-        return self._searched(utt, log_likes, self._lattice)
+        search = self._search(utt, log_likes, self.options.lattice_beam)
+        if search is None:
+            return None
+        lattice = self._lattice(search)
+        while lattice.states > self.options.max_states and search.lattice_beam >= 0.5:
+            search.lattice_beam /= 2
+            log.warning("%s: lattice of %d states: effective beam %g", utt, lattice.states, search.lattice_beam)
+            lattice = self._lattice(search)
+        return lattice
 
     def best_path(self, utt: str, log_likes: np.ndarray) -> np.ndarray | None:
-        """The transition ids (frames,) of the best path alone, in a fifth of the time; the rest as for lattices."""
-        return self._searched(utt, log_likes, self._best_path)
+        """The transition ids (frames,) of the best path alone; the rest as for lattices."""
+        search = self._search(utt, log_likes, 0.0)
+        if search is None:
+            return None
+        lattice = self._lattice(search)  # of the best path, and of others that cost the same
+        return lattice.alignment(lattice.best_paths([1 / self.options.acwt], [0.0])[0])
 
-    def _searched(
-        self, utt: str, log_likes: np.ndarray, search: Callable[[str, np.ndarray, float], tuple[Found | None, bool]]
-    ) -> Found | None:
-        scores = np.ascontiguousarray(log_likes * np.float32(self.options.acwt))
+    def _search(self, utt: str, log_likes: np.ndarray, lattice_beam: float) -> Search | None:
+        scores = log_likes * np.float32(self.options.acwt)
         if not len(scores):
             log.warning("%s: empty lattice: no words; it has no frames", utt)
             return None
-        found, final = search(utt, scores, self.options.beam)
-        if found is None or not final:
-            log.warning("%s: no token reached a final state: again with beam %g", utt, 2 * self.options.beam)
-            found, final = search(utt, scores, 2 * self.options.beam)
-        if found is None:
+        for beam in (self.options.beam, 2 * self.options.beam):
+            search = Search(self.graph, beam, self.options.max_active, lattice_beam)
+            if (survived := search(scores)) and search.reached_final:
+                return search
+            if beam == self.options.beam:
+                log.warning("%s: no token reached a final state: again with beam %g", utt, 2 * beam)
+        if not survived:
             log.warning("%s: empty lattice: no words; a larger --beam than %g may help", utt, self.options.beam)
-        elif not final:
-            log.warning("%s: outputting partial output since no final-state reached", utt)
-        return found
+            return None
+        log.warning("%s: outputting partial output since no final-state reached", utt)
+        return search
 
-    def _best_path(self, utt: str, scores: np.ndarray, beam: float) -> tuple[np.ndarray | None, bool]:
-        decoder = kaldi_decoder.FasterDecoder(
-            self.fst, kaldi_decoder.FasterDecoderOptions(beam=beam, max_active=MAX_ACTIVE)
-        )
-        decoder.decode(kaldi_decoder.DecodableCtc(scores))
-        found, path = decoder.get_best_path()
-        if not found:
-            return None, False
-        _, tids, _, _ = kaldifst.get_linear_symbol_sequence(path)
-        return np.array(tids, np.int32), decoder.reached_final()
-
-    def _lattice(self, utt: str, scores: np.ndarray, beam: float) -> tuple[Lattice | None, bool]:
-        lattice_beam = self.options.lattice_beam
-        config = kaldi_decoder.LatticeSimpleDecoderConfig(beam=beam, lattice_beam=lattice_beam)
-        decoder = kaldi_decoder.LatticeSimpleDecoder(self.fst, config)
-        final = decoder.decode(kaldi_decoder.DecodableCtc(scores))
-        found, raw = decoder.get_raw_lattice()  # where no token is in a final state, all count as final
-        if not found or raw.start < 0:
-            return None, False
-        lattice = Lattice.parse(raw.to_str(show_weight_one=True).splitlines(), self.options.acwt)
-        if not lattice.final or not len(lattice.tid):
-            return None, False
-        while lattice.states > self.options.max_states and lattice_beam >= 0.5:
-            lattice_beam /= 2
-            log.warning("%s: lattice of %d states: effective beam %g", utt, lattice.states, lattice_beam)
-            lattice = lattice.pruned(lattice_beam, self.options.acwt)
-        return lattice, final
+    def _lattice(self, search: Search) -> Lattice:
+        columns, final = search.paths()
+        columns[5] = columns[5] / self.options.acwt
+        return Lattice(*columns, {state: (cost, 0.0) for state, cost in final.items()})
 
 
 def write_lattices(path: Path, lattices: Iterator[tuple[str, Lattice | None]]) -> int:
