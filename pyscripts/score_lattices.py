@@ -32,15 +32,13 @@ def penalties(text: str) -> list[float]:
     return [float(value) for value in text.split(",")]
 
 
-def search(
-    args: argparse.Namespace, lattices: dict[str, Lattice], refs: dict[str, str], names: dict[int, str]
-) -> tuple[int, float]:
+def search(args: argparse.Namespace, refs: dict[str, str], names: dict[int, str]) -> tuple[int, float]:
     """The pair with the fewest errors; each one's rate in wer_<lmwt>_<wip>."""
     if not refs:
         raise UserError(f"{args.data}/text: no transcripts to search a scale with: give --from, or --lmwt and --wip")
     pairs = list(product(range(args.min_lmwt, args.max_lmwt + 1), args.word_ins_penalty))
     hyps: list[dict[str, str]] = [{} for _ in pairs]
-    for utt, lattice in cli.progress(lattices.items(), len(lattices), "lattices"):
+    for utt, lattice in cli.progress(read_decode_dir(args.dir), len(refs), "lattices"):
         for hyp, path in zip(hyps, lattice.best_paths(*zip(*pairs, strict=True)), strict=True):
             hyp[utt] = spoken(lattice, path, names)
     errors = [
@@ -71,36 +69,38 @@ def main() -> None:
     args = parser.parse_args()
 
     names = {number: word for word, number in read_symbols(args.graph / "words.txt").items()}
-    lattices = dict(read_decode_dir(args.dir))
     utts = read_table(args.data / "utt2spk")
     refs = read_table(args.data / "text") if (args.data / "text").exists() else {}
     if args.source:
         lmwt, wip = (float((args.source / name).read_text()) for name in ("lmwt", "wip"))
     else:
-        lmwt, wip = search(args, lattices, refs, names)
+        lmwt, wip = search(args, refs, names)
     model = Model.read(args.model / "final.mdl")
     rows = [line.split() for line in (args.graph / "phones/word_boundary.int").read_text().splitlines()]
     boundary = {int(phone): position for phone, position in rows}
     shift = float((args.data / "frame_shift").read_text())
-    texts, ctm, nbest = dict.fromkeys(utts, ""), [], []
-    for utt, lattice in sorted(lattices.items()):
+    texts: dict[str, str] = {}
+    ctm: dict[str, list[str]] = {}
+    nbest: dict[str, list[str]] = {}
+    for utt, lattice in read_decode_dir(args.dir):
         (path,) = lattice.best_paths([lmwt], [wip])
         texts[utt] = spoken(lattice, path, names)
+        ctm[utt], nbest[utt] = [], []
         for word, start, frames in word_times(model, boundary, lattice.alignment(path), lattice.words(path)):
             if names[word] not in FILTERED:
-                ctm.append(f"{utt} 1 {start * shift:.2f} {frames * shift:.2f} {names[word]}\n")
+                ctm[utt].append(f"{utt} 1 {start * shift:.2f} {frames * shift:.2f} {names[word]}\n")
         for rank, (cost, found) in enumerate(lattice.nbest(args.nbest, lmwt, wip) if args.nbest else (), 1):
-            nbest.append(f"{utt}-{rank} {cost:.4f} {' '.join(names[word] for word in found)}".rstrip() + "\n")
-    missing = len(utts) - len(lattices)
+            nbest[utt].append(f"{utt}-{rank} {cost:.4f} {' '.join(names[word] for word in found)}".rstrip() + "\n")
+    missing = len(utts) - len(texts)
     if missing:
         log.warning("%d of %d utterances have no lattice: no words", missing, len(utts))
     for name, lines in (("ctm", ctm), ("nbest", nbest)):
         with replace(args.dir / name) as f:
-            f.writelines(lines)
+            f.writelines(line for utt in sorted(lines) for line in lines[utt])
     for name, value in (("lmwt", f"{lmwt:g}"), ("wip", f"{wip:.1f}")):
         with replace(args.dir / name) as f:
             f.write(f"{value}\n")
-    write_table(args.dir / "text", texts)
+    write_table(args.dir / "text", dict.fromkeys(utts, "") | texts)
 
 
 if __name__ == "__main__":
