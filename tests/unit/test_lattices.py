@@ -171,7 +171,7 @@ def through(lattice: Lattice) -> np.ndarray:
     return np.sort(before[lattice.source] + costs + behind[lattice.target] - behind[0])
 
 
-@pytest.mark.parametrize("frames", [14, 60])  # within and beyond the frames after which a search forgets
+@pytest.mark.parametrize("frames", [14, 77])  # within and beyond the frames after which a search forgets
 def test_search_remembers_all_that_is_near_the_best_path_and_nothing_else(graph, frames):
     directory, model = graph
     draw = np.random.default_rng(frames)
@@ -232,5 +232,7 @@ def test_searches_that_fail_say_so(graph, lang, caplog):  # noqa: F811
     assert "short: no token reached a final state: again with beam 40" in caplog.text
     assert "short: outputting partial output since no final-state reached" in caplog.text
     assert len(decode.best_path("short", few)) == 2
+    broken = np.full_like(few, np.nan)
+    assert decode("broken", broken) is None and "broken: empty lattice: no words" in caplog.text
     assert decode("nothing", few[:0]) is None and decode.best_path("nothing", few[:0]) is None
     assert "nothing: empty lattice: no words" in caplog.text

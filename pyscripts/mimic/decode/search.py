@@ -5,6 +5,7 @@ of Povey et al., "Generating exact lattices in the WFST framework" (ICASSP 2012)
 """
 
 import struct
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -91,13 +92,13 @@ def _header(data: bytes) -> tuple[str, int, int, int, int, int]:
 def _vector(data: bytes, states: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Final costs, numbers of arcs, and their columns: each state has its arcs behind it."""
     words = memoryview(data[: len(data) // 4 * 4]).cast("i")
-    places, at = [], 0
+    places, at = array("q"), 0
     for _ in range(states):
         places.append(at)
         at += 3 + 4 * words[at + 1]
     if at > len(words):
         raise ValueError("cut short")
-    row, begin = np.frombuffer(words, np.int32), np.array(places, np.int64)
+    row, begin = np.frombuffer(words, np.int32), np.frombuffer(places, np.int64)
     counts = row[begin + 1]
     ends = counts.cumsum()
     arc = np.repeat(begin + 3 - 4 * (ends - counts), counts) + 4 * np.arange(ends[-1] if states else 0)
@@ -148,7 +149,7 @@ class Search:
 
     def __init__(self, graph: Graph, beam: float, max_active: int, lattice_beam: float):
         self.graph, self.beam, self.max_active, self.lattice_beam = graph, beam, max_active, lattice_beam
-        self.place = np.full(len(graph.final), -1)  # of each state's token among those of the frame
+        self.place = np.full(len(graph.final), -1, np.int32)  # of each state's token among those of the frame
         nothing = np.zeros(0, np.int64)
         self.states, self.cost = np.array([graph.start]), np.zeros(1)
         self.place[self.states] = 0
@@ -175,7 +176,9 @@ class Search:
             return False
         acoustic = -row[arcs.tid[arc] - 1]
         cost = self.cost[going][source] + arcs.cost[arc] + acoustic
-        kept = np.flatnonzero(cost <= cost.min() + self.beam)
+        if not np.isfinite(best := cost.min()):
+            return False
+        kept = np.flatnonzero(cost <= best + self.beam)
         target, cost = arcs.target[arc[kept]], cost[kept]
         self.place[self.states] = -1
         self.states = self._settle(target, 0)
@@ -215,13 +218,13 @@ class Search:
         self.place[new] = number + order[: len(new)]
         return new
 
-    def _prune(self, begin: int, beyond: np.ndarray) -> np.ndarray:
-        """Forget links behind frame `begin` that lie on no path within the lattice beam.
+    def _prune(self, begin: int, beyond: np.ndarray) -> None:
+        """Forget what lies on no path within the lattice beam, behind frame `begin`.
 
-        beyond: what the best path through each token of the last frame costs beyond the best of all, or less. Gives
-        the same for the tokens of frame `begin`.
+        beyond: what the best path through each token of the last frame costs beyond the best of all, or less.
         """
-        for number in range(len(self.frames) - 1, begin - 1, -1):
+        last = len(self.frames) - 1
+        for number in range(last, begin - 1, -1):
             frame = self.frames[number]
             more = self._more(frame.silent, self.graph.silent, frame, frame)
             while True:  # chains of silent arcs are short
@@ -231,14 +234,26 @@ class Search:
                     break
             frame.silent = frame.silent.of(more + beyond[frame.silent.target] <= self.lattice_beam)
             if number == begin:
-                break
+                return
+            if number < last:
+                beyond = self._forget(number, beyond)
             earlier = self.frames[number - 1]
             more = self._more(frame.spoken, self.graph.spoken, earlier, frame) + beyond[frame.spoken.target]
             kept = more <= self.lattice_beam
             frame.spoken = frame.spoken.of(kept)
             beyond = np.full(len(earlier.cost), np.inf)
             np.minimum.at(beyond, frame.spoken.source, more[kept])
-        return beyond
+
+    def _forget(self, number: int, beyond: np.ndarray) -> np.ndarray:
+        """Forget the tokens of a frame from which no link is left to go on; gives `beyond` of the others."""
+        frame, later = self.frames[number : number + 2]
+        alive = np.isfinite(beyond)
+        place, silent, spoken = alive.cumsum() - 1, frame.silent, frame.spoken.of(alive[frame.spoken.target])
+        frame.cost = frame.cost[alive]
+        frame.silent = silent._replace(source=place[silent.source], target=place[silent.target])
+        frame.spoken = spoken._replace(target=place[spoken.target])
+        later.spoken = later.spoken._replace(source=place[later.spoken.source])
+        return beyond[alive]
 
     @staticmethod
     def _more(links: Links, arcs: Arcs, before: Frame, behind: Frame) -> np.ndarray:
