@@ -20,9 +20,10 @@ PRUNE_EVERY = 25  # frames
 
 
 class Arcs(NamedTuple):
-    """Arcs sorted by the state they leave; `first[s] : first[s + 1]` are those of state s."""
+    """Arcs sorted by the state they leave: `count[s]` from `first[s]` on are those of state s."""
 
     first: np.ndarray
+    count: np.ndarray
     target: np.ndarray
     tid: np.ndarray
     word: np.ndarray
@@ -30,11 +31,11 @@ class Arcs(NamedTuple):
 
     def leaving(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All arcs that leave these states: place in `states`, and arc."""
-        begin = self.first[states]
-        counts = self.first[states + 1] - begin
-        ends = counts.cumsum()
-        place = np.repeat(np.arange(len(states)), counts)
-        return place, np.arange(len(place)) + (begin - ends + counts)[place]
+        counts = self.count[states]
+        some = np.flatnonzero(counts)
+        counts = counts[some]
+        skipped = self.first[states[some]] - counts.cumsum() + counts
+        return np.repeat(some, counts), np.repeat(skipped, counts) + np.arange(counts.sum())
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class Graph:
         source = np.repeat(np.arange(states), counts)
         parts = []
         for chosen in (table[0] > 0, table[0] == 0):
-            first = np.concatenate([[0], np.bincount(source[chosen], minlength=states).cumsum()])
+            count = np.bincount(source[chosen], minlength=states)
             tid, word, cost, target = (column[chosen] for column in table)
-            parts.append(Arcs(first, target, tid, word, cost))
+            parts.append(Arcs(count.cumsum() - count, count.astype(np.int32), target, tid, word, cost))
         return cls(start, final, *parts)
 
 
@@ -194,9 +195,9 @@ class Search:
         while len(front):
             source, arc = arcs.leaving(self.states[front])
             cost, target = self.cost[front][source] + arcs.cost[arc], arcs.target[arc]
-            kept = cost <= limit
+            kept = np.flatnonzero(cost <= limit)
             cost, target = cost[kept], target[kept]
-            new = self._settle(target[self.place[target] < 0], len(self.states))
+            new = self._settle(target[np.flatnonzero(self.place[target] < 0)], len(self.states))
             self.states = np.concatenate([self.states, new])
             self.cost = np.concatenate([self.cost, np.full(len(new), np.inf)])
             reached = self.place[target]
@@ -205,16 +206,16 @@ class Search:
             np.minimum.at(self.cost, reached, cost)
             front = np.flatnonzero(better)
         source, arc = arcs.leaving(self.states)
-        kept = self.cost[source] + arcs.cost[arc] <= limit
+        kept = np.flatnonzero(self.cost[source] + arcs.cost[arc] <= limit)
         source, arc = source[kept], arc[kept]
         silent = Links(source, self.place[arcs.target[arc]], arc, np.zeros(len(arc), np.float32))
         self.frames.append(Frame(self.cost, spoken, silent))
 
     def _settle(self, target: np.ndarray, number: int) -> np.ndarray:
         """Give each of these states, some of which are there several times, a token from `number` on."""
-        order = np.arange(len(target))
+        order = np.arange(len(target), dtype=np.int32)
         self.place[target] = order
-        new = target[self.place[target] == order]
+        new = target[np.flatnonzero(self.place[target] == order)]
         self.place[new] = number + order[: len(new)]
         return new
 
@@ -232,14 +233,14 @@ class Search:
                 np.minimum.at(beyond, frame.silent.source, more + before[frame.silent.target])
                 if np.array_equal(before, beyond):
                     break
-            frame.silent = frame.silent.of(more + beyond[frame.silent.target] <= self.lattice_beam)
+            frame.silent = frame.silent.of(np.flatnonzero(more + beyond[frame.silent.target] <= self.lattice_beam))
             if number == begin:
                 return
             if number < last:
                 beyond = self._forget(number, beyond)
             earlier = self.frames[number - 1]
             more = self._more(frame.spoken, self.graph.spoken, earlier, frame) + beyond[frame.spoken.target]
-            kept = more <= self.lattice_beam
+            kept = np.flatnonzero(more <= self.lattice_beam)
             frame.spoken = frame.spoken.of(kept)
             beyond = np.full(len(earlier.cost), np.inf)
             np.minimum.at(beyond, frame.spoken.source, more[kept])
@@ -248,7 +249,8 @@ class Search:
         """Forget the tokens of a frame from which no link is left to go on; gives `beyond` of the others."""
         frame, later = self.frames[number : number + 2]
         alive = np.isfinite(beyond)
-        place, silent, spoken = alive.cumsum() - 1, frame.silent, frame.spoken.of(alive[frame.spoken.target])
+        place, silent = alive.cumsum() - 1, frame.silent
+        spoken = frame.spoken.of(np.flatnonzero(alive[frame.spoken.target]))
         frame.cost = frame.cost[alive]
         frame.silent = silent._replace(source=place[silent.source], target=place[silent.target])
         frame.spoken = spoken._replace(target=place[spoken.target])
