@@ -11,7 +11,7 @@ from task_maker import PROBE_ENHANCE, build, make_noises, make_set, run
 from mimic.errors import UserError
 from mimic.features.cmvn import GLOBAL_KEY, CmvnStats
 from mimic.features.stft import Stft
-from mimic.use import enhancer
+from mimic.use import enhancer, onnx
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,8 @@ def test_only_the_probe_learns_and_its_directory_enhances(corpus, tmp_path, kind
         for wave, enhanced in zip(waves, together, strict=True):
             assert enhanced.shape == wave.shape
             torch.testing.assert_close(model.enhance([wave], stft)[0], enhanced, atol=1e-5, rtol=1e-4)
+    with pytest.raises(UserError, match="a probe, which hears features of another model"):
+        onnx.export(tmp_path / "x", tmp_path / "onnx")
 
 
 def test_a_mask_stands_at_the_moment_of_its_features(corpus, tmp_path):

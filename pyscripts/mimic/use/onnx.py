@@ -236,6 +236,8 @@ def _graph(directory: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor], dict
             return model.encode(features, torch.tensor([features.shape[1]]))[2]
 
         return CtcGraph(model, extract), log_probs, facts | {"rate": extract.rate, "output": "log_probs"}, "recognise"
+    if config.task == "probe_enhance":
+        raise UserError(f"{directory}: a probe, which hears features of another model: export that, or an enhancer")
     model, front = enhancer.load(directory)
 
     def enhanced(wave: Tensor) -> Tensor:
