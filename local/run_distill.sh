@@ -207,7 +207,7 @@ score() {  # score CONDITION DATA SYSTEM-DIR
   steps/score_enhancement.sh "${common[@]}" "$clean" "$2" "$3/scoring/test"
 }
 probe() {  # probe PROBE ENCODER: trains it on clean speech, and scores it in every condition
-  local from dir more states=1 sets reference=text condition
+  local from dir more states=1 sets reference=text condition to
   from=$(feats_of "$2") dir=$(tested "$1" "$2" probe)
   read -r -a more <<< "$probe_options"
   if [ -f "$from/layers" ]; then states=$(wc -w < "$from/layers"); fi
@@ -226,18 +226,19 @@ probe() {  # probe PROBE ENCODER: trains it on clean speech, and scores it in ev
     --model.states "$states" "${sets[@]}" "${more[@]}"
   if grep -q 'token_type: phn' "$dir/config.yaml"; then reference=text.phn; fi
   for condition in $conditions; do
+    to=$(tested "$1" "$2" "$condition")
     case $1 in
       enhance)
-        steps/enhance.sh "${common[@]}" "$dir" "$(heard test "$condition")" "$(tested "$1" "$2" "$condition")/wav/test"
-        score "$condition" "$(tested "$1" "$2" "$condition")/wav/test" "$(tested "$1" "$2" "$condition")" ;;
+        steps/enhance.sh "${common[@]}" "$dir" "$(heard test "$condition")" "$to/wav/test"
+        score "$condition" "$to/wav/test" "$to" ;;
       keyword) classify keyword "$2" test "$condition" "$dir" "$data/keywords_test" ;;
       speaker)
         classify speaker "$2" held "$condition" "$dir"
         classify verification "$2" test "$condition" "$dir" ;;
       *)
-        recognise "$(tested "$1" "$2" "$condition")" test "$from/test_$condition" "$dir"
+        recognise "$to" test "$from/test_$condition" "$dir"
         steps/score_asr.sh "${common[@]}" --cer-spaces true --reference $reference "$from/test_$condition" \
-          "$(tested "$1" "$2" "$condition")/decode_test" ;;
+          "$to/decode_test" ;;
     esac
   done
 }

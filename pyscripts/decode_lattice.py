@@ -3,8 +3,8 @@
 
     decode_lattice.py --job 1 --nj 4 exp/tri3 exp/tri3/graph exp/mfcc/dev exp/tri3/decode_dev
 
-Writes lat.JOB.gz, or the alignments of the best paths alone, best.JOB.gz. The model is
-a neural network where its directory has model.pt, else Gaussian mixtures.
+Writes lat.JOB.gz, or the alignments of the best paths alone, best.JOB.gz. The model is a neural network where its
+directory has model.pt, else Gaussian mixtures.
 """
 
 import argparse

@@ -182,6 +182,17 @@ def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None
         assert torch.equal(a[name], b[name]), name
 
 
+def enhanced_alone_as_together(model: torch.nn.Module, stft: Stft, lengths: tuple[int, ...]) -> list[torch.Tensor]:
+    """What an enhancer makes of a batch of noise: waves of these lengths, which do not depend on the batch."""
+    waves = [0.1 * torch.randn(n) for n in lengths]
+    with torch.inference_mode():
+        together = model.enhance(waves, stft)
+        for wave, enhanced in zip(waves, together, strict=True):
+            assert enhanced.shape == wave.shape
+            torch.testing.assert_close(model.enhance([wave], stft)[0], enhanced, atol=1e-5, rtol=1e-4)
+    return together
+
+
 class Killed(Exception):
     pass
 

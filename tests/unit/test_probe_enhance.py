@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ssl_maker import tiny
-from task_maker import PROBE_ENHANCE, build, make_noises, make_set, run
+from task_maker import PROBE_ENHANCE, build, enhanced_alone_as_together, make_noises, make_set, run
 
 from mimic.errors import UserError
 from mimic.features.cmvn import GLOBAL_KEY, CmvnStats
@@ -44,12 +44,7 @@ def test_only_the_probe_learns_and_its_directory_enhances(corpus, tmp_path, kind
     losses = [json.loads(line)["train_loss"] for line in (tmp_path / "x" / "train_log.jsonl").open()]
     assert losses[1] < losses[0]
     model, stft = enhancer.load(tmp_path / "x")
-    waves = [0.1 * torch.randn(n) for n in (1, 300, 4097, 8000, 7255)]
-    with torch.inference_mode():
-        together = model.enhance(waves, stft)
-        for wave, enhanced in zip(waves, together, strict=True):
-            assert enhanced.shape == wave.shape
-            torch.testing.assert_close(model.enhance([wave], stft)[0], enhanced, atol=1e-5, rtol=1e-4)
+    enhanced_alone_as_together(model, stft, (1, 300, 4097, 8000, 7255))
     with pytest.raises(UserError, match="a probe, which hears features of another model"):
         onnx.export(tmp_path / "x", tmp_path / "onnx")
 

@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from task_maker import ENHANCE, PERCEPTUAL, assert_equal, build, gradient, make_set, overrides, run, run_and_kill
+from task_maker import (
+    ENHANCE,
+    PERCEPTUAL,
+    assert_equal,
+    build,
+    enhanced_alone_as_together,
+    gradient,
+    make_set,
+    overrides,
+    run,
+    run_and_kill,
+)
 
 from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
@@ -81,13 +92,7 @@ def test_without_mimic_only_that_term_is_gone(corpus, tmp_path):
 
 
 def test_enhanced_waves_keep_their_lengths_and_do_not_depend_on_the_batch(enhance):
-    model, stft = enhance.model.eval(), enhance.stft
-    waves = [0.1 * torch.randn(n) for n in (1, 200, 4097, 8000, 8255)]
-    with torch.inference_mode():
-        together = model.enhance(waves, stft)
-        for wave, enhanced in zip(waves, together, strict=True):
-            assert enhanced.shape == wave.shape
-            torch.testing.assert_close(model.enhance([wave], stft)[0], enhanced, atol=1e-5, rtol=1e-4)
+    enhanced_alone_as_together(enhance.model.eval(), enhance.stft, (1, 200, 4097, 8000, 8255))
 
 
 def test_mimic_without_perceptual_model_says_what_to_do(corpus, tmp_path):

@@ -32,8 +32,8 @@ class Lattice:
     final: dict[int, tuple[float, float]]
 
     @classmethod
-    def parse(cls, lines: Sequence[str], scale: float = 1.0) -> "Lattice":
-        """From Kaldi's text form, costs on every line; acoustic costs are divided by `scale`."""
+    def parse(cls, lines: Sequence[str]) -> "Lattice":
+        """From Kaldi's text form, costs on every line."""
         arcs, final = [], []
         for line in lines:
             (arcs if len(line.split(None, 2)) == 3 else final).append(line)
@@ -44,12 +44,12 @@ class Lattice:
         ends = {}
         for state, costs in map(str.split, final):
             graph, acoustic = map(float, costs.split(","))
-            ends[renamed.get(int(state), int(state))] = (graph, acoustic / scale)
+            ends[renamed.get(int(state), int(state))] = (graph, acoustic)
         if start:
             for column in whole[:2]:
                 at_start, at_zero = column == start, column == 0
                 column[at_start], column[at_zero] = 0, start
-        return cls(*whole, table[:, 4], table[:, 5] / scale, ends)
+        return cls(*whole, table[:, 4], table[:, 5], ends)
 
     def text(self) -> str:
         """Kaldi's text form."""

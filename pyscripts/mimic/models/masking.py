@@ -30,6 +30,12 @@ def unpack(packed: Tensor, lengths: Tensor, frames: int) -> Tensor:
     return x
 
 
+def frames_at(places: Tensor, x: Tensor, lengths: Tensor) -> Tensor:
+    """The frames of x (batch, frames, features) at these places (n,), and an utterance's last real one beyond it."""
+    places = places.minimum((lengths - 1).unsqueeze(1))  # (batch, n)
+    return x.gather(1, places.unsqueeze(2).expand(-1, -1, x.shape[2]))
+
+
 def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     """Reverses each utterance within its own length; padding stays where it is. (batch, frames, features)"""
     if alone():

@@ -10,6 +10,7 @@ from mimic.features.cmvn import Cmvn
 from mimic.features.extract import Extractor
 from mimic.features.stft import Stft
 from mimic.models.mask_enhancer import Enhanced, MaskConfig, MaskEnhancer
+from mimic.models.masking import frames_at
 from mimic.models.probe import Probe, ProbeConfig
 
 SHORTEST_S = 0.1  # a wave gets silence up to here, so that it has a frame of any features
@@ -67,7 +68,5 @@ class ProbeEnhancer(MaskEnhancer):
         noisy = stft.log1p_magnitude(spectrum)  # (batch, frames, bins)
         ratio = stft.config.hop_length / stft.rate / self._front[0].frame_shift_s
         place = (torch.arange(noisy.shape[1], device=waves.device) * ratio + 1e-6).long()
-        place = place.minimum((lengths - 1).unsqueeze(1))  # (batch, frames)
-        mask = mask.gather(1, place.unsqueeze(2).expand(-1, -1, mask.shape[2]))
-        magnitude = self.apply_mask(mask, noisy)
+        magnitude = self.apply_mask(frames_at(place, mask, lengths), noisy)
         return Enhanced(magnitude, frames, stft.resynthesise(magnitude, spectrum, samples), spectrum)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mimic.errors import UserError
 from mimic.features.stft import Stft, StftConfig
 from mimic.models.mask_enhancer import Enhanced, enhance_each
+from mimic.models.masking import frames_at
 from mimic.models.rnn import Rnn
 from mimic.models.ssl import EncoderConfig, SslEncoder, base_network
 
@@ -144,8 +145,7 @@ class EnhancementHead(nn.Module):
 
         A frame of the student stands for two of the spectrum; its last one for all that come behind it.
         """
-        place = (torch.arange(most, device=heard.device) // 2).minimum((lengths - 1).unsqueeze(1))  # (batch, most)
-        x = heard.gather(1, place.unsqueeze(2).expand(-1, -1, heard.shape[2]))
+        x = frames_at(torch.arange(most, device=heard.device) // 2, heard, lengths)
         return self.output(self.dropout(self.rnn(x, frames))).sigmoid()
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from mimic import atomic
 from mimic.errors import UserError
 from mimic.features import cmvn, kept
 from mimic.features.extract import front_end
@@ -14,6 +13,7 @@ from mimic.features.stft import Stft, StftConfig
 from mimic.models.probe import ProbeConfig
 from mimic.models.probe_enhancer import FeatureMask, ProbeEnhancer
 from mimic.tasks.denoise import DenoiseData, DenoiseTask
+from mimic.tasks.task import copy_feature_options
 from mimic.train import checkpoint
 from mimic.train.config import Config
 
@@ -38,11 +38,7 @@ class ProbeEnhanceTask(DenoiseTask):
 
     def new_model(self, directory: Path) -> nn.Module:
         features = Path(self.config.data.features)
-        made = kept.of_features(features)
-        if not made:
-            raise UserError(f"--data.features {features}: no option file in its conf: is it a feature directory?")
-        with atomic.replace(directory / HEARD, "wb") as f:
-            f.write(made.read_bytes())
+        copy_feature_options(features, directory, HEARD)
         return enhancer(self.config, directory, self.stft, cmvn.read_global(features))
 
     @staticmethod

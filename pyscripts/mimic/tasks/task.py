@@ -122,12 +122,13 @@ def weighted(
     return {"loss": total, **{name: value.detach() for name, value in shared.items()}}
 
 
-def copy_feature_options(features: Path, directory: Path) -> None:
+def copy_feature_options(features: Path, directory: Path, name: str = kept.OPTIONS) -> None:
     """Keep the options of the training features beside the model: inference reads nothing but its directory."""
     made = kept.of_features(features)
     if not made:
-        raise UserError(f"{features}/conf: expected one option file: is it a feature directory (stage 2)?")
-    with atomic.replace(directory / kept.OPTIONS, "wb") as f:
+        found = "several option files, or no option file in its conf"
+        raise UserError(f"{features}: {found}: is it a feature directory (stage 2)?")
+    with atomic.replace(directory / name, "wb") as f:
         f.write(made.read_bytes())
 
 
