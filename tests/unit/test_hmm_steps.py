@@ -171,3 +171,8 @@ def test_what_is_done_is_skipped_and_what_is_missing_is_named(trained):
     assert "mono_ali/final.mat is missing: run steps/train_lda_mllt.sh first" in absent
     absent = step("decode_lattice", root / "nograph", trained.dev, root / "tri3/decode_x", code=1)
     assert "nograph/HCLG.fst is missing: run steps/mkgraph.sh first" in absent
+    other = root / "other_graph"
+    shutil.copytree(root / "tri3/graph", other, ignore=shutil.ignore_patterns(".*"))
+    (other / "num_pdfs").write_text("7\n")
+    refused = step("decode_lattice", "--fmllr-passes", 0, other, trained.dev, root / "tri3/decode_x", code=1)
+    assert "other_graph was made for a model of 7 pdfs" in refused

@@ -217,7 +217,10 @@ def test_graphs_of_both_kinds_and_damaged_ones(graph, tmp_path):
     assert const.start == vector.start and np.array_equal(const.final, vector.final)
     for ours, theirs in zip((*vector.spoken, *vector.silent), (*const.spoken, *const.silent), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    for name, data in (("short", path.read_bytes()[:-100]), ("text", b"0 1 2 3\n" * 20), ("empty", b"")):
+    whole = (tmp_path / "const.fst").read_bytes()
+    damaged = {"short": path.read_bytes()[:-100], "text": b"0 1 2 3\n" * 20, "empty": b""}
+    damaged |= {"elsewhere": whole[:-4] + b"\xff\xff\xff\x0f", "cut": whole[:-100]}  # its last arc leads nowhere
+    for name, data in damaged.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(UserError, match=f"{name}: no graph of OpenFst, or damaged"):
             Graph.read(tmp_path / name)

@@ -12,6 +12,18 @@ from mimic.hmm.model import Model
 Scores = Callable[[str], np.ndarray]  # utterance -> (frames, transition ids)
 
 
+def check_graph(graph: Path, model_dir: Path) -> None:
+    """Refuse a graph that was made for another model, which would give nonsense."""
+    if not (graph / "num_pdfs").exists():
+        return
+    expected, pdfs = int((graph / "num_pdfs").read_text()), Model.read(model_dir / "final.mdl").transitions.num_pdfs
+    if expected != pdfs:
+        raise UserError(
+            f"{graph} was made for a model of {expected} pdfs, {model_dir} has {pdfs}: give the graph of the "
+            "model that its alignments came from, or run steps/mkgraph.sh for it"
+        )
+
+
 def gmm_scores(model_dir: Path, feats: Path, trans: Path | None = None, alimdl: bool = False) -> Scores:
     """Of the mixtures in final.mdl; with `alimdl` of final.alimdl, for features before adaptation.
 

@@ -64,9 +64,12 @@ class Graph:
                 final, counts, table = _vector(data[at:], states)
             else:
                 final, counts, table = _const(data, at, version, states, arcs)
+            source = np.repeat(np.arange(states), counts)
+            there = (table[3] >= 0) & (table[3] < states)
+            if len(source) != len(there) or not there.all() or not 0 <= start < states:
+                raise ValueError("states that are not there")
         except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: no graph of OpenFst, or damaged ({error}): run steps/mkgraph.sh again") from None
-        source = np.repeat(np.arange(states), counts)
         parts = []
         for chosen in (table[0] > 0, table[0] == 0):
             count = np.bincount(source[chosen], minlength=states)
