@@ -57,8 +57,8 @@ log "enhancing $utterances utterances of $data with $model"
 $cmd "${gpu[@]}" JOB=1:"$nj" "$dir/log/enhance.JOB.log" \
   pyscripts/enhance.py --job JOB --nj "$nj" --device "$device" "$model" "$data" "$dir" "${options[@]}"
 
-for table in text text.phn utt2spk spk2utt utt2dur utt2snr utt2noise spk2gender; do
-  if [ -f "$data/$table" ]; then cp "$data/$table" "$dir/"; fi
+for table in "$data"/text "$data"/text.phn "$data"/utt2* "$data"/spk2*; do  # any: scores tell apart by what is there
+  if [ -f "$table" ] && [[ $table != */utt2num_frames ]]; then cp "$table" "$dir/"; fi
 done
 for job in $(seq "$nj"); do cat "$dir/wav.$job.scp"; done > "$dir/wav.scp.tmp"
 [ "$(wc -l < "$dir/wav.scp.tmp")" = "$utterances" ] || die "$dir: not every utterance was enhanced, see $dir/log"

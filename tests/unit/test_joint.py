@@ -164,8 +164,11 @@ def test_steps_take_the_two_directories_that_it_writes(corpus, tmp_path):
     parts = {"enhancer": enhancer, "recogniser": recogniser}
     assert_equal(whole, {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()})
     options = ["--nj", "1"]
+    ages = "".join(f"{line.split()[0]} adults\n" for line in (corpus / "dev_noisy/spk2utt").read_text().splitlines())
+    (corpus / "dev_noisy/spk2age").write_text(ages)
     step("enhance", *options, f"{exp}/joint/enhancer", f"{corpus}/dev_noisy", f"{exp}/joint/enhancer/wav/dev")
     step("make_feats", *options, f"{exp}/joint/enhancer/wav/dev", f"{exp}/joint/enhancer/enhanced/dev")
+    assert (exp / "joint/enhancer/enhanced/dev/spk2age").read_text() == ages
     step("decode", *options, f"{exp}/joint/recogniser", f"{exp}/joint/enhancer/enhanced/dev", f"{exp}/decode")
     assert len((exp / "decode/text").read_text().splitlines()) == 3
 
