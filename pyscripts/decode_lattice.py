@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel 
 from mimic import cli  # noqa: E402
 from mimic.data.kaldi_dir import read_frames  # noqa: E402
 from mimic.decode.lattice import Decoder, SearchOptions, write_lattices  # noqa: E402
-from mimic.decode.scores import check_graph, gmm_scores, net_scores  # noqa: E402
+from mimic.decode.scores import gmm_scores, net_scores  # noqa: E402
 from mimic.hmm.alignments import job_utts, write_ali  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -41,12 +41,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="of a network: cpu or cuda (default: %(default)s)")
     args = parser.parse_args()
 
-    check_graph(args.graph, args.model)
     decode = Decoder(args.graph, SearchOptions(args.beam, args.lattice_beam, args.acwt, args.max_active))
     if (args.model / "model.pt").exists():
-        scores = net_scores(args.model, args.data, args.device)
+        scores = net_scores(args.model, args.data, args.device, args.graph)
     else:
-        scores = gmm_scores(args.model, args.data, args.transform_dir, args.alimdl == "true")
+        scores = gmm_scores(args.model, args.data, args.transform_dir, args.alimdl == "true", args.graph)
     frames = read_frames(args.data)
     utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in frames]
 

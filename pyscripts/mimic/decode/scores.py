@@ -12,24 +12,27 @@ from mimic.hmm.model import Model
 Scores = Callable[[str], np.ndarray]  # utterance -> (frames, transition ids)
 
 
-def check_graph(graph: Path, model_dir: Path) -> None:
-    """Refuse a graph that was made for another model, which would give nonsense."""
-    if not (graph / "num_pdfs").exists():
-        return
-    expected, pdfs = int((graph / "num_pdfs").read_text()), Model.read(model_dir / "final.mdl").transitions.num_pdfs
-    if expected != pdfs:
-        raise UserError(
-            f"{graph} was made for a model of {expected} pdfs, {model_dir} has {pdfs}: give the graph of the "
-            "model that its alignments came from, or run steps/mkgraph.sh for it"
-        )
+def _model(path: Path, graph: Path | None) -> Model:
+    """The model; a graph that was made for another one would give nonsense and is refused."""
+    model = Model.read(path)
+    if graph and (graph / "num_pdfs").exists():
+        expected, pdfs = int((graph / "num_pdfs").read_text()), model.transitions.num_pdfs
+        if expected != pdfs:
+            raise UserError(
+                f"{graph} was made for a model of {expected} pdfs, {path.parent} has {pdfs}: give the graph of the "
+                "model that its alignments came from, or run steps/mkgraph.sh for it"
+            )
+    return model
 
 
-def gmm_scores(model_dir: Path, feats: Path, trans: Path | None = None, alimdl: bool = False) -> Scores:
+def gmm_scores(
+    model_dir: Path, feats: Path, trans: Path | None = None, alimdl: bool = False, graph: Path | None = None
+) -> Scores:
     """Of the mixtures in final.mdl; with `alimdl` of final.alimdl, for features before adaptation.
 
-    `trans`: directory with the fMLLR transforms of the speakers.
+    `trans`: directory with the fMLLR transforms of the speakers. `graph`: to check that it was made for this model.
     """
-    model = Model.read(model_dir / ("final.alimdl" if alimdl else "final.mdl"))
+    model = _model(model_dir / ("final.alimdl" if alimdl else "final.mdl"), graph)
     features = Features(feats, model_dir, read_trans(trans) if trans else None)
 
     def scores(utt: str) -> np.ndarray:
@@ -41,8 +44,8 @@ def gmm_scores(model_dir: Path, feats: Path, trans: Path | None = None, alimdl: 
     return scores
 
 
-def net_scores(model_dir: Path, feats: Path, device: str = "cpu") -> Scores:
-    """Log-posteriors of a neural network less log-priors of its training alignments."""
+def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | None = None) -> Scores:
+    """Log-posteriors of a neural network less log-priors of its training alignments; `graph` as above."""
     # Imported here: Gaussian mixtures do without torch, which takes seconds.
     import torch
 
@@ -53,7 +56,7 @@ def net_scores(model_dir: Path, feats: Path, device: str = "cpu") -> Scores:
     config = configuration.read(model_dir / "config.yaml")
     network, priors = HybridTask.build(config, model_dir)
     network.to(device)
-    tid_pdf = Model.read(model_dir / "final.mdl").tid_pdf[1:]
+    tid_pdf = _model(model_dir / "final.mdl", graph).tid_pdf[1:]
     features = SpeakerFeatures([feats], config.data.norm_vars)
 
     def scores(utt: str) -> np.ndarray:
