@@ -40,7 +40,8 @@ class Reader:
             raise UserError(f"{path}: not in Kaldi's binary format")
 
     def expect(self, *tokens: str) -> str:
-        token = self.data[self.at :].split(b" ", 1)[0].decode(errors="replace")
+        end = self.data.find(b" ", self.at)
+        token = self.data[self.at : end if end >= 0 else None].decode(errors="replace")
         if token not in tokens:
             raise UserError(f"{self.path}: expected {' or '.join(tokens)}, got {token[:40]!r}: is it whole?")
         self.at += len(token) + 1
