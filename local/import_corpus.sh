@@ -65,7 +65,7 @@ done
 
 lang=$data/lang
 [ -z "$lexicon" ] || words+=(--input "$lexicon")
-if ! up_to_date "$lang" --force "$force" --code pyscripts/mimic/data/lang.py "${words[@]}" \
+if ! up_to_date "$lang" --force "$force" --kind lang --version 1 "${words[@]}" \
     --option "oov_policy=$oov_policy" --option "text_normaliser=$text_normaliser"; then
   log "words and phones of ${sets[*]}"
   pyscripts/import_data.py lang --lexicon "$lexicon" --oov-policy "$oov_policy" \
@@ -75,11 +75,11 @@ fi
 
 for set in "${sets[@]}"; do
   clean=${set}_clean noisy=${set}_noisy
-  pair=("${!clean}" "$data/$clean") made=(--code pyscripts/import_data.py --input "${!clean}")
+  pair=("${!clean}" "$data/$clean") made=(--kind data --version 1 --input "${!clean}")
   # What this set is made from, and not the texts of other sets, of which data/lang is made too.
   if [ -f "$lang/lexicon.txt" ]; then made+=(--input "$lang/lexicon.txt"); fi
   if [ -n "${!noisy}" ]; then pair+=("${!noisy}" "$data/$noisy") made+=(--input "${!noisy}"); fi
-  for name in text_normaliser allow_pipes channel max_skip; do made+=(--option "$name=${!name}"); done
+  for name in text_normaliser allow_pipes channel; do made+=(--option "$name=${!name}"); done
   todo=false
   for ((i = 1; i < ${#pair[@]}; i += 2)); do
     up_to_date "${pair[i]}" --force "$force" "${made[@]}" || todo=true

@@ -36,7 +36,7 @@ if [ -z "$clean_out" ]; then clean_out=${noisy_out%_noisy}_clean; fi
 for file in wav.scp utt2spk; do [ -f "$clean/$file" ] || die "$clean/$file is missing: is $clean a data directory?"; done
 [ "$(realpath -m "$clean_out")" != "$(realpath -m "$clean")" ] ||
   die "the clean counterpart would take the place of $clean: name another <out-noisy-dir>, or --clean-out"
-made=(--force "$force" --code pyscripts/mix_noise.py --input "$clean")
+made=(--force "$force" --version 1 --input "$clean")
 options=()
 for name in snrs snr_power rir_dir rir_prob babble_dir prefix seed allow_pipes channel; do
   if [ -n "${!name}" ]; then options+=("--${name//_/-}" "${!name}"); fi
@@ -46,7 +46,7 @@ if [ -n "$babble_dir" ]; then made+=(--input "$babble_dir"); fi
 for recordings in "$noise" "$rir_dir"; do
   if [ -z "$recordings" ]; then continue; fi
   [ -e "$recordings" ] || die "$recordings: no such folder or wav.scp"
-  made+=(--option "$recordings=$(folder_state "$recordings")")
+  made+=(--input "$recordings")
 done
 
 todo=false

@@ -19,8 +19,8 @@ set -euo pipefail
 [ $# -eq 2 ] || die "expected <src> <out-dir>, got $# words; see --help"
 src=$1 dir=$2
 [ -e "$src" ] || die "$src: no such folder or wav.scp"
-if up_to_date "$dir" --force "$force" --code local/share_recordings.py --option "by_kind=$by_kind" \
-  --option "$src=$(folder_state "$src")"; then
+if up_to_date "$dir" --force "$force" --version 1 --option "by_kind=$by_kind" \
+  --input "$src"; then
   exit 0
 fi
 local/share_recordings.py --by-kind "$by_kind" "$src" "$dir"

@@ -30,7 +30,7 @@ done
 for name in shortest longest; do
   [[ ${!name} =~ ^[0-9]*\.?[0-9]+$ ]] || die "--$name takes a time in seconds, got '${!name}'"
 done
-options=() made=(--force "$force" --code local/simulate_rooms.py)
+options=() made=(--force "$force" --version 1)
 for name in rooms shortest longest seed; do
   options+=("--$name" "${!name}")
   made+=(--option "$name=${!name}")

@@ -21,7 +21,7 @@ model=$1 feats=$2 dir=$3
 require "$model/model.pt" "steps/train.sh with conf/probe_speaker.yaml"
 require "$feats/feats.scp" "steps/extract_ssl.sh"
 [ -z "$labels" ] || [ -f "$labels" ] || die "--labels $labels: no such file"
-if up_to_date "$dir" --force "$force" --code pyscripts/classify.py --input "$model" --input "$feats" \
+if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$feats" \
   ${labels:+--input "$labels"} --option "labels=$labels"; then
   exit 0
 fi

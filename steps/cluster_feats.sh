@@ -23,7 +23,7 @@ set -euo pipefail
 feats=$1 dir=$2
 for name in clusters frames; do [[ ${!name} =~ ^[1-9][0-9]*$ ]] || die "--$name is above 0, got '${!name}'"; done
 require "$feats/feats.scp" "what makes these features"
-made=(--force "$force" --code pyscripts/cluster_feats.py --input "$feats" --option "clusters=$clusters"
+made=(--force "$force" --version 1 --input "$feats" --option "clusters=$clusters"
   --option "frames=$frames" --option "seed=$seed")
 options=(--clusters "$clusters" --frames "$frames" --seed "$seed")
 if [ -n "$centres" ]; then

@@ -50,7 +50,7 @@ for ((i = 0; i + 1 < $#; i += 2)); do
       [ -z "$value" ] || { [ -f "$value" ] || die "${words[i]} $value: no such file"; inputs+=(--input "$value"); } ;;
   esac
 done
-if up_to_date "$dir" --force "$force" --code pyscripts/decode.py "${inputs[@]}" --option "decode=$*"; then
+if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "decode=$*"; then
   exit 0
 fi
 utterances=$(wc -l < "$feats/feats.scp")

@@ -43,7 +43,7 @@ fi
 
 options=("$@")
 if [ "$dry_wet" != 1 ]; then options+=(--dry-wet "$dry_wet"); fi
-if up_to_date "$dir" --force "$force" --code pyscripts/enhance.py --input "$model" --input "$data" \
+if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$data" \
   --option "mask=${options[*]}"; then
   exit 0
 fi

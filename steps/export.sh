@@ -20,7 +20,7 @@ set -euo pipefail
 [ $# -eq 2 ] || die "expected <model-dir> <out-dir>, got $# words; see --help"
 model=$1 dir=$2
 [ -f "$model/config.json" ] || require "$model/model.pt" "stage 4 (enhancement) or 6 (recognition)"
-if up_to_date "$dir" --force "$force" --code pyscripts/export.py pyscripts/mimic/use/examples --input "$model"; then
+if up_to_date "$dir" --force "$force" --version 1 --input "$model"; then
   exit 0
 fi
 $cmd "$dir/log/export.log" pyscripts/export.py "$model" "$dir"

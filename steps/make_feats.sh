@@ -40,10 +40,9 @@ require "$data/wav.scp" "stage 1 (data)"
 [ -f "$conf" ] || die "$conf is missing: --type is fbank, logmel, mfcc or stft, --feat-config an option file"
 
 model=$(sed -n 's/^--model= *//p' "$conf")  # of hidden states as features
-code=(pyscripts/make_feats.py pyscripts/collect_feats.py)
-if [ -n "$model" ]; then code+=(pyscripts/mimic/use/encoder.py); fi
-if up_to_date "$dir" --force "$force" --code "${code[@]}" --input "$conf" --input "$data" ${model:+--input "$model"} \
-  --option "type=$type" --option "compress=$compress" --option "channel=$channel" --option "max_skip=$max_skip"; then
+if up_to_date "$dir" --force "$force" --version 1 --input "$conf" --input "$data" ${model:+--input "$model"} \
+  --option "type=$type" --option "compress=$compress" --option "channel=$channel"; then
+  check_skipped "$dir" "$max_skip"
   exit 0
 fi
 utterances=$(wc -l < "$data/utt2spk")

@@ -22,7 +22,7 @@ require "$data/feats.scp" "stage 2 (features)"
 require "$model/final.mat" "steps/train_sat.sh"
 require "$transforms/trans.1" "steps/align_fmllr.sh or steps/decode_lattice.sh"
 speakers_as_jobs "$data"
-if up_to_date "$dir" --force "$force" --code pyscripts/make_fmllr_feats.py pyscripts/collect_feats.py \
+if up_to_date "$dir" --force "$force" --version 1 \
   --input "$data" "$model" "$transforms"/trans.*; then exit 0; fi  # not the directory: scores join what is decoded
 rm -rf "$dir/archives"
 mkdir -p "$dir/log" "$dir/conf"

@@ -23,7 +23,7 @@ require "$lang/L_disambig.fst" "steps/prepare_lang.sh"
 require "$lm" "steps/train_lm.sh"
 require "$model/final.mdl" "the training of $model"
 [ "$nj" -ge 1 ] || die "--nj must be at least 1"
-if up_to_date "$dir" --force "$force" --code pyscripts/mkgraph.py --input "$lang" "$lm" "$model" \
+if up_to_date "$dir" --force "$force" --version 1 --input "$lang" "$lm" "$model" \
   --option "self_loop_scale=$self_loop_scale"; then exit 0; fi
 $cmd --mem 4G "$dir/log/mkgraph.log" \
   pyscripts/mkgraph.py --self-loop-scale "$self_loop_scale" "$lang" "$lm" "$model" "$dir"

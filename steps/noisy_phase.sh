@@ -22,7 +22,7 @@ set -euo pipefail
 clean=$1 noisy=$2 dir=$3
 for data in "$clean" "$noisy"; do require "$data/wav.scp" "stage 1 (data)"; done
 require "$stft_config" "what makes it"
-if up_to_date "$dir" --force "$force" --code pyscripts/noisy_phase.py --input "$stft_config" "$clean" "$noisy"; then
+if up_to_date "$dir" --force "$force" --version 1 --input "$stft_config" "$clean" "$noisy"; then
   exit 0
 fi
 utterances=$(wc -l < "$noisy/utt2spk")

@@ -22,7 +22,7 @@ set -euo pipefail
 [ $# -eq 2 ] || die "expected <data-dir> <out-dir>, got $# words; see --help"
 data=$1 dir=$2
 require "$data/wav.scp" "stage 1 (data)"
-if up_to_date "$dir" --force "$force" --code pyscripts/perturb_speed.py --input "$data" --option "speeds=$speeds"; then
+if up_to_date "$dir" --force "$force" --version 1 --input "$data" --option "speeds=$speeds"; then
   exit 0
 fi
 utterances=$(wc -l < "$data/utt2spk")

@@ -23,7 +23,7 @@ lexicon=$1 oov=$2 dir=$3
 require "$lexicon" "stage 1 (data)"
 [ "$nj" -ge 1 ] || die "--nj must be at least 1"
 options=(--sil-prob "$sil_prob" --num-sil-states "$num_sil_states" --num-nonsil-states "$num_nonsil_states")
-if up_to_date "$dir" --force "$force" --code pyscripts/prepare_lang.py --input "$lexicon" \
+if up_to_date "$dir" --force "$force" --version 1 --input "$lexicon" \
   --option "oov=$oov" "options=${options[*]}"; then exit 0; fi
 $cmd "$dir/log/prepare_lang.log" pyscripts/prepare_lang.py "${options[@]}" "$lexicon" "'$oov'" "$dir"
 mark_done "$dir"

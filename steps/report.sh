@@ -45,7 +45,7 @@ mapfile -d '' -t inputs < <(find "${trees[@]}" -type d \( -path '*/report' -o -n
   -o -name 'cer_*' -o -name per_utt -o -name missing -o -name wav.scp -o -name 'utt2*' \) -print0 | sort -z)
 [ ${#inputs[@]} -gt 0 ] || die "$exp holds nothing to report on: run stages 1 to 7 first"
 dir=$exp/report
-if up_to_date "$dir" --force "$force" --code pyscripts/report.py pyscripts/mimic/report/templates/* \
+if up_to_date "$dir" --force "$force" --version 1 \
   --input "${inputs[@]}" --option "compare=$compare" "num_utts=$num_utts" "utts=$utts"; then
   exit 0
 fi

@@ -41,7 +41,7 @@ require "$decode/text" "stage 6 (recognition)"
 
 # A decoding that was made anew, with the same text, has lost its score files.
 if [ ! -f "$decode/wer_${lmwt}_$wip" ]; then force=true; fi
-if up_to_date "$dir" --force "$force" --code pyscripts/score_asr.py \
+if up_to_date "$dir" --force "$force" --version 1 \
   --input "$data/$reference" "$data/utt2spk" "$decode/text" \
   --option "cer=$cer" "cer_spaces=$cer_spaces" "normaliser=$normaliser" "decode=$decode" "lmwt=$lmwt $wip"; then
   exit 0

@@ -31,7 +31,7 @@ require "$enhanced" "stage 5 (dump), or stage 1 (data) for noisy speech,"
 
 # Which PESQ there is changes the scores: installing it later has to show.
 pesq=$(python3 -c 'from mimic.score.pesq import version; print(version())')
-if up_to_date "$dir" --force "$force" --code pyscripts/score_enhancement.py --input "$clean" "$enhanced" \
+if up_to_date "$dir" --force "$force" --version 1 --input "$clean" "$enhanced" \
   --option "measures=$measures" "pesq=$pesq"; then
   exit 0
 fi

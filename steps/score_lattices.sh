@@ -39,7 +39,7 @@ fi
 model=$(dirname "$dir")
 mark=$dir/best_path
 [ -f "$dir/text" ] || force=true
-if ! up_to_date "$mark" --force "$force" --code pyscripts/score_lattices.py \
+if ! up_to_date "$mark" --force "$force" --version 1 \
   --input "$dir"/lat.*.gz "$dir/num_jobs" "$data/text" "$graph/words.txt" "${inputs[@]}" --option "options=${options[*]}"
 then
   rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi"

@@ -20,7 +20,7 @@ data=$1 utterances=$2 dir=$3
 [[ $utterances =~ ^[1-9][0-9]*$ ]] || die "<utterances> is a whole number above 0, got '$utterances'"
 [ "$nj" -ge 1 ] || die "--nj must be at least 1"
 require "$data/utt2spk" "what makes it"
-if up_to_date "$dir" --force "$force" --code pyscripts/subset_data.py --input "$data" \
+if up_to_date "$dir" --force "$force" --version 1 --input "$data" \
   --option "utterances=$utterances"; then
   exit 0
 fi

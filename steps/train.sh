@@ -83,7 +83,7 @@ for ((i = 1; i <= $#; i += 2)); do
   esac
   options+=(--option "${!i}=${!j}")
 done
-if up_to_date "$dir" --force "$force" --code pyscripts/train.py --input "$config" "${inputs[@]}" "${options[@]}" \
+if up_to_date "$dir" --force "$force" --kind "$task" --version 1 --input "$config" "${inputs[@]}" "${options[@]}" \
   --verify pyscripts/train.py --check true "$config" "$dir" "$@"; then
   exit 0
 fi

@@ -42,7 +42,7 @@ if [ -n "$tokens" ]; then
   require "$tokens/tokens.txt" "stage 6 (recognition)"
   inputs+=(--input "$tokens")
 fi
-if up_to_date "$dir" --force "$force" --code pyscripts/train_lm.py "${inputs[@]}" --option "options=${options[*]}"; then
+if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "options=${options[*]}"; then
   exit 0
 fi
 log "estimating $dir from $text"

@@ -42,7 +42,7 @@ if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 
-if ! up_to_date "$dir/outputs" --force "$force" --code pyscripts/tune_decode.py --input "$model" --input "$feats"; then
+if ! up_to_date "$dir/outputs" --force "$force" --kind outputs --version 1 --input "$model" --input "$feats"; then
   log "the CTC outputs of $model for $utterances utterances of $feats"
   mkdir -p "$dir/outputs/log"
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
@@ -53,7 +53,7 @@ if ! up_to_date "$dir/outputs" --force "$force" --code pyscripts/tune_decode.py 
   mv "$dir/outputs/ctc.tmp" "$dir/outputs/ctc.scp"
   mark_done "$dir/outputs"
 fi
-if up_to_date "$dir/weights" --force "$force" --code pyscripts/tune_decode.py "${inputs[@]}" --input "$dir/outputs" \
+if up_to_date "$dir/weights" --force "$force" --kind weights --version 1 "${inputs[@]}" --input "$dir/outputs" \
   --option "decode=$*" "lm_weights=$lm_weights" "word_bonuses=$word_bonuses"; then
   exit 0
 fi

@@ -27,14 +27,14 @@ data=$1
 audio=$data/demo_audio
 sets=("$data"/{train,dev,test}_{clean,noisy} "$data/lang")
 options=(--hours "$hours" --seed "$seed" --rir-prob "$rir_prob")
-made=(--force "$force" --code local/demo --input local/demo/lexicon.txt)
+made=(--force "$force" --version 1 --input local/demo/lexicon.txt)
 for name in hours seed rir_prob; do made+=(--option "$name=${!name}"); done
 for name in noise_dir rir_dir; do
   dir=${!name}
   if [ -z "$dir" ]; then continue; fi
   [ -d "$dir" ] || die "--${name//_/-} $dir: no such directory"
   options+=("--${name//_/-}" "$dir")
-  made+=(--option "$name=$dir $(folder_state "$dir")")
+  made+=(--input "$dir" --option "$name=$dir")
 done
 
 if ! up_to_date "$audio" "${made[@]}"; then

@@ -71,7 +71,7 @@ if begin 4 "language model"; then
   if $lm_text; then
     text=$exp/lm_text/train.txt packed=$librispeech_dir/librispeech-lm-norm.txt.gz
     require "$packed" "stage 1 (data) with --lm-text true"
-    if ! up_to_date "$exp/lm_text" --force "$force" --input "$packed" "$exp/fbank/train_clean/text"; then
+    if ! up_to_date "$exp/lm_text" --force "$force" --kind lm_text --version 1 --input "$packed" "$exp/fbank/train_clean/text"; then
       { cut -d ' ' -f 2- "$exp/fbank/train_clean/text" && zcat "$packed"; } > "$text"
       mark_done "$exp/lm_text"
     fi

@@ -30,7 +30,7 @@ src=$1 data=$2 corpus=$2/vbdemand
 [ -d "$src" ] || die "$src: no such directory: local/vbdemand/download.sh $src fetches the corpus"
 zips=$(local/vbdemand/unpack.py --list "$src")
 mapfile -t zips <<< "$zips"
-if [ -n "${zips[0]}" ] && ! up_to_date "$corpus/unpacked" --force "$force" --code local/vbdemand/unpack.py \
+if [ -n "${zips[0]}" ] && ! up_to_date "$corpus/unpacked" --force "$force" --version 1 \
     --input "${zips[@]}"; then
   log "unpacking ${#zips[@]} zips of $src"
   local/vbdemand/unpack.py "$src" "$corpus/unpacked"

@@ -18,10 +18,10 @@ _launch_act() {
     { cat "$dir/log/$name.out"; die "$name failed, see $dir/log"; }
 }
 
-# begin_gmm CODE-OPTIONS...: false where $dir is done. Otherwise it is empty but for what is to be read: a training that
+# begin_gmm WORDS...: false where $dir is done. Otherwise it is empty but for what is to be read: a training that
 # was cut short starts anew, for its iterations overwrite each other's alignments.
 begin_gmm() {
-  if up_to_date "$dir" --force "$force" --code pyscripts/train_gmm.py steps/lib/gmm.sh "$@"; then return 1; fi
+  if up_to_date "$dir" --force "$force" --version 1 "$@"; then return 1; fi
   find "$dir" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -r {} +
   mkdir -p "$dir/log"
   echo "$nj" > "$dir/num_jobs"

@@ -10,20 +10,28 @@ log() {
 # die MESSAGE: one line on stderr, exit code 1.
 die() { echo "$0: $*" >&2; exit 1; }
 
-# require PATH "stage 2 (features)": dies unless PATH is there and the directory it belongs to is finished.
+# require PATH STEP: dies unless PATH is there and the directory it belongs to is finished. STEP makes it.
 require() {
-  local dir=$1
-  [ -e "$1" ] || die "$1 is missing: run $2 first"
+  local dir=$1 pending
   [ -d "$dir" ] || dir=$(dirname "$1")
+  if [ -n "${MIMIC_DRY_RUN:-}" ]; then
+    while read -r pending; do case $(realpath -ms --relative-to=. "$1")/ in "$pending"/*) return ;; esac; done < "$MIMIC_DRY_RUN"
+  fi
+  [ -e "$1" ] || die "$1 is missing: run $2 first"
   if [ -e "$dir/.fingerprint" ] && [ ! -e "$dir/.done" ]; then die "$dir is incomplete: run $2 again"; fi
 }
 
-# up_to_date DIR [options of "done.py check"]: true when DIR is finished and unchanged, false when it is to be
-# made. In the second case this shell keeps DIR locked until it ends, so that two runs never write the same DIR.
+# up_to_date DIR [words of "done.py check"]: true when DIR is finished and unchanged, false when it is to be made. In the
+# second case this shell keeps DIR locked until it ends, so that two runs never write the same DIR. In a dry run it only
+# says what is to be made, and is true.
 up_to_date() {
-  local rc=0 error
-  error=$(mkdir -p "$1" 2>&1) || die "$error"
-  done.py check "$@" --lock $$ || rc=$?
+  local rc=0
+  if [ -n "${MIMIC_DRY_RUN:-}" ]; then
+    done.py check "$1" --step "$0" --dry-run "$MIMIC_DRY_RUN" "${@:2}" || rc=$?
+    [ "$rc" -le 1 ] || exit 1
+    return 0
+  fi
+  done.py check "$1" --step "$0" --lock $$ "${@:2}" || rc=$?
   [ "$rc" -le 1 ] || exit 1
   return "$rc"
 }
@@ -31,15 +39,22 @@ up_to_date() {
 # mark_done DIR: the last act of a step; DIR is not locked any more.
 mark_done() { done.py mark "$1" --lock $$; }
 
+# check_skipped DIR SHARE: dies where more than this share of the utterances of a finished DIR is in its skipped.tsv.
+check_skipped() {
+  local skipped=0 kept
+  if [ -n "${MIMIC_DRY_RUN:-}" ]; then return; fi
+  if [ -s "$1/skipped.tsv" ]; then skipped=$(wc -l < "$1/skipped.tsv"); fi
+  kept=$(wc -l < "$1/utt2spk")
+  awk -v s="$skipped" -v k="$kept" -v share="$2" 'BEGIN { exit s > share * (s + k) }' ||
+    die "$1: $skipped of $((skipped + kept)) utterances cannot be used, listed in $1/skipped.tsv (allowed: --max-skip $2)"
+}
+
 # lock_dir DIR: this shell keeps DIR locked until it ends. Dies when another one has it.
 lock_dir() {
   done.py lock "$1" --lock $$ || exit 1
   # shellcheck disable=SC2064  # DIR as it is now
   trap "rm -f $(printf %q "$1/.lock")" EXIT
 }
-
-# folder_state DIR: names, sizes and times of all files below it, in 16 characters.
-folder_state() { find -L "$1" -type f -printf '%P %s %T@\n' | sort | sha256sum | cut -c1-16; }
 
 _aside=()
 

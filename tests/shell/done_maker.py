@@ -1,23 +1,11 @@
-"""done.py in a small repository of its own, as it looks for code beside itself."""
+"""done.py in a small repository of its own."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from places import LIB
-
-TREE = {
-    "pyscripts/prog.py": "import os\nfrom mimic.tasks import asr\n",
-    "pyscripts/mimic/__init__.py": "",
-    "pyscripts/mimic/tasks/__init__.py": "",
-    "pyscripts/mimic/tasks/asr.py": "def f():\n    from ..models import (  # one\n        net as other,\n    )\n",
-    "pyscripts/mimic/models/__init__.py": "from .deep import thing\n",
-    "pyscripts/mimic/models/net.py": "",
-    "pyscripts/mimic/models/deep.py": "import mimic.far.away\n",
-    "pyscripts/mimic/far/away.py": "",
-    "pyscripts/mimic/unused.py": "",
-}
+from places import LIB, ROOT
 
 
 class Done:
@@ -30,23 +18,24 @@ class Done:
         assert (result.stdout + result.stderr).count("\n") <= 1, "one line is enough"
         return result.returncode, (result.stdout + result.stderr).strip()
 
-    def check(self, *words: str) -> tuple[int, str]:
-        return self("check", "exp/x", *words)
+    def check(self, *words: str, step: str = "steps/train.sh") -> tuple[int, str]:
+        return self("check", "exp/x", "--step", step, *words)
 
-    def work(self, *words: str) -> None:
+    def work(self, *words: str, weights: str = "weights") -> None:
         """A whole step."""
         code, line = self.check(*words)
         assert code == 1, line
-        (self.dir / "model.pt").write_text("weights")
+        (self.dir / "model.pt").write_text(weights)
         (self.dir / "log").mkdir(exist_ok=True)
         assert self("mark", "exp/x") == (0, "")
 
 
 def make_tree(root: Path) -> Path:
-    for name, text in TREE.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    (root / "steps/lib").mkdir(parents=True)
-    for name in ("done.py", "done_outputs.py"):
-        shutil.copy(LIB / name, root / "steps/lib")
+    (root / "pyscripts/mimic").mkdir(parents=True)
+    for name in ("__init__", "revision", "lock", "errors"):
+        shutil.copy(ROOT / f"pyscripts/mimic/{name}.py", root / "pyscripts/mimic")
+    shutil.copytree(LIB / "uptodate", root / "steps/lib/uptodate", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(LIB / "done.py", root / "steps/lib")
+    (root / "conf").mkdir()
+    (root / "conf/a.yaml").write_text("a: 1\n")
     return root

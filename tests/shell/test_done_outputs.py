@@ -1,4 +1,4 @@
-"""steps/lib/done_outputs.py: what a finished directory holds, and what happens where that was damaged or edited."""
+"""steps/lib/uptodate/outputs.py: what a finished directory holds, and what happens where that was damaged or edited."""
 
 import os
 import shutil
@@ -23,24 +23,25 @@ def finished_features(done: Done) -> Path:
 
 
 @pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b"a-1 \0BFN"), lambda p: p.unlink()])
-def test_what_was_damaged_is_removed_and_made_again(done, damage):
+def test_what_was_damaged_is_made_again_and_kept_aside(done, damage):
     folder = finished_features(done)
     damage(folder / "archives/feats.1.ark")
     assert done.check() == (1, "exp/x: to do, archives was changed")
     assert not (folder / "archives").exists() and not (folder / ".done").exists()
     assert (folder / "feats.scp").exists() and (folder / "frame_shift").exists()
-    assert done.check() == (1, "exp/x: not finished, going on")
+    assert (folder / ".changed/archives").exists()
+    assert done.check() == (1, "exp/x: not finished, resuming")
 
 
 def test_a_damaged_input_is_refused(done):
     folder = finished_features(done)
-    y = ("check", "exp/y", "--input", "exp/x", "exp/x/feats.scp")
+    y = ("check", "exp/y", "--step", "steps/decode.sh", "--input", "exp/x", "exp/x/feats.scp")
     assert done(*y)[0] == 1
     (folder / "archives/feats.1.ark").write_bytes(b"a-1")
     (folder / "frame_shift").unlink()
-    refused = "done.py: exp/y: input exp/x: {} after it was made: run the stage that makes it again"
+    refused = "done.py: exp/y: input exp/x: {} after it was made: run steps/train.sh again"
     assert done(*y) == (2, refused.format("archives was changed"))
-    y = ("check", "exp/y", "--input", "exp/x/feats.scp")
+    y = ("check", "exp/y", "--step", "steps/decode.sh", "--input", "exp/x/feats.scp")
     assert done(*y)[0] == 1  # a step that reads one file only
     (folder / "feats.scp").write_text("a-1 feats.1.ark:5\n")
     assert done(*y) == (2, refused.format("feats.scp was changed"))
@@ -67,13 +68,16 @@ def test_times_alone_and_what_nobody_reads_any_more_do_not_count(done):
     assert done.check() == (0, "exp/x is done and unchanged: skipping")
 
 
-def test_a_large_file_counts_by_size_and_time(done):
+def test_a_large_file_counts_by_its_contents_too(done):
     folder = finished_features(done)
     with open(folder / "archives/feats.1.ark", "wb") as file:
-        file.truncate(40 << 20)
+        file.truncate(70 << 20)
     done("mark", "exp/x")
-    assert done.check()[0] == 0
     os.utime(folder / "archives/feats.1.ark", (1, 1))
+    assert done.check() == (0, "exp/x is done and unchanged: skipping")
+    with open(folder / "archives/feats.1.ark", "r+b") as file:
+        file.seek(50 << 20)
+        file.write(b"x")
     assert done.check() == (1, "exp/x: to do, archives was changed")
 
 

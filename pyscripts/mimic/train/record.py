@@ -1,12 +1,13 @@
 """What a result was made with: command, versions, machine, revision of the code."""
 
 import platform
-import subprocess
 import sys
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from mimic.revision import revision
 
 PACKAGES = ("torch", "numpy", "scipy", "kaldiio", "sentencepiece", "soundfile", "soxr")
 
@@ -21,14 +22,3 @@ def environment() -> dict[str, Any]:
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "revision": revision(),
     }
-
-
-def revision() -> str:
-    """Git revision of the code, with `+changes` when files differ from it; `unknown` outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return commit.stdout.strip() + ("+changes" if changes.stdout.strip() else "")

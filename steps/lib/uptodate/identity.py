@@ -1,0 +1,73 @@
+"""Whether an input is the same as before. Its contents say so, wherever it lies and whenever it was copied there.
+
+What a step has made is known from its .done. Everything else is read: a file; all files below a directory; of a data
+directory its tables and the audio that wav.scp names, a command in it by its text. Sizes and times that are as they
+were when it was read last save reading it again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import StepError
+from .files import ROOT
+from .outputs import file_hash, hash_of, result_hash, spoilt, stamp_of
+
+Known = dict[str, list[str]]  # path -> [stamp, hash]
+
+
+def maker(folder: Path) -> str:
+    """The step that has made a directory, for advice."""
+    try:
+        first = (folder / ".fingerprint").read_text(encoding="utf-8").partition("\n")[0]
+    except OSError:
+        first = ""
+    return next((word for word in first.split('"')[1:2] if first.startswith("step ")), "the step")
+
+
+def identity(name: str, known: Known) -> str:
+    """The hash of an input, `name` inside the repository relative to it; `known` is read and filled in."""
+    path = Path(ROOT, name)
+    if not path.exists():
+        raise StepError(f"input {name} is missing")
+    folder = path if path.is_dir() else path.parent
+    if (folder / ".done").exists():
+        for part, how in spoilt(folder, "" if path == folder else path.name).items():
+            raise StepError(f"input {folder_name(name, path)}: {part} {how} after it was made: run {maker(folder)} again")
+        if path == folder:
+            return result_hash(folder)
+    elif path == folder and (folder / ".fingerprint").exists():
+        raise StepError(f"input {name} is incomplete: run {maker(folder)} again")
+    names = [str(path)] if path != folder else audio_and_tables(path) if (path / "wav.scp").is_file() else below(path)
+    stamp = stamp_of(names, path)
+    if known.get(name, ["", ""])[0] != stamp:
+        known[name] = [stamp, file_hash(path) if path != folder else hash_of(names, path)]
+    return known[name][1]
+
+
+def folder_name(name: str, path: Path) -> str:
+    return name if path.is_dir() else os.path.dirname(name) or "."
+
+
+def below(path: Path) -> list[str]:
+    return sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(path, followlinks=True)
+        for name in names
+        if not name.startswith(".") and os.path.exists(os.path.join(folder, name))
+    )
+
+
+def audio_and_tables(data: Path) -> list[str]:
+    """Files that decide about a data directory: its tables, and the audio that is there."""
+    tables = [str(path) for path in sorted(data.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    audio = set()
+    for line in (data / "wav.scp").read_bytes().splitlines():
+        words = line.split(maxsplit=1)
+        name = os.fsdecode(words[1].strip()) if len(words) > 1 else ""
+        if name.endswith("|"):
+            continue
+        head, _, offset = name.rpartition(":")
+        audio.add(os.path.join(ROOT, head if head and offset.isdigit() else name))
+    return tables + sorted(filter(os.path.isfile, audio))  # what is missing is said by the step that reads it
