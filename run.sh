@@ -6,6 +6,8 @@
 stage=1                # first stage to run
 stop_stage=7           # last stage to run
 config=                # bash file of name=value lines, read before the other options
+data=data              # where the data directories go
+exp=exp                # where everything else goes; several corpora in one clone: --data data/mine --exp exp/mine
 corpus=demo            # 'demo' speaks one by itself, 'vbdemand'; or a directory with {train,dev,test}_{clean,noisy}
 train_clean=           # one Kaldi data directory per set, in place of --corpus
 train_noisy=           # same utterances and lengths as --train-clean
@@ -41,7 +43,8 @@ train_jobs=2           # models trained side by side in stages 4 and 6; on one m
 ngpu=0                 # GPUs for training; 0 is the CPU
 cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
 num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
-force=false            # true: redo the stages although nothing changed
+force=false            # true: redo the stages although nothing changed; what was there goes to <dir>.old
+dry_run=false          # true: only say what would be made, and why
 
 . ./path.sh || exit 1
 help_message="Usage: ./run.sh [--option value]...
@@ -65,7 +68,7 @@ Stages; one that is done and unchanged is skipped (times: demo corpus, 2 cores):
   6 recognition   exp/fbank/*  the dump       exp/asr_{clean,noisy,mse,mimic}      5 min
   7 scoring       all of these                exp/*/scoring/*  exp/RESULTS.md      1 min
                                               exp/report/index.html"
-command_line="$0 $*"
+call=("$0" "$@")
 . parse_options.sh
 . log.sh
 . recipe.sh
@@ -101,46 +104,46 @@ check_dirs noise_dir rir_dir augment_noise_dir
 [ -z "$init" ] || [ -f "$init/model.pt" ] || die "--init $init: no model.pt: is it a trained recogniser?"
 choose_configs
 
-start_recipe exp
+start_recipe "$exp"
 read -r -a enhancers <<< "$(with_seeds mse mimic)"  # and mse_seed2 mimic_seed2 ... for further seeds
 if [ -n "$speeds$augment_noise_dir" ]; then noisy_train=train_augmented; fi
 
 if begin 1 "data"; then
   case $corpus in
     demo)
-      local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" data ;;
+      local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" "$data" ;;
     vbdemand)
-      local/vbdemand/download.sh "$vbdemand_dir"
-      local/vbdemand/prepare.sh "${alone[@]}" --max-skip "$max_skip" "$vbdemand_dir" data
-      local/vbdemand/gate.sh "${alone[@]}" --no-gate "$no_gate" data exp/noisy/gate ;;
+      dry_run || local/vbdemand/download.sh "$vbdemand_dir"
+      local/vbdemand/prepare.sh "${alone[@]}" --max-skip "$max_skip" "$vbdemand_dir" "$data"
+      local/vbdemand/gate.sh "${alone[@]}" --no-gate "$no_gate" "$data" "$exp/noisy/gate" ;;
     *)
       local/import_corpus.sh "${alone[@]}" "${own[@]}" --lexicon "$lexicon" --oov-policy "$oov_policy" \
         --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" \
-        --text-normaliser "$text_normaliser" data ;;
+        --text-normaliser "$text_normaliser" "$data" ;;
   esac
   if [ $noisy_train = train_augmented ]; then
     local/augment_data.sh "${alone[@]}" --speeds "$speeds" --noise-dir "$augment_noise_dir" \
-      data/train_noisy data/train_augmented
+      "$data/train_noisy" "$data/train_augmented"
   fi
 fi
 
 if begin 2 "features"; then
   for name in "${sets[@]}"; do
-    [[ $name == test_* ]] || aside 2 make_stft "data/$name" "exp/stft/$name"
-    aside 2 make_fbank "data/$name" "exp/fbank/$name"
+    [[ $name == test_* ]] || aside 2 make_stft "$data/$name" "$exp/stft/$name"
+    aside 2 make_fbank "$data/$name" "$exp/fbank/$name"
   done
-  if [ $noisy_train = train_augmented ]; then aside 2 make_fbank data/train_augmented exp/fbank/train_augmented; fi
+  if [ $noisy_train = train_augmented ]; then aside 2 make_fbank "$data/train_augmented" "$exp/fbank/train_augmented"; fi
   all_done
 fi
 
 if begin 3 "perceptual model on clean speech"; then
-  steps/train.sh "${training[@]}" "$perceptual_config" exp/perceptual --train.seed "$seed" \
-    --data.train exp/stft/train_clean --data.dev exp/stft/dev_clean
+  steps/train.sh "${training[@]}" "$perceptual_config" "$exp/perceptual" --train.seed "$seed" \
+    --data.train "$exp/stft/train_clean" --data.dev "$exp/stft/dev_clean"
 fi
 
 if begin 4 "enhancement, without and with mimic loss"; then
   for name in "${enhancers[@]}"; do
-    loss=(--loss.perceptual exp/perceptual)
+    loss=(--loss.perceptual "$exp/perceptual")
     [[ $name == mimic* ]] || loss=(--loss.mimic_weight 0)
     aside "$train_jobs" train_enhancer "$name" "$enhance_config" "${loss[@]}"
   done
@@ -149,33 +152,35 @@ fi
 
 if begin 5 "dump of enhanced speech"; then
   for name in "${enhancers[@]}"; do
-    for set in train dev test; do aside 2 dump "exp/enhance_$name" "$set"; done
+    for set in train dev test; do aside 2 dump "$exp/enhance_$name" "$set"; done
   done
   all_done
 fi
 
 if begin 6 "recognition"; then
-  steps/train.sh "${training[@]}" "$asr_config" exp/asr_clean --train.seed "$seed" ${init:+--data.init "$init"} \
-    --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean
+  steps/train.sh "${training[@]}" "$asr_config" "$exp/asr_clean" --train.seed "$seed" ${init:+--data.init "$init"} \
+    --data.train "$exp/fbank/train_clean" --data.dev "$exp/fbank/dev_clean"
   for name in noisy "${enhancers[@]}"; do aside "$train_jobs" train_robust "$name"; done
   all_done
   for name in clean noisy "${enhancers[@]}"; do
-    for set in dev test; do aside 2 recognise "exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
+    for set in dev test; do aside 2 recognise "$exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
   done
   all_done
 fi
 
 if begin 7 "scores"; then
   for name in clean noisy "${enhancers[@]}"; do
-    for set in dev test; do aside 2 score_words "exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
+    for set in dev test; do aside 2 score_words "$exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
   done
-  aside 2 score_speech exp/noisy data/test_noisy
-  for name in "${enhancers[@]}"; do aside 2 score_speech "exp/enhance_$name" "exp/enhance_$name/enhanced/test"; done
+  aside 2 score_speech "$exp/noisy" "$data/test_noisy"
+  for name in "${enhancers[@]}"; do aside 2 score_speech "$exp/enhance_$name" "$exp/enhance_$name/enhanced/test"; done
   all_done
-  pyscripts/results_table.py --command "$command_line" clean=,exp/asr_clean noisy=exp/noisy,exp/asr_noisy \
-    MSE=exp/enhance_mse,exp/asr_mse "MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
-  steps/report.sh --cmd "$train_cmd" --force "$force" exp
-  log "scores: exp/*/scoring  decoded text: exp/asr_*/decode_*  logs: exp/*/log  table: exp/RESULTS.md"
+  if dry_run; then exit; fi
+  pyscripts/results_table.py --command "${call[*]}" --output "$exp/RESULTS.md" \
+    clean=,"$exp/asr_clean" noisy="$exp/noisy,$exp/asr_noisy" \
+    MSE="$exp/enhance_mse,$exp/asr_mse" "MSE + mimic=$exp/enhance_mimic,$exp/asr_mimic"
+  steps/report.sh --cmd "$train_cmd" --force "$force" "$exp"
+  log "scores: $exp/*/scoring  decoded text: $exp/asr_*/decode_*  logs: $exp/*/log  table: $exp/RESULTS.md"
 fi
 
-log "finished. [elapsed=${SECONDS}s]"
+dry_run || log "finished. [elapsed=${SECONDS}s]"

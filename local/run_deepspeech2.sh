@@ -62,7 +62,7 @@ Stages; one that is done and unchanged is skipped:
   4 language model exp/deepspeech2/ngram
   5 decoding       exp/deepspeech2/asr/{clean,noisy,enhanced}_{greedy,ngram}
   6 scores         exp/deepspeech2/asr/*/scoring/*, exp/deepspeech2/RESULTS.md"
-command_line="$0 $*"
+call=("$0" "$@")
 . parse_options.sh
 . log.sh
 . recipe.sh
@@ -227,7 +227,7 @@ if begin 6 "scores"; then
   every score_model
   rows=()
   for side in "${sides[@]}"; do for way in "${ways[@]}"; do rows+=("$side, $way=,$exp/asr/${side}_$way"); done; done
-  pyscripts/results_table.py --command "$command_line" --columns "dev CER,test CER,dev WER,test WER" \
+  pyscripts/results_table.py --command "${call[*]}" --columns "dev CER,test CER,dev WER,test WER" \
     --output "$exp/RESULTS.md" "${rows[@]}"
   log "recogniser: $exp/asr  text: $exp/asr/*/decode_*  table: $exp/RESULTS.md"
 fi

@@ -52,7 +52,7 @@ Stages; one that is done and unchanged is skipped:
   3 features      exp/distill/feats/<encoder>/{train,dev,test_*}
   4 probes        exp/distill/<probe>/<encoder>/{probe,<condition>}; enhance: and <condition>/wav/test
   5 scores        exp/distill/<probe>/RESULTS.md"
-command_line="$0 $*"
+call=("$0" "$@")
 . parse_options.sh
 . log.sh
 . recipe.sh
@@ -264,7 +264,7 @@ results() {  # results NAME COLUMNS [MORE-ROWS]
       rows+=("$encoder, $condition=$dir")
     done
   done
-  pyscripts/results_table.py --command "$command_line" --columns "$2" --output "$exp/$1/RESULTS.md" "${rows[@]}"
+  pyscripts/results_table.py --command "${call[*]}" --columns "$2" --output "$exp/$1/RESULTS.md" "${rows[@]}"
   log "table: $exp/$1/RESULTS.md"
 }
 

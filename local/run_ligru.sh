@@ -44,7 +44,7 @@ Stages; one that is done and unchanged is skipped:
   4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>
   5 networks      exp/ligru/<net>_{clean,multi,enhanced}
   6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/{RESULTS,BREAKDOWN}.md"
-command_line="$0 $*"
+call=("$0" "$@")
 . parse_options.sh
 . log.sh
 . recipe.sh
@@ -174,8 +174,8 @@ if begin 6 "decoding and scores"; then
     done
   done
   all_done
-  pyscripts/results_table.py --command "$command_line" --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${rows[@]}"
-  pyscripts/breakdown_table.py --command "$command_line" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
+  pyscripts/results_table.py --command "${call[*]}" --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${rows[@]}"
+  pyscripts/breakdown_table.py --command "${call[*]}" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
   log "tables: $exp/RESULTS.md, by age and SNR $exp/BREAKDOWN.md, noise and speaker $exp/*/*/scoring/test/breakdown_wer.tsv"
 fi
 

@@ -6,6 +6,8 @@
 stage=1                # first stage to run
 stop_stage=4           # last stage to run
 config=                # bash file of name=value lines, read before the other options
+data=data/mask         # where data directories go, but those of demo
+exp=exp/mask           # where everything else goes
 corpus=demo            # 'demo', 'mini_librispeech', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
 models=bilstm          # any of bilstm, fcn, cnn_transformer, demucs, metricgan: conf/mask_<model>.yaml
 size=                  # _demo takes conf/mask_<model>_demo.yaml; the default for --corpus demo; full: the large ones
@@ -28,7 +30,7 @@ ngpu=0                 # GPUs for training; 0 is the CPU
 cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
 num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
 force=false            # true: redo the stages although nothing changed
-debug=false            # true: all of it in two minutes, with few utterances and one epoch, in exp/mask_debug
+debug=false            # true: all of it in two minutes, with few utterances and one epoch, in exp/mask_debug and data/mask_debug
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_mask.sh [--option value]...
@@ -46,7 +48,7 @@ Stages; one that is done and unchanged is skipped:
   2 training     exp/mask/<model>
   3 enhancement  exp/mask/<model>/wav/test
   4 scores       exp/mask/*/scoring/test, exp/mask/RESULTS.md"
-command_line="$0 $*"
+call=("$0" "$@")
 . parse_options.sh
 . log.sh
 . recipe.sh
@@ -75,9 +77,9 @@ for model in $models; do
   configs[$model]=conf/mask_$model${size#full}.yaml
   [ -f "${configs[$model]}" ] || die "--models: no model '$model': ${configs[$model]} is not there"
 done
-exp=exp/mask data=data/mask few=()
+few=()
 if $debug; then
-  exp=exp/mask_debug data=data/mask_debug
+  exp+=_debug data+=_debug
   few=(--train.epochs 1 --train.warmup 0 --data.valid_utterances 4)
   demo_hours=0.02
 fi
@@ -169,7 +171,7 @@ if begin 4 "scores"; then
   columns=PESQ,eSTOI,STOI,SI-SDR rows=()
   if [ -n "$recogniser" ]; then columns+=",test WER"; fi
   for name in noisy $models; do rows+=("$name=$exp/$name,${recogniser:+$exp/$name/asr}"); done
-  pyscripts/results_table.py --command "$command_line" --columns "$columns" --output "$exp/RESULTS.md" "${rows[@]}"
+  pyscripts/results_table.py --command "${call[*]}" --columns "$columns" --output "$exp/RESULTS.md" "${rows[@]}"
   log "models: $exp/<model>  enhanced speech: $exp/<model>/wav/test  table: $exp/RESULTS.md"
 fi
 

@@ -6,6 +6,8 @@
 stage=1                # first stage to run
 stop_stage=4           # last stage to run
 config=                # bash file of name=value lines, read before the other options
+data=data              # as run.sh got it
+exp=exp                # as run.sh got it
 corpus=demo            # the corpus that run.sh was called with: sizes follow it, as there
 augmented=false        # true where run.sh got --speeds or --augment-noise-dir
 segan_config=          # stage 1: networks and training
@@ -36,7 +38,7 @@ Stages; one that is done and unchanged is skipped:
   2 dump         data/*_noisy                       exp/enhance_segan/{wav,enhanced}/*
   3 recognition  exp/asr_clean  the dump            exp/asr_segan; with --recogniser exp/enhance_segan/asr/{segan,noisy}
   4 scoring      all of these                       */scoring/*  exp/SEGAN.md"
-command_line="$0 $*"
+call=("$0" "$@")
 . parse_options.sh
 . log.sh
 . recipe.sh
@@ -50,24 +52,24 @@ if [ "$corpus" = vbdemand ]; then : "${segan_config:=conf/segan.yaml}"; else : "
 check_files config segan_config
 check_dirs recogniser
 if $augmented; then noisy_train=train_augmented; fi
-start_recipe exp
+start_recipe "$exp"
 
 if begin 1 "SEGAN"; then
-  steps/train.sh "${training[@]}" "$segan_config" exp/enhance_segan --train.seed "$seed" \
-    --data.train_noisy data/train_noisy --data.train_clean data/train_clean \
-    --data.dev_noisy data/dev_noisy --data.dev_clean data/dev_clean
+  steps/train.sh "${training[@]}" "$segan_config" "$exp/enhance_segan" --train.seed "$seed" \
+    --data.train_noisy "$data/train_noisy" --data.train_clean "$data/train_clean" \
+    --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_clean"
 fi
 
-asr=exp/asr_segan unenhanced=exp/asr_noisy sets=(train dev test)
-if [ -n "$recogniser" ]; then asr=exp/enhance_segan/asr/segan unenhanced=exp/enhance_segan/asr/noisy sets=(dev test); fi
+asr=$exp/asr_segan unenhanced=$exp/asr_noisy sets=(train dev test)
+if [ -n "$recogniser" ]; then asr=$exp/enhance_segan/asr/segan unenhanced=$exp/enhance_segan/asr/noisy sets=(dev test); fi
 
 if begin 2 "dump of enhanced speech"; then
-  for set in "${sets[@]}"; do aside 2 dump exp/enhance_segan "$set"; done
+  for set in "${sets[@]}"; do aside 2 dump "$exp/enhance_segan" "$set"; done
   all_done
 fi
 
 if begin 3 "recognition"; then
-  require "${recogniser:-exp/asr_clean}/model.pt" "stage 6 of run.sh (recognition)"
+  require "${recogniser:-$exp/asr_clean}/model.pt" "stage 6 of run.sh (recognition)"
   [ -n "$recogniser" ] || train_robust segan
   for set in dev test; do
     aside 2 recognise "$asr" "$set" "$(heard_by segan "$set")" "$recogniser"
@@ -81,12 +83,12 @@ if begin 4 "scores"; then
     aside 2 score_words "$asr" "$set" "$(heard_by segan "$set")"
     aside 2 score_words "$unenhanced" "$set" "$(heard_by noisy "$set")"
   done
-  aside 2 score_speech exp/noisy data/test_noisy
-  aside 2 score_speech exp/enhance_segan exp/enhance_segan/enhanced/test
+  aside 2 score_speech "$exp/noisy" "$data/test_noisy"
+  aside 2 score_speech "$exp/enhance_segan" "$exp/enhance_segan/enhanced/test"
   all_done
-  pyscripts/results_table.py --command "$command_line" --columns "PESQ,eSTOI,STOI,SI-SDR,dev WER,test WER" \
-    --output exp/SEGAN.md "noisy=exp/noisy,$unenhanced" "SEGAN=exp/enhance_segan,$asr"
-  steps/report.sh --cmd "$train_cmd" --force "$force" exp
+  pyscripts/results_table.py --command "${call[*]}" --columns "PESQ,eSTOI,STOI,SI-SDR,dev WER,test WER" \
+    --output "$exp/SEGAN.md" "noisy=$exp/noisy,$unenhanced" "SEGAN=$exp/enhance_segan,$asr"
+  steps/report.sh --cmd "$train_cmd" --force "$force" "$exp"
 fi
 
 log "finished. [elapsed=${SECONDS}s]"

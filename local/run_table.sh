@@ -9,6 +9,8 @@
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 rows=                  # of the table, in their order; empty: all
+data=data              # as run.sh got it
+exp=exp                # as run.sh got it
 corpus=demo            # as run.sh got it: with vbdemand the published configurations are the default, else demo size
 crdnn_config=          # model and training of the CRDNN enhancers
 resnet_config=         # model and training of the ResNet enhancers
@@ -32,7 +34,7 @@ e.g.: ./run.sh --seeds 3 && local/run_table.sh --seeds 3
       local/run_table.sh --rows 'noisy mse mimic resnet_l1 resnet_mimic'
 Options (default):
 $(list_options.sh "$0")"
-command_line="$0 $*"
+call=("$0" "$@")
 . parse_options.sh
 . log.sh
 . recipe.sh
@@ -42,17 +44,17 @@ set -euo pipefail
 check_common
 # row: title in the table=directory with speech scores,directory with word scores
 declare -A titles=(
-  [clean]="clean=exp/clean,exp/asr_clean"
-  [noisy_phase]="clean, noisy phase=exp/enhance_noisy_phase,exp/asr_noisy_phase"
-  [noisy]="noisy=exp/noisy,exp/asr_noisy"
-  [joint_mse]="joint MSE=exp/joint_mse/enhancer,exp/joint_mse/recogniser"
-  [joint_mimic]="joint MSE + mimic=exp/joint_mimic/enhancer,exp/joint_mimic/recogniser"
-  [mse]="frozen MSE=exp/enhance_mse,exp/asr_mse"
-  [mimic]="frozen MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
-  [crdnn_mse]="CRDNN MSE=exp/enhance_crdnn_mse,exp/asr_crdnn_mse"
-  [crdnn_mimic]="CRDNN MSE + mimic=exp/enhance_crdnn_mimic,exp/asr_crdnn_mimic"
-  [resnet_l1]="ResNet L1=exp/enhance_resnet_l1,exp/asr_resnet_l1"
-  [resnet_mimic]="ResNet L1 + mimic=exp/enhance_resnet_mimic,exp/asr_resnet_mimic"
+  [clean]="clean=$exp/clean,$exp/asr_clean"
+  [noisy_phase]="clean, noisy phase=$exp/enhance_noisy_phase,$exp/asr_noisy_phase"
+  [noisy]="noisy=$exp/noisy,$exp/asr_noisy"
+  [joint_mse]="joint MSE=$exp/joint_mse/enhancer,$exp/joint_mse/recogniser"
+  [joint_mimic]="joint MSE + mimic=$exp/joint_mimic/enhancer,$exp/joint_mimic/recogniser"
+  [mse]="frozen MSE=$exp/enhance_mse,$exp/asr_mse"
+  [mimic]="frozen MSE + mimic=$exp/enhance_mimic,$exp/asr_mimic"
+  [crdnn_mse]="CRDNN MSE=$exp/enhance_crdnn_mse,$exp/asr_crdnn_mse"
+  [crdnn_mimic]="CRDNN MSE + mimic=$exp/enhance_crdnn_mimic,$exp/asr_crdnn_mimic"
+  [resnet_l1]="ResNet L1=$exp/enhance_resnet_l1,$exp/asr_resnet_l1"
+  [resnet_mimic]="ResNet L1 + mimic=$exp/enhance_resnet_mimic,$exp/asr_resnet_mimic"
 )
 : "${rows:=clean noisy_phase noisy joint_mse joint_mimic mse mimic crdnn_mse crdnn_mimic resnet_l1 resnet_mimic}"
 table=() seedless=() enhancers=() joints=() own=()
@@ -73,38 +75,38 @@ if [ "$corpus" = vbdemand ]; then size=''; fi
 choose_configs
 check_files crdnn_config resnet_config joint_config
 if $augmented; then noisy_train=train_augmented; fi
-[ -e exp/asr_clean/model.pt ] || die "exp/asr_clean/model.pt is missing: run ./run.sh first"
+[ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
 
-start_recipe exp
+start_recipe "$exp"
 read -r -a enhancers <<< "$(with_seeds "${enhancers[@]}")"
 read -r -a joints <<< "$(with_seeds "${joints[@]}")"
 read -r -a own <<< "$(with_seeds "${own[@]}")"
 
 log "enhancers: ${enhancers[*]:-none}"
 for name in "${enhancers[@]}"; do
-  config=$crdnn_config loss=(--loss.perceptual exp/perceptual)
+  config=$crdnn_config loss=(--loss.perceptual "$exp/perceptual")
   if [[ $name == resnet* ]]; then config=$resnet_config; fi
   if [[ $name != *mimic* ]]; then loss=(--loss.mimic_weight 0); fi
   aside "$train_jobs" train_enhancer "$name" "$config" "${loss[@]}"
 done
 for name in "${joints[@]}"; do
-  aside "$train_jobs" steps/train.sh "${training[@]}" "$joint_config" "exp/$name" --train.seed "$(seed_of "$name")" \
-    --joint.enhancer "exp/enhance_${name#joint_}" --data.init exp/asr_clean --data.train "data/$noisy_train" \
-    --data.dev data/dev_noisy --data.dev_clean data/dev_clean
+  aside "$train_jobs" steps/train.sh "${training[@]}" "$joint_config" "$exp/$name" --train.seed "$(seed_of "$name")" \
+    --joint.enhancer "$exp/enhance_${name#joint_}" --data.init "$exp/asr_clean" --data.train "$data/$noisy_train" \
+    --data.dev "$data/dev_noisy" --data.dev_clean "$data/dev_clean"
 done
 all_done
 
 log "enhanced speech"
 oracle() {
-  steps/noisy_phase.sh "${common[@]}" "data/$1_clean" "data/$1_noisy" "exp/enhance_noisy_phase/wav/$1"
-  make_fbank "exp/enhance_noisy_phase/wav/$1" "exp/enhance_noisy_phase/enhanced/$1"
+  steps/noisy_phase.sh "${common[@]}" "$data/$1_clean" "$data/$1_noisy" "$exp/enhance_noisy_phase/wav/$1"
+  make_fbank "$exp/enhance_noisy_phase/wav/$1" "$exp/enhance_noisy_phase/enhanced/$1"
 }
 for set in train dev test; do
-  for name in "${enhancers[@]}"; do aside 2 dump "exp/enhance_$name" "$set"; done
+  for name in "${enhancers[@]}"; do aside 2 dump "$exp/enhance_$name" "$set"; done
   if [[ " $rows " == *" noisy_phase "* ]]; then aside 2 oracle "$set"; fi
 done
 for name in "${joints[@]}"; do
-  for set in dev test; do aside 2 dump "exp/$name/enhancer" "$set"; done
+  for set in dev test; do aside 2 dump "$exp/$name/enhancer" "$set"; done
 done
 all_done
 
@@ -114,9 +116,9 @@ if [[ " $rows " == *" noisy_phase "* ]]; then robust+=(noisy_phase); fi
 for name in "${robust[@]}"; do aside "$train_jobs" train_robust "$name"; done
 all_done
 for set in dev test; do
-  for name in "${robust[@]}"; do aside 2 recognise "exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
+  for name in "${robust[@]}"; do aside 2 recognise "$exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
   for name in "${joints[@]}"; do
-    aside 2 recognise "exp/$name/recogniser" "$set" "exp/$name/enhancer/enhanced/$set"
+    aside 2 recognise "$exp/$name/recogniser" "$set" "$exp/$name/enhancer/enhanced/$set"
   done
 done
 all_done
@@ -124,24 +126,24 @@ all_done
 log "scores"
 for set in dev test; do
   for name in "${seedless[@]}" "${own[@]}" "${enhancers[@]}"; do
-    aside 2 score_words "exp/asr_$name" "$set" "$(heard_by "$name" "$set")"
+    aside 2 score_words "$exp/asr_$name" "$set" "$(heard_by "$name" "$set")"
   done
   for name in "${joints[@]}"; do
-    aside 2 score_words "exp/$name/recogniser" "$set" "exp/$name/enhancer/enhanced/$set"
+    aside 2 score_words "$exp/$name/recogniser" "$set" "$exp/$name/enhancer/enhanced/$set"
   done
 done
 for name in "${seedless[@]}"; do
   case $name in
-    noisy_phase) aside 2 score_speech exp/enhance_noisy_phase exp/enhance_noisy_phase/enhanced/test ;;
-    *) aside 2 score_speech "exp/$name" "data/test_$name" ;;
+    noisy_phase) aside 2 score_speech "$exp/enhance_noisy_phase" "$exp/enhance_noisy_phase/enhanced/test" ;;
+    *) aside 2 score_speech "$exp/$name" "$data/test_$name" ;;
   esac
 done
 for name in "${own[@]}" "${enhancers[@]}"; do
-  aside 2 score_speech "exp/enhance_$name" "exp/enhance_$name/enhanced/test"
+  aside 2 score_speech "$exp/enhance_$name" "$exp/enhance_$name/enhanced/test"
 done
-for name in "${joints[@]}"; do aside 2 score_speech "exp/$name/enhancer" "exp/$name/enhancer/enhanced/test"; done
+for name in "${joints[@]}"; do aside 2 score_speech "$exp/$name/enhancer" "$exp/$name/enhancer/enhanced/test"; done
 all_done
 columns="PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER"
-pyscripts/results_table.py --command "$command_line" --columns "$columns" --published local/vbdemand/published.tsv \
-  --output exp/TABLE.md "${table[@]}"
-log "table: exp/TABLE.md  [elapsed=${SECONDS}s]"
+pyscripts/results_table.py --command "${call[*]}" --columns "$columns" --published local/vbdemand/published.tsv \
+  --output "$exp/TABLE.md" "${table[@]}"
+log "table: $exp/TABLE.md  [elapsed=${SECONDS}s]"

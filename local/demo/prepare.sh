@@ -47,6 +47,7 @@ if ! up_to_date "$audio" "${made[@]}"; then
   rm -rf "$audio/speech"  # the clean wavs hold it
   mark_done "$audio"
 fi
+if dry_run; then for dir in "${sets[@]}"; do up_to_date "$dir" "${made[@]}"; done; exit; fi
 todo=false
 for dir in "${sets[@]}"; do up_to_date "$dir" "${made[@]}" || todo=true; done
 if [ $todo = true ] || [ ! -e "$audio/manifest" ]; then

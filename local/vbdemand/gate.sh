@@ -25,6 +25,7 @@ data=$1 dir=$2
 if [ "$no_gate" = true ]; then log "no gate: $data/test_noisy is taken as it is"; exit 0; fi
 steps/score_enhancement.sh --nj "$nj" --cmd "$cmd" --force "$force" --measures wb-pesq \
   "$data/test_clean" "$data/test_noisy" "$dir"
+if dry_run; then exit; fi
 line=$(awk -F '\t' '$1 == "wb-pesq" { print $2, $5, $6 }' "$dir/summary.tsv")
 read -r mean scored na <<< "$line"
 if [ "$mean" = NA ]; then

@@ -39,6 +39,6 @@ fi
 
 options=(--check-counts "$check_counts" --valid-speakers "$valid_speakers")
 if [ -n "$lexicon" ]; then options+=(--lexicon "$lexicon"); fi
-local/vbdemand/prepare.py "${options[@]}" "$src" "$corpus/unpacked" "$corpus"
+dry_run || local/vbdemand/prepare.py "${options[@]}" "$src" "$corpus/unpacked" "$corpus"
 local/import_corpus.sh --nj "$nj" --cmd "$cmd" --force "$force" --corpus "$corpus" --text-normaliser voicebank \
   --oov-policy "$oov_policy" --max-skip "$max_skip" "$data"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Is a directory that a step writes finished, and still made from the same input and settings?
 
-``done.py check DIR --step $0 --version 1 --input PATH... --option k=v...`` before the work and ``done.py mark DIR`` after
-it. The words give what DIR is made from (uptodate/fingerprint.py); the code is not part of it. --version is raised in
-the step that calls this when what it wrote before cannot be used any more; --kind tells apart what one step writes.
+``done.py check DIR --step $0 --version 1 --input PATH... --option k=v...`` before the work, ``done.py mark DIR`` after.
+The words give what DIR is made from (uptodate/fingerprint.py); the code is not part of it. --version is raised in the
+step that calls this when what it wrote before cannot be used any more; --kind tells apart what one step writes.
 
---verify COMMAND  is run before DIR is replaced because it was made from something else. Where it fails, nothing is touched.
+--verify COMMAND  is run before DIR is replaced because its settings changed. Where it fails, nothing is touched.
 --force true      makes DIR again although nothing changed.
 --lock PID        keeps DIR for the process PID, a shell: from a check that gives 1 until its mark, or until it ends.
 --dry-run FILE    says only what check would do; FILE collects the directories that are to be made.
@@ -13,8 +13,8 @@ the step that calls this when what it wrote before cannot be used any more; --ki
 
 Exit codes of check: 0 finished and unchanged; 1 to do, DIR is ready to be written: empty, or as work that was cut short
 left it, or less what was damaged since it was finished; 2 error, nothing was touched. What was in DIR and made from
-something else is in DIR.old (uptodate/aside.py). A damaged input is an error, as is a table that differs, for people edit
-tables by hand. A kill at any moment is safe.
+something else is in DIR.old (uptodate/aside.py). A damaged input is an error, as is a table that differs, for people
+edit tables by hand. A kill at any moment is safe.
 """
 
 from __future__ import annotations

@@ -10,11 +10,14 @@ log() {
 # die MESSAGE: one line on stderr, exit code 1.
 die() { echo "$0: $*" >&2; exit 1; }
 
+# dry_run: true where steps only say what they would do (run.sh --dry-run true).
+dry_run() { [ -n "${MIMIC_DRY_RUN:-}" ]; }
+
 # require PATH STEP: dies unless PATH is there and the directory it belongs to is finished. STEP makes it.
 require() {
   local dir=$1 pending
   [ -d "$dir" ] || dir=$(dirname "$1")
-  if [ -n "${MIMIC_DRY_RUN:-}" ]; then
+  if dry_run; then
     while read -r pending; do case $(realpath -ms --relative-to=. "$1")/ in "$pending"/*) return ;; esac; done < "$MIMIC_DRY_RUN"
   fi
   [ -e "$1" ] || die "$1 is missing: run $2 first"
@@ -26,7 +29,7 @@ require() {
 # says what is to be made, and is true.
 up_to_date() {
   local rc=0
-  if [ -n "${MIMIC_DRY_RUN:-}" ]; then
+  if dry_run; then
     done.py check "$1" --step "$0" --dry-run "$MIMIC_DRY_RUN" "${@:2}" || rc=$?
     [ "$rc" -le 1 ] || exit 1
     return 0
@@ -42,7 +45,7 @@ mark_done() { done.py mark "$1" --lock $$; }
 # check_skipped DIR SHARE: dies where more than this share of the utterances of a finished DIR is in its skipped.tsv.
 check_skipped() {
   local skipped=0 kept
-  if [ -n "${MIMIC_DRY_RUN:-}" ]; then return; fi
+  if dry_run; then return; fi
   if [ -s "$1/skipped.tsv" ]; then skipped=$(wc -l < "$1/skipped.tsv"); fi
   kept=$(wc -l < "$1/utt2spk")
   awk -v s="$skipped" -v k="$kept" -v share="$2" 'BEGIN { exit s > share * (s + k) }' ||

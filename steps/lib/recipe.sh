@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the complete recipes share (run.sh, local/run_*.sh, local/librispeech/run_pretrain.sh): checks of options, one
 # run at a time, what steps are called with, and acts of several steps. Source it behind log.sh. The functions read the
-# options of the recipe by name: nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
+# options of the recipe by name: exp, data, nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
 # shellcheck disable=SC2034,SC2154  # which the recipes set and use
 
 # check_numbers NAME...: dies unless these options are whole numbers; check_positive: unless they are above 0.
@@ -25,7 +25,10 @@ check_common() {
 }
 
 # begin N TITLE: whether stage N is to run; says so.
-begin() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ] && log "stage $1: $2"; }
+begin() {
+  if [ "$stage" -gt "$1" ] || [ "$stop_stage" -lt "$1" ]; then return 1; fi
+  dry_run || log "stage $1: $2"
+}
 
 # check_files NAME...: dies unless the files are there that these options name, if any; check_dirs likewise.
 check_files() {
@@ -47,14 +50,22 @@ choose_configs() {
 }
 
 # start_recipe EXP-DIR: this recipe is alone at work in EXP-DIR from here on. Sets up .venv, and the arrays common,
-# alone (where no other step runs beside), decoding and training, which are what steps are called with.
+# alone (where no other step runs beside), decoding and training, which are what steps are called with. What is to be made
+# again is said before any work. With --dry-run true nothing else happens.
 start_recipe() {
   local cores threads
   # shellcheck source=cmd.sh
   . ./cmd.sh || exit 1
-  lock_dir "$1"
-  export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
-  steps/setup.sh
+  if ${dry_run:-false}; then
+    MIMIC_DRY_RUN=$(mktemp)
+    export MIMIC_DRY_RUN
+    trap 'rm -f "$MIMIC_DRY_RUN"' EXIT
+  else
+    lock_dir "$1"
+    export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
+    steps/setup.sh
+    if [ -v dry_run ] && compgen -G "$1/*" > /dev/null; then say_what_changes; fi
+  fi
   cores=$(nproc)
   if [ "$cmd_backend" != local ]; then
     threads=4  # nodes differ from the machine that submits
@@ -67,6 +78,12 @@ start_recipe() {
   alone=(--nj $((2 * nj)) --cmd "$train_cmd" --force "$force")
   decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
   training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force")
+}
+
+# say_what_changes: of the directories that are there, which ones this call makes again, and why. Reads $call.
+say_what_changes() {
+  local line
+  while IFS= read -r line; do log "$line"; done < <("${call[@]}" --dry-run true 2> /dev/null | grep ': to do again' || true)
 }
 
 # default_nj: jobs per step where --nj is empty; two steps run side by side.
@@ -84,17 +101,17 @@ seed_of() { if [[ $1 == *_seed* ]]; then echo "${1##*_seed}"; else echo "$seed";
 noisy_train=train_noisy  # what the robust recognisers are trained on, before enhancement
 heard_by() {
   case $1,$2 in
-    noisy,train) echo "exp/fbank/$noisy_train" ;;
-    clean,* | noisy,*) echo "exp/fbank/$2_$1" ;;
-    *) echo "exp/enhance_$1/enhanced/$2" ;;
+    noisy,train) echo "$exp/fbank/$noisy_train" ;;
+    clean,* | noisy,*) echo "$exp/fbank/$2_$1" ;;
+    *) echo "$exp/enhance_$1/enhanced/$2" ;;
   esac
 }
 
-# train_enhancer NAME CONFIG [--section.key value]...: exp/enhance_NAME
+# train_enhancer NAME CONFIG [--section.key value]...: $exp/enhance_NAME
 train_enhancer() {
-  steps/train.sh "${training[@]}" "$2" "exp/enhance_$1" --train.seed "$(seed_of "$1")" "${@:3}" \
-    --data.train_noisy exp/stft/train_noisy --data.train_clean exp/stft/train_clean \
-    --data.dev_noisy exp/stft/dev_noisy --data.dev_clean exp/stft/dev_clean
+  steps/train.sh "${training[@]}" "$2" "$exp/enhance_$1" --train.seed "$(seed_of "$1")" "${@:3}" \
+    --data.train_noisy "$exp/stft/train_noisy" --data.train_clean "$exp/stft/train_clean" \
+    --data.dev_noisy "$exp/stft/dev_noisy" --data.dev_clean "$exp/stft/dev_clean"
 }
 
 # make_stft DATA-DIR FEAT-DIR, make_fbank DATA-DIR FEAT-DIR
@@ -105,16 +122,15 @@ make_fbank() {
 
 # dump ENHANCER-DIR SET: enhanced waves and their features
 dump() {
-  local data=data/$2_noisy
-  if [ "$2" = train ]; then data=data/$noisy_train; fi
-  require "$data/wav.scp" "stage 1 (data)"
-  steps/enhance.sh "${common[@]}" "$1" "$data" "$1/wav/$2"
+  local source=$data/$2_noisy
+  if [ "$2" = train ]; then source=$data/$noisy_train; fi
+  steps/enhance.sh "${common[@]}" "$1" "$source" "$1/wav/$2"
   make_fbank "$1/wav/$2" "$1/enhanced/$2"
 }
 
-# train_robust NAME: exp/asr_NAME, which goes on from the recogniser for clean speech
+# train_robust NAME: $exp/asr_NAME, which goes on from the recogniser for clean speech
 train_robust() {
-  steps/train.sh "${training[@]}" "$asr_finetune_config" "exp/asr_$1" --data.init exp/asr_clean \
+  steps/train.sh "${training[@]}" "$asr_finetune_config" "$exp/asr_$1" --data.init "$exp/asr_clean" \
     --train.seed "$(seed_of "$1")" --data.train "$(heard_by "$1" train)" --data.dev "$(heard_by "$1" dev)"
 }
 
@@ -127,4 +143,4 @@ recognise() {
   steps/decode.sh "${decoding[@]}" "${4:-$1}" "$3" "$1/decode_$2" "${words[@]}"
 }
 score_words() { steps/score_asr.sh "${common[@]}" --cer-spaces true "$3" "$1/decode_$2"; }
-score_speech() { steps/score_enhancement.sh "${common[@]}" data/test_clean "$2" "$1/scoring/test"; }
+score_speech() { steps/score_enhancement.sh "${common[@]}" "$data/test_clean" "$2" "$1/scoring/test"; }

@@ -1,8 +1,8 @@
 """Directories change places: what a step finds in its way is kept, never deleted.
 
 A finished directory is kept as <dir>.old, an unfinished one as <dir>.unfinished; of each the one before goes. The new
-one is prepared as <dir>.new, so that a kill at any moment leaves both. A link to a directory elsewhere stays a link. Where
-a directory cannot be renamed, being a mount point, its contents are kept in <dir>/.old.
+one is prepared as <dir>.new, so that a kill at any moment leaves both. A link to a directory elsewhere stays a link.
+Where a directory cannot be renamed, being a mount point, its contents are kept in <dir>/.old.
 """
 
 from __future__ import annotations

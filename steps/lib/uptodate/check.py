@@ -93,9 +93,10 @@ class Check:
         if self.state is State.FOREIGN:
             raise StepError("holds files that no step of this recipe made: move them away or name another directory")
         if fingerprint.is_earlier(self.old):
+            change = fingerprint.first_change(self.old, self.new | self.unknown())
             raise StepError(
-                "was made by an earlier version of this recipe with other settings "
-                f"({fingerprint.first_change(self.old, {**self.new, **self.unknown()})}): move it away or name another directory"
+                f"was made by an earlier version of this recipe with other settings ({change}): "
+                "move it away or name another directory"
             )
         raise StepError(f"holds {fingerprint.holds(self.old)}: name another directory, or move this one away")
 
@@ -182,7 +183,8 @@ def announce(folder: Path, words: Words) -> int:
     listed = pending.read_text(encoding="utf-8").splitlines() if pending.exists() else []
     waits = [name for name in words["--input"] if any(f"{relative(name)}/".startswith(f"{one}/") for one in listed)]
     found = Check(folder, words | {"--input": [name for name in words["--input"] if name not in waits]})
-    found.old = {item: value for item, value in found.old.items() if item not in {("input", relative(n)) for n in waits}}
+    waiting = {("input", relative(name)) for name in waits}
+    found.old = {item: value for item, value in found.old.items() if item not in waiting}
     action = transition(found.state, forced=found.forced, kept=not waits and found.kept() is not None)
     if action is Action.REFUSE:
         found.refuse()

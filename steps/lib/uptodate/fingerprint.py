@@ -81,7 +81,11 @@ def parse(written: str) -> Items:
 
 
 def same_kind(old: Items, new: Items) -> bool:
-    return [item for item in old.items() if item[0][0] == "step"] == [item for item in new.items() if item[0][0] == "step"]
+    return step_of(old) == step_of(new)
+
+
+def step_of(items: Items) -> list[tuple[str, str]]:
+    return [(key, value) for (kind, key), value in items.items() if kind == "step"]
 
 
 def is_earlier(old: Items) -> bool:

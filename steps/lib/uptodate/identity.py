@@ -34,7 +34,8 @@ def identity(name: str, known: Known) -> str:
     folder = path if path.is_dir() else path.parent
     if (folder / ".done").exists():
         for part, how in spoilt(folder, "" if path == folder else path.name).items():
-            raise StepError(f"input {folder_name(name, path)}: {part} {how} after it was made: run {maker(folder)} again")
+            where = folder_name(name, path)
+            raise StepError(f"input {where}: {part} {how} after it was made: run {maker(folder)} again")
         if path == folder:
             return result_hash(folder)
     elif path == folder and (folder / ".fingerprint").exists():
