@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mimic.atomic import new_dir
 from mimic.cli import run
+from mimic.data.entries import found, stored
 from mimic.data.kaldi_dir import write_table
 from mimic.features.corruption import share_out
 
@@ -18,7 +19,7 @@ def main() -> None:
     args = parser.parse_args()
     for name, files in share_out(args.src, args.by_kind == "true").items():
         with new_dir(args.out / name) as folder:
-            write_table(folder / "wav.scp", {key: str(Path(file).resolve()) for key, file in files.items()})
+            write_table(folder / "wav.scp", {key: stored(found(file)) for key, file in files.items()})
 
 
 if __name__ == "__main__":

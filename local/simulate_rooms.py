@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from mimic.cli import progress, run
+from mimic.data.entries import stored, wav_file
 from mimic.data.kaldi_dir import read_table, split, write_table
 from mimic.data.wav import write_wav
 from mimic.features.rooms import simulate
@@ -22,9 +23,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     names = [f"room{number:04d}-simulated" for number in range(1, args.rooms + 1)]
-    paths = {name: (args.out / "wav" / f"{name}.wav").resolve() for name in names}
+    paths = {name: wav_file(args.out, name) for name in names}
     if args.verb == "collect":
-        write_table(args.out / "wav.scp", {name: str(path) for name, path in paths.items()})
+        write_table(args.out / "wav.scp", {name: stored(path) for name, path in paths.items()})
         facts = [read_table(args.out / f"rooms.{job}") for job in range(1, args.nj + 1)]
         write_table(args.out / "rooms.tsv", {name: line for table in facts for name, line in table.items()})
         return

@@ -16,6 +16,7 @@ import torch
 from mimic import cli
 from mimic.data.audio import AudioReader
 from mimic.data.batching import prefetch
+from mimic.data.entries import stored, wav_file
 from mimic.data.kaldi_dir import split, write_table
 from mimic.data.wav import write_wav
 from mimic.use import enhancer
@@ -43,17 +44,17 @@ def main() -> None:
     size = arguments.batch_utterances
     batches = [utterances[i : i + size] for i in range(0, len(utterances), size)]
     waves = prefetch(lambda batch: [torch.from_numpy(reader[utt]) for utt in batch], batches)
-    folder = (arguments.output / "wav").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "wav").mkdir(parents=True, exist_ok=True)
     paths, clipped = {}, 0
     with torch.inference_mode():
         for batch, noisy in cli.progress(zip(batches, waves, strict=True), len(batches), "batches"):
             enhanced = model.enhance([wave.to(arguments.device) for wave in noisy], front)
             for utt, dry, wet in zip(batch, noisy, enhanced, strict=True):
-                paths[utt] = str(folder / f"{utt}.wav")
+                path = wav_file(arguments.output, utt)
                 samples = (share * wet.cpu() + (1 - share) * dry).numpy() if share < 1 else wet.cpu().numpy()
                 clipped += int(np.abs(samples).max(initial=0) > 1)
-                write_wav(paths[utt], samples, front.rate)
+                write_wav(path, samples, front.rate)
+                paths[utt] = stored(path)
     if clipped:
         log.warning("%d of %d utterances were louder than full scale and are clipped", clipped, len(utterances))
     write_table(arguments.output / f"wav.{arguments.job}.scp", paths)

@@ -19,6 +19,7 @@ import torch
 
 from mimic import cli
 from mimic.data.audio import AudioReader
+from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
 from mimic.features.corruption import Recordings
@@ -77,7 +78,7 @@ def enhance(work: enhancer.Enhancer, reader: AudioReader, targets: dict[str, Pat
     if failed:
         log.error("error: %d of %d files could not be enhanced", failed, len(targets))
     elif isinstance(reader, Recordings):
-        write_table(output / "wav.scp", {name: str(path.resolve()) for name, path in targets.items()})
+        write_table(output / "wav.scp", {name: stored(path) for name, path in targets.items()})
     spent = time.monotonic() - started
     log.info("enhanced %.1f s of audio in %.1f s: real-time factor %.3f", seconds, spent, spent / max(seconds, 1e-9))
     return int(failed > 0)

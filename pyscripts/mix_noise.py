@@ -7,6 +7,7 @@ from pathlib import Path
 from mimic.cli import progress, run
 from mimic.data.audio import AudioReader
 from mimic.data.copies import OF_AUDIO, prefixed, read_tables
+from mimic.data.entries import stored, wav_file
 from mimic.data.kaldi_dir import read_table, split, write_data_dir
 from mimic.data.wav import write_wav
 from mimic.errors import UserError
@@ -44,7 +45,7 @@ def main() -> None:
         (out / "wav").mkdir(parents=True, exist_ok=True)
     utts = split(speech.utts, args.job, args.nj)
     for utt in progress(utts, len(utts), "mixtures"):
-        noisy, clean = (wav_path(out, utt) for out in (args.out_noisy, args.out_clean))
+        noisy, clean = (wav_file(out, utt) for out in (args.out_noisy, args.out_clean))
         if not (noisy.exists() and clean.exists()):
             mixture = mixer(utt)
             write_wav(clean, mixture.target)
@@ -76,10 +77,6 @@ def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
     )
 
 
-def wav_path(out: Path, utt: str) -> Path:
-    return (out / "wav" / f"{utt}.wav").resolve()
-
-
 def write_tables(args: argparse.Namespace, speech: AudioReader, mixer: Corruption) -> None:
     """Give both sides the tables of the clean directory, and the noisy one utt2snr, utt2noise, utt2room."""
     kept = read_tables(args.clean, MADE)
@@ -91,7 +88,7 @@ def write_tables(args: argparse.Namespace, speech: AudioReader, mixer: Corruptio
     if args.rir_dir:
         drawn["utt2room"] = {utt: draw.room or "none" for utt, draw in draws.items()}
     for out, extra in ((args.out_clean, {}), (args.out_noisy, drawn)):
-        wavs = {utt: str(wav_path(out, utt)) for utt in speech.utts}
+        wavs = {utt: stored(wav_file(out, utt)) for utt in speech.utts}
         written = Recordings(wavs)
         durations = {utt: f"{written.info(utt).seconds:.4f}" for utt in written}
         tables = kept | extra | {"wav.scp": wavs, "utt2dur": durations}

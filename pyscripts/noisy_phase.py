@@ -9,6 +9,7 @@ import torch
 from mimic.cli import progress, run
 from mimic.data.audio import AudioReader
 from mimic.data.copies import OF_AUDIO, read_tables
+from mimic.data.entries import stored, wav_file
 from mimic.data.kaldi_dir import split, write_data_dir
 from mimic.data.wav import write_wav
 from mimic.errors import UserError
@@ -32,13 +33,12 @@ def main() -> None:
     if clean.utts != noisy.utts:
         utt = min(set(clean.utts) ^ set(noisy.utts))
         raise UserError(f"{utt}: is in only one of {args.clean} and {args.noisy}")
-    folder = (args.out / "wav").resolve()
     if args.verb == "collect":
-        wavs = {utt: str(folder / f"{utt}.wav") for utt in noisy.utts}
+        wavs = {utt: stored(wav_file(args.out, utt)) for utt in noisy.utts}
         durations = {utt: f"{noisy.info(utt).seconds:.4f}" for utt in noisy.utts}
         write_data_dir(args.out, read_tables(args.noisy, OF_AUDIO) | {"wav.scp": wavs, "utt2dur": durations})
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    (args.out / "wav").mkdir(parents=True, exist_ok=True)
     mine = split(noisy.utts, args.job, args.nj)
     for utt in progress(mine, len(mine), "utterances"):
         waves = [torch.from_numpy(reader[utt]) for reader in (clean, noisy)]
@@ -46,7 +46,7 @@ def main() -> None:
             raise UserError(f"{utt}: {len(waves[0])} samples in {args.clean}, {len(waves[1])} in {args.noisy}")
         spectra = [stft.transform(wave[None]) for wave in waves]  # (1, frames, bins)
         (samples,) = stft.resynthesise(stft.log1p_magnitude(spectra[0]), spectra[1], len(waves[0]))
-        write_wav(folder / f"{utt}.wav", samples.numpy(), stft.rate)
+        write_wav(wav_file(args.out, utt), samples.numpy(), stft.rate)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import soxr
 from mimic.cli import progress, run
 from mimic.data.audio import AudioReader
 from mimic.data.copies import OF_AUDIO, check_whole, combined, prefixed, read_tables
+from mimic.data.entries import stored, wav_file
 from mimic.data.kaldi_dir import split, write_data_dir
 from mimic.data.wav import write_wav
 from mimic.errors import UserError
@@ -33,7 +34,7 @@ def main() -> None:
         return
     (args.out / "wav").mkdir(parents=True, exist_ok=True)
     for utt in progress(mine := split(reader.utts, args.job, args.nj), len(mine), "utterances"):
-        todo = {speed: path for speed in speeds if not (path := wav_path(args.out, speed, utt)).exists()}
+        todo = {speed: path for speed in speeds if not (path := wav_file(args.out, f"sp{speed}-{utt}")).exists()}
         x = reader[utt] if todo else None
         for speed, path in todo.items():
             # Played faster, as a tape would be: of a recording at a higher rate, all samples are kept.
@@ -54,10 +55,6 @@ def parse_speeds(text: str) -> list[str]:
     return speeds
 
 
-def wav_path(out: Path, speed: str, utt: str) -> Path:
-    return (out / "wav" / f"sp{speed}-{utt}.wav").resolve()
-
-
 def write_tables(reader: AudioReader, speeds: list[str], out: Path) -> None:
     """The originals as they are, and their tables again for every speed."""
     seconds = {utt: reader.info(utt).seconds for utt in reader.utts}
@@ -65,7 +62,7 @@ def write_tables(reader: AudioReader, speeds: list[str], out: Path) -> None:
     durations = {utt: f"{time:.4f}" for utt, time in seconds.items()}
     parts = [(str(reader.data_dir), tables | {"wav.scp": dict(reader.wavs), "utt2dur": durations})]
     for speed in speeds:
-        wavs = {utt: str(wav_path(out, speed, utt)) for utt in reader.utts}
+        wavs = {utt: stored(wav_file(out, f"sp{speed}-{utt}")) for utt in reader.utts}
         durations = {utt: f"{time / float(speed):.4f}" for utt, time in seconds.items()}
         parts.append((f"sp{speed}", prefixed(tables | {"wav.scp": wavs, "utt2dur": durations}, f"sp{speed}-")))
     write_data_dir(out, combined(parts))

@@ -19,6 +19,7 @@ import torch
 
 from mimic import atomic, cli
 from mimic.data.audio import AudioReader
+from mimic.data.entries import file_name
 from mimic.errors import UserError
 from mimic.use import enhancer, files
 from mimic.use.captions import FORMATS, SUFFIX, as_record
@@ -102,7 +103,7 @@ def find_targets(reader: AudioReader, output: str, suffix: str, single: bool) ->
         raise UserError(f"{output} is a file: name a folder for the transcripts")
     if isinstance(reader, files.Files):  # names of files, not ids of utterances
         return files.different({name: out / Path(name).with_suffix(suffix) for name in reader.utts})
-    return {name: out / f"{name}{suffix}" for name in reader.utts}
+    return {name: out / f"{file_name(name)}{suffix}" for name in reader.utts}
 
 
 def write(path: Path, text: str) -> None:

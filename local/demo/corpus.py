@@ -19,6 +19,7 @@ from noises_train import elsewhere
 from sentences import Utterance
 
 from mimic.atomic import replace
+from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_data_dir, write_table
 from mimic.data.lexicon import read_lexicon, to_phones
 from mimic.data.wav import write_wav
@@ -134,14 +135,14 @@ def write_sets(data: Path, audio: Path, script: list[Utterance], mixers: Mapping
             extra["utt2room"] = {utt: draw.room or "none" for utt, draw in draws.items()}
         seconds = 0.0
         for side in ("clean", "noisy"):
-            wavs = {u.utt: pair(audio, u)[side].resolve() for u in utterances}
+            wavs = {u.utt: pair(audio, u)[side] for u in utterances}
             durations = {}
             for u in utterances:
                 samples, rate = soundfile.read(wavs[u.utt], dtype="int16")
                 durations[u.utt] = f"{len(samples) / rate:.4f}"
                 seconds += len(samples) / rate / 2  # both sides are as long
                 manifest.append(f"{set_}_{side} {u.utt} {hashlib.sha256(samples.tobytes()).hexdigest()} {u.text}\n")
-            tables = common | {"wav.scp": {utt: str(path) for utt, path in wavs.items()}, "utt2dur": durations}
+            tables = common | {"wav.scp": {utt: stored(path) for utt, path in wavs.items()}, "utt2dur": durations}
             write_data_dir(data / f"{set_}_{side}", tables | (extra if side == "noisy" else {}))
         voices = len(common["spk2gender"])
         log.info("%s: %d utterances, %d voices, %.1f minutes", set_, len(utterances), voices, seconds / 60)

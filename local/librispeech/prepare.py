@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mimic.atomic import new_dir
 from mimic.cli import run
+from mimic.data.entries import stored
 from mimic.data.kaldi_dir import read_table, write_data_dir
 from mimic.errors import UserError
 
@@ -34,7 +35,7 @@ def main() -> None:
                     raise UserError(f"{chapter}: {utt}: no {audio.name} beside it: unpack {part} again")
                 if speaker not in genders:
                     raise UserError(f"{args.src}/SPEAKERS.TXT: no line for speaker {speaker} of {utt}")
-                tables["wav.scp"][utt], tables["text"][utt] = str(audio.resolve()), text
+                tables["wav.scp"][utt], tables["text"][utt] = stored(audio), text
                 tables["utt2spk"][utt], tables["spk2gender"][speaker] = speaker, genders[speaker]
     with new_dir(args.out) as folder:
         write_data_dir(folder, tables)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mimic.atomic import new_dir
 from mimic.cli import run
+from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_data_dir
 from mimic.data.text import plain
 from mimic.errors import UserError
@@ -31,7 +32,7 @@ def main() -> None:
             audio, utt = args.src / "wavs" / f"{recording}.wav", f"{SPEAKER}-{recording.removeprefix(SPEAKER)}"
             if not audio.exists():
                 raise UserError(f"{args.src}/metadata.csv: {recording}: no wavs/{audio.name}: unpack the archive again")
-            tables["wav.scp"][utt], tables["text"][utt] = str(audio.resolve()), text
+            tables["wav.scp"][utt], tables["text"][utt] = stored(audio), text
             tables["utt2spk"][utt] = SPEAKER
         tables["spk2gender"] = {SPEAKER: "f"}
         with new_dir(args.out / f"{name}_clean") as folder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mimic.atomic import new_dir
 from mimic.cli import progress, run
 from mimic.data.downloads import Source, bring
+from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
 
@@ -68,7 +69,7 @@ def write_lists(folder: Path, out: Path) -> None:
         groups = sorted({room or name for name, _, room in recordings})
         held = set(groups[TEST - 1 :: TEST])
         for part in ("train", "test"):
-            table = {n: str(p.resolve()) for n, p, room in recordings if ((room or n) in held) == (part == "test")}
+            table = {n: stored(p) for n, p, room in recordings if ((room or n) in held) == (part == "test")}
             if not table:
                 raise UserError(f"{folder / FOLDER}: too few {kind} to have some for {part}: unpack it again")
             with new_dir(out / kind / part) as target:

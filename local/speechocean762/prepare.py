@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mimic.atomic import new_dir
 from mimic.cli import run
+from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_data_dir, write_table
 from mimic.data.lexicon import read_lexicon
 from mimic.errors import UserError
@@ -19,11 +20,11 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     tables: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
-    audio = (args.src / "audio").resolve()
+    audio = args.src / "audio"
     with open(args.src / "utterances.tsv", encoding="utf-8", newline="") as f:
         for row in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE):
             utt, speaker, table = f"{row['speaker']}-{row['utt']}", row["speaker"], tables[row["split"]]
-            table["wav.scp"][utt] = str(audio / f"{row['utt']}.opus")
+            table["wav.scp"][utt] = stored(audio / f"{row['utt']}.opus")
             table["text"][utt] = row["text"].upper()
             table["utt2spk"][utt] = speaker
             table["spk2gender"][speaker] = row["gender"]

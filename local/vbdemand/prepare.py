@@ -10,6 +10,7 @@ from layout import LEXICON, SUBSETS, locate, log_file
 
 from mimic.atomic import new_dir
 from mimic.cli import run
+from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_data_dir, write_table
 from mimic.data.lexicon import read_lexicon
 from mimic.errors import UserError
@@ -60,7 +61,7 @@ def tables(parts: dict[str, Path], side: str, subset: str) -> Tables:
     wavs = named_files(parts[f"{side}_{subset}"], ".wav")
     words = named_files(parts[f"txt_{subset}"], ".txt")
     found: Tables = {
-        "wav.scp": {utt: str(path.resolve()) for utt, path in wavs.items()},
+        "wav.scp": {utt: stored(path) for utt, path in wavs.items()},
         "text": {utt: read_words(words[utt]) for utt in wavs if utt in words},
         "utt2spk": {utt: utt.split("-")[0] for utt in wavs},
     }

@@ -230,7 +230,7 @@ def test_an_archive_that_vanishes_is_named_and_the_rerun_is_right(corpus, undist
         return method(self, utterances)
 
     monkeypatch.setattr(AsrTask, "load", load)
-    with pytest.raises(UserError, match="train_clean/feats.ark:.*No such file.*run the stage that makes the archive"):
+    with pytest.raises(UserError, match="train_clean/feats.ark:.*No such file.*run the step that makes the archive"):
         run(corpus, "perceptual", tmp_path / "x", "--train.save_minutes", "0")
     away.rename(archive)
     assert_equal(undisturbed, run(corpus, "perceptual", tmp_path / "x"))

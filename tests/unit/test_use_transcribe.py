@@ -219,5 +219,5 @@ def test_strange_input_and_outputs_that_cannot_be(models, tmp_path, capsys, capl
         (said,) = caplog.messages
         assert line in said
     (tmp_path / "list.scp").write_text(f"../x {tmp_path / 'one.wav'}\n")
-    assert program("transcribe.py", models / "asr", tmp_path / "list.scp", tmp_path / "out") == 1
-    assert "no path may be an utterance id" in caplog.text
+    assert program("transcribe.py", models / "asr", tmp_path / "list.scp", tmp_path / "out") == 0
+    assert (tmp_path / "out/..%2Fx.txt").exists()

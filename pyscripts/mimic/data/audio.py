@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import soundfile
 import soxr
 
 from mimic.data.containers import Window, missing_part
+from mimic.data.entries import place
 from mimic.data.kaldi_dir import read_table
 from mimic.errors import AudioError, UserError
 
@@ -169,7 +169,7 @@ class AudioReader(Mapping):
             if not self.allow_pipes:
                 raise self._error(utt, "pipe", f"{entry} is a shell pipe, which runs code")
             return io.BytesIO(self._run(utt, entry))
-        path, offset = split_entry(entry)
+        path, offset, _ = place(entry)
         try:
             source = open(path, "rb")
         except OSError as error:
@@ -212,12 +212,6 @@ class AudioReader(Mapping):
 
     def _error(self, utt: str, kind: str, what: str) -> AudioError:
         return AudioError(utt, kind, f"{utt}: {what}: {FIXES[kind]}")
-
-
-def split_entry(entry: str) -> tuple[str, int | None]:
-    """Split a wav.scp or feats.scp value `file.ark:offset` into path and offset (None for a plain file)."""
-    match = re.fullmatch(r"(.+):(\d+)", entry)
-    return (match[1], int(match[2])) if match else (entry, None)
 
 
 def _segment(path: Path, utt: str, line: str) -> tuple[str, float, float]:

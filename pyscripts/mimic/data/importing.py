@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mimic.data.audio import AudioReader, split_entry
+from mimic.data.audio import AudioReader
+from mimic.data.entries import place, stored, wav_file
 from mimic.data.kaldi_dir import keyed_by, read_table, split, write_data_dir, write_skipped, write_table
 from mimic.data.lang import spoken_phones, transcripts
 from mimic.data.lexicon import Lexicon
@@ -120,7 +121,7 @@ def convert(sides: list[Side], job: int, nj: int) -> Iterator[str]:
             for side, reader, table in zip(sides, readers, found, strict=True):
                 samples, path = _bring(side, reader, old, new)
                 lengths.append(samples)
-                table[new] = f"{samples} {path}"
+                table[new] = f"{samples} {stored(path)}"
             if len(set(lengths)) > 1:
                 bad[new] = f"clean has {lengths[0]} samples at 16 kHz, noisy {lengths[1]}: cut both from the same place"
         except AudioError as error:
@@ -213,8 +214,7 @@ def _planned_tables(side: Side) -> list[str]:
 
 
 def _wav(side: Side, utt: str) -> Path:
-    # A slash in an id must not lead out of the directory, nor a dot hide the file.
-    return (side.out / "wav" / f"{utt.replace('/', '%2F')}.wav").absolute()
+    return wav_file(side.out, utt)
 
 
 def _bring(side: Side, reader: AudioReader, old: str, new: str) -> tuple[int, Path]:
@@ -224,10 +224,10 @@ def _bring(side: Side, reader: AudioReader, old: str, new: str) -> tuple[int, Pa
         return soundfile.info(target).frames, target
     x, rate = reader.native(old)
     check(old, x, reader.entry(old))
-    path, offset = split_entry(reader.entry(old))
+    path, offset, _ = place(reader.entry(old))
     plain = rate == RATE and offset is None and reader.segments is None and not path.endswith("|")
     if plain and reader.info(old).channels == 1:
-        return len(x), Path(path).absolute()
+        return len(x), Path(path)
     x = reader.resampled(x, rate)
     if np.abs(x).max() > 1:
         log.info("%s: peaks above full scale are clipped in %s", old, target)

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 
 from mimic.data.audio import AudioInfo, AudioReader
+from mimic.data.entries import wav_file
 from mimic.errors import AudioError, UserError
 from mimic.features.corruption import SUFFIXES, Recordings
 
@@ -55,9 +56,6 @@ def find(source: str, allow_pipes: bool = False) -> AudioReader:
     if path.suffix == ".scp" or (path / "wav.scp").is_file():
         reader = Recordings(path)
         reader.allow_pipes = allow_pipes
-        wrong = next((utt for utt in reader.utts if Path(utt).name != utt or utt in (".", "..")), None)
-        if wrong is not None:
-            raise UserError(f"{source}: {wrong}: no path may be an utterance id: correct wav.scp")
         return reader
     if path.is_dir():
         found = {str(p.relative_to(path)): str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES}
@@ -80,7 +78,7 @@ def targets(reader: AudioReader, source: str, output: str) -> dict[str, Path]:
     """
     out = Path(output)
     if isinstance(reader, Recordings):
-        return {utt: out / "wav" / f"{utt}.wav" for utt in reader.utts}
+        return {utt: wav_file(out, utt) for utt in reader.utts}
     if is_single(source):
         (name,) = reader.utts
         if out.is_dir():
