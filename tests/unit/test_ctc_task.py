@@ -160,11 +160,11 @@ def test_a_start_from_other_weights_takes_them_alone(corpus, trained, tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("--loss.ctc_weight 0", "--loss.attention_weight 0 needs CTC in every epoch"),
-        ("--loss.ctc_epochs 3", "--loss.attention_weight 0 needs CTC in every epoch"),
+        ("--loss.ctc_weight 0", "loss: attention_weight 0 needs CTC in every epoch"),
+        ("--loss.ctc_epochs 3", "loss: attention_weight 0 needs CTC in every epoch"),
         ("--waves.noise_prob 0 --data.noises NOISES", "need --waves.noise_prob above 0"),
         ("--waves.noise_prob 0.5", "there are no noises to mix in"),
-        ("--waves.pitch 30", "waves.pitch 30.0: expected 0 to 12 semitones"),
+        ("--waves.pitch 30", "waves.pitch: 30 is out of its range: a number, from 0 to 12"),
         (
             "--data.init TRAINED --data.train LOWER --waves.noise_prob 0",
             "tokens are <unk>, more than --data.",

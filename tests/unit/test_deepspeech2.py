@@ -5,6 +5,7 @@ import torch
 from data_maker import ROOT
 from torch import nn
 
+from mimic import settings
 from mimic.errors import UserError
 from mimic.models import ENCODERS
 from mimic.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
@@ -127,22 +128,21 @@ def test_who_needs_the_future_says_so():
     ("sizes", "line"),
     [
         ({"channels": [3]}, "one of each per convolution"),
-        ({"kernels": [[5, 6], [3, 5]]}, r"model.kernels \[5, 6\].*odd"),
+        ({"kernels": [[5, 6], [3, 5]]}, r"model: kernels \[5, 6\].*odd"),
         ({"strides": [[2], [1, 2]]}, "frames and bins"),
         ({"strides": [[7, 1], [1, 2]]}, "no stride above it"),
         ({"kernels": [[5, 7], [3, 21]]}, "20 bins are too few for the convolutions"),
-        ({"rnn_layers": 0}, "--model.rnn_layers 0: at least 1"),
     ],
 )
 def test_sizes_that_make_no_network(sizes, line):
     with pytest.raises(UserError, match=line):
-        DeepSpeech2(20, DeepSpeech2Config(**SMALL | sizes))
+        DeepSpeech2(20, settings.build(DeepSpeech2Config, SMALL | sizes, "model"))
 
 
 @pytest.mark.parametrize(
     ("sizes", "line"),
-    [({"kernels": [33, 33, 39]}, "one more than model.kernels"), ({"kernels": [4, 5, 5, 5, 5, 5, 5]}, "odd numbers")],
+    [({"kernels": [33, 33, 39]}, "one more than kernels"), ({"kernels": [4, 5, 5, 5, 5, 5, 5]}, "odd numbers")],
 )
 def test_sizes_that_make_no_quartznet(sizes, line):
     with pytest.raises(UserError, match=line):
-        Quartznet(20, QuartznetConfig(**sizes))
+        settings.build(QuartznetConfig, sizes, "model")

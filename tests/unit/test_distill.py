@@ -179,7 +179,7 @@ def test_teacher_drops_only_where_that_is_asked_for(root, tmp_path):
     [
         (("--teacher.path", "nowhere"), "--teacher.path nowhere: expected a file of weights or a directory"),
         (("--teacher.layers", "[3, 4]"), r"teacher.layers \[3, 4\]: .* has 0 to 3"),
-        (("--model.head_input", "first"), "model.head_input first: conv or last"),
+        (("--model.head_input", "first"), "model.head_input: expected one of conv, last, got 'first'"),
         (("--model.heads", "3"), "heads and position_groups have to divide units"),
     ],
 )

@@ -107,8 +107,8 @@ def test_training_prunes_and_writes_what_is_left(root, tmp_path):
     ("words", "message"),
     [
         (("--model.groups", "[0, 1]"), r"model.groups \[0, 1\]: a number for each of teacher.layers"),
-        (("--model.prune", "[layers]"), "model.prune: layers is none of conv, heads, feedforward"),
-        (("--model.sparsity", "1.5"), "model.sparsity 1.5: a share between 0 and 1"),
+        (("--model.prune", "[layers]"), r"model.prune\[0\]: expected one of conv, heads, feedforward, got 'layers'"),
+        (("--model.sparsity", "1.5"), "model.sparsity: 1.5 is out of its range: a number, above 0 and below 1"),
     ],
 )
 def test_what_cannot_be_pruned(root, tmp_path, words, message):

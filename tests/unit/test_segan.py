@@ -9,6 +9,7 @@ import task_maker
 import torch
 from data_maker import ROOT
 
+from mimic import settings
 from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
 from mimic.models.segan import (
@@ -43,8 +44,8 @@ def test_published_sizes():
         assert discriminator(torch.zeros(2, 2, 16384))[0].shape == (2,)
     assert sum(p.numel() for p in generator.parameters()) == 73_100_049
     assert sum(p.numel() for p in discriminator.parameters()) == 24_373_081
-    with pytest.raises(UserError, match="--model.window"):
-        Segan(SeganConfig(channels=[4, 4], window=1002))
+    with pytest.raises(UserError, match="every layer can divide"):
+        settings.build(SeganConfig, {"channels": [4, 4], "window": 1002}, "model")
 
 
 def test_preemphasis_is_undone():

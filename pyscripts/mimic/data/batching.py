@@ -102,8 +102,11 @@ def to_device(batch: T, device: torch.device) -> T:
 def prefetch(make: Callable[[U], T], items: Iterable[U], depth: int = 4, workers: int = 1) -> Iterator[T]:
     """`map(make, items)` computed in threads, up to `depth` results ahead for each of them, in the order of the items.
 
-    An error comes out where it belongs.
+    With 0 workers nothing is ahead: each is made when it is taken. An error comes out where it belongs.
     """
+    if not workers:
+        yield from map(make, items)
+        return
     items = iter(items)
     results: queue.Queue = queue.Queue(depth * workers)  # a queue for each item, with its one result
     stop, taking = threading.Event(), threading.Lock()

@@ -1,7 +1,10 @@
 """Settings of decoding."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from mimic.inputs import LanguageModel, Lexicon, NgramModel
+from mimic.settings import Count, CountOrZero, Finite, NotNegative, Positive, Range, Share
 
 
 @dataclass
@@ -54,30 +57,36 @@ class DecodeConfig:
     """
 
     search: Literal["auto", "joint", "greedy", "lexicon", "free"] = "auto"
-    beam: int = 10
-    beam_threshold: float = 25.0
-    beam_tokens: int = 40
-    ctc_weight: float = 0.5
-    temperature: float = 1.0
-    lm: str = ""
-    lm_weight: float = 0.3
-    lm_temperature: float = 1.0
-    ngram: str = ""
-    ngram_weight: float = 0.3
+    beam: Annotated[int, Range(1, 10000)] = 10
+    beam_threshold: NotNegative = 25.0
+    beam_tokens: CountOrZero = 40
+    ctc_weight: Share = 0.5
+    temperature: Positive = 1.0
+    lm: LanguageModel = ""
+    lm_weight: NotNegative = 0.3
+    lm_temperature: Positive = 1.0
+    ngram: NgramModel = ""
+    ngram_weight: NotNegative = 0.3
     ngram_unit: Literal["token", "word"] = "token"
-    lexicon: str = ""
-    word_bonus: float = 0.0
-    rescore: str = ""
-    rescore_weight: float = 0.3
-    coverage_weight: float = 0.0
-    coverage_threshold: float = 0.5
-    eos_threshold: float = 0.0
-    max_attn_shift: int = 0
-    max_ratio: float = 1.0
-    min_ratio: float = 0.0
-    length_bonus: float = 0.0
+    lexicon: Lexicon = ""
+    word_bonus: Finite = 0.0
+    rescore: LanguageModel = ""
+    rescore_weight: NotNegative = 0.3
+    coverage_weight: NotNegative = 0.0
+    coverage_threshold: NotNegative = 0.5
+    eos_threshold: NotNegative = 0.0
+    max_attn_shift: CountOrZero = 0
+    max_ratio: Positive = 1.0
+    min_ratio: NotNegative = 0.0
+    length_bonus: Finite = 0.0
     length_norm: bool = False
-    nbest: int = 1
-    window: int = 6000
-    margin: int = 300
-    valid_beam: int = 1
+    nbest: Annotated[int, Range(1, 10000)] = 1
+    window: Count = 6000
+    margin: CountOrZero = 300
+    valid_beam: Annotated[int, Range(1, 10000)] = 1
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        if self.min_ratio > self.max_ratio:
+            return f"min_ratio {self.min_ratio} is above max_ratio {self.max_ratio}"
+        return ""

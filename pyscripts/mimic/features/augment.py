@@ -7,6 +7,7 @@ threads make them, or on what was made before.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 import soxr
@@ -15,12 +16,14 @@ import torch
 from mimic.errors import UserError
 from mimic.features import mixing
 from mimic.features.corruption import WHITE, Corruption, Draw
+from mimic.settings import CountOrZero, NotNegative, Range, Share
 
 BAND_LOW, BAND_HIGH = (50.0, 400.0), (3000.0, 7000.0)  # Hz
 CLIP = (0.3, 0.9)  # of the loudest sample
 VOCODER = 512  # samples: 32 ms at 16 kHz
 PROBABILITIES = ("room_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob")
 PROBABILITIES += ("clip_prob", "quiet_room_prob")
+Factor = Annotated[float, Range(0.5, 2)]  # of speed or pitch
 
 
 @dataclass
@@ -48,29 +51,37 @@ class Augmentation:
         clip_prob: share of mixtures that are clipped, at 0.3 to 0.9 of their loudest sample.
     """
 
-    speeds: list[float] = field(default_factory=list)
-    stretch_prob: float = 0.0
-    stretch: list[float] = field(default_factory=lambda: [0.8, 1.25])
-    pitch_prob: float = 0.0
-    pitch: float = 4.0
-    noise_prob: float = 0.0
-    white_prob: float = 0.0
-    room_prob: float = 0.5
-    quiet_room_prob: float = 0.0
-    snr: list[float] = field(default_factory=lambda: [0.0, 15.0])
-    snr_step: float = 0.0
-    curriculum_epochs: int = 0
+    speeds: list[Factor] = field(default_factory=list)
+    stretch_prob: Share = 0.0
+    stretch: list[Factor] = field(default_factory=lambda: [0.8, 1.25])
+    pitch_prob: Share = 0.0
+    pitch: Annotated[float, Range(0, 12)] = 4.0
+    noise_prob: Share = 0.0
+    white_prob: Share = 0.0
+    room_prob: Share = 0.5
+    quiet_room_prob: Share = 0.0
+    snr: list[Annotated[float, Range(-100, 100)]] = field(default_factory=lambda: [0.0, 15.0])
+    snr_step: NotNegative = 0.0
+    curriculum_epochs: CountOrZero = 0
     babble: bool = True
-    hiss_prob: float = 0.0
-    hiss: list[float] = field(default_factory=lambda: [0.001, 0.015])
-    band_prob: float = 0.0
-    gain_db: float = 0.0
-    clip_prob: float = 0.0
+    hiss_prob: Share = 0.0
+    hiss: list[Share] = field(default_factory=lambda: [0.001, 0.015])
+    band_prob: Share = 0.0
+    gain_db: Annotated[float, Range(0, 100)] = 0.0
+    clip_prob: Share = 0.0
 
     @property
     def active(self) -> bool:
         """Whether anything is done at all."""
         return bool(self.speeds or self.gain_db or any(getattr(self, name) for name in PROBABILITIES[2:]))
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        for name, example in (("snr", "[0, 15]"), ("stretch", "[0.8, 1.25]"), ("hiss", "[0.001, 0.015]")):
+            pair = getattr(self, name)
+            if len(pair) != 2 or pair[0] > pair[1]:
+                return f"{name} {pair}: expected the lowest and the highest, e.g. {example}"
+        return ""
 
 
 @dataclass
@@ -81,8 +92,8 @@ class AugmentConfig(Augmentation):
         crop_s: longest piece of an utterance that is taken, in seconds, from a random place; 0: all of it.
     """
 
-    crop_s: float = 0.0
-    noise_prob: float = 1.0
+    crop_s: NotNegative = 0.0
+    noise_prob: Share = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,8 @@ class Augmenter:
         rooms: Mapping[str, np.ndarray] | None = None,
         rate: int = mixing.RATE,
     ) -> None:
-        check(config)
+        if problem := config.check():
+            raise UserError(problem)
         self.speech, self.config, self.seed, self.rate = speech, config, seed, rate
         self.crop = getattr(config, "crop_s", 0.0) * rate
         self.mixer = None
@@ -195,28 +207,6 @@ class Augmenter:
             limit = np.float32(plan.clip) * (np.float32(peaks[0]) * np.float32(gain))
             np.clip(sides[0], -limit, limit, out=sides[0])
         return mixing.Mixture(sides[0], sides[1], mixture.gain * gain)
-
-
-def check(config: Augmentation) -> None:
-    """Raises UserError for settings that make no sense."""
-    section = "augment" if isinstance(config, AugmentConfig) else "waves"
-    for name, example in (("snr", "[0, 15]"), ("stretch", "[0.8, 1.25]"), ("hiss", "[0.001, 0.015]")):
-        pair = getattr(config, name)
-        if len(pair) != 2 or pair[0] > pair[1]:
-            raise UserError(f"{section}.{name} {pair}: expected the lowest and the highest, e.g. {example}")
-    for name, example in (("speeds", "[0.9, 1.0, 1.1]"), ("stretch", "[0.8, 1.25]")):
-        if not all(0.5 <= factor <= 2 for factor in getattr(config, name)):
-            raise UserError(f"{section}.{name} {getattr(config, name)}: expected factors from 0.5 to 2, e.g. {example}")
-    for name in PROBABILITIES:
-        if not 0 <= getattr(config, name) <= 1:
-            raise UserError(f"{section}.{name} {getattr(config, name)}: expected a share from 0 to 1")
-    if not 0 <= config.pitch <= 12:
-        raise UserError(f"{section}.pitch {config.pitch}: expected 0 to 12 semitones")
-    for name in ("crop_s", "gain_db", "curriculum_epochs", "snr_step"):
-        if getattr(config, name, 0) < 0:
-            raise UserError(f"{section}.{name} {getattr(config, name)}: expected 0 or more")
-    if config.hiss[0] < 0:
-        raise UserError(f"{section}.hiss {config.hiss}: expected 0 or more")
 
 
 def stretched(x: np.ndarray, speed: float) -> np.ndarray:

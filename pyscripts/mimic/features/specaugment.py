@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mimic.settings import CountOrZero, Share
+
 
 @dataclass
 class SpecAugmentConfig:
@@ -18,11 +20,11 @@ class SpecAugmentConfig:
         time_share: a stretch is never longer than this share of its utterance.
     """
 
-    frequency_masks: int = 0
-    frequency_width: int = 27
-    time_masks: int = 0
-    time_width: int = 40
-    time_share: float = 0.2
+    frequency_masks: CountOrZero = 0
+    frequency_width: CountOrZero = 27
+    time_masks: CountOrZero = 0
+    time_width: CountOrZero = 40
+    time_share: Share = 0.2
 
 
 def spec_augment(features: Tensor, lengths: Tensor, fill: Tensor, config: SpecAugmentConfig) -> Tensor:

@@ -1,36 +1,31 @@
-"""Networks by the name that a configuration gives them. Each has its sizes' dataclass beside it."""
+"""Networks by the name that a configuration gives them, imported when used. Each has its sizes' dataclass beside it."""
 
-from mimic.models.bilstm_mask import BilstmMask, BilstmMaskConfig
-from mimic.models.causal_mask import CausalMask, CausalMaskConfig
-from mimic.models.cnn_transformer import CnnTransformer, CnnTransformerConfig
-from mimic.models.conformer import Conformer, ConformerConfig
-from mimic.models.crdnn import Crdnn, CrdnnConfig
-from mimic.models.crdnn_mask import CrdnnMask
-from mimic.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
-from mimic.models.demucs import Demucs, DemucsConfig
-from mimic.models.fcn_mask import FcnMask, FcnMaskConfig
-from mimic.models.lm import RnnLm, RnnLmConfig
-from mimic.models.metricgan import MetricganMask, MetricganMaskConfig
-from mimic.models.probe import Probe, ProbeConfig
-from mimic.models.quartznet import Quartznet, QuartznetConfig
-from mimic.models.transformer_lm import TransformerLm, TransformerLmConfig
-from mimic.models.wide_resnet import WideResnet, WideResnetConfig
+from mimic.registry import Registry
 
-ENCODERS = {
-    "crdnn": (Crdnn, CrdnnConfig),
-    "conformer": (Conformer, ConformerConfig),
-    "deepspeech2": (DeepSpeech2, DeepSpeech2Config),
-    "probe": (Probe, ProbeConfig),
-    "quartznet": (Quartznet, QuartznetConfig),
-}
-MASKS = {
-    "causal": (CausalMask, CausalMaskConfig),
-    "cnn_transformer": (CnnTransformer, CnnTransformerConfig),
-    "crdnn": (CrdnnMask, CrdnnConfig),
-    "wide_resnet": (WideResnet, WideResnetConfig),
-    "bilstm": (BilstmMask, BilstmMaskConfig),
-    "fcn": (FcnMask, FcnMaskConfig),
-    "metricgan": (MetricganMask, MetricganMaskConfig),
-}
-WAVES = {"demucs": (Demucs, DemucsConfig)}
-LMS = {"rnn": (RnnLm, RnnLmConfig), "transformer": (TransformerLm, TransformerLmConfig)}
+ENCODERS = Registry(
+    {
+        "crdnn": "mimic.models.crdnn:Crdnn,CrdnnConfig",
+        "conformer": "mimic.models.conformer:Conformer,ConformerConfig",
+        "deepspeech2": "mimic.models.deepspeech2:DeepSpeech2,DeepSpeech2Config",
+        "probe": "mimic.models.probe:Probe,ProbeConfig",
+        "quartznet": "mimic.models.quartznet:Quartznet,QuartznetConfig",
+    }
+)
+MASKS = Registry(
+    {
+        "causal": "mimic.models.causal_mask:CausalMask,CausalMaskConfig",
+        "cnn_transformer": "mimic.models.cnn_transformer:CnnTransformer,CnnTransformerConfig",
+        "crdnn": "mimic.models.crdnn_mask:CrdnnMask,CrdnnConfig",
+        "wide_resnet": "mimic.models.wide_resnet:WideResnet,WideResnetConfig",
+        "bilstm": "mimic.models.bilstm_mask:BilstmMask,BilstmMaskConfig",
+        "fcn": "mimic.models.fcn_mask:FcnMask,FcnMaskConfig",
+        "metricgan": "mimic.models.metricgan:MetricganMask,MetricganMaskConfig",
+    }
+)
+WAVES = Registry({"demucs": "mimic.models.demucs:Demucs,DemucsConfig"})
+LMS = Registry(
+    {
+        "rnn": "mimic.models.lm:RnnLm,RnnLmConfig",
+        "transformer": "mimic.models.transformer_lm:TransformerLm,TransformerLmConfig",
+    }
+)

@@ -12,6 +12,7 @@ from mimic.models.dropout import Dropout
 from mimic.models.ligru import LiGru
 from mimic.models.masking import pack, unpack
 from mimic.models.rnn import bidirectional
+from mimic.settings import BelowOne, Count, CountOrZero
 
 
 @dataclass
@@ -24,9 +25,9 @@ class RecurrentConfig:
         dropout: of a Li-GRU's candidates (one mask per utterance), between the layers of the others.
     """
 
-    layers: int = 5
-    units: int = 550
-    dropout: float = 0.2
+    layers: Count = 5
+    units: Count = 550
+    dropout: BelowOne = 0.2
 
 
 @dataclass
@@ -40,10 +41,10 @@ class MlpConfig:
         dropout: behind each layer.
     """
 
-    layers: int = 5
-    units: int = 1024
-    context: int = 5
-    dropout: float = 0.15
+    layers: Count = 5
+    units: Count = 1024
+    context: CountOrZero = 5
+    dropout: BelowOne = 0.15
 
 
 class LiGruBody(LiGru):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.models.masking import valid_frames
+from mimic.settings import BelowOne, Count, CountOrZero
 
 
 @dataclass
@@ -24,12 +25,12 @@ class DecoderConfig:
         dropout: of embeddings and of the output.
     """
 
-    embedding: int = 128
-    units: int = 1024
-    attention: int = 1024
-    channels: int = 10
-    kernel: int = 100
-    dropout: float = 0.0
+    embedding: Count = 128
+    units: Count = 1024
+    attention: Count = 1024
+    channels: Count = 10
+    kernel: CountOrZero = 100
+    dropout: BelowOne = 0.0
 
 
 class Memory(NamedTuple):

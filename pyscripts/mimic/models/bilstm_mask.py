@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from mimic.models.rnn import Rnn
+from mimic.settings import Count
 
 
 @dataclass
@@ -16,8 +17,8 @@ class BilstmMaskConfig:
         bottleneck: units of the dense layer between the two recurrent layers.
     """
 
-    units: int = 256
-    bottleneck: int = 128
+    units: Count = 256
+    bottleneck: Count = 128
 
 
 class BilstmMask(nn.Module):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mimic.settings import BelowOne, Count
+
 State = tuple[Tensor, Tensor]  # each (layers, batch, units)
 
 
@@ -22,9 +24,9 @@ class CausalMaskConfig:
         dropout: between them.
     """
 
-    units: int = 256
-    layers: int = 2
-    dropout: float = 0.1
+    units: Count = 256
+    layers: Count = 2
+    dropout: BelowOne = 0.1
 
 
 class CausalMask(nn.Module):

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from mimic.models.dropout import dropout
 from mimic.models.masking import reflect_edges, valid_frames
+from mimic.settings import BelowOne, Count
 
 
 @dataclass
@@ -22,11 +23,18 @@ class CnnTransformerConfig:
         dropout: inside the transformer layers.
     """
 
-    channels: list[int] = field(default_factory=lambda: [1024, 512, 256, 256])
-    layers: int = 8
-    heads: int = 8
-    feedforward: int = 512
-    dropout: float = 0.1
+    channels: list[Count] = field(default_factory=lambda: [1024, 512, 256, 256])
+    layers: Count = 8
+    heads: Count = 8
+    feedforward: Count = 512
+    dropout: BelowOne = 0.1
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        if not self.channels:
+            return "channels: expected at least one convolution"
+        odd = self.channels[-1] % self.heads
+        return f"heads {self.heads} does not divide the last of channels, {self.channels[-1]}" if odd else ""
 
 
 class Layer(nn.TransformerEncoderLayer):

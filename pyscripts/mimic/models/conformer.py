@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.errors import UserError
 from mimic.models.masking import alone, valid_frames
+from mimic.settings import BelowOne, Count
 
 
 @dataclass
@@ -28,13 +28,19 @@ class ConformerConfig:
         dropout: behind every part of a block, inside its feed-forward parts and on attention weights.
     """
 
-    channels: int = 256
-    layers: int = 17
-    units: int = 512
-    heads: int = 8
-    feedforward: int = 2048
-    kernel: int = 31
-    dropout: float = 0.1
+    channels: Count = 256
+    layers: Count = 17
+    units: Count = 512
+    heads: Count = 8
+    feedforward: Count = 2048
+    kernel: Count = 31
+    dropout: BelowOne = 0.1
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        if self.units % (2 * self.heads):
+            return f"units {self.units} is no multiple of twice the heads, {self.heads}"
+        return "" if self.kernel % 2 else f"kernel {self.kernel}: must be odd"
 
 
 class Frames:
@@ -166,10 +172,6 @@ class Conformer(nn.Module):
 
     def __init__(self, bins: int, config: ConformerConfig):
         super().__init__()
-        if config.units % (2 * config.heads):
-            raise UserError(f"--model.units {config.units}: must be a multiple of twice the {config.heads} heads")
-        if config.kernel % 2 == 0:
-            raise UserError(f"--model.kernel {config.kernel}: must be odd")
         self.subsampling = Subsampling(bins, config.channels, config.units)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))

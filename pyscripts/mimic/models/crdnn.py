@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mimic.errors import UserError
 from mimic.models.dropout import Dropout
 from mimic.models.masking import alone, mirrored_border, pack, unpack
 from mimic.models.rnn import Rnn
+from mimic.settings import BelowOne, Count
 
 
 @dataclass
@@ -32,14 +34,14 @@ class CrdnnConfig:
         dropout: of channels, recurrent candidates and dense units.
     """
 
-    channels: list[int] = field(default_factory=lambda: [128, 256])
-    time_pooling: int = 1
+    channels: list[Count] = field(default_factory=lambda: [128, 256])
+    time_pooling: Count = 1
     rnn: Literal["ligru", "ligru_clipped", "lstm", "gru"] = "ligru"
-    rnn_layers: int = 4
-    rnn_units: int = 512
-    dnn_layers: int = 2
-    dnn_units: int = 512
-    dropout: float = 0.15
+    rnn_layers: Count = 4
+    rnn_units: Count = 512
+    dnn_layers: Count = 2
+    dnn_units: Count = 512
+    dropout: BelowOne = 0.15
 
 
 def _halve_bins(x: Tensor) -> Tensor:
@@ -100,6 +102,8 @@ class Cnn(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList()
         inputs = 1
+        if not bins >> len(channels):
+            raise UserError(f"model.channels {channels}: {bins} bins cannot be halved {len(channels)} times")
         for outputs in channels:
             self.blocks.append(ConvBlock(bins, inputs, outputs, dropout))
             bins, inputs = bins // 2, outputs

@@ -14,6 +14,7 @@ from mimic.errors import UserError
 from mimic.models.dropout import Dropout
 from mimic.models.masking import alone, normalise_channels, pack, reverse, unpack, valid_frames
 from mimic.models.rnn import differentiable
+from mimic.settings import BelowOne, Count, CountOrZero, NotNegative
 
 
 @dataclass
@@ -39,22 +40,32 @@ class DeepSpeech2Config:
         output_bias: of the output layer.
     """
 
-    channels: list[int] = field(default_factory=lambda: [32, 32])
-    kernels: list[list[int]] = field(default_factory=lambda: [[11, 41], [11, 21]])
-    strides: list[list[int]] = field(default_factory=lambda: [[2, 2], [1, 2]])
+    channels: list[Count] = field(default_factory=lambda: [32, 32])
+    kernels: list[list[Count]] = field(default_factory=lambda: [[11, 41], [11, 21]])
+    strides: list[list[Count]] = field(default_factory=lambda: [[2, 2], [1, 2]])
     padding: bool = False
     conv_bias: bool = False
-    limit: float = 0.0
+    limit: NotNegative = 0.0
     rnn: Literal["gru", "lstm"] = "gru"
-    rnn_layers: int = 3
-    rnn_units: int = 800
+    rnn_layers: Count = 3
+    rnn_units: Count = 800
     bidirectional: bool = False
     sum_directions: bool = False
     norm: bool = False
-    lookahead: int = 0
-    dense: int = 1600
-    dropout: float = 0.2
+    lookahead: CountOrZero = 0
+    dense: CountOrZero = 1600
+    dropout: BelowOne = 0.2
     output_bias: bool = True
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        if not len(self.channels) == len(self.kernels) == len(self.strides) >= 1:
+            return "channels, kernels and strides: one of each per convolution, at least one"
+        for kernel, stride in zip(self.kernels, self.strides, strict=True):
+            pairs = zip(kernel, stride, strict=True) if len(kernel) == len(stride) == 2 else [(0, 0)]
+            if not all(size % 2 and step <= size for size, step in pairs):
+                return f"kernels {kernel}, strides {stride}: frames and bins, odd, no stride above it"
+        return ""
 
 
 class State(NamedTuple):
@@ -177,7 +188,6 @@ class DeepSpeech2(nn.Module):
 
     def __init__(self, bins: int, config: DeepSpeech2Config):
         super().__init__()
-        check(config)
         self.convs = nn.ModuleList()
         given, inputs = bins, 1
         for outputs, kernel, stride in zip(config.channels, config.kernels, config.strides, strict=True):
@@ -239,15 +249,3 @@ class DeepSpeech2(nn.Module):
             ahead = x[:, count:]
             x = self.lookahead.respond(x) if count else x[:, :0]
         return self.dense(x), State(held, hidden, ahead)
-
-
-def check(config: DeepSpeech2Config) -> None:
-    """Raises UserError for sizes that make no network."""
-    if not len(config.channels) == len(config.kernels) == len(config.strides) >= 1:
-        raise UserError("model.channels, model.kernels and model.strides: one of each per convolution, at least one")
-    for kernel, stride in zip(config.kernels, config.strides, strict=True):
-        pairs = zip(kernel, stride, strict=True) if len(kernel) == len(stride) == 2 else [(0, 0)]
-        if not all(size % 2 and 1 <= step <= size for size, step in pairs):
-            raise UserError(f"model.kernels {kernel}, model.strides {stride}: frames and bins, odd, no stride above it")
-    if config.rnn_layers < 1:
-        raise UserError(f"--model.rnn_layers {config.rnn_layers}: at least 1")

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torchaudio.functional import resample
 
 from mimic.models.masking import valid_frames
+from mimic.settings import Count
 
 LEVEL = 0.1  # about that of speech
 
@@ -31,12 +32,16 @@ class DemucsConfig:
         upsample: the network works at this multiple of the sampling rate.
     """
 
-    channels: int = 64
-    layers: int = 5
-    kernel: int = 8
-    stride: int = 4
-    lstm_layers: int = 2
-    upsample: int = 4
+    channels: Count = 64
+    layers: Count = 5
+    kernel: Count = 8
+    stride: Count = 4
+    lstm_layers: Count = 2
+    upsample: Count = 4
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        return "needs kernel >= stride" if self.kernel < self.stride else ""
 
 
 class Demucs(nn.Module):

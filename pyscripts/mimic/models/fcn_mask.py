@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.models.masking import normalise_channels, valid_frames
+from mimic.settings import Count
 
 
 @dataclass
@@ -22,9 +23,13 @@ class FcnMaskConfig:
         layers: how many of them; the last convolution, as high as all bins, comes on top.
     """
 
-    channels: int = 64
-    kernel: int = 9
-    layers: int = 7
+    channels: Count = 64
+    kernel: Count = 9
+    layers: Count = 7
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        return "" if self.kernel % 2 else f"kernel {self.kernel}: must be odd"
 
 
 class FcnMask(nn.Module):

@@ -3,6 +3,7 @@ Representation Learning by Masked Prediction of Hidden Units", 2021).
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from mimic.models.ssl import EncoderConfig, SslEncoder, base_network
 from mimic.models.student import slower
+from mimic.settings import Count, NotNegative, Positive, Range
 
 
 @dataclass
@@ -25,13 +27,13 @@ class HubertConfig(EncoderConfig):
         conv_gradient: the convolutions learn so much more slowly.
     """
 
-    layers: int = 12
-    clusters: int = 100
-    projection: int = 256
-    temperature: float = 0.1
-    mask_starts: float = 0.08
-    mask_length: int = 10
-    conv_gradient: float = 0.1
+    layers: Count = 12
+    clusters: Count = 100
+    projection: Count = 256
+    temperature: Positive = 0.1
+    mask_starts: Annotated[float, Range(above=0, most=1)] = 0.08
+    mask_length: Count = 10
+    conv_gradient: NotNegative = 0.1
 
 
 class Hubert(nn.Module):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from mimic.settings import BelowOne, Count
+
 
 @dataclass
 class RnnLmConfig:
@@ -18,11 +20,11 @@ class RnnLmConfig:
         dropout: of embeddings, between LSTM layers and behind the dense layer.
     """
 
-    embedding: int = 128
-    layers: int = 2
-    units: int = 2048
-    dnn_units: int = 512
-    dropout: float = 0.0
+    embedding: Count = 128
+    layers: Count = 2
+    units: Count = 2048
+    dnn_units: Count = 512
+    dropout: BelowOne = 0.0
 
 
 class LmState(NamedTuple):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.features.stft import Stft
+from mimic.settings import NotNegative, Share
 
 
 @dataclass
@@ -21,8 +22,8 @@ class MaskConfig:
     """
 
     domain: Literal["log1p", "complex"] = "log1p"
-    weight: float = 1.0
-    limit: float = 0.0
+    weight: Share = 1.0
+    limit: NotNegative = 0.0
 
 
 class Enhanced(NamedTuple):

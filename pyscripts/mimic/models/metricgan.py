@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from mimic.models.masking import normalise_channels, valid_frames
 from mimic.models.rnn import Rnn
+from mimic.settings import Count, Share
 
 STEEPEST = 1.2  # of the learnable sigmoid: its largest value
 KERNEL, LAYERS = 5, 4  # of the discriminator's convolutions
@@ -25,10 +26,10 @@ class MetricganMaskConfig:
         least: smallest value of the mask: total silence sounds worse than a little noise.
     """
 
-    units: int = 200
-    layers: int = 2
-    dense: int = 300
-    least: float = 0.05
+    units: Count = 200
+    layers: Count = 2
+    dense: Count = 300
+    least: Share = 0.05
 
 
 class MetricganMask(nn.Module):

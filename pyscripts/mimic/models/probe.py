@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.models.rnn import Rnn
+from mimic.settings import BelowOne, Count, CountOrZero
 
 
 @dataclass
@@ -23,11 +24,11 @@ class ProbeConfig:
         dropout: between LSTM layers.
     """
 
-    states: int = 1
-    units: int = 256
-    rnn_layers: int = 0
-    rnn_units: int = 256
-    dropout: float = 0.1
+    states: Count = 1
+    units: CountOrZero = 256
+    rnn_layers: CountOrZero = 0
+    rnn_units: Count = 256
+    dropout: BelowOne = 0.1
 
 
 class Probe(nn.Module):

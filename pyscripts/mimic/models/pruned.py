@@ -8,42 +8,18 @@ zero; what stands behind these is then removed.
 
 import copy
 import math
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
+from mimic.models.pruned_config import PrunedConfig
 from mimic.models.ssl import SslEncoder
 from mimic.models.student import Answer, EnhancementHead, Taught
 
 BETA, LOW, HIGH = 2 / 3, -0.1, 1.1  # of the distribution: temperature, and to where it is stretched
 SHIFT = BETA * math.log(-LOW / HIGH)  # log odds at which a gate is open with probability 1/2
 MAGIC = 0.8  # of the value that an open gate has when nothing is drawn
-
-
-@dataclass
-class PrunedConfig:
-    """What is pruned, and how a teacher's layers are learnt.
-
-    Attributes:
-        first: encoder that the student begins as, e.g. the pruned one in the second step of distillation; empty: the
-            teacher.
-        prune: of conv (channels), heads, feedforward; none: nothing is pruned.
-        sparsity: share of all parameters of the encoder that is to go: 0.75 leaves 23.6 of Base's 94.4 millions.
-        ramp_epochs: over so many epochs this share rises to that.
-        gate_rate: gates and the weights of their constraint learn so many times as fast.
-        groups: which of `teacher.layers` share a projection of the student's hidden states: numbers of groups.
-        dropout: of the transformer.
-    """
-
-    first: str = ""
-    prune: list[str] = field(default_factory=lambda: ["conv", "heads", "feedforward"])
-    sparsity: float = 0.75
-    ramp_epochs: int = 1
-    gate_rate: float = 100.0
-    groups: list[int] = field(default_factory=lambda: [0, 1, 1, 1])
-    dropout: float = 0.1
 
 
 class Scaled(torch.autograd.Function):
@@ -116,10 +92,6 @@ class PrunedStudent(Taught):
         self.head = EnhancementHead(channels) if head else None
         if len(config.groups) != len(layers) or set(config.groups) != set(range(max(config.groups) + 1)):
             raise UserError(f"model.groups {config.groups}: a number for each of teacher.layers {layers}, from 0 on")
-        if odd := set(config.prune) - {"conv", "heads", "feedforward"}:
-            raise UserError(f"model.prune: {min(odd)} is none of conv, heads, feedforward")
-        if config.prune and not 0 < config.sparsity < 1:
-            raise UserError(f"model.sparsity {config.sparsity}: a share between 0 and 1")
         if config.prune and hasattr(encoder.net.encoder.transformer.layers[0].attention, "rel_attn_embed"):
             raise UserError("a WavLM cannot be pruned: take a HuBERT or wav2vec 2.0, or --model.prune '[]'")
         if "conv" in config.prune and encoder.net.feature_extractor.conv_layers[1].layer_norm is not None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from mimic.errors import UserError
 from mimic.models.dropout import dropout
 from mimic.models.masking import pack, unpack
+from mimic.settings import BelowOne, Count
 
 
 @dataclass
@@ -24,12 +24,18 @@ class QuartznetConfig:
         dropout: behind every module.
     """
 
-    repeats: int = 1
-    modules: int = 5
-    channels: list[int] = field(default_factory=lambda: [256, 256, 256, 512, 512, 512, 512, 1024])
-    kernels: list[int] = field(default_factory=lambda: [33, 33, 39, 51, 63, 75, 87])
-    dilation: int = 2
-    dropout: float = 0.0
+    repeats: Count = 1
+    modules: Count = 5
+    channels: list[Count] = field(default_factory=lambda: [256, 256, 256, 512, 512, 512, 512, 1024])
+    kernels: list[Count] = field(default_factory=lambda: [33, 33, 39, 51, 63, 75, 87])
+    dilation: Count = 2
+    dropout: BelowOne = 0.0
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        if len(self.channels) != len(self.kernels) + 1 or len(self.kernels) < 3:
+            return "channels: one more than kernels, of which there are at least three"
+        return "" if all(kernel % 2 for kernel in self.kernels) else f"kernels {self.kernels}: must be odd numbers"
 
 
 class Separable(nn.Module):
@@ -77,10 +83,6 @@ class Quartznet(nn.Module):
     def __init__(self, bins: int, config: QuartznetConfig):
         super().__init__()
         channels, kernels = config.channels, config.kernels
-        if len(channels) != len(kernels) + 1 or len(kernels) < 3:
-            raise UserError("model.channels: one more than model.kernels, of which there are at least three")
-        if not all(kernel % 2 for kernel in kernels):
-            raise UserError(f"model.kernels {kernels}: odd numbers")
         self.first = Separable(bins, channels[0], kernels[0], stride=2)
         self.blocks = nn.ModuleList()
         inputs = channels[0]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.errors import UserError
 from mimic.models.masking import alone
+from mimic.settings import BelowOne, Count, CountOrZero
 
 SLOPE = 0.3  # of the discriminator's leaky ReLU
 EPSILON = 1e-5
@@ -31,23 +31,24 @@ class SeganConfig:
         seed: of the random vector when the model is used.
     """
 
-    channels: list[int] = field(default_factory=lambda: [16, 32, 32, 64, 64, 128, 128, 256, 256, 512, 1024])
-    kernel: int = 31
-    stride: int = 2
-    window: int = 16384
-    preemphasis: float = 0.95
-    seed: int = 1
+    channels: list[Count] = field(default_factory=lambda: [16, 32, 32, 64, 64, 128, 128, 256, 256, 512, 1024])
+    kernel: Count = 31
+    stride: Count = 2
+    window: Count = 16384
+    preemphasis: BelowOne = 0.95
+    seed: CountOrZero = 1
 
     @property
     def code(self) -> int:
         """Length of the innermost signal."""
         return self.window // self.stride ** len(self.channels)
 
-    def check(self) -> None:
-        if self.kernel < self.stride or self.window % self.stride ** len(self.channels):
-            raise UserError(
-                "need --model.kernel >= --model.stride, and a --model.window that every layer can divide by it"
-            )
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        if not self.channels:
+            return "channels: expected at least one convolution"
+        odd = self.kernel < self.stride or self.window % self.stride ** len(self.channels)
+        return "needs kernel >= stride, and a window that every layer can divide by the stride" if odd else ""
 
 
 def preemphasise(x: Tensor, coefficient: float) -> Tensor:
@@ -171,7 +172,6 @@ class Segan(nn.Module):
 
     def __init__(self, config: SeganConfig):
         super().__init__()
-        config.check()
         self.config, self.generator = config, Generator(config)
         random = torch.Generator().manual_seed(config.seed)
         self.register_buffer("z", torch.randn(1, config.channels[-1], config.code, generator=random), persistent=False)

@@ -14,6 +14,7 @@ from torchaudio.models import Wav2Vec2Model, wav2vec2_model, wavlm_model
 from mimic.errors import UserError
 from mimic.models.masking import alone, valid_frames
 from mimic.models.ssl_files import MAX_DISTANCE, read_directory, read_weights
+from mimic.settings import BelowOne, Count
 
 RATE = 16000  # Hz
 SHORTEST = 400  # samples that give one frame
@@ -36,14 +37,19 @@ class EncoderConfig:
         dropout: of the transformer.
     """
 
-    layers: int = 2
-    units: int = 768
-    heads: int = 12
-    feedforward: int = 3072
-    channels: int = 512
-    position_kernel: int = 128
-    position_groups: int = 16
-    dropout: float = 0.1
+    layers: Count = 2
+    units: Count = 768
+    heads: Count = 12
+    feedforward: Count = 3072
+    channels: Count = 512
+    position_kernel: Count = 128
+    position_groups: Count = 16
+    dropout: BelowOne = 0.1
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        odd = self.units % self.heads or self.units % self.position_groups
+        return f"heads and position_groups have to divide units, {self.units}" if odd else ""
 
 
 class FramesFirst(nn.Conv1d):
@@ -228,10 +234,7 @@ def base_network(config: EncoderConfig, projection_norm: bool) -> Wav2Vec2Model:
         "heads": None,
         "feedforward": [config.feedforward] * config.layers,
     }
-    try:
-        return build(settings | {f"encoder_{name}": config.dropout for name in (*DROPOUTS, "ff_interm_dropout")})
-    except ValueError as error:
-        raise UserError(f"model: {error}: heads and position_groups have to divide units") from None
+    return build(settings | {f"encoder_{name}": config.dropout for name in (*DROPOUTS, "ff_interm_dropout")})
 
 
 def infer(state: dict[str, Tensor]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ BERT", 2022); with noisy speech to hear and a head that enhances, Robust DistilH
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from mimic.models.mask_enhancer import Enhanced, enhance_each
 from mimic.models.masking import frames_at
 from mimic.models.rnn import Rnn
 from mimic.models.ssl import EncoderConfig, SslEncoder, base_network
+from mimic.settings import Count, NotNegative
 
 FRONT = StftConfig(n_fft=512, win_length=400, hop_length=160, window_type="hann")  # of the head
 
@@ -33,9 +34,9 @@ class StudentConfig(EncoderConfig):
         head_units: of its LSTM layers, per direction.
     """
 
-    conv_gradient: float = 0.1
-    head_input: str = "conv"
-    head_units: int = 256
+    conv_gradient: NotNegative = 0.1
+    head_input: Literal["conv", "last"] = "conv"
+    head_units: Count = 256
 
 
 class Answer(NamedTuple):
@@ -89,8 +90,6 @@ class Student(Taught):
 
     def __init__(self, config: StudentConfig, tasks: int, units: int, head: bool, normalise: bool):
         super().__init__()
-        if config.head_input not in ("conv", "last"):
-            raise UserError(f"model.head_input {config.head_input}: conv or last")
         self.config = config
         self.encoder = SslEncoder(base_network(config, False), normalise)
         self.predictor = Predictor(config.units, units, tasks) if tasks else None

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.models.cnn_transformer import Layer
+from mimic.settings import BelowOne, Count
 
 
 @dataclass
@@ -25,11 +26,15 @@ class TransformerLmConfig:
         dropout: inside the layers.
     """
 
-    units: int = 256
-    layers: int = 6
-    heads: int = 4
-    feedforward: int = 1024
-    dropout: float = 0.1
+    units: Count = 256
+    layers: Count = 6
+    heads: Count = 4
+    feedforward: Count = 1024
+    dropout: BelowOne = 0.1
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        return f"heads {self.heads} does not divide units, {self.units}" if self.units % self.heads else ""
 
 
 class Sentence(NamedTuple):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.models.masking import mirrored_border, normalise_channels, valid_frames
+from mimic.settings import BelowOne, Count, CountOrZero
 
 
 @dataclass
@@ -24,10 +25,10 @@ class WideResnetConfig:
         dropout: of channels and dense units.
     """
 
-    channels: list[int] = field(default_factory=lambda: [128, 128, 256, 256, 512, 512])
-    dnn_layers: int = 2
-    dnn_units: int = 1024
-    dropout: float = 0.1
+    channels: list[Count] = field(default_factory=lambda: [128, 128, 256, 256, 512, 512])
+    dnn_layers: CountOrZero = 2
+    dnn_units: Count = 1024
+    dropout: BelowOne = 0.1
 
 
 class ResidualBlock(nn.Module):

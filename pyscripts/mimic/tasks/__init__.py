@@ -1,29 +1,20 @@
-"""Systems by the name that a configuration gives them."""
+"""Systems by the name that a configuration gives them. Each is imported when it is used."""
 
-from mimic.tasks.asr import AsrTask
-from mimic.tasks.classify import ClassifyTask
-from mimic.tasks.denoise import DenoiseTask
-from mimic.tasks.distill import DistillTask
-from mimic.tasks.enhance import EnhanceTask
-from mimic.tasks.hybrid import HybridTask
-from mimic.tasks.joint import JointTask
-from mimic.tasks.lm import LmTask
-from mimic.tasks.metricgan import MetricganTask
-from mimic.tasks.pretrain_ssl import PretrainSslTask
-from mimic.tasks.probe_enhance import ProbeEnhanceTask
-from mimic.tasks.segan import SeganTask
+from mimic.registry import Registry
 
-TASKS = {
-    "asr": AsrTask,
-    "classify": ClassifyTask,
-    "denoise": DenoiseTask,
-    "distill": DistillTask,
-    "enhance": EnhanceTask,
-    "hybrid": HybridTask,
-    "joint": JointTask,
-    "lm": LmTask,
-    "metricgan": MetricganTask,
-    "pretrain_ssl": PretrainSslTask,
-    "probe_enhance": ProbeEnhanceTask,
-    "segan": SeganTask,
-}
+TASKS = Registry(
+    {
+        "asr": "mimic.tasks.asr:AsrTask",
+        "classify": "mimic.tasks.classify:ClassifyTask",
+        "denoise": "mimic.tasks.denoise:DenoiseTask",
+        "distill": "mimic.tasks.distill:DistillTask",
+        "enhance": "mimic.tasks.enhance:EnhanceTask",
+        "hybrid": "mimic.tasks.hybrid:HybridTask",
+        "joint": "mimic.tasks.joint:JointTask",
+        "lm": "mimic.tasks.lm:LmTask",
+        "metricgan": "mimic.tasks.metricgan:MetricganTask",
+        "pretrain_ssl": "mimic.tasks.pretrain_ssl:PretrainSslTask",
+        "probe_enhance": "mimic.tasks.probe_enhance:ProbeEnhanceTask",
+        "segan": "mimic.tasks.segan:SeganTask",
+    }
+)

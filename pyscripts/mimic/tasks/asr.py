@@ -61,9 +61,7 @@ class AsrTask(Task):
 
     def __init__(self, config: Config, directory: Path):
         super().__init__()
-        self.config, data, loss = config, config.data, config.loss
-        if loss.attention_weight == 0 and (loss.ctc_weight == 0 or loss.ctc_epochs >= 0):
-            raise UserError("--loss.attention_weight 0 needs CTC in every epoch: ctc_weight above 0, ctc_epochs -1")
+        self.config, data = config, config.data
         self.epoch = 1
         self.text = "text.phn" if data.token_type == "phn" else "text"
         train = Path(data.train)

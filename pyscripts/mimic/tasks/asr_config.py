@@ -1,7 +1,23 @@
 """Sections of a recogniser's configuration: its data and its loss."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from mimic.inputs import (
+    Alignments,
+    CleanDir,
+    DataDir,
+    Enhancer,
+    Features,
+    Labels,
+    Noises,
+    Recogniser,
+    Rirs,
+    SpeakerFeatures,
+    Text,
+    Tokens,
+)
+from mimic.settings import LARGEST, BelowOne, Count, CountOrZero, NotNegative, Range, Share
 
 
 @dataclass
@@ -28,19 +44,19 @@ class AsrData:
         rooms: with waves.room_prob, impulse responses, likewise. Empty: none.
     """
 
-    train: str = ""
-    dev: str = ""
+    train: Features = ""
+    dev: Features = ""
     token_type: Literal["phn", "char", "unigram", "bpe"] = "unigram"
-    vocabulary: int = 1000
+    vocabulary: Count = 1000
     alphabet: str = ""
     normalise: Literal["global", "utterance", "none"] = "global"
-    init: str = ""
+    init: Recogniser = ""
     init_features: Literal["same", "other"] = "same"
-    unfreeze_epoch: int = 1
-    max_skip: float = 0.01
-    max_unknown: float = 0.05
-    noises: str = ""
-    rooms: str = ""
+    unfreeze_epoch: Count = 1
+    max_skip: Share = 0.01
+    max_unknown: Share = 0.05
+    noises: Noises = ""
+    rooms: Rirs = ""
 
 
 @dataclass
@@ -54,7 +70,133 @@ class AsrLoss:
         label_smoothing: share of the target spread over all tokens.
     """
 
-    ctc_weight: float = 0.3
-    ctc_epochs: int = -1
-    attention_weight: float = 0.7
-    label_smoothing: float = 0.1
+    ctc_weight: NotNegative = 0.3
+    ctc_epochs: Annotated[int, Range(-1, LARGEST)] = -1
+    attention_weight: NotNegative = 0.7
+    label_smoothing: BelowOne = 0.1
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        always = self.ctc_weight > 0 and self.ctc_epochs < 0
+        ok = self.attention_weight > 0 or always
+        return "" if ok else "attention_weight 0 needs CTC in every epoch: ctc_weight above 0, ctc_epochs -1"
+
+
+@dataclass
+class JointData(AsrData):
+    """As for a recogniser, but train and dev are data directories: the waves of noisy speech are read.
+
+    Attributes:
+        train_clean: the same utterances, clean, for the enhancement loss; without one it is not needed.
+        dev_clean: the same for the development set, for loss and scores.
+        valid_utterances: how many utterances, evenly spread over the development set, PESQ and STOI are taken of;
+            0: all.
+    """
+
+    train: DataDir = ""
+    dev: DataDir = ""
+    train_clean: CleanDir = ""
+    dev_clean: DataDir = ""
+    valid_utterances: CountOrZero = 0
+
+
+@dataclass
+class JointConfig:
+    """The enhancer in front of the recogniser.
+
+    Attributes:
+        enhancer: directory of a trained enhancer to start from.
+        mask_weight: share of the masked signal, in place of the enhancer's own mask.weight; 0 keeps that. Published:
+            0.7 for masks in the log1p domain.
+        unfreeze_epoch: first epoch in which the enhancer learns; 1: from the beginning.
+    """
+
+    enhancer: Enhancer = ""
+    mask_weight: Share = 0.0
+    unfreeze_epoch: Count = 1
+
+
+@dataclass
+class LmData:
+    """What a language model is trained on.
+
+    Attributes:
+        train: text file, one sentence per line; or a data directory, whose transcripts are taken.
+        dev: the same, for validation.
+        tokens: directory of the recogniser that the model will help: its tokens are predicted.
+        token_type: of that recogniser.
+        max_unknown: largest share of <unk> among a text's tokens: more means another spelling or token type.
+    """
+
+    train: Text = ""
+    dev: Text = ""
+    tokens: Tokens = ""
+    token_type: Literal["phn", "char", "unigram", "bpe"] = "unigram"
+    max_unknown: Share = 0.05
+
+
+@dataclass
+class HybridData:
+    """What an acoustic model is trained on.
+
+    Attributes:
+        train: feature directory, or several with blanks between them whose utterances have the same alignments: clean
+            speech and the same with noise.
+        train_ali: directory of alignments (ali.JOB.gz, final.mdl, tree) of these utterances.
+        dev, dev_ali: the same, for validation.
+        norm_vars: divide by each speaker's standard deviation, not only subtract the mean.
+        first_sequence: frames of the pieces into which utterances are cut in the first epoch; they double with each
+            epoch. 0: never cut.
+        max_sequence: longest pieces; 0: in the end utterances stay whole.
+        max_skip: largest share of utterances that may be left out (without alignment, or of another length).
+    """
+
+    train: SpeakerFeatures = ""
+    train_ali: Alignments = ""
+    dev: SpeakerFeatures = ""
+    dev_ali: Alignments = ""
+    norm_vars: bool = True
+    first_sequence: CountOrZero = 100
+    max_sequence: CountOrZero = 500
+    max_skip: Share = 0.05
+
+
+@dataclass
+class HybridLoss:
+    """loss = cross-entropy of pdfs + mono_weight * cross-entropy of phones.
+
+    Attributes:
+        mono_weight: of the phones, which regularise.
+        prior_floor: smallest prior of a pdf in decoding, as a share of the training frames.
+    """
+
+    mono_weight: NotNegative = 1.0
+    prior_floor: Annotated[float, Range(above=0, most=1)] = 1e-5
+
+
+@dataclass
+class ClassifyData:
+    """Features and classes of utterances.
+
+    Attributes:
+        train: feature directory.
+        labels: table `utterance class`; utterances that are not in it are left out. Empty: utt2spk of the directory.
+        dev: feature directory for validation.
+        dev_labels: likewise, of the same classes.
+    """
+
+    train: Features = ""
+    labels: Labels = ""
+    dev: Features = ""
+    dev_labels: Labels = ""
+
+
+@dataclass
+class ClassifyLoss:
+    """Cross entropy.
+
+    Attributes:
+        label_smoothing: share of the target that is spread over all classes.
+    """
+
+    label_smoothing: BelowOne = 0.0

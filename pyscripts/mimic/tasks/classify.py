@@ -1,7 +1,6 @@
 """Classes of whole utterances from frozen features: speakers, keywords. Its embeddings verify speakers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,39 +17,12 @@ from mimic.errors import UserError
 from mimic.features import cmvn
 from mimic.models.masking import valid_frames
 from mimic.models.probe import Probe, ProbeConfig
+from mimic.tasks.asr_config import ClassifyData, ClassifyLoss
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 LABELS = "labels.txt"
-
-
-@dataclass
-class ClassifyData:
-    """Features and classes of utterances.
-
-    Attributes:
-        train: feature directory.
-        labels: table `utterance class`; utterances that are not in it are left out. Empty: utt2spk of the directory.
-        dev: feature directory for validation.
-        dev_labels: likewise, of the same classes.
-    """
-
-    train: str = ""
-    labels: str = ""
-    dev: str = ""
-    dev_labels: str = ""
-
-
-@dataclass
-class ClassifyLoss:
-    """Cross entropy.
-
-    Attributes:
-        label_smoothing: share of the target that is spread over all classes.
-    """
-
-    label_smoothing: float = 0.0
 
 
 class Classifier(nn.Module):

@@ -5,7 +5,6 @@ stored, so that its figures can be compared from epoch to epoch and between syst
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,33 +24,10 @@ from mimic.models import MASKS, WAVES
 from mimic.models.mask_enhancer import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths, network
-from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
+from mimic.tasks.enhance_config import DenoiseData, EnhanceLoss
+from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
 from mimic.tasks.task import WHOLE, Task, weighted
 from mimic.train.config import Config
-
-
-@dataclass
-class DenoiseData:
-    """What an enhancer is trained on: clean speech, and what is mixed into it.
-
-    Attributes:
-        train: data directory of clean speech.
-        noises: folder of recordings, or a data directory with their wav.scp; the kind of a noise is its name up to
-            the first "-". Empty: babble only.
-        rooms: impulse responses, likewise. Empty: none.
-        dev_noisy: data directory of noisy speech, for validation.
-        dev_clean: the same utterances, clean.
-        valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
-        stft: option file of the STFT that masks work on; empty: its defaults.
-    """
-
-    train: str = ""
-    noises: str = ""
-    rooms: str = ""
-    dev_noisy: str = ""
-    dev_clean: str = ""
-    valid_utterances: int = 0
-    stft: str = ""
 
 
 class Batch(NamedTuple):

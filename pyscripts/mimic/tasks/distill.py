@@ -24,7 +24,8 @@ from mimic.features.corruption import KeptAudio, Recordings
 from mimic.features.stft import Stft
 from mimic.models import ssl
 from mimic.models.masking import masked_mean, valid_frames
-from mimic.models.pruned import PrunedConfig, PrunedStudent
+from mimic.models.pruned import PrunedStudent
+from mimic.models.pruned_config import PrunedConfig
 from mimic.models.ssl_files import write_directory
 from mimic.models.student import FRONT, Student, StudentConfig, start_from_teacher
 from mimic.tasks.denoise import seconds

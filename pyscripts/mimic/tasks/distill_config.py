@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mimic import inputs
+from mimic.inputs import DataDir, Noises, Rirs, TeacherStates, Units
+from mimic.settings import BelowOne, CountOrZero, NotNegative
+
 
 @dataclass
 class Teacher:
@@ -16,10 +20,10 @@ class Teacher:
         dropout: of the teacher while it teaches. The published code leaves it in training mode: 0.1.
     """
 
-    path: str = ""
-    layers: list[int] = field(default_factory=lambda: [4, 8, 12])
+    path: inputs.Teacher = ""
+    layers: list[CountOrZero] = field(default_factory=lambda: [4, 8, 12])
     start: bool = True
-    dropout: float = 0.0
+    dropout: BelowOne = 0.0
 
 
 @dataclass
@@ -38,12 +42,12 @@ class DistillData:
         dev_clean: the same utterances, clean.
     """
 
-    train: str = ""
-    targets: str = ""
-    noises: str = ""
-    rooms: str = ""
-    dev_noisy: str = ""
-    dev_clean: str = ""
+    train: DataDir = ""
+    targets: TeacherStates = ""
+    noises: Noises = ""
+    rooms: Rirs = ""
+    dev_noisy: DataDir = ""
+    dev_clean: DataDir = ""
 
 
 @dataclass
@@ -57,7 +61,40 @@ class DistillLoss:
         enhance: l1 or l2 of magnitudes; stft (multi-resolution STFT) or si_sdr (dB) of waves.
     """
 
-    l1_weight: float = 1.0
-    cosine_weight: float = 1.0
-    enhance_weight: float = 0.0
+    l1_weight: NotNegative = 1.0
+    cosine_weight: NotNegative = 1.0
+    enhance_weight: NotNegative = 0.0
     enhance: Literal["l1", "l2", "stft", "si_sdr"] = "l1"
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        return "" if self.l1_weight or self.cosine_weight or self.enhance_weight else "all weights are 0"
+
+
+@dataclass
+class PretrainData:
+    """Speech, and the unit of each of its frames.
+
+    Attributes:
+        train: data directory.
+        units: directory of steps/cluster_feats.sh with the units of these utterances, 20 ms a frame.
+        dev: data directory for validation.
+        dev_units: its units, of the same clusters.
+    """
+
+    train: DataDir = ""
+    units: Units = ""
+    dev: DataDir = ""
+    dev_units: Units = ""
+
+
+@dataclass
+class PretrainLoss:
+    """loss = masked_weight * cross entropy of hidden frames + heard_weight * cross entropy of the others."""
+
+    masked_weight: NotNegative = 1.0
+    heard_weight: NotNegative = 0.0
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        return "" if self.masked_weight or self.heard_weight else "all weights are 0"

@@ -1,7 +1,6 @@
 """Mask-based enhancement with a spectral loss and mimic loss."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,29 +19,11 @@ from mimic.models import MASKS, WAVES
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
 from mimic.models.wave_enhancer import WaveEnhancer
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
+from mimic.tasks.enhance_config import EnhanceData, EnhanceLoss
+from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
-
-
-@dataclass
-class EnhanceData:
-    """What an enhancer is trained on: STFT feature directories, noisy and clean with the same utterances.
-
-    Attributes:
-        train_noisy: input of the training set; its wav.scp gives the waves for the losses that hear them.
-        train_clean: target of the training set, likewise.
-        dev_noisy: input for validation; its wav.scp gives the waves for PESQ, STOI and eSTOI.
-        dev_clean: reference for validation.
-        valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
-    """
-
-    train_noisy: str = ""
-    train_clean: str = ""
-    dev_noisy: str = ""
-    dev_clean: str = ""
-    valid_utterances: int = 0
 
 
 class Batch(NamedTuple):

@@ -2,9 +2,8 @@
 model makes of spectra (Bagchi et al., "Spectral Feature Mapping with Mimic Loss for Robust Speech Recognition", 2018).
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,53 +14,10 @@ from mimic.models import ssl
 from mimic.models.masking import masked_mean
 from mimic.score.stoi import NATIVE_RATE
 from mimic.tasks.asr import AsrTask
+from mimic.tasks.enhance_config import PARTS, EnhanceLoss
 from mimic.tasks.stoi_loss import one_minus_stoi
 from mimic.tasks.wave_losses import multi_resolution_stft, negative_si_sdr
 from mimic.train.config import read
-
-PARTS = ("spectral", "si_sdr", "stft", "stoi", "mimic")
-
-
-@dataclass
-class EnhanceLoss:
-    """loss = the sum of all losses, each times its weight; what has weight 0 is left out.
-
-    Attributes:
-        spectral_weight: weight of the distance of spectra; with 0 it is still logged.
-        distance: mse or l1 between log1p magnitudes.
-        si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it does not hear levels.
-        stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waves).
-        stoi_weight: weight of 1 - STOI.
-        mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
-        mimic_distance: mse, l1 or cosine between the perceptual model's responses.
-        mimic_layer: the response that is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
-            the first papers on mimic loss.
-        mimic_layers: the same for a self-supervised encoder: hidden layers, whose distances are averaged; 0 is the
-            input of the first transformer layer. None: all transformer layers.
-        perceptual: directory of the trained perceptual model; or a self-supervised encoder (wav2vec 2.0, HuBERT,
-            WavLM): a file of weights as torchaudio downloads it, or a directory of transformers.
-    """
-
-    spectral_weight: float = 1.0
-    distance: Literal["mse", "l1"] = "mse"
-    si_sdr_weight: float = 0.0
-    stft_weight: float = 0.0
-    stoi_weight: float = 0.0
-    mimic_weight: float = 0.0
-    mimic_distance: Literal["mse", "l1", "cosine"] = "mse"
-    mimic_layer: Literal["cnn", "rnn", "dnn", "logits"] = "cnn"
-    mimic_layers: list[int] = field(default_factory=list)
-    perceptual: str = ""
-
-    @property
-    def of_waves(self) -> bool:
-        """Whether there are losses between waves."""
-        return bool(self.si_sdr_weight or self.stft_weight or self.stoi_weight)
-
-    @property
-    def active(self) -> bool:
-        """Whether there is a loss at all."""
-        return any(getattr(self, f"{name}_weight") for name in PARTS)
 
 
 class Waves(NamedTuple):

@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from mimic.data.batching import make_batches, pad, prefetch, to_device
 from mimic.data.kaldi_dir import read_frames, read_table
 from mimic.errors import UserError
 from mimic.models.acoustic import BODIES, AcousticModel
+from mimic.tasks.asr_config import HybridData, HybridLoss
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
@@ -25,45 +25,6 @@ from mimic.train.config import Config
 log = logging.getLogger(__name__)
 PADDING = -1  # label of a frame that is none
 COUNTS = "ali_train_pdf.counts"  # Kaldi's name
-
-
-@dataclass
-class HybridData:
-    """What an acoustic model is trained on.
-
-    Attributes:
-        train: feature directory, or several with blanks between them whose utterances have the same alignments: clean
-            speech and the same with noise.
-        train_ali: directory of alignments (ali.JOB.gz, final.mdl, tree) of these utterances.
-        dev, dev_ali: the same, for validation.
-        norm_vars: divide by each speaker's standard deviation, not only subtract the mean.
-        first_sequence: frames of the pieces into which utterances are cut in the first epoch; they double with each
-            epoch. 0: never cut.
-        max_sequence: longest pieces; 0: in the end utterances stay whole.
-        max_skip: largest share of utterances that may be left out (without alignment, or of another length).
-    """
-
-    train: str = ""
-    train_ali: str = ""
-    dev: str = ""
-    dev_ali: str = ""
-    norm_vars: bool = True
-    first_sequence: int = 100
-    max_sequence: int = 500
-    max_skip: float = 0.05
-
-
-@dataclass
-class HybridLoss:
-    """loss = cross-entropy of pdfs + mono_weight * cross-entropy of phones.
-
-    Attributes:
-        mono_weight: of the phones, which regularise.
-        prior_floor: smallest prior of a pdf in decoding, as a share of the training frames.
-    """
-
-    mono_weight: float = 1.0
-    prior_floor: float = 1e-5
 
 
 class Batch(NamedTuple):

@@ -4,7 +4,7 @@ Both start from trained ones (stages 4 and 6). SpeechBrain's recipe calls it unf
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,46 +21,15 @@ from mimic.features.kept import OPTIONS
 from mimic.models.joint import Joint
 from mimic.tasks import asr
 from mimic.tasks.asr import AsrTask
-from mimic.tasks.asr_config import AsrData
+from mimic.tasks.asr_config import AsrData, JointConfig, JointData
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
-from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
+from mimic.tasks.enhance_config import EnhanceLoss
+from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
 from mimic.tasks.task import WHOLE, weighted
 from mimic.train import checkpoint
 from mimic.train import config as configuration
 from mimic.train.config import Config
-
-
-@dataclass
-class JointData(AsrData):
-    """As for a recogniser, but train and dev are data directories: the waves of noisy speech are read.
-
-    Attributes:
-        train_clean: the same utterances, clean, for the enhancement loss; without one it is not needed.
-        dev_clean: the same for the development set, for loss and scores.
-        valid_utterances: how many utterances, evenly spread over the development set, PESQ and STOI are taken of;
-            0: all.
-    """
-
-    train_clean: str = ""
-    dev_clean: str = ""
-    valid_utterances: int = 0
-
-
-@dataclass
-class JointConfig:
-    """The enhancer in front of the recogniser.
-
-    Attributes:
-        enhancer: directory of a trained enhancer to start from.
-        mask_weight: share of the masked signal, in place of the enhancer's own mask.weight; 0 keeps that. Published:
-            0.7 for masks in the log1p domain.
-        unfreeze_epoch: first epoch in which the enhancer learns; 1: from the beginning.
-    """
-
-    enhancer: str = ""
-    mask_weight: float = 0.0
-    unfreeze_epoch: int = 1
 
 
 class Batch(NamedTuple):

@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,30 +15,12 @@ from mimic.data.kaldi_dir import read_table
 from mimic.data.tokens import BLANK, BOS, EOS, UNK, Tokens
 from mimic.errors import UserError
 from mimic.models import LMS
+from mimic.tasks.asr_config import LmData
 from mimic.tasks.task import WHOLE, Task
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class LmData:
-    """What a language model is trained on.
-
-    Attributes:
-        train: text file, one sentence per line; or a data directory, whose transcripts are taken.
-        dev: the same, for validation.
-        tokens: directory of the recogniser that the model will help: its tokens are predicted.
-        token_type: of that recogniser.
-        max_unknown: largest share of <unk> among a text's tokens: more means another spelling or token type.
-    """
-
-    train: str = ""
-    dev: str = ""
-    tokens: str = ""
-    token_type: Literal["phn", "char", "unigram", "bpe"] = "unigram"
-    max_unknown: float = 0.05
 
 
 class Batch(NamedTuple):

@@ -12,6 +12,7 @@ from mimic.errors import UserError
 from mimic.models import MASKS
 from mimic.models.metricgan import MetricDiscriminator
 from mimic.score.pesq import version
+from mimic.settings import Count, CountOrZero, NotNegative
 from mimic.tasks.denoise import Batch, DenoiseTask
 from mimic.tasks.task import WHOLE, weighted
 from mimic.train.config import Config
@@ -32,11 +33,11 @@ class MetricganConfig:
         replay_frames: of an utterance, most that are kept.
     """
 
-    weight: float = 1.0
-    channels: int = 15
-    replay: int = 64
-    replay_share: float = 0.2
-    replay_frames: int = 200
+    weight: NotNegative = 1.0
+    channels: Count = 15
+    replay: CountOrZero = 64
+    replay_share: NotNegative = 0.2
+    replay_frames: Count = 200
 
 
 class Critic(nn.Module):

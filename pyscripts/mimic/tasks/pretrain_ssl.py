@@ -1,7 +1,6 @@
 """Self-supervised pretraining: an encoder predicts the units of frames that it does not hear."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,36 +17,12 @@ from mimic.features import mixing
 from mimic.models.hubert import Hubert, HubertConfig
 from mimic.models.ssl_files import write_directory
 from mimic.tasks.denoise import seconds
+from mimic.tasks.distill_config import PretrainData, PretrainLoss
 from mimic.tasks.task import WHOLE, Task, weighted
 from mimic.train import checkpoint, parallel
 from mimic.train.config import Config
 
 IGNORED = -100
-
-
-@dataclass
-class PretrainData:
-    """Speech, and the unit of each of its frames.
-
-    Attributes:
-        train: data directory.
-        units: directory of steps/cluster_feats.sh with the units of these utterances, 20 ms a frame.
-        dev: data directory for validation.
-        dev_units: its units, of the same clusters.
-    """
-
-    train: str = ""
-    units: str = ""
-    dev: str = ""
-    dev_units: str = ""
-
-
-@dataclass
-class PretrainLoss:
-    """loss = masked_weight * cross entropy of hidden frames + heard_weight * cross entropy of the others."""
-
-    masked_weight: float = 1.0
-    heard_weight: float = 0.0
 
 
 class Batch(NamedTuple):

@@ -1,6 +1,5 @@
 """Enhancement from frozen features: how well an encoder tells speech from noise and rooms."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +11,13 @@ from mimic.features.extract import front_end
 from mimic.features.stft import Stft, StftConfig
 from mimic.models.probe import ProbeConfig
 from mimic.models.probe_enhancer import FeatureMask, ProbeEnhancer
-from mimic.tasks.denoise import DenoiseData, DenoiseTask
+from mimic.tasks.denoise import DenoiseTask
+from mimic.tasks.enhance_config import ProbeEnhanceData
 from mimic.tasks.task import copy_feature_options
 from mimic.train import checkpoint
 from mimic.train.config import Config
 
 HEARD = "heard.conf"  # options of the features, beside the model
-
-
-@dataclass
-class ProbeEnhanceData(DenoiseData):
-    """What an enhancer is trained on, and by which features it hears it.
-
-    Attributes:
-        features: feature directory of clean training speech: features of mixtures are made by its options and
-            normalised by its statistics.
-    """
-
-    features: str = ""
 
 
 class ProbeEnhanceTask(DenoiseTask):

@@ -1,7 +1,6 @@
 """SEGAN: a generator and a discriminator that learn in turn, on windows of waveforms."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,43 +14,10 @@ from mimic.data.scan import resampled_length
 from mimic.errors import UserError
 from mimic.models.segan import Discriminator, Segan, SeganConfig, SeganFront, preemphasise
 from mimic.tasks.dev_scores import DevScores
+from mimic.tasks.enhance_config import SeganData, SeganLoss
 from mimic.tasks.task import WHOLE, Task, weighted
 from mimic.train import checkpoint
 from mimic.train.config import Config
-
-
-@dataclass
-class SeganData:
-    """What a SEGAN is trained on: data directories, noisy and clean with the same utterances.
-
-    Attributes:
-        train_noisy: input of the training set.
-        train_clean: target of the training set.
-        dev_noisy: input for validation.
-        dev_clean: reference for validation.
-        valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
-    """
-
-    train_noisy: str = ""
-    train_clean: str = ""
-    dev_noisy: str = ""
-    dev_clean: str = ""
-    valid_utterances: int = 0
-
-
-@dataclass
-class SeganLoss:
-    """Least-squares GAN (Mao et al., 2017): the discriminator's scores should be 1 for clean, 0 for enhanced windows.
-
-    generator: (score - 1)^2 + l1_weight * |enhanced - clean|.
-
-    Attributes:
-        l1_weight: of the L1 distance of pre-emphasised samples; published: 100.
-        adversarial_weight: of the generator's score; 0 leaves the discriminator out.
-    """
-
-    l1_weight: float = 100.0
-    adversarial_weight: float = 1.0
 
 
 class Batch(NamedTuple):

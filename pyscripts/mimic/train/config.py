@@ -1,20 +1,22 @@
-"""Configuration of a training run: typed sections with documented defaults, YAML over them, command line over it.
+"""Configuration of a training run: typed sections with documented defaults and ranges, YAML over them, command line
+over it.
 
 A configuration names a `task` and a `net` and has one section per dataclass of the two, plus `train`. It may start
 from another one (`base: file.yaml`) and change some of its values. The same file with every value written out,
 exp/*/config.yaml, rebuilds the model for inference.
 """
 
-import difflib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 
+from mimic import yaml_file
 from mimic.atomic import replace
 from mimic.errors import UserError
+from mimic.settings import Count, CountOrZero, NotNegative, Positive, Range, Share, build, check_keys, nearest
+from mimic.tasks import TASKS
 
 
 @dataclass
@@ -54,40 +56,40 @@ class TrainConfig:
         average: epochs whose weights are averaged into the final model.
         average_of: average the best epochs by `select`, or the last ones.
         validate_every: epochs between validations; the last epoch is always validated.
-        workers: threads that read, and where the task does that, augment batches ahead.
+        workers: threads that read, and where the task does that, augment batches ahead; 0: none is ahead.
         save_minutes: minutes between checkpoints inside an epoch; one is always saved at an epoch's end.
         nonfinite_limit: consecutive batches with a NaN or infinite loss or gradient that stop the run.
     """
 
-    seed: int = 1
-    epochs: int = 20
-    batch_utterances: int = 8
-    batch_frames: int = 0
-    accumulate: int = 1
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 1
+    epochs: Count = 20
+    batch_utterances: Count = 8
+    batch_frames: CountOrZero = 0
+    accumulate: Count = 1
     sorting: Literal["random", "ascending", "descending", "curriculum"] = "random"
-    shard_utterances: int = 256
-    shard_buffer: int = 8
+    shard_utterances: CountOrZero = 256
+    shard_buffer: Count = 8
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
-    lr: float = 1e-4
-    weight_decay: float = 0.0
-    rms_decay: float = 0.99
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    lr: Positive = 1e-4
+    weight_decay: NotNegative = 0.0
+    rms_decay: Annotated[float, Range(least=0, below=1)] = 0.99
+    beta2: Annotated[float, Range(least=0, below=1)] = 0.999
+    epsilon: Positive = 1e-8
     schedule: Literal["constant", "step", "cosine", "linear", "plateau"] = "constant"
-    lr_every: int = 3
-    lr_factor: float = 0.5
-    lr_threshold: float = 0.001
-    warmup: int = 0
-    clip: float = 5.0
+    lr_every: Count = 3
+    lr_factor: Annotated[float, Range(above=0, most=1)] = 0.5
+    lr_threshold: Share = 0.001
+    warmup: CountOrZero = 0
+    clip: NotNegative = 5.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     compile: bool = False
     select: str = "loss"
-    average: int = 1
+    average: Count = 1
     average_of: Literal["best", "last"] = "best"
-    validate_every: int = 1
-    workers: int = 1
-    save_minutes: float = 10.0
-    nonfinite_limit: int = 3
+    validate_every: Count = 1
+    workers: Annotated[int, Range(0, 256)] = 1
+    save_minutes: NotNegative = 10.0
+    nonfinite_limit: Count = 3
 
 
 @dataclass
@@ -108,12 +110,26 @@ class Config:
 def read(path: str | Path, overrides: list[str] | None = None) -> Config:
     """Read a YAML file and `--section.key value` overrides.
 
-    Raises UserError for a missing file, a value of the wrong type, and an unknown key, naming the nearest known one.
+    Raises UserError for a missing file, an unknown key, naming the nearest known one, a value of the wrong type or
+    outside its range, and for values that do not fit each other.
     """
-    raw = _load(Path(path))
+    raw, _ = read_raw(path, overrides)
+    name, net = task_name(raw, str(path)), str(raw.get("net"))
+    task = TASKS[name]
+    if net not in task.NETS:
+        raise UserError(f"{path}: net: {nearest(net, list(task.NETS))}")
+    classes = {"model": task.NETS[net][1], **task.SECTIONS, "train": TrainConfig}
+    check_keys(raw, ["task", "net", *classes], f"{path}: ")
+    sections = {key: build(section, raw.get(key) or {}, f"{path}: {key}") for key, section in classes.items()}
+    return Config(name, net, sections)
+
+
+def read_raw(path: str | Path, overrides: list[str] | None = None) -> tuple[dict, list[Path]]:
+    """What files and command line say, not checked yet, and the files: this one and those that it begins from."""
+    raw, files = yaml_file.read(Path(path))
     for key, value in _pairs(overrides or []):
         _set(raw, key, value)
-    return _build(raw, str(path))
+    return raw, files
 
 
 def write(config: Config, path: str | Path) -> None:
@@ -124,24 +140,12 @@ def write(config: Config, path: str | Path) -> None:
         yaml.safe_dump(values, f, sort_keys=False)
 
 
-def _load(path: Path) -> dict:
-    """The YAML file, over the file that its `base` names (beside it), if it names one."""
-    try:
-        with open(path, encoding="utf-8") as f:
-            raw = yaml.safe_load(f) or {}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such configuration") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected `key: value` lines")
-    base = raw.pop("base", None)
-    return _merge(_load(path.parent / base), raw) if base else raw
-
-
-def _merge(base: dict, over: dict) -> dict:
-    both = {k: _merge(base[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
-    return base | over | both
+def task_name(raw: dict, where: str) -> str:
+    """The task of `read_raw`'s values. Raises UserError for one that is not known."""
+    name = str(raw.get("task"))
+    if name not in TASKS:
+        raise UserError(f"{where}: task: {nearest(name, list(TASKS))}")
+    return name
 
 
 def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
@@ -153,48 +157,9 @@ def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
 def _set(raw: dict, key: str, value: str) -> None:
     *sections, last = key.split(".")
     for section in sections:
-        raw = raw.setdefault(section, {})
+        if raw.get(section) is None:  # a section without a line
+            raw[section] = {}
+        raw = raw[section]
         if not isinstance(raw, dict):
             raise UserError(f"--{key}: {section} has no keys of its own")
-    raw[last] = yaml.safe_load(value)
-
-
-def _build(raw: dict, where: str) -> Config:
-    # Imported here: the tasks import this module for their type annotations.
-    from mimic.tasks import TASKS
-
-    names = {}
-    for kind in ("task", "net"):
-        known = TASKS if kind == "task" else TASKS[names["task"]].NETS
-        if raw.get(kind) not in known:
-            raise UserError(f"{where}: {kind}: {_nearest(str(raw.get(kind)), list(known))}")
-        names[kind] = raw[kind]
-    task = TASKS[names["task"]]
-    classes = {"model": task.NETS[names["net"]][1], **task.SECTIONS, "train": TrainConfig}
-    parser = ArgumentParser(exit_on_error=False)
-    sections = {}
-    for name, section in classes.items():
-        given = raw.get(name) or {}
-        _check_keys(given, [f.name for f in fields(section)], f"{where}: {name}: ")
-        parser.add_argument(f"--{name}", type=section, default=section())
-        sections[name] = given
-    _check_keys(raw, ["task", "net", *classes], f"{where}: ")
-    try:
-        built = parser.instantiate(parser.parse_object(sections))
-    except ArgumentError as error:
-        raise UserError(f"{where}: {' '.join(str(error).replace('Parser key', '').split())}") from None
-    return Config(names["task"], names["net"], {name: getattr(built, name) for name in classes})
-
-
-def _check_keys(given: dict, known: list[str], prefix: str) -> None:
-    if not isinstance(given, dict):
-        raise UserError(f"{prefix}expected a section of `key: value` lines")
-    for key in given:
-        if key not in known:
-            raise UserError(f"{prefix}{_nearest(str(key), known)}")
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1, 0.5)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-    return f"unknown name {word!r}: {hint}"
+    raw[last] = value

@@ -1,0 +1,140 @@
+"""Sections of an enhancer's configuration: its data and its losses."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mimic.inputs import DataDir, Features, Noises, Options, Perceptual, ProbedFeatures, Rirs
+from mimic.settings import CountOrZero, NotNegative
+
+PARTS = ("spectral", "si_sdr", "stft", "stoi", "mimic")
+
+
+@dataclass
+class EnhanceData:
+    """What an enhancer is trained on: STFT feature directories, noisy and clean with the same utterances.
+
+    Attributes:
+        train_noisy: input of the training set; its wav.scp gives the waves for the losses that hear them.
+        train_clean: target of the training set, likewise.
+        dev_noisy: input for validation; its wav.scp gives the waves for PESQ, STOI and eSTOI.
+        dev_clean: reference for validation.
+        valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
+    """
+
+    train_noisy: Features = ""
+    train_clean: Features = ""
+    dev_noisy: Features = ""
+    dev_clean: Features = ""
+    valid_utterances: CountOrZero = 0
+
+
+@dataclass
+class DenoiseData:
+    """What an enhancer is trained on: clean speech, and what is mixed into it.
+
+    Attributes:
+        train: data directory of clean speech.
+        noises: folder of recordings, or a data directory with their wav.scp; the kind of a noise is its name up to
+            the first "-". Empty: babble only.
+        rooms: impulse responses, likewise. Empty: none.
+        dev_noisy: data directory of noisy speech, for validation.
+        dev_clean: the same utterances, clean.
+        valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
+        stft: option file of the STFT that masks work on; empty: its defaults.
+    """
+
+    train: DataDir = ""
+    noises: Noises = ""
+    rooms: Rirs = ""
+    dev_noisy: DataDir = ""
+    dev_clean: DataDir = ""
+    valid_utterances: CountOrZero = 0
+    stft: Options = ""
+
+
+@dataclass
+class ProbeEnhanceData(DenoiseData):
+    """What an enhancer is trained on, and by which features it hears it.
+
+    Attributes:
+        features: feature directory of clean training speech: features of mixtures are made by its options and
+            normalised by its statistics.
+    """
+
+    features: ProbedFeatures = ""
+
+
+@dataclass
+class SeganData:
+    """What a SEGAN is trained on: data directories, noisy and clean with the same utterances.
+
+    Attributes:
+        train_noisy: input of the training set.
+        train_clean: target of the training set.
+        dev_noisy: input for validation.
+        dev_clean: reference for validation.
+        valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
+    """
+
+    train_noisy: DataDir = ""
+    train_clean: DataDir = ""
+    dev_noisy: DataDir = ""
+    dev_clean: DataDir = ""
+    valid_utterances: CountOrZero = 0
+
+
+@dataclass
+class SeganLoss:
+    """Least-squares GAN (Mao et al., 2017): the discriminator's scores should be 1 for clean, 0 for enhanced windows.
+
+    generator: (score - 1)^2 + l1_weight * |enhanced - clean|.
+
+    Attributes:
+        l1_weight: of the L1 distance of pre-emphasised samples; published: 100.
+        adversarial_weight: of the generator's score; 0 leaves the discriminator out.
+    """
+
+    l1_weight: NotNegative = 100.0
+    adversarial_weight: NotNegative = 1.0
+
+
+@dataclass
+class EnhanceLoss:
+    """loss = the sum of all losses, each times its weight; what has weight 0 is left out.
+
+    Attributes:
+        spectral_weight: weight of the distance of spectra; with 0 it is still logged.
+        distance: mse or l1 between log1p magnitudes.
+        si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it does not hear levels.
+        stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waves).
+        stoi_weight: weight of 1 - STOI.
+        mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
+        mimic_distance: mse, l1 or cosine between the perceptual model's responses.
+        mimic_layer: the response that is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
+            the first papers on mimic loss.
+        mimic_layers: the same for a self-supervised encoder: hidden layers, whose distances are averaged; 0 is the
+            input of the first transformer layer. None: all transformer layers.
+        perceptual: directory of the trained perceptual model; or a self-supervised encoder (wav2vec 2.0, HuBERT,
+            WavLM): a file of weights as torchaudio downloads it, or a directory of transformers.
+    """
+
+    spectral_weight: NotNegative = 1.0
+    distance: Literal["mse", "l1"] = "mse"
+    si_sdr_weight: NotNegative = 0.0
+    stft_weight: NotNegative = 0.0
+    stoi_weight: NotNegative = 0.0
+    mimic_weight: NotNegative = 0.0
+    mimic_distance: Literal["mse", "l1", "cosine"] = "mse"
+    mimic_layer: Literal["cnn", "rnn", "dnn", "logits"] = "cnn"
+    mimic_layers: list[CountOrZero] = field(default_factory=list)
+    perceptual: Perceptual = ""
+
+    @property
+    def of_waves(self) -> bool:
+        """Whether there are losses between waves."""
+        return bool(self.si_sdr_weight or self.stft_weight or self.stoi_weight)
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a loss at all."""
+        return any(getattr(self, f"{name}_weight") for name in PARTS)

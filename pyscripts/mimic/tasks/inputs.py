@@ -1,0 +1,58 @@
+"""Which files a training reads, without loading torch: the shell asks for them before anything else."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mimic import inputs
+from mimic.errors import UserError
+from mimic.models.pruned_config import PrunedConfig
+from mimic.settings import build
+from mimic.tasks.asr_config import AsrData, ClassifyData, HybridData, JointConfig, JointData, LmData
+from mimic.tasks.distill_config import DistillData, PretrainData, Teacher
+from mimic.tasks.enhance_config import DenoiseData, EnhanceData, EnhanceLoss, ProbeEnhanceData, SeganData
+from mimic.train import config as configuration
+
+# Of each task's sections those with input paths. What only decoding reads is not here.
+SECTIONS: dict[str, dict[str, type]] = {
+    "asr": {"data": AsrData},
+    "classify": {"data": ClassifyData},
+    "denoise": {"data": DenoiseData, "loss": EnhanceLoss},
+    "distill": {"model": PrunedConfig, "teacher": Teacher, "data": DistillData},
+    "enhance": {"data": EnhanceData, "loss": EnhanceLoss},
+    "hybrid": {"data": HybridData},
+    "joint": {"data": JointData, "joint": JointConfig, "enhance_loss": EnhanceLoss},
+    "lm": {"data": LmData},
+    "metricgan": {"data": DenoiseData, "loss": EnhanceLoss},
+    "pretrain_ssl": {"data": PretrainData},
+    "probe_enhance": {"data": ProbeEnhanceData, "loss": EnhanceLoss},
+    "segan": {"data": SeganData},
+}
+
+
+class Read(NamedTuple):
+    """The setting "section.name", its path, and what makes it."""
+
+    setting: str
+    path: str
+    maker: str
+
+
+def training(path: Path, overrides: list[str]) -> tuple[list[Path], list[Read]]:
+    """The configuration files, bases included, and what else a training of them reads.
+
+    Raises UserError for a setting of these sections that is wrong, and for an input that is not given or not there.
+    """
+    raw, files = configuration.read_raw(path, overrides)
+    task = configuration.task_name(raw, str(path))
+    reads = []
+    for name, section in SECTIONS[task].items():
+        given = raw.get(name) or {}
+        if section is PrunedConfig:  # a student of another kind has other settings
+            given = {"first": given["first"]} if "first" in given else {}
+        for field, read, paths in inputs.of_section(build(section, given, f"{path}: {name}")):
+            if not paths and read.needed:
+                raise UserError(f"--{name}.{field} is not given: {read.maker} makes it")
+            for place in paths:
+                inputs.check(f"--{name}.{field}", read, place)
+                reads.append(Read(f"{name}.{field}", place, read.maker))
+    return files, reads
