@@ -17,7 +17,7 @@ from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
 
 log = logging.getLogger(__name__)
-TRANSITION_SCALE, SELF_LOOP_SCALE = 1.0, 0.1
+TRANSITION_SCALE, ACOUSTIC_SCALE, SELF_LOOP_SCALE = 1.0, 0.1, 0.1  # scale_opts of Kaldi's training scripts
 
 
 def job_utts(data: Path, job: int, nj: int) -> list[str]:
@@ -91,6 +91,7 @@ class Aligner:
     ) -> tuple[np.ndarray, float] | None:
         """The best alignment and its score per frame; `log_likes` gives log-likelihoods (frames, pdfs) of some pdfs.
 
+        The beams are of scaled costs, the score is not scaled, as gmm-align-compiled prints it.
         None, with a warning, where no path survives `retry_beam`.
         """
         graph, tids = compact(self.graph(text))
@@ -98,9 +99,10 @@ class Aligner:
         scores = log_likes(pdfs)[:, column]  # a sentence needs few of all pdfs
         if self.boost is not None:
             scores += self.boost[tids - 1]
+        scores *= np.float32(ACOUSTIC_SCALE)
         config, decodable = khg.AlignConfig(beam, retry_beam, False), khg.DecodableCtc(np.ascontiguousarray(scores))
         done, _, _, like, frames, ali, _ = khg.align_utterance_wrapper(
-            config, utt, 1.0, graph, decodable, 0, 0, 0, 0.0, 0
+            config, utt, ACOUSTIC_SCALE, graph, decodable, 0, 0, 0, 0.0, 0
         )
         if not done:
             log.warning("%s: no alignment within --retry-beam %g: left out", utt, retry_beam)
