@@ -77,12 +77,15 @@ def training(args: argparse.Namespace) -> None:
 def decoding(args: argparse.Namespace) -> None:
     """Real-time factors: scores of the network, then the search for lattices."""
     from mimic.data.kaldi_dir import read_frames
-    from mimic.decode.lattice import Decoder, SearchOptions
+    from mimic.decode.lattice_decoder import Decoder, SearchOptions
     from mimic.decode.scores import gmm_scores, net_scores
 
     neural = (args.decode / "model.pt").exists()
-    scores = net_scores(args.decode, args.features, args.device) if neural else gmm_scores(args.decode, args.features)
-    decode = Decoder(args.graph, SearchOptions(args.beam, args.lattice_beam, args.acwt))
+    if neural:
+        model, scores = net_scores(args.decode, args.features, args.device)
+    else:
+        model, scores = gmm_scores(args.decode, args.features)
+    decode = Decoder(args.graph, SearchOptions(args.beam, args.lattice_beam, args.acwt), model)
     shift = float((args.features / "frame_shift").read_text())
     spent = {"scores": 0.0, "search": 0.0}
     speech = 0.0

@@ -16,7 +16,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel 
 
 from mimic import cli  # noqa: E402
 from mimic.data.kaldi_dir import read_frames  # noqa: E402
-from mimic.decode.lattice import Decoder, SearchOptions, write_lattices  # noqa: E402
+from mimic.decode.lattice_decoder import Decoder, SearchOptions  # noqa: E402
+from mimic.decode.lattice_io import write_lattices  # noqa: E402
 from mimic.decode.scores import gmm_scores, net_scores  # noqa: E402
 from mimic.hmm.alignments import job_utts, write_ali  # noqa: E402
 
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--beam", type=float, default=13.0, help="(default: %(default)s)")
     parser.add_argument("--lattice-beam", type=float, default=8.0, help="(default: %(default)s)")
     parser.add_argument("--max-active", type=int, default=7000, help="(default: %(default)s)")
+    parser.add_argument("--min-active", type=int, default=200, help="(default: %(default)s)")
     parser.add_argument("--acwt", type=float, default=0.083333, help="acoustic scale (default: %(default)s)")
     parser.add_argument("--transform-dir", type=Path, help="directory with trans.JOB")
     parser.add_argument("--alimdl", choices=("true", "false"), default="false", help="search with final.alimdl")
@@ -41,11 +43,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="of a network: cpu or cuda (default: %(default)s)")
     args = parser.parse_args()
 
-    decode = Decoder(args.graph, SearchOptions(args.beam, args.lattice_beam, args.acwt, args.max_active))
+    options = SearchOptions(args.beam, args.lattice_beam, args.acwt, args.max_active, args.min_active)
     if (args.model / "model.pt").exists():
-        scores = net_scores(args.model, args.data, args.device, args.graph)
+        model, scores = net_scores(args.model, args.data, args.device, args.graph)
     else:
-        scores = gmm_scores(args.model, args.data, args.transform_dir, args.alimdl == "true", args.graph)
+        model, scores = gmm_scores(args.model, args.data, args.transform_dir, args.alimdl == "true", args.graph)
+    decode = Decoder(args.graph, options, model)
     frames = read_frames(args.data)
     utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in frames]
 

@@ -17,7 +17,8 @@ import kaldialign
 from mimic import cli
 from mimic.atomic import replace
 from mimic.data.kaldi_dir import read_table, write_table
-from mimic.decode.lattice import Lattice, read_decode_dir
+from mimic.decode.lattice import Lattice
+from mimic.decode.lattice_io import read_decode_dir
 from mimic.decode.word_times import word_times
 from mimic.errors import UserError
 from mimic.hmm.lang import read_symbols

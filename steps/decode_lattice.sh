@@ -2,11 +2,13 @@
 # Decodes with HCLG.fst into lattices. The model lies in the directory above <decode-dir>: a network of
 # conf/hybrid_*.yaml (model.pt), or Gaussian mixtures (final.mdl). A model of steps/train_sat.sh takes several passes: the
 # first without adaptation, then fMLLR from what the pass before has heard, never from the transcripts.
-# Writes <decode-dir>: lat.JOB.gz, trans.JOB where fMLLR was estimated. steps/score_lattices.sh makes text of it.
+# Writes <decode-dir>: lat.JOB.gz, which has each sequence of words once, as Kaldi's --determinize-lattice; trans.JOB where
+# fMLLR was estimated. steps/score_lattices.sh makes text of it.
 
 beam=13.0            # of the search
 lattice_beam=8.0     # of the paths that lattices keep
 max_active=7000      # tokens of a frame that go on, at most
+min_active=200       # so many go on where fewer are within the beam
 first_beam=10.0      # likewise of the passes that are there for fMLLR alone
 first_max_active=2000
 acwt=0.083333        # scale of acoustic log-likelihoods in the search; conf/hybrid_*.yaml go with 0.1
@@ -47,7 +49,7 @@ if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 search() {  # search PASS [options]
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd --mem 4G "${gpu[@]}" JOB=1:"$nj" "$dir/log/decode$1.JOB.log" \
-    pyscripts/decode_lattice.py --job JOB --nj "$nj" --acwt "$acwt" --device "$device" "${@:2}" \
+    pyscripts/decode_lattice.py --job JOB --nj "$nj" --acwt "$acwt" --min-active "$min_active" --device "$device" "${@:2}" \
     "$model" "$graph" "$data" "$dir"
 }
 first=(--best-path true --beam "$first_beam" --max-active "$first_max_active")  # these need no lattices

@@ -148,7 +148,8 @@ def test_training_and_the_scores_for_a_search(net, corpus, tmp_path):
     after = task.eval().validate()
     assert after["err"] < 0.8 * before["err"] and after["loss"] < 0.8 * before["loss"]
     assert (tmp_path / net / "ali_train_pdf.counts").read_text().startswith(" [ ")
-    scores = net_scores(tmp_path / net, root / "dev")("s0-00")
+    _, scores = net_scores(tmp_path / net, root / "dev")
+    scores = scores("s0-00")
     assert scores.shape == (40, len(model.tid_pdf) - 1) and np.isfinite(scores).all()
     # A pdf's score is its log-posterior less its log-prior; all transitions of a pdf share it.
     network, priors = HybridTask.build(config, tmp_path / net)

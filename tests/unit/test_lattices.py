@@ -1,6 +1,7 @@
 """Lattices: search and what it does when it fails, paths under any scale, archives, graphs from ARPA files."""
 
 import gzip
+import struct
 from dataclasses import replace
 from itertools import product
 
@@ -9,9 +10,13 @@ import pytest
 from hmm_maker import arpa
 from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
 
+from mimic.decode.determinize import determinize
 from mimic.decode.graph import make_graph
-from mimic.decode.lattice import Decoder, Lattice, SearchOptions, read_decode_dir, read_lattices, write_lattices
-from mimic.decode.search import Graph, Search
+from mimic.decode.graph_file import Graph
+from mimic.decode.lattice import Lattice
+from mimic.decode.lattice_decoder import Decoder, SearchOptions
+from mimic.decode.lattice_io import read_decode_dir, read_lattices, write_lattices
+from mimic.decode.search import Search
 from mimic.decode.word_times import word_times
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst
@@ -19,15 +24,21 @@ from mimic.hmm.kaldi import kaldifst
 
 def random_lattice(seed: int = 0, layers: int = 4) -> Lattice:
     """Every state reaches the two of the next layer, and each word is spoken by several transitions."""
-    draw, lines = np.random.default_rng(seed), []
+    draw, arcs = np.random.default_rng(seed), []
     for layer in range(layers):
         for source, target in product(range(2) if layer else [0], range(2)):
             for _ in range(2):
-                word, costs = draw.integers(3), draw.uniform(0, 10, 2).round(3)
-                states = f"{2 * layer + source} {2 * layer + 2 + target}"
-                lines.append(f"{states} {draw.integers(1, 9)} {word} {costs[0]},{costs[1]}")
-    lines += [f"{2 * layers} 0.5,0", f"{2 * layers + 1} 0,1.5"]
-    return Lattice.parse(lines)
+                states = (2 * layer + source, 2 * layer + 2 + target)
+                arcs.append((*states, draw.integers(3), *draw.uniform(0, 10, 2).round(3), ids(draw.integers(1, 9))))
+    source, target, word, graph, acoustic, tids = zip(*arcs, strict=True)
+    columns = [np.where(np.array(c) == 1, 0, np.array(c)) for c in (source, target)]  # state 1 is not there
+    columns = [np.where(c > 1, c - 1, c) for c in columns]
+    final = {2 * layers - 1: (0.5, 0.0, ids()), 2 * layers: (0.0, 1.5, ids(9))}
+    return Lattice(*columns, np.array(word), np.array(graph), np.array(acoustic), list(tids), final)
+
+
+def ids(*tids: int) -> bytes:
+    return np.array(tids, np.int32).tobytes()
 
 
 def all_paths(lattice: Lattice, state: int = 0) -> list[list[int]]:
@@ -38,7 +49,7 @@ def all_paths(lattice: Lattice, state: int = 0) -> list[list[int]]:
 
 
 def cost(lattice: Lattice, path: list[int], lmwt: float, penalty: float) -> float:
-    graph, acoustic = lattice.final[int(lattice.target[path[-1]])]
+    graph, acoustic, _ = lattice.final[int(lattice.target[path[-1]])]
     graph += lattice.graph[path].sum() + penalty * (lattice.word[path] > 0).sum()
     return graph + (acoustic + lattice.acoustic[path].sum()) / lmwt
 
@@ -62,18 +73,90 @@ def test_best_and_n_best_paths_are_those_of_a_full_search():
 def test_archives_of_lattices(tmp_path):
     lattices = [("a", random_lattice(1)), ("b", None), ("c", random_lattice(2))]
     assert write_lattices(tmp_path / "lat.1.gz", iter(lattices)) == 2
-    text = gzip.open(tmp_path / "lat.1.gz", "rt").read()
-    assert text.startswith("a \n0\t2\t") and text.endswith("\n\n")  # Kaldi's text archive of lattices
     (tmp_path / "num_jobs").write_text("1\n")
     found = dict(read_decode_dir(tmp_path))
     assert list(found) == ["a", "c"]
-    np.testing.assert_allclose(found["c"].acoustic, lattices[2][1].acoustic)
+    order = np.argsort(lattices[2][1].source, kind="stable")  # arcs lie behind their states
+    np.testing.assert_allclose(found["c"].acoustic, lattices[2][1].acoustic[order], rtol=1e-6)
+    assert found["c"].tids == [lattices[2][1].tids[arc] for arc in order]
     assert found["c"].final == lattices[2][1].final
-    (tmp_path / "lat.1.gz").write_bytes(gzip.compress(b"a \n0 x\n"))
-    with pytest.raises(UserError, match="damaged or missing lattices"):
-        list(read_lattices(tmp_path / "lat.1.gz"))
     with pytest.raises(UserError, match="no num_jobs"):
         list(read_decode_dir(tmp_path / "none"))
+
+
+# One lattice in the four forms that Kaldi's tools write: (word 4, ids 1 2), then (no word, id 3 on the arc) or the end.
+PLAIN = "u \n0\t1\t1\t4\t0.5,2\n1\t2\t2\t0\n2\t3\t3\t0\t1,0.25\n2\t0.125,0\n3\n\n"
+COMPACT = "u \n0\t1\t4\t0.5,2,1_2\n1\t2\t0\t1,0.25,3\n1\t0.125,0,\n2\n\n"
+
+
+def binary(kind: bytes, states: list[bytes], start: int = 0) -> bytes:
+    head = struct.pack("<ii6si", 2125659606, 6, b"vector", len(kind)) + kind
+    return b"u " + head + struct.pack("<iiQqqq", 2, 0, 0, start, len(states), 0) + b"".join(states)
+
+
+def plain_state(final: tuple[float, float], *arcs: tuple) -> bytes:
+    packed = [struct.pack("<iiffi", tid, word, graph, acoustic, to) for to, tid, word, graph, acoustic in arcs]
+    return struct.pack("<ffq", *final, len(arcs)) + b"".join(packed)
+
+
+NEVER = (np.inf, np.inf)
+PLAIN_STATES = [  # the start is the third state
+    plain_state((0.125, 0), (1, 3, 0, 1, 0.25)), plain_state((0, 0)), plain_state(NEVER, (3, 1, 4, 0.5, 2)),
+    plain_state(NEVER, (0, 2, 0, 0, 0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [PLAIN.encode(), COMPACT.encode(), binary(b"lattice4", PLAIN_STATES, 2)],
+    ids=["plain", "compact", "binary"],
+)
+def test_all_forms_of_kaldis_lattices_are_read(tmp_path, archive):
+    (tmp_path / "lat.1.gz").write_bytes(gzip.compress(archive + archive))
+    (utt, lattice), (again, _) = read_lattices(tmp_path / "lat.1.gz")
+    assert utt == again == "u"
+    paths = all_paths(lattice)
+    assert sorted(lattice.alignment(path).tolist() for path in paths) == [[1, 2], [1, 2, 3]]
+    assert all(lattice.words(path) == [4] for path in paths)
+    assert sorted(cost(lattice, path, 2, 0) for path in paths) == [1.625, 2.625]
+
+
+def test_damaged_lattices_are_one_line(tmp_path):
+    whole = binary(b"lattice4", PLAIN_STATES, 2)
+    elsewhere = binary(b"lattice4", [plain_state(NEVER, (9, 1, 4, 0, 0)), plain_state((0, 0))])
+    cycle = binary(b"lattice4", [plain_state((0, 0), (0, 1, 4, 0, 0))])
+    archives = {"text": b"u \n0 x\n\n", "cut": whole[:-5], "open": COMPACT[:-1].encode(), "cycle": cycle,
+                "elsewhere": elsewhere, "other": binary(b"standard", []), "no end": b"u \n0 1 4\n\n"}  # fmt: skip
+    for name, data in archives.items():
+        (tmp_path / name).write_bytes(gzip.compress(data))
+        with pytest.raises(UserError, match=f"{name}: damaged or missing lattices"):
+            list(read_lattices(tmp_path / name))
+    (tmp_path / "plain").write_bytes(whole)
+    with pytest.raises(UserError, match="plain: damaged or missing lattices"):
+        list(read_lattices(tmp_path / "plain"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_determinised_lattices_have_every_sequence_once_with_its_best_alignment(seed):
+    lattice, acwt, beam = random_lattice(seed, 5), 0.5, 12.0
+    best: dict[tuple[int, ...], tuple[float, list[int]]] = {}
+    for path in all_paths(lattice):
+        found = cost(lattice, path, 1 / acwt, 0), lattice.alignment(path).tolist()
+        words = tuple(lattice.words(path))
+        best[words] = min(best.get(words, found), found)
+    out, effective = determinize(lattice, beam, acwt, 10**6)
+    assert effective == beam and (out.word > 0).all()
+    pairs = list(zip(out.source.tolist(), out.word.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)  # at most one arc of a word leaves a state
+    found = {tuple(out.words(p)): (cost(out, p, 1 / acwt, 0), out.alignment(p).tolist()) for p in all_paths(out)}
+    least = min(best.values())[0]
+    assert found.keys() >= {words for words, (total, _) in best.items() if total <= least + beam - 1e-6}
+    for words, (total, alignment) in found.items():
+        assert total == pytest.approx(best[words][0]) and alignment == best[words][1]
+    few, effective = determinize(lattice, beam, acwt, 12)
+    assert effective < beam and len(few.source) < len(out.source)
+    kept = {tuple(few.words(path)) for path in all_paths(few)}
+    assert kept and kept < found.keys()
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +181,7 @@ def scores_of(lang, model, text: str) -> np.ndarray:  # noqa: F811
 
 def test_search_in_the_composed_graph(graph, lang, caplog):  # noqa: F811
     directory, model = graph
-    decode = Decoder(directory, SearchOptions())
+    decode = Decoder(directory, SearchOptions(), model)
     for text in ("ONE TWO", "EIGHT TWO", "TWO ONE"):
         lattice = decode("utt", scores_of(lang, model, text))
         (path,) = lattice.best_paths([10], [0.0])
@@ -112,10 +195,10 @@ def test_search_in_the_composed_graph(graph, lang, caplog):  # noqa: F811
     caplog.clear()
     same = np.full((20, len(model.tid_pdf) - 1), -1.0, np.float32)
     wide = SearchOptions(beam=100.0, lattice_beam=50.0)
-    many = Decoder(directory, wide)("utt", same)
+    many = Decoder(directory, wide, model)("utt", same)
     assert not caplog.text
-    few = Decoder(directory, replace(wide, max_states=300))("utt", same)
-    assert few.states <= 300 < many.states and "effective beam" in caplog.text
+    few = Decoder(directory, replace(wide, max_elements=1000), model)("utt", same)
+    assert few.states < many.states and "utt: lattice larger than allowed: effective beam" in caplog.text
     # Costs of a lattice are those of the path that was scored, whatever the scale of the search.
     assert lattice.acoustic[path].sum() == pytest.approx(10 * 40, rel=1e-3)
 
@@ -128,7 +211,7 @@ def test_words_of_the_language_model_without_pronunciation(graph, lang, tmp_path
     with pytest.raises(UserError, match="none of its 4 words is in .*words.txt: same case and spelling?"):
         make_graph(lang, tmp_path / "lm.arpa", graph[1], tmp_path / "graph2")
     with pytest.raises(UserError, match="run steps/mkgraph.sh first"):
-        Decoder(tmp_path / "none", SearchOptions())
+        Decoder(tmp_path / "none", SearchOptions(), graph[1])
 
 
 def arcs_of(path) -> list[tuple[int, int, int, float]]:
@@ -164,7 +247,7 @@ def through(lattice: Lattice) -> np.ndarray:
     before[0] = 0
     for arc in order:
         before[lattice.target[arc]] = min(before[lattice.target[arc]], before[lattice.source[arc]] + costs[arc])
-    for state, (graph, _) in lattice.final.items():
+    for state, (graph, *_) in lattice.final.items():
         behind[state] = graph
     for arc in reversed(order):
         behind[lattice.source[arc]] = min(behind[lattice.source[arc]], behind[lattice.target[arc]] + costs[arc])
@@ -180,8 +263,9 @@ def test_search_remembers_all_that_is_near_the_best_path_and_nothing_else(graph,
     def found(lattice_beam: float) -> Lattice:
         search = Search(Graph.read(directory / "HCLG.fst"), 1000.0, 10**9, lattice_beam)
         assert search(scores) and search.reached_final
-        columns, final = search.paths()
-        lattice = Lattice(*columns, {state: (cost, 0.0) for state, cost in final.items()})
+        (source, target, tid, *columns), final = search.paths()
+        tids = [ids(one) if one else b"" for one in tid]
+        lattice = Lattice(source, target, *columns, tids, {state: (cost, 0.0, b"") for state, cost in final.items()})
         assert {0, *lattice.source, *lattice.target} == set(range(lattice.states))
         return lattice
 
@@ -200,10 +284,33 @@ def test_few_tokens_may_go_on(graph):
     scores = np.random.default_rng(1).normal(-1, 0.6, (30, len(model.tid_pdf) - 1)).astype(np.float32)
     costs = []
     for most in (1, 3, 10**9):
-        search = Search(Graph.read(directory / "HCLG.fst"), 1000.0, most, 1.0)
+        search = Search(Graph.read(directory / "HCLG.fst"), 1000.0, most, 1.0, 0)
         assert search(scores)
         costs.append(search.cost.min())
     assert costs[0] >= costs[1] >= costs[2] and costs[0] > costs[2]
+
+
+def test_a_narrow_beam_keeps_the_least_number_of_tokens(graph):
+    """Kaldi's min-active: a beam that holds few tokens is widened instead of losing the only way to an end."""
+    directory, model = graph
+    scores = np.random.default_rng(1).normal(-1, 0.6, (30, len(model.tid_pdf) - 1)).astype(np.float32)
+    searches = {}
+    for beam, least in ((1000.0, 200), (0.1, 200), (0.1, 0)):
+        searches[beam, least] = Search(Graph.read(directory / "HCLG.fst"), beam, 7000, 1.0, least)
+        assert searches[beam, least](scores)
+    wide, narrow, lost = searches.values()
+    assert narrow.reached_final and len(narrow.cost) > len(lost.cost)
+    assert narrow.cost.min() == pytest.approx(wide.cost.min(), abs=1e-6) and lost.cost.min() > wide.cost.min() + 0.1
+    search = Search(Graph.read(directory / "HCLG.fst"), 2.0, 5, 1.0, 3)
+    # (costs of tokens, cost up to which they go on, next beam) by hand from the rules of GetCutoff
+    for costs, cutoff, beam in (
+        ([0, 1], np.inf, np.inf),  # no more than the least number
+        ([0, 0.5, 1, 1.5, 9], 2, 2),  # the beam holds enough
+        ([0, 3, 4, 5, 9], 5, 5.5),  # the beam is too narrow
+        ([0, 0.1, 0.2, 0.3, 0.4, 0.5, 9], 0.5, 1.0),  # too many
+    ):
+        search.cost = np.array(costs, float)
+        assert search._cutoff() == (cutoff, beam), costs
 
 
 def test_graphs_of_both_kinds_and_damaged_ones(graph, tmp_path):
@@ -211,11 +318,11 @@ def test_graphs_of_both_kinds_and_damaged_ones(graph, tmp_path):
     path = graph[0] / "HCLG.fst"
     vector, arcs = Graph.read(path), arcs_of(path)
     silent = sum(not tid for _, _, tid, _ in arcs)
-    assert (len(vector.silent.tid), len(vector.spoken.tid)) == (silent, len(arcs) - silent)
+    assert (len(vector.epsilon.tid), len(vector.emitting.tid)) == (silent, len(arcs) - silent)
     kaldifst.StdConstFst(kaldifst.StdVectorFst.read(str(path))).write(str(tmp_path / "const.fst"))
     const = Graph.read(tmp_path / "const.fst")
     assert const.start == vector.start and np.array_equal(const.final, vector.final)
-    for ours, theirs in zip((*vector.spoken, *vector.silent), (*const.spoken, *const.silent), strict=True):
+    for ours, theirs in zip((*vector.emitting, *vector.epsilon), (*const.emitting, *const.epsilon), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     whole = (tmp_path / "const.fst").read_bytes()
     damaged = {"short": path.read_bytes()[:-100], "text": b"0 1 2 3\n" * 20, "empty": b""}
@@ -228,11 +335,10 @@ def test_graphs_of_both_kinds_and_damaged_ones(graph, tmp_path):
 
 def test_searches_that_fail_say_so(graph, lang, caplog):  # noqa: F811
     directory, model = graph
-    decode = Decoder(directory, SearchOptions(beam=20.0))
+    decode = Decoder(directory, SearchOptions(beam=20.0), model)
     few = scores_of(lang, model, "ONE TWO")[:2]  # no word ends within two frames
     lattice = decode("short", few)
     assert lattice is not None and not lattice.words(lattice.best_paths([10], [0.0])[0])[1:]
-    assert "short: no token reached a final state: again with beam 40" in caplog.text
     assert "short: outputting partial output since no final-state reached" in caplog.text
     assert len(decode.best_path("short", few)) == 2
     broken = np.full_like(few, np.nan)

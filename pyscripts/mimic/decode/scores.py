@@ -27,8 +27,8 @@ def _model(path: Path, graph: Path | None) -> Model:
 
 def gmm_scores(
     model_dir: Path, feats: Path, trans: Path | None = None, alimdl: bool = False, graph: Path | None = None
-) -> Scores:
-    """Of the mixtures in final.mdl; with `alimdl` of final.alimdl, for features before adaptation.
+) -> tuple[Model, Scores]:
+    """The model and scores of its mixtures: final.mdl, with `alimdl` final.alimdl, for features before adaptation.
 
     `trans`: directory with the fMLLR transforms of the speakers. `graph`: to check that it was made for this model.
     """
@@ -41,11 +41,11 @@ def gmm_scores(
             raise UserError(f"{feats}: {x.shape[1]} dimensions, but {model_dir} was trained on {model.gmm.dim}")
         return model.gmm.log_likes(x)[:, model.tid_pdf[1:]]
 
-    return scores
+    return model, scores
 
 
-def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | None = None) -> Scores:
-    """Log-posteriors of a neural network less log-priors of its training alignments; `graph` as above."""
+def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | None = None) -> tuple[Model, Scores]:
+    """The model and log-posteriors of a network less log-priors of its training alignments; `graph` as above."""
     # Imported here: Gaussian mixtures do without torch, which takes seconds.
     import torch
 
@@ -56,13 +56,13 @@ def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | 
     config = configuration.read(model_dir / "config.yaml")
     network, priors = HybridTask.build(config, model_dir)
     network.to(device)
-    tid_pdf = _model(model_dir / "final.mdl", graph).tid_pdf[1:]
+    model = _model(model_dir / "final.mdl", graph)
     features = SpeakerFeatures([feats], config.data.norm_vars)
 
     def scores(utt: str) -> np.ndarray:
         x = torch.from_numpy(features(utt)).to(device)
         with torch.inference_mode():
             log_post, _ = network(x[None], torch.tensor([len(x)], device=device))
-        return (log_post[0].cpu().numpy() - priors)[:, tid_pdf]
+        return (log_post[0].cpu().numpy() - priors)[:, model.tid_pdf[1:]]
 
-    return scores
+    return model, scores

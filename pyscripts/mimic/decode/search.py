@@ -4,120 +4,14 @@ Token passing, with all tokens of a frame in one set of arrays. Pruning by what 
 of Povey et al., "Generating exact lattices in the WFST framework" (ICASSP 2012).
 """
 
-import struct
-from array import array
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mimic.errors import UserError
+from mimic.decode.graph_file import Arcs, Graph
 
-MAGIC = 2125659606  # of OpenFst's files
-SYMBOLS = 3  # flags in their headers: tables of symbols follow
-PRUNE_EVERY = 25  # frames
-
-
-class Arcs(NamedTuple):
-    """Arcs sorted by the state they leave: `count[s]` from `first[s]` on are those of state s."""
-
-    first: np.ndarray
-    count: np.ndarray
-    target: np.ndarray
-    tid: np.ndarray
-    word: np.ndarray
-    cost: np.ndarray
-
-    def leaving(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All arcs that leave these states: place in `states`, and arc."""
-        counts = self.count[states]
-        some = np.flatnonzero(counts)
-        counts = counts[some]
-        skipped = self.first[states[some]] - counts.cumsum() + counts
-        return np.repeat(some, counts), np.repeat(skipped, counts) + np.arange(counts.sum())
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A decoding graph.
-
-    Attributes:
-        start: state.
-        final: cost of ending in each state, inf where nothing ends.
-        spoken: arcs with a transition id, each takes a frame.
-        silent: arcs without.
-    """
-
-    start: int
-    final: np.ndarray
-    spoken: Arcs
-    silent: Arcs
-
-    @classmethod
-    def read(cls, path: Path) -> "Graph":
-        """Read a file of OpenFst, of type vector (as steps/mkgraph.sh writes it) or const (as Kaldi's does)."""
-        data = path.read_bytes()
-        try:
-            kind, version, start, states, arcs, at = _header(data)
-            if kind == "vector":
-                final, counts, table = _vector(data[at:], states)
-            else:
-                final, counts, table = _const(data, at, version, states, arcs)
-            source = np.repeat(np.arange(states), counts)
-            there = (table[3] >= 0) & (table[3] < states)
-            if len(source) != len(there) or not there.all() or not 0 <= start < states:
-                raise ValueError("states that are not there")
-        except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: no graph of OpenFst, or damaged ({error}): run steps/mkgraph.sh again") from None
-        parts = []
-        for chosen in (table[0] > 0, table[0] == 0):
-            count = np.bincount(source[chosen], minlength=states)
-            tid, word, cost, target = (column[chosen] for column in table)
-            parts.append(Arcs(count.cumsum() - count, count.astype(np.int32), target, tid, word, cost))
-        return cls(start, final, *parts)
-
-
-def _header(data: bytes) -> tuple[str, int, int, int, int, int]:
-    """Type and its version, start, states and arcs of a file of OpenFst, and where its header ends."""
-    if struct.unpack_from("<i", data)[0] != MAGIC:
-        raise ValueError("other first bytes")
-    at, names = 4, []
-    for _ in range(2):
-        (length,) = struct.unpack_from("<i", data, at)
-        names.append(data[at + 4 : at + 4 + length].decode())
-        at += 4 + length
-    version, flags, _, start, states, arcs = struct.unpack_from("<iiQqqq", data, at)
-    if names[0] not in ("vector", "const") or names[1] != "standard" or flags & SYMBOLS:
-        raise ValueError(f"{names[0]} of {names[1]} arcs; expected vector or const of standard ones, without symbols")
-    return names[0], version, start, states, arcs, at + struct.calcsize("<iiQqqq")
-
-
-def _vector(data: bytes, states: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Final costs, numbers of arcs, and their columns: each state has its arcs behind it."""
-    words = memoryview(data[: len(data) // 4 * 4]).cast("i")
-    places, at = array("q"), 0
-    for _ in range(states):
-        places.append(at)
-        at += 3 + 4 * words[at + 1]
-    if at > len(words):
-        raise ValueError("cut short")
-    row, begin = np.frombuffer(words, np.int32), np.frombuffer(places, np.int64)
-    counts = row[begin + 1]
-    ends = counts.cumsum()
-    arc = np.repeat(begin + 3 - 4 * (ends - counts), counts) + 4 * np.arange(ends[-1] if states else 0)
-    return row.view(np.float32)[begin], counts, [row[arc], row[arc + 1], row.view(np.float32)[arc + 2], row[arc + 3]]
-
-
-def _const(data: bytes, at: int, version: int, states: int, arcs: int) -> tuple[np.ndarray, np.ndarray, list]:
-    """The same of a file that has all states first, and then all arcs; version 1 has both at multiples of 16 bytes."""
-    grid = 16 if version == 1 else 1
-    at = -(-at // grid) * grid
-    state = np.dtype([("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("inputs", "<u4"), ("outputs", "<u4")])
-    table = np.frombuffer(data, state, states, at)
-    at = -(-(at + table.nbytes) // grid) * grid
-    arc = np.frombuffer(data, np.dtype([("tid", "<i4"), ("word", "<i4"), ("cost", "<f4"), ("target", "<i4")]), arcs, at)
-    return table["final"], table["arcs"].astype(np.int64), [arc[name].copy() for name in arc.dtype.names]
+PRUNE_EVERY = 25  # frames, Kaldi's --prune-interval
 
 
 class Links(NamedTuple):
@@ -137,8 +31,8 @@ class Frame:
     """Tokens behind a frame: their costs, the links that led here from the frame before, and those within."""
 
     cost: np.ndarray
-    spoken: Links
-    silent: Links
+    emitting: Links
+    epsilon: Links
 
 
 class Search:
@@ -148,17 +42,23 @@ class Search:
         graph: what to search.
         beam: largest difference in cost from the best token of a frame.
         max_active: so many tokens of a frame go on, the best ones.
+        min_active: so many go on where the beam holds fewer of them.
+        beam_delta: the beam of the next frame is so much wider than what either number leaves of this one.
         lattice_beam: largest cost of a path that is remembered, beyond the best one.
     """
 
-    def __init__(self, graph: Graph, beam: float, max_active: int, lattice_beam: float):
+    def __init__(
+        self, graph: Graph, beam: float, max_active: int, lattice_beam: float,
+        min_active: int = 200, beam_delta: float = 0.5,
+    ) -> None:  # fmt: skip
         self.graph, self.beam, self.max_active, self.lattice_beam = graph, beam, max_active, lattice_beam
+        self.min_active, self.beam_delta = min_active, beam_delta
         self.place = np.full(len(graph.final), -1, np.int32)  # of each state's token among those of the frame
         nothing = np.zeros(0, np.int64)
         self.states, self.cost = np.array([graph.start]), np.zeros(1)
         self.place[self.states] = 0
         self.frames: list[Frame] = []
-        self._end(Links(nothing, nothing, nothing, np.zeros(0, np.float32)))
+        self._end(Links(nothing, nothing, nothing, np.zeros(0, np.float32)), beam)
 
     def __call__(self, scores: np.ndarray) -> bool:
         """Hear scaled log-likelihoods (frames, transition ids). False where no token survives."""
@@ -171,10 +71,8 @@ class Search:
 
     def _advance(self, row: np.ndarray) -> bool:
         """One frame. Where several paths meet in a state, its token has the cost of the best one."""
-        limit, arcs = self.cost.min() + self.beam, self.graph.spoken
-        if len(self.cost) > self.max_active:
-            limit = min(limit, np.partition(self.cost, self.max_active - 1)[self.max_active - 1])
-        going = np.flatnonzero(self.cost <= limit)
+        (cutoff, beam), arcs = self._cutoff(), self.graph.emitting
+        going = np.flatnonzero(self.cost <= cutoff)
         source, arc = arcs.leaving(self.states[going])
         if not len(arc):
             return False
@@ -182,23 +80,36 @@ class Search:
         cost = self.cost[going][source] + arcs.cost[arc] + acoustic
         if not np.isfinite(best := cost.min()):
             return False
-        kept = np.flatnonzero(cost <= best + self.beam)
+        kept = np.flatnonzero(cost < best + beam)
         target, cost = arcs.target[arc[kept]], cost[kept]
         self.place[self.states] = -1
         self.states = self._settle(target, 0)
         reached = self.place[target]
         self.cost = np.full(len(self.states), np.inf)
         np.minimum.at(self.cost, reached, cost)
-        self._end(Links(going[source[kept]], reached, arc[kept], acoustic[kept]))
+        self._end(Links(going[source[kept]], reached, arc[kept], acoustic[kept]), best + beam)
         return True
 
-    def _end(self, spoken: Links) -> None:
-        """End a frame: follow arcs that take none, as long as a token gets better."""
-        arcs, limit, front = self.graph.silent, self.cost.min() + self.beam, np.arange(len(self.cost))
+    def _cutoff(self) -> tuple[float, float]:
+        """Cost up to which tokens go on, and the beam of the next frame (GetCutoff of Kaldi's LatticeFasterDecoder)."""
+        best, tokens = self.cost.min(), len(self.cost)
+        within = best + self.beam
+        if tokens > self.max_active:
+            cutoff = np.partition(self.cost, self.max_active)[self.max_active]
+            if cutoff < within:
+                return cutoff, cutoff - best + self.beam_delta
+        cutoff = np.partition(self.cost, self.min_active)[self.min_active] if tokens > self.min_active else np.inf
+        if cutoff > within:
+            return cutoff, cutoff - best + self.beam_delta
+        return within, self.beam
+
+    def _end(self, emitting: Links, limit: float) -> None:
+        """End a frame: follow arcs that take none up to this cost, as long as a token gets better."""
+        arcs, front = self.graph.epsilon, np.arange(len(self.cost))
         while len(front):
             source, arc = arcs.leaving(self.states[front])
             cost, target = self.cost[front][source] + arcs.cost[arc], arcs.target[arc]
-            kept = np.flatnonzero(cost <= limit)
+            kept = np.flatnonzero(cost < limit)
             cost, target = cost[kept], target[kept]
             new = self._settle(target[np.flatnonzero(self.place[target] < 0)], len(self.states))
             self.states = np.concatenate([self.states, new])
@@ -209,10 +120,10 @@ class Search:
             np.minimum.at(self.cost, reached, cost)
             front = np.flatnonzero(better)
         source, arc = arcs.leaving(self.states)
-        kept = np.flatnonzero(self.cost[source] + arcs.cost[arc] <= limit)
+        kept = np.flatnonzero(self.cost[source] + arcs.cost[arc] < limit)
         source, arc = source[kept], arc[kept]
-        silent = Links(source, self.place[arcs.target[arc]], arc, np.zeros(len(arc), np.float32))
-        self.frames.append(Frame(self.cost, spoken, silent))
+        epsilon = Links(source, self.place[arcs.target[arc]], arc, np.zeros(len(arc), np.float32))
+        self.frames.append(Frame(self.cost, emitting, epsilon))
 
     def _settle(self, target: np.ndarray, number: int) -> np.ndarray:
         """Give each of these states, some of which are there several times, a token from `number` on."""
@@ -222,46 +133,50 @@ class Search:
         self.place[new] = number + order[: len(new)]
         return new
 
-    def _prune(self, begin: int, beyond: np.ndarray) -> None:
+    def _prune(self, begin: int, extra: np.ndarray) -> None:
         """Forget what lies on no path within the lattice beam, behind frame `begin`.
 
-        beyond: what the best path through each token of the last frame costs beyond the best of all, or less.
+        extra: what the best path through each token of the last frame costs beyond the best of all, or less.
         """
         last = len(self.frames) - 1
         for number in range(last, begin - 1, -1):
             frame = self.frames[number]
-            more = self._more(frame.silent, self.graph.silent, frame, frame)
-            while True:  # chains of silent arcs are short
-                before = beyond.copy()
-                np.minimum.at(beyond, frame.silent.source, more + before[frame.silent.target])
-                if np.array_equal(before, beyond):
+            link_extra = self._extra_cost(frame.epsilon, self.graph.epsilon, frame, frame)
+            while True:  # chains of epsilon arcs are short
+                before = extra.copy()
+                np.minimum.at(extra, frame.epsilon.source, link_extra + before[frame.epsilon.target])
+                if np.array_equal(before, extra):
                     break
-            frame.silent = frame.silent.of(np.flatnonzero(more + beyond[frame.silent.target] <= self.lattice_beam))
+            frame.epsilon = frame.epsilon.of(
+                np.flatnonzero(link_extra + extra[frame.epsilon.target] <= self.lattice_beam)
+            )
             if number == begin:
                 return
             if number < last:
-                beyond = self._forget(number, beyond)
+                extra = self._prune_tokens(number, extra)
             earlier = self.frames[number - 1]
-            more = self._more(frame.spoken, self.graph.spoken, earlier, frame) + beyond[frame.spoken.target]
-            kept = np.flatnonzero(more <= self.lattice_beam)
-            frame.spoken = frame.spoken.of(kept)
-            beyond = np.full(len(earlier.cost), np.inf)
-            np.minimum.at(beyond, frame.spoken.source, more[kept])
+            link_extra = (
+                self._extra_cost(frame.emitting, self.graph.emitting, earlier, frame) + extra[frame.emitting.target]
+            )
+            kept = np.flatnonzero(link_extra <= self.lattice_beam)
+            frame.emitting = frame.emitting.of(kept)
+            extra = np.full(len(earlier.cost), np.inf)
+            np.minimum.at(extra, frame.emitting.source, link_extra[kept])
 
-    def _forget(self, number: int, beyond: np.ndarray) -> np.ndarray:
-        """Forget the tokens of a frame from which no link is left to go on; gives `beyond` of the others."""
+    def _prune_tokens(self, number: int, extra: np.ndarray) -> np.ndarray:
+        """Forget the tokens of a frame from which no link is left to go on; gives `extra` of the others."""
         frame, later = self.frames[number : number + 2]
-        alive = np.isfinite(beyond)
-        place, silent = alive.cumsum() - 1, frame.silent
-        spoken = frame.spoken.of(np.flatnonzero(alive[frame.spoken.target]))
+        alive = np.isfinite(extra)
+        place, epsilon = alive.cumsum() - 1, frame.epsilon
+        emitting = frame.emitting.of(np.flatnonzero(alive[frame.emitting.target]))
         frame.cost = frame.cost[alive]
-        frame.silent = silent._replace(source=place[silent.source], target=place[silent.target])
-        frame.spoken = spoken._replace(target=place[spoken.target])
-        later.spoken = later.spoken._replace(source=place[later.spoken.source])
-        return beyond[alive]
+        frame.epsilon = epsilon._replace(source=place[epsilon.source], target=place[epsilon.target])
+        frame.emitting = emitting._replace(target=place[emitting.target])
+        later.emitting = later.emitting._replace(source=place[later.emitting.source])
+        return extra[alive]
 
     @staticmethod
-    def _more(links: Links, arcs: Arcs, before: Frame, behind: Frame) -> np.ndarray:
+    def _extra_cost(links: Links, arcs: Arcs, before: Frame, behind: Frame) -> np.ndarray:
         """What going along each link costs more than the best way to where it leads."""
         return before.cost[links.source] + arcs.cost[links.arc] + links.acoustic - behind.cost[links.target]
 
@@ -281,7 +196,7 @@ class Search:
         offsets = np.concatenate([[0], np.cumsum([len(frame.cost) for frame in self.frames])])
         columns: list[list[np.ndarray]] = [[] for _ in range(6)]
         for number, frame in enumerate(self.frames):
-            kinds = ((frame.spoken, self.graph.spoken, number - 1), (frame.silent, self.graph.silent, number))
+            kinds = ((frame.emitting, self.graph.emitting, number - 1), (frame.epsilon, self.graph.epsilon, number))
             for links, arcs, before in kinds:
                 parts = (links.source + offsets[before], links.target + offsets[number])
                 parts += (arcs.tid[links.arc], arcs.word[links.arc], arcs.cost[links.arc], links.acoustic)
