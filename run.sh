@@ -77,8 +77,6 @@ set -euo pipefail
 # What cannot work is said before anything runs.
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-[[ $compress =~ ^(none|int16|uint8)$ ]] || die "--compress is none, int16 or uint8, got '$compress'"
-[[ $oov_policy =~ ^(fail|skip|g2p)$ ]] || die "--oov-policy is fail, skip or g2p, got '$oov_policy'"
 sets=(train_clean train_noisy dev_clean dev_noisy test_clean test_noisy)
 own=()
 for name in "${sets[@]}"; do if [ -n "${!name}" ]; then own+=("--${name//_/-}" "${!name}"); fi; done

@@ -70,13 +70,9 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-check_numbers ngram_order
 check_files config asr_config pretrain_config feat_config pretrain_feat_config ngram_text lexicon
 check_dirs noise_dir
 [ -z "$enhancer" ] || [ -f "$enhancer/model.pt" ] || die "--enhancer $enhancer: no model.pt: is it trained?"
-[[ $train_side =~ ^(clean|noisy)$ ]] || die "--train-side is clean or noisy, got '$train_side'"
-[[ $search =~ ^(lexicon|free)$ ]] || die "--search is lexicon or free, got '$search'"
-[[ $ljspeech_rate =~ ^(16000|own)$ ]] || die "--ljspeech-rate is 16000 or own, got '$ljspeech_rate'"
 data=$exp/data size=_demo sides=()
 [ "$ljspeech_rate" = 16000 ] || [ -n "$pretrain_feat_config" ] ||
   die "--ljspeech-rate own needs --pretrain-feat-config: features at 22,050 Hz, e.g. conf/logmel_22k.conf"

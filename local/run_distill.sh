@@ -60,7 +60,6 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-check_numbers simulated_rooms held_utterances
 check_files config fbank_config
 check_dirs rir_dir
 [ -z "$noise_dir" ] || [ -e "$noise_dir" ] || die "--noise-dir $noise_dir: no such directory"
@@ -83,7 +82,6 @@ else
 fi
 : "${distill_config:=conf/distill$size.yaml}" "${keep_targets:=false}"
 : "${pruned_config:=conf/distill_pruned$size.yaml}" "${pruned_final_config:=conf/distill_pruned_final$size.yaml}"
-[[ $keep_targets =~ ^(true|false)$ ]] || die "--keep-targets is true or false, got '$keep_targets'"
 check_files distill_config pruned_config pruned_final_config
 rooms=${rir_dir:-$data/simulated_rooms}
 start_recipe "$exp"

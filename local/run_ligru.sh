@@ -52,7 +52,6 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-check_numbers order
 check_files config lexicon lm mfcc_config
 source=$corpus
 mono_gauss=1000
@@ -61,8 +60,6 @@ if [ "$corpus" = demo ]; then
   : "${size:=_demo}" "${leaves:=400}" "${gauss:=2500}" "${gmm_passes:=20}"
 fi
 : "${leaves:=4000}" "${gauss:=50000}" "${lexicon:=$source/lang/lexicon.txt}"
-check_numbers leaves gauss
-[[ $size =~ ^(|_demo|full)$ ]] || die "--size is _demo or full, got '$size'"
 for net in $nets; do
   [ -f "conf/hybrid_$net${size#full}.yaml" ] || die "--nets: no network '$net': conf/hybrid_$net.yaml is not there"
 done
@@ -70,8 +67,6 @@ sides=(clean noisy) trained=(clean multi)
 if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced) trained+=(enhanced); fi
 passes=() realign=()
 if [ -n "$gmm_passes" ]; then
-  check_numbers gmm_passes
-  check_positive gmm_passes
   passes=(--num-iters "$gmm_passes" --max-iter-inc $((gmm_passes * 3 / 4)))
   realign=(--realign-iters "$((gmm_passes * 3 / 10)) $((gmm_passes * 6 / 10))")
 fi

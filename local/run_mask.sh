@@ -56,7 +56,6 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-check_numbers simulated_rooms
 check_files config fbank_config
 check_dirs rir_dir
 [ -z "$noise_dir" ] || [ -e "$noise_dir" ] || die "--noise-dir $noise_dir: no such directory"
@@ -71,7 +70,6 @@ case $corpus in
     done
     [ -n "$noise_dir" ] || die "--corpus $corpus needs --noise-dir: the noises to mix in" ;;
 esac
-[[ $size =~ ^(|_demo|full)$ ]] || die "--size is _demo or full, got '$size'"
 declare -A configs
 for model in $models; do
   configs[$model]=conf/mask_$model${size#full}.yaml

@@ -45,7 +45,6 @@ set -euo pipefail
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 train_jobs=1 seeds=1
 check_common
-[[ $iterations =~ ^[12]$ ]] || die "--iterations is 1 or 2, got '$iterations'"
 source=$corpus
 if [ "$corpus" = demo ]; then source=data; fi
 if [ -z "$ssl_config" ]; then
@@ -60,7 +59,6 @@ size() { sed -n "s/.*[{ ,]$1: *\([0-9]*\).*/\1/p" "$ssl_config" | head -n 1; }  
 layers=$(size layers)
 : "${clusters:=$(size clusters)}" "${layer:=$((${layers:-12} / 2))}"
 : "${second_clusters:=$clusters}"
-check_numbers clusters second_clusters layer
 start_recipe "$exp"
 
 cluster() {  # cluster FEATS UNITS N: of the training set, and the same of the development set

@@ -24,12 +24,6 @@ set -euo pipefail
 
 [ $# -eq 1 ] || die "expected <out-dir>, got $# words; see --help"
 dir=$1
-for name in rooms nj; do
-  [[ ${!name} =~ ^[1-9][0-9]*$ ]] || die "--$name takes a whole number above 0, got '${!name}'"
-done
-for name in shortest longest; do
-  [[ ${!name} =~ ^[0-9]*\.?[0-9]+$ ]] || die "--$name takes a time in seconds, got '${!name}'"
-done
 options=() made=(--force "$force" --version 1)
 for name in rooms shortest longest seed; do
   options+=("--$name" "${!name}")

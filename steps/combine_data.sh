@@ -20,7 +20,6 @@ set -euo pipefail
 dir=$1
 shift
 for data; do require "$data/wav.scp" "what makes it"; done
-[ "$nj" -ge 1 ] || die "--nj must be at least 1"
 if up_to_date "$dir" --force "$force" --version 1 --input "$@"; then exit 0; fi
 $cmd "$dir/log/combine.log" pyscripts/combine_data.py "$dir" "$@"
 mark_done "$dir"

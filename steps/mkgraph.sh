@@ -22,7 +22,6 @@ lang=$1 lm=$2 model=$3 dir=$4
 require "$lang/L_disambig.fst" "steps/prepare_lang.sh"
 require "$lm" "steps/train_lm.sh"
 require "$model/final.mdl" "the training of $model"
-[ "$nj" -ge 1 ] || die "--nj must be at least 1"
 if up_to_date "$dir" --force "$force" --version 1 --input "$lang" "$lm" "$model" \
   --option "self_loop_scale=$self_loop_scale"; then exit 0; fi
 $cmd --mem 4G "$dir/log/mkgraph.log" \

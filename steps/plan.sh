@@ -37,10 +37,6 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
-for name in hours dev_hours test_hours; do
-  [[ ${!name} =~ ^[0-9.\ ]*$ ]] || die "--${name//_/-} takes hours, got '${!name}'"
-done
-[ -n "$hours" ] || die "--hours takes at least one number"
 [[ -z $within || $within =~ ^[0-9.]+[mhd]$ ]] || die "--within takes a time such as 90m, 24h or 3d, got '$within'"
 choose_configs
 planned_ngpu=$ngpu planned_nj=$nj planned_jobs=$train_jobs force=false

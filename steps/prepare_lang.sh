@@ -21,7 +21,6 @@ set -euo pipefail
 [ $# -eq 3 ] || die "expected <lexicon> <oov-word> <lang-dir>, got $# words; see --help"
 lexicon=$1 oov=$2 dir=$3
 require "$lexicon" "stage 1 (data)"
-[ "$nj" -ge 1 ] || die "--nj must be at least 1"
 options=(--sil-prob "$sil_prob" --num-sil-states "$num_sil_states" --num-nonsil-states "$num_nonsil_states")
 if up_to_date "$dir" --force "$force" --version 1 --input "$lexicon" \
   --option "oov=$oov" "options=${options[*]}"; then exit 0; fi

@@ -29,7 +29,6 @@ set -euo pipefail
 [ $# -le 1 ] || die "expected [<exp>], got $# words; see --help"
 exp=${1:-exp}
 if [ "$exp" != / ]; then exp=${exp%/}; fi
-[[ $num_utts =~ ^[0-9]+$ ]] || die "--num-utts takes a whole number, got '$num_utts'"
 require "$exp" "stages 1 to 7"
 trees=("$exp") options=(--num-utts "$num_utts")
 if [ -n "$compare" ]; then

@@ -28,7 +28,6 @@ if [ $# -lt 3 ] || [ $# -gt 4 ]; then die "expected <data-dir> <graph-dir> <deco
 data=$1 graph=$2 dir=$3
 require "$graph/HCLG.fst" "steps/mkgraph.sh"
 require "$dir/lat.1.gz" "steps/decode_lattice.sh"
-[ "$nj" -ge 1 ] || die "--nj must be at least 1"
 options=(--min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --word-ins-penalty "$word_ins_penalty" --nbest "$nbest")
 inputs=()
 if [ -n "$from" ]; then

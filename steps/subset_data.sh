@@ -18,7 +18,6 @@ set -euo pipefail
 [ $# -eq 3 ] || die "expected <data-dir> <utterances> <out-dir>, got $# words; see --help"
 data=$1 utterances=$2 dir=$3
 [[ $utterances =~ ^[1-9][0-9]*$ ]] || die "<utterances> is a whole number above 0, got '$utterances'"
-[ "$nj" -ge 1 ] || die "--nj must be at least 1"
 require "$data/utt2spk" "what makes it"
 if up_to_date "$dir" --force "$force" --version 1 --input "$data" \
   --option "utterances=$utterances"; then

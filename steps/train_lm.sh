@@ -28,8 +28,6 @@ set -euo pipefail
 
 [ $# -eq 2 ] || die "expected <text-or-data-dir> <out-dir>, got $# words; see --help"
 text=$1 dir=$2
-[[ $order =~ ^[1-9][0-9]*$ ]] || die "--order takes a whole number above 0, got '$order'"
-[[ $vocabulary =~ ^[0-9]+$ ]] || die "--vocabulary takes a whole number, got '$vocabulary'"
 options=(--order "$order" --unit "$unit" --prune "$prune" --vocabulary "$vocabulary" --max-unknown "$max_unknown"
   --normaliser "$normaliser" --gzip "$gzip")
 inputs=()

@@ -20,8 +20,6 @@ $(list_options.sh "$0")"
 set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-[[ $faults != 0 ]] || die "--faults must be at least 1"
-for name in faults seed; do [[ ${!name} =~ ^[0-9]+$ ]] || die "--$name takes a whole number, got '${!name}'"; done
 [ ! -e "$keep" ] || die "--keep $keep: there already: name a new directory"
 dir=$keep
 if [ -z "$dir" ]; then

@@ -21,7 +21,6 @@ set -euo pipefail
 
 [ $# -eq 1 ] || die "expected <dir>, got $# words; see --help"
 [ -f "$files" ] || die "--files $files: no such file"
-[[ $tries =~ ^[1-9][0-9]*$ ]] || die "--tries takes a whole number above 0, got '$tries'"
 dir=$1 name=LJSpeech-1.1
 error=$(mkdir -p "$dir" 2>&1) || die "$error"
 lock_dir "$dir"

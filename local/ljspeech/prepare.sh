@@ -25,8 +25,6 @@ set -euo pipefail
 
 [ $# -eq 2 ] || die "expected <ljspeech-dir> <data-dir>, got $# words; see --help"
 src=$1 data=$2
-[[ $rate =~ ^(16000|own)$ ]] || die "--rate is 16000 or own, got '$rate'"
-[[ $dev_utterances =~ ^[1-9][0-9]*$ ]] || die "--dev-utterances takes a whole number above 0, got '$dev_utterances'"
 [ -f "$src/LJSpeech-1.1/metadata.csv" ] ||
   die "$src/LJSpeech-1.1/metadata.csv: no such file: local/ljspeech/download.sh $src fetches it"
 if [ "$rate" = own ]; then

@@ -3,6 +3,7 @@
 # an option, so that "--stop-stage 3" (or --stop_stage) sets $stop_stage. The value is always a separate word.
 # "--config FILE" sources a bash file of name=value lines before the other options are looked at; "--help"
 # prints $help_message. Parsing stops at the first word that is no option; the rest stays in "$@".
+# Types and ranges of values are in option_ranges.txt beside this file; a default of true or false is a boolean.
 # Kaldi's own parse_options.sh can take this file's place; names here start with _po_ to stay out of the way.
 
 _po_die() { echo "$0: $*" >&2; exit 1; }
@@ -41,6 +42,64 @@ _po_source() {
   . "$_po_file"
 }
 
+# _po_number WORD TYPE FROM TO: whether WORD is an "int" or a "real" from FROM to TO.
+_po_number() {
+  local open=false below=false from=$3 to=$4
+  case $2 in  # 010 would be 8 to bash, and 20 digits more than it can hold
+    int*) [[ $1 =~ ^(0|-?[1-9][0-9]{0,14})$ ]] || return 1 ;;
+    *) [[ $1 =~ ^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?$ ]] || return 1 ;;
+  esac
+  if [[ $from == *'<' ]]; then open=true from=${from%<}; fi
+  if [[ $to == '<'* ]]; then below=true to=${to#<}; fi
+  awk -v x="$1" -v from="$from" -v to="$to" -v open=$open -v below=$below 'BEGIN {
+    exit !((from == "" || x > from + 0 || (open == "false" && x == from + 0)) &&
+           (to == "" || x < to + 0 || (below == "false" && x == to + 0))) }'
+}
+
+# _po_check NAME TYPE [FROM [TO]]: dies unless the value of NAME is one that its line of option_ranges.txt allows.
+_po_check() {
+  local word words good=true value=${!1} expected
+  if [ -z "$value" ] && [ -z "${_po_default[$1]}" ]; then return; fi
+  if [ "$2" = choice ]; then
+    if [[ -n $value && $value != *' '* && " ${*:3} " == *" $value "* ]]; then return; fi
+    words=${*:3} expected="one of ${words// /, }"
+  else
+    words=("$value")
+    if [[ $2 == *s ]]; then read -r -a words <<< "${value//,/ }"; fi
+    [ ${#words[@]} -gt 0 ] || [ "$2" = ints ] || good=false  # no passes, for example
+    for word in "${words[@]}"; do _po_number "$word" "$2" "${3:-}" "${4:-}" || good=false; done
+    if $good; then return; fi
+    case $2 in
+      int) expected="a whole number" ;;
+      ints) expected="whole numbers" ;;
+      real) expected="a number" ;;
+      *) expected="numbers" ;;
+    esac
+    case ${3:-},${4:-} in
+      ,) ;;
+      *'<,') expected+=" above ${3%<}" ;;
+      *,) expected+=" of at least $3" ;;
+      *) expected+=" from $3 to $4" ;;
+    esac
+    expected=${expected/from 0< to/above 0, at most} expected=${expected/at most </below }
+    expected=${expected/to </to below }
+  fi
+  _po_die "--${1//_/-} takes $expected, got '$value'"
+}
+
+# The options that have a range and those that are true or false, with their defaults: what is not changed is not checked.
+declare -A _po_default=() _po_range=()
+while read -r _po_name _po_rest; do
+  if [[ $_po_name == [a-z]* && -v $_po_name ]]; then
+    _po_default[$_po_name]=${!_po_name} _po_range[$_po_name]=$_po_rest
+  fi
+done < "${BASH_SOURCE[0]%/*}/option_ranges.txt"
+for _po_name in $(compgen -v); do
+  if [[ $_po_name == [a-z]* && ${!_po_name:-} =~ ^(true|false)$ && ! -v _po_default[$_po_name] ]]; then
+    _po_default[$_po_name]=${!_po_name} _po_range[$_po_name]=boolean
+  fi
+done
+
 for ((_po_i = 1; _po_i <= $#; _po_i += 2)); do
   case ${!_po_i} in
     --config) _po_value $(($# - _po_i + 1)) "${@:_po_i:2}"; _po_source "${@:_po_i+1:1}" ;;
@@ -53,7 +112,7 @@ done
 while [ -n "${1:-}" ]; do
   case $1 in
     --help | -h)
-      printf '%s\n' "${help_message:-No help found.}" >&2
+      printf '%s\n' "${help_message:-No help found.}"
       exit 0 ;;
     --*=*) _po_die "options to scripts must be of the form --name value, got '$1'" ;;
     --config) ;;  # sourced above
@@ -61,13 +120,20 @@ while [ -n "${1:-}" ]; do
       _po_known "$1" || _po_invalid "$1"
       _po_option=$_po_name
       _po_value $# "${@:1:2}"
-      if [[ ${!_po_option} =~ ^(true|false)$ && ! $2 =~ ^(true|false)$ ]]; then
-        _po_die "expected \"true\" or \"false\": $1 $2"
-      fi
       printf -v "$_po_option" %s "$2" ;;
     *) break ;;
   esac
   shift 2
+done
+
+for _po_name in "${!_po_default[@]}"; do
+  if [ "${!_po_name}" = "${_po_default[$_po_name]}" ]; then continue; fi
+  if [ "${_po_range[$_po_name]}" = boolean ]; then
+    [[ ${!_po_name} =~ ^(true|false)$ ]] || _po_die "expected \"true\" or \"false\": --${_po_name//_/-} ${!_po_name}"
+  else
+    # shellcheck disable=SC2086  # words of a line of option_ranges.txt
+    _po_check "$_po_name" ${_po_range[$_po_name]}
+  fi
 done
 
 if [ -v cmd ] && [ -z "$cmd" ]; then _po_die "empty argument to --cmd option"; fi

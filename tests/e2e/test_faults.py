@@ -25,7 +25,7 @@ def test_a_short_run_takes_every_kind_and_every_stage():
 
 def test_wrong_options(finished):
     for words, line in (
-        (("--faults", "some"), "--faults takes a whole number, got 'some'"),
+        (("--faults", "some"), "--faults takes a whole number of at least 1, got 'some'"),
         (("--keep", "conf"), "--keep conf: there already: name a new directory"),
     ):
         assert line in finished.call("tests/faults.sh", *words, code=1)

@@ -45,7 +45,7 @@ def test_run_mask_from_clean_speech_to_the_table(begun):
         (("--corpus", "nowhere"), "has no directory train_clean"),
         (("--corpus", "mini_librispeech", "--noise-dir", "corpus"), "brings its noises and rooms"),
         (("--recogniser", "exp/noisy"), "no model.pt: is it trained?"),
-        (("--size", "huge"), "--size is _demo or full"),
+        (("--size", "huge"), "--size takes one of _demo, full"),
         (("--stage", "3", "--stop-stage", "2"), "--stage 3 is behind --stop-stage 2"),
         (("--simulated-rooms", "some"), "--simulated-rooms takes a whole number"),
     ],

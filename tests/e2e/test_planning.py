@@ -45,8 +45,8 @@ def test_a_plan_from_a_calibration(begun):
     ("words", "line"),
     [
         ("--within soon", "--within takes a time such as 90m, 24h or 3d, got 'soon'"),
-        ("--hours ten", "--hours takes hours, got 'ten'"),
-        ("--nj 0", "--nj must be at least 1"),
+        ("--hours ten", "--hours takes numbers above 0, got 'ten'"),
+        ("--nj 0", "--nj takes a whole number of at least 1, got '0'"),
         ("--asr-config none", "--asr-config none: no such file"),
         ("demo", "takes options only, got 'demo'; see --help"),
     ],

@@ -90,7 +90,7 @@ def make_noises(folder: Path) -> Path:
         ("--corpus CORPUS --search beam", "--search is lexicon or free, got 'beam'"),
         ("--corpus CORPUS --asr-config none.yaml", "--asr-config none.yaml: no such file"),
         ("--train-side noisy", "LibriSpeech has no noisy side"),
-        ("--ljspeech-rate 8000", "--ljspeech-rate is 16000 or own, got '8000'"),
+        ("--ljspeech-rate 8000", "--ljspeech-rate takes one of 16000, own, got '8000'"),
         ("--ljspeech-rate own", "--ljspeech-rate own needs --pretrain-feat-config"),
         ("--ngram-order many", "--ngram-order takes a whole number"),
         ("--stage 3 --stop-stage 2", "--stage 3 is behind --stop-stage 2"),

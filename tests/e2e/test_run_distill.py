@@ -39,7 +39,7 @@ DISTIL, TEACHER = "local/run_distill.sh", ("--teacher", "conf")
         ((DISTIL, *TEACHER, "--probes", "magic"), "conf/probe_magic.yaml is not there"),
         ((DISTIL, *TEACHER, "--conditions", "hot"), "clean, noise, room and both, got 'hot'"),
         ((DISTIL, *TEACHER, "--corpus", "corpus"), "needs --noise-dir"),
-        ((DISTIL, *TEACHER, "--keep-targets", "no"), "--keep-targets is true or false"),
+        ((DISTIL, *TEACHER, "--keep-targets", "no"), "--keep-targets takes one of true, false"),
         (("local/run_pretrain_ssl.sh", "--iterations", "3"), "--iterations is 1 or 2, got '3'"),
         (("local/run_pretrain_ssl.sh", "--corpus", "nowhere"), "has no directory train_clean"),
     ],

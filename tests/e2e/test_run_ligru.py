@@ -62,7 +62,7 @@ def test_from_data_directories_to_the_tables(tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("--gmm-passes 0", "--gmm-passes must be at least 1"),
+        ("--gmm-passes 0", "--gmm-passes takes a whole number of at least 1"),
         ("--nets lstn", "--nets: no network 'lstn': conf/hybrid_lstn.yaml is not there"),
         ("--lm nowhere", "--lm nowhere: no such file"),
     ],

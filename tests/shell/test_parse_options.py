@@ -1,5 +1,9 @@
 """steps/lib/parse_options.sh: Kaldi's surface, without its traps."""
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 SCRIPT = """set -euo pipefail
@@ -57,12 +61,80 @@ def test_errors_are_one_line(sh, words, line):
 @pytest.mark.parametrize("word", ["--help", "-h"])
 def test_help(sh, word):
     result = sh(SCRIPT, "--stage", "2", word)
-    assert (result.returncode, result.stderr) == (0, "Scores are 100% safe \\n\n")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "Scores are 100% safe \\n\n", "")
+
+
+RANGES = """stage=1 nj=2 max_skip=0.01 channel= sil_prob=0.5 snrs="0 5" prune=0 compress=none size= force=false
+. parse_options.sh
+echo "$stage|$nj|$max_skip|$channel|$sil_prob|$snrs|$prune|$compress|$size"
+"""
+
+
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        (["--nj", "0"], "--nj takes a whole number of at least 1, got '0'"),
+        (["--nj", "abc"], "--nj takes a whole number of at least 1, got 'abc'"),
+        (["--nj", "010"], "--nj takes a whole number of at least 1, got '010'"),
+        (["--nj", "99999999999999999999"], "--nj takes a whole number of at least 1, got '99999999999999999999'"),
+        (["--nj", ""], "--nj takes a whole number of at least 1, got ''"),
+        (["--channel", "-1"], "--channel takes a whole number of at least 0, got '-1'"),
+        (["--max-skip", "7"], "--max-skip takes a number from 0 to 1, got '7'"),
+        (["--max-skip", "nan"], "--max-skip takes a number from 0 to 1, got 'nan'"),
+        (["--max-skip", "1 %"], "--max-skip takes a number from 0 to 1, got '1 %'"),
+        (["--sil-prob", "0"], "--sil-prob takes a number above 0, below 1, got '0'"),
+        (["--sil-prob", "1.0"], "--sil-prob takes a number above 0, below 1, got '1.0'"),
+        (["--snrs", "0 inf"], "--snrs takes numbers from -100 to 100, got '0 inf'"),
+        (["--prune", "0 0.5"], "--prune takes whole numbers of at least 0, got '0 0.5'"),
+        (["--compress", "zip"], "--compress takes one of none, int16, uint8, got 'zip'"),
+        (["--compress", "none int16"], "--compress takes one of none, int16, uint8, got 'none int16'"),
+        (["--config", "my.conf"], "--nj takes a whole number of at least 1, got '-3'"),
+        (["--config", "other.conf"], 'expected "true" or "false": --force ja'),
+    ],
+)
+def test_values_out_of_range_are_one_line(sh, tmp_path, words, line):
+    (tmp_path / "my.conf").write_text("nj=-3\n")
+    (tmp_path / "other.conf").write_text("force=ja\n")
+    result = sh(RANGES, *words)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"test.sh: {line}\n")
+
+
+def test_values_in_range(sh):
+    words = ["--nj", "1", "--max-skip", "1e-3", "--channel", "", "--sil-prob", ".9", "--snrs", "-2.5,+5"]
+    words += ["--prune", "0 0 1", "--compress", "uint8", "--size", ""]
+    assert sh(RANGES, *words, nj="no number of ours").stdout == "1|1|1e-3||.9|-2.5,+5|0 0 1|uint8|\n"
+
+
+def defaults(script: Path) -> dict[str, str]:
+    """The block of defaults of a script."""
+    block = script.read_text().split("help_message=")[0]
+    found = re.findall(r"""^([a-z][a-z0-9_]*)=("[^"]*"|[^ \n]*)""", block, re.MULTILINE)
+    return {name: value.strip('"') for name, value in found}
+
+
+def test_every_number_has_a_range_and_its_default_is_in_it(root, sh):
+    lines = (root / "steps/lib/option_ranges.txt").read_text().splitlines()
+    names = [line.split()[0] for line in lines if line and not line.startswith("#")]
+    assert len(set(names)) == len(names)
+    scripts = [path for folder in ("steps", "local", "tests") for path in (root / folder).rglob("*.sh")]
+    blocks = [defaults(path) for path in (root / "run.sh", *scripts) if ". parse_options.sh" in path.read_text()]
+    given = {(name, value) for block in blocks for name, value in block.items()}
+    numbers = {name for name, value in given if re.fullmatch(r"(-?[0-9]+(\.[0-9]+)? ?)+", value)}
+    assert numbers - {"pip_version"} <= set(names)
+    assert set(names) <= {name for name, _ in given}  # no line is left of an option that is gone
+    checks = "".join(
+        f"{name}={shlex.quote(value)} _po_check {name} ${{_po_range[{name}]}}\n"
+        for name, value in sorted(given)
+        if name in names
+    )
+    every = "".join(f"{name}=\n" for name in names)
+    result = sh(f"set -eu\n{every}set --\n. parse_options.sh\n{checks}echo good")
+    assert (result.stdout, result.stderr) == ("good\n", "")
 
 
 def test_help_without_message(sh):
     result = sh("set -u; . parse_options.sh", "--help")
-    assert (result.returncode, result.stderr) == (0, "No help found.\n")
+    assert (result.returncode, result.stdout) == (0, "No help found.\n")
 
 
 def test_config_comes_before_the_command_line(sh, tmp_path):
