@@ -4,24 +4,14 @@
 # options of the recipe by name: exp, data, nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
 # shellcheck disable=SC2034,SC2154  # which the recipes set and use
 
-# check_numbers NAME...: dies unless these options are whole numbers; check_positive: unless they are above 0.
-check_numbers() {
-  local name
-  for name; do [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-} takes a whole number, got '${!name}'"; done
-}
-check_positive() {
-  local name
-  for name; do [ "${!name}" -ge 1 ] || die "--${name//_/-} must be at least 1"; done
-}
-
-# check_common: what every recipe asks of its options, of those below that it has; fills in --nj.
+# check_common: what every recipe asks of its options beyond their ranges (parse_options.sh); fills in --nj.
 check_common() {
   : "${nj:=$(default_nj)}"
-  local name
-  for name in stage stop_stage seed seeds nj train_jobs ngpu; do if [ -v "$name" ]; then check_numbers "$name"; fi; done
-  for name in seeds nj train_jobs; do if [ -v "$name" ]; then check_positive "$name"; fi; done
-  if [ -n "${num_threads:-}" ]; then check_numbers num_threads; fi
-  [ ! -v stage ] || [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
+  local stages
+  if [ ! -v stage ]; then return; fi
+  stages=$(sed -nE 's/^ *if (.* )?begin ([0-9]+) "([^"]*)".*/; \2 \3/p' "$0" | tr -d '\n')
+  [[ $stages == *"; $stage "* ]] || die "--stage $stage: the stages are ${stages#; }"
+  [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
 }
 
 # begin N TITLE: whether stage N is to run; says so.

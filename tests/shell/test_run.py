@@ -60,7 +60,12 @@ def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
         ("--stagge 1", "invalid option --stagge (did you mean --stage?)"),
         ("--stage", "option --stage needs a value"),
         ("--stage=3", "options to scripts must be of the form --name value, got '--stage=3'"),
-        ("--stage three", "--stage takes a whole number of at least 1, got 'three'"),
+        ("--stage three", "--stage takes a whole number of at least 0, got 'three'"),
+        (
+            "--stage 9 --stop-stage 9",
+            "--stage 9: the stages are 1 data; 2 features; 3 perceptual model on clean speech; "
+            "4 enhancement, without and with mimic loss; 5 dump of enhanced speech; 6 recognition; 7 scores",
+        ),
         ("--stage 4 --stop-stage 3", "--stage 4 is behind --stop-stage 3"),
         ("--num-threads all", "--num-threads takes a whole number of at least 0, got 'all'"),
         ("--nj 0", "--nj takes a whole number of at least 1, got '0'"),
