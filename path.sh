@@ -8,7 +8,7 @@ export LC_ALL=C                        # sorting depends on it: never change it
 export PYTHONUNBUFFERED=1              # what a job says is in its log at once
 export PYTHONPATH=$_mimic_root/pyscripts
 case :$PATH: in
-  *:$_mimic_root/steps/lib:*) ;;
+  *":$_mimic_root/steps/lib:"*) ;;
   *) export PATH=$_mimic_root/steps/lib:$_mimic_root/.venv/bin:$PATH ;;
 esac
 

@@ -89,11 +89,12 @@ for set in "${sets[@]}"; do
   options=(--text-normaliser "$text_normaliser" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --lang "$lang")
   [ -z "$channel" ] || options+=(--channel "$channel")
   utterances=$(pyscripts/import_data.py plan "${options[@]}" "${pair[@]}")
+  [ "$utterances" -gt 0 ] || die "${!clean} has no utterances"
   jobs=$((nj < utterances ? nj : utterances))
   log "importing $utterances utterances of ${!clean}${!noisy:+ and ${!noisy}} in $jobs jobs"
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-  $cmd JOB=1:$jobs "$data/$clean/log/import.JOB.log" \
-    pyscripts/import_data.py convert "${options[@]}" --job JOB --nj $jobs "${pair[@]}"
+  $cmd "$JOB=1:$jobs" "$data/$clean/log/import.$JOB.log" \
+    pyscripts/import_data.py convert "${options[@]}" --job "$JOB" --nj $jobs "${pair[@]}"
   pyscripts/import_data.py finish "${options[@]}" --nj $jobs "${pair[@]}"
   for ((i = 1; i < ${#pair[@]}; i += 2)); do mark_done "${pair[i]}"; done
   log "$data/$clean${!noisy:+ and $data/$noisy}: $(wc -l < "$data/$clean/text") utterances, valid"

@@ -49,16 +49,15 @@ for recordings in "$noise" "$rir_dir"; do
   made+=(--input "$recordings")
 done
 
+share_out "$clean/utt2spk"
 todo=false
 for dir in "$noisy_out" "$clean_out"; do up_to_date "$dir" "${made[@]}" || todo=true; done
 if [ $todo = false ]; then exit 0; fi
-utterances=$(wc -l < "$clean/utt2spk")
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 log "mixing $noise into $utterances utterances of $clean in $nj jobs"
 dirs=("$clean" "$noise" "$noisy_out" "$clean_out")
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd JOB=1:"$nj" "$noisy_out/log/mix_noise.JOB.log" \
-  pyscripts/mix_noise.py mix --job JOB --nj "$nj" "${options[@]}" "${dirs[@]}"
+$cmd "$JOB=1:$nj" "$noisy_out/log/mix_noise.$JOB.log" \
+  pyscripts/mix_noise.py mix --job "$JOB" --nj "$nj" "${options[@]}" "${dirs[@]}"
 pyscripts/mix_noise.py collect "${options[@]}" "${dirs[@]}"
 for dir in "$noisy_out" "$clean_out"; do mark_done "$dir"; done
 log "$utterances utterances in $noisy_out, clean counterpart in $clean_out"

@@ -33,7 +33,7 @@ if up_to_date "$dir" "${made[@]}"; then exit 0; fi
 if [ "$nj" -gt "$rooms" ]; then nj=$rooms; fi
 log "simulating $rooms rooms in $nj jobs"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd JOB=1:"$nj" "$dir/log/simulate.JOB.log" local/simulate_rooms.py simulate --job JOB --nj "$nj" "${options[@]}" "$dir"
+$cmd "$JOB=1:$nj" "$dir/log/simulate.$JOB.log" local/simulate_rooms.py simulate --job "$JOB" --nj "$nj" "${options[@]}" "$dir"
 local/simulate_rooms.py collect --nj "$nj" "${options[@]}" "$dir"
 rm -f "$dir"/rooms.[0-9]*
 mark_done "$dir"

@@ -50,11 +50,10 @@ for ((i = 0; i + 1 < $#; i += 2)); do
       [ -z "$value" ] || { [ -f "$value" ] || die "${words[i]} $value: no such file"; inputs+=(--input "$value"); } ;;
   esac
 done
-if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "decode=$*"; then
+share_out "$feats/feats.scp"
+if up_to_date "$dir" --force "$force" --version 1 --option "decode=$*"; then
   exit 0
 fi
-utterances=$(wc -l < "$feats/feats.scp")
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi" "$dir/nbest.jsonl"  # of an earlier text
@@ -63,8 +62,8 @@ echo "$nj" > "$dir/num_jobs"
 
 log "decoding $utterances utterances of $feats with $model"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd "${gpu[@]}" JOB=1:"$nj" "$dir/log/decode.JOB.log" \
-  pyscripts/decode.py --job JOB --nj "$nj" --device "$device" --batch-utterances "$batch_utterances" \
+$cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/log/decode.$JOB.log" \
+  pyscripts/decode.py --job "$JOB" --nj "$nj" --device "$device" --batch-utterances "$batch_utterances" \
   "$model" "$feats" "$dir" "$@"
 
 for job in $(seq "$nj"); do cat "$dir/text.$job"; done > "$dir/text.tmp"

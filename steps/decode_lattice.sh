@@ -48,8 +48,8 @@ if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 
 search() {  # search PASS [options]
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-  $cmd --mem 4G "${gpu[@]}" JOB=1:"$nj" "$dir/log/decode$1.JOB.log" \
-    pyscripts/decode_lattice.py --job JOB --nj "$nj" --acwt "$acwt" --min-active "$min_active" --device "$device" "${@:2}" \
+  $cmd --mem 4G "${gpu[@]}" "$JOB=1:$nj" "$dir/log/decode$1.$JOB.log" \
+    pyscripts/decode_lattice.py --job "$JOB" --nj "$nj" --acwt "$acwt" --min-active "$min_active" --device "$device" "${@:2}" \
     "$model" "$graph" "$data" "$dir"
 }
 first=(--best-path true --beam "$first_beam" --max-active "$first_max_active")  # these need no lattices
@@ -60,7 +60,7 @@ if [ "$fmllr_passes" = 0 ]; then
 else
   search .si --alimdl true "${first[@]}"
   for ((pass = 1; pass <= fmllr_passes; pass++)); do
-    $cmd --mem 2G JOB=1:"$nj" "$dir/log/fmllr.$pass.JOB.log" pyscripts/estimate_fmllr.py --job JOB --nj "$nj" \
+    $cmd --mem 2G "$JOB=1:$nj" "$dir/log/fmllr.$pass.$JOB.log" pyscripts/estimate_fmllr.py --job "$JOB" --nj "$nj" \
       --fmllr-min-count "$fmllr_min_count" "$model" "$graph" "$data" "$dir" "$dir"
     if [ "$pass" -lt "$fmllr_passes" ]; then beams=("${first[@]}"); else beams=("${last[@]}"); fi
     search ".$pass" --transform-dir "$dir" "${beams[@]}"

@@ -43,19 +43,18 @@ fi
 
 options=("$@")
 if [ "$dry_wet" != 1 ]; then options+=(--dry-wet "$dry_wet"); fi
+share_out "$data/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$data" \
   --option "mask=${options[*]}"; then
   exit 0
 fi
 require "$data/utt2spk" "stage 1 (data)"
-utterances=$(wc -l < "$data/utt2spk")
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 mkdir -p "$dir/log"
 
 log "enhancing $utterances utterances of $data with $model"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd "${gpu[@]}" JOB=1:"$nj" "$dir/log/enhance.JOB.log" \
-  pyscripts/enhance.py --job JOB --nj "$nj" --device "$device" "$model" "$data" "$dir" "${options[@]}"
+$cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/log/enhance.$JOB.log" \
+  pyscripts/enhance.py --job "$JOB" --nj "$nj" --device "$device" "$model" "$data" "$dir" "${options[@]}"
 
 for table in "$data"/text "$data"/text.phn "$data"/utt2* "$data"/spk2*; do  # any: scores tell apart by what is there
   if [ -f "$table" ] && [[ $table != */utt2num_frames ]]; then cp "$table" "$dir/"; fi

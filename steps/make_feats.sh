@@ -39,14 +39,13 @@ conf=${feat_config:-conf/$type.conf}
 require "$data/wav.scp" "stage 1 (data)"
 [ -f "$conf" ] || die "$conf is missing: --type is fbank, logmel, mfcc or stft, --feat-config an option file"
 
+share_out "$data/utt2spk"
 model=$(sed -n 's/^--model= *//p' "$conf")  # of hidden states as features
 if up_to_date "$dir" --force "$force" --version 1 --input "$conf" --input "$data" ${model:+--input "$model"} \
   --option "type=$type" --option "compress=$compress" --option "channel=$channel"; then
   check_skipped "$dir" "$max_skip"
   exit 0
 fi
-utterances=$(wc -l < "$data/utt2spk")
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 # Jobs that an earlier, cut-off run finished are kept, unless they shared the utterances out differently.
 if [ "$(cat "$dir/num_jobs" 2> /dev/null)" != "$nj" ]; then rm -rf "$dir/archives"; fi
 mkdir -p "$dir/log" "$dir/conf"
@@ -56,8 +55,8 @@ log "$type features of $utterances utterances of $data in $nj jobs"
 options=(--type "$type" --config "$conf" --compress "$compress" --allow-pipes "$allow_pipes")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd --mem 1G JOB=1:"$nj" "$dir/log/make_feats.JOB.log" \
-  pyscripts/make_feats.py --job JOB --nj "$nj" "${options[@]}" "$data" "$dir/archives"
+$cmd --mem 1G "$JOB=1:$nj" "$dir/log/make_feats.$JOB.log" \
+  pyscripts/make_feats.py --job "$JOB" --nj "$nj" "${options[@]}" "$data" "$dir/archives"
 cp "$conf" "$dir/conf/$type.conf"
 pyscripts/collect_feats.py --nj "$nj" --max-skip "$max_skip" "$data" "$dir"
 mark_done "$dir"

@@ -27,8 +27,8 @@ if up_to_date "$dir" --force "$force" --version 1 \
 rm -rf "$dir/archives"
 mkdir -p "$dir/log" "$dir/conf"
 echo "$nj" > "$dir/num_jobs"
-$cmd JOB=1:"$nj" "$dir/log/make_fmllr_feats.JOB.log" \
-  pyscripts/make_fmllr_feats.py --job JOB --nj "$nj" "$data" "$model" "$transforms" "$dir/archives"
+$cmd "$JOB=1:$nj" "$dir/log/make_fmllr_feats.$JOB.log" \
+  pyscripts/make_fmllr_feats.py --job "$JOB" --nj "$nj" "$data" "$model" "$transforms" "$dir/archives"
 cp "$data"/conf/*.conf "$dir/conf/"
 pyscripts/collect_feats.py --nj "$nj" --max-skip 0 "$data" "$dir"
 mark_done "$dir"

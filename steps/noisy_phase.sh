@@ -22,15 +22,14 @@ set -euo pipefail
 clean=$1 noisy=$2 dir=$3
 for data in "$clean" "$noisy"; do require "$data/wav.scp" "stage 1 (data)"; done
 require "$stft_config" "what makes it"
+share_out "$noisy/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "$stft_config" "$clean" "$noisy"; then
   exit 0
 fi
-utterances=$(wc -l < "$noisy/utt2spk")
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 
 log "$utterances utterances of $clean with the phase of $noisy in $nj jobs"
 options=(--stft-config "$stft_config" "$clean" "$noisy" "$dir")
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd JOB=1:"$nj" "$dir/log/noisy_phase.JOB.log" pyscripts/noisy_phase.py exchange --job JOB --nj "$nj" "${options[@]}"
+$cmd "$JOB=1:$nj" "$dir/log/noisy_phase.$JOB.log" pyscripts/noisy_phase.py exchange --job "$JOB" --nj "$nj" "${options[@]}"
 pyscripts/noisy_phase.py collect "${options[@]}"
 mark_done "$dir"

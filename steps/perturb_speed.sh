@@ -22,16 +22,15 @@ set -euo pipefail
 [ $# -eq 2 ] || die "expected <data-dir> <out-dir>, got $# words; see --help"
 data=$1 dir=$2
 require "$data/wav.scp" "stage 1 (data)"
+share_out "$data/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "$data" --option "speeds=$speeds"; then
   exit 0
 fi
-utterances=$(wc -l < "$data/utt2spk")
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 
 log "$utterances utterances of $data at the speeds $speeds in $nj jobs"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd JOB=1:"$nj" "$dir/log/perturb_speed.JOB.log" \
-  pyscripts/perturb_speed.py perturb --speeds "$speeds" --job JOB --nj "$nj" "$data" "$dir"
+$cmd "$JOB=1:$nj" "$dir/log/perturb_speed.$JOB.log" \
+  pyscripts/perturb_speed.py perturb --speeds "$speeds" --job "$JOB" --nj "$nj" "$data" "$dir"
 pyscripts/perturb_speed.py collect --speeds "$speeds" "$data" "$dir"
 mark_done "$dir"
 log "$(wc -l < "$dir/utt2spk") utterances in $dir"

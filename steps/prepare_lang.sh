@@ -24,6 +24,6 @@ require "$lexicon" "stage 1 (data)"
 options=(--sil-prob "$sil_prob" --num-sil-states "$num_sil_states" --num-nonsil-states "$num_nonsil_states")
 if up_to_date "$dir" --force "$force" --version 1 --input "$lexicon" \
   --option "oov=$oov" "options=${options[*]}"; then exit 0; fi
-$cmd "$dir/log/prepare_lang.log" pyscripts/prepare_lang.py "${options[@]}" "$lexicon" "'$oov'" "$dir"
+$cmd "$dir/log/prepare_lang.log" pyscripts/prepare_lang.py "${options[@]}" "$lexicon" "$oov" "$dir"
 mark_done "$dir"
 log "lang directory $dir: $(wc -l < "$dir/words.txt") words, $(wc -l < "$dir/phones.txt") phones"

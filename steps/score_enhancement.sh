@@ -28,6 +28,7 @@ set -euo pipefail
 clean=${1%/} enhanced=${2%/} dir=$3
 require "$clean" "stage 1 (data)"
 require "$enhanced" "stage 5 (dump), or stage 1 (data) for noisy speech,"
+if [ -f "$clean/utt2spk" ]; then share_out "$clean/utt2spk"; else share_out "$clean"; fi
 
 # Which PESQ there is changes the scores: installing it later has to show.
 pesq=$(python3 -c 'from mimic.score.pesq import version; print(version())')
@@ -35,13 +36,10 @@ if up_to_date "$dir" --force "$force" --version 1 --input "$clean" "$enhanced" \
   --option "measures=$measures" "pesq=$pesq"; then
   exit 0
 fi
-utterances=$(find "$clean" -maxdepth 1 -type f | wc -l)
-if [ -f "$clean/utt2spk" ]; then utterances=$(wc -l < "$clean/utt2spk"); fi
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 
 log "scoring $enhanced against $clean in $nj jobs"
 options=(--measures "$measures" --allow-pipes "$allow_pipes")
-$cmd JOB=1:"$nj" "$dir/log/score.JOB.log" pyscripts/score_enhancement.py "${options[@]}" --job JOB --nj "$nj" \
+$cmd "$JOB=1:$nj" "$dir/log/score.$JOB.log" pyscripts/score_enhancement.py "${options[@]}" --job "$JOB" --nj "$nj" \
   "$clean" "$enhanced" "$dir"
 pyscripts/score_enhancement.py "${options[@]}" "$clean" "$enhanced" "$dir"
 mark_done "$dir"

@@ -37,16 +37,15 @@ for ((i = 0; i + 1 < $#; i += 2)); do
     --decode.ngram_weight | --decode.word_bonus) die "${words[i]} is what is tuned: --lm-weights, --word-bonuses" ;;
   esac
 done
-utterances=$(wc -l < "$feats/feats.scp")
-if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 
+share_out "$feats/feats.scp"
 if ! up_to_date "$dir/outputs" --force "$force" --kind outputs --version 1 --input "$model" --input "$feats"; then
   log "the CTC outputs of $model for $utterances utterances of $feats"
   mkdir -p "$dir/outputs/log"
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-  $cmd "${gpu[@]}" JOB=1:"$nj" "$dir/outputs/log/outputs.JOB.log" pyscripts/tune_decode.py outputs --job JOB --nj "$nj" \
+  $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/outputs/log/outputs.$JOB.log" pyscripts/tune_decode.py outputs --job "$JOB" --nj "$nj" \
     --device "$device" --batch-utterances "$batch_utterances" "$model" "$feats" "$dir/outputs"
   for job in $(seq "$nj"); do cat "$dir/outputs/ctc.$job.scp"; done | sort > "$dir/outputs/ctc.tmp"
   [ "$(wc -l < "$dir/outputs/ctc.tmp")" = "$utterances" ] || die "$dir/outputs: utterances are missing, see its log"
@@ -61,7 +60,7 @@ work=$dir/weights
 mkdir -p "$work/log"
 ln -sfn ../outputs "$work/outputs"
 # shellcheck disable=SC2086
-$cmd JOB=1:"$nj" "$work/log/search.JOB.log" pyscripts/tune_decode.py search --job JOB --nj "$nj" \
+$cmd "$JOB=1:$nj" "$work/log/search.$JOB.log" pyscripts/tune_decode.py search --job "$JOB" --nj "$nj" \
   --lm-weights "$lm_weights" --word-bonuses " $word_bonuses" "$model" "$feats" "$work" "$@"
 pyscripts/tune_decode.py choose --nj "$nj" "$model" "$feats" "$work" "$@"
 rm "$work"/points.* "$work/outputs"

@@ -41,8 +41,8 @@ if ! up_to_date "$audio" "${made[@]}"; then
   for act in speech mix; do
     log "$act of the demo corpus, $hours hours of training speech, in $nj jobs"
     # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-    $cmd JOB=1:"$nj" "$audio/log/$act.JOB.log" \
-      local/demo/make.py "$act" --job JOB --nj "$nj" "${options[@]}" "$data"
+    $cmd "$JOB=1:$nj" "$audio/log/$act.$JOB.log" \
+      local/demo/make.py "$act" --job "$JOB" --nj "$nj" "${options[@]}" "$data"
   done
   rm -rf "$audio/speech"  # the clean wavs hold it
   mark_done "$audio"

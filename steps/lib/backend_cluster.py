@@ -71,7 +71,7 @@ class Call:
         try:
             with Reaper(self.end) as self.reaper:
                 heed_signals()
-                with Progress(self.request.name, self.request.jobs) as self.progress:
+                with Progress(self.request.title, self.request.jobs) as self.progress:
                     self.progress.every = max(self.progress.every, 2.0)
                     self.submit([Task(n) for n in range(self.request.first, self.request.last + 1)])
                     begun, pause, looked, between = time.monotonic(), 0.1, time.monotonic(), LOOKS[0]
@@ -110,15 +110,15 @@ class Call:
         array, task = f"${{{self.scheduler.array}}}", f"${{{self.scheduler.task}}}"
         runner, exits = shlex.quote(str(LIB / "job_task.py")), shlex.quote(str(self.exits.absolute()))
         self.script = self.folder / f"{self.name}.sh"
-        self.script.write_text(
+        text = (
             "#!/bin/bash\n"
-            f"# Made by launch.py: one task of {request.name}.\n"
+            "# Made by launch.py: one task of the array.\n"
             f"cd {shlex.quote(os.getcwd())} || exit 1\n"
             "if [ -f path.sh ]; then . ./path.sh; fi\n"
             f'exec {runner} {exits}/"{array}.{task}" "{task}" \\\n'
-            f"  {shlex.join([*options, request.log, *request.words])}\n",
-            encoding="utf-8",
+            f"  {shlex.join([*options, request.log, *request.words])}\n"
         )
+        self.script.write_bytes(os.fsencode(text))
 
     def submit(self, tasks: list[Task]) -> None:
         """Puts tasks into the queue, neighbours as one array."""
@@ -212,7 +212,7 @@ class Call:
         reason = self.scheduler.waits_for(job)
         if reason and reason != self.said:
             self.said = reason
-            say(f"{self.request.name}: waiting in the queue: {reason}{hint(reason, self.scheduler.hints)}")
+            say(f"{self.request.title}: waiting in the queue: {reason}{hint(reason, self.scheduler.hints)}")
 
     def end(self, jobs: set[int]) -> None:
         """Cancels jobs and waits until the last of their tasks is gone."""

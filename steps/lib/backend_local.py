@@ -32,7 +32,7 @@ def run(request: Request) -> list[Failure]:
     orphaned = Orphanage()
     with Reaper(end_groups) as reaper:
         heed_signals()
-        with Progress(request.name, request.jobs) as progress:
+        with Progress(request.title, request.jobs) as progress:
             while waiting or running:
                 while waiting and len(running) < limit and (devices := gpus.take()) is not None:
                     running.append(start(request, waiting.popleft(), devices, reaper.adopt_me))

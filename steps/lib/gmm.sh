@@ -7,12 +7,12 @@
 # act NAME [options]: pyscripts/train_gmm.py NAME over the sums of all jobs; act_jobs: in each job. Its log is
 # log/NAME.ITER.log or log/NAME.ITER.JOB.log.
 act() { _launch_act "$1" "" "${@:2}"; }
-act_jobs() { _launch_act "$1" JOB "${@:2}"; }
+act_jobs() { _launch_act "$1" "$JOB" "${@:2}"; }
 _launch_act() {
   local name=$1 iter=0 words=("${@:3}") i jobs=() log
   for ((i = 0; i < ${#words[@]}; i += 2)); do if [ "${words[i]}" = --iter ]; then iter=${words[i + 1]}; fi; done
   log=$dir/log/$name.$iter.log words+=(--nj "$nj")
-  if [ -n "$2" ]; then jobs=("JOB=1:$nj") log=$dir/log/$name.$iter.JOB.log words+=(--job JOB); fi
+  if [ -n "$2" ]; then jobs=("$2=1:$nj") log=$dir/log/$name.$iter.$2.log words+=(--job "$2"); fi
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd --mem 2G "${jobs[@]}" "$log" pyscripts/train_gmm.py "$name" "${words[@]}" "$data" "$lang" "$dir" > "$dir/log/$name.out" ||
     { cat "$dir/log/$name.out"; die "$name failed, see $dir/log"; }
@@ -32,6 +32,7 @@ begin_gmm() {
 speakers_as_jobs() {
   local speakers
   speakers=$(cut -d ' ' -f 2 "$1/utt2spk" | sort -u | wc -l)
+  [ "$speakers" -gt 0 ] || die "$1/utt2spk is empty: no utterances"
   if [ "$nj" -gt "$speakers" ]; then nj=$speakers; fi
 }
 

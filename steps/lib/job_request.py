@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 AGAIN = 75  # exit code of a program that has saved its state and wants to be started again (sysexits.h: EX_TEMPFAIL)
+SHELL = ("|", "||", "|&", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "&>")  # words that a shell would act on
 OPTIONS = ("backend", "mem", "num_threads", "gpu", "time", "max_jobs_run", "config", "name", "num_nodes", "retries")
 
 
@@ -33,9 +34,9 @@ class Request:
     log: str
     words: list[str]
 
-    @property
-    def command(self) -> str:
-        return " ".join(quoted(word) for word in self.words)
+    def command(self, number: int) -> list[str]:
+        """The words that a job runs; they are its arguments as they stand, no shell reads them."""
+        return [self.fill(word, number) for word in self.words]
 
     def fill(self, text: str, number: int) -> str:
         return text.replace(self.job, str(number)) if self.job else text
@@ -52,6 +53,13 @@ class Request:
     @property
     def name(self) -> str:
         return self.options.get("name", Path(self.log).stem.replace(f".{self.job}", ""))
+
+    @property
+    def title(self) -> str:
+        """What people are told about: the directory that it works in, and its name."""
+        logs = Path(self.log).parent
+        folder = logs.parent if logs.name == "log" else logs
+        return self.name if str(folder) == "." else f"{folder}: {self.name}"
 
     @property
     def jobs(self) -> int:
@@ -85,6 +93,8 @@ def heed_signals() -> None:
 
 
 def stop(number: int, frame: object) -> NoReturn:
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the first is obeyed, further ones would disturb it
+        signal.signal(other, signal.SIG_IGN)
     raise Stopped
 
 
@@ -92,13 +102,6 @@ def keep_log(log: Path, tries: int) -> None:
     """Makes room for the log of another try: x.log becomes x.log.try1."""
     if log.exists():
         log.replace(log.with_name(f"{log.name}.try{tries}"))
-
-
-def quoted(word: str) -> str:
-    """As run.pl does it: a word without spaces stays live for bash, others lose at most $ and backquotes."""
-    if re.fullmatch(r"\S+", word):
-        return word
-    return f"'{word}'" if '"' in word else f'"{word}"'
 
 
 def parse(words: list[str]) -> Request:
@@ -119,10 +122,12 @@ def parse(words: list[str]) -> Request:
             job, _, span = word.partition("=")
             first, last = (int(n) for n in (span.split(":") * 2)[:2])
             if not 1 <= first <= last:
-                usage(f"invalid job range {word}")
+                usage(f"{word}: no jobs: numbers go from 1 up; is what they share empty?")
     if len(rest) < 2:
         usage("usage: launch.py [options] [JOB=1:N] LOG PROGRAM [ARGUMENTS]")
     log = rest.popleft()
     if job and last > first and job not in log:
         usage(f"{last - first + 1} jobs would share one log, {log}: put {job} into its name", code=1)
+    if live := [word for word in rest if word in SHELL]:
+        say(f"note: {live[0]} goes to {rest[0]} as a word; for a shell, all is one word: bash -c 'one {live[0]} two'")
     return Request(options, job, first, last, log, list(rest))

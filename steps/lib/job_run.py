@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -35,16 +36,16 @@ def date() -> str:
 
 def start(request: Request, number: int, gpus: list[str], before: Callable[[], None] | None, where: str = "") -> Job:
     """Starts one job in a process group of its own. `before` runs in that process before its program does."""
-    log, command = request.log_of(number), request.fill(request.command, number)
+    log, words = request.log_of(number), request.command(number)
     log.parent.mkdir(parents=True, exist_ok=True)
     env = dict(os.environ, OMP_NUM_THREADS=request.options.get("num_threads", "1"))
     if gpus:
         env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
     with open(log, "wb") as file:
-        file.write(f"# {command}\n# Started at {date()}\n#{where}\n".encode())
+        file.write(os.fsencode(f"# {shlex.join(words)}\n# Started at {date()}\n#{where}\n"))
     with open(log, "ab") as file:
         process = subprocess.Popen(
-            ["bash", "-c", command],
+            ["bash", "-c", 'exec -- "$@"', "launch.py", *words],  # what cannot start has a shell's line and code
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

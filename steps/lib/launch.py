@@ -3,8 +3,11 @@
 
     launch.py [options] [JOB=1:N] LOG PROGRAM [ARGUMENTS]
 
-Every JOB in LOG and in the command becomes the job's number. Words without spaces go to bash as they are (so \\|
-and '>' work), others in quotes. Options, each with a value:
+As in Kaldi, JOB may be any identifier, and every JOB in LOG and in the words of the command becomes the job's number,
+in names too: steps take one that none of their names has ($JOB of log.sh). The words are the program's arguments as
+they stand; no shell reads them, here or on a cluster, so that names may hold spaces, quotes, $, ;, &, brackets and *.
+(run.pl, queue.pl and slurm.pl give words without spaces to a shell.) A pipe or a redirection is one word:
+bash -c 'one | two'. The log's first line is the command as a shell takes it. Options, each with a value:
 
     --backend local|slurm|sge   where the jobs run; local, the default, is this machine
     --num-threads N             CPU threads of each job (default 1); sets OMP_NUM_THREADS
@@ -65,7 +68,7 @@ def main() -> int:
         usage(f"--backend is {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}, got '{name}'")
     try:
         failures = importlib.import_module(f"backend_{name}").run(request)
-    except Stopped:
+    except (Stopped, KeyboardInterrupt):
         say(f"stopped, logs are in {request.log}")
         return 2
     except Refused as error:

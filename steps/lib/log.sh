@@ -1,8 +1,46 @@
 # shellcheck shell=bash
-# What every step says and checks in the same words. Source it: ". log.sh".
+# What every step says and checks in the same words. Source it behind parse_options.sh: ". log.sh".
+
+# Words of this script are names, and none of them an option for the programs that get them.
+for _word; do
+  case $_word in
+    *$'\n'*) echo "$0: a name with a line break, which no table can hold: '$_word'" >&2; exit 1 ;;
+    --*) break ;;  # settings, whose values may be negative numbers
+    -[0-9]*) ;;  # a number: no program has such options
+    -?*) echo "$0: '$_word' looks like an option: write ./$_word for a name that begins with -" >&2; exit 1 ;;
+  esac
+done
+
+# $JOB stands for the number of a job: $cmd "$JOB=1:$nj" "$dir/log/x.$JOB.log" program --job "$JOB". Launchers replace it
+# wherever it stands, in names too, so it is "JOB" only where no word and no option of this script has that in it.
+_names=$*
+for _word in $(compgen -v); do
+  if [[ $_word == [a-z]* && $_word != help_message ]]; then _names+=" ${!_word-}"; fi
+done
+JOB=JOB
+while [[ $_names == *"$JOB"* ]]; do JOB+=_; done
+
+# An interrupt (Ctrl-C) ends the programs that run, then the scripts; the one that was called says so.
+: "${MIMIC_CALLED:=$$}"
+export MIMIC_CALLED
+_logged=
+interrupted() {
+  local i
+  trap 'exit 130' INT  # a second one does not wait for what saves its state
+  for ((i = 0; i < 300; i++)); do
+    [ -n "$(jobs -pr)" ] || break
+    sleep 0.1
+  done
+  if [ "$MIMIC_CALLED" = $$ ]; then
+    printf '%s: interrupted%s: the same command goes on from there\n' "$0" "${_logged:+ ($_logged)}" >&2
+  fi
+  exit 130
+}
+trap interrupted INT
 
 # log MESSAGE: one line with the time and the place in the script that speaks.
 log() {
+  _logged=$*
   local source=${BASH_SOURCE[1]:-$0}
   printf '%(%FT%T)T (%s:%s) %s\n' -1 "${source##*/}" "${BASH_LINENO[0]}" "$*"
 }
@@ -55,8 +93,16 @@ check_skipped() {
 # lock_dir DIR: this shell keeps DIR locked until it ends. Dies when another one has it.
 lock_dir() {
   done.py lock "$1" --lock $$ || exit 1
-  # shellcheck disable=SC2064  # DIR as it is now
-  trap "rm -f $(printf %q "$1/.lock")" EXIT
+  _locked=$1
+  trap 'rm -f "$_locked/.lock"' EXIT
+}
+
+# share_out TABLE-OR-FOLDER: counts its lines or files in $utterances; no more jobs than that. Dies where there are none.
+share_out() {
+  [ -e "$1" ] || die "$1 is missing: is ${1%/*} a data directory?"
+  if [ -d "$1" ]; then utterances=$(find "$1" -maxdepth 1 -type f -printf x | wc -c); else utterances=$(wc -l < "$1"); fi
+  [ "$utterances" -gt 0 ] || die "$1 is empty: no utterances"
+  if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 }
 
 _aside=()
@@ -65,7 +111,8 @@ _aside=()
 # shell (set -e). They share the terminal, so they write plain lines, which sed keeps whole.
 aside() {
   while [ "${#_aside[@]}" -ge "$1" ]; do _one_done; done
-  { "${@:2}" 2>&1 | sed -u ''; } &
+  # A shell's background would not be interrupted; sed stays for what is said then.
+  { trap - INT; "${@:2}" 2>&1 | (trap '' INT; exec sed -u ''); } &
   _aside+=($!)
 }
 all_done() { while [ "${#_aside[@]}" -gt 0 ]; do _one_done; done; }
