@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""List what a training reads, and say what is not there: the step that makes it, and what has a similar name.
+"""List what a training is made from, and say what is not there: the step that makes it, and what has a similar name.
 
 train_inputs.py conf/asr.yaml --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean
 
-A line for each, with tabs between its words: `config FILE`, for the configuration and those it begins from, and
-`input SETTING PATH MAKER`.
+A line for each, with tabs between its words: `task NAME`; `setting NAME VALUE`, for each value that is given, in a file
+or after it, and bears on the result; `input SETTING PATH MAKER`.
 """
 
 import argparse
@@ -17,11 +17,13 @@ from mimic.tasks import inputs
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file: task, net and their sections")
+    parser.add_argument("--exist", choices=("true", "false"), default="true", help="false: inputs may be missing")
     arguments, overrides = parser.parse_known_args()
-    files, reads = inputs.training(arguments.config, overrides)
-    for file in files:
-        print("config", file, sep="\t")
-    for read in reads:
+    found = inputs.training(arguments.config, overrides, exist=arguments.exist == "true")
+    print("task", found.task, sep="\t")
+    for name, value in sorted(found.settings.items()):
+        print("setting", name, value, sep="\t")
+    for read in found.reads:
         print("input", *read, sep="\t")
 
 

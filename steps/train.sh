@@ -9,7 +9,7 @@ num_threads=0   # CPU threads; 0: all of this machine
 num_processes=1 # on CPUs: processes that share each batch and these threads
 ngpu=0          # GPUs of a machine, each with a process; 0: train on CPUs
 num_nodes=1     # machines; several need Slurm
-force=false     # true: start anew although nothing changed
+force=false     # true: train again although nothing changed; what was there goes to <dir>.old
 
 help_message="Usage: $0 [options] <config.yaml> <exp-dir> [--section.key value]...
 e.g.: $0 conf/asr.yaml exp/asr_clean --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean --train.seed 2
@@ -21,8 +21,8 @@ Options (default):
   --num-processes N   on CPUs: processes that share each batch and these threads ($num_processes)
   --ngpu N            GPUs of a machine, each with a process; 0: train on CPUs ($ngpu)
   --num-nodes N       machines; several need Slurm ($num_nodes)
-  --force true|false  start anew although nothing changed ($force)
-What is given behind <exp-dir> overrides the configuration."
+  --force true|false  train again although nothing changed; what was there goes to <dir>.old ($force)
+What is given after <exp-dir> overrides the configuration."
 
 . ./path.sh
 . parse_options.sh
@@ -32,58 +32,20 @@ set -euo pipefail
 [ $# -ge 2 ] || die "expected <config.yaml> <exp-dir>, got $# words; see --help"
 config=$1 dir=$2
 shift 2
-[ $(($# % 2)) = 0 ] || die "expected --section.key value pairs behind <exp-dir>, got: $*"
-require "$config" "a configuration of conf/"
-for n in "$num_threads" "$num_processes" "$ngpu" "$num_nodes"; do
-  [[ $n =~ ^[0-9]+$ ]] || die "--num-threads, --num-processes, --ngpu and --num-nodes take whole numbers, got '$n'"
-done
+[ $(($# % 2)) = 0 ] || die "expected --section.key value pairs after <exp-dir>, got: $*"
 [ "$num_nodes" -le 1 ] || command -v srun > /dev/null || die "--num-nodes $num_nodes needs Slurm, and here is no srun"
 
-inputs=() options=()
-file=$config task=$(sed -n 's/^task: *//p' "$config")
-while base=$(sed -n 's/^base: *//p' "$file") && [ -n "$base" ]; do  # the configurations that it starts from
-  file=$(dirname "$file")/$base
-  inputs+=(--input "$file")
-  task=${task:-$(sed -n 's/^task: *//p' "$file")}
-done
-for ((i = 1; i <= $#; i += 2)); do
-  j=$((i + 1))
-  case ${!i} in
-    *loss.perceptual)
-      # A file or a directory of transformers is a self-supervised encoder that a user has brought.
-      if [ ! -f "${!j}" ] && [ ! -f "${!j}/config.json" ]; then require "${!j}/model.pt" "stage 3 (perceptual model)"; fi
-      inputs+=(--input "${!j}") ;;
-    --teacher.path | --model.first)
-      [ -e "${!j}" ] || die "${!i} ${!j}: no such file or directory: local/run_pretrain_ssl.sh trains a small teacher"
-      inputs+=(--input "${!j}") ;;
-    --data.targets | --data.features) require "${!j}/feats.scp" "steps/extract_ssl.sh"; inputs+=(--input "${!j}") ;;
-    --data.units | --data.dev_units) require "${!j}/units.scp" "steps/cluster_feats.sh"; inputs+=(--input "${!j}") ;;
-    --joint.enhancer) require "${!j}/model.pt" "stage 4 (enhancement)"; inputs+=(--input "${!j}") ;;
-    --data.init) require "${!j}/model.pt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
-    --data.labels | --data.dev_labels)
-      [ -f "${!j}" ] || die "${!i} ${!j}: no such file"
-      inputs+=(--input "${!j}") ;;
-    --data.tokens) require "${!j}/tokens.txt" "stage 6 (recognition)"; inputs+=(--input "${!j}") ;;
-    --data.noises | --data.rooms | --data.stft)
-      [ -e "${!j}" ] || die "${!i} ${!j}: no such file or directory"
-      inputs+=(--input "${!j}") ;;
-    --data.train* | --data.dev*)
-      if [ "$task" = hybrid ]; then  # several directories may be given
-        for set in ${!j}; do
-          if [[ ${!i} == *ali ]]; then require "$set/ali.1.gz" "steps/align_fmllr.sh"; fi
-          if [[ ${!i} != *ali ]]; then require "$set/feats.scp" "steps/make_fmllr_feats.sh"; fi
-          inputs+=(--input "$set")
-        done
-      elif [[ $task =~ ^(joint|denoise|distill|metricgan|pretrain_ssl|probe_enhance|segan)$ ]]; then
-        require "${!j}/wav.scp" "stage 1 (data)"
-      elif [ ! -f "${!j}" ]; then  # a language model may be trained on a text file
-        require "${!j}/feats.scp" "stage 2 (features) or 5 (dump)"
-      fi
-      [ "$task" = hybrid ] || inputs+=(--input "${!j}") ;;
+inputs=() options=() exist=true
+if dry_run; then exist=false; fi
+made_from=$(pyscripts/train_inputs.py --exist $exist "$config" "$@") || exit 1
+while IFS=$'\t' read -r kind name value maker; do
+  case $kind in
+    task) task=$name ;;
+    setting) options+=(--option "$name=$value") ;;
+    input) require "$value" "$maker"; inputs+=(--input "$value") ;;
   esac
-  options+=(--option "${!i}=${!j}")
-done
-if up_to_date "$dir" --force "$force" --kind "$task" --version 1 --input "$config" "${inputs[@]}" "${options[@]}" \
+done <<< "$made_from"
+if up_to_date "$dir" --force "$force" --kind "$task" --version 1 "${inputs[@]}" "${options[@]}" \
   --verify pyscripts/train.py --check true "$config" "$dir" "$@"; then
   exit 0
 fi

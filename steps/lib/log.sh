@@ -99,6 +99,7 @@ lock_dir() {
 
 # share_out TABLE-OR-FOLDER: counts its lines or files in $utterances; no more jobs than that. Dies where there are none.
 share_out() {
+  if dry_run; then return; fi
   [ -e "$1" ] || die "$1 is missing: is ${1%/*} a data directory?"
   if [ -d "$1" ]; then utterances=$(find "$1" -maxdepth 1 -type f -printf x | wc -c); else utterances=$(wc -l < "$1"); fi
   [ "$utterances" -gt 0 ] || die "$1 is empty: no utterances"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import soundfile
@@ -18,7 +19,7 @@ ROWS = ["clean", "noisy", "MSE", "MSE + mimic"]
 
 def redone(said: str) -> set[str]:
     """The directories that a run made or made again."""
-    return set(re.findall(r"^(\S+): (?:to do|starting again)", said, re.MULTILINE))
+    return set(re.findall(r"^(\S+): to do", said, re.MULTILINE))
 
 
 def words(finished, name: str) -> int:
@@ -77,9 +78,10 @@ def test_the_dump_is_ordinary_data(finished, name):
         assert frames[0] == frames[1]
         before = read_table(noisy / "wav.scp")
         for utt, path in read_table(enhanced / "wav.scp").items():
-            made, source = soundfile.info(path), soundfile.info(before[utt])
+            path, clean = finished.root / path, finished.root / before[utt]
+            made, source = soundfile.info(path), soundfile.info(clean)
             assert (made.frames, made.samplerate, made.channels) == (source.frames, 16000, 1), utt
-            assert (soundfile.read(path)[0] != soundfile.read(before[utt])[0]).any(), utt
+            assert (soundfile.read(path)[0] != soundfile.read(clean)[0]).any(), utt
     assert "Successfully validated" in finished.call("steps/validate_data.sh", enhanced)
 
 
@@ -127,7 +129,9 @@ def test_a_changed_configuration_redoes_what_depends_on_it(recipe):
     recipe.edit("tests/e2e/perceptual.yaml", lambda text: text.replace("epochs: 2", "epochs: 1"))
     said = recipe.run("--stage", "2", "--stop-stage", "4")
     assert redone(said) == {"exp/perceptual", "exp/enhance_mimic"}
-    assert "exp/perceptual: starting again, input tests/e2e/perceptual.yaml changed" in said
+    line = 'exp/perceptual: to do again, train.epochs was "2" and is "1"'
+    assert f"{line}; what was here is in exp/perceptual.old" in said
+    assert said.index(line) < said.index("stage 2")  # before any work, too
     after = results(recipe.root / "exp")
     for name in ("perceptual", "enhance_mimic"):
         assert difference(after[f"{name}/model.pt"], before[f"{name}/model.pt"])
@@ -151,17 +155,62 @@ def test_a_changed_transcript_redoes_what_depends_on_it(recipe):
     assert f"(n={words(recipe, 'test_clean')})" in said
 
 
-def test_changed_code_redoes_what_it_makes(recipe):
-    code = "pyscripts/mimic/score/details.py"
+def test_changed_code_starts_nothing_again(recipe):
+    code = "pyscripts/mimic/models/segan.py"
     recipe.edit(code, lambda text: f"{text}# changed\n")
     try:
-        said = recipe.run("--stage", "6")
+        said = recipe.run()
     finally:
         recipe.edit(code, lambda text: text.removesuffix("# changed\n"))
-    systems = ("clean", "noisy", "mse", "mimic")
-    scores = {f"exp/asr_{name}/scoring/{kind}" for name in systems for kind in ("dev", "test")}
-    assert redone(said) == scores | {"exp/report"}
-    assert f"starting again, code {code} changed" in said
+    assert not redone(said), said
+
+
+def test_comments_in_a_configuration_and_ways_of_working_start_nothing_again(recipe):
+    recipe.edit("tests/e2e/perceptual.yaml", lambda text: f"# a comment\n{text}")
+    assert not redone(recipe.run("--stage", "3", "--stop-stage", "4", "--num-threads", "1"))
+
+
+@pytest.mark.parametrize("copy", ["copy", "move"])
+def test_a_copy_elsewhere_is_as_good_as_the_original(recipe, copy):
+    """Times of its own, nothing left of the original: nothing is made again, and the models work."""
+    there, root = recipe.root.with_name("elsewhere"), recipe.root
+    if copy == "copy":
+        shutil.copytree(root, there, symlinks=True, copy_function=shutil.copyfile)
+        for path in root.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                (there / path.relative_to(root)).chmod(path.stat().st_mode)
+    else:
+        shutil.copytree(root, there, symlinks=True)
+    away = root.with_name("away")
+    root.rename(away)
+    recipe.root = there
+    try:
+        said = recipe.run()
+        assert not redone(said), said
+        recipe.call("steps/decode.sh", "exp/asr_clean", "exp/fbank/dev_clean", "exp/asr_clean/decode_again")
+        tables = [path for name in ("data", "exp") for path in (there / name).rglob("*.scp")]
+        assert not [path for path in tables if str(root) in path.read_text()]
+    finally:
+        recipe.root = root
+        away.rename(root)
+        shutil.rmtree(there)
+
+
+def test_a_dry_run_says_what_would_be_made_again_and_why(recipe):
+    before = sorted((path, path.stat().st_mtime_ns) for path in (recipe.root / "exp").rglob("*") if path.is_file())
+    recipe.edit("tests/e2e/perceptual.yaml", lambda text: text.replace("epochs: 2", "epochs: 1"))
+    said = recipe.run("--dry-run", "true")
+    lines = dict(line.split(": ", 1) for line in said.splitlines())
+    assert lines["exp/perceptual"] == 'to do again, train.epochs was "2" and is "1"'
+    assert lines["exp/enhance_mimic"] == "to do again, input exp/perceptual is made before"
+    assert lines["exp/asr_mimic/decode_test"].startswith("to do again")
+    assert not any("mse" in name or "fbank" in name for name in lines), said
+    assert before == sorted((p, p.stat().st_mtime_ns) for p in (recipe.root / "exp").rglob("*") if p.is_file())
+
+
+def test_a_corpus_in_the_place_of_another_is_refused(recipe):
+    said = recipe.call("./run.sh", "--stop-stage", "1", "--demo-hours", "0.01", code=1)
+    assert "holds the output of local/import_corpus.sh: name another directory" in said and not redone(said)
 
 
 def test_another_seed_stands_beside_the_first(recipe):

@@ -212,12 +212,16 @@ def test_inputs_of_a_training_without_torch(tmp_path):
         "import runpy, sys; sys.argv = sys.argv[1:]\ntry: runpy.run_path(sys.argv[0], run_name='__main__')\n"
         "finally: assert not {'torch', 'numpy'} & set(sys.modules)"
     )
-    words = ["--data.train", f"{tmp_path}/train set", "--data.init", f"{tmp_path}/model"]
+    words = ["--data.train", f"{tmp_path}/train set", "--data.init", f"{tmp_path}/model", "--train.workers", "2"]
     program = [sys.executable, "-c", code, str(ROOT / "pyscripts/train_inputs.py"), str(tmp_path / "x.yaml"), *words]
     found = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [line.split("\t") for line in found] == [
-        ["config", f"{tmp_path}/x.yaml"],
-        ["config", f"{tmp_path}/base.yaml"],
+        ["task", "asr"],
+        ["setting", "data.dev", f"{tmp_path}/dev$x"],
+        ["setting", "data.init", f"{tmp_path}/model"],
+        ["setting", "data.train", f"{tmp_path}/train set"],
+        ["setting", "net", "crdnn"],
+        ["setting", "task", "asr"],
         ["input", "data.train", f"{tmp_path}/train set", "steps/make_feats.sh"],
         ["input", "data.dev", f"{tmp_path}/dev$x", "steps/make_feats.sh"],
         ["input", "data.init", f"{tmp_path}/model", "steps/train.sh conf/asr.yaml"],

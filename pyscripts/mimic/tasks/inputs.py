@@ -1,7 +1,8 @@
-"""Which files a training reads, without loading torch: the shell asks for them before anything else."""
+"""What a training is made from, without loading torch: the shell asks for that before anything else."""
 
+import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mimic import inputs
 from mimic.errors import UserError
@@ -37,12 +38,36 @@ class Read(NamedTuple):
     maker: str
 
 
-def training(path: Path, overrides: list[str]) -> tuple[list[Path], list[Read]]:
-    """The configuration files, bases included, and what else a training of them reads.
+class Training(NamedTuple):
+    """The task, each setting that is given ("section.name": its value as text), and what is read."""
+
+    task: str
+    settings: dict[str, str]
+    reads: list[Read]
+
+
+# Ways of working: no weight depends on them.
+NOT_RESULTS = ("train.workers", "train.save_minutes", "train.nonfinite_limit", "data.max_skip")
+
+
+def flat(raw: dict, prefix: str = "") -> dict[str, str]:
+    """{"section.name": text} of nested sections."""
+    found: dict[str, str] = {}
+    for key, value in raw.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": _text(value)}
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def training(path: Path, overrides: list[str], *, exist: bool = True) -> Training:
+    """What a training with this configuration and `--section.name value` pairs is made from.
 
     Raises UserError for a setting of these sections that is wrong, and for an input that is not given or not there.
     """
-    raw, files = configuration.read_raw(path, overrides)
+    raw, _ = configuration.read_raw(path, overrides)
     task = configuration.task_name(raw, str(path))
     reads = []
     for name, section in SECTIONS[task].items():
@@ -53,6 +78,8 @@ def training(path: Path, overrides: list[str]) -> tuple[list[Path], list[Read]]:
             if not paths and read.needed:
                 raise UserError(f"--{name}.{field} is not given: {read.maker} makes it")
             for place in paths:
-                inputs.check(f"--{name}.{field}", read, place)
+                if exist:
+                    inputs.check(f"--{name}.{field}", read, place)
                 reads.append(Read(f"{name}.{field}", place, read.maker))
-    return files, reads
+    settings = {name: value for name, value in flat(raw).items() if name not in NOT_RESULTS}
+    return Training(task, settings, reads)
