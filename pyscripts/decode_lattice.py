@@ -20,6 +20,7 @@ from mimic.decode.lattice_decoder import Decoder, SearchOptions  # noqa: E402
 from mimic.decode.lattice_io import write_lattices  # noqa: E402
 from mimic.decode.scores import gmm_scores, net_scores  # noqa: E402
 from mimic.hmm.alignments import job_utts, write_ali  # noqa: E402
+from mimic.hmm.summary import write_job  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ def main() -> None:
         model, scores = gmm_scores(args.model, args.data, args.transform_dir, args.alimdl == "true", args.graph)
     decode = Decoder(args.graph, options, model)
     frames = read_frames(args.data)
-    utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in frames]
+    share = job_utts(args.data, args.job, args.nj)
+    utts = [utt for utt in share if utt in frames]
 
     todo = cli.progress(utts, len(utts), "utterances")
     if args.best_path == "true":
@@ -60,7 +62,9 @@ def main() -> None:
         done = len(best)
     else:
         done = write_lattices(args.dir / f"lat.{args.job}.gz", ((utt, decode(utt, scores(utt))) for utt in todo))
-    log.info("Done %d utterances, failed for %d", done, len(utts) - done)
+    skipped = {utt: "no features" for utt in share if utt not in frames} | decode.failed
+    write_job(args.dir, args.job, len(share), skipped, partial=decode.partial)
+    log.info("Done %d utterances, failed for %d", done, len(skipped))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 boost_silence=1.0   # factor of the likelihoods of silence
 beam=10             # of alignment
 retry_beam=40       # where that finds nothing
+max_skip=0.01       # share of the utterances that may be left without an alignment
 fmllr_min_count=500 # frames that a speaker must have for a transform
 nj=4                # jobs, at most as many as speakers
 cmd=launch.py       # where they run
@@ -36,5 +37,6 @@ rm "$dir/si.mdl"
 # The second time the posteriors come from features that the first one has moved.
 for _ in 1 2; do act_jobs fmllr --iter final --fmllr-min-count "$fmllr_min_count"; done
 act_jobs align --iter final "${aligning[@]}"
+summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip "$max_skip" "$dir")
 mark_done "$dir"
-log "$(sed -n 's/.*\(Overall log-likelihood\)/\1/p' "$dir/log/align.final.1.log")"
+log "$summary"

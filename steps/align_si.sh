@@ -5,6 +5,7 @@
 boost_silence=1.0   # factor of the likelihoods of silence
 beam=10             # of alignment
 retry_beam=40       # where that finds nothing
+max_skip=0.01       # share of the utterances that may be left without an alignment
 nj=4                # jobs, at most as many as speakers
 cmd=launch.py       # where they run
 force=false         # true: align again although nothing changed
@@ -30,5 +31,6 @@ log "aligning $(wc -l < "$data/feats.scp") utterances of $data with $src in $nj 
 for file in final.mdl final.alimdl tree final.mat splice_opts mllt_log_det; do if [ -e "$src/$file" ]; then cp "$src/$file" "$dir/"; fi; done
 aligning=(--beam "$beam" --retry-beam "$retry_beam" --boost-silence "$boost_silence")
 act_jobs align --iter final "${aligning[@]}"
+summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip "$max_skip" "$dir")
 mark_done "$dir"
-log "$(sed -n 's/.*\(Overall log-likelihood\)/\1/p' "$dir/log/align.final.1.log")"
+log "$summary"

@@ -66,9 +66,6 @@ else
     search ".$pass" --transform-dir "$dir" "${beams[@]}"
   done
 fi
-failed=$(cat "$dir"/log/decode*.log | grep -c 'empty lattice' || true)
-partial=$(cat "$dir"/log/decode*.log | grep -c 'outputting partial output' || true)
-if [ "$failed$partial" != 00 ]; then
-  log "warning: $failed empty lattices (no words there), $partial without final state: see $dir/log"
-fi
+summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip 1 "$dir")  # what has no lattice counts as deletions
 mark_done "$dir"
+log "$dir: $summary"

@@ -12,6 +12,7 @@ power=0.25          # of the occupancies by which Gaussians are shared out
 thresh=300          # least gain of likelihood for which the tree splits a leaf
 beam=10             # of alignment
 retry_beam=40       # where that finds nothing
+max_skip=0.01       # share of the utterances that may be left without an alignment in the end
 cmd=launch.py       # where jobs run, as many as made the alignments
 force=false         # true: train again although nothing changed
 
@@ -27,6 +28,7 @@ set -euo pipefail
 
 [ $# -eq 6 ] || die "expected <num-leaves> <tot-gauss> <feat-dir> <lang-dir> <ali-dir> <exp-dir>, got $# words; see --help"
 numleaves=$1 totgauss=$2 data=$3 lang=$4 alidir=$5 dir=$6
+check_sizes
 require "$data/feats.scp" "stage 2 (features)"
 require "$alidir/ali.1.gz" "steps/align_si.sh"
 nj=$(cat "$alidir/num_jobs")

@@ -10,6 +10,7 @@ boost_silence=1.0   # factor of the likelihoods of silence while aligning
 power=0.25          # of the occupancies by which Gaussians are shared out
 beam=10             # of alignment
 retry_beam=40       # where that finds nothing
+max_skip=0.01       # share of the utterances that may be left without an alignment in the end
 nj=4                # jobs, at most as many as speakers
 cmd=launch.py       # where they run
 force=false         # true: train again although nothing changed

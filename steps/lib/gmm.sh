@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What steps/train_{mono,deltas,lda_mllt,sat}.sh and steps/align_*.sh share. Source it behind log.sh. The functions read
 # by name what these set: data lang alidir dir nj cmd numleaves thresh num_iters max_iter_inc realign_iters mllt_iters fmllr_iters totgauss
-# power beam retry_beam boost_silence.
+# power beam retry_beam boost_silence max_skip.
 # shellcheck disable=SC2154  # which the steps set
 
 # act NAME [options]: pyscripts/train_gmm.py NAME over the sums of all jobs; act_jobs: in each job. Its log is
@@ -38,7 +38,7 @@ speakers_as_jobs() {
 
 # em_iterations NUMGAUSS: from 1.mdl with so many Gaussians to final.mdl with $totgauss.
 em_iterations() {
-  local x numgauss=$1 step=$((max_iter_inc > 0 ? (totgauss - $1) / max_iter_inc : 0)) realign
+  local x summary numgauss=$1 step=$((max_iter_inc > 0 ? (totgauss - $1) / max_iter_inc : 0)) realign
   for ((x = 1; x < num_iters; x++)); do
     if [[ " ${mllt_iters:-} " == *" $x "* ]]; then
       act_jobs mllt-stats --iter "$x"
@@ -54,6 +54,14 @@ em_iterations() {
     rm "$dir/$x.mdl"
   done
   mv "$dir/$x.mdl" "$dir/final.mdl"
+  summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip "$max_skip" "$dir")  # of the last alignments
+  log "$(basename "$dir"): $summary"
+}
+
+# check_sizes: dies unless $numleaves and $totgauss are numbers of leaves and Gaussians.
+check_sizes() {
+  [[ $numleaves =~ ^[1-9][0-9]{0,8}$ ]] || die "<num-leaves> is a whole number of at least 1, got '$numleaves'"
+  [[ $totgauss =~ ^[1-9][0-9]{0,8}$ ]] || die "<tot-gauss> is a whole number of at least 1, got '$totgauss'"
 }
 
 # tree_and_mixtures: tree of at most $numleaves leaves, 1.mdl and alignments with it, from those of $alidir and the

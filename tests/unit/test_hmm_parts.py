@@ -13,6 +13,7 @@ from mimic.hmm.gmm import AmDiagGmm, GmmStats
 from mimic.hmm.kaldi import kaldifst, khg
 from mimic.hmm.lang import Lang, LangOptions, make_lang
 from mimic.hmm.model import Model, transition_model, write_tree
+from mimic.hmm.summary import collect, write_job
 from mimic.hmm.tree import TreeStats, build_tree, make_questions
 
 LEXICON = "ONE W AH N\nWON W AH N\nTWO T UW\nTOO T UW\nTO T UW\nA AH\nA EY\nEIGHT EY T\n"
@@ -218,6 +219,21 @@ def test_archives_that_kaldi_reads(tmp_path):
     (tmp_path / "ali.1.gz").write_bytes(b"nothing")
     with pytest.raises(UserError, match="damaged or missing alignments"):
         list(read_ali(tmp_path / "ali.1.gz"))
+
+
+def test_utterances_that_failed_are_counted_over_all_jobs(tmp_path):
+    write_job(tmp_path, 1, 60, {}, frames=100, log_like=-250.5)
+    write_job(tmp_path, 2, 40, {"u2": "no features", "u1": "too short"}, frames=50, log_like=-50)
+    with pytest.raises(UserError, match="2 of 100 utterances failed, more than --max-skip 0.01 .* u1: too short"):
+        collect(tmp_path, 2, 0.01)
+    sums = {"done": 98, "errors": 2, "frames": 150, "log_like": -300.5}
+    assert collect(tmp_path, 2, 0.02) == sums
+    assert (tmp_path / "skipped.tsv").read_text() == "u1\ttoo short\nu2\tno features\n"
+    with pytest.raises(UserError, match=r"summary.1.json: missing or damaged: a job has not ended"):
+        collect(tmp_path, 2, 0.02)
+    write_job(tmp_path, 1, 1, {"u1": "no features"})
+    with pytest.raises(UserError, match="1 of 1 utterances failed: see skipped.tsv there; the first, u1: no features"):
+        collect(tmp_path, 1, 1.0)
 
 
 def test_deltas_and_splicing():

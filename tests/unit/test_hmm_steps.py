@@ -176,3 +176,17 @@ def test_what_is_done_is_skipped_and_what_is_missing_is_named(trained):
     (other / "num_pdfs").write_text("7\n")
     refused = step("decode_lattice", "--fmllr-passes", 0, other, trained.dev, root / "tri3/decode_x", code=1)
     assert "other_graph was made for a model of 7 pdfs" in refused
+    for words in ((0, 90), (40, "many")):
+        refused = step("train_deltas", *words, trained.train, root / "lang", root / "mono_ali", root / "new", code=1)
+        assert "is a whole number of at least 1, got" in refused and not (root / "new").exists()
+
+
+def test_an_alignment_without_utterances_is_not_done(trained, tmp_path):
+    other = tmp_path / "dev"
+    shutil.copytree(trained.dev, other)
+    (other / "text").write_text("".join(f"{utt} {'SEEM ' * 300}\n" for utt in read_table(trained.dev / "utt2spk")))
+    words = ["--nj", 1, other, trained.root / "lang", trained.root / "tri2", tmp_path / "ali"]
+    failed = step("align_si", *words, code=1)
+    assert re.search(r"ali: 7 of 7 utterances failed: see skipped.tsv .* no alignment within --retry-beam 40", failed)
+    assert not (tmp_path / "ali/.done").exists()
+    assert len((tmp_path / "ali/skipped.tsv").read_text().splitlines()) == 7

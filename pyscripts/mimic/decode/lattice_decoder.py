@@ -38,13 +38,20 @@ class SearchOptions:
 
 
 class Decoder:
-    """A decoding graph and how to search it with the scores of a model."""
+    """A decoding graph and how to search it with the scores of a model.
+
+    Attributes:
+        failed: {utterance that was left without a lattice: reason}.
+        partial: number of utterances that reached no final state.
+    """
 
     def __init__(self, graph: Path, options: SearchOptions, model: Model) -> None:
         if not (graph / "HCLG.fst").exists():
             raise UserError(f"{graph}: no HCLG.fst: run steps/mkgraph.sh first")
         self.graph = Graph.read(graph / "HCLG.fst")
         self.options = options
+        self.failed: dict[str, str] = {}
+        self.partial = 0
         # The phone that each transition id begins, if any.
         self.begins = np.where((model.tid_state == 0) & ~model.tid_loop, model.tid_phone, 0)
 
@@ -78,15 +85,18 @@ class Decoder:
         options = self.options
         scores = log_likes * np.float32(options.acwt)
         if not len(scores):
-            log.warning("%s: empty lattice: no words; it has no frames", utt)
-            return None
+            return self._fail(utt, "it has no frames")
         search = Search(self.graph, options.beam, options.max_active, lattice_beam, options.min_active)
         if not search(scores):
-            log.warning("%s: empty lattice: no words; a larger --beam than %g may help", utt, options.beam)
-            return None
+            return self._fail(utt, f"no token survived; a larger --beam than {options.beam:g} may help")
         if not search.reached_final:
+            self.partial += 1
             log.warning("%s: outputting partial output since no final-state reached", utt)
         return search
+
+    def _fail(self, utt: str, reason: str) -> None:
+        self.failed[utt] = reason
+        log.warning("%s: empty lattice: no words; %s", utt, reason)
 
     def _lattice(self, search: Search) -> tuple[Lattice, np.ndarray]:
         """What the search remembers, and the transition id of each arc."""

@@ -18,6 +18,7 @@ from mimic.hmm.feats import Features, read_trans, transformed, write_trans
 from mimic.hmm.gmm import GmmStats
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
+from mimic.hmm.summary import write_job
 from mimic.hmm.tree import TreeStats, utterance_stats
 
 log = logging.getLogger(__name__)
@@ -42,18 +43,19 @@ class Job:
     job: int = 1
     nj: int = 1
     lang: Lang = field(init=False)
+    skipped: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.lang = Lang(self.lang_dir)
         self.utts = job_utts(self.data, self.job, self.nj)
         self.texts = read_table(self.data / "text")
         self.features = Features(self.data, self.directory, read_trans(self.directory))
-        usable = [utt for utt in self.utts if utt in self.features and self.texts.get(utt)]
-        if len(usable) < len(self.utts):
-            first = next(utt for utt in self.utts if utt not in usable)
-            n = len(self.utts) - len(usable)
+        self.skipped = {utt: "no transcript" for utt in self.utts if not self.texts.get(utt)}
+        self.skipped |= {utt: "no features" for utt in self.utts if utt not in self.features}
+        if self.skipped:
+            first, n = min(self.skipped), len(self.skipped)
             log.warning("%d utterances without features or transcript, first %s: left out", n, first)
-        self.utts = usable
+        self.utts = [utt for utt in self.utts if utt not in self.skipped]
 
     @property
     def ali_path(self) -> Path:
@@ -80,10 +82,20 @@ class Job:
             frames = len(self.features(utt))
             ali = aligner.equal(self.texts[utt], frames)
             if ali is None:
-                log.warning("%s: %d frames are too few for its transcript: left out", utt, frames)
+                self.skipped[utt] = f"{frames} frames are too few for its transcript"
+                log.warning("%s: %s: left out", utt, self.skipped[utt])
             else:
                 found[utt] = ali
+        self.write_alignments(found)
+
+    def write_alignments(self, found: dict[str, np.ndarray], **sums: float) -> None:
+        """ali.JOB.gz, and what became of the other utterances."""
+        self.write_summary(**sums)
         write_ali(self.ali_path, found)
+
+    def write_summary(self, **sums: float) -> None:
+        total = len(set(self.utts) | set(self.skipped))
+        write_job(self.directory, self.job, total, self.skipped, **sums)
 
     def align(self, model: Model, beam: float, retry_beam: float, boost_silence: float) -> None:
         aligner = Aligner(self.lang, model, boost_silence)
@@ -92,7 +104,9 @@ class Job:
             "Overall log-likelihood per frame is %.4f over %d frames; done %d, errors %d",
             total / max(frames, 1), frames, len(found), len(self.utts) - len(found),
         )  # fmt: skip
-        write_ali(self.ali_path, found)
+        failed = f"no alignment within --retry-beam {retry_beam:g}"
+        self.skipped |= {utt: failed for utt in self.utts if utt not in found}
+        self.write_alignments(found, log_like=total, frames=frames)
 
     def acc(self, name: str, model: Model, two_feats: bool = False) -> None:
         """Sums for an update of the mixtures; with `two_feats`, of SI features by posteriors of adapted ones."""
@@ -109,6 +123,8 @@ class Job:
 
     def tree_stats(self, model: Model) -> None:
         alignments, silence = self.alignments(), self.lang.integers("context_indep")
+        self.skipped |= {utt: "no alignment to begin with" for utt in self.utts if utt not in alignments}
+        self.write_summary()
         total: TreeStats | None = None
         for utts in self.features.blocks(self.utts, alignments):
             parts = [utterance_stats(model, alignments[utt], self.features(utt), silence) for utt in utts]
