@@ -1,5 +1,7 @@
 """The parts of GMM-HMM training against kaldi-hmm-gmm, kaldi_native_io and what the theory says of them."""
 
+import gzip
+
 import kaldi_native_io
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from mimic.hmm.feats import add_deltas, splice, transformed, write_matrix, write
 from mimic.hmm.gmm import AmDiagGmm, GmmStats
 from mimic.hmm.kaldi import kaldifst, khg
 from mimic.hmm.lang import Lang, LangOptions, make_lang
-from mimic.hmm.model import Model, transition_model, write_tree
+from mimic.hmm.model import Model, read_tree, transition_model, write_tree
 from mimic.hmm.summary import collect, write_job
 from mimic.hmm.tree import TreeStats, build_tree, make_questions
 
@@ -202,6 +204,69 @@ def test_models_and_trees_in_kaldis_format(lang, tmp_path):
         Model.read(tmp_path / "short.mdl", tmp_path / "tree")
     with pytest.raises(UserError, match="train the model first"):
         Model.read(tmp_path / "none.mdl")
+
+
+def row(values) -> str:
+    return " ".join(f"{value:.9g}" for value in values)
+
+
+def as_text(model: Model) -> str:
+    """A model as Kaldi's gmm-copy --binary=false lays it out."""
+    state, gmm = model.transitions.__getstate__(), model.gmm
+    triples = "".join(f"{phone} {hmm} {pdf} \n" for phone, hmm, pdf, *_ in model.tuples)
+    lines = [f"<TransitionModel> \n{model.topo}<Triples> {len(model.tuples)} \n{triples}</Triples> \n<LogProbs> \n"]
+    lines.append(
+        f" [ {row(state[6])} ]\n</LogProbs> \n</TransitionModel> \n<DIMENSION> {gmm.dim} <NUMPDFS> {gmm.num_pdfs} "
+    )
+    for pdf in range(gmm.num_pdfs):
+        rows = gmm.rows(pdf)
+        scaled, inverse = (
+            "\n".join(f"  {row(line)} " for line in m[rows]) for m in (gmm.means * gmm.inv_vars, gmm.inv_vars)
+        )
+        lines.append(f"<DiagGMM> \n<GCONSTS>  [ {row(gmm.gconsts[rows])} ]\n<WEIGHTS>  [ {row(gmm.weights[rows])} ]\n")
+        lines.append(f"<MEANS_INVVARS>  [\n{scaled}]\n<INV_VARS>  [\n{inverse}]\n</DiagGMM> \n")
+    return "".join(lines)
+
+
+TREE = (
+    "ContextDependency 3 1 ToPdf TE 1 3 ( NULL CE 0 SE 0 [ 1 ]\n"
+    "{ SE -1 [ 0 1 ]\n{ CE 1 CE 2 } \nCE 3 } \n) \nEndContextDependency "
+)
+
+
+def test_models_trees_and_alignments_as_text(lang, tmp_path):
+    model = monophones(lang)
+    write_tree(model.tree, tmp_path / "tree")
+    model.write(tmp_path / "final.mdl")
+    (tmp_path / "text.mdl").write_text(as_text(model))
+    binary, text = Model.read(tmp_path / "final.mdl"), Model.read(tmp_path / "text.mdl")
+    assert text.tuples == binary.tuples and text.gmm.offsets.tolist() == binary.gmm.offsets.tolist()
+    np.testing.assert_allclose(text.gmm.means, binary.gmm.means, rtol=1e-6)
+    np.testing.assert_allclose(text.gmm.vars, binary.gmm.vars, rtol=1e-6)
+    np.testing.assert_allclose(text.transitions.log_probs, binary.transitions.log_probs, rtol=1e-6)
+    (tmp_path / "small").write_text(TREE)
+    tree = read_tree(tmp_path / "small")
+    asked = [([1, 1, 0], 0), ([1, 2, 0], 0), ([1, 2, 0], 2), ([2, 2, 0], 0)]
+    assert [tree.compute(*key)[1] for key in asked] == [0, 1, 2, 3] and tree.num_pdfs == 4
+    whole = as_text(model)
+    for name, data in (
+        ("half.mdl", whole[: len(whole) // 2]),
+        ("no.mdl", "number"),
+        ("some.mdl", whole.replace("1", "x")),
+    ):
+        (tmp_path / name).write_text(data)
+        with pytest.raises(UserError, match=f"{name}: (damaged|expected)"):
+            Model.read(tmp_path / name)
+    (tmp_path / "small").write_text(TREE[:60])
+    with pytest.raises(UserError, match="small: not a tree of Kaldi's, or damaged"):
+        read_tree(tmp_path / "small")
+    alignments = {"a": [7, 7], "b": [3, 1, 2]}
+    lines = "".join(f"{utt} {row(ali)} \n" for utt, ali in alignments.items())
+    (tmp_path / "ali.1.gz").write_bytes(gzip.compress(lines.encode()))
+    assert {utt: ali.tolist() for utt, ali in read_ali(tmp_path / "ali.1.gz")} == alignments
+    (tmp_path / "ali.1.gz").write_bytes(gzip.compress(b"a 1 x\n"))
+    with pytest.raises(UserError, match="ali.1.gz: damaged or missing alignments"):
+        list(read_ali(tmp_path / "ali.1.gz"))
 
 
 def test_archives_that_kaldi_reads(tmp_path):

@@ -35,11 +35,14 @@ def write_ali(path: Path, alignments: Mapping[str, np.ndarray]) -> None:
 
 
 def read_ali(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """(utterance, transition ids (frames,)) of one archive."""
+    """(utterance, transition ids (frames,)) of one archive, binary or text."""
     try:
         with gzip.open(path) as f:
             while key := _token(f):
-                yield key, read_int32vector(f)
+                if f.peek(2)[:2] == b"\0B":
+                    yield key, read_int32vector(f)
+                else:  # as copy-int-vector writes with ark,t
+                    yield key, np.array(f.readline().split(), np.int32)
     except (OSError, EOFError, ValueError, AssertionError) as error:
         raise UserError(f"{path}: damaged or missing alignments ({error}): run the step that makes them") from None
 

@@ -1,4 +1,4 @@
-"""final.mdl and tree in Kaldi's binary formats: transition model, Gaussian mixtures, decision tree."""
+"""final.mdl and tree in Kaldi's formats, written in the binary ones: transition model, Gaussian mixtures, tree."""
 
 import struct
 from pathlib import Path
@@ -7,61 +7,9 @@ import numpy as np
 
 from mimic.atomic import replace
 from mimic.errors import UserError
+from mimic.hmm.basic_types import HEADER, Reader, TextReader, binary_tree, pack_floats, pack_int, pack_ints, read_file
 from mimic.hmm.gmm import AmDiagGmm
 from mimic.hmm.kaldi import khg
-from mimic.hmm.topology import State, entry_text
-
-HEADER = b"\0B"
-
-
-def pack_int(value: int) -> bytes:
-    return b"\4" + struct.pack("<i", value)
-
-
-def _floats(values: np.ndarray) -> bytes:
-    """A float vector or matrix."""
-    values = np.ascontiguousarray(values, np.float32)
-    return (b"FV " if values.ndim == 1 else b"FM ") + b"".join(map(pack_int, values.shape)) + values.tobytes()
-
-
-def _ints(values: list[int]) -> bytes:
-    return b"\4" + struct.pack(f"<i{len(values)}i", len(values), *values)
-
-
-class Reader:
-    """Kaldi's basic types, one behind the other."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.data, self.at, self.path = path.read_bytes(), 2, path
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file: train the model first") from None
-        if self.data[:2] != HEADER:
-            raise UserError(f"{path}: not in Kaldi's binary format")
-
-    def expect(self, *tokens: str) -> str:
-        end = self.data.find(b" ", self.at)
-        token = self.data[self.at : end if end >= 0 else None].decode(errors="replace")
-        if token not in tokens:
-            raise UserError(f"{self.path}: expected {' or '.join(tokens)}, got {token[:40]!r}: is it whole?")
-        self.at += len(token) + 1
-        return token
-
-    def basic(self, kind: str) -> int | float:
-        self.at += 5
-        return struct.unpack(f"<{kind}", self.data[self.at - 4 : self.at])[0]
-
-    def ints(self) -> list[int]:
-        n = self.basic("i")
-        self.at += 4 * n
-        return list(struct.unpack(f"<{n}i", self.data[self.at - 4 * n : self.at]))
-
-    def floats(self) -> np.ndarray:
-        matrix = self.expect("FV", "FM") == "FM"
-        shape = tuple(self.basic("i") for _ in range(1 + matrix))
-        size = int(np.prod(shape))
-        self.at += 4 * size
-        return np.frombuffer(self.data, np.float32, size, self.at - 4 * size).reshape(shape)
 
 
 def write_tree(tree: khg.ContextDependency, path: Path) -> None:
@@ -70,17 +18,18 @@ def write_tree(tree: khg.ContextDependency, path: Path) -> None:
 
 
 def read_tree(path: Path) -> khg.ContextDependency:
+    """A tree in either of Kaldi's formats."""
+    reader = read_file(path)
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file: train the model first") from None
-    return tree_of(data.removeprefix(HEADER))
+        return tree_of(binary_tree(reader.data) if isinstance(reader, TextReader) else reader.data[len(HEADER) :])
+    except (ValueError, StopIteration, RuntimeError) as error:
+        raise UserError(f"{path}: not a tree of Kaldi's, or damaged ({error}): train the model again") from None
 
 
 def tree_of(data: bytes) -> khg.ContextDependency:
     """A tree from the bytes of its file, less the header."""
     if not data.startswith(b"ContextDependency \4"):
-        raise UserError("not a tree in Kaldi's binary format")
+        raise ValueError("it does not begin with ContextDependency")
     tree = khg.ContextDependency.__new__(khg.ContextDependency)
     tree.__setstate__((np.frombuffer(data, np.int8).tolist(),))
     return tree
@@ -129,22 +78,14 @@ class Model:
         """Read final.mdl (with or without Gaussian mixtures) and the tree beside it."""
         try:
             return cls._read(Path(path), tree)
-        except (struct.error, ValueError, MemoryError) as error:
+        except (struct.error, ValueError, KeyError, MemoryError, RuntimeError) as error:
             raise UserError(f"{path}: damaged ({error}): train the model again") from None
 
     @classmethod
     def _read(cls, path: Path, tree: Path | None) -> "Model":
-        reader = Reader(path)
+        reader = read_file(path)
         reader.expect("<TransitionModel>")
-        reader.expect("<Topology>")
-        phones, index, entries = reader.ints(), reader.ints(), []
-        for _ in range(reader.basic("i")):
-            states: list[State] = []
-            for _ in range(reader.basic("i")):
-                pdf_class, n = reader.basic("i"), reader.basic("i")
-                states.append((pdf_class, [(reader.basic("i"), reader.basic("f")) for _ in range(n)]))
-            entries.append(states)
-        reader.expect("</Topology>")
+        topo = reader.topology()
         reader.expect("<Triples>")
         for _ in range(3 * reader.basic("i")):
             reader.basic("i")
@@ -153,16 +94,14 @@ class Model:
         log_probs = reader.floats()
         reader.expect("</LogProbs>")
         reader.expect("</TransitionModel>")
-        texts = [entry_text([p for p in phones if index[p] == i], entry) for i, entry in enumerate(entries)]
-        topo = f"<Topology>\n{''.join(texts)}</Topology>\n"
         context = read_tree(tree or path.parent / "tree")
-        gmm = _read_gmm(reader) if reader.at < len(reader.data) else None
+        gmm = None if reader.ended else _read_gmm(reader)
         return cls(context, transition_model(context, topo, log_probs), gmm, topo)
 
     def write(self, path: Path) -> None:
         state = self.transitions.__getstate__()
         phones, index, entries = state[1].__getstate__()
-        out = [HEADER, b"<TransitionModel> <Topology> ", _ints(phones), _ints(index), pack_int(len(entries))]
+        out = [HEADER, b"<TransitionModel> <Topology> ", pack_ints(phones), pack_ints(index), pack_int(len(entries))]
         for entry in entries:
             out.append(pack_int(len(entry)))
             for hmm in entry:
@@ -170,15 +109,20 @@ class Model:
                 out += [pack_int(target) + b"\4" + struct.pack("<f", p) for target, p in hmm.transitions]
         out += [b"</Topology> <Triples> ", pack_int(len(self.tuples))]
         out += [pack_int(value) for entry in self.tuples for value in entry[:3]]
-        out += [b"</Triples> <LogProbs> ", _floats(np.array(state[6])), b"</LogProbs> </TransitionModel> "]
+        out += [b"</Triples> <LogProbs> ", pack_floats(np.array(state[6])), b"</LogProbs> </TransitionModel> "]
         if self.gmm:
             g = self.gmm
             out += [b"<DIMENSION> ", pack_int(g.dim), b"<NUMPDFS> ", pack_int(g.num_pdfs)]
             for pdf in range(g.num_pdfs):
                 rows = g.rows(pdf)
-                out += [b"<DiagGMM> <GCONSTS> ", _floats(g.gconsts[rows]), b"<WEIGHTS> ", _floats(g.weights[rows])]
-                out += [b"<MEANS_INVVARS> ", _floats((g.means * g.inv_vars)[rows])]
-                out += [b"<INV_VARS> ", _floats(g.inv_vars[rows]), b"</DiagGMM> "]
+                out += [
+                    b"<DiagGMM> <GCONSTS> ",
+                    pack_floats(g.gconsts[rows]),
+                    b"<WEIGHTS> ",
+                    pack_floats(g.weights[rows]),
+                ]
+                out += [b"<MEANS_INVVARS> ", pack_floats((g.means * g.inv_vars)[rows])]
+                out += [b"<INV_VARS> ", pack_floats(g.inv_vars[rows]), b"</DiagGMM> "]
         with replace(path, "wb") as f:
             f.write(b"".join(out))
 

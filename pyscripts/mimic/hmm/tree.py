@@ -11,9 +11,10 @@ from itertools import count
 
 import numpy as np
 
+from mimic.hmm.basic_types import pack_int, pack_ints
 from mimic.hmm.gmm import LOG_2PI
 from mimic.hmm.kaldi import khg
-from mimic.hmm.model import Model, pack_int, tree_of
+from mimic.hmm.model import Model, tree_of
 
 WIDTH, CENTRAL = 3, 1
 PDF_CLASS = 3  # column of a key; Kaldi calls it -1
@@ -157,8 +158,7 @@ def build_tree(
 
 
 def _ask(key: int, values: Sequence[int], yes: bytes, no: bytes) -> bytes:
-    asked = b"\4" + pack_int(len(values))[1:] + np.array(values, "<i4").tobytes()
-    return b"SE " + pack_int(key) + asked + b"{ " + yes + no + b"} "
+    return b"SE " + pack_int(key) + pack_ints(list(values)) + b"{ " + yes + no + b"} "
 
 
 def _write_root(found: list[_Leaf], numbers: count) -> bytes:
