@@ -112,10 +112,11 @@ fi
 
 # Training sets have transforms from their transcripts, the others from what a first pass hears.
 adapt() {  # adapt SET SIDE
-  local from=$tri/decode_$1_$2
+  local from=$tri/decode_$1_$2 skip=()
   if [ "$1" = train ]; then
     from=${tri}_ali_$2
-    steps/align_fmllr.sh "${common[@]}" "$mfcc/train_$2" "$lang" "$tri" "$from"
+    if [ "$2" != clean ]; then skip=(--max-skip 1); fi  # for transforms alone: the labels are those of clean speech
+    steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/train_$2" "$lang" "$tri" "$from"
   else
     steps/decode_lattice.sh "${decoding[@]}" "$tri/graph" "$mfcc/$1_$2" "$from"
   fi
