@@ -13,6 +13,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel here
 
 from mimic import cli  # noqa: E402
+from mimic.data.lines import fields, read_lines  # noqa: E402
 from mimic.hmm.alignments import job_utts, read_ali  # noqa: E402
 from mimic.hmm.feats import Features, read_trans, write_trans  # noqa: E402
 from mimic.hmm.lang import read_symbols  # noqa: E402
@@ -36,7 +37,7 @@ def main() -> None:
     alignments = dict(read_ali(args.heard / f"best.{args.job}.gz"))
     utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in features]
     phones = read_symbols(args.graph / "phones.txt")
-    silence = [phones[line.split()[0]] for line in (args.graph / "phones/silence.txt").read_text().splitlines()]
+    silence = [phones[phone] for _, line in read_lines(args.graph / "phones/silence.txt") for phone in fields(line)]
     trans = estimate_fmllr(model, features, alignments, features.speakers, utts, silence, args.fmllr_min_count)
     write_trans(args.dir, args.job, trans)
 

@@ -8,7 +8,7 @@ from mimic.cli import progress, run
 from mimic.data.audio import AudioReader
 from mimic.data.copies import OF_AUDIO, prefixed, read_tables
 from mimic.data.entries import stored, wav_file
-from mimic.data.kaldi_dir import read_table, split, write_data_dir
+from mimic.data.kaldi_dir import read_utt2spk, split, write_data_dir
 from mimic.data.wav import write_wav
 from mimic.errors import UserError
 from mimic.features.corruption import Corruption, Recordings
@@ -59,11 +59,11 @@ def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
         snrs = []
     if not snrs:
         raise UserError(f"--snrs '{args.snrs}': expected numbers in dB, e.g. '0 5 10 15'")
-    speaker_of = read_table(args.clean / "utt2spk")
+    speaker_of = read_utt2spk(args.clean / "utt2spk")
     voices = None
     if args.babble_dir:
         voices = AudioReader(args.babble_dir, allow_pipes=args.allow_pipes == "true", channel=args.channel)
-        speaker_of |= read_table(args.babble_dir / "utt2spk")
+        speaker_of |= read_utt2spk(args.babble_dir / "utt2spk")
     return Corruption(
         speech,
         speaker_of,

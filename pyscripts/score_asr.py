@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_text, read_utt2spk
 from mimic.score.asr import LMWT, WIP, breakdown, score_files, write_files
 from mimic.score.layout import tsv
 from mimic.score.normalise import NORMALISERS, normaliser
@@ -36,9 +36,9 @@ def main() -> None:
     args = parser.parse_args()
 
     normalise = normaliser(args.normaliser)
-    refs = {utt: normalise(text) for utt, text in read_table(args.data / args.reference).items()}
-    hyps = {utt: normalise(text) for utt, text in read_table(args.decode / "text").items()}
-    utt2spk = read_table(args.data / "utt2spk")
+    refs = {utt: normalise(text) for utt, text in read_text(args.data / args.reference).items()}
+    hyps = {utt: normalise(text) for utt, text in read_text(args.decode / "text").items()}
+    utt2spk = read_utt2spk(args.data / "utt2spk")
     units = {"wer": ("words", words)}
     if args.cer == "true":
         with_spaces = args.cer_spaces == "true"

@@ -16,7 +16,8 @@ import kaldialign
 
 from mimic import cli
 from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_table, write_table
+from mimic.data.kaldi_dir import read_text, read_utt2spk, write_table
+from mimic.data.lines import fields, read_lines
 from mimic.decode.lattice import Lattice
 from mimic.decode.lattice_io import read_decode_dir
 from mimic.decode.word_times import word_times
@@ -70,14 +71,14 @@ def main() -> None:
     args = parser.parse_args()
 
     names = {number: word for word, number in read_symbols(args.graph / "words.txt").items()}
-    utts = read_table(args.data / "utt2spk")
-    refs = read_table(args.data / "text") if (args.data / "text").exists() else {}
+    utts = read_utt2spk(args.data / "utt2spk")
+    refs = read_text(args.data / "text") if (args.data / "text").exists() else {}
     if args.source:
         lmwt, wip = (float((args.source / name).read_text()) for name in ("lmwt", "wip"))
     else:
         lmwt, wip = search(args, refs, names)
     model = Model.read(args.model / "final.mdl")
-    rows = [line.split() for line in (args.graph / "phones/word_boundary.int").read_text().splitlines()]
+    rows = [fields(line) for _, line in read_lines(args.graph / "phones/word_boundary.int")]
     boundary = {int(phone): position for phone, position in rows}
     shift = float((args.data / "frame_shift").read_text())
     texts: dict[str, str] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mimic.cli import run
 from mimic.data.copies import subset
-from mimic.data.kaldi_dir import read_table, write_data_dir
+from mimic.data.kaldi_dir import read_utt2spk, write_data_dir
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("utterances", type=int, help="how many, all where there are fewer")
     parser.add_argument("out", type=Path, help="directory to write")
     args = parser.parse_args()
-    utts = sorted(read_table(args.data / "utt2spk"))
+    utts = sorted(read_utt2spk(args.data / "utt2spk"))
     count = min(args.utterances, len(utts))
     write_data_dir(args.out, subset(args.data, [utts[len(utts) * i // count] for i in range(count)]))
 

@@ -23,7 +23,7 @@ from mimic import cli
 from mimic.atomic import replace
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch
-from mimic.data.kaldi_dir import read_frames, read_table, split
+from mimic.data.kaldi_dir import read_frames, read_text, split
 from mimic.data.tokens import Tokens
 from mimic.decode import tune
 from mimic.decode.searcher import choose, ctc_decoder, load
@@ -75,7 +75,7 @@ def search(args: argparse.Namespace, overrides: list[str]) -> None:
     if choose(decode, attention=False) == "greedy" or not decode.ngram:
         raise UserError("give --decode.search lexicon or free, and --decode.ngram: there is nothing else to tune")
     grid = [(weight, bonus) for weight in numbers(args.lm_weights) for bonus in numbers(args.word_bonuses)]
-    texts = read_table(args.features / "text")
+    texts = read_text(args.features / "text")
     entries = archives.read_scp(args.output / "outputs" / "ctc.scp")
     mine = {utt: partial(archives.load, entries[utt]) for utt in split(sorted(entries), args.job, args.nj)}
     steps = cli.progress(mine.items(), len(mine), "utterances")

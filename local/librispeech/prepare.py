@@ -9,6 +9,7 @@ from mimic.atomic import new_dir
 from mimic.cli import run
 from mimic.data.entries import stored
 from mimic.data.kaldi_dir import read_table, write_data_dir
+from mimic.data.lines import read_lines
 from mimic.errors import UserError
 
 UTTERANCE = re.compile(r"(\d+)-(\d+)-\d+")
@@ -43,10 +44,7 @@ def main() -> None:
 
 def read_genders(path: Path) -> dict[str, str]:
     """{speaker: f or m} of `103 | F | train-clean-100 | 25.03 | name` lines; lines with `;` in front are comments."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file: it is in every archive of LibriSpeech") from None
+    lines = (line for _, line in read_lines(path, "file, which is in every archive of LibriSpeech"))
     fields = ([field.strip() for field in line.split("|")] for line in lines if line and not line.startswith(";"))
     return {speaker: gender.lower() for speaker, gender, *_ in fields}
 

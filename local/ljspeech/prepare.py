@@ -10,6 +10,7 @@ from mimic.atomic import new_dir
 from mimic.cli import run
 from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_data_dir
+from mimic.data.lines import read_lines
 from mimic.data.text import plain
 from mimic.errors import UserError
 
@@ -42,7 +43,7 @@ def main() -> None:
 def read_metadata(path: Path) -> list[tuple[str, str]]:
     """(recording, transcript) of `LJ001-0001|as printed|with numbers in words` lines, in their order."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in read_lines(path):
         recording, *texts = line.split("|")
         if not NAME.fullmatch(recording) or len(texts) != 2:
             raise UserError(f"{path}:{number}: expected `LJ001-0001|text|text`, got `{line[:60]}`")

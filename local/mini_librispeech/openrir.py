@@ -15,6 +15,7 @@ from mimic.cli import progress, run
 from mimic.data.downloads import Source, bring
 from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_table
+from mimic.data.lines import fields, read_lines
 from mimic.errors import UserError
 
 ARCHIVE, FOLDER = "rirs_noises.zip", "RIRS_NOISES"
@@ -79,13 +80,11 @@ def write_lists(folder: Path, out: Path) -> None:
 def read_list(folder: Path, name: str) -> list[tuple[Path, str]]:
     """(file, room) of `--rir-id 00001 --room-id aula RIRS_NOISES/.../a.wav` lines; a noise has no room."""
     path = folder / FOLDER / name
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file: local/mini_librispeech/download.sh {folder} fetches it") from None
     found = []
-    for number, line in enumerate(filter(str.strip, lines), 1):
-        *words, file = line.split()
+    for number, line in read_lines(path, f"file: local/mini_librispeech/download.sh {folder} fetches it"):
+        if not line.strip():
+            continue
+        *words, file = fields(line)
         options = dict(zip(words[::2], words[1::2], strict=False))
         if not (folder / file).exists():
             raise UserError(f"{path}:{number}: {file} is not there: remove {folder / FOLDER} and run download.sh again")

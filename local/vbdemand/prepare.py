@@ -13,6 +13,7 @@ from mimic.cli import run
 from mimic.data.entries import stored
 from mimic.data.kaldi_dir import write_data_dir, write_table
 from mimic.data.lexicon import read_lexicon
+from mimic.data.lines import read_lines
 from mimic.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -98,16 +99,13 @@ def utterance(name: str, where: str) -> str:
 
 
 def read_words(path: Path) -> str:
-    try:
-        return " ".join(path.read_text(encoding="utf-8-sig").split())
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}: convert it: iconv -f latin1 -t utf-8") from None
+    return " ".join(word for _, line in read_lines(path) for word in line.split())
 
 
 def read_log(path: Path) -> dict[str, tuple[str, str]]:
     """Read `name noise snr` lines into {utterance: (noise, SNR in dB)}."""
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in read_lines(path):
         fields = line.split()
         if not fields:
             continue

@@ -1,6 +1,6 @@
 """Settings that are paths which are read: what has to be there, and the step that makes it.
 
-    train: Annotated[str, Input("steps/make_feats.sh", ("feats.scp",))] = ""
+train: Annotated[str, Input("steps/make_feats.sh", ("feats.scp",))] = ""
 """
 
 import difflib

@@ -11,7 +11,8 @@ import torch
 from mimic.data.tokens import BLANK, BOS, EOS, SPECIAL
 from mimic.decode.beam_search import Fused, narrow_beam, search
 from mimic.decode.config import DecodeConfig
-from mimic.decode.ngram import Ngram, TokenNgram
+from mimic.decode.fused_ngram import TokenNgram
+from mimic.decode.ngram import Ngram
 from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
 from mimic.models.lm import RnnLm, RnnLmConfig
 

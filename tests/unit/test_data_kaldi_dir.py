@@ -25,7 +25,9 @@ def test_round_trip_sorts_as_the_c_locale_does(tmp_path):
     ("content", "line", "words"),
     [
         (b"a 1\nb 2\na 3\n", 3, "a is there twice"),
-        (b"a 1\r\nb 2\r\n", 1, "carriage return"),
+        (b"a 1\r\nb\r2\r\n", 2, "carriage return"),
+        (b"a 1\nb \0\n", 2, "NUL byte"),
+        (b"\xff\xfea\0", 1, "UTF-16"),
         (b"a 1\nb \xe9t\xe9\n", 2, "not UTF-8"),
         (b"a 1\n\nb 2\n", 2, "empty line"),
     ],

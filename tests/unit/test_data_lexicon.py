@@ -4,12 +4,12 @@ from pathlib import Path
 
 import kaldialign
 import pytest
-from data_maker import LEXICON, ROOT, make_dir
+from data_maker import LEXICON, ROOT, edit, make_dir
 
 from mimic.data.g2p import LetterToSound
 from mimic.data.kaldi_dir import read_table
 from mimic.data.lang import make_lang, spoken_phones
-from mimic.data.lexicon import Lexicon, read_lexicon, to_phones, unknown_words
+from mimic.data.lexicon import Lexicon, read_lexicon, read_pronunciations, to_phones, unknown_words
 from mimic.data.text import NORMALISERS
 from mimic.errors import UserError
 
@@ -36,17 +36,79 @@ def test_normalisers(name, text, expected):
 
 def test_lexicons_of_all_makes_are_read(tmp_path):
     (tmp_path / "lex").write_text(
-        ";;; a comment\nREAD  R EH1 D\nREAD(2)  R IY1 D\n\nread  X\nhello 1.0 HH_B AH0_I L_I OW1_E\nDON'T D OW1 N T\n"
-        "CANT K AE2 N T\nCAN'T X\n!SIL SIL\n"
+        ";;; a comment\nREAD  R EH1 D\nREAD(2)  R IY1 D\n\nread  Z\nhello HH AH0 L OW1 # a greeting\nDON'T D OW1 N T\n"
+        "CANT K AE2 N T\nCAN'T Z\n!SIL SIL\n"
     )
     lexicon = read_lexicon(tmp_path / "lex")
     assert lexicon["READ"] == ["R", "EH", "D"] and lexicon["HELLO"] == ["HH", "AH", "L", "OW"]
     assert lexicon["DONT"] == lexicon["DON'T"] == ["D", "OW", "N", "T"]
     assert lexicon["CANT"] == ["K", "AE", "N", "T"] and lexicon["!SIL"] == ["SIL"]
-    for content, what in (("READ\n", "lex:1: READ has no phones"), ("", "no words in it"), ("\xe9", "not UTF-8")):
-        (tmp_path / "lex").write_text(content, encoding="latin1")
-        with pytest.raises(UserError, match=what):
-            read_lexicon(tmp_path / "lex")
+
+
+PLAIN = "read as lexicon.txt"
+AS_THEY_ARE = "phones are kept as they are"
+
+
+@pytest.mark.parametrize(
+    ("content", "phones", "taken_as"),
+    [
+        ("A 0.98 AH0 B\nB 1 B IY1\n", ["AH B", "B IY"], "read as lexiconp.txt: 2 words, 2 pronunciations"),
+        ("A 1 AH\nB 1 B\n", ["AH", "B"], "read as lexiconp.txt"),
+        (
+            "A 0.9 0.2 1.1 1 AH\nB 1 1 1 1 B\n",
+            ["AH", "B"],
+            "lexiconp_silprob.txt; its probabilities of silence are not",
+        ),
+        ("A 0.9 1 2 3\nB 0.8 3\n", ["1 2 3", "3"], "read as lexiconp.txt"),  # phones that are numbers
+        ("ONE 1 2 3\nTWO 1\n", ["1 2 3", "1"], PLAIN),
+        ("ONE 1\nTWO 2\n", ["1", "2"], PLAIN),
+        ("MA1 M A1\nMA2 M A2\nMA0 M A0\n", ["M A1", "M A2", "M A0"], "kept as they are, for A0 is not of ARPABET"),
+        ("A AA1 B\nB AA3 B\n", ["AA1 B", "AA3 B"], AS_THEY_ARE),  # a third tone is no stress
+        ("A AH0_B B_E\nB AH1_S\n!SIL SIL_S\n<UNK> SPN\n", ["AH B", "AH", "SIL", "SPN"], "word positions (_B _I _E _S)"),
+        ("A a1_B b_E\n", ["a1 b"], f"are taken off; {AS_THEY_ARE}"),
+        ("A AH # 5\n[X] LAUGH\n", ["AH", "LAUGH"], "phones are ARPABET; what follows # is a comment"),
+        ("A a # b\n", ["a # b"], AS_THEY_ARE),
+        ("\ufeffA\tAH\r\nB \t B\r\n", ["AH", "B"], PLAIN),
+        ("A\u00a0B AH\n", ["AH"], "1 words"),
+    ],
+)
+def test_what_a_lexicon_is_told_by_all_its_lines(tmp_path, content, phones, taken_as):
+    (tmp_path / "lex").write_text(content, newline="")
+    found = read_pronunciations(tmp_path / "lex")
+    assert [" ".join(entry.phones) for entry in found.entries] == phones and taken_as in found.taken_as
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "message"),
+    [
+        ("READ\n", "auto", "no words with phones in it"),
+        ("A AH\nREAD\n", "auto", "lex:2: READ has no phones"),
+        ("", "auto", "no words with phones in it"),
+        ("A AH\n\xe9 X", "auto", "lex:2: not UTF-8: convert the file"),
+        ("A A\0H\n", "auto", "lex:1: NUL byte"),
+        (
+            "A 0.98 AH\nB B IY\n",
+            "auto",
+            "lex:1: A: 0.98 stands where line 2 has a phone.*--lexicon-type plain, prob or",
+        ),
+        ("A 0.9 0.21 1.03 0.97 AH\nB 1.0 B\n", "auto", "lex:1: A: 0.21 stands where line 2 has a phone"),
+        ("A 0.9 AH\nB 1.2 B\n", "auto", "lex:2: B: expected a probability above 0 and up to 1 .* got `1.2`"),
+        ("A 0.0 AH\n", "auto", "expected a probability above 0"),
+        ("A 1 AH\nB B\n", "prob", "lex:2: B: expected a probability .* got `B`"),
+        ("A 1 AH\n", "silprob", "then three numbers in front of the phones, got `1 AH`"),
+        ("A AH\n", "lexiconp", "--lexicon-type lexiconp: expected auto, plain, prob or silprob"),
+    ],
+)
+def test_lexicons_that_do_not_agree_with_themselves(tmp_path, content, kind, message):
+    (tmp_path / "lex").write_text(content, encoding="latin1")
+    with pytest.raises(UserError, match=message):
+        read_lexicon(tmp_path / "lex", kind)
+
+
+def test_the_kind_of_a_lexicon_may_be_said(tmp_path):
+    (tmp_path / "lex").write_text("A 1 2.5 A\nB 1 B\n")
+    assert read_lexicon(tmp_path / "lex", "plain")["A"] == ["1", "2.5", "A"]
+    assert read_lexicon(tmp_path / "lex", "prob")["A"] == ["2.5", "A"]
 
 
 def test_equal_neighbours_become_one_also_across_words():
@@ -96,6 +158,33 @@ def test_compounds_plurals_and_the_same_answer_twice():
     assert models[0]("BEBSUT") == models[1]("BEBSUT") != []
 
 
+def test_what_cannot_be_spelled_is_not_dropped():
+    lexicon = {"NAIVE": ["N", "AY", "IY", "V"], "BE": ["B", "IY"], "CAN'T": ["K", "AE", "N", "T"], "ACNT": list("AKNT")}
+    model = LetterToSound(lexicon)
+    assert (model("B2B"), model.strange("B2B")) == ([], "2") and (model("VÆ"), model.strange("VÆ")) == ([], "Æ")
+    assert model("NA\u00cfVE") == lexicon["NAIVE"] and model("B\u00c9\u00c9") == model("BEE") != []
+    assert model("N'A-") == model("NA") != [] and model("'-") == model("42") == []
+
+
+def test_words_that_cannot_be_spelled_are_listed(tmp_path):
+    data = make_dir(tmp_path / "train")
+    edit(data / "text", "ONE TWO", "O2E NE\u0301O")
+    out = lang(tmp_path, "g2p")
+    listed = (out / "lexicon_oov.txt").read_text().splitlines()
+    assert listed[0] == f"N\u00c9O {read_table(out / 'lexicon.txt')[chr(78) + chr(201) + 'O']}"
+    assert listed[1] == f"O2E # 1 times, first in p1-001 in {data}: 2 cannot be read"
+
+
+def test_composed_and_decomposed_letters_are_the_same(tmp_path):
+    data = make_dir(tmp_path / "train")
+    edit(data / "text", "ONE TWO", "ONE CAFE\u0301")
+    out = lang(tmp_path, "fail", LEXICON + "CAF\u00c9 F AY\n")
+    assert read_table(out / "lexicon.txt")["CAF\u00c9"] == "F AY"
+    edit(data / "text", "CAFE\u0301", "CAF\u00c9")
+    lang(tmp_path, "fail", LEXICON + "CAFE\u0301 F AY\n")
+    assert all(normalise("cafe\u0301") in ("caf\u00e9", "CAF\u00c9") for normalise in NORMALISERS.values())
+
+
 def lang(tmp_path: Path, policy: str, lexicon: str = LEXICON, normaliser: str = "upper") -> Path:
     data = make_dir(tmp_path / "train") if not (tmp_path / "train").exists() else tmp_path / "train"
     (tmp_path / "lex").write_text(lexicon)
@@ -110,7 +199,9 @@ def test_lang_holds_the_lexicon_and_the_phones_that_are_spoken(tmp_path):
 
 
 def test_unknown_words_fail_are_skipped_or_spelled(tmp_path):
-    short = LEXICON.replace("FOUR F AO R\n", "").replace("FIVE F AY V\n", "") + "FIV F AY V\nFO F AO\nFOR F AO R\n"
+    short = (
+        LEXICON.replace("FOUR F AO R\n", "").replace("FIVE F AY V\n", "") + "FIV F AY V\nFO F AO\nFOR F AO R\nUR ER\n"
+    )
     with pytest.raises(UserError) as error:
         lang(tmp_path, "fail", short)
     assert str(error.value).startswith("2 words are not in ") and "--oov-policy g2p" in str(error.value)
@@ -133,7 +224,7 @@ def test_given_phones_come_first_and_no_lexicon_is_needed_then(tmp_path):
     assert spoken["p1-001"] == ["W", "AH", "N", "T", "UW"] and spoken["p10-001"] == ["T", "UW", "T", "UW"]
     with pytest.raises(UserError, match="p1-002 in .*: no phones: give a pronunciation lexicon"):
         make_lang(tmp_path / "lang", [data], "", "g2p", "upper")
-    (data / "text.phn").write_text(given + "".join(f"{utt} AA\n" for utt in texts if utt != "p1-001"))
+    (data / "text.phn").write_text(given + "".join(f"{utt} AA_S\n" for utt in texts if utt != "p1-001"))
     make_lang(tmp_path / "lang", [data], "", "fail", "upper")
     assert (tmp_path / "lang" / "phones.txt").read_text() == "AA\nAH\nN\nT\nUW\nW\n"
 

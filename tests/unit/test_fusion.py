@@ -7,7 +7,7 @@ import yaml
 from mimic.data.tokens import Tokens
 from mimic.decode import fusion
 from mimic.decode.config import DecodeConfig
-from mimic.decode.ngram import TokenNgram, WordNgram
+from mimic.decode.fused_ngram import TokenNgram, WordNgram
 from mimic.errors import UserError
 from mimic.models.lm import RnnLm, RnnLmConfig
 from mimic.train import config as configuration

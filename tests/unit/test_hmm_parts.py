@@ -93,15 +93,17 @@ def test_lang_has_kaldis_files_and_both_lexicons_accept_what_they_should(lang):
 
 
 def test_words_without_pronunciation_and_reserved_ones(tmp_path, caplog):
-    (tmp_path / "lexicon.txt").write_text("ONE W AH1 N\nONE(2) W AO N\nNOTHING\nTWO 0.5 T UW\n")
-    found = lang_dir.read_pronunciations(tmp_path / "lexicon.txt")
-    assert found == [("ONE", ("W", "AH", "N")), ("ONE", ("W", "AO", "N")), ("TWO", ("T", "UW"))]
-    assert "lexicon.txt:3: NOTHING has no pronunciation: taken as out of vocabulary" in caplog.text
+    (tmp_path / "lexicon.txt").write_text(
+        "ONE 1.0 W AH1 N\nONE 0.9 W AH0 N\nONE(2) 0.4 W AO N\nNOTHING\nTWO 0.5 T UW\n"
+    )
+    found = lang_dir.dictionary(tmp_path / "lexicon.txt")
+    assert found == [("ONE", ("W", "AH", "N"), 1.0), ("ONE", ("W", "AO", "N"), 0.4), ("TWO", ("T", "UW"), 0.5)]
+    assert "lexicon.txt:4: NOTHING has no pronunciation: taken as out of vocabulary" in caplog.text
     (tmp_path / "lexicon.txt").write_text("<s> W AH1 N\n")
     with pytest.raises(UserError, match="are no words: remove them"):
         make_lang(tmp_path / "lexicon.txt", tmp_path / "lang", LangOptions())
     (tmp_path / "lexicon.txt").write_text("NOTHING\n")
-    with pytest.raises(UserError, match="no words in it"):
+    with pytest.raises(UserError, match="no words with phones in it"):
         make_lang(tmp_path / "lexicon.txt", tmp_path / "lang", LangOptions())
     with pytest.raises(UserError, match=r"no L.fst: is it a lang directory\?"):
         Lang(tmp_path / "lang")

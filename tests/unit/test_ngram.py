@@ -3,13 +3,15 @@
 import gzip
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from mimic.data.tokens import BOS, EOS, SPECIAL, UNK
-from mimic.decode.ngram import Ngram, NgramState, TokenNgram, WordNgram
+from mimic.decode.fused_ngram import NgramState, TokenNgram, WordNgram
+from mimic.decode.ngram import Ngram
 from mimic.errors import UserError
 
 
@@ -74,6 +76,25 @@ def test_every_probability_equals_the_definition(tmp_path, order, packed):
         (lambda text: text.replace("\tb\t", "\tz\t"), r"lm.arpa:\d+: 'b' is not among the .1-grams"),
         (lambda text: text.replace("\tb\t", "\ta\t"), r"lm.arpa:\d+: 'a' is listed twice"),
         (lambda text: "words words\n", "not a complete ARPA file"),
+        (
+            lambda text: text.replace("ngram 1=8", "ngram 1=7"),
+            r"lm.arpa:\d+: .1-grams: has 8 n-grams, the header says 7",
+        ),
+        (
+            lambda text: text.replace("ngram 1=8", "ngram 1=9"),
+            r"lm.arpa:\d+: .1-grams: has 8 n-grams, the header says 9",
+        ),
+        (lambda text: text.replace("ngram 2=13", "ngram 2=17"), r".2-grams: has 13 n-grams, the header says 17"),
+        (lambda text: text.replace("ngram 1=8\n", ""), "not a complete ARPA file"),
+        (lambda text: text.replace("ngram 2=13", "ngram 2=13\nngram 3=1"), "not a complete ARPA file"),
+        (lambda text: text.replace("\\1-grams:\n-", "\\1-grams:\n"), r"lm.arpa:8: log10-probability .*: expected 0 or"),
+        (lambda text: text.replace("\\1-grams:\n-", "\\1-grams:\nnan"), r"lm.arpa:8: expected `log10-prob"),
+        (lambda text: text.replace("<s>", "<x>"), ".1-grams: lacks <s>: make the model with both"),
+        (lambda text: text.replace("</s>", "</x>"), ".1-grams: lacks </s>: make the model with both"),
+        (
+            lambda text: re.sub(r"(?s)(.2-grams:\n)([^\n]*\n)[^\n]*\n", r"\1\2\2", text),
+            "2-gram '<unk> .' is listed twice",
+        ),
     ],
 )
 def test_what_is_not_arpa_is_said_with_its_line(tmp_path, change, message):
@@ -88,8 +109,9 @@ def test_what_is_not_arpa_is_said_with_its_line(tmp_path, change, message):
 def test_contexts_that_are_not_listed_are_refused(tmp_path):
     text, grams = arpa(3, WORDS)
     gram = next(g for g in grams if len(g) == 2 and any(h[:2] == g for h in grams if len(h) == 3))
+    count = sum(len(g) == 2 for g in grams)
     lines = [line for line in text.splitlines() if f"\t{' '.join(gram)}\t" not in line]
-    (tmp_path / "lm.arpa").write_text("\n".join(lines))
+    (tmp_path / "lm.arpa").write_text("\n".join(lines).replace(f"ngram 2={count}", f"ngram 2={count - 1}"))
     with pytest.raises(UserError, match="its beginning is not listed"):
         Ngram(tmp_path / "lm.arpa")
 
@@ -105,7 +127,7 @@ def drive(model, ids: list[int]) -> list[torch.Tensor]:
 
 
 def test_tokens_are_scored_in_context(tmp_path, monkeypatch):
-    monkeypatch.setattr("mimic.decode.ngram.CACHED", 40)  # the table of rows starts again all the time
+    monkeypatch.setattr("mimic.decode.fused_ngram.CACHED", 40)  # the table of rows starts again all the time
     text, grams = arpa(3, WORDS[:-1])
     (tmp_path / "lm.arpa").write_text(text)
     symbols = [*SPECIAL, "a", "b", "c", "d", "e"]

@@ -182,6 +182,10 @@ def test_text_that_is_none(tmp_path, caplog):
     (tmp_path / "empty").write_text("\n\n")
     (tmp_path / "latin").write_bytes("café\n".encode("latin-1"))
     (tmp_path / "marked").write_text("a <s> b\n")
-    for name, message in (("empty", "no text"), ("latin", "line 1"), ("marked", "have a meaning of their own")):
+    for name, message in (
+        ("empty", "no text"),
+        ("latin", "latin:1: not UTF-8"),
+        ("marked", "have a meaning of their own"),
+    ):
         assert program("train_lm.py", tmp_path / name, tmp_path) == 1
         assert message in caplog.text.splitlines()[-1]

@@ -15,7 +15,7 @@ import soxr
 
 from mimic.data.containers import Window, missing_part
 from mimic.data.entries import place
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_segments, read_table
 from mimic.errors import AudioError, UserError
 
 # A segment may end this much after its recording: times in `segments` are often rounded to 10 ms.
@@ -65,7 +65,7 @@ class AudioReader(Mapping):
         self.segments: dict[str, tuple[str, float, float]] | None = None
         segments = self.data_dir / "segments"
         if segments.exists():
-            self.segments = {utt: _segment(segments, utt, line) for utt, line in read_table(segments).items()}
+            self.segments = read_segments(segments)
         self.utts = sorted(self.wavs if self.segments is None else self.segments)
 
     def __iter__(self) -> Iterator[str]:
@@ -212,17 +212,6 @@ class AudioReader(Mapping):
 
     def _error(self, utt: str, kind: str, what: str) -> AudioError:
         return AudioError(utt, kind, f"{utt}: {what}: {FIXES[kind]}")
-
-
-def _segment(path: Path, utt: str, line: str) -> tuple[str, float, float]:
-    try:
-        reco, start, end = line.split()
-        times = float(start), float(end)
-    except ValueError:
-        raise UserError(f"{path}: {utt}: expected `utterance recording start end`, got `{utt} {line}`") from None
-    if not 0 <= times[0] < times[1]:
-        raise UserError(f"{path}: {utt}: start {start} must lie before end {end}, in seconds: correct the line")
-    return reco, *times
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from mimic.data.kaldi_dir import keyed_by, read_table
+from mimic.data.kaldi_dir import keyed_by, read_segments, read_table, read_utt2spk
 from mimic.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -69,11 +69,12 @@ def subset(data: Path, utts: Collection[str]) -> Tables:
     They keep the speakers and, of `segments`, the recordings of these utterances.
     """
     segmented = (data / "segments").exists()
-    segments = read_table(data / "segments") if segmented else {}
+    segments = read_segments(data / "segments") if segmented else {}
+    utts = set(utts)
     kept = {
-        "utt": set(utts),
-        "spk": {speaker for utt, speaker in read_table(data / "utt2spk").items() if utt in utts},
-        "reco": {line.split()[0] for utt, line in segments.items() if utt in utts},
+        "utt": utts,
+        "spk": {speaker for utt, speaker in read_utt2spk(data / "utt2spk").items() if utt in utts},
+        "reco": {recording for utt, (recording, _, _) in segments.items() if utt in utts},
     }
     tables: Tables = {}
     for path in sorted(data.iterdir()):

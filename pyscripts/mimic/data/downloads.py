@@ -12,6 +12,7 @@ from pathlib import Path
 from mimic.atomic import replace
 from mimic.data.fetch import NotFetched, fetch
 from mimic.data.lexicon import read_lexicon
+from mimic.data.lines import read_lines
 from mimic.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def bring(
 def read_items(path: Path) -> list[Item]:
     """Read the list: tab-separated name, bytes, md5 and URLs, "-" for what is not known."""
     items = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in read_lines(path):
         name, *fields = line.split("\t")
         if line.startswith("#"):
             continue

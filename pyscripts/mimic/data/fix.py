@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mimic.atomic import replace
 from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import BLANKS, keyed_by, spk2utt
+from mimic.data.kaldi_dir import keyed_by, segment, spk2utt
+from mimic.data.lines import BLANKS, MARK
 from mimic.data.scan import scan
 from mimic.errors import UserError
 
@@ -86,11 +87,15 @@ def unreadable(path: str | Path, nj: int, allow_pipes: bool, channel: int | None
 def _read(file: Path) -> dict[str, str]:
     """Read {first field: whole line}; line ends, blanks around a line and repeated lines are mended on the way."""
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = file.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: not UTF-8 at byte {error.start}: convert it: iconv -f latin1 -t utf-8") from None
+    if "\0" in text:
+        number = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError(f"{file}:{number}: NUL byte: the file is damaged: copy or write it again")
     table: dict[str, str] = {}
     for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        line = line.removeprefix(MARK)
         if file.name == "text":
             line = line.translate(SPACES)
         line = line.strip(BLANKS)
@@ -118,8 +123,8 @@ def _drop_unusable(tables: dict[str, dict[str, str]], segmented: bool, dropped: 
                 dropped[utt] = f"nothing but the id in {name}"
             elif name == "utt2spk" and len(fields) != 1:
                 dropped[utt] = "not one speaker in utt2spk"
-            elif name == "segments" and (len(fields) != 3 or fields[0] not in tables.get("wav.scp", {})):
-                dropped[utt] = "bad line in segments, or its recording is not in wav.scp"
+            elif name == "segments" and (not segment(" ".join(fields)) or fields[0] not in tables.get("wav.scp", {})):
+                dropped[utt] = "bad line in segments (times?), or its recording is not in wav.scp"
             if utt in dropped:
                 break
 

@@ -6,6 +6,7 @@ sequence. A word that is two words of the lexicon put together is split first. N
 """
 
 import math
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -19,7 +20,10 @@ MAX_PHONES = 2
 
 
 class LetterToSound:
-    """`model(word) -> phones`; letters never seen in the lexicon are silent."""
+    """`model(word) -> phones`; [] for a word with a character that is no letter of the lexicon (`strange`).
+
+    Marks such as apostrophes are silent. An accented letter that the lexicon lacks is read as the one without accent.
+    """
 
     def __init__(self, lexicon: Mapping[str, list[str]], iterations: int = 6) -> None:
         self.lexicon = lexicon
@@ -40,7 +44,24 @@ class LetterToSound:
             self.choices[pair[0]].append(pair)
 
     def __call__(self, word: str) -> list[str]:
-        return self.compound(word) or self.plural(word) or self.spell(word)
+        if self.strange(word):
+            return []
+        word = "".join(map(self._known, word))
+        return self.lexicon.get(word) or self.compound(word) or self.plural(word) or self.spell(word)
+
+    def strange(self, word: str) -> str:
+        """The characters of a word that the model cannot read; all of them where it can read no letter."""
+        known = [self._known(c) for c in word]
+        if not any(c in self.choices for c in "".join(known)):
+            return word
+        return "".join(c for c, read_as in zip(word, known, strict=True) if not read_as)
+
+    def _known(self, character: str) -> str:
+        """What a character is read as: itself where the lexicon has it or it is a mark, a letter without its accent."""
+        if character in self.choices or unicodedata.category(character)[0] == "P":
+            return character
+        base = "".join(c for c in unicodedata.normalize("NFD", character) if unicodedata.category(c) != "Mn")
+        return base if all(c in self.choices for c in base) else ""
 
     def compound(self, word: str) -> list[str]:
         """Phones of the most even split into two words of the lexicon, each of three letters or more; else []."""

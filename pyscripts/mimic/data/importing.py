@@ -16,7 +16,7 @@ import soundfile
 
 from mimic.data.audio import AudioReader
 from mimic.data.entries import place, stored, wav_file
-from mimic.data.kaldi_dir import keyed_by, read_table, split, write_data_dir, write_skipped, write_table
+from mimic.data.kaldi_dir import keyed_by, read_table, read_utt2spk, split, write_data_dir, write_skipped, write_table
 from mimic.data.lang import spoken_phones, transcripts
 from mimic.data.lexicon import Lexicon
 from mimic.data.scan import check
@@ -54,7 +54,7 @@ def plan(sides: list[Side], lexicon: Lexicon, normaliser: str) -> int:
     side; give the number of utterances. `sides` is [clean] or [clean, noisy]; both get the text of the clean one.
     """
     clean = sides[0].source
-    speakers = [read_table(side.source / "utt2spk") for side in sides]
+    speakers = [read_utt2spk(side.source / "utt2spk") for side in sides]
     readers = [side.reader() for side in sides]
     for reader in readers:
         _refuse_pipes(reader)
@@ -62,6 +62,8 @@ def plan(sides: list[Side], lexicon: Lexicon, normaliser: str) -> int:
     texts += [transcripts(side.source, normaliser) for side in sides[1:] if (side.source / "text").exists()]
     spoken = spoken_phones(clean, texts[0], lexicon)
     utts = sorted(set().union(*speakers))
+    if not utts:
+        raise UserError(f"{clean}/utt2spk: no utterances: there is nothing to import")
     problems: dict[str, str] = {}
     for utt in utts:
         known = zip(sides, speakers, readers, strict=True)
@@ -164,7 +166,7 @@ def finish(sides: list[Side], nj: int, max_skip: float) -> None:
             table[name] = {key: value for key, value in table[name].items() if kept(key)}
         write_data_dir(side.out, table)
         for utt in bad:
-            _wav(side, utt).unlink(missing_ok=True)
+            wav_file(side.out, utt).unlink(missing_ok=True)
     options = Options(wav=False)
     outs = [side.out for side in sides]
     checked = validate_pair(*outs, options) if len(outs) == 2 else [validate(outs[0], options)]
@@ -213,13 +215,9 @@ def _planned_tables(side: Side) -> list[str]:
     return [file.name for file in side.work.iterdir() if keyed_by(file.name, False) in ("utt", "spk")]
 
 
-def _wav(side: Side, utt: str) -> Path:
-    return wav_file(side.out, utt)
-
-
 def _bring(side: Side, reader: AudioReader, old: str, new: str) -> tuple[int, Path]:
     """Give length at 16 kHz and path of the audio of one utterance; it is written where it has to be converted."""
-    target = _wav(side, new)
+    target = wav_file(side.out, new)
     if target.exists():
         return soundfile.info(target).frames, target
     x, rate = reader.native(old)

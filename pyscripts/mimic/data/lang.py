@@ -6,8 +6,17 @@ from pathlib import Path
 
 from mimic.atomic import replace
 from mimic.data.g2p import LetterToSound
-from mimic.data.kaldi_dir import read_table, write_table
-from mimic.data.lexicon import Lexicon, bare_phone, read_lexicon, to_phones, unknown_words, without_repeats
+from mimic.data.kaldi_dir import read_table, read_text, write_table
+from mimic.data.lexicon import (
+    Lexicon,
+    first_pronunciations,
+    read_pronunciations,
+    to_phones,
+    unknown_words,
+    without_repeats,
+)
+from mimic.data.lines import fields
+from mimic.data.phones import phone_names
 from mimic.data.text import NORMALISERS
 from mimic.errors import UserError
 
@@ -16,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def transcripts(source: str | Path, normaliser: str) -> dict[str, str]:
     """Read {utterance: text} of a data directory, normalised."""
-    return {utt: NORMALISERS[normaliser](text) for utt, text in read_table(Path(source) / "text").items()}
+    return {utt: NORMALISERS[normaliser](text) for utt, text in read_text(Path(source) / "text").items()}
 
 
 def spoken_phones(source: str | Path, texts: Mapping[str, str], lexicon: Lexicon) -> dict[str, list[str]]:
@@ -31,16 +40,26 @@ def spoken_phones(source: str | Path, texts: Mapping[str, str], lexicon: Lexicon
 
 
 def make_lang(
-    out: str | Path, sources: Iterable[str | Path], lexicon: str | None, policy: str, normaliser: str
+    out: str | Path,
+    sources: Iterable[str | Path],
+    lexicon: str | None,
+    policy: str,
+    normaliser: str,
+    kind: str = "auto",
 ) -> None:
     """Write lexicon.txt and phones.txt (those that the transcripts of `sources` use) to `out`.
 
-    Words without pronunciation are listed in lexicon_oov.txt. What then happens is the `policy`: "fail" raises
-    UserError, "skip" leaves their utterances to be skipped, "g2p" makes pronunciations from their spelling.
+    `kind` is that of the file `lexicon` (lexicon.read_pronunciations); what it was taken for is logged. Words without
+    pronunciation are listed in lexicon_oov.txt. What then happens is the `policy`: "fail" raises UserError, "skip"
+    leaves their utterances to be skipped, "g2p" makes pronunciations from their spelling where that can be read.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    words: Lexicon = read_lexicon(lexicon) if lexicon else {}
+    words: Lexicon = {}
+    if lexicon:
+        found = read_pronunciations(lexicon, kind)
+        log.info("%s", found.taken_as)
+        words = first_pronunciations(lexicon, found)
     texts: dict[Path, dict[str, str]] = {Path(source): transcripts(source, normaliser) for source in sources}
     look_up: dict[str, str] = {}
     for source, table in texts.items():
@@ -51,10 +70,13 @@ def make_lang(
         if not lexicon:
             utt = next(iter(look_up))
             raise UserError(f"{utt}: no phones: give a pronunciation lexicon (--lexicon FILE), or write text.phn")
-        made = _spell(words, unknown) if policy == "g2p" else {}
+        model = LetterToSound(words) if policy == "g2p" else None
+        made = {word: phones for word in unknown if model and (phones := model(word))}
         with replace(out / "lexicon_oov.txt") as f:
             for word, (count, utt) in unknown.items():
-                f.write(f"{word} {' '.join(made[word]) if word in made else f'# {count} times, first in {utt}'}\n")
+                why = f": {model.strange(word) or word} cannot be read" if model else ""
+                left = f"# {count} times, first in {utt}{why}"
+                f.write(f"{word} {' '.join(made[word]) if word in made else left}\n")
         word, (_, utt) = next(iter(unknown.items()))
         text = f"{len(unknown)} words are not in {lexicon}, first {word} ({utt}), all listed in {out}/lexicon_oov.txt"
         if policy == "fail":
@@ -72,11 +94,6 @@ def make_lang(
 
 def _given_phones(source: str | Path) -> dict[str, list[str]]:
     file = Path(source) / "text.phn"
-    table = read_table(file) if file.exists() else {}
-    return {utt: without_repeats(bare_phone(p) for p in phones.split()) for utt, phones in table.items() if phones}
-
-
-def _spell(lexicon: Lexicon, words: Iterable[str]) -> Lexicon:
-    model = LetterToSound(lexicon)
-    made = {word: model(word) for word in words}
-    return {word: phones for word, phones in made.items() if phones}
+    table = {utt: fields(phones) for utt, phones in read_table(file).items() if phones} if file.exists() else {}
+    names, _ = phone_names(table.values())
+    return {utt: without_repeats(names[p] for p in phones) for utt, phones in table.items()}

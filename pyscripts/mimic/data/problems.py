@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mimic.data.kaldi_dir import BLANKS
+from mimic.data.lines import BLANKS, MARK
 
 # What a clean file, with a line end put in front, has nowhere: plain searches are ten times faster than a pattern.
 UNCLEAN = ("\r", " \n", "\t\n", "\n ", "\n\t", "\n\n")
@@ -78,6 +78,13 @@ def read_leniently(found: Checked, file: Path) -> dict[str, str]:
             if line.decode(errors="replace").encode() != line:
                 found.error("not UTF-8", name, f"line {number}", "not UTF-8", "convert it: iconv -f latin1 -t utf-8")
     rows = text.removesuffix("\n").split("\n")
+    if "\0" in text or MARK in text:
+        for number, line in enumerate(rows, 1):
+            if "\0" in line:
+                found.error("NUL byte", name, f"line {number}", "NUL byte", "damaged: copy the file again")
+            if line.startswith(MARK):
+                found.error("byte order mark", name, f"line {number}", "byte order mark in front", mend)
+        rows = [row.removeprefix(MARK) for row in rows]
     table: dict[str, str] = {}
     framed = f"\n{text}"
     if any(mark in framed for mark in UNCLEAN) or text.endswith((" ", "\t")):

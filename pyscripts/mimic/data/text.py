@@ -9,14 +9,19 @@ _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "`": "'", 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
+def composed(text: str) -> str:
+    """Letters and their marks as one character where there is one (NFC): macOS writes them as two, which look alike."""
+    return unicodedata.normalize("NFC", text)
+
+
 def none(text: str) -> str:
-    """Only make every run of spaces (also the invisible kinds) one space."""
-    return " ".join(text.split())
+    """Only composed letters, and one space for every run of spaces (also of the invisible kinds)."""
+    return " ".join(composed(text).split())
 
 
 def upper(text: str) -> str:
-    """Upper case, single spaces."""
-    return " ".join(text.upper().split())
+    """Upper case, composed letters, single spaces."""
+    return none(composed(text).upper())
 
 
 def plain(text: str) -> str:
@@ -35,7 +40,7 @@ def voicebank(text: str) -> str:
 
     Words with a hyphen are glued (`two-day` -> `TWODAY`), apostrophes vanish (`don't` -> `DONT`).
     """
-    return " ".join(text.translate(_PUNCTUATION).upper().split())
+    return upper(text.translate(_PUNCTUATION))
 
 
 NORMALISERS: dict[str, Callable[[str], str]] = {"none": none, "upper": upper, "plain": plain, "voicebank": voicebank}

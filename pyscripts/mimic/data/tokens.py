@@ -7,6 +7,7 @@ from pathlib import Path
 import sentencepiece
 
 from mimic import atomic
+from mimic.data.lines import read_lines
 from mimic.errors import UserError
 
 # Three separate symbols: a blank shared with the sentence ends makes joint CTC and attention decoding impossible.
@@ -82,12 +83,21 @@ class Tokens:
     @classmethod
     def load(cls, directory: Path, kind: str) -> "Tokens":
         """Read what `save` wrote. Raises UserError when it is not there."""
+        symbols = []
+        for number, line in read_lines(directory / "tokens.txt", "file, which every trained recogniser has"):
+            symbol, _, place = line.rpartition(" ")
+            if not symbol or place != str(len(symbols)):
+                raise UserError(f"{directory}/tokens.txt:{number}: expected `token {len(symbols)}`, got {line!r}")
+            symbols.append(symbol)
+        if symbols[: len(SPECIAL)] != SPECIAL:
+            raise UserError(f"{directory}/tokens.txt: does not begin with {' '.join(SPECIAL)}: copy the model again")
         try:
-            lines = (directory / "tokens.txt").read_text(encoding="utf-8").splitlines()
             model = (directory / MODEL).read_bytes() if kind in SENTENCEPIECE else None
+            return cls(kind, symbols, model)
         except FileNotFoundError as error:
             raise UserError(f"{error.filename}: no such file: {directory} is not a trained recogniser") from None
-        return cls(kind, [line.rsplit(" ", 1)[0] for line in lines], model)
+        except RuntimeError:
+            raise UserError(f"{directory / MODEL}: not a model of sentencepiece: copy the model again") from None
 
 
 def _characters(text: str) -> list[str]:

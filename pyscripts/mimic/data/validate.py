@@ -1,6 +1,5 @@
 """Everything that can be wrong with a Kaldi data directory, or with a clean/noisy pair of them."""
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -8,9 +7,11 @@ from pathlib import Path
 
 from mimic.cli import progress
 from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import keyed_by, spk2utt
+from mimic.data.kaldi_dir import frame_count, keyed_by, positive, segment, spk2utt
+from mimic.data.lines import fields
 from mimic.data.problems import Checked, Problem, read_leniently
 from mimic.data.scan import scan
+from mimic.data.text import composed
 from mimic.errors import UserError
 
 # Characters that look like nothing or like a space, and control characters: each breaks some tool later.
@@ -106,7 +107,7 @@ def label_problem(name: str, labels: str, samples: int) -> str:
 def _check_speakers(found: Checked) -> None:
     utt2spk = found.tables.get("utt2spk", {})
     for utt, speaker in utt2spk.items():
-        if len(speaker.split()) != 1:
+        if len(fields(speaker)) != 1:
             found.error("fields", "utt2spk", utt, f"expected one speaker, got `{speaker}`", "correct the line")
         elif not utt.startswith(speaker):
             fix = f"call it {speaker}-{utt} (local/import_corpus.sh does so)"
@@ -145,38 +146,18 @@ def _check_ids(found: Checked, segmented: bool) -> None:
 
 
 def _check_values(found: Checked) -> None:
-    for name, table, good, text in (
-        ("utt2dur", found.tables.get("utt2dur", {}), _positive, "a duration in seconds above 0"),
-        ("reco2dur", found.tables.get("reco2dur", {}), _positive, "a duration in seconds above 0"),
-        (
-            "utt2num_frames",
-            found.tables.get("utt2num_frames", {}),
-            re.compile("[1-9][0-9]*").fullmatch,
-            "a count above 0",
-        ),
-        ("segments", found.tables.get("segments", {}), _is_segment, "`recording start end` with 0 <= start < end"),
+    for name, good, text in (
+        ("utt2dur", positive, "a duration in seconds above 0"),
+        ("reco2dur", positive, "a duration in seconds above 0"),
+        ("utt2num_frames", frame_count, "a count above 0"),
+        ("segments", segment, "`recording start end` with 0 <= start < end"),
     ):
-        for key, value in table.items():
+        for key, value in found.tables.get(name, {}).items():
             if not good(value):
                 found.error("value", name, key, f"expected {text}, got `{value}`", "correct or remove the line")
     for utt, entry in found.tables.get("wav.scp", {}).items():
         if entry.startswith("~"):
             found.error("value", "wav.scp", utt, "`~` is not expanded in a path", "write the path out")
-
-
-def _positive(value: str) -> bool:
-    try:
-        return 0 < float(value) < math.inf
-    except ValueError:
-        return False
-
-
-def _is_segment(value: str) -> bool:
-    fields = value.split()
-    try:
-        return len(fields) == 3 and 0 <= float(fields[1]) < float(fields[2]) < math.inf
-    except ValueError:
-        return False
 
 
 def _check_text(found: Checked, lexicon: dict[str, list[str]] | None) -> None:
@@ -186,7 +167,7 @@ def _check_text(found: Checked, lexicon: dict[str, list[str]] | None) -> None:
         if what := transcript_problem(words):
             fix = f"correct it, or drop the line and run steps/fix_data.sh {found.path}"
             found.error("transcript", "text", utt, what, fix)
-        for word in words.split() if lexicon is not None else ():
+        for word in composed(words).split() if lexicon is not None else ():
             if word not in lexicon:
                 unknown.setdefault(word, utt)
                 counts[word] += 1
@@ -219,7 +200,7 @@ def _check_audio(found: Checked, options: Options) -> None:
 def _check_lengths(found: Checked, options: Options) -> None:
     """Durations on paper against the audio, and labels that CTC cannot place in the frames there are."""
     for utt, value in found.tables.get("utt2dur", {}).items():
-        if not _positive(value):
+        if not positive(value):
             continue
         if utt not in found.samples:
             if not options.wav:

@@ -7,7 +7,8 @@ from torch import nn
 from mimic.data.tokens import Tokens
 from mimic.decode.beam_search import Fused
 from mimic.decode.config import DecodeConfig
-from mimic.decode.ngram import Ngram, TokenNgram, WordNgram
+from mimic.decode.fused_ngram import TokenNgram, WordNgram
+from mimic.decode.ngram import Ngram
 from mimic.errors import UserError
 from mimic.tasks.lm import LmTask
 from mimic.train import config as configuration

@@ -1,14 +1,14 @@
 """HCLG, the decoding graph: HMMs, phone contexts, lexicon and grammar composed once (Mohri, Pereira, Riley, 2008)."""
 
-import gzip
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 
-from mimic.decode import arpa
+import numpy as np
+
+from mimic.decode.ngram import END, START, Ngram
 from mimic.errors import UserError
-from mimic.hmm.kaldi import kaldifst, kaldilm, khg
+from mimic.hmm.kaldi import kaldifst, khg
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
 
@@ -16,32 +16,63 @@ log = logging.getLogger(__name__)
 MARKS = ("<s>", "</s>", "<unk>", "<UNK>")
 
 
-def grammar(lm: Path, lang: Lang, out: Path) -> kaldifst.StdVectorFst:
-    """G.fst from an ARPA file, plain or gzipped; what it says of words without pronunciation is left out."""
-    known: dict[str, int] = {}
-    arpa.read(lm, known)
-    missing = [word for word in known if word not in lang.words and word not in MARKS]
+def grammar(lm: Path, lang: Lang) -> kaldifst.StdVectorFst:
+    """G of an ARPA file, plain or gzipped; what it says of words without pronunciation is left out.
+
+    As Kaldi's arpa2fst makes it: a state for each history, `#0` on the arcs that back off. States from which nothing
+    but such an arc leads are left out.
+    """
+    ngram = Ngram(lm)
+    missing = [word for word in ngram.words if word not in lang.words and word not in MARKS]
     if missing:
         log.warning("%s: %d words have no pronunciation, first %s: left out", lm, len(missing), missing[0])
-    if not any(word in lang.words for word in known if word not in MARKS):
-        raise UserError(f"{lm}: none of its {len(known)} words is in {lang.path}/words.txt: same case and spelling?")
-    with tempfile.TemporaryDirectory() as folder:
-        plain = lm
-        if lm.suffix == ".gz":
-            plain = Path(folder) / "lm.arpa"
-            with gzip.open(lm) as source, open(plain, "wb") as target:
-                shutil.copyfileobj(source, target)
-        kaldilm.arpa2fst(
-            str(plain), str(out / "G.fst"), disambig_symbol="#0", read_symbol_table=str(lang.path / "words.txt"),
-            max_arpa_warnings=0,
-        )  # fmt: skip
-    return kaldifst.StdVectorFst.read(str(out / "G.fst"))
+    if not any(word in lang.words for word in ngram.words if word not in MARKS):
+        raise UserError(f"{lm}: none of its {len(ngram.words)} words is in {lang.path}/words.txt: same case?")
+    if reserved := {"<eps>", "#0"} & ngram.ids.keys():
+        raise UserError(f"{lm}: {min(reserved)} is no word: remove it")
+    labels = np.array([{START: -1, END: 0}.get(word, lang.words.get(word, -1)) for word in ngram.words])
+    contexts, words, log_probs, following = ngram.arcs()
+    listed = (labels[words] >= 0) & np.isfinite(log_probs)
+    contexts, words, costs, following = contexts[listed], words[listed], -log_probs[listed], following[listed]
+
+    # A state that only backs off is replaced by the one behind it, with the costs of going there.
+    used = np.zeros(len(ngram.backoff), bool)
+    used[contexts] = used[ngram.start] = used[0] = True
+    target, extra = np.arange(len(used)), np.zeros(len(used))
+    while not used[target].all():
+        skipped = ~used[target]
+        extra[skipped] -= ngram.backoff[target[skipped]]
+        target[skipped] = ngram.shorter[target[skipped]]
+    state = used.cumsum() - 1
+
+    fst = kaldifst.StdVectorFst()
+    for _ in range(used.sum()):
+        fst.add_state()
+    fst.start = int(state[ngram.start])
+    backs_off = lang.words["#0"]
+    for context in np.flatnonzero(used)[1:].tolist():
+        shorter = target[ngram.shorter[context]]
+        cost = float(extra[ngram.shorter[context]] - ngram.backoff[context])
+        if cost < np.inf:
+            fst.add_arc(int(state[context]), kaldifst.StdArc(backs_off, 0, cost, int(state[shorter])))
+    ends = words == ngram.ids[END]
+    for context, cost in zip(state[contexts[ends]].tolist(), costs[ends].tolist(), strict=True):
+        fst.set_final(context, cost)
+    costs, targets = costs + extra[following], state[target[following]]
+    rows = zip(*(x[~ends].tolist() for x in (state[contexts], labels[words], costs, targets)), strict=True)
+    for context, label, cost, to in rows:
+        fst.add_arc(context, kaldifst.StdArc(label, label, cost, to))
+    kaldifst.connect(fst)
+    kaldifst.arcsort(fst, "ilabel")
+    log.info("G.fst has %d states, after %d that only backed off", fst.num_states, (~used).sum())
+    return fst
 
 
 def make_graph(lang: Lang, lm: Path, model: Model, out: Path, self_loop_scale: float = 0.1) -> None:
     """Write HCLG.fst, G.fst, words.txt and phones.txt to `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    g = grammar(lm, lang, out)
+    g = grammar(lm, lang)
+    g.write(str(out / "G.fst"))
     lexicon = kaldifst.StdVectorFst.read(str(lang.path / "L_disambig.fst"))
     lg = kaldifst.StdVectorFst(kaldifst.compose(lexicon, g))
     kaldifst.determinize_star(lg, use_log=True)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mimic.data.gz import BROKEN, open_text
+from mimic.data.kaldi_dir import rows
+from mimic.data.lines import read_lines
+from mimic.data.text import composed
 from mimic.data.tokens import EOS, UNK, Tokens
 from mimic.decode.counts import SPECIAL
 from mimic.errors import UserError
@@ -39,19 +41,14 @@ class LmText:
 
     def __iter__(self) -> Iterator[list[str]]:
         self.read = self.unknown = 0
-        number = 0
-        try:
-            with open_text(self.path) as lines:
-                for number, line in enumerate(lines, 1):  # noqa: B007
-                    if self.directory:
-                        line = line.strip().partition(" ")[2]
-                    units = self._units(self.normalise(line.strip()))
-                    if units:
-                        yield units
-        except FileNotFoundError:
-            raise UserError(f"{self.path}: no such text file or data directory") from None
-        except (UnicodeDecodeError, *BROKEN) as error:
-            raise UserError(f"{self.path}: line {number + 1}: {error}: not a text in UTF-8, plain or gzipped") from None
+        if self.directory:
+            lines = (text for _, _, text in rows(self.path))
+        else:
+            lines = (line for _, line in read_lines(self.path, "text file or data directory"))
+        for line in lines:
+            units = self._units(self.normalise(composed(line).strip()))
+            if units:
+                yield units
 
     def _units(self, line: str) -> list[str]:
         if self.unit == "word":

@@ -1,12 +1,12 @@
 """N-gram models for the searches over CTC outputs: KenLM, loaded through flashlight-text, with its symbols checked."""
 
-import gzip
-import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-from mimic.data.gz import BROKEN, gzipped, open_text
+from mimic.data.lines import read_lines
+from mimic.data.text import composed
+from mimic.decode import arpa
 from mimic.errors import UserError
 
 try:
@@ -37,38 +37,44 @@ class KenLm:
             raise UserError(
                 f"--decode.ngram {self.path}: KenLM's binary format does not list its words: give --decode.lexicon"
             )
-        inside = False
-        try:
-            with open_text(self.path) as lines:
-                for line in lines:
-                    if line.startswith("\\"):
-                        if inside:
-                            break
-                        inside = line.startswith("\\1-grams:")
-                    elif inside and line.strip():
-                        word = line.split()[1]
-                        if word not in SPECIAL:
-                            yield word
-        except (UnicodeDecodeError, IndexError, *BROKEN):
-            inside = False
-        if not inside:
-            raise UserError(f"--decode.ngram {self.path}: not an ARPA file with its \\1-grams:")
+        for _, words, _, _ in arpa.ngrams(Path(self.path)):
+            if len(words) > 1:
+                break
+            if words[0] not in SPECIAL:
+                yield words[0]
 
     def over(self, words: Sequence[str]) -> "KenLM":
         """The model, asked for these words by their numbers."""
-        descriptor, unpacked = -1, self.path
         try:
-            if gzipped(self.path):
-                descriptor, unpacked = tempfile.mkstemp(suffix=".arpa")
-                with gzip.open(self.path) as source, open(descriptor, "wb") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
-            return KenLM(unpacked, Dictionary(list(words)))
-        except (RuntimeError, *BROKEN) as error:
+            with tempfile.NamedTemporaryFile("w", suffix=".arpa", encoding="utf-8") as copy:
+                if self.binary or (arpa.read_alike(Path(self.path)) and not self._only_words()):
+                    return KenLM(self.path, Dictionary(list(words)))
+                copy.writelines(self._lines())
+                copy.flush()
+                return KenLM(copy.name, Dictionary(list(words)))
+        except RuntimeError as error:
             what = " ".join(str(error).split())
             raise UserError(f"--decode.ngram {self.path}: not a complete n-gram model: {what[:200]}") from None
-        finally:
-            if descriptor >= 0:
-                os.unlink(unpacked)
+
+    def _only_words(self) -> tuple[float, float] | None:
+        """Of a model of order 1, which KenLM refuses: log10 backoff of <s> and probability of </s>; else None."""
+        start = end = 0.0
+        for _, words, prob, backoff in arpa.ngrams(Path(self.path)):
+            if len(words) > 1:
+                return None
+            start = backoff if words[0] == "<s>" else start
+            end = prob if words[0] == "</s>" else end
+        return start, end
+
+    def _lines(self) -> Iterator[str]:
+        """The file as KenLM reads it. To a model of order 1, a bigram is added that changes nothing."""
+        lone = self._only_words()
+        for _, line in read_lines(self.path):
+            if lone and line.startswith("\\1-grams:"):
+                yield "ngram 2=1\n"
+            if lone and line.startswith("\\end\\"):
+                yield f"\\2-grams:\n{min(sum(lone), 0.0)!r}\t<s> </s>\n\n"
+            yield f"{composed(line)}\n"
 
     def check(self, names: Sequence[str], what: str, allowed: Iterable[str] | None = None) -> None:
         """Refuse a model that does not know most of these names, or that has others than are allowed."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mimic.data.lines import fields, read_lines
+from mimic.data.text import composed
 from mimic.data.tokens import UNK, Tokens
 from mimic.errors import UserError
 
@@ -46,14 +48,8 @@ class Spelling(NamedTuple):
         ids = {symbol: i for i, symbol in enumerate(tokens.symbols)}
         space = ids.get(SPACE) if tokens.kind == "char" else None
         spelt: dict[str, list[list[int]]] = {}
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            raise UserError(f"--decode.lexicon {path}: no such file") from None
-        except UnicodeDecodeError as error:
-            raise UserError(f"--decode.lexicon {path}: not UTF-8 at byte {error.start}") from None
-        for number, line in enumerate(lines, 1):
-            word, *symbols = line.split() or [""]
+        for number, line in read_lines(path, "lexicon (--decode.lexicon)"):
+            word, *symbols = fields(composed(line)) or [""]
             if not symbols:
                 raise UserError(f"{path}:{number}: expected `word token token...`, got {line!r}")
             if strange := [symbol for symbol in symbols if ids.get(symbol, UNK) <= UNK]:

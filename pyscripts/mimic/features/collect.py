@@ -7,7 +7,7 @@ from pathlib import Path
 from mimic.atomic import replace
 from mimic.data.archives import load, read_scp
 from mimic.data.copies import subset
-from mimic.data.kaldi_dir import read_table, write_data_dir, write_skipped, write_table
+from mimic.data.kaldi_dir import read_table, read_utt2spk, write_data_dir, write_skipped, write_table
 from mimic.errors import UserError
 from mimic.features.cmvn_stats import GLOBAL_KEY, CmvnStats, write_stats
 
@@ -53,7 +53,7 @@ def collect(data_dir: Path, feat_dir: Path, folder: Path, nj: int, max_skip: flo
     The tables of `data_dir` are copied, without the utterances that were skipped. Raises UserError when a job's
     files are missing or more than the share `max_skip` of the utterances was skipped.
     """
-    utt2spk = read_table(data_dir / "utt2spk")
+    utt2spk = read_utt2spk(data_dir / "utt2spk")
     feats: dict[str, str] = {}
     frames: dict[str, str] = {}
     skipped: dict[str, str] = {}

@@ -13,7 +13,7 @@ from mimic.atomic import replace
 from mimic.data.archives import ArkWriter
 from mimic.data.audio import AudioReader
 from mimic.data.batching import prefetch
-from mimic.data.kaldi_dir import read_table, split, write_skipped, write_table
+from mimic.data.kaldi_dir import read_utt2spk, split, write_skipped, write_table
 from mimic.errors import AudioError, UserError
 from mimic.features.cmvn_stats import CmvnStats
 from mimic.features.collect import JobFiles
@@ -106,7 +106,7 @@ def run_job(reader: AudioReader, extract: Extractor, files: JobFiles, nj: int, c
         return
     files.folder.mkdir(parents=True, exist_ok=True)
     utts = split(reader.utts, files.job, nj)
-    speakers = read_table(reader.data_dir / "utt2spk")
+    speakers = read_utt2spk(reader.data_dir / "utt2spk")
     if odd := speakers.keys() ^ set(reader.utts):
         raise UserError(f"{reader.data_dir}: {min(odd)} is in utt2spk or has audio, not both: run steps/fix_data.sh")
     stats, skipped, frames = CmvnStats(), {}, {}

@@ -10,7 +10,7 @@ import numpy as np
 from kaldiio.matio import read_int32vector, write_array
 
 from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_table, spk2utt, split
+from mimic.data.kaldi_dir import read_utt2spk, spk2utt, split
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst, khg
 from mimic.hmm.lang import Lang
@@ -22,7 +22,7 @@ TRANSITION_SCALE, ACOUSTIC_SCALE, SELF_LOOP_SCALE = 1.0, 0.1, 0.1  # scale_opts 
 
 def job_utts(data: Path, job: int, nj: int) -> list[str]:
     """The utterances of job `job` of `nj`: a speaker's stay together, as in Kaldi's split_data.sh."""
-    speakers = spk2utt(read_table(data / "utt2spk"))
+    speakers = spk2utt(read_utt2spk(data / "utt2spk"))
     return [utt for speaker in split(sorted(speakers), job, nj) for utt in speakers[speaker].split()]
 
 

@@ -8,7 +8,7 @@ from kaldiio.matio import write_array
 
 from mimic.atomic import replace
 from mimic.data import archives
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_utt2spk
 from mimic.errors import UserError
 
 LOG_DET = "mllt_log_det"  # file beside final.mat: of the square matrices that MLLT has put onto LDA
@@ -55,7 +55,7 @@ class Features:
         kind: str = "model",
     ) -> None:  # fmt: skip
         self.entries = archives.read_scp(directory / "feats.scp")
-        self.speakers = read_table(directory / "utt2spk")
+        self.speakers = read_utt2spk(directory / "utt2spk")
         self.trans, self.kind = trans or {}, kind
         self.lda = read_matrix(model / "final.mat") if model and (model / "final.mat").exists() else None
         known = model / LOG_DET if model else None

@@ -1,4 +1,4 @@
-"""The only module that imports kaldi-hmm-gmm, kaldifst and kaldilm.
+"""The only module that imports kaldi-hmm-gmm and kaldifst.
 
 kaldi-hmm-gmm has to come first: imported behind kaldifst, it never returns.
 """
@@ -6,8 +6,7 @@ kaldi-hmm-gmm has to come first: imported behind kaldifst, it never returns.
 # ruff: isort: off
 import kaldi_hmm_gmm as khg
 import kaldifst
-import kaldilm
 
 # ruff: isort: on
 
-__all__ = ["khg", "kaldifst", "kaldilm"]
+__all__ = ["khg", "kaldifst"]

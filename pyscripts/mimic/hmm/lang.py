@@ -2,14 +2,14 @@
 
 import logging
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mimic.atomic import replace
-from mimic.data.lexicon import bare_phone
+from mimic.data.lexicon import read_pronunciations
+from mimic.data.lines import fields, read_lines
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst
 from mimic.hmm.topology import topo_text
@@ -17,7 +17,8 @@ from mimic.hmm.topology import topo_text
 log = logging.getLogger(__name__)
 POSITIONS = {"B": "begin", "E": "end", "I": "internal", "S": "singleton"}
 SILENCE, SPOKEN_NOISE = "SIL", "SPN"
-Entry = tuple[str, tuple[str, ...]]  # a word and one of its pronunciations
+Entry = tuple[str, tuple[str, ...], float]  # a word, one of its pronunciations, and its probability
+RESERVED = ("<s>", "</s>", "<eps>", "#0")
 
 
 @dataclass(frozen=True)
@@ -28,38 +29,42 @@ class LangOptions:
         oov: the word that stands for all that are not in the lexicon.
         sil_prob: probability of silence between two words.
         num_sil_states, num_nonsil_states: HMM states of a phone.
+        lexicon_type: of lexicon.read_pronunciations.
+
+    Raises UserError for values out of their ranges.
     """
 
     oov: str = "<UNK>"
     sil_prob: float = 0.5
     num_sil_states: int = 5
     num_nonsil_states: int = 3
+    lexicon_type: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sil_prob < 1:
+            raise UserError(f"--sil-prob {self.sil_prob:g}: expected a number above 0 and below 1")
+        for name, states in (("sil", self.num_sil_states), ("nonsil", self.num_nonsil_states)):
+            if states < 1:
+                raise UserError(f"--num-{name}-states {states}: expected a whole number above 0")
+        if len(fields(self.oov)) != 1 or self.oov in RESERVED:
+            raise UserError(f"<oov-word> {self.oov!r}: expected a word without blanks, none of {' '.join(RESERVED)}")
 
 
-def read_pronunciations(path: str | Path) -> list[Entry]:
-    """All pronunciations of a lexicon, `WORD PH PH` lines, sorted; stress and word positions are taken off.
+def dictionary(path: str | Path, kind: str = "auto") -> list[Entry]:
+    """All pronunciations of a lexicon, sorted; what it was taken for is logged.
 
-    Understands alternatives as repeated lines or `WORD(2)`, and a probability in the second column. A word without
-    phones is left out with a warning: it will count as one that is not in the lexicon.
+    A word without phones is left out with a warning: it will count as one that is not in the lexicon. Of pronunciations
+    that differ in stress only, one stays, with the highest probability.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such lexicon") from None
-    entries = set()
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith(";;;"):
-            continue
-        word, *phones = line.split()
-        if phones and re.match(r"^\d*\.?\d+(?:[eE]-?\d+)?$", phones[0]):
-            phones.pop(0)
-        if not phones:
-            log.warning("%s:%d: %s has no pronunciation: taken as out of vocabulary", path, number, word)
-            continue
-        entries.add((re.sub(r"\(\d+\)$", "", word), tuple(bare_phone(phone) for phone in phones)))
-    if not entries:
-        raise UserError(f"{path}: no words in it: expected lines `WORD PH PH`")
-    return sorted(entries)
+    found = read_pronunciations(path, kind)
+    log.info("%s", found.taken_as)
+    entries: dict[tuple[str, tuple[str, ...]], float] = {}
+    for line, word, phones, probability in found.entries:
+        if phones:
+            entries[word, phones] = max(probability, entries.get((word, phones), 0.0))
+        else:
+            log.warning("%s:%d: %s has no pronunciation: taken as out of vocabulary", path, line, word)
+    return sorted((word, phones, probability) for (word, phones), probability in entries.items())
 
 
 def in_positions(phones: Sequence[str]) -> tuple[str, ...]:
@@ -71,16 +76,16 @@ def in_positions(phones: Sequence[str]) -> tuple[str, ...]:
 
 def add_disambig(entries: Sequence[Entry]) -> tuple[list[Entry], int]:
     """Put #1, #2 ... behind pronunciations that are not unique or begin another one; and how many symbols there are."""
-    count = Counter(phones for _, phones in entries)
+    count = Counter(phones for _, phones, _ in entries)
     prefixes = {phones[:n] for phones in count for n in range(1, len(phones))}
     used: Counter[tuple[str, ...]] = Counter()
     out, most = [], 0
-    for word, phones in entries:
+    for word, phones, probability in entries:
         symbol: tuple[str, ...] = ()
         if count[phones] > 1 or phones in prefixes:
             used[phones] += 1
             symbol, most = (f"#{used[phones]}",), max(most, used[phones])
-        out.append((word, phones + symbol))
+        out.append((word, phones + symbol, probability))
     return out, most
 
 
@@ -103,28 +108,29 @@ def lexicon_fst(
     arc(silent, SILENCE, "<eps>", 0.0, behind)
     if disambig:
         arc(behind, disambig, "<eps>", 0.0, loop)
-    for word, spoken in entries:
-        state = loop
-        for number, phone in enumerate(spoken[:-1]):
+    for word, spoken, probability in entries:
+        state, out, cost = loop, word, -math.log(probability)  # on the first phone, as in make_lexicon_fst.py
+        for phone in spoken[:-1]:
             following = fst.add_state()
-            arc(state, phone, "<eps>" if number else word, 0.0, following)
-            state = following
-        out = word if len(spoken) == 1 else "<eps>"
-        arc(state, spoken[-1], out, without, loop)
-        arc(state, spoken[-1], out, with_silence, silent)
+            arc(state, phone, out, cost, following)
+            state, out, cost = following, "<eps>", 0.0
+        arc(state, spoken[-1], out, cost + without, loop)
+        arc(state, spoken[-1], out, cost + with_silence, silent)
     return fst
 
 
 def make_lang(lexicon: str | Path, out: str | Path, options: LangOptions) -> None:
     """Write the lang directory `out` of the words of a lexicon file."""
     out = Path(out)
-    entries = read_pronunciations(lexicon)
-    if any(word in ("<s>", "</s>", "<eps>", "#0") for word, _ in entries):
-        raise UserError(f"{lexicon}: <s>, </s>, <eps> and #0 are no words: remove them")
-    nonsilence = sorted({p for _, spoken in entries for p in spoken} - {SILENCE, SPOKEN_NOISE})
-    known = {word for word, _ in entries}
-    entries = [(word, in_positions(spoken)) for word, spoken in entries]
-    entries += [(w, (f"{p}_S",)) for w, p in (("!SIL", SILENCE), (options.oov, SPOKEN_NOISE)) if w not in known]
+    entries = dictionary(lexicon, options.lexicon_type)
+    known = {word for word, _, _ in entries}
+    if known & set(RESERVED):
+        raise UserError(f"{lexicon}: {', '.join(RESERVED)} are no words: remove them")
+    if marks := [p for _, spoken, _ in entries for p in spoken if p.startswith("#") or p == "<eps>"]:
+        raise UserError(f"{lexicon}: a phone cannot be called {marks[0]}: rename it")
+    nonsilence = sorted({p for _, spoken, _ in entries for p in spoken} - {SILENCE, SPOKEN_NOISE})
+    entries = [(word, in_positions(spoken), probability) for word, spoken, probability in entries]
+    entries += [(w, (f"{p}_S",), 1.0) for w, p in (("!SIL", SILENCE), (options.oov, SPOKEN_NOISE)) if w not in known]
     entries.sort()
 
     sets = [[phone, *(f"{phone}_{p}" for p in POSITIONS)] for phone in (SILENCE, SPOKEN_NOISE)]
@@ -134,7 +140,7 @@ def make_lang(lexicon: str | Path, out: str | Path, options: LangOptions) -> Non
     with_disambig, most = add_disambig(entries)
     disambig = [f"#{n}" for n in range(most + 2)]  # #0 of the grammar, and the last one behind silence
     phones = {phone: n for n, phone in enumerate(["<eps>", *spoken, *disambig])}
-    words = {word: n for n, word in enumerate(["<eps>", *sorted({w for w, _ in entries}), "#0", "<s>", "</s>"])}
+    words = {word: n for n, word in enumerate(["<eps>", *sorted({w for w, _, _ in entries}), "#0", "<s>", "</s>"])}
 
     by_position = [[phone for phone in spoken if phone.endswith(f"_{p}") and phone not in silence] for p in POSITIONS]
     by_position += [[phone for phone in silence if phone.endswith(f"_{p}")] for p in POSITIONS]
@@ -162,7 +168,7 @@ def make_lang(lexicon: str | Path, out: str | Path, options: LangOptions) -> Non
     _write(folder / "word_boundary.int", [[phones[p], position] for p, position in where])
     _write(folder / "wdisambig_phones.int", [[phones["#0"]]])
     _write(folder / "wdisambig_words.int", [[words["#0"]]])
-    _write(folder / "align_lexicon.txt", [[word, word, *spoken] for word, spoken in entries])
+    _write(folder / "align_lexicon.txt", [[word, word, *spoken] for word, spoken, _ in entries])
     for name, table in (("phones", phones), ("words", words)):
         _write(out / f"{name}.txt", [[symbol, n] for symbol, n in table.items()])
     _write(out / "oov.txt", [[options.oov]])
@@ -189,8 +195,13 @@ def _write(path: Path, lines: Iterable[Sequence[object]]) -> None:
 
 def read_symbols(path: str | Path) -> dict[str, int]:
     """{symbol: number} of words.txt or phones.txt."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return {symbol: int(number) for symbol, number in map(str.split, lines)}
+    symbols = {}
+    for number, line in read_lines(path):
+        symbol, *rest = fields(line) or [""]
+        if len(rest) != 1 or not rest[0].isdigit():
+            raise UserError(f"{path}:{number}: expected `symbol number`, got {line!r}")
+        symbols[symbol] = int(rest[0])
+    return symbols
 
 
 class Lang:
@@ -209,11 +220,11 @@ class Lang:
 
     def integers(self, name: str) -> list[int]:
         """The phones of phones/NAME.int."""
-        return [int(word) for word in (self.path / "phones" / f"{name}.int").read_text().split()]
+        return [int(number) for row in self.rows(f"{name}.int") for number in row]
 
     def rows(self, name: str) -> list[list[str]]:
         """The lines of phones/NAME as words."""
-        return [line.split() for line in (self.path / "phones" / name).read_text().splitlines()]
+        return [fields(line) for _, line in read_lines(self.path / "phones" / name)]
 
     def encode(self, text: str) -> list[int]:
         """Words to numbers; a word that is not in the lexicon becomes the out-of-vocabulary word."""

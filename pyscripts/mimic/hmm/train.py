@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_text
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
 from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
 from mimic.hmm.feats import Features, read_trans, transformed, write_trans
@@ -48,7 +48,7 @@ class Job:
     def __post_init__(self) -> None:
         self.lang = Lang(self.lang_dir)
         self.utts = job_utts(self.data, self.job, self.nj)
-        self.texts = read_table(self.data / "text")
+        self.texts = read_text(self.data / "text")
         self.features = Features(self.data, self.directory, read_trans(self.directory))
         self.skipped = {utt: "no transcript" for utt in self.utts if not self.texts.get(utt)}
         self.skipped |= {utt: "no features" for utt in self.utts if utt not in self.features}

@@ -4,7 +4,7 @@ import tracemalloc
 from pathlib import Path
 
 from mimic.data.archives import read_scp
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_seconds, read_table
 from mimic.plan.calibration import (
     Span,
     Step,
@@ -24,7 +24,7 @@ from mimic.plan.estimate import Costs
 def read_costs(directory: Path, validated: int) -> Costs:
     """The costs; `validated`: utterances that an enhancer is validated on, 0 for all."""
     times = read_times(directory / "times")
-    seconds = [float(value) for value in read_table(directory / "data/train_clean/utt2dur").values()]
+    seconds = list(read_seconds(directory / "data/train_clean/utt2dur").values())
     hours, utts = sum(seconds) / 3600, len(seconds)
     mimic = read_epochs(directory / "mimic/log/train.log")
     factor = slowdown(mimic, others_of("mimic", times))
@@ -76,8 +76,7 @@ def data_step(audio: Path, whole: Span, hours: float) -> Step:
 
 def audio_hours(data: Path) -> float:
     """Hours of speech in all sets, counted once for both sides."""
-    tables = (read_table(folder / "utt2dur") for folder in data.glob("*_clean"))
-    return sum(float(value) for table in tables for value in table.values()) / 3600
+    return sum(sum(read_seconds(folder / "utt2dur").values()) for folder in data.glob("*_clean")) / 3600
 
 
 def tree_size(folder: Path) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_seconds
 from mimic.errors import UserError
 from mimic.report.collect import Tree
 
@@ -131,7 +131,7 @@ def _speech(where: Path, job: Job, tree: Tree) -> float | None:
     places = [where, *(place / word for word in words for place in (tree.path.parent, tree.data.parent))]
     for place in places:
         try:
-            return epochs * sum(map(float, read_table(place / "utt2dur").values()))
+            return epochs * sum(read_seconds(place / "utt2dur").values())
         except (UserError, ValueError, OSError):
             continue
     return None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_table, read_utt2spk
 
 CONDITIONS = {"snr": "utt2snr", "noise": "utt2noise", "age": "utt2age", "speaker": "utt2spk", "length": "utt2dur"}
 ADULT = 16  # years
@@ -36,7 +36,7 @@ def _table(directory: Path, name: str) -> Mapping[str, str]:
     if name == "utt2spk" or not by_speaker.exists():
         return {}
     values = read_table(by_speaker)
-    return {utt: values[spk] for utt, spk in read_table(directory / "utt2spk").items() if spk in values}
+    return {utt: values[spk] for utt, spk in read_utt2spk(directory / "utt2spk").items() if spk in values}
 
 
 def _age(years: str) -> str:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_frames, read_table, write_skipped
+from mimic.data.kaldi_dir import read_frames, read_text, write_skipped
 from mimic.data.tokens import BOS, EOS, UNK, Tokens
 from mimic.decode.beam_search import search
 from mimic.decode.config import DecodeConfig
@@ -66,7 +66,7 @@ class AsrTask(Task):
         self.text = "text.phn" if data.token_type == "phn" else "text"
         train = Path(data.train)
         self.open_data(directory)
-        texts = read_table(train / self.text)
+        texts = read_text(train / self.text)
         if data.init:
             check_start(config, directory)
             self.tokens = Tokens.load(Path(data.init), data.token_type)
@@ -78,7 +78,7 @@ class AsrTask(Task):
         self.lengths, self.targets, skipped = self._usable(train, texts)
         leave_out(skipped, len(texts), data.max_skip, directory)
         self.dev_lengths = self.frames(Path(data.dev))
-        self.dev_texts = read_table(Path(data.dev) / self.text)
+        self.dev_texts = read_text(Path(data.dev) / self.text)
         self.targets |= self._dev_targets(directory)
 
     def open_data(self, directory: Path) -> None:

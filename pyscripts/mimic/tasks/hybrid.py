@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mimic import atomic
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_frames, read_table
+from mimic.data.kaldi_dir import read_frames, read_utt2spk
 from mimic.errors import UserError
 from mimic.models.acoustic import BODIES, AcousticModel
 from mimic.tasks.asr_config import HybridData, HybridLoss
@@ -53,7 +53,7 @@ class SpeakerFeatures:
             self.entries |= {u + suffix: e for u, e in archives.read_scp(directory / "feats.scp").items()}
             self.base |= {u + suffix: u for u in archives.read_scp(directory / "feats.scp")}
             self.lengths |= {u + suffix: n for u, n in read_frames(directory).items()}
-            self._speaker |= {u + suffix: (k, s) for u, s in read_table(directory / "utt2spk").items()}
+            self._speaker |= {u + suffix: (k, s) for u, s in read_utt2spk(directory / "utt2spk").items()}
             for speaker, entry in archives.read_scp(directory / "cmvn.scp").items():
                 stats = archives.load(entry)
                 mean = stats[0, :-1] / stats[0, -1]

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_table
+from mimic.data.kaldi_dir import read_text
+from mimic.data.lines import read_lines
+from mimic.data.text import composed
 from mimic.data.tokens import BLANK, BOS, EOS, UNK, Tokens
 from mimic.errors import UserError
 from mimic.models import LMS
@@ -110,13 +112,8 @@ def _network(config: Config, tokens: int) -> nn.Module:
 def _texts(path: Path, kind: str) -> dict[str, str]:
     """Sentences that are not empty, by line number or utterance."""
     if path.is_dir():
-        texts = read_table(path / ("text.phn" if kind == "phn" else "text"))
+        texts = read_text(path / ("text.phn" if kind == "phn" else "text"))
     else:
-        try:
-            with open(path, encoding="utf-8") as f:
-                texts = {f"line {i:09d}": line.strip() for i, line in enumerate(f, 1)}
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such text file or data directory") from None
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not UTF-8 at byte {error.start}: convert it with iconv") from None
+        lines = read_lines(path, "text file or data directory")
+        texts = {f"line {number:09d}": composed(line).strip() for number, line in lines}
     return {key: text for key, text in texts.items() if text}
