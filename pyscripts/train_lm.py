@@ -58,6 +58,7 @@ def main() -> None:
     text.check(counts.words[UNK + 3 :], args.max_unknown)
     log.info("%s: %d sentences, %d %ss, %d different", text.path, counts.sentences, counts.total, args.unit,
              len(counts.words) - 3)  # fmt: skip
+    args.output.mkdir(parents=True, exist_ok=True)
     levels = estimate(*counts.finish(), len(counts.words), prune)
     arpa.write(args.output / ("lm.arpa.gz" if args.gzip == "true" else "lm.arpa"), levels, counts.words)
     facts = {"order": args.order, "unit": args.unit, "sentences": counts.sentences, "total": counts.total}

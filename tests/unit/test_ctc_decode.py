@@ -20,6 +20,7 @@ from mimic.decode.config import DecodeConfig
 from mimic.decode.ctc import greedy
 from mimic.decode.ctc_path import Greedy
 from mimic.decode.ngram import Ngram
+from mimic.decode.ngram_file import KenLm
 from mimic.decode.rescore import log_probs as second_opinion
 from mimic.decode.searcher import Result, Searcher, ctc_decoder
 from mimic.decode.times import Word
@@ -259,12 +260,56 @@ def test_a_second_opinion_ranks_again(monkeypatch, name):
         assert one.parts["rescore"] == pytest.approx(value, abs=1e-4)
 
 
+def scores(path, words: list[str], sentences) -> list[float]:
+    """log10 probabilities of sentences by KenLM as the searches load it."""
+    model, found = KenLm(path).over(words), []
+    for sentence in sentences:
+        state, total = model.start(False), 0.0
+        for word in sentence:
+            state, score = model.score(state, words.index(word))
+            total += score
+        found.append(total + model.finish(state)[1])
+    return found
+
+
+def test_who_wrote_a_model_changes_nothing_for_kenlm(tmp_path):
+    words, sentences = ["<unk>", "AB", "BA", "A"], [[], ["AB"], ["BA", "AB"], ["A", "A", "BA"]]
+    truth = scores(arpa(tmp_path / "lf.arpa"), words, sentences)
+    for name, change in (
+        ("crlf.arpa", lambda text: text.replace("\n", "\r\n")),
+        ("mark.arpa", lambda text: f"\ufeff{text}"),
+        ("packed.arpa.gz", str),
+    ):
+        assert scores(arpa(tmp_path / name, change=change), words, sentences) == truth
+    (tmp_path / "plain.arpa.gz").write_bytes((tmp_path / "lf.arpa").read_bytes())
+    (tmp_path / "packed").write_bytes((tmp_path / "packed.arpa.gz").read_bytes())
+    for name in ("plain.arpa.gz", "packed"):
+        assert scores(str(tmp_path / name), words, sentences) == truth
+    accents = ["-0.4\tAB\t-0.2", "-0.6\tCAFE\u0301\t-0.1"], ["-0.2\t<s> CAFE\u0301", "-0.5\tCAFE\u0301 AB"]
+    path = arpa(tmp_path / "nfd.arpa", accents)
+    assert list(KenLm(path)) == ["AB", "CAF\u00c9"]
+    assert scores(path, ["CAF\u00c9"], [["CAF\u00c9"]]) == pytest.approx([-1.1])
+
+
+def test_a_model_of_words_alone(tmp_path):
+    text = "\\data\\\nngram 1=5\n\n\\1-grams:\n-0.9\t<s>\t-0.3\n-0.8\t</s>\n-1.2\t<unk>\n-0.4\tAB\n-0.6 BA\n\n\\end\\\n"
+    (tmp_path / "lm.arpa").write_text(text)
+    words, sentences = ["<unk>", "AB", "BA"], [[], ["AB"], ["BA", "AB"]]
+    expected = [sentence(Ngram(tmp_path / "lm.arpa"), words) / math.log(10) for words in sentences]
+    assert scores(str(tmp_path / "lm.arpa"), words, sentences) == pytest.approx(expected, abs=1e-6)
+    decoder = ctc_decoder(DecodeConfig(search="lexicon", beam=8, ngram=str(tmp_path / "lm.arpa")), TOKENS)
+    assert decoder.decode(output(0, 12))
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     lower = arpa(tmp_path / "lower.arpa", (["-1\tab\t-0.1", "-1\tba"], ["-1\tab ba"]))
     words, letters = arpa(tmp_path / "w.arpa"), arpa(tmp_path / "l.arpa", LETTERS)
     (tmp_path / "lexicon.txt").write_text("AB A B\nAD A D\n")
     (tmp_path / "other.txt").write_text("".join(f"W{i} A\n" for i in range(5)))
     cut = arpa(tmp_path / "cut.arpa", change=lambda text: text[:-60])
+    counted = arpa(tmp_path / "counted.arpa", change=lambda text: text.replace("ngram 2=3", "ngram 2=4"))
+    positive = arpa(tmp_path / "positive.arpa", change=lambda text: text.replace("-0.5\tBA", "0.5\tBA"))
+    unended = arpa(tmp_path / "unended.arpa", change=lambda text: text.replace("</s>", "<x>"))
     for settings, tokens, message in [
         ({"search": "lexicon", "ngram": lower}, TOKENS, "2 of 2 words .*'ab'.* upper case or lower"),
         ({"search": "free", "ngram": lower}, TOKENS, "has 'ab'|has 'ba', which is not a token"),
@@ -272,8 +317,11 @@ def test_what_does_not_fit_is_refused(tmp_path):
         ({"search": "lexicon", "ngram": letters}, PHONES, "phones need --decode.lexicon"),
         ({"search": "lexicon"}, TOKENS, "give --decode.ngram"),
         ({"search": "lexicon", "ngram": str(tmp_path / "no.arpa")}, TOKENS, "no.arpa: No such file"),
-        ({"search": "lexicon", "ngram": __file__}, TOKENS, "not an ARPA file"),
-        ({"search": "lexicon", "ngram": cut}, TOKENS, "cut.arpa: not a complete n-gram model"),
+        ({"search": "lexicon", "ngram": __file__}, TOKENS, "not a complete ARPA file"),
+        ({"search": "lexicon", "ngram": cut}, TOKENS, r"cut.arpa:\d+: not a complete ARPA file"),
+        ({"search": "lexicon", "ngram": counted}, TOKENS, "counted.arpa: not a complete n-gram model: "),
+        ({"search": "lexicon", "ngram": positive}, TOKENS, "positive.arpa: not a .* Positive log probability 0.5"),
+        ({"search": "lexicon", "ngram": unended}, TOKENS, "unended.arpa:13: .1-grams: lacks </s>"),
         ({"search": "lexicon", "lexicon": str(tmp_path / "lexicon.txt")}, TOKENS, "lexicon.txt:2: 'D' is not a token"),
         (
             {"search": "lexicon", "ngram": words, "lexicon": str(tmp_path / "other.txt")},

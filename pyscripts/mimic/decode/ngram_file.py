@@ -1,10 +1,11 @@
 """N-gram models for the searches over CTC outputs: KenLM, loaded through flashlight-text, with its symbols checked."""
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mimic.data.lines import read_lines
+from mimic.data.lines import fields, read_lines
 from mimic.data.text import composed
 from mimic.decode import arpa
 from mimic.errors import UserError
@@ -16,6 +17,7 @@ except ImportError:
     KenLM = None
 
 BINARY = b"mmap lm http://kheafield.com/code"
+LOCATION = re.compile(r"^\S+:\d+ in .*? threw \w+( because `.*?')?\. ")  # in the sources of KenLM
 SPECIAL = ("<s>", "</s>", "<unk>", "<UNK>")
 
 
@@ -47,34 +49,36 @@ class KenLm:
         """The model, asked for these words by their numbers."""
         try:
             with tempfile.NamedTemporaryFile("w", suffix=".arpa", encoding="utf-8") as copy:
-                if self.binary or (arpa.read_alike(Path(self.path)) and not self._only_words()):
+                if self.binary or (arpa.read_alike(Path(self.path)) and self._lone_end() is None):
                     return KenLM(self.path, Dictionary(list(words)))
                 copy.writelines(self._lines())
                 copy.flush()
                 return KenLM(copy.name, Dictionary(list(words)))
         except RuntimeError as error:
-            what = " ".join(str(error).split())
+            what = LOCATION.sub("", " ".join(str(error).split()))
             raise UserError(f"--decode.ngram {self.path}: not a complete n-gram model: {what[:200]}") from None
 
-    def _only_words(self) -> tuple[float, float] | None:
-        """Of a model of order 1, which KenLM refuses: log10 backoff of <s> and probability of </s>; else None."""
-        start = end = 0.0
-        for _, words, prob, backoff in arpa.ngrams(Path(self.path)):
+    def _lone_end(self) -> float | None:
+        """Of a model of order 1, which KenLM refuses: log10 probability of </s>; else None."""
+        end = 0.0
+        for _, words, prob, _ in arpa.ngrams(Path(self.path)):
             if len(words) > 1:
                 return None
-            start = backoff if words[0] == "<s>" else start
             end = prob if words[0] == "</s>" else end
-        return start, end
+        return end
 
     def _lines(self) -> Iterator[str]:
-        """The file as KenLM reads it. To a model of order 1, a bigram is added that changes nothing."""
-        lone = self._only_words()
+        """The file as KenLM reads it. A model of order 1 gets a bigram that changes nothing."""
+        end = self._lone_end()
         for _, line in read_lines(self.path):
-            if lone and line.startswith("\\1-grams:"):
-                yield "ngram 2=1\n"
-            if lone and line.startswith("\\end\\"):
-                yield f"\\2-grams:\n{min(sum(lone), 0.0)!r}\t<s> </s>\n\n"
-            yield f"{composed(line)}\n"
+            if end is None:
+                yield f"{composed(line)}\n"
+            elif line.startswith("\\end\\"):
+                yield f"\\2-grams:\n{end!r}\t<s> </s>\n\n\\end\\\n"
+            else:
+                yield "\t".join(fields(composed(line))[:2]).replace("ngram\t", "ngram ") + "\n"
+                if line.startswith("ngram 1"):
+                    yield "ngram 2=1\n"
 
     def check(self, names: Sequence[str], what: str, allowed: Iterable[str] | None = None) -> None:
         """Refuse a model that does not know most of these names, or that has others than are allowed."""
