@@ -10,6 +10,7 @@ corpus=                # a directory with train_clean, train_noisy, dev_clean, .
 # shellcheck disable=SC2034  # these are read by name: ${!name}
 train_clean='' train_noisy='' dev_clean='' dev_noisy='' test_clean='' test_noisy=''
 lexicon=               # pronunciations, WORD PH PH; default: <corpus>/lang/lexicon.txt where it exists
+lexicon_type=auto      # what its columns are: plain (WORD PH PH), prob, silprob (as Kaldi's); auto: told by all lines
 oov_policy=fail        # words without pronunciation: fail, skip (their utterances), g2p (from their spelling)
 text_normaliser=upper  # none, upper, plain (also drops punctuation), voicebank (as the published systems)
 allow_pipes=false      # true: run the commands that wav.scp may hold
@@ -26,6 +27,7 @@ Options (default):
   --corpus DIR             holds {train,dev,test}_{clean,noisy}; sets that are not there are left out
   --train-clean DIR, --train-noisy, --dev-clean, --dev-noisy, --test-clean, --test-noisy    one set each
   --lexicon FILE           WORD PH PH lines, for transcripts without text.phn (<corpus>/lang/lexicon.txt)
+  --lexicon-type T         plain, prob (lexiconp.txt), silprob; auto: told by the columns of all lines ($lexicon_type)
   --oov-policy P           words that are not in it: fail, skip or g2p ($oov_policy)
   --text-normaliser NAME   none, upper, plain or voicebank ($text_normaliser)
   --allow-pipes true|false run the commands in wav.scp ($allow_pipes)
@@ -65,10 +67,11 @@ done
 
 lang=$data/lang
 [ -z "$lexicon" ] || words+=(--input "$lexicon")
+[ "$lexicon_type" = auto ] || words+=(--option "lexicon_type=$lexicon_type")
 if ! up_to_date "$lang" --force "$force" --kind lang --version 1 "${words[@]}" \
     --option "oov_policy=$oov_policy" --option "text_normaliser=$text_normaliser"; then
   log "words and phones of ${sets[*]}"
-  pyscripts/import_data.py lang --lexicon "$lexicon" --oov-policy "$oov_policy" \
+  pyscripts/import_data.py lang --lexicon "$lexicon" --lexicon-type "$lexicon_type" --oov-policy "$oov_policy" \
     --text-normaliser "$text_normaliser" "$lang" "${cleans[@]}"
   mark_done "$lang"
 fi

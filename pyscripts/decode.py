@@ -17,7 +17,7 @@ from mimic import cli
 from mimic.atomic import replace
 from mimic.data import archives
 from mimic.data.batching import make_batches, pad, prefetch
-from mimic.data.kaldi_dir import read_frames, split, write_table
+from mimic.data.kaldi_dir import read_frame_shift, read_frames, split, write_table
 from mimic.decode.nbest import ctm, record
 from mimic.decode.searcher import Result, Searcher, load
 from mimic.features.kept import check_features
@@ -40,7 +40,7 @@ def main() -> None:
     searcher = Searcher(model.to(arguments.device), tokens, config, arguments.device)
     entries = archives.read_scp(arguments.features / "feats.scp")
     frames = read_frames(arguments.features)
-    shift = float((arguments.features / "frame_shift").read_text())
+    shift = read_frame_shift(arguments.features)
     mine = split(sorted(entries), arguments.job, arguments.nj)
     short = {utt: frames[utt] for utt in mine if not searcher.is_long(frames[utt])}
     batches = make_batches(short, arguments.batch_utterances, 0, "descending", 0, 0)

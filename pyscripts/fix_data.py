@@ -6,7 +6,7 @@ DATA/skipped.tsv. A good directory is left as it is, byte for byte. Audio is nev
 
 import argparse
 
-from mimic.cli import run
+from mimic.cli import run, whole
 from mimic.data.fix import fix, keep_common, unreadable
 
 
@@ -15,9 +15,13 @@ def main() -> None:
         prog="steps/fix_data.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--drop-unreadable", action="store_true", help="also drop utterances whose audio is bad")
-    parser.add_argument("--channel", type=int, metavar="N", help="with it: the channel of audio with several, from 0")
+    parser.add_argument(
+        "--channel", type=whole("--channel", 0), metavar="N", help="with it: the channel of audio with several, from 0"
+    )
     parser.add_argument("--allow-pipes", choices=["true", "false"], default="false", help="with it: run pipes")
-    parser.add_argument("--nj", type=int, default=1, metavar="N", help="with it: processes that read audio (1)")
+    parser.add_argument(
+        "--nj", type=whole("--nj", 1), default=1, metavar="N", help="with it: processes that read audio (1)"
+    )
     parser.add_argument("data", nargs="+", metavar="DATA", help="one data directory, or the clean and the noisy one")
     args = parser.parse_args()
     if len(args.data) > 2:

@@ -5,10 +5,10 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from mimic.cli import progress, run
+from mimic.cli import progress, run, whole
 from mimic.data.importing import Side, convert, finish, plan, share
-from mimic.data.lang import make_lang
-from mimic.data.lexicon import read_lexicon
+from mimic.data.lang import lang_lexicon, make_lang
+from mimic.data.lexicon import TYPES
 from mimic.data.text import NORMALISERS
 
 
@@ -29,13 +29,14 @@ def verb(verbs: argparse._SubParsersAction, name: str, function: Callable, text:
     sub.add_argument("--text-normaliser", choices=sorted(NORMALISERS), default="upper", help="default: upper")
     if not sides:
         sub.add_argument("--lexicon", default="", metavar="FILE")
+        sub.add_argument("--lexicon-type", choices=TYPES, default="auto", help="what its columns are")
         sub.add_argument("--oov-policy", choices=["fail", "skip", "g2p"], default="fail")
         sub.add_argument("lang", help="directory to write")
         sub.add_argument("source", nargs="+", help="data directories with the words")
         return
     sub.add_argument("--lang", default="", help="directory that `lang` has written")
     sub.add_argument("--allow-pipes", choices=["true", "false"], default="false")
-    sub.add_argument("--channel", type=int, metavar="N")
+    sub.add_argument("--channel", type=whole("--channel", 0), metavar="N")
     sub.add_argument("--max-skip", type=float, default=0.01, help="share of utterances that may be left out")
     sub.add_argument("--job", type=int, default=1)
     sub.add_argument("--nj", type=int, default=1)
@@ -43,7 +44,7 @@ def verb(verbs: argparse._SubParsersAction, name: str, function: Callable, text:
 
 
 def lang(args: argparse.Namespace) -> None:
-    make_lang(args.lang, args.source, args.lexicon, args.oov_policy, args.text_normaliser)
+    make_lang(args.lang, args.source, args.lexicon, args.oov_policy, args.text_normaliser, args.lexicon_type)
 
 
 def sides(args: argparse.Namespace) -> list[Side]:
@@ -52,8 +53,7 @@ def sides(args: argparse.Namespace) -> list[Side]:
 
 
 def make_plan(args: argparse.Namespace) -> None:
-    lexicon = Path(args.lang) / "lexicon.txt"
-    print(plan(sides(args), read_lexicon(lexicon) if lexicon.exists() else {}, args.text_normaliser))
+    print(plan(sides(args), lang_lexicon(args.lang), args.text_normaliser))
 
 
 def run_convert(args: argparse.Namespace) -> None:

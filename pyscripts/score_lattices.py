@@ -16,7 +16,7 @@ import kaldialign
 
 from mimic import cli
 from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_text, read_utt2spk, write_table
+from mimic.data.kaldi_dir import read_frame_shift, read_text, read_utt2spk, write_table
 from mimic.data.lines import fields, read_lines
 from mimic.decode.lattice import Lattice
 from mimic.decode.lattice_io import read_decode_dir
@@ -80,7 +80,7 @@ def main() -> None:
     model = Model.read(args.model / "final.mdl")
     rows = [fields(line) for _, line in read_lines(args.graph / "phones/word_boundary.int")]
     boundary = {int(phone): position for phone, position in rows}
-    shift = float((args.data / "frame_shift").read_text())
+    shift = read_frame_shift(args.data)
     texts: dict[str, str] = {}
     ctm: dict[str, list[str]] = {}
     nbest: dict[str, list[str]] = {}

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from mimic import cli
+from mimic.data.lines import decoded
+from mimic.data.text import composed
 from mimic.data.tokens import Tokens
 from mimic.train import config as configuration
 
@@ -18,8 +20,9 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of a trained recogniser")
     arguments = parser.parse_args()
     tokens = Tokens.load(arguments.model, configuration.read(arguments.model / "config.yaml").data.token_type)
-    for line in sys.stdin:
-        print(" ".join(tokens.symbols[i] for i in tokens.encode(line.strip())))
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        line = composed(decoded(raw, f"standard input:{number}")).strip()
+        print(" ".join(tokens.symbols[i] for i in tokens.encode(line)))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,16 @@ no problems.
 """
 
 import argparse
+import logging
 import sys
 
 from mimic.atomic import replace
-from mimic.cli import run
-from mimic.data.lexicon import read_lexicon
+from mimic.cli import run, whole
+from mimic.data.lexicon import TYPES, first_pronunciations, read_pronunciations
 from mimic.data.problems import Checked, lines
 from mimic.data.validate import Options, validate, validate_pair
+
+log = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -23,19 +26,29 @@ def main() -> int:
     parser.add_argument("--no-wav", action="store_true", help="do not read audio, nor ask for wav.scp")
     parser.add_argument("--no-text", action="store_true", help="do not ask for text")
     parser.add_argument("--lexicon", metavar="FILE", help="report words that are not in it")
-    parser.add_argument("--rate", type=int, default=16000, metavar="HZ", help="note other rates (16000)")
-    parser.add_argument("--channel", type=int, metavar="N", help="the channel to take of audio with several, from 0")
+    parser.add_argument("--lexicon-type", choices=TYPES, default="auto", help="what its columns are (auto)")
+    parser.add_argument("--rate", type=whole("--rate", 1), default=16000, metavar="HZ", help="note other rates (16000)")
+    parser.add_argument(
+        "--channel", type=whole("--channel", 0), metavar="N", help="the channel to take of audio with several, from 0"
+    )
     parser.add_argument("--allow-pipes", choices=["true", "false"], default="false", help="run commands in wav.scp")
-    parser.add_argument("--nj", type=int, default=1, metavar="N", help="processes that read audio (1)")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="lines to print of each kind (20)")
+    parser.add_argument("--nj", type=whole("--nj", 1), default=1, metavar="N", help="processes that read audio (1)")
+    parser.add_argument(
+        "--limit", type=whole("--limit", 1), default=20, metavar="N", help="lines to print of each kind (20)"
+    )
     parser.add_argument("data", nargs="+", metavar="DATA", help="one data directory, or the clean and the noisy one")
     args = parser.parse_args()
     if len(args.data) > 2:
         parser.error("at most two directories: the clean and the noisy one")
+    lexicon = None
+    if args.lexicon:
+        found = read_pronunciations(args.lexicon, args.lexicon_type)
+        log.info("%s", found.taken_as)
+        lexicon = first_pronunciations(args.lexicon, found)
     options = Options(
         wav=not args.no_wav,
         text=not args.no_text,
-        lexicon=read_lexicon(args.lexicon) if args.lexicon else None,
+        lexicon=lexicon,
         rate=args.rate,
         allow_pipes=args.allow_pipes == "true",
         channel=args.channel,

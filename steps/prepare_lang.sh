@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Makes a lang directory in Kaldi's layout: words.txt, phones.txt, phones/*, L.fst, L_disambig.fst, topo, oov.txt.
-# Reads a lexicon of `WORD PH PH` lines: data/lang/lexicon.txt of stage 1, lexiconp.txt, CMUdict.
+# Reads a lexicon of `WORD PH PH` lines (CMUdict too), or Kaldi's lexiconp.txt or lexiconp_silprob.txt: probabilities of
+# pronunciations are in L.fst, those of silence are not used.
 
 sil_prob=0.5         # probability of silence between two words
 num_sil_states=5     # HMM states of silence and spoken noise
 num_nonsil_states=3  # of the other phones
+lexicon_type=auto    # what its columns are: plain, prob, silprob; auto: told by all its lines
 nj=1                 # one is enough; the option is there as in every step
 cmd=launch.py        # where it runs
 force=false          # true: again although nothing changed
@@ -22,8 +24,10 @@ set -euo pipefail
 lexicon=$1 oov=$2 dir=$3
 require "$lexicon" "stage 1 (data)"
 options=(--sil-prob "$sil_prob" --num-sil-states "$num_sil_states" --num-nonsil-states "$num_nonsil_states")
+[ "$lexicon_type" = auto ] || options+=(--lexicon-type "$lexicon_type")
 if up_to_date "$dir" --force "$force" --version 1 --input "$lexicon" \
   --option "oov=$oov" "options=${options[*]}"; then exit 0; fi
 $cmd "$dir/log/prepare_lang.log" pyscripts/prepare_lang.py "${options[@]}" "$lexicon" "$oov" "$dir"
 mark_done "$dir"
+log "$(sed -n 's/.*prepare_lang.py: \(.*: read as \)/\1/p' "$dir/log/prepare_lang.log")"
 log "lang directory $dir: $(wc -l < "$dir/words.txt") words, $(wc -l < "$dir/phones.txt") phones"

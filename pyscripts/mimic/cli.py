@@ -49,6 +49,21 @@ def run(main: Callable[[], int | None]) -> None:
     leave(code)
 
 
+def whole(option: str, least: int) -> Callable[[str], int]:
+    """Type of an argument that is a whole number from `least` on; anything else is a line with the option's name."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise UserError(f"{option} takes a whole number of at least {least}, got {text!r}")
+        return value
+
+    return convert
+
+
 def leave(code: int) -> NoReturn:
     """Exit without taking to pieces what is loaded: with torch that takes as long as a fifth of a small job's work.
 

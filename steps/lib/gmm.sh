@@ -31,7 +31,7 @@ begin_gmm() {
 # speakers_as_jobs DATA: no more jobs than speakers, for a speaker's utterances stay together.
 speakers_as_jobs() {
   local speakers
-  speakers=$(cut -d ' ' -f 2 "$1/utt2spk" | sort -u | wc -l)
+  speakers=$(awk '{ print $2 }' "$1/utt2spk" | sort -u | wc -l)
   [ "$speakers" -gt 0 ] || die "$1/utt2spk is empty: no utterances"
   if [ "$nj" -gt "$speakers" ]; then nj=$speakers; fi
 }

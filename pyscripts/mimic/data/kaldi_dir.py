@@ -73,6 +73,15 @@ def read_seconds(path: str | Path) -> dict[str, float]:
     return seconds
 
 
+def read_frame_shift(directory: str | Path) -> float:
+    """Seconds between two frames of a feature directory, from its file frame_shift."""
+    path = Path(directory) / "frame_shift"
+    value = "".join(line for _, line in read_lines(path)).strip()
+    if not positive(value):
+        raise UserError(f"{path}: expected seconds between two frames, such as 0.01, got {value!r}")
+    return float(value)
+
+
 def read_segments(path: str | Path) -> dict[str, tuple[str, float, float]]:
     """{utterance: (recording, start, end)} in seconds, 0 <= start < end."""
     found = {}

@@ -28,6 +28,12 @@ def transcripts(source: str | Path, normaliser: str) -> dict[str, str]:
     return {utt: NORMALISERS[normaliser](text) for utt, text in read_text(Path(source) / "text").items()}
 
 
+def lang_lexicon(lang: str | Path) -> Lexicon:
+    """The lexicon that make_lang has written to a directory; empty where it has needed none."""
+    path = Path(lang) / "lexicon.txt"
+    return {word: fields(phones) for word, phones in read_table(path).items()} if path.exists() else {}
+
+
 def spoken_phones(source: str | Path, texts: Mapping[str, str], lexicon: Lexicon) -> dict[str, list[str]]:
     """Phones of each utterance of `texts`: from text.phn where it has them, else by the lexicon ([]: word unknown)."""
     given = _given_phones(source)

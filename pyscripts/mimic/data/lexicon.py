@@ -15,6 +15,7 @@ from mimic.errors import UserError
 Lexicon = dict[str, list[str]]
 # Columns of numbers between word and phones, as Kaldi's files of these names have them.
 COLUMNS = {"plain": 0, "prob": 1, "silprob": 4}
+TYPES = ("auto", *COLUMNS)
 FILES = {"plain": "lexicon.txt", "prob": "lexiconp.txt", "silprob": "lexiconp_silprob.txt"}
 _ALTERNATIVE = re.compile(r"^(.+)\(\d+\)$")
 _DECIMAL = re.compile(r"^(?:\d+\.\d*|\.\d+|\d+(?:\.\d*)?[eE][-+]?\d+)$", re.ASCII)
@@ -45,7 +46,7 @@ def read_pronunciations(path: str | Path, kind: str = "auto") -> Pronunciations:
     comments behind `#` are taken off where all phones say that they are such (phones.phone_names).
     Raises UserError, with the line, for lines that do not agree on the kind, and for probabilities beyond (0, 1].
     """
-    if kind not in ("auto", *COLUMNS):
+    if kind not in TYPES:
         raise UserError(f"--lexicon-type {kind}: expected auto, plain, prob or silprob")
     rows = []
     for number, line in read_lines(path, "lexicon"):

@@ -30,9 +30,9 @@ def read_lines(path: str | Path, what: str = "file") -> Iterator[tuple[int, str]
     """
     number = 0
     try:
-        with (gzip.open if gzipped(path) else open)(path, "rb") as f:
-            for number, raw in enumerate(f, 1):
-                yield number, _decoded(raw, f"{path}:{number}")
+        with open(path, "rb") as f:  # opened once, for it may be a pipe
+            for number, raw in enumerate(gzip.GzipFile(fileobj=f) if f.peek(2).startswith(GZIP) else f, 1):
+                yield number, decoded(raw, f"{path}:{number}")
     except FileNotFoundError:
         raise UserError(f"{path}: no such {what}") from None
     except IsADirectoryError:
@@ -41,7 +41,8 @@ def read_lines(path: str | Path, what: str = "file") -> Iterator[tuple[int, str]
         raise UserError(f"{path}:{number + 1}: the gzip file is damaged or cut short: copy it again") from None
 
 
-def _decoded(raw: bytes, where: str) -> str:
+def decoded(raw: bytes, where: str) -> str:
+    """A line of UTF-8 text as read_lines gives it; `where` is its `path:line`."""
     if b"\0" in raw or raw.startswith(UTF16):
         if where.endswith(":1") and raw.startswith(UTF16):
             raise UserError(f"{where}: UTF-16, expected UTF-8: convert the file, e.g. iconv -f utf-16 -t utf-8")

@@ -52,9 +52,10 @@ def _origins(path: Path, seen: set[Path]) -> Iterable[str]:
             kind, _, rest = line.partition(" ")
             if kind == "input":
                 name = Path(json.JSONDecoder().raw_decode(rest)[0])
-                if name.suffix in (".pt", ".yaml", ".conf", ".arpa", ".gz"):
+                # A file stands for its directory where that holds speech: a lexicon is made from the words of all sets.
+                if name.is_file() and not (name.parent / "utt2spk").exists():
                     continue
-                yield from _origins(name if name.is_dir() or not name.exists() else name.parent, seen)
+                yield from _origins(name.parent if name.is_file() else name, seen)
 
 
 def search(

@@ -14,6 +14,7 @@ from mimic.data.archives import ArkWriter
 from mimic.data.audio import AudioReader
 from mimic.data.batching import prefetch
 from mimic.data.kaldi_dir import read_utt2spk, split, write_skipped, write_table
+from mimic.data.lines import read_lines
 from mimic.errors import AudioError, UserError
 from mimic.features.cmvn_stats import CmvnStats
 from mimic.features.collect import JobFiles
@@ -51,8 +52,8 @@ def front_end(options: Path) -> Extractor:
 
     A line `--type=KIND` says of which kind they are; without one they are fbank.
     """
-    lines = options.read_text(encoding="utf-8").splitlines()
-    kinds = [line.partition("#")[0].strip().removeprefix("--type=") for line in lines if line.startswith("--type=")]
+    lines = (line.partition("#")[0].strip() for _, line in read_lines(options, "option file"))
+    kinds = [line.removeprefix("--type=") for line in lines if line.startswith("--type=")]
     kind = kinds[0] if kinds else "fbank"
     if kind not in EXTRACTORS:
         raise UserError(f"{options}: --type={kind}: features are of type {', '.join(EXTRACTORS)}")

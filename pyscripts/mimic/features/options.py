@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mimic.data.lines import read_lines
 from mimic.errors import UserError
 
 T = TypeVar("T")
@@ -21,11 +22,7 @@ def read_options(path: str | Path, config: type[T], only: Mapping[str, str] | No
     fields = {field.name: field.type for field in dataclasses.fields(config)}
     only = only or {}
     values: dict[str, Any] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as an option file ({error})") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in read_lines(path, "option file"):
         option = line.partition("#")[0].strip()
         if not option:
             continue
