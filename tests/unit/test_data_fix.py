@@ -9,7 +9,7 @@ import soundfile
 from data_maker import UTTS, edit, in_tmpfs, make_dir, run, snapshot
 
 from mimic.data.fix import fix, keep_common, unreadable
-from mimic.data.kaldi_dir import read_table, write_data_dir
+from mimic.data.kaldi_dir import read_table, write_data_dir, write_table
 from mimic.data.validate import Options, validate, validate_pair
 from mimic.errors import UserError
 
@@ -89,11 +89,18 @@ def test_utt2spk_is_made_from_spk2utt(tmp_path):
 
 def test_segments_and_their_recordings(tmp_path):
     data = make_dir(tmp_path / "data")
-    recordings = {f"r{i}": path for i, path in enumerate(read_table(data / "wav.scp").values())}
+    recordings, speakers = enumerate(read_table(data / "wav.scp").values()), read_table(data / "utt2spk")
+    recordings = {f"r{i}": path for i, path in recordings}
     segments = {utt: f"r{i} 0.1 0.9" for i, utt in enumerate(UTTS)} | {"p10-002": "r9 0 1", "p1-001": "r0 0.1"}
-    write_data_dir(data, {"wav.scp": recordings, "segments": segments, "utt2spk": read_table(data / "utt2spk")})
+    segments |= {"p1-003": "r0 0.1 inf", "p1-004": "r0 0.5 0.2"}
+    write_data_dir(
+        data, {"wav.scp": recordings, "segments": segments, "utt2spk": speakers | {"p1-003": "p1", "p1-004": "p1"}}
+    )
+    text = read_table(data / "text")
+    write_table(data / "text", text | {"p1-003": "ONE", "p1-004": "ONE"})
     (data / "reco2dur").write_text("".join(f"r{i} 1.0\n" for i in range(4)))
-    fix(data)
+    dropped = fix(data).dropped
+    assert all(dropped[utt].startswith("bad line in segments (times?)") for utt in ("p1-001", "p1-003", "p1-004"))
     assert set(read_table(data / "wav.scp")) == set(read_table(data / "reco2dur")) == {"r1", "r2"}
     assert errors(data) == []
 
@@ -103,6 +110,7 @@ def test_segments_and_their_recordings(tmp_path):
     [
         ("text", b"p1-001 ONE\np1-001 TWO\n", "text: p1-001 has two different lines: remove the wrong one"),
         ("text", b"p1-001 \xe9t\xe9\n", "text: not UTF-8 at byte 7: convert it"),
+        ("text", b"p1-001 ONE\np1-002 T\0O\n", "text:2: NUL byte: the file is damaged"),
         ("text", b"q1-001 ONE\n", "no utterance is in all of"),
     ],
 )

@@ -170,20 +170,42 @@ def test_bad_utterances_are_named_and_fail_the_import(corpus, tmp_path, name):
     [
         ("wav.scp", ("p1-002.wav", "p1-002.wav |"), "wav.scp: p1-002: .* is a shell pipe, .*: pass --allow-pipes true"),
         ("text", ("ONE TWO", "ONE\xe9 TWO"), "text:1: not UTF-8: convert the file, e.g. iconv"),
-        ("text", ("ONE TWO\n", "ONE TWO\r\n"), r"text:1: carriage return \(Windows line ends\): run steps/fix_data.sh"),
-        ("utt2spk", ("p1-002 ", "p1-001 "), "utt2spk:2: p1-001 is there twice: run steps/fix_data.sh"),
-        ("segments", None, "segments: p1-001: expected `utterance recording start end`"),
+        ("text", ("ONE TWO\n", "ONE\rTWO\n"), "text:1: carriage return within the line"),
+        ("text", ("ONE", "\0"), "text:1: NUL byte"),
+        ("utt2spk", ("p1-002 ", "p1-001 "), "utt2spk:2: p1-001 is there twice: remove one of its lines"),
+        ("utt2spk", ("p1-002 p1", "p1-002"), "train_clean/utt2spk:2: p1-002: expected one speaker, got none: correct"),
+        ("utt2spk", ("p1-002 p1", "p1-002 p1 p2"), "train_clean/utt2spk:2: p1-002: expected one speaker, got 'p1 p2'"),
+        ("segments", "p1-001 p1-001 0 inf\n", "segments:1: p1-001: expected `utterance recording start end`"),
+        ("segments", "p1-001 p1-001 0\n", "segments:1: p1-001: expected `utterance recording start end`"),
     ],
 )
 def test_bad_tables_stop_the_import_at_once(corpus, tmp_path, name, change, line):
     table = corpus / "train_clean" / name
-    if change:
+    if isinstance(change, tuple):
         table.write_text(table.read_text().replace(*change, 1), encoding="latin1", newline="")
     else:
-        table.write_text("p1-001 p1-001 0\n")
+        table.write_text(change)
     with pytest.raises(UserError, match=line):
         import_set(tmp_path)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_corpus_without_utterances_is_one_line(corpus, tmp_path):
+    for name in ("train_clean", "train_noisy"):
+        for table in ("utt2spk", "text", "wav.scp"):
+            (corpus / name / table).write_text("")
+    with pytest.raises(UserError, match="train_clean/utt2spk: no utterances: there is nothing to import"):
+        import_set(tmp_path)
+
+
+def test_a_source_from_windows_is_imported_as_any_other(corpus, tmp_path):
+    truth = snapshot(import_set(tmp_path))
+    for name in ("train_clean", "train_noisy"):
+        for table in ("utt2spk", "text", "wav.scp", "utt2snr"):
+            file = corpus / name / table
+            if file.exists():
+                file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b" ", b"\t", 1).replace(b"\n", b"\r\n"))
+    assert snapshot(import_set(tmp_path)) == truth
 
 
 def test_the_command_imports_skips_what_is_done_and_redoes_what_changed(tmp_path):
@@ -245,7 +267,14 @@ def test_unknown_words_by_policy(tmp_path):
     (corpus / "lang" / "lexicon.txt").write_text(LEXICON.replace("FIVE F AY V\n", "FIV F AY V\nFO F AO\n"))
     done = run(IMPORT, "--corpus", corpus, tmp_path / "data")
     assert done.returncode == 1 and "1 words are not in" in done.stderr and "lexicon_oov.txt" in done.stderr
-    spelled = run(IMPORT, "--oov-policy", "g2p", "--corpus", corpus, tmp_path / "data")
+    assert done.stderr.count(f"{corpus}/lang/lexicon.txt: read as lexicon.txt: 6 words, 6 pronunciations") == 1
+    silprob = (
+        f"{word} 0.98 0.21 1.03 0.97 {phones}" for word, phones in read_table(corpus / "lang/lexicon.txt").items()
+    )
+    (corpus / "lang/lexicon.txt").write_text("\n".join([*silprob, ""]))
+    words = ("--oov-policy", "g2p", "--lexicon-type", "silprob")
+    spelled = run(IMPORT, *words, "--corpus", corpus, tmp_path / "data")
+    assert (tmp_path / "data/lang/phones.txt").read_text().split() == "AH AO AY F IY N R T TH UW V W".split()
     assert spelled.returncode == 0 and len(read_table(tmp_path / "data" / "train_clean" / "text.phn")) == 4
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import fix_data
 import numpy as np
 import pytest
 import soundfile
@@ -130,6 +131,7 @@ def test_text_that_is_not_utf8_names_the_line(tmp_path):
         (b"TWO TWO\n", b"TWO TWO\n\n", "line 4: empty, or blanks at an end of the line"),
         (b"FIVE ONE\n", b"FIVE ONE", "the last line has no newline"),
         (b"p1-001 ", b"p2-001 ", "p1-002: not in C order"),
+        (b"p1-001 ", b"\xef\xbb\xbfp1-001 ", "line 1: byte order mark in front"),
     ],
 )
 def test_lines_that_break_other_tools_can_be_mended(tmp_path, old, new, what):
@@ -163,6 +165,44 @@ def test_another_rate_is_a_note(tmp_path):
     assert run(VALIDATE, data).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--nj", "-3"), "--nj takes a whole number of at least 1, got '-3'"),
+        (("--nj", "two"), "--nj takes a whole number of at least 1, got 'two'"),
+        (("--rate", "-16000"), "--rate takes a whole number of at least 1, got '-16000'"),
+        (("--rate", "16000.5"), "--rate takes a whole number"),
+        (("--channel", "-1"), "--channel takes a whole number of at least 0, got '-1'"),
+        (("--limit", "0"), "--limit takes a whole number of at least 1"),
+    ],
+)
+@pytest.mark.parametrize("program", [validate_data, fix_data])
+def test_options_out_of_their_ranges_are_one_line(tmp_path, monkeypatch, caplog, program, words, message):
+    if program is fix_data and words[0] in ("--rate", "--limit"):
+        return
+    monkeypatch.setattr("sys.argv", ["program", *words, str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        cli.run(program.main)
+    assert end.value.code == 1 and f"error: {message}" in caplog.text and len(caplog.records) == 1
+
+
+def test_numbers_and_bytes_that_cannot_be(tmp_path):
+    data = make_dir(tmp_path / "data")
+    for name, value in (("utt2dur", "inf"), ("reco2dur", "nan"), ("utt2num_frames", "12.5")):
+        (data / name).write_text("".join(f"{utt} {value}\n" for utt in UTTS))
+    (data / "text").write_bytes((data / "text").read_bytes().replace(b"FIVE ONE", b"FIVE \0NE"))
+    problems = found(data)
+    for name, value in (("utt2dur", "inf"), ("reco2dur", "nan"), ("utt2num_frames", "12.5")):
+        assert any(f"{name}: p1-001: expected a " in line and f"got `{value}`" in line for line in problems)
+    assert f"{data}/text: line 4: NUL byte: damaged: copy the file again" in problems
+
+
+def test_a_lexicon_in_other_letters_of_the_same_look(tmp_path):
+    data = make_dir(tmp_path / "data")
+    edit(data / "text", "ONE TWO", "ONE CAFE\u0301")
+    assert found(data, lexicon={word: ["X"] for word in "ONE TWO THREE FOUR FIVE CAF\u00c9".split()}) == []
+
+
 def test_segments_beyond_the_recording(tmp_path):
     data = make_dir(tmp_path / "data")
     recordings = {f"r{i}": path for i, path in enumerate(read_table(data / "wav.scp").values())}
@@ -172,7 +212,9 @@ def test_segments_beyond_the_recording(tmp_path):
     assert line.startswith(f"{data}/wav.scp: p10-002: ") and line.endswith("ends at 1.8 s: correct segments")
     edit(data / "segments", "1.8", "0.1")
     assert any("segments: p10-002: expected `recording start end`" in line for line in found(data))
-    edit(data / "segments", "r3 0.2 0.1", "r4 0.2 0.9")
+    edit(data / "segments", "r3 0.2 0.1", "r3 0.2 inf")
+    assert any("segments: p10-002: expected `recording start end`" in line for line in found(data))
+    edit(data / "segments", "r3 0.2 inf", "r4 0.2 0.9")
     problems = found(data)
     assert f"{data}/wav.scp: r4: is in segments but not here: run steps/fix_data.sh {data}" in problems
     assert f"{data}/wav.scp: r3: is not in segments: run steps/fix_data.sh {data}" in problems

@@ -73,6 +73,25 @@ def test_a_test_set_is_refused_by_its_name_and_by_its_origin(feats, tmp_path):
         feats.with_name(name).rename(feats)
     (tmp_path / "data/contest").mkdir(parents=True)
     (tmp_path / "exp/wav").mkdir()
+    # What import_corpus.sh makes: the lexicon of all words, test sets' too, is an input of every set.
+    (tmp_path / "data/lang").mkdir()
+    (tmp_path / "data/lang/lexicon.txt").write_text("ONE W AH N\n")
+    (tmp_path / "data/lang/.fingerprint").write_text(f'input "{tmp_path}/mine/test_clean/text" 0\n')
+    (tmp_path / "data/dev").mkdir()
+    inputs = (tmp_path / "data/lang/lexicon.txt", tmp_path / "mine/dev_clean")
+    (tmp_path / "data/dev/.fingerprint").write_text("".join(f'input "{path}" 0\n' for path in inputs))
+    (feats / ".fingerprint").write_text(f'input "{tmp_path}/data/dev" 0\n')
+    tune.refuse_test(feats)
+    (tmp_path / "data/test").mkdir()
+    for table, refused in (("utt2spk", True), ("words", False)):
+        (tmp_path / "data/test" / table).touch()
+        (feats / ".fingerprint").write_text(f'input "{tmp_path}/data/test/{table}" 0\n')
+        if refused:
+            with pytest.raises(UserError, match="made from. test"):
+                tune.refuse_test(feats)
+            (tmp_path / "data/test" / table).unlink()
+        else:
+            tune.refuse_test(feats)
     for origin, refused in (("contest", False), ("test", True)):
         (tmp_path / "data" / origin).mkdir(exist_ok=True)
         (tmp_path / "exp/wav/.fingerprint").write_text(f'input "{tmp_path}/data/{origin}" 0\n')

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import kaldialign
 import numpy as np
 
+from mimic.data.entries import found, place
 from mimic.data.kaldi_dir import read_table
 from mimic.decode.ctc_beam import Free, Lexicon
 from mimic.errors import UserError
@@ -46,12 +47,12 @@ def _origins(path: Path, seen: set[Path]) -> Iterable[str]:
     yield from {path.name, real.name}
     if (path / "feats.scp").is_file():
         for entry in set(read_table(path / "feats.scp").values()):
-            yield Path(entry.rpartition(":")[0] or entry).resolve().parent.name
+            yield Path(place(entry).path).resolve().parent.name
     if (path / ".fingerprint").is_file():
         for line in (path / ".fingerprint").read_text(encoding="utf-8").splitlines():
             kind, _, rest = line.partition(" ")
             if kind == "input":
-                name = Path(json.JSONDecoder().raw_decode(rest)[0])
+                name = Path(found(json.JSONDecoder().raw_decode(rest)[0]))
                 # A file stands for its directory where that holds speech: a lexicon is made from the words of all sets.
                 if name.is_file() and not (name.parent / "utt2spk").exists():
                     continue
@@ -74,8 +75,8 @@ def search(
         words += len(reference)
         for i, (weight, bonus) in enumerate(grid):
             decoder.weigh(replace(decoder.config, ngram_weight=weight, word_bonus=bonus))
-            found = decoder.decode(log_probs)
-            heard = [word for word, _ in found[0].words] if found else []
+            sentences = decoder.decode(log_probs)
+            heard = [word for word, _ in sentences[0].words] if sentences else []
             errors[i] += kaldialign.edit_distance(reference, heard)["total"]
     return [Point(*pair, int(n), words) for pair, n in zip(grid, errors, strict=True)]
 
@@ -96,8 +97,8 @@ def best(points: Sequence[Point]) -> Point:
 def table(points: Sequence[Point]) -> str:
     """WER, one line for each weight of the n-gram model, one column for each word bonus."""
     bonuses = sorted({p.word_bonus for p in points})
-    found = {(p.ngram_weight, p.word_bonus): p for p in points}
+    at = {(p.ngram_weight, p.word_bonus): p for p in points}
     lines = ["\t".join(["ngram_weight", *(f"bonus {b:g}" for b in bonuses)])]
     for weight in sorted({p.ngram_weight for p in points}):
-        lines.append("\t".join([f"{weight:g}", *(f"{found[weight, b].wer:.2f}" for b in bonuses)]))
+        lines.append("\t".join([f"{weight:g}", *(f"{at[weight, b].wer:.2f}" for b in bonuses)]))
     return "\n".join(lines) + "\n"
