@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Noisy speech made while training, ours against speechbrain's and audiomentations' transforms, on one thread.
 
-    pip install speechbrain==1.1.2 audiomentations==0.43.1 && benchmarks/augment.py
+    steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
+    benchmarks/augment.py
 
 All three do the same chain to the same speech in batches of 8: speed 0.9, 1.0 or 1.1; a room; noise at 0 to 15 dB; a
 band limit; a gain; clipping. Speech is in memory for all; noises and rooms are on disk, and what of them is kept in

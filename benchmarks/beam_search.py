@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Beam search on a CPU, one thread: ours against speechbrain's S2SRNNBeamSearcher with the same weights and beam.
 
+    steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/beam_search.py                  # the recogniser in exp/asr_clean and its test set
     benchmarks/beam_search.py --made-up        # a decoder that is trained on made-up speech first
 
@@ -34,7 +35,7 @@ try:
     from speechbrain.nnet.linear import Linear
     from speechbrain.nnet.RNN import AttentionalRNNDecoder
 except ImportError as error:
-    sys.exit(f"{error}: install the peer with `pip install -r {ROOT / 'benchmarks' / 'requirements.txt'}`")
+    sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
 from mimic.data import archives  # noqa: E402
 from mimic.data.batching import pad  # noqa: E402

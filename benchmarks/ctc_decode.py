@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """CTC beam search on a CPU, one thread: ours against pyctcdecode and against flashlight-text called directly.
 
+    steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/ctc_decode.py                       # made-up CTC outputs of real sentences, a trigram of such sentences
     benchmarks/ctc_decode.py --utterances 40
 
@@ -41,7 +42,7 @@ try:
     from pyctcdecode.alphabet import Alphabet
     from pyctcdecode.language_model import LanguageModel
 except ImportError as error:
-    sys.exit(f"{error}: install the peer with `pip install -r {ROOT / 'benchmarks' / 'requirements.txt'}`")
+    sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
 from mimic.data.tokens import BLANK, UNK, Tokens  # noqa: E402
 from mimic.decode import arpa  # noqa: E402

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Light GRU, forward and backward at the published size on a CPU: ours against speechbrain's LiGRU.
 
+    steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/ligru.py                    # 4 layers x 512, both directions, input 12,800, batch 8 x 200 frames
     benchmarks/ligru.py --frames 300 --threads 2
 
@@ -25,7 +26,7 @@ from torch import Tensor, nn  # noqa: E402
 try:
     from speechbrain.nnet.RNN import LiGRU
 except ImportError as error:
-    sys.exit(f"{error}: install the peer with `pip install -r {ROOT / 'benchmarks' / 'requirements.txt'}`")
+    sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
 from mimic.models.ligru import LiGru  # noqa: E402
 

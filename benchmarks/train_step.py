@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A training step of each stage on a CPU, ours against the same network, batch and loss built from speechbrain.
 
+    steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/train_step.py                          # noise with the rhythm of speech, made in a temporary directory
     benchmarks/train_step.py --data data              # data/train_{clean,noisy} of stage 1
     benchmarks/train_step.py --sizes demo --stages mimic
@@ -31,7 +32,7 @@ import torch  # noqa: E402
 try:
     import speechbrain_recipe as peer
 except ImportError as error:
-    sys.exit(f"{error}: install the peer with `pip install -r {ROOT / 'benchmarks' / 'requirements.txt'}`")
+    sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
 from mimic.data.audio import AudioReader  # noqa: E402
 from mimic.data.batching import prefetch  # noqa: E402

@@ -3,39 +3,42 @@
 import ensurepip
 import functools
 import http.server
+import os
+import shutil
 import subprocess
 import threading
 import zipfile
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 BLOCKED = "raise ImportError('as on a Debian without python3-venv')\n"
 
 
 def wheel(folder: Path, name: str, value: int) -> str:
-    """Writes a package of one line; returns the requirement that installs it."""
+    """Writes a package of one line and a program; returns the requirement that installs it."""
     path = folder / f"{name}-{value}-py3-none-any.whl"
     info = f"{name}-{value}.dist-info"
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr(f"{name}.py", f"value = {value}\n")
+        file.writestr(f"{name}.py", f"value = {value}\ndef say():\n    print(value)\n")
         file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {value}\n")
         file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{info}/entry_points.txt", f"[console_scripts]\nsay-{name} = {name}:say\n")
         file.writestr(f"{info}/RECORD", "")
-    return f"{name} @ file://{path}\n"
+    return f"{name}=={value}\n"
 
 
 class SetUp:
     def __init__(self, root: Path, folder: Path, env: dict[str, str]) -> None:
-        self.root, self.folder, self.env = root, folder, env | {"PIP_NO_INDEX": "1"}
-        self.venv = folder / ".venv"
-        self.write("", one=1)
-        self.write("-dev", two=1)
-        self.write("-pesq", three=1)
+        self.root, self.folder = root, folder
+        self.env = env | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
+        self.venv, self.peers = folder / ".venv", folder / "benchmarks/.venv"
 
-    def write(self, which: str, **packages: int) -> None:
+    def write(self, file: str, **packages: int) -> None:
         lines = [wheel(self.folder, name, value) for name, value in packages.items()]
-        (self.folder / f"requirements{which}.txt").write_text("".join(lines))
+        (self.folder / file).parent.mkdir(exist_ok=True)
+        (self.folder / file).write_text("".join(lines))
 
     def __call__(self, *words: str, code: int = 0, **more: str) -> str:
         command = ["steps/setup.sh", "--venv", str(self.venv), "--requirements", str(self.folder), *words]
@@ -44,50 +47,108 @@ class SetUp:
         assert result.returncode == code, result.stdout + result.stderr
         return result.stdout + result.stderr
 
-    def value(self, package: str) -> int | None:
+    def value(self, package: str, venv: Path | None = None) -> int | None:
         """What an import of the package finds in the new environment."""
-        command = [self.venv / "bin/python3", "-c", f"import {package}; print({package}.value)"]
+        command = [(venv or self.venv) / "bin/python3", "-c", f"import {package}; print({package}.value)"]
         result = subprocess.run(command, capture_output=True, text=True)
         return int(result.stdout) if result.returncode == 0 else None
 
 
+def new(root: Path, folder: Path, env: dict[str, str]) -> SetUp:
+    made = SetUp(root, folder, env)
+    made.write("requirements.txt", one=1)
+    made.write("requirements-dev.txt", two=1)
+    made.write("requirements-pesq.txt", three=1)
+    made.write("benchmarks/requirements.txt", one=2, peer=1)
+    return made
+
+
 @pytest.fixture
 def setup(root, tmp_path, env) -> SetUp:
-    return SetUp(root, tmp_path, env)
+    return new(root, tmp_path, env)
 
 
-def test_a_life(setup):
-    assert "is ready" in setup()
-    assert (setup.value("one"), setup.value("two"), setup.value("three")) == (1, None, 1)
-    assert setup() == ""  # up to date: no word
-
-    (setup.venv / "mine").touch()
-    setup.write("", one=2)
-    assert "is ready" in setup("--dev", "true")
-    assert (setup.value("one"), setup.value("two")) == (2, 1) and (setup.venv / "mine").exists()
-    assert setup() == "" and setup("--dev", "true") == ""
-
-    (setup.venv / ".installed").unlink()  # as after a kill in the middle
-    assert "making" in setup()
-    assert setup.value("one") == 2 and not (setup.venv / "mine").exists()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A finished set-up with what benchmarks need; to be copied, not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    setup = new(ROOT, folder, dict(os.environ) | {"LC_ALL": "C"})
+    assert setup("--benchmarks", "true").count("is ready") == 2
+    assert setup("--benchmarks", "true") == ""  # up to date: no word
+    return folder
 
 
-def test_pesq_does_not_build(setup):
-    (setup.folder / "requirements-pesq.txt").write_text("no-such-package-anywhere==1\n")
-    said = setup()
+@pytest.fixture
+def copied(finished, root, tmp_path, env) -> SetUp:
+    """A copy of it, as of a checkout that was copied or moved."""
+    shutil.copytree(finished, tmp_path / "copy", symlinks=True)
+    return SetUp(root, tmp_path / "copy", env)
+
+
+def test_a_copy_or_a_moved_checkout_is_set_right_without_installing(copied, finished):
+    said = copied("--benchmarks", "true")
+    assert said.count("was made as") == 2 and "installing" not in said
+    assert copied("--benchmarks", "true") == ""
+    names = {path.name: path.read_text() for path in (copied.venv / "bin").iterdir() if not path.is_symlink()}
+    assert not [name for name, text in names.items() if str(finished) in text]
+    assert subprocess.run([copied.venv / "bin/say-one"], capture_output=True, text=True).stdout == "1\n"
+    assert copied.value("three", copied.peers) == 1  # the copy's own recipe.pth: the original's would do too
+    (copied.venv / "lib").rename(copied.folder / "away")
+    assert copied.value("three", copied.peers) is None
+
+
+def test_benchmarks_leave_the_environment_of_the_recipe_alone(finished, root, env):
+    setup = SetUp(root, finished, env)
+    assert (setup.value("one"), setup.value("three"), setup.value("peer")) == (1, 1, None)
+    assert [setup.value(name, setup.peers) for name in ("one", "three", "peer")] == [2, 1, 1]
+
+
+def test_a_life(copied):
+    copied()
+    assert (copied.value("one"), copied.value("two"), copied.value("three")) == (1, None, 1)
+    (copied.venv / "mine").touch()
+    copied.write("requirements.txt", one=2)
+    assert "is ready" in copied("--dev", "true")
+    assert (copied.value("one"), copied.value("two")) == (2, 1) and (copied.venv / "mine").exists()
+    assert copied() == "" and copied("--dev", "true") == ""
+
+    # Other versions, as pip leaves them that installs something else, are noticed.
+    pip = [copied.venv / "bin/python3", "-m", "pip", "install", "-q", "one==1", "peer==1"]
+    subprocess.run(pip, env=copied.env, check=True)
+    assert "one is 1, not 2" in copied() and copied.value("one") == 2
+    shutil.rmtree(next(copied.venv.glob("lib/python3*/site-packages/three-1.dist-info")))
+    assert "three is missing" in copied()
+
+
+def test_made_again(copied):
+    """Of another Python, or cut short by a kill: made again beside its place, and not on what is to be replaced."""
+    next(copied.venv.glob("lib/python3*")).rename(copied.venv / "lib/python3.9")
+    (copied.folder / "requirements.txt").write_text("no-such-package-anywhere==1\n")
+    said = copied(code=1)
+    assert "making" in said and "no-such-package-anywhere" in said and "could not install" in said
+    assert (copied.venv / "lib/python3.9").exists() and (copied.venv / ".installed").exists()  # nothing is lost
+
+    copied.write("requirements.txt", one=1)
+    (copied.venv / ".installed").unlink()  # nobody knows whose it is: kept
+    broken = copied.folder / "broken/bin"
+    broken.mkdir(parents=True)
+    for name in ("python3", *(path.name for path in (copied.venv / "bin").glob("python3.*"))):
+        (broken / name).symlink_to("/nowhere/python3")
+    said = copied(PATH=f"{broken}:{copied.venv}/bin:{copied.env['PATH']}")
+    assert "is ready" in said and f"({copied.folder}" not in said
+    assert copied.value("one") == 1
+    assert sorted(path.name for path in copied.folder.glob(".venv*")) == [".venv", ".venv.old"]
+
+
+def test_pesq_does_not_build(copied):
+    (copied.folder / "requirements-pesq.txt").write_text("no-such-package-anywhere==1\n")
+    said = copied("--force", "true")
     assert "PESQ scores will be NA" in said and "apt install build-essential python3-dev" in said
-    assert setup.value("one") == 1
-    assert setup() == ""
-    setup.write("-pesq", three=1)
-    assert "WARNING" not in setup("--force", "true")
-    assert setup.value("three") == 1
-
-
-def test_a_requirement_that_is_not_there(setup):
-    (setup.folder / "requirements.txt").write_text("no-such-package-anywhere==1\n")
-    said = setup(code=1)
-    assert "no-such-package-anywhere" in said and "could not install" in said
-    assert not (setup.venv / ".installed").exists()  # so that the next call makes it anew
+    assert copied.value("one") == 1
+    assert copied() == ""
+    copied.write("requirements-pesq.txt", three=1)
+    assert "WARNING" not in copied("--force", "true")
+    assert copied.value("three") == 1
 
 
 def test_python_without_ensurepip(setup, tmp_path):
