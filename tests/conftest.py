@@ -5,11 +5,26 @@ import sys
 from pathlib import Path
 
 import pytest
+import selection
 
 from mimic import cli
 
 ROOT = Path(__file__).resolve().parents[1]
+CHOICES = {"fast": selection.is_fast, "numerical": selection.is_numerical}
 cli.leave = sys.exit  # a program that a test runs in its own process does not end that
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--only", choices=CHOICES, help="tests/selection.py says which tests those are")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.option.only:
+        return
+    chosen = [item for item in items if CHOICES[config.option.only](item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """A tiny corpus of noise with transcripts, and how to train on it."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
+from tolerance import assert_near, of_network
 
 from mimic.data.archives import ArkWriter
 from mimic.data.kaldi_dir import write_data_dir
@@ -153,7 +155,7 @@ def overrides(root: Path, kind: str) -> list[str]:
 def build(root: Path, kind: str, directory: Path, *extra: str) -> tuple[Task, Config]:
     """The task of {kind}.yaml before training."""
     config = configuration.read(root / f"{kind}.yaml", [*overrides(root, kind), *extra])
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     configuration.write(config, directory / "config.yaml")
     set_seed(config.train.seed, -1)
     return TASKS[config.task](config, directory), config
@@ -166,14 +168,28 @@ def run(root: Path, kind: str, directory: Path, *extra: str, stop: Stop | None =
     return checkpoint.load(directory / "model.pt")
 
 
-def gradient(root: Path, kind: str, directory: Path, pieces: int, *extra: str) -> tuple[dict, dict]:
-    """Losses and gradients of one batch, cut into so many pieces; without dropout and batch statistics."""
-    task, config = build(root, kind, directory, "--train.accumulate", str(pieces), *extra)
-    run = Run(task, config.train, directory, torch.device("cpu"))
-    task.eval()
-    utterances = sorted(task.lengths)[:5]
+def assert_pieces_are_the_batch(root: Path, kind: str, directory: Path, *extra: str) -> dict[str, torch.Tensor]:
+    """Losses and gradients of a batch of five do not depend on the pieces it is cut into; gives those in one piece.
+
+    Without dropout and batch statistics.
+    """
+    found, errors = {}, {}
+    for pieces in (1, 2, 7):  # more pieces than utterances
+        task, config = build(root, kind, directory / str(pieces), "--train.accumulate", str(pieces), *extra)
+        run = Run(task, config.train, directory / str(pieces), torch.device("cpu"))
+        task.eval()
+        evaluate = partial(_losses_and_gradients, run)
+        found[pieces] = evaluate()
+        errors = errors or of_network(task, evaluate)
+        assert_near(found[pieces], found[1], errors)
+    return found[1]
+
+
+def _losses_and_gradients(run: Run) -> dict[str, torch.Tensor]:
+    utterances = sorted(run.task.lengths)[:5]
     ((_, losses),) = gradients(run, utterances, run.load(utterances))
-    return losses, {name: p.grad.clone() for name, p in task.model.named_parameters() if p.grad is not None}
+    grads = {f"gradient of {n}": p.grad for n, p in run.task.model.named_parameters() if p.grad is not None}
+    return {name: value.detach().clone() for name, value in (losses | grads).items()}
 
 
 def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:

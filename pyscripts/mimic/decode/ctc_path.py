@@ -1,5 +1,6 @@
 """From the token of each frame to transcripts: what every search over a CTC output shares."""
 
+import math
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -66,8 +67,8 @@ class Path:
         return ids[starts[kept]].tolist(), [Span(*span) for span in spans]
 
     def ctc(self) -> float:
-        """Log-probability of the path."""
-        return float(sum(scores.sum(dtype=np.float64) for scores in self._scores))
+        """Log-probability of the path: the exact sum, rounded once, so that pieces do not matter."""
+        return math.fsum(score for scores in self._scores for score in scores.tolist())
 
     def labels(self) -> tuple[list[int], np.ndarray]:
         """The finished words, and the frames in which they ended."""
