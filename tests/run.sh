@@ -1,6 +1,19 @@
 #!/usr/bin/env bash
-# Set-up, style of Python and shell, then pytest. Arguments go to pytest: tests/run.sh tests/shell -k done
+# Set-up, style of Python and shell, then the tests. Arguments behind the options go to pytest.
+
+fast=false  # true: what to run before each commit, in less than 2 minutes on two cores
+
 cd "$(dirname "$0")/.." || exit 1
+PATH=$PWD/steps/lib:$PATH
+help_message="Usage: tests/run.sh [--fast true] [words for pytest]...
+e.g.: tests/run.sh --fast true
+      tests/run.sh tests/shell -k done
+Makes the .venv of the tests if need be, then runs ruff, shellcheck and pytest.
+Options (default):
+$(list_options.sh "$0")
+With --fast true: the tests that start no process and train nothing, which tests/selection.py finds by reading them.
+tests/processors.sh runs what compares floats as on other processors, tests/faults.sh injects faults into the recipe."
+. parse_options.sh
 steps/setup.sh --dev true || exit 1
 . ./path.sh
 set -euo pipefail
@@ -11,6 +24,7 @@ ruff check .
 shopt -s globstar nullglob
 shellcheck -x ./*.sh RESULTS .ci/run {local,steps,tests}/**/*.sh
 
+if "$fast"; then set -- --only fast "$@"; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them. One
 # worker more than cores: tests that wait for a scheduler, a browser or a signal leave theirs idle.
 python3 -m pytest -n 3 --dist loadgroup "$@"
