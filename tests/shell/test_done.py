@@ -436,7 +436,7 @@ def test_kill_at_any_moment_of_a_check(done, back):
             assert code == 1 and own(done.dir) == [], f"trusted after a kill at {moment}"
         if not was_killed:
             break
-    assert moment > 4
+    assert moment > 3
 
 
 def test_kill_at_any_moment_of_a_first_check_and_of_mark(done):

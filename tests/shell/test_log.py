@@ -53,7 +53,7 @@ echo working; echo "$1" > exp/x/result; mark_done exp/x"""
 def test_a_step(sh, tmp_path):
     assert sh(STEP, "1").stdout == "exp/x: to do\nworking\n"
     assert sh(STEP, "1").stdout == "exp/x is done and unchanged: skipping\n"
-    assert sh(STEP, "2").stdout == 'exp/x: starting again, lr was "1" and is "2"\nworking\n'
+    assert sh(STEP, "2").stdout == 'exp/x: to do again, lr was "1" and is "2"; what was here is in exp/x.old\nworking\n'
     assert (tmp_path / "exp/x/result").read_text() == "2\n"
 
 
@@ -83,7 +83,7 @@ def test_two_steps_never_write_one_directory(sh, tmp_path, env):
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
     result = sh(STEP, "1")  # nobody is left who holds the lock
-    assert (result.returncode, result.stdout) == (0, "exp/x: not finished, going on\nworking\n")
+    assert (result.returncode, result.stdout) == (0, "exp/x: not finished, resuming\nworking\n")
 
 
 def test_unwritable_exp(tmp_path, env, powerless):
