@@ -114,7 +114,9 @@ def test_copies_with_more_noise_stand_beside_the_others(data, tmp_path):
 @pytest.mark.parametrize("speeds", ["fast", "0.9 0.90", "0.1", "1.0", ""])
 def test_bad_speeds_are_one_line(data, tmp_path, speeds):
     line = error(run("steps/perturb_speed.sh", "--speeds", speeds, data, tmp_path / "out"))
-    assert "--speeds takes numbers" in line or f"--speeds '{speeds}': expected different factors from 0.5 to 2.0" in line
+    assert (
+        "--speeds takes numbers" in line or f"--speeds '{speeds}': expected different factors from 0.5 to 2.0" in line
+    )
     assert not (tmp_path / "out" / ".done").exists() and not (tmp_path / "out" / "utt2spk").exists()
 
 

@@ -81,11 +81,19 @@ def test_archives_with_wav_and_with_flac_inside(tmp_path):
 def test_segments_are_cut_by_the_sample_and_end_in_time(tmp_path):
     x = np.round(tone(2) * 32768) / 32768
     write_wav(tmp_path / "a.wav", x)
-    segments = {"s1": "u 0.5 1.25", "s2": "u 1.5 2.01", "s3": "u 1.5 2.5", "s4": "u 2.3 2.4", "s5": "gone 0 1"}
+    segments = {
+        "s1": "u 0.5 1.25",
+        "s2": "u 1.5 2.01",
+        "s3": "u 1.5 2.51",
+        "s4": "u 2.3 2.4",
+        "s5": "gone 0 1",
+        "s6": "u 1.5 2.5",
+    }
     reader = reader_of(tmp_path, tmp_path / "a.wav", segments)
-    assert list(reader) == ["s1", "s2", "s3", "s4", "s5"]
+    assert list(reader) == ["s1", "s2", "s3", "s4", "s5", "s6"]
     assert np.array_equal(reader["s1"], x[8000:20000].astype(np.float32))
-    assert len(reader["s2"]) == 8000  # 10 ms too long is rounding, half a second is an error
+    assert len(reader["s2"]) == 8000 and not reader.trimmed  # 10 ms too long is rounding
+    assert len(reader["s6"]) == 8000 and reader.trimmed == {"s6": 0.5}  # Kaldi's extract-segments trims up to 0.5 s
     for utt in ("s3", "s4"):
         with pytest.raises(AudioError, match=f"{utt}: .* lasts 2.000 s, .*correct segments"):
             reader[utt]

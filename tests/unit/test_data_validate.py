@@ -206,11 +206,14 @@ def test_a_lexicon_in_other_letters_of_the_same_look(tmp_path):
 def test_segments_beyond_the_recording(tmp_path):
     data = make_dir(tmp_path / "data")
     recordings = {f"r{i}": path for i, path in enumerate(read_table(data / "wav.scp").values())}
-    segments = {utt: f"r{i} 0.2 {1.8 if i == 3 else 0.9}" for i, utt in enumerate(UTTS)}
+    segments = {utt: f"r{i} 0.2 {2.8 if i == 3 else 0.9}" for i, utt in enumerate(UTTS)}
     write_data_dir(data, {"wav.scp": recordings, "segments": segments, "utt2spk": read_table(data / "utt2spk")})
     (line,) = found(data)
-    assert line.startswith(f"{data}/wav.scp: p10-002: ") and line.endswith("ends at 1.8 s: correct segments")
-    edit(data / "segments", "1.8", "0.1")
+    assert line.startswith(f"{data}/wav.scp: p10-002: ") and line.endswith("ends at 2.8 s: correct segments")
+    edit(data / "segments", "2.8", "1.4")
+    (line,) = found(data)
+    assert line == f"note: {data}: trimmed as in Kaldi: 1 segments end up to 0.100 s after their recordings"
+    edit(data / "segments", "1.4", "0.1")
     assert any("segments: p10-002: expected `recording start end`" in line for line in found(data))
     edit(data / "segments", "r3 0.2 0.1", "r3 0.2 inf")
     assert any("segments: p10-002: expected `recording start end`" in line for line in found(data))

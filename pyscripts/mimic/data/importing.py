@@ -129,7 +129,8 @@ def convert(sides: list[Side], job: int, nj: int) -> Iterator[str]:
         except AudioError as error:
             bad[new] = str(error).removeprefix(f"{old}: ")
         yield new
-    for side, table in zip(sides, found, strict=True):
+    for side, reader, table in zip(sides, readers, found, strict=True):
+        reader.log_trimmed()
         write_table(side.work / f"wav.{job}", table)
     write_table(sides[0].work / f"bad.{job}", bad)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mimic.cli import progress
-from mimic.data.audio import AudioReader
+from mimic.data.audio import ROUNDED_S, AudioReader
 from mimic.data.kaldi_dir import frame_count, keyed_by, positive, segment, spk2utt
 from mimic.data.lines import fields
 from mimic.data.problems import Checked, Problem, read_leniently
@@ -186,12 +186,17 @@ def _check_audio(found: Checked, options: Options) -> None:
         if count > 1:
             found.note("same audio", f"{count} utterances have the same audio {entry}")
     rates: Counter[int] = Counter()
+    beyond: list[float] = []  # s
     for result in progress(scan(reader, options.nj), len(reader), f"utterances of {found.path}"):
         if result.problem:
             found.problems.append(Problem(f"audio: {result.problem.kind}", f"{found.path}/wav.scp: {result.problem}"))
         else:
             found.samples[result.utt] = result.samples
             rates[result.rate] += 1
+            beyond.append(reader.seconds(result.utt) - result.samples / options.rate if reader.segments else 0.0)
+    if trimmed := [seconds for seconds in beyond if seconds > ROUNDED_S]:
+        what = f"{len(trimmed)} segments end up to {max(trimmed):.3f} s after their recordings"
+        found.note("segments", f"trimmed as in Kaldi: {what}")
     for rate, count in sorted(rates.items()):
         if rate != options.rate:
             found.note("rate", f"{count} utterances have {rate} Hz and will be resampled to {options.rate} Hz")

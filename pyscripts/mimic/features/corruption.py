@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic.data.audio import AudioReader
+from mimic.data.audio import SUFFIXES, AudioReader
 from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
 from mimic.features import mixing
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".sph"}
 KEPT_SAMPLES = 128 * 2**20 // 4
 KEPT_ROOMS = 256
 BABBLE = "babble"

@@ -121,4 +121,5 @@ def run_job(reader: AudioReader, extract: Extractor, files: JobFiles, nj: int, c
         with replace(files.frame_shift) as f:
             f.write(f"{extract.frame_shift_s:g}\n")
         write_skipped(files.skipped, skipped)
+    reader.log_trimmed()
     log.info("%d utterances, %d frames, %d skipped", len(frames), sum(map(int, frames.values())), len(skipped))

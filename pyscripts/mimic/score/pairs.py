@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
-from mimic.data.audio import AudioReader
+from mimic.data.audio import SUFFIXES, AudioReader
 from mimic.errors import AudioError, UserError
 from mimic.score.reason import NotScored
 
 RATE = 16000  # Hz, at which everything is scored
-ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats()} | {".oga", ".opus", ".aif"}
 UNUSABLE = {"nan": "NaN or infinite samples", "empty": "no samples"}  # kinds of AudioError that cost one score only
 
 
@@ -22,7 +20,7 @@ class FolderReader(AudioReader):
         self.data_dir, self.rate, self.allow_pipes, self.channel = Path(folder), RATE, False, None
         self.wavs: dict[str, str] = {}
         for path in sorted(self.data_dir.iterdir()):
-            if path.suffix.lower() in ENDINGS:
+            if path.suffix.lower() in SUFFIXES:
                 if path.stem in self.wavs:
                     raise UserError(f"{path}: {self.wavs[path.stem]} has the same name: keep one of them")
                 self.wavs[path.stem] = str(path)

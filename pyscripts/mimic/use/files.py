@@ -1,5 +1,6 @@
 """Audio files as users have them: which ones a name stands for, reading them in blocks, writing them whole or not."""
 
+import logging
 import os
 import shutil
 import sys
@@ -11,18 +12,25 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mimic.data.audio import AudioInfo, AudioReader
+from mimic.data.audio import SUFFIXES, AudioInfo, AudioReader
 from mimic.data.entries import wav_file
 from mimic.errors import AudioError, UserError
-from mimic.features.corruption import SUFFIXES, Recordings
+from mimic.features.corruption import Recordings
 
+log = logging.getLogger(__name__)
 BLOCK = 1 << 18  # samples
 STDIN = "standard input"
 # Formats that keep a signal as it is. What comes in another one (MP3, Ogg, SPHERE) goes out as WAV.
 KEPT = {".wav": "WAV", ".flac": "FLAC", ".aif": "AIFF", ".aiff": "AIFF", ".au": "AU", ".caf": "CAF", ".w64": "W64"}
 FINE = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")  # kept where the format has it; anything else becomes 16 bit
 MOST_IN_WAV = 0xFFFF0000  # bytes; longer ones need RF64
-FIXES = {"missing": "give a file that is there", "pipe": "pass --allow-pipes true if you trust it"}
+FIXES = {
+    "missing": "give a file that is there",
+    "pipe": "pass --allow-pipes true if you trust it",
+    "ffmpeg": "install ffmpeg (apt-get install ffmpeg), or convert the file to WAV or FLAC",
+    "range": "scale the samples to +-1 (16-bit values: divide by 32768)",
+    "joined": "split the file",
+}
 
 
 class Files(AudioReader):
@@ -58,9 +66,13 @@ def find(source: str, allow_pipes: bool = False) -> AudioReader:
         reader.allow_pipes = allow_pipes
         return reader
     if path.is_dir():
-        found = {str(p.relative_to(path)): str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES}
+        files = [p for p in sorted(path.rglob("*")) if not p.is_dir()]
+        found = {str(p.relative_to(path)): str(p) for p in files if p.suffix.lower() in SUFFIXES}
         if not found:
             raise UserError(f"{source}: no audio files in it (looked for {' '.join(sorted(SUFFIXES))})")
+        if others := [str(p.relative_to(path)) for p in files if p.suffix.lower() not in SUFFIXES]:
+            names = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+            log.warning("%s: %d files are left out, their names are not those of audio: %s", source, len(others), names)
         return Files(found)
     return Files({path.name: source})
 
