@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Hidden states of a self-supervised encoder as features: any layer, several side by side, or their weighted sum.
 # Reads <model> (a file or directory of wav2vec 2.0, HuBERT or WavLM, or the experiment directory of a student) and the
-# audio of <data-dir>; writes <feat-dir> as steps/make_feats.sh does, 20 ms a frame. <feat-dir>.conf keeps the options.
+# audio of <data-dir>; writes <feat-dir> as steps/make_feats.sh does, a frame per 20 ms (or what its stride is). <feat-dir>.conf keeps the options.
 
 layers=           # hidden states, as "4 8 12"; 0 is the input of the first layer; empty: all of them
 weights=          # of a weighted sum of these layers in place of them, as "0.2 0.3 0.5"

@@ -103,7 +103,7 @@ def test_segments_are_cut_by_the_sample_and_end_in_time(tmp_path):
 
 def test_malformed_segments_are_refused(tmp_path):
     for line in ("u 1", "u 2 1", "u x 1", "u -1 1"):
-        with pytest.raises(UserError, match="segments: s1: "):
+        with pytest.raises(UserError, match="segments:1: s1: "):
             reader_of(tmp_path, "a.wav", {"s1": line})
 
 

@@ -130,7 +130,9 @@ def test_reads_kaldi_option_files(tmp_path, repository):
     path.write_text("# for telephone speech\n--sample_frequency=8000 # Hz\n\n--num-mel-bins = 40\n--use-energy\n")
     expected = FbankConfig(sample_frequency=8000.0, num_mel_bins=40, use_energy=True)
     assert FbankConfig.read(path) == expected
-    path.write_text("--htk-compat=false\n--snip-edges=f\n--high-freq=-200")
+    path.write_text("--num-mel-bins=40\n--allow-downsample=true\n--num-mel-bins=80\n")  # the last line counts
+    assert FbankConfig.read(path) == FbankConfig()
+    path.write_text("--htk-compat=f\n--allow-upsample\n--snip-edges=f\n--high-freq=-200")
     assert FbankConfig.read(path) == replace(FbankConfig(), snip_edges=False, high_freq=-200.0)
 
 
@@ -141,7 +143,9 @@ def test_reads_kaldi_option_files(tmp_path, repository):
         ("num-mel-bins=40", "fbank.conf:2: expected --name=value"),
         ("--num-mel-bins=4O", "fbank.conf:2: expected a value of type int, got '4O'"),
         ("--use-energy=maybe", "fbank.conf:2: expected a value of type bool"),
-        ("--low-freq=30", "fbank.conf:2: --low-freq is given twice"),
+        ("--num-fft-bins=512", "fbank.conf:2: --num-fft-bins is an option of Kaldi that is not supported here"),
+        ("--vtln-warp=1.1", "fbank.conf:2: --vtln-warp is an option of Kaldi that is not supported here"),
+        ("--allow-downsample=false", "--allow-downsample=false is not supported, only true: remove the line"),
         ("--htk-compat=true", "fbank.conf:2: --htk-compat=true is not supported, only false"),
         ("--dither=1.0", "fbank.conf: --dither=1: .* set --dither=0"),
         ("--high-freq=9000", "fbank.conf: need .* 8000 Hz, got 20 and 9000"),

@@ -54,7 +54,7 @@ def front_end(options: Path) -> Extractor:
     """
     lines = (line.partition("#")[0].strip() for _, line in read_lines(options, "option file"))
     kinds = [line.removeprefix("--type=") for line in lines if line.startswith("--type=")]
-    kind = kinds[0] if kinds else "fbank"
+    kind = kinds[-1] if kinds else "fbank"
     if kind not in EXTRACTORS:
         raise UserError(f"{options}: --type={kind}: features are of type {', '.join(EXTRACTORS)}")
     return extractor(kind, options)

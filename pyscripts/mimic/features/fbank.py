@@ -23,6 +23,7 @@ WINDOWS = {
 }
 # Options of Kaldi's compute-fbank-feats that have one possible value here.
 ONLY = {"htk_compat": "false", "use_log_fbank": "true", "use_power": "true", "round_to_power_of_two": "true"}
+ONLY |= {"allow_downsample": "true", "allow_upsample": "true"}  # audio of any rate is resampled
 
 
 @dataclass(frozen=True)

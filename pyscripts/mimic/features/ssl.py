@@ -32,14 +32,15 @@ class SslConfig:
 
 
 class SslFeatures(nn.Module):
-    """Samples in [-1, 1) at 16 kHz, (samples,) or (1, samples) -> (frames, dim), 20 ms a frame."""
+    """Samples in [-1, 1) at 16 kHz, (samples,) or (1, samples) -> (frames, dim), at the encoder's own frame shift."""
 
     def __init__(self, config: SslConfig) -> None:
         super().__init__()
-        self.rate, self.frame_shift_s = 16000, 0.02
+        self.rate = 16000
         # Imported here and by name, because other features need no networks: loading them takes seconds, and a change
         # of them would make these features again (for hidden states steps/make_feats.sh names the module).
         self.encoder = import_module("mimic.use.encoder").load(Path(config.model))
+        self.frame_shift_s = self.encoder.stride / self.rate
         most = self.encoder.num_layers
         self.layers = _numbers("layers", config.layers, int) or list(range(most + 1))
         if wrong := [layer for layer in self.layers if not 0 <= layer <= most]:

@@ -1,6 +1,7 @@
 """Self-supervised speech encoders, from files on this machine: wav2vec 2.0 (Baevski et al., 2020), HuBERT (Hsu et al.,
 2021) and WavLM (Chen et al., 2022). Teachers, students and perceptual models. The networks are torchaudio's."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class FramesFirst(nn.Conv1d):
 
 
 class SslEncoder(nn.Module):
-    """Waves at 16 kHz -> hidden states, one vector per 20 ms.
+    """Waves at 16 kHz -> hidden states, one vector per `stride` samples (20 ms in published networks).
 
     Hidden state 0 is the input of the first transformer layer, n the output of layer n, before the closing
     normalisation that some networks have.
@@ -79,6 +80,11 @@ class SslEncoder(nn.Module):
         self.num_layers = len(net.encoder.transformer.layers)
         for layer in net.feature_extractor.conv_layers[1:]:
             layer.conv.__class__ = FramesFirst  # the same parameters under the same names
+
+    @property
+    def stride(self) -> int:
+        """Samples from one frame to the next."""
+        return math.prod(layer.stride for layer in self.net.feature_extractor.conv_layers)
 
     def forward(self, waves: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
         """Waves (samples,) of any lengths -> the wanted hidden states (batch, frames, units), and lengths (batch,)."""

@@ -53,6 +53,11 @@ class Taught(nn.Module):
     encoder: SslEncoder
     head: nn.Module | None
 
+    @property
+    def stride(self) -> int:
+        """Samples from one frame to the next."""
+        return self.encoder.stride
+
     def respond(self, waves: list[Tensor]) -> Answer:
         raise NotImplementedError
 

@@ -33,8 +33,9 @@ from mimic.train import config as configuration
 from mimic.use import encoder, enhancer
 
 OPSET = 17
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLE = Path(__file__).parent / "examples" / "example.py"
 TOLERANCE = 1e-4
+SHORT = (1, 160, 256, 320, 400, 512, 640, 800, 1024, 1600, 2048, 3200, 4096, 5000)
 TRACED = 9000  # samples of the signal that the graph is made with; it takes any other length
 
 
@@ -205,25 +206,25 @@ def export(directory: Path, output: Path) -> float:
     Gives the largest difference between onnxruntime and torch over signals of several lengths. Raises UserError where
     it is above 1e-4, and for a model that cannot be exported.
     """
-    graph, reference, facts, example = _graph(directory)
+    graph, reference, facts = _graph(directory)
     output.mkdir(parents=True, exist_ok=True)
     _write(graph.eval(), output / "model.onnx", (facts["input"], facts["output"]))
-    worst = _compare(output / "model.onnx", reference)
-    if example == "recognise":
+    worst, facts["shortest"] = _compare(output / "model.onnx", reference)
+    if facts["output"] == "log_probs":
         config = configuration.read(directory / "config.yaml")
         Tokens.load(directory, config.data.token_type).save(output)
     with replace(output / "model.json") as f:
         json.dump(facts, f, indent=2)
-    shutil.copyfile(EXAMPLES / f"{example}.py", output / "example.py")
+    shutil.copyfile(EXAMPLE, output / "example.py")
     return worst
 
 
-def _graph(directory: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor], dict[str, Any], str]:
-    """The graph's network, what it should give, what model.json says of it, the name of its example."""
+def _graph(directory: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor], dict[str, Any]]:
+    """The graph's network, what it should give, what model.json says of it."""
     facts = {"rate": 16000, "input": "wave"}
     if encoder.is_encoder(directory):
         graph = StatesGraph(encoder.load(directory))
-        return graph, graph.forward, facts | {"output": "states"}, "encode"
+        return graph, graph.forward, facts | {"output": "states"}
     config = configuration.read(directory / "config.yaml")
     facts["trained_as"] = f"{config.task}/{config.net}"
     if config.task == "asr":
@@ -235,7 +236,7 @@ def _graph(directory: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor], dict
             features = features if features.dim() == 3 else features.unsqueeze(0)
             return model.encode(features, torch.tensor([features.shape[1]]))[2]
 
-        return CtcGraph(model, extract), log_probs, facts | {"rate": extract.rate, "output": "log_probs"}, "recognise"
+        return CtcGraph(model, extract), log_probs, facts | {"rate": extract.rate, "output": "log_probs"}
     if config.task == "probe_enhance":
         raise UserError(f"{directory}: a probe, which hears features of another model: export that, or an enhancer")
     model, front = enhancer.load(directory)
@@ -244,7 +245,7 @@ def _graph(directory: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor], dict
         return model.enhance([wave[0]], front)[0].unsqueeze(0)
 
     graph = (MaskGraph if type(model) is MaskEnhancer else EnhancerGraph)(model, front)
-    return graph, enhanced, facts | {"rate": front.rate, "output": "enhanced"}, "enhance"
+    return graph, enhanced, facts | {"rate": front.rate, "output": "enhanced"}
 
 
 def _write(graph: nn.Module, path: Path, names: tuple[str, str]) -> None:
@@ -265,9 +266,11 @@ def _expm1(g, x):
     return g.op("Sub", g.op("Exp", x), g.op("Constant", value_t=torch.tensor(1.0)))
 
 
-def _compare(path: Path, reference: Callable[[Tensor], Tensor]) -> float:
+def _compare(path: Path, reference: Callable[[Tensor], Tensor]) -> tuple[float, int]:
+    """The largest difference between the two, and the fewest samples (of SHORT) that the graph takes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # that a signal is too short is no news
     session = onnxruntime.InferenceSession(path, options)
     worst = 0.0
     for samples in (TRACED, 2 * TRACED + 77, 5000):
@@ -282,7 +285,15 @@ def _compare(path: Path, reference: Callable[[Tensor], Tensor]) -> float:
         worst = max(worst, float(np.abs(given - wanted).max()))
     if not worst <= TOLERANCE:
         raise UserError(f"{path}: differs from torch by {worst:.1e}: this network cannot be exported")
-    return worst
+    return worst, next(samples for samples in SHORT if _takes(session, samples))
+
+
+def _takes(session: onnxruntime.InferenceSession, samples: int) -> bool:
+    try:
+        session.run(None, {"wave": _signal(samples).numpy()})
+    except Exception:  # a runtime's own errors, of a graph that is known to be right: the signal fills no frame
+        return False
+    return True
 
 
 def _signal(samples: int) -> Tensor:
