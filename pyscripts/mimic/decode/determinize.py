@@ -26,6 +26,7 @@ def determinize_phones(
     Gives the lattice and the beam that it has: `beam`, or less where more than `max_elements` would be taken.
     """
     width = int(phone.max(initial=0)) + 1
+    phone = np.where(lattice.source == 0, 0, phone)  # as in Kaldi, where initial silence divides nothing
     phones, first = determinize(replace(lattice, word=lattice.word * width + phone), beam, acwt, max_elements)
     words, second = determinize(replace(phones, word=phones.word // width), beam, acwt, max_elements)
     return words, min(first, second)
@@ -68,9 +69,17 @@ class _Determinizer:
         order = lattice.topological()
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
-        self.epsilon: list[list] = [[] for _ in order]
-        self.labelled: list[list] = [[] for _ in order]
-        self.ends = {int(rank[s]): (g + a * acwt, g, tids) for s, (g, a, tids) in lattice.final.items()}
+        states = len(order) + len(lattice.final)
+        self.epsilon: list[list] = [[] for _ in range(states)]
+        self.labelled: list[list] = [[] for _ in range(states)]
+        self.ends: dict[int, tuple[float, float, bytes]] = {}
+        for end, (state, (graph, acoustic, tids)) in enumerate(lattice.final.items(), len(order)):
+            costs = (graph + acoustic * acwt, graph)
+            if tids:  # which an arc can share with others, a final state cannot
+                self.epsilon[rank[state]].append((end, *costs, tids))
+                self.ends[end] = (0.0, 0.0, b"")
+            else:
+                self.ends[int(rank[state])] = (*costs, b"")
         total = lattice.graph + lattice.acoustic * acwt
         columns = (rank[lattice.source], rank[lattice.target], lattice.word, total, lattice.graph)
         for source, target, word, *rest in zip(*(c.tolist() for c in columns), lattice.tids, strict=True):
@@ -78,8 +87,8 @@ class _Determinizer:
                 self.labelled[source].append((word, target, *rest))
             else:
                 self.epsilon[source].append((target, *rest))
-        self.behind = [np.inf] * len(order)  # cost of the best way to the end
-        for state in range(len(order) - 1, -1, -1):
+        self.behind = [np.inf] * states  # cost of the best way to the end
+        for state in reversed(range(states)):
             costs = [self.ends[state][0]] if state in self.ends else []
             costs += [arc[1] + self.behind[arc[0]] for arc in self.epsilon[state]]
             costs += [arc[2] + self.behind[arc[1]] for arc in self.labelled[state]]

@@ -1,0 +1,153 @@
+"""Kaldi's own programs on our models, graphs and lattices, where KALDI_ROOT is set and has them compiled.
+
+Needed: bin/compile-train-graphs, bin/copy-int-vector, gmmbin/gmm-align-compiled, gmmbin/gmm-latgen-faster,
+gmmbin/gmm-copy, latbin/lattice-{align-words,best-path,copy,to-ctm-conf}, bin/align-text, bin/copy-tree.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_hmm_parts import lang  # noqa: F401 (a fixture)
+from test_lattices import graph  # noqa: F401 (a fixture)
+
+from mimic.data.archives import ArkWriter
+from mimic.decode.lattice_decoder import Decoder, SearchOptions
+from mimic.decode.lattice_io import read_lattices, write_lattices
+from mimic.hmm.alignments import Aligner, read_ali, write_ali
+from mimic.hmm.model import Model, read_tree, write_tree
+
+TEXTS = ("ONE TWO", "TWO ONE", "EIGHT TWO", "ONE ONE", "TWO")
+ACWT = 0.2
+
+
+@pytest.fixture(scope="module")
+def kaldi():
+    """Runs a line of shell with Kaldi's programs in its PATH; its standard output."""
+    source = Path(os.environ.get("KALDI_ROOT", "/nonexistent")) / "src"
+    if not (source / "gmmbin/gmm-latgen-faster").exists():
+        pytest.skip("KALDI_ROOT is not set, or its src/gmmbin/gmm-latgen-faster is not compiled")
+    path = ":".join([*(str(source / name) for name in ("bin", "gmmbin", "latbin")), os.environ["PATH"]])
+
+    def run(line: str, cwd: Path) -> str:
+        command = ["bash", "-o", "pipefail", "-c", line]
+        done = subprocess.run(command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def spoken(graph, lang, tmp_path_factory):  # noqa: F811
+    """A directory with a model, its tree, and features of utterances that it might have made, with much noise."""
+    root, model, draw = tmp_path_factory.mktemp("spoken"), graph[1], np.random.default_rng(0)
+    model.write(root / "final.mdl")
+    write_tree(model.tree, root / "tree")
+    aligner, feats = Aligner(lang, model), {}
+    for number, text in enumerate(4 * TEXTS):
+        pdfs = model.tid_pdf[aligner.equal(text, 60)]
+        feats[f"u{number:02}"] = (model.gmm.means[pdfs] + draw.normal(0, 1.5, (60, model.gmm.dim))).astype(np.float32)
+    with ArkWriter(root / "feats.ark", root / "feats.scp") as writer:
+        for utt, x in feats.items():
+            writer.write(utt, x)
+    return root, Model.read(root / "final.mdl"), feats
+
+
+def test_alignments_are_kaldis(kaldi, spoken, lang, tmp_path):  # noqa: F811
+    root, model, feats = spoken
+    texts = dict(zip(feats, 4 * TEXTS, strict=True))
+    lines = [f"{utt} {' '.join(map(str, lang.encode(text)))}\n" for utt, text in texts.items()]
+    (tmp_path / "text.int").write_text("".join(lines))
+    kaldi(
+        f"compile-train-graphs --read-disambig-syms={lang.path}/phones/disambig.int {root}/tree {root}/final.mdl "
+        f"{lang.path}/L.fst ark:text.int ark:- | gmm-align-compiled --transition-scale=1.0 --acoustic-scale=0.1 "
+        f"--self-loop-scale=0.1 --beam=10 --retry-beam=40 {root}/final.mdl ark:- ark:{root}/feats.ark ark:- | "
+        "tee ali.ark | copy-int-vector ark:- ark,t:ali.txt && gzip ali.ark ali.txt",
+        tmp_path,
+    )
+    theirs = dict(read_ali(tmp_path / "ali.ark.gz"))
+    as_text = dict(read_ali(tmp_path / "ali.txt.gz"))
+    assert list(theirs) == list(as_text) == list(feats)
+    aligner = Aligner(lang, model)
+    for utt, x in feats.items():
+        ali, _ = aligner.align(utt, texts[utt], lambda pdfs, x=x: model.gmm.log_likes(x, pdfs), 10, 40)
+        assert ali.tolist() == theirs[utt].tolist() == as_text[utt].tolist(), utt
+    write_ali(tmp_path / "ours.gz", theirs)
+    assert kaldi("copy-int-vector 'ark:gunzip -c ours.gz |' ark,t:- | cmp - <(gunzip -c ali.txt.gz)", tmp_path) == ""
+
+
+def lattices(spoken, directory: Path, options: SearchOptions, name: Path) -> None:
+    _, model, feats = spoken
+    decode = Decoder(directory, options, model)
+    scores = {utt: model.gmm.log_likes(x)[:, model.tid_pdf[1:]] for utt, x in feats.items()}
+    assert write_lattices(name, ((utt, decode(utt, scores[utt])) for utt in feats)) == len(feats)
+
+
+@pytest.mark.parametrize("beam,max_active,min_active", [(13, 7000, 200), (3, 7000, 200), (3, 7000, 20), (13, 30, 20)])
+def test_lattices_are_kaldis(kaldi, spoken, graph, tmp_path, beam, max_active, min_active):  # noqa: F811
+    root, model, feats = spoken
+    directory = graph[0]
+    lattices(spoken, directory, SearchOptions(beam, 6.0, ACWT, max_active, min_active), tmp_path / "ours.gz")
+    kaldi(
+        f"gmm-latgen-faster --beam={beam} --lattice-beam=6 --max-active={max_active} --min-active={min_active} "
+        f"--acoustic-scale={ACWT} --allow-partial=true {root}/final.mdl {directory}/HCLG.fst ark:{root}/feats.ark "
+        "'ark:| gzip -c > theirs.gz'",
+        tmp_path,
+    )
+    best = {}
+    for name in ("ours", "theirs"):
+        read = f"'ark:gunzip -c {name}.gz |'"
+        kaldi(f"lattice-best-path --acoustic-scale={ACWT} {read} ark,t:{name}.words ark,t:{name}.ali", tmp_path)
+        best[name] = [(tmp_path / f"{name}.{kind}").read_text() for kind in ("words", "ali")]
+        kaldi(f"lattice-copy {read} ark,t:- | gzip -c > {name}_text.gz", tmp_path)
+        kaldi(f"lattice-copy --write-compact=false {read} ark,t:- | gzip -c > {name}_plain.gz", tmp_path)
+        kaldi(f"lattice-copy --write-compact=false {read} ark:- | gzip -c > {name}_binary.gz", tmp_path)
+    if max_active > 1000:  # which tokens Kaldi keeps of too many depends on their order
+        assert best["ours"] == best["theirs"]
+    for name in ("ours", "theirs"):  # our reader sees the same in every form
+        found = [dict(read_lattices(tmp_path / f"{name}{form}.gz")) for form in ("", "_text", "_plain", "_binary")]
+        for utt in feats:
+            nbest = [each[utt].nbest(3, 1 / ACWT, 0.0) for each in found]
+            for others in nbest[1:]:  # text has six digits of costs
+                assert [words for _, words in others] == [words for _, words in nbest[0]]
+                np.testing.assert_allclose([c for c, _ in others], [c for c, _ in nbest[0]], rtol=1e-4)
+            paths = [each[utt].alignment(each[utt].best_paths([1 / ACWT], [0.0])[0]).tolist() for each in found]
+            assert paths[0] == paths[1] == paths[2] == paths[3]
+
+
+def test_word_times_and_confidences_from_our_lattices(kaldi, spoken, graph, tmp_path):  # noqa: F811
+    root, model, feats = spoken
+    directory = graph[0]
+    lattices(spoken, directory, SearchOptions(13.0, 6.0, ACWT), tmp_path / "ours.gz")
+    kaldi(
+        f"gmm-latgen-faster --beam=13 --lattice-beam=6 --max-active=7000 --acoustic-scale={ACWT} --allow-partial=true "
+        f"{root}/final.mdl {directory}/HCLG.fst ark:{root}/feats.ark 'ark:| gzip -c > theirs.gz'",
+        tmp_path,
+    )
+    ctm = {}
+    for name in ("ours", "theirs"):
+        kaldi(
+            f"lattice-align-words {directory}/phones/word_boundary.int {root}/final.mdl 'ark:gunzip -c {name}.gz |' "
+            f"ark:- | lattice-to-ctm-conf --acoustic-scale={ACWT} ark:- {name}.ctm",
+            tmp_path,
+        )
+        rows = [line.split() for line in (tmp_path / f"{name}.ctm").read_text().splitlines()]
+        ctm[name] = [
+            (utt, word, float(start), float(length), float(conf)) for utt, _, start, length, word, conf in rows
+        ]
+    assert [row[:2] for row in ctm["ours"]] == [row[:2] for row in ctm["theirs"]]
+    np.testing.assert_allclose([row[2:] for row in ctm["ours"]], [row[2:] for row in ctm["theirs"]], atol=0.011)
+
+
+def test_models_and_trees_that_kaldi_writes_as_text(kaldi, spoken, tmp_path):
+    root, model, _ = spoken
+    kaldi(f"gmm-copy --binary=false {root}/final.mdl final.mdl && copy-tree --binary=false {root}/tree tree", tmp_path)
+    text = Model.read(tmp_path / "final.mdl")
+    assert text.tuples == model.tuples
+    np.testing.assert_allclose(text.gmm.means, model.gmm.means, rtol=1e-4, atol=1e-4)
+    trees = read_tree(root / "tree"), read_tree(tmp_path / "tree")
+    ours, theirs = ([tree.compute([phone], 0) for phone in range(1, 9)] for tree in trees)
+    assert ours == theirs
