@@ -12,8 +12,6 @@ import logging
 from itertools import product
 from pathlib import Path
 
-import kaldialign
-
 from mimic import cli
 from mimic.atomic import replace
 from mimic.data.kaldi_dir import read_frame_shift, read_text, read_utt2spk, write_table
@@ -24,7 +22,7 @@ from mimic.decode.word_times import word_times
 from mimic.errors import UserError
 from mimic.hmm.lang import read_symbols
 from mimic.hmm.model import Model
-from mimic.score.wer import align_set, totals, wer_lines, words
+from mimic.score.wer import compute_wer, wer_lines
 
 log = logging.getLogger(__name__)
 FILTERED = ("!SIL", "<UNK>", "<unk>", "#0")  # which are no words
@@ -35,22 +33,25 @@ def penalties(text: str) -> list[float]:
 
 
 def search(args: argparse.Namespace, refs: dict[str, str], names: dict[int, str]) -> tuple[int, float]:
-    """The pair with the fewest errors; each one's rate in wer_<lmwt>_<wip>."""
+    """The pair with the lowest WER; each one's in wer_<lmwt>_<wip>.
+
+    Of equal ones the first counts, penalties before weights, as in Kaldi's score_kaldi_wer.sh and best_wer.sh.
+    """
     if not refs:
         raise UserError(f"{args.data}/text: no transcripts to search a scale with: give --from, or --lmwt and --wip")
-    pairs = list(product(range(args.min_lmwt, args.max_lmwt + 1), args.word_ins_penalty))
+    weights = range(args.min_lmwt, args.max_lmwt + 1)
+    pairs = [(lmwt, wip) for wip, lmwt in product(args.word_ins_penalty, weights)]
     hyps: list[dict[str, str]] = [{} for _ in pairs]
     for utt, lattice in cli.progress(read_decode_dir(args.dir), len(refs), "lattices"):
         for hyp, path in zip(hyps, lattice.best_paths(*zip(*pairs, strict=True)), strict=True):
             hyp[utt] = spoken(lattice, path, names)
-    errors = [
-        sum(kaldialign.edit_distance(ref.split(), hyp.get(utt, "").split())["total"] for utt, ref in refs.items())
-        for hyp in hyps
-    ]
+    rates = []
     for (lmwt, wip), hyp in zip(pairs, hyps, strict=True):
+        lines = wer_lines(compute_wer((ref.split(), hyp.get(utt, "").split(), True) for utt, ref in refs.items()))
+        rates.append(float(lines.split()[1]))  # what is written decides, rounded as it is
         with replace(args.dir / f"wer_{lmwt}_{wip:.1f}") as f:
-            f.write(wer_lines(totals(align_set(refs, {utt: hyp.get(utt, "") for utt in refs}, words))))
-    return pairs[errors.index(min(errors))]
+            f.write(lines)
+    return pairs[rates.index(min(rates))]
 
 
 def spoken(lattice: Lattice, path: list[int], names: dict[int, str]) -> str:

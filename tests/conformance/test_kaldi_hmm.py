@@ -1,7 +1,7 @@
 """Kaldi's own programs on our models, graphs and lattices, where KALDI_ROOT is set and has them compiled.
 
 Needed: bin/compile-train-graphs, bin/copy-int-vector, gmmbin/gmm-align-compiled, gmmbin/gmm-latgen-faster,
-gmmbin/gmm-copy, latbin/lattice-{align-words,best-path,copy,to-ctm-conf}, bin/align-text, bin/copy-tree.
+gmmbin/gmm-copy, latbin/lattice-{align-words,best-path,copy,to-ctm-conf}, bin/{align-text,compute-wer,copy-tree}.
 """
 
 import os
@@ -18,6 +18,7 @@ from mimic.decode.lattice_decoder import Decoder, SearchOptions
 from mimic.decode.lattice_io import read_lattices, write_lattices
 from mimic.hmm.alignments import Aligner, read_ali, write_ali
 from mimic.hmm.model import Model, read_tree, write_tree
+from mimic.score.wer import align_set, compute_wer, wer_lines
 
 TEXTS = ("ONE TWO", "TWO ONE", "EIGHT TWO", "ONE ONE", "TWO")
 ACWT = 0.2
@@ -151,3 +152,19 @@ def test_models_and_trees_that_kaldi_writes_as_text(kaldi, spoken, tmp_path):
     trees = read_tree(root / "tree"), read_tree(tmp_path / "tree")
     ours, theirs = ([tree.compute([phone], 0) for phone in range(1, 9)] for tree in trees)
     assert ours == theirs
+
+
+def test_alignments_of_texts_and_error_rates_are_kaldis(kaldi, tmp_path):
+    draw = np.random.default_rng(0)
+    tables = {
+        name: {f"u{i:03}": " ".join(draw.choice(list("ABCDE"), draw.integers(1, 9))) for i in range(300)}
+        for name in ("ref", "hyp")
+    }
+    for name, texts in tables.items():
+        (tmp_path / name).write_text("".join(f"{utt} {text}\n" for utt, text in texts.items()))
+    alignments = align_set(tables["ref"], tables["hyp"])
+    lines = kaldi("align-text --special-symbol='***' ark:ref ark:hyp ark,t:-", tmp_path).splitlines()
+    ours = [f"{a.utt} {' ; '.join(f'{r} {h}' for r, h in a.pairs)} " for a in alignments]
+    assert ours == lines
+    printed = kaldi("compute-wer --text --mode=present ark:ref ark:hyp", tmp_path)
+    assert wer_lines(compute_wer((a.ref, a.hyp, True) for a in alignments)) == printed

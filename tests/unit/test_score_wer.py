@@ -17,10 +17,12 @@ from mimic.score.conditions import grouped
 from mimic.score.details import ops, per_spk, per_utt
 from mimic.score.normalise import normaliser
 from mimic.score.wer import (
+    align,
     align_set,
     bootci_line,
     characters,
     characters_and_spaces,
+    compute_wer,
     totals,
     wer_lines,
     words,
@@ -60,7 +62,11 @@ def test_totals_equal_jiwer_and_kaldialign(seed):
     assert total.rate == pytest.approx(100 * theirs.wer)
     assert total.words == sum(len(ref.split()) for ref, _ in pairs) == total.correct + total.sub + total.dele
     third = kaldialign.batch_error_rate([r.split() for r, _ in pairs], [h.split() for _, h in pairs])
-    assert (total.errors, total.ins, total.dele) == (third["total"], third["ins"], third["del"])
+    printed = compute_wer((a.ref, a.hyp, a.present) for a in align_set(refs, hyps))
+    assert (printed.errors, printed.ins, printed.dele) == (third["total"], third["ins"], third["del"])
+    assert (printed.errors, printed.wrong_sentences, printed.missing, printed.rate) == (
+        total.errors, total.wrong_sentences, total.missing, total.rate,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -81,6 +87,24 @@ def test_characters_as_kaldi_splits_them():
     assert characters("AB  <unk> C [x y] !SIL") == ["A", "B", "<unk>", "C", "[", "x", "y", "]", "!SIL"]
     assert characters_and_spaces("AB C") == ["A", "B", "<space>", "C"]
     assert characters("") == characters_and_spaces("") == []
+
+
+@pytest.mark.parametrize(
+    "ref,hyp,expected",
+    [  # as Kaldi's align-text aligns them
+        ("B", "D A", "*** D|B A"),
+        ("A B", "C", "A ***|B C"),
+        ("A B C", "B C D", "A ***|B B|C C|*** D"),
+        ("A A", "A", "A ***|A A"),
+        ("A", "A A", "*** A|A A"),
+        ("A B A C", "A C", "A ***|B ***|A A|C C"),
+        ("A B C D", "B X D", "A ***|B B|C X|D D"),
+        ("", "A", "*** A"),
+        ("", "", ""),
+    ],
+)
+def test_of_equal_alignments_the_one_of_align_text(ref, hyp, expected):
+    assert "|".join(map(" ".join, align(ref.split(), hyp.split()))) == expected
 
 
 def test_lines_are_kaldis():
@@ -215,7 +239,7 @@ def test_step_writes_kaldis_tree_and_the_same_bytes_again(decoded):
     data, decode = decoded
     done = score(data, decode)
     assert done.returncode == 0, done.stderr
-    total = totals(align_set(*random_set(3)))
+    total = compute_wer((a.ref, a.hyp, a.present) for a in align_set(*random_set(3)))
     line = (
         f"%WER {total.rate:.2f} [ {total.errors} / {total.words}, {total.ins} ins, {total.dele} del, {total.sub} sub ]"
     )
@@ -257,7 +281,7 @@ def test_kaldi_users_line_works(decoded, kaldi, tmp_path):
     (tmp_path / "utils").symlink_to(kaldi)
     line = "for x in exp/*/decode*; do [ -d $x ] && grep WER $x/wer_* | utils/best_wer.sh; done"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
-    total = totals(align_set(*random_set(3)))
+    total = compute_wer((a.ref, a.hyp, a.present) for a in align_set(*random_set(3)))
     assert done.stdout.startswith(f"%WER {total.rate:.2f} [ {total.errors} / {total.words}, ")
     assert done.stdout.endswith("exp/asr_x/decode_test/wer_1_0.0\n") and done.stderr == ""
 

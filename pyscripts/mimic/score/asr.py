@@ -7,7 +7,7 @@ from pathlib import Path
 from mimic.atomic import new_dir, replace
 from mimic.score import details
 from mimic.score.conditions import grouped
-from mimic.score.wer import Alignment, bootci_line, interval, totals, wer_lines
+from mimic.score.wer import Alignment, bootci_line, compute_wer, interval, totals, wer_lines
 
 # Kaldi names a file after the language model weight and word insertion penalty of the decoding. Where a decoding has
 # none, and in scoring directories, whose files have the same names for every system, the pair is this.
@@ -30,7 +30,7 @@ def score_files(
     The file <unit>_info stands beside the one with the numbers, so that `grep WER dir/wer_*` names the file it found
     them in, as Kaldi's users know it. No line of it looks like a result.
     """
-    total = wer_lines(totals(alignments))
+    total = wer_lines(compute_wer((a.ref, a.hyp, a.present) for a in alignments))
     name = f"{unit}_{lmwt}_{wip}"
     tokens = "" if unit == "wer" else ".chars"
     inside = {

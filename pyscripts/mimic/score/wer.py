@@ -1,4 +1,8 @@
-"""Word and character error rates: alignments, totals, and the lines in which Kaldi's compute-wer prints them."""
+"""Word and character error rates: alignments, totals, and the lines in which Kaldi's compute-wer prints them.
+
+Where several alignments have the fewest errors, the details follow Kaldi's align-text and the lines compute-wer, which
+splits the same errors into other insertions, deletions and substitutions; so Kaldi's own files differ in this, too.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -77,6 +81,36 @@ class Totals:
         return 100 * self.errors / self.words if self.words else float("nan")
 
 
+def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of Kaldi's align-text: from the end, a pair of words before a deletion before an insertion."""
+    same = 0
+    while same < min(len(ref), len(hyp)) and ref[-1 - same] == hyp[-1 - same]:
+        same += 1
+    m, n = len(ref) - same, len(hyp) - same
+    pairs = list(zip(ref[m:], hyp[n:], strict=True))[::-1]
+    number = {word: i for i, word in enumerate({*ref, *hyp})}
+    columns, steps = np.array([number[word] for word in hyp[:n]]), np.arange(n + 1)
+    costs = [steps]
+    for word in ref[:m]:  # costs of the first words of both, a row for each of the reference
+        row = np.minimum(costs[-1][:-1] + (columns != number[word]), costs[-1][1:] + 1)
+        row = np.concatenate([costs[-1][:1] + 1, row])
+        costs.append(np.minimum.accumulate(row - steps) + steps)
+    table = [row.tolist() for row in costs]
+    while m or n:
+        both = table[m - 1][n - 1] + (ref[m - 1] != hyp[n - 1]) if m and n else np.inf
+        deleted, inserted = table[m - 1][n] + 1 if m else np.inf, table[m][n - 1] + 1 if n else np.inf
+        if both <= min(deleted, inserted):
+            m, n = m - 1, n - 1
+            pairs.append((ref[m], hyp[n]))
+        elif deleted <= inserted:
+            m -= 1
+            pairs.append((ref[m], EPS))
+        else:
+            n -= 1
+            pairs.append((EPS, hyp[n]))
+    return pairs[::-1]
+
+
 def align_set(
     refs: Mapping[str, str], hyps: Mapping[str, str], tokenise: Callable[[str], Sequence[str]] = words
 ) -> list[Alignment]:
@@ -93,14 +127,27 @@ def align_set(
         ref, hyp = list(tokenise(text)), list(tokenise(hyps.get(utt, "")))
         if EPS in ref or EPS in hyp:
             raise UserError(f"{utt}: the text holds {EPS}, which marks an empty place in alignments: remove it")
-        alignments.append(Alignment(utt, kaldialign.align(ref, hyp, EPS), utt in hyps))
+        alignments.append(Alignment(utt, align(ref, hyp), utt in hyps))
     if not any(a.ref for a in alignments):
         raise UserError("no reference holds a word: there is nothing to score")
     return alignments
 
 
+def compute_wer(texts: Iterable[tuple[Sequence[str], Sequence[str], bool]]) -> Totals:
+    """The totals of (reference, hypothesis, whether there was one), its errors split as Kaldi's compute-wer does."""
+    counts = dict.fromkeys(("ref_len", "sub", "ins", "del"), 0)
+    sentences = wrong = missing = 0
+    for ref, hyp, present in texts:
+        errors = kaldialign.edit_distance(list(ref), list(hyp))
+        for name in counts:
+            counts[name] += errors[name]
+        sentences, wrong, missing = sentences + 1, wrong + (errors["total"] > 0), missing + (not present)
+    tokens, sub, ins, dele = counts.values()
+    return Totals(tokens, tokens - sub - dele, sub, ins, dele, sentences, wrong, missing)
+
+
 def totals(alignments: Iterable[Alignment]) -> Totals:
-    """Add up a set."""
+    """Add up the pairs of a set."""
     counts = dict.fromkeys("CSID", 0)
     sentences = wrong = missing = 0
     for alignment in alignments:
