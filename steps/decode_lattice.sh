@@ -38,7 +38,7 @@ require "$model/final.mdl" "the training of $model"
 if [ -e "$model/model.pt" ] || [ ! -e "$model/final.alimdl" ]; then fmllr_passes=0; fi
 speakers_as_jobs "$data"
 if up_to_date "$dir" --force "$force" --version 1 \
-  --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $max_active $acwt" \
+  --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $max_active $min_active $acwt" \
   "fmllr=$fmllr_passes $fmllr_min_count $first_beam $first_max_active"; then exit 0; fi
 rm -rf "$dir"/{trans,best}.* "$dir/log"
 mkdir -p "$dir/log"

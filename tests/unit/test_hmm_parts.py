@@ -71,6 +71,11 @@ def test_lang_has_kaldis_files_and_both_lexicons_accept_what_they_should(lang):
     for name in ("silence.csl", "disambig.int", "sets.int", "roots.int", "extra_questions.int", "word_boundary.int"):
         assert (lang.path / "phones" / name).stat().st_size, name
     assert lang.rows("word_boundary.txt")[0] == ["SIL", "nonword"]
+    aligned = lang.rows("align_lexicon.txt")
+    assert ["<UNK>", "<UNK>", "SPN_S"] in aligned and ["<eps>", "<eps>", "SIL"] in aligned
+    numbers = [[lang.words[a], lang.words[b], *(lang.phones[p] for p in c)] for a, b, *c in aligned]
+    assert [list(map(int, row)) for row in lang.rows("align_lexicon.int")] == numbers
+    assert all(row[:2] == ["shared", "split"] for row in lang.rows("roots.txt"))
     topology = khg.HmmTopology()
     topology.read((lang.path / "topo").read_text())
     topology.check()
@@ -378,7 +383,8 @@ def test_the_tree_asks_about_what_changes_the_sound(lang, tmp_path):
                 sums.append(np.concatenate([[40], x.sum(0), (x**2).sum(0)]))
     for state in range(5):
         keys.append((0, lang.phones["SIL"], 0, state))
-        sums.append(np.array([100, 0, 0, 100, 100.0]))
+        mean = 5.0 * (state // 2)  # the last one differs from the others, and of these the third and fourth from two
+        sums.append(100 * np.array([1, mean, mean, 1 + mean**2, 1 + mean**2]))
     stats = TreeStats.merged([TreeStats(np.array(keys), np.array(sums))])
     sets = [[lang.phones[phone] for phone in row] for row in lang.rows("sets.txt")]
     questions = make_questions(stats, sets, [[lang.phones[f"W_{p}"] for p in "BEIS"]])
@@ -391,7 +397,7 @@ def test_the_tree_asks_about_what_changes_the_sound(lang, tmp_path):
 
     assert pdf("W_B", "AH_I") == pdf("W_S", "AH_E") != pdf("T_B", "AH_I") == pdf("N_E", "AH_I")
     assert pdf("T_B", "AH_I", 0) != pdf("T_B", "AH_I", 2)
-    assert pdf("W_B", "SIL") == pdf("T_B", "SIL") and pdf("W_B", "SIL", 0) != pdf("W_B", "SIL", 4)
-    assert len({pdf("W_B", "SIL", state) for state in range(5)}) == 5
+    assert pdf("W_B", "SIL") == pdf("T_B", "SIL")  # states of silence are split, too, where they differ
+    assert [pdf("W_B", "SIL", s) == pdf("W_B", "SIL", s + 1) for s in range(4)] == [True, False, True, False]
     write_tree(tree, tmp_path / "tree")
     assert "digraph" in khg.draw_tree(str(lang.path / "phones.txt"), str(tmp_path / "tree"))

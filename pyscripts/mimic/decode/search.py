@@ -52,7 +52,7 @@ class Search:
         min_active: int = 200, beam_delta: float = 0.5,
     ) -> None:  # fmt: skip
         self.graph, self.beam, self.max_active, self.lattice_beam = graph, beam, max_active, lattice_beam
-        self.min_active, self.beam_delta = min_active, beam_delta
+        self.min_active, self.beam_delta = min(min_active, max_active), beam_delta
         self.place = np.full(len(graph.final), -1, np.int32)  # of each state's token among those of the frame
         nothing = np.zeros(0, np.int64)
         self.states, self.cost = np.array([graph.start]), np.zeros(1)

@@ -160,15 +160,17 @@ def make_lang(lexicon: str | Path, out: str | Path, options: LangOptions) -> Non
         _write(folder / f"{name}.int", [[phones[p] for p in line] for line in lines])
         if len(lines) > 1 and all(len(line) == 1 for line in lines) or name == "optional_silence":
             _write(folder / f"{name}.csl", [[":".join(str(phones[p]) for (p,) in lines)]])
-    roots = [("not-shared", "not-split") if group[0] in silence else ("shared", "split") for group in sets]
-    _write(folder / "roots.txt", [[*how, *group] for how, group in zip(roots, sets, strict=True)])
-    _write(folder / "roots.int", [[*how, *(phones[p] for p in g)] for how, g in zip(roots, sets, strict=True)])
+    root = ("shared", "split")  # states of silence, too, as where Kaldi's --share-silence-phones is false
+    _write(folder / "roots.txt", [[*root, *group] for group in sets])
+    _write(folder / "roots.int", [[*root, *(phones[p] for p in group)] for group in sets])
     where = [[p, POSITIONS[p[-1]] if p not in (SILENCE, SPOKEN_NOISE) else "nonword"] for p in spoken]
     _write(folder / "word_boundary.txt", where)
     _write(folder / "word_boundary.int", [[phones[p], position] for p, position in where])
     _write(folder / "wdisambig_phones.int", [[phones["#0"]]])
     _write(folder / "wdisambig_words.int", [[words["#0"]]])
-    _write(folder / "align_lexicon.txt", [[word, word, *spoken] for word, spoken, _ in entries])
+    aligned = sorted({(word, word, *spoken) for word, spoken, _ in entries} | {("<eps>", "<eps>", SILENCE)})
+    _write(folder / "align_lexicon.txt", aligned)
+    _write(folder / "align_lexicon.int", [[words[a], words[b], *(phones[p] for p in c)] for a, b, *c in aligned])
     for name, table in (("phones", phones), ("words", words)):
         _write(out / f"{name}.txt", [[symbol, n] for symbol, n in table.items()])
     _write(out / "oov.txt", [[options.oov]])
