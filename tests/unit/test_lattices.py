@@ -208,7 +208,7 @@ def test_words_of_the_language_model_without_pronunciation(graph, lang, tmp_path
     make_graph(lang, tmp_path / "lm.arpa", graph[1], tmp_path / "graph")
     assert "lm.arpa: 1 words have no pronunciation, first MISSING: left out" in caplog.text
     (tmp_path / "lm.arpa").write_text(arpa(["one two"]))
-    with pytest.raises(UserError, match="none of its 4 words is in .*words.txt: same case and spelling?"):
+    with pytest.raises(UserError, match="none of its 4 words is in .*words.txt: same case"):
         make_graph(lang, tmp_path / "lm.arpa", graph[1], tmp_path / "graph2")
     with pytest.raises(UserError, match="run steps/mkgraph.sh first"):
         Decoder(tmp_path / "none", SearchOptions(), graph[1])
