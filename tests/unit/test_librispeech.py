@@ -26,7 +26,17 @@ SPEAKERS = """; some words
 84   | F | dev-clean        |  8.02 | Christie Nowak
 61   | M | test-clean       |  8.08 | Paul-Gabriel Wiener
 """
-WORDS = ("A AH0", "HE HH IY1", "HER HH ER1", "HERE HH IY1 R", "HIM HH IH1 M", "SAW S AO1", "SHE SH IY1", "WAS W AA1 Z")
+WORDS = (
+    "A AH0",
+    "HE HH IY1",
+    "HER HH ER1",
+    "HERE HH IY1 R",
+    "HIM HH IH1 M",
+    "SAW S AO1",
+    "SHE SH IY1",
+    "WAS W AA1 Z",
+    "GUM G AH1 M",
+)
 LEXICON = "librispeech-lexicon.txt"
 ARCHIVES = [f"{part}.tar.gz" for part in PARTS]
 

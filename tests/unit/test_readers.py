@@ -153,3 +153,8 @@ def test_damaged_tokens_are_refused(tmp_path):
 def test_a_table_with_lines_of_many_files(tmp_path):
     (tmp_path / "t").write_bytes(b"\xef\xbb\xbfa 1\n\xef\xbb\xbfb 2\n")  # of two files, each with its mark
     assert read_table(tmp_path / "t") == {"a": "1", "b": "2"}
+
+
+def test_sentencepiece_leaves_no_long_sentence_out():
+    texts = ["HELLO WORLD"] * 20 + ["ZEBRA QUARK " * 600]  # more than 4192 bytes
+    assert set("ZBQUKR") <= set("".join(Tokens.build("unigram", texts, 20).symbols))

@@ -116,6 +116,8 @@ def _train_sentencepiece(texts: list[str], kind: str, size: int) -> bytes:
             hard_vocab_limit=False,
             num_threads=1,
             minloglevel=2,
+            # Longer sentences are left out, which is said at a level that hides them: 4192 bytes by default.
+            max_sentence_length=max([4192, *(len(text.encode()) for text in texts)]),
         )
     except RuntimeError as error:
         raise UserError(f"sentencepiece with {size} tokens: {str(error).splitlines()[0]}") from None
