@@ -18,7 +18,7 @@ set -euo pipefail
 
 [ $# -eq 3 ] || die "expected <model-dir> <feat-dir> <out-dir>, got $# words; see --help"
 model=$1 feats=$2 dir=$3
-require "$model/model.pt" "steps/train.sh with conf/probe_speaker.yaml"
+require_model "$model" conf/probe_speaker.yaml
 require "$feats/feats.scp" "steps/extract_ssl.sh"
 [ -z "$labels" ] || [ -f "$labels" ] || die "--labels $labels: no such file"
 if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$feats" \

@@ -37,7 +37,7 @@ set -euo pipefail
 [ $# -ge 3 ] || die "expected <model-dir> <feat-dir> <decode-dir>, got $# words; see --help"
 model=$1 feats=$2 dir=$3
 shift 3
-require "$model/model.pt" "stage 6 (recognition)"
+require_model "$model" conf/asr.yaml
 require "$feats/feats.scp" "stage 2 (features) or 5 (dump)"
 
 inputs=(--input "$model" --input "$feats")
@@ -45,7 +45,7 @@ words=("$@")
 for ((i = 0; i + 1 < $#; i += 2)); do
   value=${words[i + 1]}
   case ${words[i]} in
-    --decode.lm | --decode.rescore) [ -z "$value" ] || { require "$value/model.pt" "steps/train.sh conf/lm.yaml"; inputs+=(--input "$value"); } ;;
+    --decode.lm | --decode.rescore) [ -z "$value" ] || { require_model "$value" conf/lm.yaml; inputs+=(--input "$value"); } ;;
     --decode.ngram | --decode.lexicon)
       [ -z "$value" ] || { [ -f "$value" ] || die "${words[i]} $value: no such file"; inputs+=(--input "$value"); } ;;
   esac

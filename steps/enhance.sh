@@ -32,7 +32,7 @@ set -euo pipefail
 [ $# -ge 3 ] || die "expected <model-dir> <in> <out>, got $# words; see --help"
 model=$1 data=$2 dir=$3
 shift 3
-require "$model/model.pt" "stage 4 (enhancement)"
+require_model "$model" conf/enhance.yaml
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 

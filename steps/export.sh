@@ -19,7 +19,7 @@ set -euo pipefail
 
 [ $# -eq 2 ] || die "expected <model-dir> <out-dir>, got $# words; see --help"
 model=$1 dir=$2
-[ -f "$model/config.json" ] || require "$model/model.pt" "stage 4 (enhancement) or 6 (recognition)"
+[ -f "$model/config.json" ] || require_model "$model" conf/asr.yaml
 if up_to_date "$dir" --force "$force" --version 1 --input "$model"; then
   exit 0
 fi

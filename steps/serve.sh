@@ -21,8 +21,8 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 [ -n "$enhance$recognise" ] || die "give --enhance, --recognise or both; see --help"
-if [ -n "$enhance" ]; then require "$enhance/model.pt" "stage 4 (enhancement)"; fi
-if [ -n "$recognise" ]; then require "$recognise/model.pt" "stage 6 (recognition)"; fi
+if [ -n "$enhance" ]; then require_model "$enhance" conf/enhance.yaml; fi
+if [ -n "$recognise" ]; then require_model "$recognise" conf/asr.yaml; fi
 device=cpu
 if [ "$ngpu" -gt 0 ]; then device=cuda; fi
 exec pyscripts/serve.py --enhance "$enhance" --recognise "$recognise" --host "$host" --port "$port" \

@@ -23,8 +23,8 @@ Settings of the search behind <out>: pyscripts/mimic/decode/config.py"
 set -euo pipefail
 
 [ $# -ge 2 ] || die "expected <model-dir> <in> [<out>], got $# words; see --help"
-require "$1/model.pt" "stage 6 (recognition)"
-if [ -n "$enhance" ]; then require "$enhance/model.pt" "stage 4 (enhancement)"; fi
+require_model "$1" conf/asr.yaml
+if [ -n "$enhance" ]; then require_model "$enhance" conf/enhance.yaml; fi
 device=cpu
 if [ "$ngpu" -gt 0 ]; then device=cuda; fi
 exec pyscripts/transcribe.py --format "$format" --enhance "$enhance" --max-seconds "$max_seconds" --device "$device" \

@@ -24,7 +24,7 @@ set -euo pipefail
 [ $# -ge 3 ] || die "expected <model-dir> <feat-dir> <out-dir>, got $# words; see --help"
 model=$1 feats=$2 dir=${3%/}
 shift 3
-require "$model/model.pt" "stage 6 (recognition)"
+require_model "$model" conf/asr.yaml
 require "$feats/feats.scp" "stage 2 (features) or 5 (dump)"
 require "$feats/text" "stage 2 (features) or 5 (dump)"
 inputs=(--input "$feats/text" --input "$model")

@@ -62,6 +62,16 @@ require() {
   if [ -e "$dir/.fingerprint" ] && [ ! -e "$dir/.done" ]; then die "$dir is incomplete: run $2 again"; fi
 }
 
+# require_model DIR conf/NAME.yaml: dies unless DIR holds a finished model, with those that lie beside it.
+require_model() {
+  local beside model
+  if [ ! -e "$1/model.pt" ] && ! dry_run; then
+    beside=$(for model in "$(dirname "$1")"/*/model.pt; do [ ! -e "$model" ] || printf ' %s' "$(dirname "$model")"; done)
+    die "$1/model.pt is missing: run steps/train.sh $2 first${beside:+; models beside it:$beside}"
+  fi
+  require "$1/model.pt" "steps/train.sh"
+}
+
 # up_to_date DIR [words of "done.py check"]: true when DIR is finished and unchanged, false when it is to be made. In the
 # second case this shell keeps DIR locked until it ends, so that two runs never write the same DIR. In a dry run it only
 # says what is to be made, and is true.

@@ -103,7 +103,7 @@ def test_a_rerun_skips_all_and_says_so(recipe):
         (2, "data/train_clean", "stage 1 (data)"),
         (3, "exp/stft/train_clean", "stage 2 (features)"),
         (4, "exp/perceptual", "stage 3 (perceptual model)"),
-        (5, "exp/enhance_mse", "stage 4 (enhancement)"),
+        (5, "exp/enhance_mse", "steps/train.sh"),
         (5, "data/dev_noisy", "stage 1 (data)"),
         (6, "exp/fbank/train_clean", "stage 2 (features)"),
         (6, "exp/enhance_mimic/enhanced/train", "5 (dump)"),

@@ -31,6 +31,17 @@ def test_require(sh, tmp_path):
     assert sh(check, "exp/x").stdout == "fine\n"
 
 
+def test_a_model_that_is_not_there_says_what_makes_one_and_what_lies_beside_it(sh, tmp_path):
+    check = "set -euo pipefail; . log.sh; require_model \"$1\" conf/asr.yaml; echo fine"
+    missing = "test.sh: exp/asr_claen/model.pt is missing: run steps/train.sh conf/asr.yaml first"
+    assert sh(check, "exp/asr_claen").stderr == f"{missing}\n"
+    for name in ("asr_clean", "a b"):
+        (tmp_path / "exp" / name).mkdir(parents=True)
+        (tmp_path / "exp" / name / "model.pt").touch()
+    assert sh(check, "exp/asr_claen").stderr == f"{missing}; models beside it: exp/a b exp/asr_clean\n"
+    assert sh(check, "exp/asr_clean").stdout == sh(check, "exp/a b").stdout == "fine\n"
+
+
 def test_lines_of_commands_that_run_aside_stay_whole(sh):
     drip = 'one() { for _ in 1 2 3; do printf "%s" "$1"; sleep 0.05; echo "$1"; done; }'
     result = sh(f"set -euo pipefail; . log.sh; {drip}; for n in a b c d; do aside 2 one $n; done; all_done; echo end")
