@@ -141,8 +141,8 @@ def test_reads_kaldi_option_files(tmp_path, repository):
     [
         ("--num-mel-bin=40", r"fbank.conf:2: unknown option --num-mel-bin: the nearest is --num-mel-bins"),
         ("num-mel-bins=40", "fbank.conf:2: expected --name=value"),
-        ("--num-mel-bins=4O", "fbank.conf:2: expected a value of type int, got '4O'"),
-        ("--use-energy=maybe", "fbank.conf:2: expected a value of type bool"),
+        ("--num-mel-bins=4O", "fbank.conf:2: --num-mel-bins: expected a whole number, from 1 to 2147483647, got '4O'"),
+        ("--use-energy=maybe", "fbank.conf:2: --use-energy: expected true or false"),
         ("--num-fft-bins=512", "fbank.conf:2: --num-fft-bins is an option of Kaldi that is not supported here"),
         ("--vtln-warp=1.1", "fbank.conf:2: --vtln-warp is an option of Kaldi that is not supported here"),
         ("--allow-downsample=false", "--allow-downsample=false is not supported, only true: remove the line"),

@@ -47,7 +47,7 @@ def test_an_option_file_says_of_which_kind_its_features_are(name, kind):
         ("--type=plp", "--type=plp: features are of type fbank, logmel"),
         ("--type=logmel\n--n-fft=321", "an even --n-fft"),
         ("--type=logmel\n--hop-length=400", "--hop-length <= --n-fft"),
-        ("--type=logmel\n--floor=0", "a --floor above 0"),
+        ("--type=logmel\n--floor=0", "--floor: 0 is out of its range: a number, above 0"),
         ("--type=logmel\n--n-mels=80", "the nearest is --num-mel-bins"),
         ("--type=stft\n--num-mel-bins=80", "unknown option --num-mel-bins"),
     ],

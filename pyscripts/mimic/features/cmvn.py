@@ -24,7 +24,7 @@ class Cmvn(nn.Module):
         super().__init__()
         count = stats[0, -1]
         if count < 1:
-            raise UserError("CMVN statistics hold no frames: run stage 2 (features) again")
+            raise UserError("CMVN statistics hold no frames: run steps/make_feats.sh again")
         mean = stats[0, :-1] / count
         scale = np.ones_like(mean)
         if norm_vars:
@@ -32,5 +32,12 @@ class Cmvn(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
 
+    def check(self, feats: Tensor) -> None:
+        """UserError for features (..., frames, dim) of another size than the statistics."""
+        if feats.shape[-1] != len(self.mean):
+            sizes = f"features of {feats.shape[-1]} bins for a model of {len(self.mean)}"
+            raise UserError(f"{sizes}: make them with the options in features.conf of the model")
+
     def forward(self, feats: Tensor) -> Tensor:
+        self.check(feats)
         return (feats - self.mean) * self.scale

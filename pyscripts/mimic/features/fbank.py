@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.features.options import read_options
+from mimic.settings import Count, Finite, NotNegative, Positive, Range
 
 INT16_SCALE = 32768.0  # Kaldi computes on samples in the range of int16
 FLOOR = torch.finfo(torch.float32).eps  # smallest energy under the logarithm, as in Kaldi
@@ -47,20 +49,20 @@ class FbankConfig:
         energy_floor: smallest energy of a frame, 0 for none.
     """
 
-    sample_frequency: float = 16000.0
-    frame_length: float = 25.0
-    frame_shift: float = 10.0
+    sample_frequency: Annotated[float, Range(above=0, most=1000000)] = 16000.0
+    frame_length: Positive = 25.0
+    frame_shift: Positive = 10.0
     window_type: str = "povey"
-    preemphasis_coefficient: float = 0.97
+    preemphasis_coefficient: Annotated[float, Range(0, 1)] = 0.97
     remove_dc_offset: bool = True
-    dither: float = 0.0
+    dither: Finite = 0.0
     snip_edges: bool = True
-    num_mel_bins: int = 80
-    low_freq: float = 20.0
-    high_freq: float = 0.0
+    num_mel_bins: Count = 80
+    low_freq: NotNegative = 20.0
+    high_freq: Finite = 0.0
     use_energy: bool = False
     raw_energy: bool = True
-    energy_floor: float = 0.0
+    energy_floor: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         if self.dither:

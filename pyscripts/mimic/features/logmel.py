@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.features.options import read_options
+from mimic.settings import Count, CountOrZero, Positive, Range
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,15 @@ class LogMelConfig:
         floor: smallest energy under the logarithm.
     """
 
-    sample_frequency: float = 16000.0
-    n_fft: int = 320
-    hop_length: int = 160
-    num_mel_bins: int = 128
-    floor: float = 1e-5
+    sample_frequency: Annotated[float, Range(above=0, most=1000000)] = 16000.0
+    n_fft: Count = 320
+    hop_length: Count = 160
+    num_mel_bins: CountOrZero = 128
+    floor: Positive = 1e-5
 
     def __post_init__(self) -> None:
         if self.n_fft % 2 or not 1 <= self.hop_length <= self.n_fft:
             raise UserError("need an even --n-fft and 1 <= --hop-length <= --n-fft")
-        if self.num_mel_bins < 0 or not self.floor > 0:
-            raise UserError("need --num-mel-bins of 0 or more and a --floor above 0")
 
     @classmethod
     def read(cls, path: str | Path) -> "LogMelConfig":

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mimic.errors import UserError
 from mimic.features.fbank import ONLY, Fbank, FbankConfig
 from mimic.features.options import read_options
+from mimic.settings import Count, NotNegative
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class MfccConfig(FbankConfig):
         use_energy: the log energy in place of C0.
     """
 
-    num_mel_bins: int = 23
+    num_mel_bins: Count = 23
     use_energy: bool = True
-    num_ceps: int = 13
-    cepstral_lifter: float = 22.0
+    num_ceps: Count = 13
+    cepstral_lifter: NotNegative = 22.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,5 @@
 """Option files in Kaldi's format: one `--name=value  # comment` per line."""
 
-import dataclasses
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 
 from mimic.data.lines import read_lines
 from mimic.errors import UserError
+from mimic.settings import convert, hints
 
 T = TypeVar("T")
 # Options of Kaldi's compute-*-feats that nothing here does.
@@ -34,7 +34,7 @@ def read_options(path: str | Path, config: type[T], only: Mapping[str, str] | No
     value. Raises UserError with file and line for anything but `--name=value`, for an unknown name (with the nearest
     one), an option of Kaldi that is not supported, and a value of the wrong type.
     """
-    fields = {field.name: field.type for field in dataclasses.fields(config)}
+    fields = hints(config)
     only = only or {}
     values: dict[str, Any] = {}
     for number, line in read_lines(path, "option file"):
@@ -54,7 +54,7 @@ def read_options(path: str | Path, config: type[T], only: Mapping[str, str] | No
             raise UserError(f"{where}: unknown option --{name}: the nearest is --{near.replace('_', '-')}")
         if key in only and BOOLEANS.get(value.lower(), value) != BOOLEANS.get(only[key], only[key]):
             raise UserError(f"{where}: --{name}={value} is not supported, only {only[key]}: remove the line")
-        values[key] = value if key in only else _parse(fields[key], value, where)
+        values[key] = value if key in only else _parse(fields[key], value, f"{where}: --{name}")
     try:
         return config(**{key: value for key, value in values.items() if key in fields})
     except UserError as error:
@@ -62,8 +62,6 @@ def read_options(path: str | Path, config: type[T], only: Mapping[str, str] | No
 
 
 def _parse(kind: Any, value: str, where: str) -> Any:
-    name = kind if isinstance(kind, str) else kind.__name__
-    try:
-        return BOOLEANS[value.lower()] if name == "bool" else {"int": int, "float": float, "str": str}[name](value)
-    except (KeyError, ValueError):
-        raise UserError(f"{where}: expected a value of type {name}, got {value!r}") from None
+    if kind is bool and value.lower() in BOOLEANS:
+        return BOOLEANS[value.lower()]
+    return convert(kind, value, where)

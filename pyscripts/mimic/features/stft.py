@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.features.options import read_options
+from mimic.settings import Count, Range
 
 WINDOWS = {"hamming": torch.hamming_window, "hann": torch.hann_window}
 TINY_POWER = 1e-14  # keeps the gradient of the magnitude finite at zero
@@ -26,10 +28,10 @@ class StftConfig:
         window_type: hamming or hann, periodic.
     """
 
-    sample_frequency: float = 16000.0
-    n_fft: int = 512
-    win_length: int = 512
-    hop_length: int = 256
+    sample_frequency: Annotated[float, Range(above=0, most=1000000)] = 16000.0
+    n_fft: Count = 512
+    win_length: Count = 512
+    hop_length: Count = 256
     window_type: str = "hamming"
 
     def __post_init__(self) -> None:
