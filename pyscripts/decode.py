@@ -21,6 +21,7 @@ from mimic.data.kaldi_dir import read_frame_shift, read_frames, split, write_tab
 from mimic.decode.nbest import ctm, record
 from mimic.decode.searcher import Result, Searcher, load
 from mimic.features.kept import check_features
+from mimic.settings import Count
 
 
 def main() -> None:
@@ -28,10 +29,10 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of a trained recogniser")
     parser.add_argument("features", type=Path, help="feature directory")
     parser.add_argument("output", type=Path, help="decode directory")
-    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
-    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
-    parser.add_argument("--batch-utterances", type=int, default=16, help="utterances at once (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    cli.add_number(parser, "--job", Count, 1, "this job, from 1")
+    cli.add_number(parser, "--nj", Count, 1, "number of jobs")
+    cli.add_number(parser, "--batch-utterances", Count, 16, "utterances at once")
+    cli.add_device(parser)
     arguments, overrides = parser.parse_known_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--transform-dir", type=Path, help="directory with trans.JOB")
     parser.add_argument("--alimdl", choices=("true", "false"), default="false", help="search with final.alimdl")
     parser.add_argument("--best-path", choices=("true", "false"), default="false", help="no lattices")
-    parser.add_argument("--device", default="cpu", help="of a network: cpu or cuda (default: %(default)s)")
+    cli.add_device(parser)
     args = parser.parse_args()
 
     options = SearchOptions(args.beam, args.lattice_beam, args.acwt, args.max_active, args.min_active)

@@ -19,6 +19,7 @@ from mimic.data.batching import prefetch
 from mimic.data.entries import stored, wav_file
 from mimic.data.kaldi_dir import split, write_table
 from mimic.data.wav import write_wav
+from mimic.settings import Count, Share
 from mimic.use import enhancer
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,11 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of a trained enhancer")
     parser.add_argument("data", type=Path, help="data directory with noisy speech")
     parser.add_argument("output", type=Path, help="data directory to write")
-    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
-    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
-    parser.add_argument("--batch-utterances", type=int, default=8, help="utterances at once (default: %(default)s)")
-    parser.add_argument("--dry-wet", type=float, default=1.0, help="share of the enhanced wave (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    cli.add_number(parser, "--job", Count, 1, "this job, from 1")
+    cli.add_number(parser, "--nj", Count, 1, "number of jobs")
+    cli.add_number(parser, "--batch-utterances", Count, 8, "utterances at once")
+    cli.add_number(parser, "--dry-wet", Share, 1.0, "share of the enhanced wave")
+    cli.add_device(parser)
     arguments, overrides = parser.parse_known_args()
     share = arguments.dry_wet
 

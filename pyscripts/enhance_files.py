@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--chunk-seconds", type=float, default=60.0, help="0: all at once (default: %(default)s)")
     parser.add_argument("--stream", choices=("true", "false"), default="false", help="samples in and out")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands of wav.scp")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    cli.add_device(parser)
     arguments, overrides = parser.parse_known_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU

@@ -7,10 +7,12 @@ serve.py --enhance exp/enhance_mimic --recognise exp/asr_mimic
 import argparse
 import logging
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
 from mimic import cli
+from mimic.settings import Positive, Range
 from mimic.use import enhancer
 from mimic.use.server import Server, Service
 from mimic.use.transcriber import Transcriber
@@ -23,10 +25,10 @@ def main() -> None:
     parser.add_argument("--enhance", default="", help="directory of a trained enhancer")
     parser.add_argument("--recognise", default="", help="directory of a trained recogniser")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="0: any that is free (default: %(default)s)")
-    parser.add_argument("--max-mb", type=float, default=50, help="largest recording (default: %(default)s)")
-    parser.add_argument("--max-minutes", type=float, default=10, help="longest recording (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    cli.add_number(parser, "--port", Annotated[int, Range(0, 65535)], 8000, "0: any that is free")
+    cli.add_number(parser, "--max-mb", Annotated[float, Range(above=0, most=4000)], 50.0, "largest recording")
+    cli.add_number(parser, "--max-minutes", Positive, 10.0, "longest recording")
+    cli.add_device(parser)
     arguments = parser.parse_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU

@@ -14,9 +14,13 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Annotated
 
 from mimic import atomic, cli
+from mimic.errors import UserError
 from mimic.lock import Lock
+from mimic.settings import Range
+from mimic.tasks import inputs
 from mimic.train.place import Place, place
 from mimic.train.spawn import spawn
 from mimic.train.stop import Stop, Stopped
@@ -29,10 +33,12 @@ def main() -> int:
     parser.add_argument("config", help="YAML file: task, net and their sections")
     parser.add_argument("directory", type=Path, help="experiment directory")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: %(default)s)")
-    parser.add_argument("--num-processes", type=int, default=1, help="with cuda, each has a GPU (default: %(default)s)")
+    processes = Annotated[int, Range(1, 256)]
+    cli.add_number(parser, "--num-processes", processes, 1, "with cuda, each has a GPU")
     parser.add_argument("--check", choices=("true", "false"), default="false", help="only try whether the settings "
                         "work, and write nothing (default: %(default)s)")  # fmt: skip
     arguments, overrides = parser.parse_known_args()
+    inputs.training(Path(arguments.config), overrides)  # before torch is loaded, which takes seconds
     if arguments.check == "true":
         return check(arguments.config, overrides)
     here = place()
@@ -81,6 +87,8 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: Place, stop
     with atomic.replace(directory / "run_info.json") as f:
         json.dump(environment() | {"seed": config.train.seed, "processes": here.world}, f, indent=2)
 
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no GPU is here that torch can use: --device cpu works everywhere")
     auto = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(auto if arguments.device == "auto" else arguments.device)
     if device.type == "cuda":

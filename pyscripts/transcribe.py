@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--enhance", default="", help="directory of an enhancer to hear through")
     parser.add_argument("--max-seconds", type=float, default=15.0, help="longest stretch (default: %(default)s)")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands of wav.scp")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    cli.add_device(parser)
     arguments, overrides = parser.parse_known_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU

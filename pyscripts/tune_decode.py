@@ -16,6 +16,7 @@ import logging
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,7 +30,8 @@ from mimic.decode import tune
 from mimic.decode.searcher import choose, ctc_decoder, load
 from mimic.errors import UserError
 from mimic.features.kept import check_features
-from mimic.train import config as configuration
+from mimic.settings import Count, Finite, NotNegative, convert
+from mimic.train.trained import read_config
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +42,10 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of a trained recogniser")
     parser.add_argument("features", type=Path, help="feature directory of a development set")
     parser.add_argument("output", type=Path, help="directory")
-    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
-    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--batch-utterances", type=int, default=16, help="utterances at once (default: %(default)s)")
+    cli.add_number(parser, "--job", Count, 1, "this job, from 1")
+    cli.add_number(parser, "--nj", Count, 1, "number of jobs")
+    cli.add_device(parser)
+    cli.add_number(parser, "--batch-utterances", Count, 16, "utterances at once")
     parser.add_argument("--lm-weights", default="", help="weights of the n-gram model")
     parser.add_argument("--word-bonuses", default="", help="word bonuses")
     args, overrides = parser.parse_known_args()
@@ -69,12 +71,13 @@ def outputs(args: argparse.Namespace, overrides: list[str]) -> None:
 
 
 def search(args: argparse.Namespace, overrides: list[str]) -> None:
-    config = configuration.read(args.model / "config.yaml", overrides)
+    config = read_config(args.model, overrides)
     tokens = Tokens.load(args.model, config.data.token_type)
     decode = config.decode
     if choose(decode, attention=False) == "greedy" or not decode.ngram:
         raise UserError("give --decode.search lexicon or free, and --decode.ngram: there is nothing else to tune")
-    grid = [(weight, bonus) for weight in numbers(args.lm_weights) for bonus in numbers(args.word_bonuses)]
+    grid = [(weight, bonus) for weight in numbers("--lm-weights", args.lm_weights, NotNegative)
+            for bonus in numbers("--word-bonuses", args.word_bonuses, Finite)]
     texts = read_text(args.features / "text")
     entries = archives.read_scp(args.output / "outputs" / "ctc.scp")
     mine = {utt: partial(archives.load, entries[utt]) for utt in split(sorted(entries), args.job, args.nj)}
@@ -99,13 +102,10 @@ def write(args: argparse.Namespace, overrides: list[str]) -> None:
           f"word_bonus {found.word_bonus:g}")  # fmt: skip
 
 
-def numbers(text: str) -> list[float]:
-    try:
-        found = [float(word) for word in text.split()]
-    except ValueError:
-        found = []
+def numbers(option: str, text: str, kind: Any) -> list[float]:
+    found = [convert(kind, word, option) for word in text.split()]
     if not found:
-        raise UserError(f"'{text}': expected numbers, such as '0.5 1 1.5'")
+        raise UserError(f"{option} '{text}': expected numbers, such as '0.5 1 1.5'")
     return found
 
 

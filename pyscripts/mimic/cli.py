@@ -1,18 +1,21 @@
 """What every program in pyscripts/ does the same way: logging, one-line errors, progress lines."""
 
+import argparse
 import atexit
 import errno
 import logging
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from mimic.errors import UserError
+from mimic.settings import convert
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -83,6 +86,29 @@ def explain(error: OSError) -> str:
         return f"disk full: free space in {where} and run again"
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
+
+
+def add_number(parser: argparse.ArgumentParser, name: str, kind: Any, default: float, text: str) -> None:
+    """An option with a range: `kind` is a type of settings.py. What is out of it is one line, as in a configuration."""
+    help = f"{text} (default: %(default)s)"
+    parser.add_argument(name, type=lambda value: convert(kind, value, name), default=default, help=help)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device: cpu, or cuda where there is one."""
+    parser.add_argument("--device", type=_device, default="cpu", help="cpu or cuda (default: %(default)s)")
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+        raise UserError(f"--device {name}: expected cpu or cuda")
+    if name != "cpu":
+        import torch  # here, because it takes seconds to load
+
+        if int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+            found = torch.cuda.device_count()
+            raise UserError(f"--device {name}: {found} GPUs are here that torch can use: --device cpu works everywhere")
+    return name
 
 
 def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:

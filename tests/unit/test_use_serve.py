@@ -117,10 +117,70 @@ def test_too_many_at_once_are_sent_away(server, service):
     assert ask(server, "POST", "/listen", recording(0.1))[0] == 200
 
 
+def connect(server: Server, content: bytes) -> socket.socket:
+    connection = socket.create_connection(server.server_address[:2], timeout=60)
+    connection.sendall(content)
+    return connection
+
+
+@pytest.mark.parametrize("host", ["[bad", "[::1", "a]b", "127.0.0.1]:8000"])
+def test_a_host_that_is_none(server, host, caplog):
+    with connect(server, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()) as connection:
+        assert connection.makefile("rb").readline().split()[1] in (b"400", b"403")
+    assert ask(server, "GET", "/", Origin="http://[bad")[0] == 400 and "Traceback" not in caplog.text
+
+
+def test_stalled_uploads_hold_nobody_up_and_are_ended(service):
+    body = recording(0.1)
+    head = f"POST /listen HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with Server("127.0.0.1", 0, service, patience=3.0) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        stalled = [connect(server, part) for part in [head + body[:50]] * 6 + [b"GET / HT", b""]]
+        assert ask(server, "POST", "/listen", body)[0] == 200
+        for connection in stalled:  # each comes to its end
+            with connection:
+                assert b"200" not in connection.makefile("rb").read()
+        assert ask(server, "POST", "/listen", body)[0] == 200
+        server.shutdown()
+
+
+def test_a_client_that_leaves_is_a_line(server, service, caplog, monkeypatch):
+    gone, answered = threading.Event(), threading.Event()
+    answer, handle = service.answer, server.handle_error
+
+    def late(path: Path) -> dict:
+        gone.wait(60)
+        return answer(path) | {"more": "x" * 10_000_000}  # than the system takes for a client that reads nothing
+
+    def seen(*words: object) -> None:
+        handle(*words)
+        answered.set()
+
+    monkeypatch.setattr(service, "answer", late)
+    monkeypatch.setattr(server, "handle_error", seen)
+    body = recording(0.1)
+    head = f"POST /listen HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    connect(server, head + body).close()
+    gone.set()
+    with caplog.at_level("INFO"):
+        assert answered.wait(60)
+    assert "has left before the answer" in caplog.text and "Traceback" not in caplog.text
+    monkeypatch.undo()
+    assert ask(server, "POST", "/listen", body)[0] == 200
+
+
 def test_bad_options(tmp_path: Path, caplog, server):
     with pytest.raises(UserError, match="--enhance"):
         Service(None, None, 1, 1)
     with pytest.raises(UserError, match="Address already in use: give another --host or --port"):
         Server(*server.server_address[:2], server.service)
     assert program("serve.py") == 1 and "give an enhancer" in caplog.text
-    assert program("serve.py", "--enhance", tmp_path / "absent") == 1 and "no such configuration" in caplog.text
+    assert program("serve.py", "--enhance", tmp_path / "absent") == 1 and "no such model directory" in caplog.text
+    for words, line in (
+        (("--port", "99999"), "--port: 99999 is out of its range: a whole number, from 0 to 65535"),
+        (("--max-mb", "-1"), "--max-mb: -1 is out of its range"),
+        (("--max-minutes", ".nan"), "--max-minutes: .nan is out of its range"),
+        (("--device", "tpu"), "--device tpu: expected cpu or cuda"),
+        (("--device", "cuda:99"), "--device cuda:99: "),
+    ):
+        assert program("serve.py", *words) == 1 and line in caplog.text and "Traceback" not in caplog.text

@@ -10,8 +10,13 @@ import io
 import ipaddress
 import json
 import logging
+import math
+import socket
+import sys
 import tempfile
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +44,9 @@ POLICY = (
 )
 UPLOAD = "uploaded recording"
 WAITING = 4  # recordings that wait for their turn
+CLIENTS = 64  # connections at once
+PATIENCE = 60.0  # seconds
+SLOWEST = 1 << 17  # bytes in a second that an upload has to reach
 
 
 class Service:
@@ -74,18 +82,42 @@ class Service:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves the page on `host`, an address of this machine, and `port` (0: a free one)."""
+    """Serves the page on `host`, an address of this machine, and `port` (0: a free one).
+
+    patience: seconds in which a client has to have sent a request, and more for a recording, by its size.
+    """
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int, service: Service):
+    def __init__(self, host: str, port: int, service: Service, patience: float = PATIENCE):
         try:
             super().__init__((host, port), Handler)
-        except OSError as error:
-            raise UserError(f"{host}:{port}: {error.strerror}: give another --host or --port") from None
-        self.service = service
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", error)
+            raise UserError(f"{host}:{port}: {reason}: give another --host or --port") from None
+        self.service, self.patience = service, patience
+        self.open: dict[Handler, float] = {}  # when a client has to have sent what it has announced
         self.local = ipaddress.ip_address(self.server_address[0]).is_loopback
         self.url = f"http://{self.server_address[0]}:{self.server_address[1]}/"
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        if len(self.open) < CLIENTS:
+            return True
+        log.warning("%s: turned away: %d others are connected", client_address[0], CLIENTS)
+        return False
+
+    def service_actions(self) -> None:
+        """Called twice a second: hang up on those who have not sent what they have announced."""
+        for handler, deadline in list(self.open.items()):
+            if time.monotonic() > deadline:
+                with suppress(OSError):  # it may just have gone
+                    handler.connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            log.info("%s has left before the answer", client_address[0])
+        else:
+            log.exception("%s: a request could not be answered", client_address[0])
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -94,7 +126,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
     server_version, sys_version = "mimic", ""
     protocol_version = "HTTP/1.1"
-    timeout = 60  # seconds for a client to send what it has announced
+    timeout = 60  # seconds for a client to go on sending, or taking the answer
+
+    def setup(self) -> None:
+        super().setup()
+        self.expect(0)
+
+    def handle_one_request(self) -> None:
+        self.expect(0)
+        super().handle_one_request()
+
+    def finish(self) -> None:
+        self.server.open.pop(self, None)
+        super().finish()
+
+    def expect(self, size: int) -> None:
+        """From now on the client has a time for a request and so many bytes."""
+        self.server.open[self] = time.monotonic() + self.server.patience + size / SLOWEST
 
     def do_GET(self) -> None:
         if not self._welcome():
@@ -124,26 +172,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._json(
                 413, {"error": f"{int(length) / 2**20:.1f} MB are more than the {limit:g} MB that are allowed here"}
             )
-        elif not service.waiting.acquire(blocking=False):
-            self._json(503, {"error": "too many recordings are waiting: try again later"})
         else:
-            try:
-                self._listen(int(length))
-            finally:
-                service.waiting.release()
+            self._listen(int(length))
 
     def _listen(self, length: int) -> None:
+        service = self.server.service
         with tempfile.NamedTemporaryFile(suffix=".audio") as spool:
+            self.expect(length)
             while length:
-                part = self.rfile.read(min(length, 1 << 16))
+                part = self.rfile.read1(min(length, 1 << 16))
                 if not part:
                     self._json(400, {"error": "the recording has ended early"})
                     return
                 spool.write(part)
                 length -= len(part)
             spool.flush()
+            self.server.open[self] = math.inf
+            if not service.waiting.acquire(blocking=False):  # not before: who uploads slowly keeps nobody else waiting
+                self._json(503, {"error": "too many recordings are waiting: try again later"})
+                return
             try:
-                result = self.server.service.answer(Path(spool.name))
+                result = service.answer(Path(spool.name))
             except UserError as error:
                 self._json(422, {"error": str(error).replace(spool.name, "the recording")})
                 return
@@ -151,16 +200,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 log.exception("a recording could not be processed")
                 self._json(500, {"error": "this recording could not be processed: the server's log has the reason"})
                 return
+            finally:
+                service.waiting.release()
         self._json(200, result)
 
     def _welcome(self) -> bool:
         """Whether the request is meant for this server and comes from its own page, not from another site's."""
         host = self.headers.get("Host", "")
-        name = (urlsplit(f"//{host}").hostname or "") if "/" not in host else ""
         origin = self.headers.get("Origin")
+        try:
+            name = (urlsplit(f"//{host}").hostname or "") if "/" not in host else ""
+            page = host if origin is None else urlsplit(origin).netloc
+        except ValueError:  # no address, such as [bad
+            self._json(400, {"error": "this request names no address"})
+            return False
         # A name that resolves to this machine lets another site's page in; a number or localhost does not.
         known = name == "localhost" or _is_loopback(name) or not self.server.local
-        if not known or (origin is not None and urlsplit(origin).netloc != host):
+        if not known or page != host:
             self._json(403, {"error": "this request is not from this page"})
             return False
         return True
