@@ -22,7 +22,7 @@ from mimic.errors import UserError
 from mimic.score.summary import Mean, mean
 from mimic.score.verification import equal_error_rate, trials
 from mimic.tasks.classify import ClassifyTask
-from mimic.train import config as configuration
+from mimic.train.trained import read_config
 
 BATCH = 16
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="directory to write")
     parser.add_argument("--labels", type=Path, help="table of classes (default: utt2spk of the feature directory)")
     args = parser.parse_args()
-    config = configuration.read(args.model / "config.yaml")
+    config = read_config(args.model)
     if config.task != "classify":
         raise UserError(f"{args.model}: a model of task {config.task}, not classify")
     model, names = ClassifyTask.build(config, args.model)

@@ -12,14 +12,14 @@ from mimic import cli
 from mimic.data.lines import decoded
 from mimic.data.text import composed
 from mimic.data.tokens import Tokens
-from mimic.train import config as configuration
+from mimic.train.trained import read_config
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="directory of a trained recogniser")
     arguments = parser.parse_args()
-    tokens = Tokens.load(arguments.model, configuration.read(arguments.model / "config.yaml").data.token_type)
+    tokens = Tokens.load(arguments.model, read_config(arguments.model).data.token_type)
     for number, raw in enumerate(sys.stdin.buffer, 1):
         line = composed(decoded(raw, f"standard input:{number}")).strip()
         print(" ".join(tokens.symbols[i] for i in tokens.encode(line)))

@@ -23,7 +23,7 @@ from mimic.decode.kneser_ney import Grams, estimate, log10_probs
 from mimic.decode.lm_text import UNITS, LmText
 from mimic.errors import UserError
 from mimic.score.normalise import NORMALISERS, normaliser
-from mimic.train import config as configuration
+from mimic.train.trained import read_config
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def main() -> None:
     prune = thresholds(args.prune, args.order)
     tokens = None
     if args.tokens:
-        kind = configuration.read(Path(args.tokens) / "config.yaml").data.token_type
+        kind = read_config(Path(args.tokens)).data.token_type
         tokens = Tokens.load(Path(args.tokens), kind)
     normalise = normaliser(args.normaliser)
     text = LmText(args.text, args.unit, tokens, normalise)

@@ -15,7 +15,6 @@ from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from mimic.errors import UserError
-from mimic.yaml_file import parse
 
 T = TypeVar("T")
 SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -107,6 +106,8 @@ def convert(kind: Any, value: Any, where: str) -> Any:
         raise UserError(f"{where}: has no value: write one, or leave the line out for the default")
     if get_origin(kind) is list:
         if isinstance(value, str):
+            from mimic.yaml_file import parse  # here: most programs have no lists to read
+
             value = parse(value, where)
         if not isinstance(value, list):
             raise UserError(f"{where}: expected a list as [a, b], got {value!r}")

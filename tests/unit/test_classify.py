@@ -57,7 +57,7 @@ def test_utterances_without_a_class_are_left_out_and_padding_does_not_count(root
         build(root, "classify", tmp_path / "exp", *words(root)[:2], "--data.dev_labels", str(root / "other"))
 
 
-def test_what_a_classifier_hears_is_written_and_counted(root, tmp_path):
+def test_what_a_classifier_hears_is_written_and_counted(root, tmp_path, caplog):
     run(root, "classify", tmp_path / "exp", *words(root))
     (tmp_path / "out").mkdir()
     features = root / "fbank/train_clean"
@@ -69,3 +69,7 @@ def test_what_a_classifier_hears_is_written_and_counted(root, tmp_path):
     embeddings = {u: archives.load(e) for u, e in archives.read_scp(tmp_path / "out/embeddings.scp").items()}
     assert lines[2][0] == "eer"
     assert float(lines[2][1]) == pytest.approx(100 * equal_error_rate(*trials(embeddings, truth)), abs=1e-3)
+    few = "model.pt has 2 classes and labels.txt has 1"
+    for content, line in ((b"a\n", few), (b"a\n\xe9\n", "labels.txt:2: not UTF-8")):
+        (tmp_path / "exp/labels.txt").write_bytes(content)
+        assert program("classify.py", tmp_path / "exp", features, tmp_path / "out") == 1 and line in caplog.text

@@ -181,6 +181,27 @@ def test_what_cannot_be_trained_is_one_line(corpus, trained, tmp_path, words, li
     assert line in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line"),
+    [
+        ("dev_clean/text", "b-01 WORD\n", "", "dev_clean/text: has no b-01, which is in utt2num_frames"),
+        ("dev_clean/text", " WORD\n", "\n", "dev_clean/text: has no words: validation needs transcripts"),
+        ("train_clean/utt2num_frames", "\n", "0\n", r"aa-\d+: \d+ frames in feats.scp and \d+0 in utt2num_frames"),
+        ("train_clean/utt2num_frames", "\n", "x\n", r"utt2num_frames: .*: expected a number of frames, got '\d+x'"),
+    ],
+)
+def test_tables_that_do_not_fit_the_features(corpus, tmp_path, file, old, new, line):
+    for name in ("train_clean", "dev_clean"):
+        shutil.copytree(corpus / "fbank" / name, tmp_path / name)
+    path = tmp_path / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    sets = ("--data.train", f"{tmp_path}/train_clean", "--data.dev", f"{tmp_path}/dev_clean", "--waves.noise_prob", "0")
+    with pytest.raises(UserError, match=line):
+        task, _ = build(corpus, "recogniser", tmp_path / "x", *sets)
+        task.eval().load(sorted(task.lengths)[:1])
+
+
 def test_joint_training_takes_noisy_speech_as_it_is(tmp_path):
     (tmp_path / "joint.yaml").write_text(JOINT)
     with pytest.raises(UserError, match="leave the section waves out"):

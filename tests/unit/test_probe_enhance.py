@@ -62,7 +62,7 @@ def test_a_mask_stands_at_the_moment_of_its_features(corpus, tmp_path):
 
 
 def test_what_does_not_fit_is_one_line(corpus, tmp_path):
-    with pytest.raises(UserError, match="no option file in its conf: is it a feature directory"):
+    with pytest.raises(UserError, match="no option file in its conf: steps/make_feats.sh makes"):
         build(corpus, "probe_enhance", tmp_path / "a", "--data.features", str(corpus / "noises"))
     with pytest.raises(UserError, match=r"model.states 3: the features have 256 values"):
         build(corpus, "probe_enhance", tmp_path / "b", *hidden(corpus)[:2], "--model.states", "3")

@@ -210,7 +210,7 @@ def test_encoder_of_a_given_model_rests_until_its_epoch(corpus, tmp_path):
         ("--data.token_type char", "data.token_type is phn there and char here: give --data.token_type phn"),
         ("--data.normalise global", "data.normalise is none there and global here"),
         ("--data.init enhancer", "was trained as task enhance, not asr: give a recogniser"),
-        ("--data.init nowhere", "no such configuration"),
+        ("--data.init nowhere", "nowhere: no such model directory"),
         ("features", "feature option --hop-length is 256 there and 128 here: make the features with"),
     ],
 )

@@ -114,13 +114,14 @@ def test_pad():
     assert batch.shape == (2, 4, 3) and lengths.tolist() == [2, 4] and batch[0, 2:].sum() == 0
 
 
-def test_prefetch_keeps_order_and_raises_where_the_error_is():
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_prefetch_keeps_order_and_raises_where_the_error_is(workers):
     def double(x):
         if x == 3:
             raise ValueError("three")
         return 2 * x
 
-    results = prefetch(double, range(9))
+    results = prefetch(double, range(9), workers=workers)
     assert [next(results) for _ in range(3)] == [0, 2, 4]
     with pytest.raises(ValueError, match="three"):
         next(results)

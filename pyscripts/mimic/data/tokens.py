@@ -93,11 +93,17 @@ class Tokens:
             raise UserError(f"{directory}/tokens.txt: does not begin with {' '.join(SPECIAL)}: copy the model again")
         try:
             model = (directory / MODEL).read_bytes() if kind in SENTENCEPIECE else None
-            return cls(kind, symbols, model)
+            if model == b"":
+                raise RuntimeError
+            tokens = cls(kind, symbols, model)
         except FileNotFoundError as error:
             raise UserError(f"{error.filename}: no such file: {directory} is not a trained recogniser") from None
         except RuntimeError:
             raise UserError(f"{directory / MODEL}: not a model of sentencepiece: copy the model again") from None
+        if tokens._pieces and len(tokens._pieces) + 1 != len(tokens):  # ours has one special symbol more
+            sizes = f"{len(tokens._pieces) + 1} tokens, tokens.txt has {len(tokens)}"
+            raise UserError(f"{directory / MODEL}: has {sizes}: take both from the same model")
+        return tokens
 
 
 def _characters(text: str) -> list[str]:

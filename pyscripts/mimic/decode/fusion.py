@@ -11,13 +11,13 @@ from mimic.decode.fused_ngram import TokenNgram, WordNgram
 from mimic.decode.ngram import Ngram
 from mimic.errors import UserError
 from mimic.tasks.lm import LmTask
-from mimic.train import config as configuration
+from mimic.train.trained import read_config
 
 
 def neural(path: str, option: str, tokens: Tokens, device: str = "cpu") -> nn.Module:
     """The language model of an experiment directory. Raises UserError where its tokens are not the recogniser's."""
     directory = Path(path)
-    settings = configuration.read(directory / "config.yaml")
+    settings = read_config(directory)
     if settings.task != "lm":
         raise UserError(f"--decode.{option} {path}: holds a model of task {settings.task}, not a language model")
     model, known = LmTask.build(settings, directory)

@@ -50,10 +50,10 @@ def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | 
     import torch
 
     from mimic.tasks.hybrid import HybridTask, SpeakerFeatures
-    from mimic.train import config as configuration
+    from mimic.train.trained import read_config
 
     torch.set_flush_denormal(True)
-    config = configuration.read(model_dir / "config.yaml")
+    config = read_config(model_dir)
     network, priors = HybridTask.build(config, model_dir)
     network.to(device)
     model = _model(model_dir / "final.mdl", graph)

@@ -171,9 +171,9 @@ def load(directory: Path, overrides: list[str]) -> tuple[nn.Module, Tokens, Deco
     """
     # Imported here: the tasks import the searches.
     from mimic.tasks import TASKS
-    from mimic.train import config as configuration
+    from mimic.train.trained import read_config
 
-    config = configuration.read(directory / "config.yaml", overrides)
+    config = read_config(directory, overrides)
     if config.task == "joint":
         raise UserError(f"{directory}: enhancer and recogniser in one: give {directory / 'recogniser'}")
     if "decode" not in config.sections:

@@ -31,6 +31,7 @@ class Recogniser(nn.Module):
         self.decoder = AttentionDecoder(encoder.output_size, tokens, decoder) if decoder else None
 
     def _normalise(self, features: Tensor, lengths: Tensor) -> Tensor:
+        self.normaliser.check(features)
         if self.centred:
             mask = valid_frames(lengths, features.shape[1]).unsqueeze(2)
             own = (features * mask).sum(1, keepdim=True) / lengths.view(-1, 1, 1)  # (batch, 1, bins)

@@ -178,16 +178,16 @@ def load(path: Path, dropout: float = 0.0) -> SslEncoder:
     """
     overrides: dict[str, Any] = {}
     normalise = None
-    if path.is_file():
-        state = {name: value for name, value in read_weights(path).items() if not name.startswith("aux.")}
-    else:
-        state, overrides, normalise = read_directory(path)
     try:
+        if path.is_file():
+            state = {name: value for name, value in read_weights(path).items() if not name.startswith("aux.")}
+        else:
+            state, overrides, normalise = read_directory(path)
         settings = infer(state) | overrides | {f"encoder_{name}": dropout for name in DROPOUTS}
         with torch.device("meta"):  # no time is spent on random weights
             net = build(settings)
         net.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a wav2vec 2.0, HuBERT or WavLM encoder as published ({reason})") from None
     if normalise is None:

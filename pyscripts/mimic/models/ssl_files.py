@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torchaudio.models import Wav2Vec2Model
 
 from mimic.atomic import replace
+from mimic.data.lines import read_lines
 from mimic.errors import UserError
+from mimic.models.weights import check_weights
 
 KINDS = ("wav2vec2", "hubert", "wavlm")
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -19,7 +21,7 @@ MAX_DISTANCE = 800  # of WavLM's relative positions, in every published one
 
 def read_directory(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any], bool | None]:
     """Weights under torchaudio's names, what config.json says beyond their shapes, whether waves are normalised."""
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    config = read_json(directory / "config.json")
     if config.get("model_type") not in KINDS:
         raise UserError(f"{directory}: model_type is {config.get('model_type')}: expected one of {', '.join(KINDS)}")
     for name in ("hidden_act", "feat_extract_activation"):
@@ -40,11 +42,20 @@ def read_directory(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any], 
     }
     if config["model_type"] == "wavlm":
         overrides["encoder_max_distance"] = config.get("max_bucket_distance", MAX_DISTANCE)
-    try:
-        front_end = json.loads((directory / "preprocessor_config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (directory / "preprocessor_config.json").exists():
         return state, overrides, None
-    return state, overrides, front_end.get("do_normalize")
+    return state, overrides, read_json(directory / "preprocessor_config.json").get("do_normalize")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """UserError for anything but an object of JSON."""
+    try:
+        values = json.loads("\n".join(line for _, line in read_lines(path)))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected an object of JSON, as transformers writes it")
+    return values
 
 
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -66,12 +77,14 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
+    """Tensors by their names. UserError for anything else, and for NaN and infinity."""
     try:
-        if file.suffix == ".safetensors":
-            return _read_safetensors(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        safe = file.suffix == ".safetensors"
+        state = _read_safetensors(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damaged bytes lead to
         raise UserError(f"{file}: weights cannot be read ({type(error).__name__}): download the file again") from None
+    check_weights(state, file, "download the file again")
+    return state
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:

@@ -31,8 +31,8 @@ from mimic.tasks import ctc
 from mimic.tasks.asr_config import AsrData, AsrLoss
 from mimic.tasks.augmented import AugmentedFeatures
 from mimic.tasks.start import check_start, start_from
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
-from mimic.train import checkpoint, parallel
+from mimic.tasks.task import WHOLE, Task, check_texts, copy_feature_options, leave_out, load_features, weighted
+from mimic.train import parallel, trained
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class AsrTask(Task):
         leave_out(skipped, len(texts), data.max_skip, directory)
         self.dev_lengths = self.frames(Path(data.dev))
         self.dev_texts = read_text(Path(data.dev) / self.text)
+        check_texts(Path(data.dev) / self.text, self.dev_texts, self.dev_lengths)
         self.targets |= self._dev_targets(directory)
 
     def open_data(self, directory: Path) -> None:
@@ -98,9 +99,13 @@ class AsrTask(Task):
         """The recogniser before training: new, or with the weights of `data.init`."""
         data = self.config.data
         if data.init:
-            state = checkpoint.load(Path(data.init) / "model.pt")
-            model = _network(self.config, _identity(len(state["normaliser.mean"])), len(self.tokens))
-            start_from(model, state, Path(data.init))
+            init = Path(data.init)
+            state = trained.read_weights(init)
+            bins = trained.size(state, "normaliser.mean", init, self.config)
+            outputs = trained.size(state, "ctc.weight", init, self.config)
+            trained.check_count(init, outputs, "tokens.txt", len(self.tokens), "tokens")
+            model = _network(self.config, _identity(bins), outputs)
+            start_from(model, state, init)
             if data.init_features == "other":
                 model.normaliser = _network(self.config, self._statistics(), len(self.tokens)).normaliser
             return model
@@ -122,11 +127,12 @@ class AsrTask(Task):
     @staticmethod
     def build(config: Config, directory: Path) -> tuple[Recogniser, Tokens]:
         """The trained model of an experiment directory, in eval mode, and its tokens."""
-        state = checkpoint.load(directory / "model.pt")
+        state = trained.read_weights(directory)
         tokens = Tokens.load(directory, config.data.token_type)
-        model = _network(config, _identity(len(state["normaliser.mean"])), len(tokens))
-        model.load_state_dict(state)
-        return model.eval(), tokens
+        bins = trained.size(state, "normaliser.mean", directory, config)
+        outputs = trained.size(state, "ctc.weight", directory, config)
+        trained.check_count(directory, outputs, "tokens.txt", len(tokens), "tokens")
+        return trained.fill(_network(config, _identity(bins), outputs), state, directory, config), tokens
 
     def _usable(
         self, train: Path, texts: dict[str, str]
@@ -181,7 +187,7 @@ class AsrTask(Task):
         """Features (frames, bins) of an utterance, which sounds different in each epoch of training."""
         if self.augmented and self.model.training:
             return self.augmented(utt, self.epoch)
-        return archives.load(self.features[utt])
+        return load_features(self.features[utt], utt, self.lengths.get(utt) or self.dev_lengths[utt])
 
     def hear(self, batch: Batch) -> Batch:
         """What the recogniser gets of a loaded batch."""

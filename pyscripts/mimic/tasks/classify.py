@@ -13,13 +13,14 @@ from mimic import atomic
 from mimic.data import archives
 from mimic.data.batching import pad, to_device
 from mimic.data.kaldi_dir import read_frames, read_table
+from mimic.data.lines import read_lines
 from mimic.errors import UserError
 from mimic.features import cmvn
 from mimic.models.masking import valid_frames
 from mimic.models.probe import Probe, ProbeConfig
 from mimic.tasks.asr_config import ClassifyData, ClassifyLoss
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
-from mimic.train import checkpoint, parallel
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, load_features, weighted
+from mimic.train import parallel, trained
 from mimic.train.config import Config
 
 LABELS = "labels.txt"
@@ -79,16 +80,20 @@ class ClassifyTask(Task):
     @staticmethod
     def build(config: Config, directory: Path) -> tuple[Classifier, list[str]]:
         """The trained model of an experiment directory, in eval mode, and the names of its classes."""
-        state = checkpoint.load(directory / "model.pt")
-        names = (directory / LABELS).read_text(encoding="utf-8").splitlines()
-        bins = len(state["normaliser.mean"])
-        model = Classifier(config.model, np.ones((2, bins + 1)) * 2, len(names))
-        model.load_state_dict(state)
-        return model.eval(), names
+        state = trained.read_weights(directory)
+        names = [line for _, line in read_lines(directory / LABELS, "list of classes")]
+        bins = trained.size(state, "normaliser.mean", directory, config)
+        outputs = trained.size(state, "output.weight", directory, config)
+        trained.check_count(directory, outputs, LABELS, len(names), "classes")
+        model = Classifier(config.model, np.ones((2, bins + 1)) * 2, outputs)
+        return trained.fill(model, state, directory, config), names
 
     def load(self, utterances: list[str]) -> Batch:
-        features, lengths = pad([archives.load(self.features[utt]) for utt in utterances])
+        features, lengths = pad([self._features(utt) for utt in utterances])
         return Batch(features, lengths, torch.tensor([self.names.index(self.labels[utt]) for utt in utterances]))
+
+    def _features(self, utt: str) -> np.ndarray:
+        return load_features(self.features[utt], utt, self.lengths.get(utt) or self.dev[utt])
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         return {"cross_entropy": len(batch.classes)}

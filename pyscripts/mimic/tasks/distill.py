@@ -33,7 +33,7 @@ from mimic.tasks.distill_config import DistillData, DistillLoss, Teacher
 from mimic.tasks.enhance import check_lengths
 from mimic.tasks.task import WHOLE, Task, weighted
 from mimic.tasks.wave_losses import multi_resolution_stft, negative_si_sdr
-from mimic.train import checkpoint, parallel
+from mimic.train import checkpoint, parallel, trained
 from mimic.train.config import Config
 
 
@@ -91,11 +91,10 @@ class DistillTask(Task):
         """The trained student of an experiment directory, in eval mode, and the STFT of its enhancement head."""
         if config.net != "student":
             raise UserError(f"{directory}: a pruned student: what is left of it is in {directory / 'encoder'}")
-        state = checkpoint.load(directory / "model.pt")
+        state = trained.read_weights(directory)
         normalise = ssl.load(directory / "encoder").normalise
-        model = student(config, len(state["predictor.tasks.0.bias"]), normalise)
-        model.load_state_dict(state)
-        return model.eval(), Stft(FRONT)
+        model = student(config, trained.size(state, "predictor.tasks.0.bias", directory, config), normalise)
+        return trained.fill(model, state, directory, config), Stft(FRONT)
 
     def _known_targets(self) -> dict[str, str]:
         data, a = self.config.data, self.config.augment

@@ -21,8 +21,8 @@ from mimic.models.wave_enhancer import WaveEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import EnhanceData, EnhanceLoss
 from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
-from mimic.train import checkpoint, parallel
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, load_features, weighted
+from mimic.train import parallel, trained
 from mimic.train.config import Config
 
 
@@ -54,7 +54,7 @@ class EnhanceTask(Task):
         self.losses = EnhancementLoss(config.loss, self.stft)
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
         self.lengths = read_frames(data.train_noisy)
-        dev = read_frames(data.dev_noisy)
+        dev = self.dev_lengths = read_frames(data.dev_noisy)
         self.scores = DevScores(data.dev_noisy, data.dev_clean, dev, data.valid_utterances)
         if self.losses.hears_waves:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
@@ -64,15 +64,13 @@ class EnhanceTask(Task):
     def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
         """The trained enhancer of an experiment directory, in eval mode, and its STFT."""
         stft = Stft(StftConfig.read(directory / OPTIONS))
-        model = network(config, stft)
-        model.load_state_dict(checkpoint.load(directory / "model.pt"))
-        return model.eval(), stft
+        return trained.fill(network(config, stft), trained.read_weights(directory), directory, config), stft
 
     def stream(self, utterances: list[str]) -> None:
         archives.read_ahead(entry for utt in utterances for entry in self.noisy[utt])
 
     def load(self, utterances: list[str]) -> Batch:
-        noisy, lengths = pad([archives.load(self.noisy[utt][0]) for utt in utterances])
+        noisy, lengths = pad([self._noisy(utt) for utt in utterances])
         clean, clean_lengths = pad([archives.load(self.noisy[utt][1]) for utt in utterances])
         for utt, a, b in zip(utterances, lengths.tolist(), clean_lengths.tolist(), strict=True):
             if a != b:
@@ -83,9 +81,12 @@ class EnhanceTask(Task):
         (noisy_waves, samples), (clean_waves, ends) = (pad([side[utt] for utt in utterances]) for side in sides)
         for utt, a, b in zip(utterances, lengths.tolist(), self.stft.num_frames(samples).tolist(), strict=True):
             if a != b:
-                raise UserError(f"{utt}: {a} frames of features but {b} of its wave: run stage 2 (features) again")
+                raise UserError(f"{utt}: {a} frames of features but {b} of its wave: run steps/make_feats.sh again")
         check_lengths(utterances, samples, ends)
         return Batch(noisy, clean, lengths, noisy_waves, clean_waves, samples)
+
+    def _noisy(self, utt: str) -> np.ndarray:
+        return load_features(self.noisy[utt][0], utt, self.lengths.get(utt) or self.dev_lengths[utt])
 
     def load_dev(self, utterances: list[str]) -> NamedTuple:
         """The batch of some utterances of the development set, on CPU."""
@@ -138,5 +139,5 @@ def _pair_features(noisy: str, clean: str) -> dict[str, tuple[str, str]]:
     left, right = (archives.read_scp(Path(directory) / "feats.scp") for directory in (noisy, clean))
     if left.keys() != right.keys():
         utt = min(left.keys() ^ right.keys())
-        raise UserError(f"{utt}: is in only one of {noisy} and {clean}: make both with the same utterances (stage 2)")
+        raise UserError(f"{utt}: is in only one of {noisy} and {clean}: steps/make_feats.sh of the same utterances")
     return {utt: (left[utt], right[utt]) for utt in left}

@@ -17,7 +17,7 @@ from mimic.tasks.asr import AsrTask
 from mimic.tasks.enhance_config import PARTS, EnhanceLoss
 from mimic.tasks.stoi_loss import one_minus_stoi
 from mimic.tasks.wave_losses import multi_resolution_stft, negative_si_sdr
-from mimic.train.config import read
+from mimic.train.trained import read_config
 
 
 class Waves(NamedTuple):
@@ -53,6 +53,9 @@ class EnhancementLoss(nn.Module):
             wrong = [layer for layer in self.layers if not 0 <= layer <= self.perceptual.num_layers]
             if wrong:
                 raise UserError(f"mimic_layers {wrong[0]}: {config.perceptual} has 0 to {self.perceptual.num_layers}")
+        elif self.perceptual is not None and len(self.perceptual.normaliser.mean) != stft.dim:
+            takes = f"takes {len(self.perceptual.normaliser.mean)} bins, the STFT has {stft.dim}"
+            raise UserError(f"--loss.perceptual {config.perceptual}: {takes}: train one on STFT (conf/perceptual.yaml)")
 
     def forward(
         self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waves: Waves | None = None
@@ -113,7 +116,10 @@ def distance(kind: str, a: Tensor, b: Tensor, lengths: Tensor) -> Tensor:
 
 def _load(path: str) -> nn.Module:
     if not path:
-        raise UserError("mimic loss needs a perceptual model, as in --loss.perceptual DIR (stage 3 trains one)")
+        raise UserError("mimic loss needs --loss.perceptual DIR: steps/train.sh conf/perceptual.yaml trains one")
     if ssl.is_ssl(Path(path)):
         return ssl.load(Path(path))
-    return AsrTask.build(read(Path(path) / "config.yaml"), Path(path))[0]
+    config = read_config(Path(path))
+    if config.task != "asr":
+        raise UserError(f"--loss.perceptual {path}: task {config.task}, not asr: conf/perceptual.yaml trains one")
+    return AsrTask.build(config, Path(path))[0]

@@ -18,8 +18,8 @@ from mimic.data.kaldi_dir import read_frames, read_utt2spk
 from mimic.errors import UserError
 from mimic.models.acoustic import BODIES, AcousticModel
 from mimic.tasks.asr_config import HybridData, HybridLoss
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
-from mimic.train import checkpoint, parallel
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, load_features, weighted
+from mimic.train import parallel, trained
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class SpeakerFeatures:
     def __call__(self, utt: str) -> np.ndarray:
         """(frames, dim) float32."""
         mean, scale = self._stats[self._speaker[utt]]
-        return (archives.load(self.entries[utt]) - mean) * scale
+        return (load_features(self.entries[utt], utt, self.lengths[utt]) - mean) * scale
 
 
 class HybridTask(Task):
@@ -113,13 +113,18 @@ class HybridTask(Task):
     @staticmethod
     def build(config: Config, directory: Path) -> tuple[AcousticModel, np.ndarray]:
         """The trained model of an experiment directory, in eval mode, and log-priors (pdfs,)."""
-        state = checkpoint.load(directory / "model.pt")
-        first = state["body.project.0.weight" if config.net == "ligru" else _FIRST[config.net]]
-        inputs = first.shape[1] // (2 * config.model.context + 1 if config.net == "mlp" else 1)
-        model = _network(config, inputs, len(state["pdf.bias"]), len(state["phone.bias"]))
-        model.load_state_dict(state)
-        counts = np.array([float(word) for word in (directory / COUNTS).read_text().split()[1:-1]])
-        return model.eval(), log_priors(counts, config.loss.prior_floor)
+        state = trained.read_weights(directory)
+        first = "body.project.0.weight" if config.net == "ligru" else _FIRST[config.net]
+        inputs = trained.size(state, first, directory, config, dim=1)
+        inputs //= 2 * config.model.context + 1 if config.net == "mlp" else 1
+        pdfs, phones = (trained.size(state, f"{name}.bias", directory, config) for name in ("pdf", "phone"))
+        model = trained.fill(_network(config, inputs, pdfs, phones), state, directory, config)
+        try:
+            counts = np.array([float(word) for word in (directory / COUNTS).read_text().split()[1:-1]])
+        except (FileNotFoundError, ValueError) as error:
+            raise UserError(f"{directory / COUNTS}: cannot be read ({error}): it lies beside the model") from None
+        trained.check_count(directory, pdfs, COUNTS, len(counts), "pdfs")
+        return model, log_priors(counts, config.loss.prior_floor)
 
     @staticmethod
     def _usable(features: SpeakerFeatures, alignments: Mapping[str, np.ndarray]) -> tuple[dict, dict[str, str]]:

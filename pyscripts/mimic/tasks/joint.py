@@ -27,7 +27,7 @@ from mimic.tasks.enhance import EnhanceTask, check_lengths
 from mimic.tasks.enhance_config import EnhanceLoss
 from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
 from mimic.tasks.task import WHOLE, weighted
-from mimic.train import checkpoint
+from mimic.train import checkpoint, trained
 from mimic.train import config as configuration
 from mimic.train.config import Config
 
@@ -67,7 +67,7 @@ class JointTask(AsrTask):
         data, joint = self.config.data, self.config.joint
         if not data.init or not joint.enhancer:
             raise UserError("joint training starts from two models: give --data.init DIR and --joint.enhancer DIR")
-        self.enhancer_config = configuration.read(Path(joint.enhancer) / "config.yaml")
+        self.enhancer_config = trained.read_config(Path(joint.enhancer))
         if joint.mask_weight:
             self.enhancer_config.mask.weight = joint.mask_weight
         self.enhancer, self.stft = EnhanceTask.build(self.enhancer_config, Path(joint.enhancer))

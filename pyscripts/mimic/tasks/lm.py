@@ -19,7 +19,7 @@ from mimic.errors import UserError
 from mimic.models import LMS
 from mimic.tasks.asr_config import LmData
 from mimic.tasks.task import WHOLE, Task
-from mimic.train import checkpoint, parallel
+from mimic.train import parallel, trained
 from mimic.train.config import Config
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,10 @@ class LmTask(Task):
     def build(config: Config, directory: Path) -> tuple[nn.Module, Tokens]:
         """The trained model of an experiment directory, in eval mode, and its tokens."""
         tokens = Tokens.load(directory, config.data.token_type)
-        model = _network(config, len(tokens))
-        model.load_state_dict(checkpoint.load(directory / "model.pt"))
-        return model.eval(), tokens
+        state = trained.read_weights(directory)
+        outputs = trained.size(state, "embedding.weight", directory, config)
+        trained.check_count(directory, outputs, "tokens.txt", len(tokens), "tokens")
+        return trained.fill(_network(config, outputs), state, directory, config), tokens
 
     def _read(self, path: str, name: str) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """Tokens of every sentence that is not empty, and how many predictions they ask for, the end included."""

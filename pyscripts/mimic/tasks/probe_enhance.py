@@ -14,7 +14,7 @@ from mimic.models.probe_enhancer import FeatureMask, ProbeEnhancer
 from mimic.tasks.denoise import DenoiseTask
 from mimic.tasks.enhance_config import ProbeEnhanceData
 from mimic.tasks.task import copy_feature_options
-from mimic.train import checkpoint
+from mimic.train import trained
 from mimic.train.config import Config
 
 HEARD = "heard.conf"  # options of the features, beside the model
@@ -33,10 +33,10 @@ class ProbeEnhanceTask(DenoiseTask):
     def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
         """The trained probe of an experiment directory, in eval mode, and its STFT."""
         stft = Stft(StftConfig.read(directory / kept.OPTIONS))
-        state = checkpoint.load(directory / "model.pt")
-        model = enhancer(config, directory, stft, np.ones((2, len(state["net.normaliser.mean"]) + 1)) * 2)
-        model.load_state_dict(state)
-        return model.eval(), stft
+        state = trained.read_weights(directory)
+        bins = trained.size(state, "net.normaliser.mean", directory, config)
+        model = enhancer(config, directory, stft, np.ones((2, bins + 1)) * 2)
+        return trained.fill(model, state, directory, config), stft
 
 
 def enhancer(config: Config, directory: Path, stft: Stft, stats: np.ndarray) -> ProbeEnhancer:

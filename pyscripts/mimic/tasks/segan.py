@@ -16,7 +16,7 @@ from mimic.models.segan import Discriminator, Segan, SeganConfig, SeganFront, pr
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import SeganData, SeganLoss
 from mimic.tasks.task import WHOLE, Task, weighted
-from mimic.train import checkpoint
+from mimic.train import trained
 from mimic.train.config import Config
 
 
@@ -58,9 +58,8 @@ class SeganTask(Task):
     @staticmethod
     def build(config: Config, directory: Path) -> tuple[Segan, SeganFront]:
         """The trained generator of an experiment directory, in eval mode."""
-        model = Segan(config.model)
-        model.load_state_dict(checkpoint.load(directory / "model.pt"))
-        return model.eval(), SeganFront(config.model)
+        model = trained.fill(Segan(config.model), trained.read_weights(directory), directory, config)
+        return model, SeganFront(config.model)
 
     def load(self, utterances: list[str]) -> Batch:
         return Batch(

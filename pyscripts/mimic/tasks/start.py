@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mimic.errors import UserError
 from mimic.features import kept
 from mimic.train import config as configuration
+from mimic.train.trained import read_config
 
 
 def check_start(config: configuration.Config, directory: Path) -> None:
@@ -15,7 +16,7 @@ def check_start(config: configuration.Config, directory: Path) -> None:
     where the options of those are in the new experiment directory already and have to be equal.
     """
     init = Path(config.data.init)
-    theirs = configuration.read(init / "config.yaml")
+    theirs = read_config(init)
     if theirs.task != "asr":
         raise UserError(f"--data.init {init} was trained as task {theirs.task}, not asr: give a recogniser")
     for key in ("token_type", "normalise"):

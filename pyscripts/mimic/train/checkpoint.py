@@ -37,7 +37,8 @@ def load(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such model: the training of {Path(path).parent} has not finished") from None
     except Exception as error:  # torch raises whatever the damaged bytes lead to
-        raise UserError(f"{path}: damaged checkpoint ({type(error).__name__}): delete it and rerun") from None
+        what = f"damaged checkpoint ({type(error).__name__})"
+        raise UserError(f"{path}: {what}: copy it again, or delete it and run its training again") from None
 
 
 def save_latest(state: dict[str, Any], directory: Path, step: int) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from mimic.errors import UserError
 from mimic.models import ssl
 from mimic.tasks import TASKS
-from mimic.train import config as configuration
+from mimic.train.trained import read_config
 
 
 def load(path: Path) -> nn.Module:
@@ -17,9 +17,7 @@ def load(path: Path) -> nn.Module:
     """
     if ssl.is_ssl(path):
         return ssl.load(path)
-    if not (path / "config.yaml").is_file():
-        raise UserError(f"{path}: expected weights, a directory with config.json, or an experiment directory")
-    config = configuration.read(path / "config.yaml")
+    config = read_config(path)
     if config.task == "distill" and config.net == "student":
         return TASKS["distill"].build(config, path)[0].requires_grad_(False)
     if not (path / "encoder" / "config.json").is_file():

@@ -13,7 +13,7 @@ from torch import nn
 
 from mimic.errors import UserError
 from mimic.tasks import TASKS
-from mimic.train import config as configuration
+from mimic.train.trained import read_config
 
 # What a network gathers over its whole input (attention, means) it gathers over these seconds to either side: about
 # the length of a training utterance. So the middle of an hour is enhanced as it would be if it were cut out.
@@ -26,7 +26,7 @@ def load(directory: Path, overrides: Sequence[str] = (), device: str = "cpu") ->
 
     `front.rate` is the model's rate in Hz. Raises UserError for the directory of something else.
     """
-    config = configuration.read(directory / "config.yaml", list(overrides))
+    config = read_config(directory, list(overrides))
     if config.task == "joint":
         raise UserError(f"{directory}: enhancer and recogniser in one: give {directory / 'enhancer'}")
     model, front = TASKS[config.task].build(config, directory)

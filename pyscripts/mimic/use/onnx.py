@@ -29,7 +29,7 @@ from mimic.features.stft import Stft
 from mimic.models.mask_enhancer import MaskEnhancer
 from mimic.models.recogniser import Recogniser
 from mimic.tasks.asr import AsrTask
-from mimic.train import config as configuration
+from mimic.train.trained import read_config
 from mimic.use import encoder, enhancer
 
 OPSET = 17
@@ -211,7 +211,7 @@ def export(directory: Path, output: Path) -> float:
     _write(graph.eval(), output / "model.onnx", (facts["input"], facts["output"]))
     worst, facts["shortest"] = _compare(output / "model.onnx", reference)
     if facts["output"] == "log_probs":
-        config = configuration.read(directory / "config.yaml")
+        config = read_config(directory)
         Tokens.load(directory, config.data.token_type).save(output)
     with replace(output / "model.json") as f:
         json.dump(facts, f, indent=2)
@@ -225,7 +225,7 @@ def _graph(directory: Path) -> tuple[nn.Module, Callable[[Tensor], Tensor], dict
     if encoder.is_encoder(directory):
         graph = StatesGraph(encoder.load(directory))
         return graph, graph.forward, facts | {"output": "states"}
-    config = configuration.read(directory / "config.yaml")
+    config = read_config(directory)
     facts["trained_as"] = f"{config.task}/{config.net}"
     if config.task == "asr":
         extract = front_end(directory / OPTIONS)

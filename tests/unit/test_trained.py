@@ -1,0 +1,218 @@
+"""Trained directories whose parts do not fit each other: one line says which."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from model_maker import make_enhancer, make_features, make_recogniser, make_segan, program
+
+from mimic.data.archives import ArkWriter
+from mimic.data.tokens import Tokens
+from mimic.decode.searcher import load as load_recogniser
+from mimic.errors import UserError
+from mimic.features.stft import Stft
+from mimic.models import ssl
+from mimic.tasks import TASKS
+from mimic.tasks.enhance_config import EnhanceLoss
+from mimic.tasks.enhancement_loss import EnhancementLoss
+from mimic.train import checkpoint
+from mimic.train.trained import read_config
+from mimic.use import enhancer
+from mimic.use.transcriber import Transcriber
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    make_recogniser(root / "asr"), make_enhancer(root / "enhance", "causal"), make_segan(root / "segan")
+    make_recogniser(root / "other", features="stft")
+    make_features(root / "feats", 2)
+    pieces = shutil.copytree(root / "asr", root / "pieces")
+    Tokens.build("unigram", ["ab ca b"] * 20, 9).save(pieces)
+    return root
+
+
+def change(model: Path, part: str, what: object) -> None:
+    """Change a part of a model: weights by a function, files by their new content."""
+    if isinstance(what, bytes):
+        (model / part).write_bytes(what)
+    elif part == "config.yaml":
+        (model / part).write_text((model / part).read_text().replace(*what))
+    else:
+        checkpoint.save(what(checkpoint.load(model / "model.pt")), model / "model.pt")
+
+
+def without(state: dict) -> dict:
+    return {name: value for name, value in state.items() if name != "encoder.cnn.blocks.0.conv.1.bias"}
+
+
+def spoilt(state: dict) -> dict:
+    state["ctc.bias"][2] = torch.nan
+    return state
+
+
+def infinite(state: dict) -> dict:
+    next(iter(value for value in state.values() if value.is_floating_point())).view(-1)[0] = torch.inf
+    return state
+
+
+ASR = [
+    ("model.pt", lambda state: {}, "model.pt: holds nothing: train the model again"),
+    ("model.pt", lambda state: [1, 2], "model.pt: holds a list that is not weights by their names"),
+    ("model.pt", lambda state: {"a": 1}, "model.pt: holds a dict that is not weights by their names"),
+    ("model.pt", lambda state: torch.zeros(3), "model.pt: holds a Tensor that is not weights"),
+    ("model.pt", lambda state: state | {"extra": torch.zeros(2)}, r"extra is 2 in model.pt and absent by config.yaml"),
+    ("model.pt", without, r"blocks.0.conv.1.bias is absent in model.pt and 2 by config.yaml \(asr/crdnn\)"),
+    ("model.pt", spoilt, "model.pt: ctc.bias has NaN or infinity: train the model again"),
+    ("model.pt", infinite, "has NaN or infinity"),
+    ("model.pt", lambda state: {"net.weight": torch.zeros(2)}, "model.pt has no normaliser.mean: it is no model"),
+    ("model.pt", b"no zip", "damaged checkpoint"),
+    ("config.yaml", ("dnn_units: 8", "dnn_units: 12"), r"is 8x\d+ in model.pt and 12x\d+ by config.yaml \(asr/crdnn\)"),
+    ("config.yaml", ("net: crdnn", "net: conformer"), "unknown name"),
+    ("config.yaml", b"\x80\x02binary", "config.yaml: line 1 is not UTF-8"),
+    ("config.yaml", b"", "config.yaml: empty"),
+    ("tokens.txt", b"", "tokens.txt: does not begin with <blank> <bos>"),
+    ("tokens.txt", b"<blank> 0\n<bos> 1\n<eos> 2\n<unk> 3\nA 4\n", "model.pt has 8 tokens and tokens.txt has 5"),
+    ("tokens.txt", b"<blank> 0\n<bos> 1\n<eos> 2\n<unk> 3\n\xe9 4\n", "tokens.txt:5: not UTF-8"),
+    ("tokens.txt", b"<blank> 0\n<bos> 1\n<eos> 2\n<unk> 3\nA 5\n", "tokens.txt:5: expected `token 4`"),
+]
+
+
+@pytest.mark.parametrize(("part", "what", "line"), ASR)
+def test_a_recogniser_whose_parts_do_not_fit(models, tmp_path, part, what, line):
+    model = shutil.copytree(models / "asr", tmp_path / "asr")
+    change(model, part, what)
+    with pytest.raises(UserError, match=line) as error:
+        load_recogniser(model, [])
+    assert str(model) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_options_of_features_that_are_no_text(models, tmp_path):
+    for name, load in (("asr", Transcriber), ("enhance", enhancer.load)):
+        model = shutil.copytree(models / name, tmp_path / name)
+        (model / "features.conf").write_bytes(b"\x80\x02binary")
+        with pytest.raises(UserError, match="features.conf(:1)?: (not UTF-8|NUL|cannot be read as an option file)"):
+            load(model)
+        (model / "features.conf").unlink()
+        with pytest.raises(UserError, match="features.conf: (no such option file|cannot be read as an option file)"):
+            load(model)
+
+
+@pytest.mark.parametrize("number", ["-1", "0", "257", "2.5", "many", ".nan"])
+def test_processes_of_a_training_have_a_range(models, tmp_path, caplog, number):
+    assert program("train.py", "--num-processes", number, models / "asr/config.yaml", tmp_path / "x") == 1
+    assert "--num-processes: " in caplog.text and "from 1 to 256" in caplog.text and not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("content", [b"no model", b""])
+def test_a_sentencepiece_model_that_is_none(models, tmp_path, content):
+    model = shutil.copytree(models / "pieces", tmp_path / "asr")
+    change(model, "tokens.model", content)
+    with pytest.raises(UserError, match="tokens.model: not a model of sentencepiece"):
+        Tokens.load(model, "unigram")
+    shutil.copy(models / "pieces/tokens.model", model)
+    change(model, "tokens.txt", b"<blank> 0\n<bos> 1\n<eos> 2\n<unk> 3\n")
+    with pytest.raises(UserError, match=r"tokens.model: has \d+ tokens, tokens.txt has 4"):
+        Tokens.load(model, "unigram")
+
+
+@pytest.mark.parametrize("name", ["enhance", "segan"])
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        (lambda state: state | {"extra": torch.zeros(2)}, "extra is 2 in model.pt and absent by config.yaml"),
+        (lambda state: {}, "holds nothing"),
+        (infinite, "has NaN or infinity"),
+    ],
+)
+def test_an_enhancer_whose_parts_do_not_fit(models, tmp_path, name, what, line):
+    model = shutil.copytree(models / name, tmp_path / name)
+    change(model, "model.pt", what)
+    with pytest.raises(UserError, match=line):
+        enhancer.load(model)
+
+
+def test_weights_of_another_task(models, tmp_path):
+    for name, other in (("asr", "enhance"), ("enhance", "asr")):
+        model = shutil.copytree(models / name, tmp_path / name)
+        shutil.copy(models / other / "model.pt", model)
+        with pytest.raises(UserError, match="model.pt has no|absent in model.pt"):
+            config = read_config(model)
+            TASKS[config.task].build(config, model)
+
+
+def test_sizes_that_the_command_line_changes(models):
+    with pytest.raises(UserError, match="sizes were changed, which stay as they were trained"):
+        load_recogniser(models / "asr", ["--model.rnn_units", "99"])
+
+
+def test_a_directory_that_is_not_there_says_what_makes_it(models):
+    with pytest.raises(UserError, match=r"/ars: no such model directory, did you mean .*/asr\?: steps/train.sh makes"):
+        read_config(models / "ars")
+    with pytest.raises(UserError, match=r"/feats: holds no config.yaml"):
+        read_config(models / "feats")
+
+
+def test_a_perceptual_model_of_other_features(models):
+    loss = EnhanceLoss(mimic_weight=1.0, perceptual=str(models / "asr"))
+    with pytest.raises(UserError, match="--loss.perceptual .*/asr: takes 20 bins, the STFT has 257"):
+        EnhancementLoss(loss, Stft())
+    loss = EnhanceLoss(mimic_weight=1.0, perceptual=str(models / "enhance"))
+    with pytest.raises(UserError, match="task enhance, not asr"):
+        EnhancementLoss(loss, Stft())
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--batch-utterances", "0"), "--batch-utterances: 0 is out of its range"),
+        (("--device", "tpu"), "--device tpu: expected cpu or cuda"),
+        (("--nj", "0"), "--nj: 0 is out of its range"),
+        (("--decode.beam", "0"), "decode.beam: 0 is out of its range: a whole number, from 1 to 10000"),
+        (("--decode.temperature", ".nan"), "decode.temperature: .nan is out of its range"),
+        (("--decode.window", "0"), "decode.window: 0 is out of its range"),
+    ],
+)
+def test_settings_of_a_decoding(models, tmp_path, caplog, words, line):
+    assert program("decode.py", models / "asr", models / "feats", tmp_path, *words) == 1
+    assert line in caplog.text and "Traceback" not in caplog.text and not list(tmp_path.iterdir())
+
+
+def test_features_that_are_not_numbers_or_of_another_size(models, tmp_path, caplog):
+    feats = shutil.copytree(models / "feats", tmp_path / "feats")
+    with ArkWriter(feats / "feats.ark", feats / "feats.scp") as writer:
+        for utt in ("utt0", "utt1"):
+            writer.write(utt, np.zeros((60, 20), np.float32))
+    (feats / "feats.ark").write_bytes((feats / "feats.ark").read_bytes()[:-4] + np.float32(np.nan).tobytes())
+    assert program("decode.py", models / "asr", feats, tmp_path) == 1
+    assert "NaN or infin" in caplog.text
+    with ArkWriter(feats / "feats.ark", feats / "feats.scp") as writer:
+        for utt in ("utt0", "utt1"):
+            writer.write(utt, np.zeros((60, 21), np.float32))
+    assert program("decode.py", models / "asr", feats, tmp_path) == 1
+    assert "features of 21 bins for a model of 20" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("config.json", b"{", "config.json: not JSON"),
+        ("config.json", b"[]", "config.json: expected an object of JSON"),
+        ("config.json", b"\xe9", "config.json:1: not UTF-8"),
+        ("config.json", b'{"model_type": "hubert"}', "not a wav2vec 2.0, HuBERT or WavLM encoder"),
+        ("pytorch_model.bin", [1], "holds a list that is not weights by their names: download"),
+        ("pytorch_model.bin", {}, "holds nothing"),
+        ("pytorch_model.bin", {"a": torch.tensor([torch.nan])}, "a has NaN or infinity: download the file again"),
+    ],
+)
+def test_an_encoder_whose_parts_are_none(tmp_path, name, content, line):
+    (tmp_path / "config.json").write_text('{"model_type": "hubert"}')
+    torch.save({"a": torch.zeros(2)}, tmp_path / "pytorch_model.bin")
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        torch.save(content, tmp_path / name)
+    with pytest.raises(UserError, match=line):
+        ssl.load(tmp_path)
