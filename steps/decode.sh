@@ -38,6 +38,7 @@ set -euo pipefail
 model=$1 feats=$2 dir=$3
 shift 3
 require_model "$model" conf/asr.yaml
+check_settings "$model" "$@"
 require "$feats/feats.scp" "stage 2 (features) or 5 (dump)"
 
 inputs=(--input "$model" --input "$feats")

@@ -33,6 +33,7 @@ set -euo pipefail
 model=$1 data=$2 dir=$3
 shift 3
 require_model "$model" conf/enhance.yaml
+check_settings "$model" "$@"
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 

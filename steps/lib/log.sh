@@ -72,6 +72,9 @@ require_model() {
   require "$1/model.pt" "steps/train.sh"
 }
 
+# check_settings MODEL [--section.name value]...: dies of a setting that is wrong, before anything is touched.
+check_settings() { [ $# -eq 1 ] || dry_run || pyscripts/check_settings.py "$@"; }
+
 # up_to_date DIR [words of "done.py check"]: true when DIR is finished and unchanged, false when it is to be made. In the
 # second case this shell keeps DIR locked until it ends, so that two runs never write the same DIR. In a dry run it only
 # says what is to be made, and is true.

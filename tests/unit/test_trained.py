@@ -180,6 +180,24 @@ def test_settings_of_a_decoding(models, tmp_path, caplog, words, line):
     assert line in caplog.text and "Traceback" not in caplog.text and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("model", "words", "line"),
+    [
+        ("asr", ("--decode.beeam", "3"), "decode: unknown name 'beeam': did you mean beam?"),
+        ("asr", ("--decode.beam", "0"), "decode.beam: 0 is out of its range: a whole number, from 1 to 10000"),
+        ("asr", ("--decode.beam",), "expected `--section.key value` pairs"),
+        ("asr", ("--dcode.beam", "3"), "unknown name 'dcode': did you mean decode?"),
+        ("enhance", ("--mask.wieght", "1"), "mask: unknown name 'wieght': did you mean weight?"),
+        ("enhance", ("--mask.weight", "1.5"), "mask.weight: 1.5 is out of its range: a number, from 0 to 1"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_written(models, caplog, model, words, line):
+    assert program("check_settings.py", models / model, *words) == 1
+    assert line in caplog.text and "Traceback" not in caplog.text
+    assert program("check_settings.py", models / "asr", "--decode.beam", "3") == 0
+    assert program("check_settings.py", models / "enhance", "--mask.weight", "0.5") == 0
+
+
 def test_features_that_are_not_numbers_or_of_another_size(models, tmp_path, caplog):
     feats = shutil.copytree(models / "feats", tmp_path / "feats")
     with ArkWriter(feats / "feats.ark", feats / "feats.scp") as writer:
