@@ -7,6 +7,8 @@
 #   sge     array jobs by qsub; the same in conf/queue.conf
 # steps/check_cluster.sh tries a back end and says what to change. All three are steps/lib/launch.py; Kaldi's run.pl,
 # slurm.pl and queue.pl take the same words and read the same files: put one of them in place of "launch.py ...".
+# launch.py gives a program its words as they stand, so names may hold anything but a line break. Kaldi's launchers give
+# them to a shell: with these, names of directories hold letters, digits and . _ - / + : only.
 
 : "${cmd_backend:=local}"
 

@@ -23,7 +23,7 @@ ngram_order=3          # stage 4: of the n-gram model: 3 suits words, 6 and more
 ngram_text=            # stage 4: text it is estimated on, one sentence per line; empty: the training transcripts
 lexicon=               # stage 5: WORD TOKEN TOKEN lines, where tokens are phones; empty: lang/lexicon.txt of the corpus
 search=lexicon         # stage 5: with the n-gram model: lexicon (of words) or free (of characters)
-decode_options="--decode.beam 100"     # stage 5: further settings of that search
+decode_options="--decode.beam 100"     # stage 5: further settings of that search; split at spaces
 librispeech_dir=downloads/librispeech  # where it is; what is not there is downloaded (25 GB)
 train_parts=train-clean-360  # librispeech: training speech
 dev_parts=dev-clean    # librispeech: development set
@@ -191,10 +191,11 @@ fi
 decode_model() {  # decode_model NAME SIDE WAY: weights are tuned on the development set of the same side
   local dir=$exp/$1/$2_$3 how=(--decode.search greedy) set
   if [ "$3" = ngram ]; then
-    read -r -a how <<< "--decode.search $search --decode.ngram $exp/ngram/lm.arpa $decode_options"
+    read -r -a how <<< "$decode_options"
+    how=(--decode.search "$search" --decode.ngram "$exp/ngram/lm.arpa" "${how[@]}")
     if [ "$kind" = phn ]; then how+=(--decode.lexicon "${lexicon:-$source/lang/lexicon.txt}"); fi
     steps/tune_decode.sh "${decoding[@]}" "$exp/$1" "$feats/dev_$2" "$dir/tuned" "${how[@]}"
-    read -r -a how < "$dir/tuned/options"
+    mapfile -d '' -t how < <(xargs printf '%s\0' < "$dir/tuned/options")  # words with a shell's quotes
   fi
   for set in dev test; do
     steps/decode.sh "${decoding[@]}" "$exp/$1" "$feats/${set}_$2" "$dir/decode_$set" "${how[@]}"

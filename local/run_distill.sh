@@ -16,11 +16,11 @@ distill_config=        # stage 2; empty: conf/distill_demo.yaml, with a director
 pruned_config=         # stage 2: of the pruned student; empty: conf/distill_pruned(_demo).yaml
 pruned_final_config=   # stage 2: of its second step; empty: conf/distill_pruned_final(_demo).yaml
 keep_targets=          # true: what the teacher says is stored once (1.5 GB an hour of Base, not for crops); default: demo
-distill_options=""     # stage 2: further settings, as "--train.epochs 5"
+distill_options=""     # stage 2: further settings, as "--train.epochs 5"; split at spaces
 probes="phone asr"     # stage 4: any of phone, asr, speaker (identified and verified), keyword, enhance: conf/probe_*.yaml
 keywords="BOSTON CAIRO DUBLIN LONDON MADRID PARIS SYDNEY"  # keyword: which of these an utterance has that has one
 held_utterances=150    # speaker: so many of the training set are for the test
-probe_options=""       # stage 4: further settings
+probe_options=""       # stage 4: further settings; split at spaces
 conditions="clean noise room both"  # stages 3 to 5: what the probes are tested on
 noise_dir=             # recorded noises: DIR/train and DIR/test, or DIR, whose kinds are then shared out
 rir_dir=               # room impulse responses, likewise; empty: simulated ones
@@ -112,7 +112,7 @@ if begin 1 "data"; then
   for set in "${tested_on[@]}"; do
     if [ "$set" = held ]; then
       steps/subset_data.sh --force "$force" "$source/train_clean" "$held_utterances" "$data/held"
-      awk 'NR == FNR { held[$1]; next } !($1 in held)' "$data/held/utt2spk" "$source/train_clean/utt2spk" \
+      awk 'NR == FNR { held[$1]; next } !($1 in held)' <(cat "$data/held/utt2spk") - < "$source/train_clean/utt2spk" \
         > "$data/speakers"
     fi
     for condition in $conditions; do
@@ -127,7 +127,7 @@ if begin 1 "data"; then
     for set in train dev test; do
       awk -v list="$keywords" 'BEGIN { n = split(list, k, " "); for (i = 1; i <= n; i++) w[k[i]] = 1 }
         { c = 0; for (i = 2; i <= NF; i++) if ($i in w) { c++; found = $i } if (c == 1) print $1, found }' \
-        "$source/${set}_clean/text" > "$data/keywords_$set"
+        < "$source/${set}_clean/text" > "$data/keywords_$set"
     done
   fi
 fi

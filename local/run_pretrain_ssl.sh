@@ -21,7 +21,7 @@ ngpu=0                 # GPUs for training; 0 is the CPU
 cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
 num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
 force=false            # true: redo the stages although nothing changed
-train_options=""       # stages 3 and 4: further settings, as "--train.epochs 5"
+train_options=""       # stages 3 and 4: further settings, as "--train.epochs 5"; split at spaces
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_pretrain_ssl.sh [--option value]...

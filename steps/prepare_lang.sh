@@ -27,7 +27,8 @@ options=(--sil-prob "$sil_prob" --num-sil-states "$num_sil_states" --num-nonsil-
 [ "$lexicon_type" = auto ] || options+=(--lexicon-type "$lexicon_type")
 if up_to_date "$dir" --force "$force" --version 1 --input "$lexicon" \
   --option "oov=$oov" "options=${options[*]}"; then exit 0; fi
-$cmd "$dir/log/prepare_lang.log" pyscripts/prepare_lang.py "${options[@]}" "$lexicon" "$oov" "$dir"
+# The space: run.pl, slurm.pl and queue.pl, if cmd.sh has them, would give the word <UNK> to a shell.
+$cmd "$dir/log/prepare_lang.log" pyscripts/prepare_lang.py "${options[@]}" "$lexicon" " $oov" "$dir"
 mark_done "$dir"
 log "$(sed -n 's/.*prepare_lang.py: \(.*: read as \)/\1/p' "$dir/log/prepare_lang.log")"
 log "lang directory $dir: $(wc -l < "$dir/words.txt") words, $(wc -l < "$dir/phones.txt") phones"

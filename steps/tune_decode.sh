@@ -2,7 +2,7 @@
 # Chooses the weight of an n-gram model and the word bonus on a development set, for the searches lexicon and free.
 # Reads <model-dir> and <feat-dir>, which must not be a test set; writes <out-dir>: outputs/ (the CTC log-probabilities,
 # for which the network runs once, whatever is tuned later), table.tsv (WER) and options, which steps/decode.sh takes:
-#   steps/decode.sh exp/ds2 exp/fbank/test_clean exp/ds2/decode_test_3gram $(cat exp/ds2/tune/options)
+#   xargs -a exp/ds2/tune/options steps/decode.sh exp/ds2 exp/fbank/test_clean exp/ds2/decode_test_3gram
 
 lm_weights="0.2 0.4 0.6 0.8 1.0 1.3 1.6 2.0" # of the n-gram model (alpha): --decode.ngram_weight
 word_bonuses="-1 0 1 2 3"                    # per word (beta): --decode.word_bonus

@@ -36,7 +36,7 @@ for part in $parts; do
     log "unpacking $dir/$part.tar.gz"
     rm -rf "$dir/unpacking"
     mkdir "$dir/unpacking"
-    tar -xzf "$dir/$part.tar.gz" -C "$dir/unpacking" || die "$dir/$part.tar.gz: cannot be unpacked, see the line above"
+    tar -xz -C "$dir/unpacking" < "$dir/$part.tar.gz" || die "$dir/$part.tar.gz: cannot be unpacked, see the line above"
     [ -d "$dir/unpacking/LibriSpeech/$part" ] || die "$dir/$part.tar.gz has no LibriSpeech/$part: remove it and try again"
     find "$dir/unpacking/LibriSpeech" -maxdepth 1 -type f -exec mv -t "$dir/LibriSpeech" {} +
     mv "$dir/unpacking/LibriSpeech/$part" "$dir/LibriSpeech/"

@@ -26,10 +26,10 @@ if [ "$no_gate" = true ]; then log "no gate: $data/test_noisy is taken as it is"
 steps/score_enhancement.sh --nj "$nj" --cmd "$cmd" --force "$force" --measures wb-pesq \
   "$data/test_clean" "$data/test_noisy" "$dir"
 if dry_run; then exit; fi
-line=$(awk -F '\t' '$1 == "wb-pesq" { print $2, $5, $6 }' "$dir/summary.tsv")
+line=$(awk -F '\t' '$1 == "wb-pesq" { print $2, $5, $6 }' < "$dir/summary.tsv")
 read -r mean scored na <<< "$line"
 if [ "$mean" = NA ]; then
-  reason=$(awk -F '\t' 'NR == 2 { print $NF }' "$dir/per_utt.tsv")
+  reason=$(awk -F '\t' 'NR == 2 { print $NF }' < "$dir/per_utt.tsv")
   die "gate: no utterance of $data/test_noisy has a wb-PESQ ($reason): mend that, or go on with --no-gate true"
 fi
 found="wb-PESQ of $data/test_noisy is $mean over $scored utterances ($na NA), published $target +- $tolerance"

@@ -8,6 +8,7 @@ These files say that a task has ended; the scheduler is asked now and then, for 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -110,10 +111,13 @@ class Call:
         array, task = f"${{{self.scheduler.array}}}", f"${{{self.scheduler.task}}}"
         runner, exits = shlex.quote(str(LIB / "job_task.py")), shlex.quote(str(self.exits.absolute()))
         self.script = self.folder / f"{self.name}.sh"
+        plain = re.fullmatch(r"[\w./+-]+", str(self.out.absolute()), re.ASCII)
+        redirection = "" if plain else f"exec >> {shlex.quote(str(self.out.absolute()))} 2>&1\n"
+        self.given_out = self.out if plain else Path(os.devnull)  # schedulers read %, $, commas and more in its name
         text = (
             "#!/bin/bash\n"
             "# Made by launch.py: one task of the array.\n"
-            f"cd {shlex.quote(os.getcwd())} || exit 1\n"
+            f"{redirection}cd {shlex.quote(os.getcwd())} || exit 1\n"
             "if [ -f path.sh ]; then . ./path.sh; fi\n"
             f'exec {runner} {exits}/"{array}.{task}" "{task}" \\\n'
             f"  {shlex.join([*options, request.log, *request.words])}\n"
@@ -127,7 +131,7 @@ class Call:
             first, last = members[0].number, members[-1].number
             before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
             try:  # nothing may come between the job and the note of its number
-                job = self.scheduler.submit(self.words, self.script, self.out, first, last, self.limit)
+                job = self.scheduler.submit(self.words, self.script, self.given_out, first, last, self.limit)
                 self.reaper.adopt(job)
                 self.jobs.append(job)
                 (self.exits / f"{self.scheduler.name}.{job}").touch()

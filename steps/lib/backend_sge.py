@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +30,8 @@ class Sge:
     cancelled = ()
 
     def submit(self, words: list[str], script: Path, out: Path, first: int, last: int, limit: int) -> int:
+        if "$" in os.getcwd():  # SGE would read $HOME in it; the script goes there by itself
+            words = [*words, "-wd", "/"]
         words = [*words, "-terse", "-o", out.absolute(), "-t", f"{first}-{last}", script]
         return int(re.findall(r"^(\d+)", submitted(self, words, "gdi request|qmaster|commlib"), re.MULTILINE)[-1])
 

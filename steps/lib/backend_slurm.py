@@ -57,8 +57,8 @@ class Slurm:
 
     def submit(self, words: list[str], script: Path, out: Path, first: int, last: int, limit: int) -> int:
         span = f"--array={first}-{last}" + (f"%{limit}" if limit else "")
-        output = f"--output={str(out).replace('%', '%%')}"
-        said = submitted(self, [*words, "--parsable", "--open-mode=append", output, span, script], "Unable to contact")
+        words = [*words, "--parsable", "--open-mode=append", f"--output={out}", span, script]
+        said = submitted(self, words, "Unable to contact")
         return int(said.split(";")[0])
 
     def states(self, jobs: Iterable[int]) -> dict[tuple[int, int], State] | None:

@@ -54,7 +54,7 @@ class Cluster:
         return ended(self.start(*words), code)
 
     def script(self, name: str, text: str) -> list[str]:
-        """The words that run a script; words with $ would be live."""
+        """The words that run a script."""
         (self.folder / name).write_text(text + "\n")
         return ["bash", name]
 

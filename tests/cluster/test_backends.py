@@ -2,11 +2,14 @@
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
 from scheduler import Cluster, ended, wait_until
 
+ODD = 'a  b/$(touch ran)/`touch ran`/it\'s/say "hi"/a;touch ran/a&b/(a)/[ab]*?/{a,b}/JOB'
+ODD += "/back\\slash/a|b/<a>/%A_$HOME/a:b,c/#"  # and what schedulers read in names
 FACTS = {  # what a task knows of itself
     "slurm": "scontrol show job ${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID",
     "sge": "echo NSLOTS=$NSLOTS; qstat -j $JOB_ID",
@@ -34,6 +37,21 @@ def test_an_array_with_all_options(cluster: Cluster):
         missing = [text for text in ASKED[cluster.kind] if not re.search(text, log)]
         assert not missing, log
     assert sorted(path.name for path in (cluster.folder / "exp/q").iterdir()) == ["x.out", "x.sh"]
+
+
+def test_names_are_words_and_never_code(cluster: Cluster):
+    """Of the checkout, of the directories in it and of what a program is given."""
+    clone = cluster.folder / "clone" / ODD
+    clone.mkdir(parents=True)
+    shutil.copytree(cluster.folder / "conf", clone / "conf")
+    words = ["printf", "<%s>\\n", "JOB_", *ODD.split("/"), ODD, ""]
+    cluster.folder = clone
+    cluster.launch("JOB_=1:2", f"exp/{ODD}/log/x.JOB_.log", *words)
+    for number in (1, 2):
+        expected = [f"<{word}>" for word in (str(number), *words[3:])]
+        assert cluster.body(f"exp/{ODD}/log/x.{number}.log") == expected
+    assert (clone / f"exp/{ODD}/q/x.out").exists()
+    assert not list(clone.parents[ODD.count("/") + 1].rglob("ran"))
 
 
 def test_failures_are_explained_and_not_tried_again(cluster: Cluster):

@@ -19,7 +19,8 @@ def root() -> Path:
 @pytest.fixture
 def env() -> dict[str, str]:
     """A copy of the environment with steps/lib in front of PATH, less what a running recipe would leave in it."""
-    clean = {k: v for k, v in os.environ.items() if k not in ("MIMIC_RUN_PID", "CUDA_VISIBLE_DEVICES")}
+    recipe = ("MIMIC_RUN_PID", "MIMIC_CALLED", "CUDA_VISIBLE_DEVICES")
+    clean = {k: v for k, v in os.environ.items() if k not in recipe}
     return clean | {"PATH": f"{LIB}:{Path(sys.executable).parent}:{os.environ['PATH']}", "LC_ALL": "C"}
 
 

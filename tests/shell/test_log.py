@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -54,6 +55,37 @@ def test_of_commands_that_run_aside_none_is_forgotten(sh):
     assert sh(f"set -euo pipefail; . log.sh; {many}; all_done; echo end").stdout == "end\n"
     result = sh(f"set -euo pipefail; . log.sh; {many}; aside 4 false; all_done; echo end")
     assert (result.returncode, result.stdout) == (1, "")
+
+
+STAGES = """set -euo pipefail; . log.sh; export MIMIC_RUN_PID=$$
+log 'stage 1: one'; "$1" x.sh 1; log 'stage 2: two'
+for n in 2 3; do aside 2 "$1" x.sh $n; done; all_done; log never"""
+JOB = 'set -euo pipefail; . log.sh; [ $1 = 1 ] || launch.py exp/$1/log/x.log sh -c "touch $1; sleep 300"; log after'
+
+
+def test_an_interrupt_says_one_line_and_ends_with_130(sh, tmp_path, env):
+    """As a terminal's Ctrl-C: the recipe, its steps and the launcher get it; the one that was called says so."""
+    (tmp_path / "x.sh").write_text(JOB)
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # these tests may run in a background
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    words = ["bash", "-c", STAGES, "run.sh", "bash"]
+    with subprocess.Popen(words, cwd=tmp_path, env=env, start_new_session=True, preexec_fn=heed, **pipes) as process:
+        try:
+            while not all((tmp_path / name).exists() for name in "23"):
+                assert process.poll() is None
+                time.sleep(0.02)
+            os.killpg(process.pid, signal.SIGINT)
+            said, line = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, line) == (
+        130,
+        "run.sh: interrupted (stage 2: two): the same command goes on from there\n",
+    )
+    assert said.count(" after\n") == 1 and " never" not in said
+    assert sorted(said.splitlines()[-2:]) == [f"launch.py: stopped, logs are in exp/{n}/log/x.log" for n in (2, 3)]
+    with pytest.raises(ProcessLookupError):  # nobody is left
+        os.killpg(process.pid, 0)
 
 
 STEP = """set -euo pipefail; . log.sh

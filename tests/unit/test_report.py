@@ -182,9 +182,10 @@ def test_costs(exp):
 def test_log_of_a_launcher(tmp_path, repository):
     """What launch.py writes now is what the report reads."""
     log = tmp_path / "x.log"
-    subprocess.run([repository / "steps/lib/launch.py", log, "sleep", "1"], check=True)
+    words = ["sh", "-c", "sleep 1", "a  b", "it's"]
+    subprocess.run([repository / "steps/lib/launch.py", log, *words], check=True)
     job = read_job(log)
-    assert job and job.command == ["sleep", "1"] and job.seconds in (1, 2) and 1 <= job.memory < 100
+    assert job and job.command == words and job.seconds in (1, 2) and 1 <= job.memory < 100
     subprocess.run([repository / "steps/lib/launch.py", log, "false"], check=False, capture_output=True)
     assert read_job(log) is None
 

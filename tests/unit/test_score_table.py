@@ -11,7 +11,7 @@ from data_maker import ROOT
 
 from mimic.errors import UserError
 from mimic.score.layout import aligned, markdown
-from mimic.score.table import COLUMNS, System, compare, parse_columns, read_published, table
+from mimic.score.table import COLUMNS, System, compare, parse_columns, read_published, split_dirs, table
 
 SHORT = parse_columns("PESQ,eSTOI,dev WER,test WER")
 
@@ -172,3 +172,11 @@ def test_program_prints_and_writes_markdown(exp, tmp_path):
     (exp / "asr_mse/scoring/dev/wer_1_0.0").write_text("")
     done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
     assert done.returncode == 1 and "no %WER line" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_commas_in_names_of_directories(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a,b/c").mkdir(parents=True)
+    assert split_dirs("a,b/c,a,b,x") == ["a,b/c", "a,b", "x"]
+    assert split_dirs(",a,b/c") == ["", "a,b/c"] and split_dirs("x,y") == ["x", "y"]
+    assert System.parse("MSE=a,b/c,a,b").asr == Path("a,b")

@@ -1,6 +1,7 @@
 """Wall time, real-time factor and peak memory of every step, from the logs that the launcher writes."""
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,9 +87,11 @@ def read_job(log: Path) -> Job | None:
         return None
     begin = datetime.strptime(" ".join(f"{started[1]} {started[2]}".split()), "%b %d %H:%M:%S %Y")
     seconds, memory = accounts[-1]
-    return Job(
-        commands[0].split(), (begin - datetime(1970, 1, 1)).total_seconds(), int(seconds), int(memory or 0) or None
-    )
+    try:
+        words = shlex.split(commands[0])
+    except ValueError:  # of run.pl, which does not quote as a shell does
+        words = commands[0].split()
+    return Job(words, (begin - datetime(1970, 1, 1)).total_seconds(), int(seconds), int(memory or 0) or None)
 
 
 def _cost(stage: int, name: str, jobs: list[Job], speech: float | None) -> Cost:
