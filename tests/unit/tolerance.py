@@ -4,10 +4,12 @@ A processor, a library and a number of threads each sum in an order of their own
 test that compares floats takes its tolerance from the computation:
 
 - `of_sums` where what is compared is a sum (a product of matrices, a convolution, a mean, a filterbank),
-- `of_network` where it is what comes out of layers and layers, or their gradient.
+- `of_network` where it is what comes out of layers and layers, or their gradient,
+- `of_front_end` where it is features of samples: the logarithm makes the errors of quiet bands large.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +27,7 @@ def of_sums(terms: int, size: float, dtype: torch.dtype = torch.float32) -> floa
     return 2 * terms * torch.finfo(dtype).eps * size
 
 
-def of_network(module: nn.Module, evaluate: Callable[[], Mapping[str, Tensor]]) -> dict[str, float]:
+def of_network(module: nn.Module, evaluate: Callable[[], Mapping[Any, Tensor]]) -> dict[Any, float]:
     """What `evaluate` gives by names may differ by no more than these, whichever way its sums are computed.
 
     Measured: each weight goes one eps up or down, by a coin, which changes all sums as rounding them does, wherever the
@@ -33,21 +35,41 @@ def of_network(module: nn.Module, evaluate: Callable[[], Mapping[str, Tensor]]) 
     it is called again.
     """
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    exact = {name: value.detach().clone() for name, value in evaluate().items()}
+
+    def flipped(draw: torch.Generator) -> Mapping[Any, Tensor]:
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.copy_(_flip(parameter, draw))
+        try:
+            return evaluate()
+        finally:
+            module.load_state_dict(before)
+
+    return _measured(evaluate(), flipped)
+
+
+def of_front_end(front_end: Callable[[Tensor], Tensor], wave: Tensor) -> float:
+    """The same for what is computed from samples: each of these goes one eps up or down."""
+    return _measured({"": front_end(wave)}, lambda draw: {"": front_end(_flip(wave, draw))})[""]
+
+
+def _flip(value: Tensor, draw: torch.Generator) -> Tensor:
+    return value * (1 + torch.finfo(value.dtype).eps * (torch.randint(0, 2, value.shape, generator=draw) * 2 - 1))
+
+
+def _measured(
+    given: Mapping[Any, Tensor], flipped: Callable[[torch.Generator], Mapping[Any, Tensor]]
+) -> dict[Any, float]:
+    exact = {name: value.detach().clone() for name, value in given.items()}
     errors = {name: torch.finfo(value.dtype).eps * float(value.abs().max()) for name, value in exact.items()}
     draw = torch.Generator().manual_seed(0)
     for _ in range(FLIPS):
-        with torch.no_grad():
-            for parameter in module.parameters():
-                coins = torch.randint(0, 2, parameter.shape, generator=draw) * 2 - 1
-                parameter.mul_(1 + torch.finfo(parameter.dtype).eps * coins)
-        for name, value in evaluate().items():
+        for name, value in flipped(draw).items():
             errors[name] = max(errors[name], float((value.detach() - exact[name]).abs().max()))
-        module.load_state_dict(before)
     return {name: MARGIN * error for name, error in errors.items()}
 
 
-def assert_near(a: Mapping[str, Tensor], b: Mapping[str, Tensor], errors: Mapping[str, float]) -> None:
+def assert_near(a: Mapping[Any, Tensor], b: Mapping[Any, Tensor], errors: Mapping[Any, float]) -> None:
     """By names, within the errors of `of_network`."""
     assert a.keys() == b.keys() == errors.keys()
     for name, error in errors.items():

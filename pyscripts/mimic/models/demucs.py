@@ -68,6 +68,7 @@ class Demucs(nn.Module):
         real = valid_frames(samples, waves.shape[1])
         x = resample(waves * real / LEVEL, 1, self.config.upsample)
         length, real_length = x.shape[1], self.config.upsample * samples
+        x = x * valid_frames(real_length, length)  # the filter has rung on where a batch left room for it
         lengths = self._lengths(real_length)
         x = F.pad(x, (0, int(lengths[0].max()) - length)).unsqueeze(1)  # (batch, 1, upsampled)
         skips = []
