@@ -1,7 +1,9 @@
 """What all tests share."""
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,16 @@ cli.leave = sys.exit  # a program that a test runs in its own process does not e
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--only", choices=CHOICES, help="tests/selection.py says which tests those are")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs that tests start are forked from one that has loaded torch, unless MIMIC_FORKS is set, as to nothing."""
+    if "MIMIC_FORKS" in os.environ:  # by the user, or by the process that has started this one (pytest-xdist)
+        return
+    folder = tempfile.mkdtemp(prefix="forks-")
+    config.add_cleanup(lambda: shutil.rmtree(folder))  # its servers end
+    os.environ |= {"MIMIC_FORKS": folder, "MIMIC_FORKS_VENV": sys.prefix}
+    os.environ["PATH"] = f"{ROOT}/tests/forks:{ROOT}/steps/lib:{sys.prefix}/bin:{os.environ['PATH']}"
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,10 +2,11 @@
 # Set-up, style of Python and shell, then the tests. Arguments behind the options go to pytest.
 
 fast=false  # true: what to run before each commit, in less than 2 minutes on two cores
+forks=true  # false: start each program as users do, not as a fork of one that has loaded torch (tests/forks)
 
 cd "$(dirname "$0")/.." || exit 1
 PATH=$PWD/steps/lib:$PATH
-help_message="Usage: tests/run.sh [--fast true] [words for pytest]...
+help_message="Usage: tests/run.sh [--option value]... [words for pytest]...
 e.g.: tests/run.sh --fast true
       tests/run.sh tests/shell -k done
 Makes the .venv of the tests if need be, then runs ruff, shellcheck and pytest.
@@ -24,6 +25,7 @@ ruff check .
 shopt -s globstar nullglob
 shellcheck -x ./*.sh RESULTS .ci/run {local,steps,tests}/**/*.sh
 
+if ! "$forks"; then export MIMIC_FORKS=; fi
 if "$fast"; then set -- --only fast "$@"; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them. One
 # worker more than cores: tests that wait for a scheduler, a browser or a signal leave theirs idle.

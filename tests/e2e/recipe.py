@@ -33,6 +33,8 @@ class Recipe:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(repository / name, root / name)
         (root / ".venv").symlink_to((repository / ".venv").resolve())
+        forks = repository / "tests/forks"  # in front of .venv, once
+        (root / "local/path.sh").write_text(f'PATH={forks}:${{PATH//"{forks}:"/}}\n')
         drop = ("MIMIC_RUN_PID", "CUDA_VISIBLE_DEVICES", "PYTHONPATH")
         self.env = {k: v for k, v in os.environ.items() if k not in drop}
         self.said = ""  # by the first run of everything
