@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder))  # its servers end
     os.environ |= {"MIMIC_FORKS": folder, "MIMIC_FORKS_VENV": sys.prefix}
     os.environ["PATH"] = f"{ROOT}/tests/forks:{ROOT}/steps/lib:{sys.prefix}/bin:{os.environ['PATH']}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The last line says why tests were skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a process of pytest-xdist
+        return
+    build = reporter.build_summary_stats_line
+
+    def with_reasons() -> tuple[list[tuple[str, dict[str, bool]]], str]:
+        parts, colour = build()
+        reports = (report.longrepr for report in reporter.stats.get("skipped", []))
+        count = Counter(r[2].removeprefix("Skipped: ") if isinstance(r, tuple) else str(r) for r in reports)
+        why = "; ".join(f"{number}: {reason}" for reason, number in count.most_common())
+        return [(f"{text} ({why})" if text.endswith(" skipped") else text, markup) for text, markup in parts], colour
+
+    reporter.build_summary_stats_line = with_reasons
 
 
 @pytest.hookimpl(trylast=True)
