@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ STAGES = [
     (r"exp/.*/scoring/.*", 7),
 ]
 SCORES = r"(wer|cer)_.*|scoring_kaldi"  # stage 7 puts them beside a decoding
-NOT_COMPARED = re.compile(rf"log|tensorboard|run_info\.json|num_jobs|\.done|\.lock.*|{SCORES}")  # times, sizes of jobs
+# Times, sizes of jobs, notes of the up-to-date check.
+NOT_COMPARED = re.compile(rf"log|tensorboard|run_info\.json|num_jobs|\.(done|made|changed)|\.lock.*|{SCORES}")
 LOOSE = ("log", "tensorboard", "checkpoints", "weights")
 ADVICE = re.compile(r"(?:undo it: rm|remove) ([^\s,;]+)")
 RANKS = ("--num-processes", "2")
@@ -83,17 +84,26 @@ def equal(a: bytes | None, b: bytes | None) -> bool:
     return not difference(*(torch.load(io.BytesIO(data), weights_only=True) for data in (a, b)))
 
 
-class Driver:
-    """Injects faults into a finished recipe, each into the undisturbed state. `mounts`: file systems can be mounted."""
+Acts = dict[str, Callable[["Driver", Fault], Iterator[str]]]
 
-    def __init__(self, recipe: Recipe, draw: random.Random, mounts: bool) -> None:
-        self.recipe, self.root, self.draw, self.mounts = recipe, recipe.root, draw, mounts
+
+class Driver:
+    """Injects faults into a finished recipe, each into the undisturbed state.
+
+    `mounts`: file systems can be mounted; `acts`: further kinds of fault.
+    """
+
+    def __init__(self, recipe: Recipe, draw: random.Random, mounts: bool, acts: Acts) -> None:
+        self.recipe, self.root, self.draw, self.mounts, self.acts = recipe, recipe.root, draw, mounts, acts
         self.command: list[str] = []  # makes the target of the fault at hand
         self.wanted = recipe.saved  # what that gives when nothing disturbs it
         self.said = ""  # by the last command
+        self.undo: list[Callable[[], object]] = []  # what a fault has done to more than results
 
     def __call__(self, fault: Fault) -> tuple[str, bool, bool]:
         """Gives what was done, whether the rerun ended well, and whether its results equal the undisturbed ones."""
+        while self.undo:
+            self.undo.pop(0)()
         self.recipe.restore()
         self.command, self.wanted = self.stage(fault.target.stage), self.recipe.saved
         act = {
@@ -104,7 +114,8 @@ class Driver:
         }.get(fault.kind, self.cut)
         story = []
         try:
-            for word in act(fault):
+            further = self.acts.get(fault.kind)
+            for word in further(self, fault) if further else act(fault):
                 story.append(word)
             story += self.heal()
         except NotRecovered as error:
@@ -215,7 +226,7 @@ class Driver:
             stage = next(stage for pattern, stage in STAGES if re.fullmatch(pattern, target.reader))
             if self.run(self.stage(stage)) == 0:
                 raise NotRecovered(f"{target.reader} was made from it")
-            self.must_have_said("after it was made: run the stage that makes it again")
+            self.must_have_said("after it was made: run ")
             yield f"refused by stage {stage}"
 
     def reads(self, reader: str, path: Path) -> bool:
@@ -283,6 +294,16 @@ class Driver:
     def must_have_said(self, *lines: str) -> None:
         if "Traceback" in self.said or not any(line in self.said for line in lines):
             raise NotRecovered(f"it did not say clearly what is wrong: {self.said[-2000:]}")
+
+    def lost(self) -> list[str]:
+        """The trained models of the undisturbed run that are nowhere any more, whatever has been trained since."""
+        missing = []
+        for model in sorted(self.recipe.saved.glob("exp/*/model.pt")):
+            name = model.parent.name
+            kept = [*self.root.glob(f"exp/{name}/model.pt"), *self.root.glob(f"exp/{name}.*/model.pt")]
+            if not any(equal(path.read_bytes(), model.read_bytes()) for path in kept):
+                missing.append(name)
+        return missing
 
     def difference(self, target: Target) -> str:
         """What differs from the undisturbed run, empty where nothing does."""

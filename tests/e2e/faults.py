@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from changes import ACTS
 from fault_driver import RANKS, SIGNALS, Driver, Fault, Target
 from injections import can_mount
 from recipe import Recipe, finished_recipe
@@ -36,13 +37,14 @@ TARGETS = [
 def possible(target: Target) -> Iterator[str]:
     """The kinds of fault that can happen to a target."""
     yield from (kind for kind in SIGNALS if kind != "killed rank")
-    yield "full disk"
+    yield from ("full disk", "copied tree", "pulled commit", "edited code", "mistaken directory")
     if not target.tables_alone:
         yield "damaged archive"
     if target.stage in (1, 2, 5) or "decode" in target.folders[0]:
         yield "damaged table"
     if target.training:
         yield "damaged checkpoint"
+        yield "edited config"
         if RANKS[0] in (ROOT / "steps/train.sh").read_text():
             yield "killed rank"
 
@@ -74,21 +76,27 @@ def inject(recipe: Recipe, number: int, seed: int) -> int:
     mounts = can_mount(recipe.root / "small")
     if not mounts:
         print("no file system can be mounted here: in place of a full disk, files may not grow beyond a size")
-    driver = Driver(recipe, draw, mounts)
+    driver = Driver(recipe, draw, mounts, ACTS)
     ended: dict[str, list[tuple[bool, bool]]] = {}
+    lost: list[str] = []
     for count, fault in enumerate(draw_faults(number, draw), 1):
         begin = time.monotonic()
         story, recovered, equal = driver(fault)
         ended.setdefault(fault.kind, []).append((recovered, equal))
+        gone = [] if fault.kind == "killed rank" else driver.lost()  # which trains another model
+        lost += gone
         verdict = "equal" if equal else "RECOVERED, NOT EQUAL" if recovered else "NOT RECOVERED"
         where = f"stage {fault.target.stage}, {fault.target.folders[0]}"
         say(f"{count}/{number} {fault.kind}, {where}: {story}: {verdict} ({time.monotonic() - begin:.1f} s)")
+        if gone:
+            say(f"trained models lost: {' '.join(gone)}")
     rows = [["fault", "injected", "recovered", "equal"]]
     rows += [[kind, *map(str, (len(those), *map(sum, zip(*those, strict=True))))] for kind, those in ended.items()]
     print(aligned(rows), end="")
     recovered, equal = (sum(column) for column in zip(*(one for those in ended.values() for one in those), strict=True))
+    print(f"trained models lost: {len(lost)}")
     print(f"faults: {number} injected, {recovered} recovered, {equal} equal")
-    return int(equal < number)
+    return int(equal < number or bool(lost))
 
 
 def say(line: str) -> None:

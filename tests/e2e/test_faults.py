@@ -22,7 +22,7 @@ def test_reruns_after_faults_give_the_undisturbed_results(recipe, capsys, monkey
 def test_a_short_run_takes_every_kind_and_every_stage():
     kinds = {kind for target in TARGETS for kind in possible(target)}
     for seed in range(20):
-        faults = draw_faults(8, random.Random(seed))
+        faults = draw_faults(16, random.Random(seed))
         assert {fault.kind for fault in faults} == kinds
         assert {fault.target.stage for fault in faults} == set(range(1, 8))
 
