@@ -8,11 +8,16 @@ Exit codes: 0 trained; 75 SIGTERM or SIGUSR1 came, all is saved, start it again;
 """
 
 import argparse
+import fcntl
 import json
 import logging
+import os
+import shutil
 import sys
 import tempfile
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -39,13 +44,13 @@ def main() -> int:
                         "work, and write nothing (default: %(default)s)")  # fmt: skip
     arguments, overrides = parser.parse_known_args()
     inputs.training(Path(arguments.config), overrides)  # before torch is loaded, which takes seconds
-    if arguments.check == "true":
-        return check(arguments.config, overrides)
     here = place()
-    if arguments.num_processes > 1 and here.world == 1:
+    if arguments.num_processes > 1 and here.world == 1 and arguments.check == "false":
         return spawn(arguments.num_processes, [sys.executable, *sys.argv])
     stop = Stop()
     try:
+        if arguments.check == "true":
+            return check(arguments.config, overrides)
         with ExitStack() as stack:
             train(arguments, overrides, here, stop, stack)
     except Stopped as stopped:
@@ -59,9 +64,31 @@ def check(path: str, overrides: list[str]) -> int:
 
     logging.getLogger().setLevel(logging.WARNING)
     config = configuration.read(path, overrides)
-    with tempfile.TemporaryDirectory(prefix="mimic-") as directory:
-        TASKS[config.task](config, Path(directory))
+    with scratch() as directory:
+        TASKS[config.task](config, directory)
     return 0
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory that is gone afterwards; after a kill -9, which the next one cleans up behind."""
+    for left in Path(tempfile.gettempdir()).glob("mimic-check-*"):
+        with suppress(OSError), held(left):  # whose process has ended, for the kernel has taken its lock back
+            if time.time() - left.stat().st_mtime > 10:  # and that is not about to take it
+                shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix="mimic-check-") as directory, held(Path(directory)):
+        yield Path(directory)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """A lock on a directory; BlockingIOError where another process has it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def train(arguments: argparse.Namespace, overrides: list[str], here: Place, stop: Stop, stack: ExitStack) -> None:
