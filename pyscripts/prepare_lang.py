@@ -15,15 +15,14 @@ from mimic.hmm.lang import LangOptions, make_lang
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lexicon", type=Path, help="lexicon.txt, lexiconp.txt, lexiconp_silprob.txt")
-    parser.add_argument("oov", help="word that stands for those that are not in the lexicon")
+    parser.add_argument("oov", type=str.strip, help="word that stands for those that are not in the lexicon")
     parser.add_argument("lang", type=Path, help="directory to write")
     parser.add_argument("--sil-prob", type=float, default=0.5, help="of silence between words (default: %(default)s)")
     parser.add_argument("--num-sil-states", type=int, default=5, help="(default: %(default)s)")
     parser.add_argument("--num-nonsil-states", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--lexicon-type", choices=TYPES, default="auto", help="what its columns are (default: auto)")
     args = parser.parse_args()
-    oov = args.oov.strip()
-    options = LangOptions(oov, args.sil_prob, args.num_sil_states, args.num_nonsil_states, args.lexicon_type)
+    options = LangOptions(args.oov, args.sil_prob, args.num_sil_states, args.num_nonsil_states, args.lexicon_type)
     make_lang(args.lexicon, args.lang, options)
 
 
