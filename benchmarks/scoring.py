@@ -106,7 +106,7 @@ class Clock:
 
 def one(pairs: Pairs, utt: str, clock: Clock) -> dict[str, float]:
     """Score one utterance in every way; returns how far the others are from ours."""
-    x, y = pairs.load(utt)
+    x, y, _ = pairs.load(utt)
     theirs = {"wb-pesq": clock("pesq", pesq, RATE, x, y, "wb"), "stoi": clock("pystoi", stoi, x, y, RATE)}
     theirs |= zip(("csig", "cbak", "covl"), clock("composite", composite, x, y), strict=True)
     theirs["estoi"] = clock("pystoi, extended", stoi, x, y, RATE, extended=True)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Impulse responses of rooms that do not exist: boxes of 20 to 170 cubic metres, talker and microphone 0.5 to 3 m apart,
 # by the image source method. The same options give the same rooms for any --nj.
-# Writes <out-dir>/wav.scp, the wavs (16 kHz) in <out-dir>/wav, and rooms.tsv: name, reverberation time in s, volume in
+# Writes <out-dir>/wav.scp, the wavs (16 kHz) in <out-dir>/wav, and rooms.tsv: name, measured reverberation time in s, volume in
 # cubic metres, distance in m. Takes about 1 s per room.
 # shellcheck disable=SC2034  # some options are read by their name
 
 rooms=100      # how many
-shortest=0.15  # reverberation time in s, drawn evenly from this
+shortest=0.15  # reverberation time of the walls (Sabine) in s, drawn evenly from this
 longest=0.5    # to this
 seed=1         # another one makes other rooms
 nj=2           # jobs

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
 """Enhance one job's share of a data directory.
 
     enhance.py --job 1 --nj 4 exp/enhance_mimic data/test_noisy exp/enhance_mimic/wav/test
@@ -35,12 +35,13 @@ def main() -> None:
     cli.add_number(parser, "--batch-utterances", Count, 8, "utterances at once")
     cli.add_number(parser, "--dry-wet", Share, 1.0, "share of the enhanced wave")
     cli.add_device(parser)
+    parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
     arguments, overrides = parser.parse_known_args()
     share = arguments.dry_wet
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     model, front = enhancer.load(arguments.model, overrides, arguments.device)
-    reader = AudioReader(arguments.data, front.rate)
+    reader = AudioReader(arguments.data, front.rate, channel=arguments.channel)
     utterances = split(reader.utts, arguments.job, arguments.nj)
     size = arguments.batch_utterances
     batches = [utterances[i : i + size] for i in range(0, len(utterances), size)]

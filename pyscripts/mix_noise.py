@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
 """Mix noises and rooms into clean speech; the verbs are the acts of local/mix_noise.sh, which explains them."""
 
 import argparse
@@ -13,6 +13,7 @@ from mimic.data.wav import write_wav
 from mimic.errors import UserError
 from mimic.features.corruption import Corruption, Recordings
 
+MOST_SNR = 100  # dB: more than 16 bit have
 MADE = OF_AUDIO | {"utt2snr", "utt2noise", "utt2room"}
 
 
@@ -57,8 +58,10 @@ def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
         snrs = [float(snr) for snr in args.snrs.split()]
     except ValueError:
         snrs = []
-    if not snrs:
-        raise UserError(f"--snrs '{args.snrs}': expected numbers in dB, e.g. '0 5 10 15'")
+    if not snrs or not all(abs(snr) <= MOST_SNR for snr in snrs):
+        raise UserError(f"--snrs '{args.snrs}': expected numbers from -{MOST_SNR} to {MOST_SNR} dB, e.g. '0 5 10 15'")
+    if not 0 <= args.rir_prob <= 1:
+        raise UserError(f"--rir-prob {args.rir_prob:g}: expected a probability, from 0 to 1")
     speaker_of = read_utt2spk(args.clean / "utt2spk")
     voices = None
     if args.babble_dir:

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
 """Clean magnitudes with noisy phases; the verbs are the acts of steps/noisy_phase.sh, which explains them."""
 
 import argparse
@@ -25,11 +25,12 @@ def main() -> None:
     parser.add_argument("clean", type=Path, help="data directory")
     parser.add_argument("noisy", type=Path, help="data directory with the same utterances")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
     args = parser.parse_args()
 
     torch.set_num_threads(1)  # jobs are what runs in parallel here
     stft = Stft(StftConfig.read(args.stft_config))
-    clean, noisy = AudioReader(args.clean, stft.rate), AudioReader(args.noisy, stft.rate)
+    clean, noisy = (AudioReader(data, stft.rate, channel=args.channel) for data in (args.clean, args.noisy))
     if clean.utts != noisy.utts:
         utt = min(set(clean.utts) ^ set(noisy.utts))
         raise UserError(f"{utt}: is in only one of {args.clean} and {args.noisy}")

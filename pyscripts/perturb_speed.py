@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
 """Copies of a data directory at other speeds; the verbs are the acts of steps/perturb_speed.sh, which explains them."""
 
 import argparse
@@ -25,10 +25,11 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=1)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
     args = parser.parse_args()
     speeds = parse_speeds(args.speeds)
     check_whole(args.data)
-    reader = AudioReader(args.data)
+    reader = AudioReader(args.data, channel=args.channel)
     if args.verb == "collect":
         write_tables(reader, speeds, args.out)
         return

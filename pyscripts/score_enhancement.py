@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
 """Score enhanced speech against clean speech: two data directories, or two folders with files of the same names.
 
     score_enhancement.py clean_wavs enhanced_wavs [scoring]
@@ -35,12 +35,13 @@ def main() -> None:
     parser.add_argument("--job", type=int, help="score only this share, from 1")
     parser.add_argument("--nj", type=int, default=1, help="number of shares (%(default)s)")
     parser.add_argument("--allow-pipes", choices=["true", "false"], default="false", help="run commands in wav.scp")
+    parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
     args = parser.parse_args()
     if args.job and not args.scoring:
         raise UserError("--job needs a scoring directory")
 
     measures = parse_measures(args.measures)
-    pairs = Pairs(args.clean, args.enhanced, args.allow_pipes == "true")
+    pairs = Pairs(args.clean, args.enhanced, args.allow_pipes == "true", args.channel)
     shares = args.scoring / "shares" if args.scoring else None
     known = read_shares(shares, measures) if shares else {}
     mine = split(pairs.utts, args.job, args.nj) if args.job else pairs.utts

@@ -7,6 +7,7 @@
 nj=2              # a data directory: jobs
 cmd=launch.py     # a data directory: where they run
 ngpu=0            # 1: on a GPU
+channel=          # a data directory: of audio that has several, from 0
 force=false       # a data directory: true enhances again although nothing changed
 dry_wet=1         # share of the enhanced signal in the output, 0 to 1; the rest is the input
 chunk_seconds=60  # files: seconds that the network hears at once; 0: everything
@@ -43,6 +44,7 @@ if [ "$stream" = true ] || [ ! -e "$data/wav.scp" ]; then
 fi
 
 options=("$@")
+if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
 if [ "$dry_wet" != 1 ]; then options+=(--dry-wet "$dry_wet"); fi
 share_out "$data/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$data" \

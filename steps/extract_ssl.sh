@@ -9,6 +9,7 @@ nj=2              # jobs
 cmd=launch.py     # where they run
 compress=none     # archives: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
 max_skip=0.01     # largest share of utterances whose audio cannot be used
+channel=          # of audio that has several, from 0
 force=false       # true: extract again although nothing changed
 
 . ./path.sh
@@ -28,4 +29,4 @@ mkdir -p "$(dirname "$dir")"
 printf -- '--type=ssl\n--model=%s\n--layers=%s\n--weights=%s\n' "$model" "$layers" "$weights" > "$dir.conf.tmp"
 mv "$dir.conf.tmp" "$dir.conf"
 exec steps/make_feats.sh --type ssl --feat-config "$dir.conf" --nj "$nj" --cmd "$cmd" --compress "$compress" \
-  --max-skip "$max_skip" --force "$force" "$data" "$dir"
+  --max-skip "$max_skip" --channel "$channel" --force "$force" "$data" "$dir"

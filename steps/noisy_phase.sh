@@ -7,6 +7,7 @@
 stft_config=conf/stft.conf  # of the spectra whose phase is exchanged
 nj=2                        # jobs
 cmd=launch.py               # where they run
+channel=                    # of audio that has several, from 0
 force=false                 # true: again although nothing changed
 
 . ./path.sh
@@ -23,12 +24,13 @@ clean=$1 noisy=$2 dir=$3
 for data in "$clean" "$noisy"; do require "$data/wav.scp" "stage 1 (data)"; done
 require "$stft_config" "what makes it"
 share_out "$noisy/utt2spk"
-if up_to_date "$dir" --force "$force" --version 1 --input "$stft_config" "$clean" "$noisy"; then
+if up_to_date "$dir" --force "$force" --version 1 --input "$stft_config" "$clean" "$noisy" \
+  ${channel:+--option "channel=$channel"}; then
   exit 0
 fi
 
 log "$utterances utterances of $clean with the phase of $noisy in $nj jobs"
-options=(--stft-config "$stft_config" "$clean" "$noisy" "$dir")
+options=(--stft-config "$stft_config" ${channel:+--channel "$channel"} "$clean" "$noisy" "$dir")
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
 $cmd "$JOB=1:$nj" "$dir/log/noisy_phase.$JOB.log" pyscripts/noisy_phase.py exchange --job "$JOB" --nj "$nj" "${options[@]}"
 pyscripts/noisy_phase.py collect "${options[@]}"

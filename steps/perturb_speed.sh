@@ -8,6 +8,7 @@
 speeds="0.9 1.0 1.1"  # factors
 nj=2                  # jobs
 cmd=launch.py         # where they run
+channel=              # of audio that has several, from 0
 force=false           # true: make them again although nothing changed
 
 . ./path.sh
@@ -23,14 +24,17 @@ set -euo pipefail
 data=$1 dir=$2
 require "$data/wav.scp" "stage 1 (data)"
 share_out "$data/utt2spk"
-if up_to_date "$dir" --force "$force" --version 1 --input "$data" --option "speeds=$speeds"; then
+options=(--speeds "$speeds")
+if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
+if up_to_date "$dir" --force "$force" --version 1 --input "$data" \
+  --option "speeds=$speeds${channel:+ channel $channel}"; then
   exit 0
 fi
 
 log "$utterances utterances of $data at the speeds $speeds in $nj jobs"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
 $cmd "$JOB=1:$nj" "$dir/log/perturb_speed.$JOB.log" \
-  pyscripts/perturb_speed.py perturb --speeds "$speeds" --job "$JOB" --nj "$nj" "$data" "$dir"
-pyscripts/perturb_speed.py collect --speeds "$speeds" "$data" "$dir"
+  pyscripts/perturb_speed.py perturb "${options[@]}" --job "$JOB" --nj "$nj" "$data" "$dir"
+pyscripts/perturb_speed.py collect "${options[@]}" "$data" "$dir"
 mark_done "$dir"
 log "$(wc -l < "$dir/utt2spk") utterances in $dir"

@@ -8,6 +8,7 @@ measures=all      # or some of wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,
 nj=2              # jobs
 cmd=launch.py     # where they run
 allow_pipes=false # true: run the commands in wav.scp
+channel=          # of audio that has several, from 0
 force=false       # true: score again although nothing changed
 
 help_message="Usage: $0 [options] <clean-data-dir> <enhanced-data-dir> <scoring-dir>
@@ -17,6 +18,7 @@ Options (default):
   --nj N                    jobs ($nj)
   --cmd CMD                 where they run ($cmd)
   --allow-pipes true|false  run the commands in wav.scp ($allow_pipes)
+  --channel N               of audio that has several, from 0 (none)
   --force true|false        score again although nothing changed ($force)"
 
 . ./path.sh
@@ -33,12 +35,13 @@ if [ -f "$clean/utt2spk" ]; then share_out "$clean/utt2spk"; else share_out "$cl
 # Which PESQ there is changes the scores: installing it later has to show.
 pesq=$(python3 -c 'from mimic.score.pesq import version; print(version())')
 if up_to_date "$dir" --force "$force" --version 1 --input "$clean" "$enhanced" \
-  --option "measures=$measures" "pesq=$pesq"; then
+  --option "measures=$measures${channel:+ channel $channel}" "pesq=$pesq"; then
   exit 0
 fi
 
 log "scoring $enhanced against $clean in $nj jobs"
 options=(--measures "$measures" --allow-pipes "$allow_pipes")
+if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
 $cmd "$JOB=1:$nj" "$dir/log/score.$JOB.log" pyscripts/score_enhancement.py "${options[@]}" --job "$JOB" --nj "$nj" \
   "$clean" "$enhanced" "$dir"
 pyscripts/score_enhancement.py "${options[@]}" "$clean" "$enhanced" "$dir"

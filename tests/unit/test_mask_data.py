@@ -15,6 +15,7 @@ from mimic.data.kaldi_dir import read_table, write_data_dir
 from mimic.data.validate import Options, validate
 from mimic.features.corruption import Recordings, list_recordings
 from mimic.features.mixing import Room, reverberate
+from mimic.features.rooms import reverberation_time
 
 PARTS = {"train-clean-5": "1088-134315", "dev-clean-2": "1272-135031", "test-clean": "61-70968"}
 NAMES = [*(f"{part}.tar.gz" for part in PARTS), "librispeech-lexicon.txt", "rirs_noises.zip"]
@@ -157,7 +158,8 @@ def test_simulated_rooms_are_the_same_for_any_number_of_jobs(tmp_path):
     assert len(one) == 3 and all(np.array_equal(one[name], two[name]) for name in one)
     facts = {name: line.split() for name, line in read_table(tmp_path / "1" / "rooms.tsv").items()}
     for name, (rt60, volume, distance) in facts.items():
-        assert 0.15 <= float(rt60) <= 0.25 and 20 < float(volume) < 170 and 0.5 <= float(distance) <= 3
+        assert float(rt60) == pytest.approx(reverberation_time(one[name]), abs=2e-3)  # of what is written, in 16 bit
+        assert 0.1 <= float(rt60) <= 0.35 and 20 < float(volume) < 170 and 0.5 <= float(distance) <= 3
         energy = np.cumsum(np.square(one[name], dtype=float)[::-1])[::-1]
         later = round(float(rt60) * 16000) + int(np.argmax(np.abs(one[name])))
         if later < len(energy):  # 60 dB down by then, within what the formula of Sabine is good for
@@ -165,6 +167,15 @@ def test_simulated_rooms_are_the_same_for_any_number_of_jobs(tmp_path):
         assert len(reverberate(tone(0.5), Room(one[name]))) == 8000
     words = "--longest", "long", tmp_path / "x"
     assert "--longest takes a number above 0" in last_line(run("local/simulate_rooms.sh", *words))
+
+
+@pytest.mark.parametrize("rt60", [0.15, 0.5, 1.2])
+def test_reverberation_time_is_measured(rt60):
+    time = np.arange(round((rt60 + 0.1) * 16000)) / 16000
+    rir = np.random.default_rng(1).standard_normal(len(time)) * 10 ** (-3 * time / rt60)
+    # The decay of a few independent samples per interval of the line: sqrt(1 / 16000 / 0.15 s) is 2 %.
+    assert reverberation_time(np.concatenate([np.zeros(80), rir]).astype(np.float32)) == pytest.approx(rt60, rel=0.05)
+    assert np.isnan(reverberation_time(np.ones(100, np.float32)))
 
 
 def test_subset_keeps_tables_and_segments(tmp_path):

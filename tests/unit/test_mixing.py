@@ -244,7 +244,7 @@ def test_mix_noise_says_what_is_wrong(corpus):
     (corpus / "clean").symlink_to(corpus / "t_clean")
     for out, options, message in [
         ("t_noisy", (), "would take the place of"),
-        ("u_noisy", ("--snrs", "loud"), "expected numbers in dB"),
+        ("u_noisy", ("--snrs", "loud"), "--snrs takes numbers from -100 to 100"),
         ("u_noisy", ("--rir-dir", str(corpus / "nothing")), "no such folder"),
     ]:
         done = mix_noise(corpus, out, *options)

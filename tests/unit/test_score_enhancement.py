@@ -172,7 +172,7 @@ def add_pipe(clean: Path, noisy_dir: Path, utt: str) -> None:
 
 def low_rate(clean: Path, noisy_dir: Path, utt: str) -> None:
     for data in (clean, noisy_dir):
-        replace_audio(data, utt, speechlike(1.2), 8000)
+        replace_audio(data, utt, speechlike(1.2), 4000)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def low_rate(clean: Path, noisy_dir: Path, utt: str) -> None:
     [
         (change_length, "p0-00: the clean audio has 19200 samples, the enhanced 16000"),
         (change_rate, "p0-00: the clean audio is at 16000 Hz, the enhanced at 48000 Hz"),
-        (low_rate, "p0-00: audio at 8000 Hz"),
+        (low_rate, "p0-00: audio at 4000 Hz"),
         (add_utterance, "zz-new: in "),
         (remove_file, "p0-00: .*cannot be opened"),
         (add_pipe, "p0-00: .*--allow-pipes true"),

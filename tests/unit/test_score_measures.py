@@ -230,4 +230,7 @@ def test_measures_are_chosen_by_name():
     with pytest.raises(UserError, match="pesqq.*wb-pesq"):
         parse_measures("pesqq")
     x = speechlike(1)
+    narrow, reasons = score_pair(x[::2], noisy(x, 0.1)[::2], MEASURES, 8000)
+    assert narrow.keys() >= {"stoi", "estoi", "segsnr", "si-sdr"} and 1 < narrow.get("nb-pesq", 2) < 4.6
+    assert reasons.keys() >= {"wb-pesq", "csig", "cbak", "covl"}
     assert score_pair(x, noisy(x, 0.1), ["stoi", "si-sdr"])[0].keys() == {"stoi", "si-sdr"}

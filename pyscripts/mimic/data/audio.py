@@ -42,7 +42,7 @@ FIXES = {
     "range": "scale the samples to +-1 (16-bit values: divide by 32768), or remove the utterance",
     "empty": "replace the file, or remove the utterance",
     "nan": "write the file again, or remove the utterance",
-    "channels": "pick one with --channel N, counted from 0 (for all steps: local/import_corpus.sh has it)",
+    "channels": "pick one with --channel N, counted from 0 (for every step at once: of local/import_corpus.sh)",
     "sides": "leave --channel out, or correct reco2file_and_channel",
     "segment": "correct segments",
     "pipe": "pass --allow-pipes true if you trust it",
@@ -239,19 +239,20 @@ class AudioReader(Mapping):
             raise self._error(utt, "range", f"{self.entry(utt)} has samples up to {peak:g}, and full scale is 1")
 
     def _channel(self, utt: str, f: soundfile.SoundFile) -> int:
+        if f.channels == 1:  # where several were, a command in wav.scp or a step has picked one
+            return 0
         side = self.sides.get(utt if self.segments is None else self.segments[utt][0])
-        if side is not None and f.channels > 1:  # where there is one, a command in wav.scp has picked it already
+        if side is not None:
             if side >= f.channels or self.channel not in (None, side):
                 what = f"{self.entry(utt)} has {f.channels} channels, reco2file_and_channel names {'AB'[side]}"
                 raise self._error(utt, "sides", what)
             return side
-        if self.channel is None and f.channels > 1:
+        if self.channel is None:
             raise self._error(utt, "channels", f"{self.entry(utt)} has {f.channels} channels")
-        if (self.channel or 0) >= f.channels:
-            raise self._error(
-                utt, "channels", f"{self.entry(utt)} has {f.channels} channel(s), so no channel {self.channel}"
-            )
-        return self.channel or 0
+        if self.channel >= f.channels:
+            what = f"{self.entry(utt)} has {f.channels} channels, so no channel {self.channel}"
+            raise self._error(utt, "channels", what)
+        return self.channel
 
     def _run(self, utt: str, entry: str) -> bytes:
         # Segments of one recording follow each other, so the last output is all that is worth keeping.

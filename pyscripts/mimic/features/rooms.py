@@ -13,7 +13,9 @@ NEAR, FAR = 0.5, 3.0  # m from one to the other
 
 @dataclass(frozen=True)
 class SimulatedRoom:
-    """An impulse response (samples,) at 16 kHz; reverberation time in s, volume in m3, distance to the talker in m."""
+    """An impulse response (samples,) at 16 kHz; its measured reverberation time in s, volume in m3, distance to the
+    talker in m.
+    """
 
     rir: np.ndarray
     rt60: float
@@ -22,7 +24,9 @@ class SimulatedRoom:
 
 
 def simulate(name: str, seed: int, shortest: float, longest: float) -> SimulatedRoom:
-    """The room of this name: a box of random size, its reverberation time between `shortest` and `longest` s."""
+    """The room of this name: a box of random size, its reverberation time by Sabine's formula between `shortest` and
+    `longest` s. What the image source method makes of it rings up to a quarter longer or shorter: that is measured.
+    """
     import pyroomacoustics  # here, because only this needs it
 
     rng = utterance_rng(seed, name)
@@ -40,4 +44,18 @@ def simulate(name: str, seed: int, shortest: float, longest: float) -> Simulated
     room.add_microphone(microphone)
     room.compute_rir()
     rir = room.rir[0][0][: round((rt60 + 0.1) * RATE)]
-    return SimulatedRoom((rir / np.abs(rir).max() / 2).astype(np.float32), rt60, float(size.prod()), distance)
+    rir = (rir / np.abs(rir).max() / 2).astype(np.float32)
+    return SimulatedRoom(rir, reverberation_time(rir), float(size.prod()), distance)
+
+
+def reverberation_time(rir: np.ndarray, rate: int = RATE) -> float:
+    """RT60 in s of an impulse response (samples,): T30 of ISO 3382-1, a line through Schroeder's decay curve from -5 to
+    -35 dB. The curve must fall that far, or it is NaN.
+    """
+    energy = np.cumsum(np.square(rir[::-1], dtype=np.float64))[::-1]
+    decay = 10 * np.log10(energy[energy > 0] / energy[0])
+    if not len(decay) or decay[-1] > -35:
+        return float("nan")
+    first, last = np.argmax(decay <= -5), np.argmax(decay <= -35)
+    times = np.arange(first, last + 1) / rate
+    return float(-60 / np.polyfit(times, decay[first : last + 1], 1)[0])

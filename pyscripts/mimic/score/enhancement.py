@@ -6,11 +6,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import soxr
 
 from mimic.atomic import replace
 from mimic.errors import UserError
 from mimic.score.composite import composite, segmental_snr, si_sdr
-from mimic.score.pairs import RATE, Pairs
+from mimic.score.pairs import NARROW, RATE, Pairs
 from mimic.score.pesq import pesq, version
 from mimic.score.reason import NotScored
 from mimic.score.stoi import stoi_estoi
@@ -31,8 +32,9 @@ class Row:
 def describe() -> str:
     """What the columns mean, for the header of a score file."""
     return (
-        f"at {RATE} Hz; wb-pesq: MOS-LQO of ITU-T P.862.2, nb-pesq: of P.862.1, Python package pesq {version()}; "
-        "csig, cbak, covl: with wb-pesq; stoi, estoi: 0 to 1; segsnr, si-sdr: dB"
+        f"at {RATE} Hz; wb-pesq: MOS-LQO of ITU-T P.862.2, nb-pesq: of P.862.1 (of audio below it, "
+        f"at {NARROW} Hz), Python package pesq {version()}; csig, cbak, covl: with wb-pesq; "
+        "stoi, estoi: 0 to 1; segsnr, si-sdr: dB"
     )
 
 
@@ -45,10 +47,12 @@ def parse_measures(names: str) -> tuple[str, ...]:
     return tuple(name for name in MEASURES if name in wanted)
 
 
-def score_pair(clean: np.ndarray, enhanced: np.ndarray, measures: Sequence[str]) -> tuple[dict[str, float], dict]:
+def score_pair(
+    clean: np.ndarray, enhanced: np.ndarray, measures: Sequence[str], rate: int = RATE
+) -> tuple[dict[str, float], dict]:
     """Scores by measure, and reasons by measure for those that could not be computed.
 
-    Both signals are (samples,) at 16 kHz and of equal length.
+    Both signals are (samples,) of equal length at `rate`: 16 kHz, or 8 kHz, for which there is no wide-band PESQ.
     """
     for signal, name in ((clean, "clean"), (enhanced, "enhanced")):
         if np.ptp(signal) == 0:
@@ -56,7 +60,9 @@ def score_pair(clean: np.ndarray, enhanced: np.ndarray, measures: Sequence[str])
     scores: dict[str, float] = {}
     reasons: dict[str, str] = {}
     x, y = clean.astype(np.float64), enhanced.astype(np.float64)
-    wide = cache(lambda: pesq(clean, enhanced, "wb"))  # both are part of composite measures too
+    if rate != RATE:
+        x, y = (soxr.resample(signal, rate, RATE, quality="HQ") for signal in (x, y))
+    wide = cache(lambda: pesq(clean, enhanced, "wb", rate))  # both are part of composite measures too
     segsnr = cache(lambda: segmental_snr(x, y))
 
     def take(names: Sequence[str], compute: Callable[[], Iterable[float]]) -> None:
@@ -68,7 +74,7 @@ def score_pair(clean: np.ndarray, enhanced: np.ndarray, measures: Sequence[str])
                 reasons.update({name: str(reason) for name in names if name in measures})
 
     take(["wb-pesq"], lambda: [wide()])
-    take(["nb-pesq"], lambda: [pesq(clean, enhanced, "nb")])
+    take(["nb-pesq"], lambda: [pesq(clean, enhanced, "nb", rate)])
     take(["stoi", "estoi"], lambda: stoi_estoi(x, y))
     take(["csig", "cbak", "covl"], lambda: composite(x, y, wide(), segsnr()))
     take(["segsnr"], lambda: [segsnr()])
@@ -80,11 +86,16 @@ def score(pairs: Pairs, utts: Iterable[str], measures: Sequence[str]) -> Iterato
     """Score utterances one by one; memory holds one pair of signals."""
     for utt in utts:
         try:
-            scores, reasons = score_pair(*pairs.load(utt), measures)
+            scores, reasons = _score(pairs, utt, measures)
         except NotScored as reason:
             scores, reasons = {}, dict.fromkeys(measures, str(reason))
         values = {m: round(scores[m], DIGITS) if m in scores else None for m in measures}
         yield Row(utt, values, _reason_text(reasons, len(measures)))
+
+
+def _score(pairs: Pairs, utt: str, measures: Sequence[str]) -> tuple[dict[str, float], dict]:
+    clean, enhanced, rate = pairs.load(utt)
+    return score_pair(clean, enhanced, measures, rate)
 
 
 def _reason_text(reasons: dict[str, str], count: int) -> str:

@@ -10,14 +10,15 @@ from mimic.errors import AudioError, UserError
 from mimic.score.reason import NotScored
 
 RATE = 16000  # Hz, at which everything is scored
+NARROW = 8000  # Hz, of telephone speech, for which some scores are defined, too
 UNUSABLE = {"nan": "NaN or infinite samples", "empty": "no samples"}  # kinds of AudioError that cost one score only
 
 
 class FolderReader(AudioReader):
     """An AudioReader for a folder of audio files; the utterance id is the name of the file without its ending."""
 
-    def __init__(self, folder: str | Path) -> None:
-        self.data_dir, self.rate, self.allow_pipes, self.channel = Path(folder), RATE, False, None
+    def __init__(self, folder: str | Path, channel: int | None = None) -> None:
+        self.data_dir, self.rate, self.allow_pipes, self.channel = Path(folder), RATE, False, channel
         self.wavs: dict[str, str] = {}
         for path in sorted(self.data_dir.iterdir()):
             if path.suffix.lower() in SUFFIXES:
@@ -30,11 +31,13 @@ class FolderReader(AudioReader):
         self.utts = sorted(self.wavs)
 
 
-def open_audio(path: str | Path, allow_pipes: bool = False) -> AudioReader:
+def open_audio(path: str | Path, allow_pipes: bool = False, channel: int | None = None) -> AudioReader:
     """A reader for a data directory, or for a folder of audio files where there is no wav.scp."""
     if not Path(path).is_dir():
         raise UserError(f"{path}: no such directory")
-    return AudioReader(path, RATE, allow_pipes) if (Path(path) / "wav.scp").exists() else FolderReader(path)
+    if (Path(path) / "wav.scp").exists():
+        return AudioReader(path, RATE, allow_pipes, channel)
+    return FolderReader(path, channel)
 
 
 class Pairs:
@@ -43,8 +46,10 @@ class Pairs:
     UserError where the enhanced side has an utterance that the clean side lacks, or none that it has.
     """
 
-    def __init__(self, clean: str | Path, enhanced: str | Path, allow_pipes: bool = False) -> None:
-        self.clean, self.enhanced = open_audio(clean, allow_pipes), open_audio(enhanced, allow_pipes)
+    def __init__(
+        self, clean: str | Path, enhanced: str | Path, allow_pipes: bool = False, channel: int | None = None
+    ) -> None:
+        self.clean, self.enhanced = (open_audio(side, allow_pipes, channel) for side in (clean, enhanced))
         self.utts = self.clean.utts
         unknown = [utt for utt in self.enhanced.utts if utt not in self.clean]
         if unknown:
@@ -52,8 +57,9 @@ class Pairs:
                 f"{unknown[0]}: in {enhanced} but not in {clean} ({len(unknown)} such): are these of one set?"
             )
 
-    def load(self, utt: str) -> tuple[np.ndarray, np.ndarray]:
-        """Clean and enhanced samples, (samples,) float32 at 16 kHz, of equal length.
+    def load(self, utt: str) -> tuple[np.ndarray, np.ndarray, int]:
+        """Clean and enhanced samples, (samples,) float32 of equal length, and their rate: 16 kHz, or 8 kHz where the
+        audio has less than 16 kHz.
 
         NotScored: no enhanced audio, no samples, NaN. UserError: unreadable audio, lengths or rates that differ.
         """
@@ -65,15 +71,16 @@ class Pairs:
             raise UserError(
                 f"{utt}: the clean audio is at {rate} Hz, the enhanced at {enhanced_rate} Hz: resample one of them"
             )
-        if rate < RATE:
-            raise UserError(f"{utt}: audio at {rate} Hz: the scores are defined for {RATE} Hz and more")
+        if rate < NARROW:
+            raise UserError(f"{utt}: audio at {rate} Hz: the scores are defined for {NARROW} Hz and more")
         if len(x) != len(y):
             raise UserError(
                 f"{utt}: the clean audio has {len(x)} samples, the enhanced {len(y)}: an enhancer must keep the length"
             )
-        if rate != RATE:
-            x, y = (soxr.resample(signal, rate, RATE, quality="HQ") for signal in (x, y))
-        return x, y
+        wanted = RATE if rate >= RATE else NARROW
+        if rate != wanted:
+            x, y = (soxr.resample(signal, rate, wanted, quality="HQ") for signal in (x, y))
+        return x, y, wanted
 
 
 def _native(reader: AudioReader, utt: str, side: str) -> tuple[np.ndarray, int]:

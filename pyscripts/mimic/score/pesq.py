@@ -23,26 +23,28 @@ except ImportError:  # it needs a C compiler to install, and every other measure
     package = None
 
 RATE = 16000  # Hz
-SHORTEST = RATE // 4  # samples; the standard's own limit
 SAFE_SECONDS, MOST_STRETCHES = 20, 50
-FRAME, JOINED = 64, 50  # samples; frames (0.2 s): shorter gaps and shorter stretches do not count
+FRAME, JOINED = 64, 50  # samples at 16 kHz; frames (0.2 s): shorter gaps and shorter stretches do not count
 LIMIT_SECONDS = 600  # for the child process
 
 
-def pesq(clean: np.ndarray, degraded: np.ndarray, mode: str) -> float:
-    """PESQ of `degraded` against `clean`, both (samples,) at 16 kHz; `mode` is "wb" or "nb". Identical wb gives 4.644.
+def pesq(clean: np.ndarray, degraded: np.ndarray, mode: str, rate: int = RATE) -> float:
+    """PESQ of `degraded` against `clean`, both (samples,) at 16 kHz, or at 8 kHz, where
+    there is narrow band only; `mode` is "wb" or "nb". Identical wb gives 4.644.
 
     Raises NotScored: package missing, signals under 0.25 s, no speech found, or too many stretches of speech.
     """
     if package is None:
         raise NotScored("the Python package pesq is not installed")
-    if len(clean) < SHORTEST:
-        raise NotScored("shorter than 0.25 s")
-    if len(clean) <= SAFE_SECONDS * RATE:
-        return _call(clean, degraded, mode)
-    if stretches(clean) > MOST_STRETCHES:
+    if mode == "wb" and rate < RATE:
+        raise NotScored(f"defined for {RATE} Hz, the audio has less")
+    if len(clean) < rate // 4:
+        raise NotScored("shorter than 0.25 s")  # the standard's own limit
+    if len(clean) <= SAFE_SECONDS * rate:
+        return _call(clean, degraded, mode, rate)
+    if stretches(clean, rate) > MOST_STRETCHES:
         raise NotScored(f"more than {MOST_STRETCHES} stretches of speech, which PESQ cannot take: cut the recording")
-    return in_child(_call, clean, degraded, mode)
+    return in_child(_call, clean, degraded, mode, rate)
 
 
 def version() -> str:
@@ -50,9 +52,10 @@ def version() -> str:
     return "not installed" if package is None else metadata.version("pesq")
 
 
-def stretches(x: np.ndarray) -> int:
+def stretches(x: np.ndarray, rate: int = RATE) -> int:
     """Count stretches of speech at thresholds from 20 to 60 dB below the loudest frame, and give the largest count."""
-    energy = np.square(x[: len(x) // FRAME * FRAME] - x.mean(), dtype=np.float64).reshape(-1, FRAME).sum(axis=1)
+    frame = FRAME * rate // RATE
+    energy = np.square(x[: len(x) // frame * frame] - x.mean(), dtype=np.float64).reshape(-1, frame).sum(axis=1)
     most = 0
     for decibel in range(20, 65, 5):
         loud = np.flatnonzero(energy > energy.max() * 10 ** (-decibel / 10))
@@ -93,11 +96,11 @@ def _send(sender: Connection, compute: Callable[..., float], arguments: tuple) -
     os._exit(0)  # nothing of the parent's is flushed or closed twice
 
 
-def _call(clean: np.ndarray, degraded: np.ndarray, mode: str) -> float:
+def _call(clean: np.ndarray, degraded: np.ndarray, mode: str, rate: int) -> float:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            score = float(package.pesq(RATE, clean, degraded, mode))
+            score = float(package.pesq(rate, clean, degraded, mode))
     except package.NoUtterancesError:
         raise NotScored("no speech found in the clean audio") from None
     except (package.PesqError, ValueError) as error:  # ValueError: NaN inside, as where the degraded side is inaudible

@@ -11,7 +11,18 @@ SHARE = 0.35  # of the way from the noise to the voices: where speech begins
 FEWEST_DB = 6.0  # between noise and voices; where there is less, it is all one and all kept
 AROUND_S = 30.0  # the noise is judged by what is so near
 PAUSE_S = 0.4  # shorter pauses are inside a sentence
+# Of the power of its channels that a mean has at least; the mean of n independent ones has 1 / n.
+CANCELLED = 0.01
 PADDING_S = 0.2  # quiet beginnings and ends of words are kept
+
+
+def mono(x: np.ndarray) -> np.ndarray:
+    """One channel of (samples, channels): their mean, or the loudest where the channels cancel each other."""
+    mixed = x.mean(1)
+    power = np.square(x, dtype=np.float64).mean(0)  # (channels,)
+    if np.square(mixed, dtype=np.float64).mean() < CANCELLED * power.mean():
+        return x[:, power.argmax()]
+    return mixed
 
 
 class Levels:

@@ -15,7 +15,7 @@ from mimic.decode.times import Word
 from mimic.errors import UserError
 from mimic.features.extract import front_end
 from mimic.features.kept import OPTIONS
-from mimic.use.speech import Levels, segments
+from mimic.use.speech import Levels, mono, segments
 
 BLOCK_S = 10.0
 
@@ -58,13 +58,14 @@ class Transcriber:
         self.rate, self.longest, self.batch, self.device = self.features.rate, longest, batch, torch.device(device)
 
     def __call__(self, reader: AudioReader, name: str) -> Iterator[Segment]:
-        """The recording `name` of a reader, stretch by stretch; of several channels it hears the mean."""
+        """The recording `name` of a reader, stretch by stretch; of several channels their mean, or the loudest where
+        they cancel each other."""
         info = reader.info(name)
         parts = [(0.0, info.seconds)]
         if info.seconds > self.longest:
             levels = Levels(info.rate)
             for block in reader.blocks(name, round(BLOCK_S * info.rate)):
-                levels.add(block.mean(1))
+                levels.add(mono(block))
             parts = segments(levels.finish(), self.longest)
         for first in range(0, len(parts), self.batch):
             group = parts[first : first + self.batch]
@@ -77,7 +78,7 @@ class Transcriber:
         info = reader.info(name)
         span = round(start * info.rate), min(round(end * info.rate), info.frames)
         blocks = reader.blocks(name, max(1, span[1] - span[0]), *span)
-        x = np.concatenate([block.mean(1) for block in blocks])
+        x = np.concatenate([mono(block) for block in blocks])
         return x if info.rate == self.rate else soxr.resample(x, info.rate, self.rate, quality="HQ")
 
     @torch.inference_mode()
