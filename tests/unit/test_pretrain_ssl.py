@@ -119,7 +119,7 @@ def test_hidden_states_are_features(tmp_path):
     def features(options: str) -> torch.Tensor:
         (tmp_path / "ssl.conf").write_text(f"--type=ssl\n--model={tmp_path / 'model.pt'}\n{options}")
         front = front_end(tmp_path / "ssl.conf")
-        assert front.frame_shift_s == 0.02 and front.dim == front(wave).shape[1]
+        assert front.frame_shift_s == encoder.stride / 16000 == 0.02 and front.dim == front(wave).shape[1]
         return front(wave)
 
     torch.testing.assert_close(features("--layers=2\n"), states[2][0])

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import ssl_maker
 import torch
 from ssl_maker import tiny, waves
 from tolerance import assert_near, of_network
@@ -23,6 +24,13 @@ def checkpoint(request, tmp_path) -> Path:
     path = tmp_path / f"{request.param}.pt"
     torch.save(tiny(request.param).state_dict(), path)
     return path
+
+
+def test_frames_as_far_apart_as_the_strides_say(monkeypatch):
+    assert ssl.SslEncoder(tiny("group_norm"), False).stride == 320
+    monkeypatch.setattr(ssl_maker, "CONVOLUTIONS", [*ssl_maker.CONVOLUTIONS, (16, 2, 2)])
+    encoder = ssl.SslEncoder(tiny("group_norm"), False)
+    assert encoder.stride == 640 and encoder.num_frames(torch.tensor([41120])).tolist() == [64]
 
 
 BUNDLES = {
