@@ -1,7 +1,8 @@
 """Kaldi's own programs on our models, graphs and lattices, where KALDI_ROOT is set and has them compiled.
 
-Needed: bin/compile-train-graphs, bin/copy-int-vector, gmmbin/gmm-align-compiled, gmmbin/gmm-latgen-faster,
-gmmbin/gmm-copy, latbin/lattice-{align-words,best-path,copy,to-ctm-conf}, bin/{align-text,compute-wer,copy-tree}.
+Needed of bin: align-text, compile-train-graphs, compute-wer, copy-int-vector, copy-tree; of gmmbin: gmm-align-compiled,
+gmm-copy, gmm-latgen-faster; of latbin: lattice-align-words, lattice-align-words-lexicon, lattice-best-path, lattice-copy,
+lattice-to-ctm-conf.
 """
 
 import os
@@ -119,7 +120,8 @@ def test_lattices_are_kaldis(kaldi, spoken, graph, tmp_path, beam, max_active, m
             assert paths[0] == paths[1] == paths[2] == paths[3]
 
 
-def test_word_times_and_confidences_from_our_lattices(kaldi, spoken, graph, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("by", ["words", "words-lexicon"])
+def test_word_times_and_confidences_from_our_lattices(kaldi, spoken, graph, tmp_path, by):  # noqa: F811
     root, model, feats = spoken
     directory = graph[0]
     lattices(spoken, directory, SearchOptions(13.0, 6.0, ACWT), tmp_path / "ours.gz")
@@ -128,10 +130,10 @@ def test_word_times_and_confidences_from_our_lattices(kaldi, spoken, graph, tmp_
         f"{root}/final.mdl {directory}/HCLG.fst ark:{root}/feats.ark 'ark:| gzip -c > theirs.gz'",
         tmp_path,
     )
-    ctm = {}
+    ctm, table = {}, {"words": "word_boundary", "words-lexicon": "align_lexicon"}[by]
     for name in ("ours", "theirs"):
         kaldi(
-            f"lattice-align-words {directory}/phones/word_boundary.int {root}/final.mdl 'ark:gunzip -c {name}.gz |' "
+            f"lattice-align-{by} {directory}/phones/{table}.int {root}/final.mdl 'ark:gunzip -c {name}.gz |' "
             f"ark:- | lattice-to-ctm-conf --acoustic-scale={ACWT} ark:- {name}.ctm",
             tmp_path,
         )
