@@ -1,8 +1,8 @@
 """Kaldi's own programs on our models, graphs and lattices, where KALDI_ROOT is set and has them compiled.
 
 Needed of bin: align-text, compile-train-graphs, compute-wer, copy-int-vector, copy-tree; of gmmbin: gmm-align-compiled,
-gmm-copy, gmm-latgen-faster; of latbin: lattice-align-words, lattice-align-words-lexicon, lattice-best-path, lattice-copy,
-lattice-to-ctm-conf.
+gmm-copy, gmm-latgen-faster; of latbin: lattice-align-words, lattice-align-words-lexicon, lattice-best-path,
+lattice-copy, lattice-to-ctm-conf.
 """
 
 import os
