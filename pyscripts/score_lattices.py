@@ -9,8 +9,12 @@ Writes text, ctm, nbest, lmwt and wip into the decode directory; while it search
 
 import argparse
 import logging
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
+
+import numpy as np
 
 from mimic import cli
 from mimic.atomic import replace
@@ -32,17 +36,36 @@ def penalties(text: str) -> list[float]:
     return [float(value) for value in text.split(",")]
 
 
-def search(args: argparse.Namespace, refs: dict[str, str], names: dict[int, str]) -> tuple[int, float]:
+def lattices(args: argparse.Namespace, names: dict[int, str], utts: Mapping[str, str], ids: int) -> Iterator:
+    """(utterance, lattice) of the decode directory; UserError where they do not fit words, utterances or model."""
+    for utt, lattice in read_decode_dir(args.dir):
+        word, tids = int(lattice.word.max(initial=0)), np.frombuffer(b"".join(lattice.tids), np.int32)
+        if word and word not in names:
+            raise UserError(
+                f"{args.dir}: {utt}: word {word} is not in {args.graph}/words.txt: decoded with another graph?"
+            )
+        if tids.max(initial=0) > ids:
+            raise UserError(
+                f"{args.dir}: {utt}: {args.model}/final.mdl has {ids} transition ids: decoded with another model?"
+            )
+        if utt not in utts:
+            raise UserError(f"{args.dir}: {utt}: not in {args.data}/utt2spk: is it another set's directory?")
+        yield utt, lattice
+
+
+def search(args: argparse.Namespace, refs: dict[str, str], found: Iterator, names: dict[int, str]) -> tuple[int, float]:
     """The pair with the lowest WER; each one's in wer_<lmwt>_<wip>.
 
     Of equal ones the first counts, penalties before weights, as in Kaldi's score_kaldi_wer.sh and best_wer.sh.
     """
     if not refs:
         raise UserError(f"{args.data}/text: no transcripts to search a scale with: give --from, or --lmwt and --wip")
+    if not 1 <= args.min_lmwt <= args.max_lmwt:
+        raise UserError(f"--min-lmwt {args.min_lmwt} has to be from 1 to --max-lmwt, which is {args.max_lmwt}")
     weights = range(args.min_lmwt, args.max_lmwt + 1)
     pairs = [(lmwt, wip) for wip, lmwt in product(args.word_ins_penalty, weights)]
     hyps: list[dict[str, str]] = [{} for _ in pairs]
-    for utt, lattice in cli.progress(read_decode_dir(args.dir), len(refs), "lattices"):
+    for utt, lattice in cli.progress(found, len(refs), "lattices"):
         for hyp, path in zip(hyps, lattice.best_paths(*zip(*pairs, strict=True)), strict=True):
             hyp[utt] = spoken(lattice, path, names)
     rates = []
@@ -52,6 +75,13 @@ def search(args: argparse.Namespace, refs: dict[str, str], names: dict[int, str]
         with replace(args.dir / f"wer_{lmwt}_{wip:.1f}") as f:
             f.write(lines)
     return pairs[rates.index(min(rates))]
+
+
+def read_number(path: Path) -> float:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        raise UserError(f"{path}: no number: score the development set again, without --from") from None
 
 
 def spoken(lattice: Lattice, path: list[int], names: dict[int, str]) -> str:
@@ -74,26 +104,27 @@ def main() -> None:
     names = {number: word for word, number in read_symbols(args.graph / "words.txt").items()}
     utts = read_utt2spk(args.data / "utt2spk")
     refs = read_text(args.data / "text") if (args.data / "text").exists() else {}
-    if args.source:
-        lmwt, wip = (float((args.source / name).read_text()) for name in ("lmwt", "wip"))
-    else:
-        lmwt, wip = search(args, refs, names)
     model = Model.read(args.model / "final.mdl")
+    found = partial(lattices, args, names, utts, model.transitions.num_transition_ids)
+    if args.source:
+        lmwt, wip = (read_number(args.source / name) for name in ("lmwt", "wip"))
+    else:
+        lmwt, wip = search(args, refs, found(), names)
     rows = [fields(line) for _, line in read_lines(args.graph / "phones/word_boundary.int")]
     boundary = {int(phone): position for phone, position in rows}
     shift = read_frame_shift(args.data)
     texts: dict[str, str] = {}
     ctm: dict[str, list[str]] = {}
     nbest: dict[str, list[str]] = {}
-    for utt, lattice in read_decode_dir(args.dir):
+    for utt, lattice in found():
         (path,) = lattice.best_paths([lmwt], [wip])
         texts[utt] = spoken(lattice, path, names)
         ctm[utt], nbest[utt] = [], []
         for word, start, frames in word_times(model, boundary, lattice.alignment(path), lattice.words(path)):
             if names[word] not in FILTERED:
                 ctm[utt].append(f"{utt} 1 {start * shift:.2f} {frames * shift:.2f} {names[word]}\n")
-        for rank, (cost, found) in enumerate(lattice.nbest(args.nbest, lmwt, wip) if args.nbest else (), 1):
-            nbest[utt].append(f"{utt}-{rank} {cost:.4f} {' '.join(names[word] for word in found)}".rstrip() + "\n")
+        for rank, (cost, sentence) in enumerate(lattice.nbest(args.nbest, lmwt, wip) if args.nbest else (), 1):
+            nbest[utt].append(f"{utt}-{rank} {cost:.4f} {' '.join(names[word] for word in sentence)}".rstrip() + "\n")
     missing = len(utts) - len(texts)
     if missing:
         log.warning("%d of %d utterances have no lattice: no words", missing, len(utts))

@@ -1,12 +1,15 @@
 """Lattices: search and what it does when it fails, paths under any scale, archives, graphs from ARPA files."""
 
 import gzip
+import runpy
 import struct
+import sys
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+from data_maker import ROOT
 from hmm_maker import arpa
 from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
 
@@ -20,6 +23,7 @@ from mimic.decode.search import Search
 from mimic.decode.word_times import word_times
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst
+from mimic.hmm.model import write_tree
 
 
 def random_lattice(seed: int = 0, layers: int = 4) -> Lattice:
@@ -345,3 +349,42 @@ def test_searches_that_fail_say_so(graph, lang, caplog):  # noqa: F811
     assert decode("broken", broken) is None and "broken: empty lattice: no words" in caplog.text
     assert decode("nothing", few[:0]) is None and decode.best_path("nothing", few[:0]) is None
     assert "nothing: empty lattice: no words" in caplog.text
+
+
+def test_scores_of_lattices_that_fit_and_that_do_not(graph, tmp_path, caplog, monkeypatch):
+    directory, model = graph
+    data, decode = tmp_path / "data", tmp_path / "exp/decode"
+    for folder in (data, decode):
+        folder.mkdir(parents=True)
+    write_tree(model.tree, tmp_path / "exp/tree")
+    model.write(tmp_path / "exp/final.mdl")
+    (data / "utt2spk").write_text("u s\nv s\n")
+    (data / "text").write_text("u ONE\nv ONE TWO\n")
+    (data / "frame_shift").write_text("0.01\n")
+    (decode / "num_jobs").write_text("1\n")
+
+    def score(lattice: Lattice, *options: object, utt: str = "u") -> str:
+        write_lattices(decode / "lat.1.gz", [(utt, lattice)])
+        caplog.clear()
+        words = [*options, data, directory, tmp_path / "exp", decode]
+        monkeypatch.setattr(sys, "argv", [str(ROOT / "pyscripts/score_lattices.py"), *map(str, words)])
+        with pytest.raises(SystemExit) as ended:  # in this process, which spares a start
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        assert (ended.value.code or 0) == any(record.levelname == "ERROR" for record in caplog.records)
+        return caplog.text
+
+    lattice = random_lattice()
+    assert "1 of 2 utterances have no lattice: no words" in score(lattice, "--min-lmwt", 5, "--max-lmwt", 6)
+    found = {path.name: path.read_text().split()[1] for path in decode.glob("wer_*")}
+    order = [f"wer_{lmwt}_{wip}" for wip in ("0.0", "0.5", "1.0") for lmwt in (5, 6)]  # of Kaldi's scoring
+    first = min(order, key=lambda name: float(found[name]))
+    assert f"wer_{(decode / 'lmwt').read_text().strip()}_{(decode / 'wip').read_text().strip()}" == first
+    assert "--min-lmwt 9 has to be from 1 to --max-lmwt, which is 7" in score(lattice, "--min-lmwt", 9, "--max-lmwt", 7)
+    assert "--min-lmwt 0 has to be from 1" in score(lattice, "--min-lmwt", 0)
+    assert "w: not in" in score(lattice, utt="w")
+    other = replace(lattice, word=lattice.word * 1000)
+    assert "is not in" in score(other) and "decoded with another graph?" in score(other)
+    other = replace(lattice, tids=[ids(10**6)] * len(lattice.tids))
+    assert "transition ids: decoded with another model?" in score(other)
+    (decode / "lmwt").write_text("many\n")
+    assert "lmwt: no number: score the development set again" in score(lattice, "--from", decode)
