@@ -15,9 +15,9 @@ import torch
 
 from mimic import cli
 from mimic.atomic import replace
-from mimic.data import archives
+from mimic.data import archives, feature_dir
 from mimic.data.batching import make_batches, pad, prefetch
-from mimic.data.kaldi_dir import read_frame_shift, read_frames, split, write_table
+from mimic.data.kaldi_dir import read_frame_shift, split, write_table
 from mimic.decode.nbest import ctm, record
 from mimic.decode.searcher import Result, Searcher, load
 from mimic.features.kept import check_features
@@ -39,8 +39,7 @@ def main() -> None:
     check_features(arguments.model, arguments.features)
     model, tokens, config = load(arguments.model, overrides)
     searcher = Searcher(model.to(arguments.device), tokens, config, arguments.device)
-    entries = archives.read_scp(arguments.features / "feats.scp")
-    frames = read_frames(arguments.features)
+    entries, frames = feature_dir.read(arguments.features)
     shift = read_frame_shift(arguments.features)
     mine = split(sorted(entries), arguments.job, arguments.nj)
     short = {utt: frames[utt] for utt in mine if not searcher.is_long(frames[utt])}
@@ -48,7 +47,7 @@ def main() -> None:
     batches = [[utt] for utt in mine if utt not in short] + batches
     found: dict[str, list[Result]] = {}
     reader = prefetch(
-        lambda batch: pad([archives.load(entries[utt]) for utt in batch]) if batch[0] in short else None, batches
+        lambda batch: pad(feature_dir.load_all(batch, entries, frames)) if batch[0] in short else None, batches
     )
     for utterances, batch in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):
         if batch is None:

@@ -22,9 +22,9 @@ import torch
 
 from mimic import cli
 from mimic.atomic import replace
-from mimic.data import archives
+from mimic.data import archives, feature_dir
 from mimic.data.batching import make_batches, pad, prefetch
-from mimic.data.kaldi_dir import read_frames, read_text, split
+from mimic.data.kaldi_dir import read_text, split
 from mimic.data.tokens import Tokens
 from mimic.decode import tune
 from mimic.decode.searcher import choose, ctc_decoder, load
@@ -59,10 +59,10 @@ def outputs(args: argparse.Namespace, overrides: list[str]) -> None:
     check_features(args.model, args.features)
     model, _, _ = load(args.model, overrides)
     model.to(args.device)
-    entries, frames = archives.read_scp(args.features / "feats.scp"), read_frames(args.features)
+    entries, frames = feature_dir.read(args.features)
     mine = {utt: frames[utt] for utt in split(sorted(entries), args.job, args.nj)}
     batches = make_batches(mine, args.batch_utterances, 0, "descending", 0, 0)
-    reader = prefetch(lambda utterances: pad([archives.load(entries[utt]) for utt in utterances]), batches)
+    reader = prefetch(lambda utterances: pad(feature_dir.load_all(utterances, entries, frames)), batches)
     with archives.ArkWriter(args.output / f"ctc.{args.job}.ark", args.output / f"ctc.{args.job}.scp") as writer:
         for utterances, (features, lengths) in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):
             _, kept, ctc = model.encode(features.to(args.device), lengths.to(args.device))

@@ -130,6 +130,12 @@ def test_prefetch_keeps_order_and_raises_where_the_error_is(workers):
 TEXTS = ["TURN ON THE LIGHT", "TURN OFF THE RADIO", "PLAY THE NEXT SONG", "STOP THE MUSIC NOW", "DON'T STOP"]
 
 
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_fewer_tokens_than_characters(kind):
+    with pytest.raises(UserError, match=r"data.vocabulary 5: these transcripts need at least \d+, one for each"):
+        Tokens.build(kind, TEXTS, 5)
+
+
 @pytest.mark.parametrize("kind", ["phn", "char", "unigram", "bpe"])
 def test_tokens_round_trip(kind, tmp_path):
     tokens = Tokens.build(kind, TEXTS, 40)

@@ -201,16 +201,23 @@ def test_settings_are_checked_before_anything_is_written(models, caplog, model, 
 def test_features_that_are_not_numbers_or_of_another_size(models, tmp_path, caplog):
     feats = shutil.copytree(models / "feats", tmp_path / "feats")
     with ArkWriter(feats / "feats.ark", feats / "feats.scp") as writer:
-        for utt in ("utt0", "utt1"):
-            writer.write(utt, np.zeros((60, 20), np.float32))
+        for utt, n in (("utt0", 60), ("utt1", 85)):
+            writer.write(utt, np.zeros((n, 20), np.float32))
     (feats / "feats.ark").write_bytes((feats / "feats.ark").read_bytes()[:-4] + np.float32(np.nan).tobytes())
     assert program("decode.py", models / "asr", feats, tmp_path) == 1
     assert "NaN or infin" in caplog.text
     with ArkWriter(feats / "feats.ark", feats / "feats.scp") as writer:
-        for utt in ("utt0", "utt1"):
-            writer.write(utt, np.zeros((60, 21), np.float32))
+        for utt, n in (("utt0", 60), ("utt1", 85)):
+            writer.write(utt, np.zeros((n, 21), np.float32))
     assert program("decode.py", models / "asr", feats, tmp_path) == 1
     assert "features of 21 bins for a model of 20" in caplog.text
+    table = (feats / "utt2num_frames").read_text()
+    (feats / "utt2num_frames").write_text("utt0 600\nutt1 85\n")
+    assert program("decode.py", models / "asr", feats, tmp_path) == 1
+    assert "utt0: 60 frames in feats.scp and 600 in utt2num_frames: run steps/make_feats.sh" in caplog.text
+    for text, line in (("utt0 60\n", "utt1 is in feats.scp and"), (table + "utt9 60\n", "utt9 is in utt2num_frames")):
+        (feats / "utt2num_frames").write_text(text)
+        assert program("decode.py", models / "asr", feats, tmp_path) == 1 and line in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -234,3 +241,12 @@ def test_an_encoder_whose_parts_are_none(tmp_path, name, content, line):
         torch.save(content, tmp_path / name)
     with pytest.raises(UserError, match=line):
         ssl.load(tmp_path)
+
+
+def test_outputs_that_are_not_numbers(models, tmp_path, caplog):
+    model = shutil.copytree(models / "asr", tmp_path / "asr")
+    change(model, "model.pt", lambda state: state | {"ctc.weight": torch.full_like(state["ctc.weight"], 3e38)})
+    for words in ((), ("--decode.search", "greedy", "--decode.window", "20", "--decode.margin", "4")):
+        caplog.clear()
+        assert program("decode.py", model, models / "feats", tmp_path, *words) == 1
+        assert "the recogniser's output is NaN" in caplog.text and not (tmp_path / "text.1").exists()

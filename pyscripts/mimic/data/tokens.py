@@ -1,6 +1,7 @@
 """Token tables: what a recogniser predicts, and how text becomes tokens and back."""
 
 import io
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -126,5 +127,9 @@ def _train_sentencepiece(texts: list[str], kind: str, size: int) -> bytes:
             max_sentence_length=max([4192, *(len(text.encode()) for text in texts)]),
         )
     except RuntimeError as error:
-        raise UserError(f"sentencepiece with {size} tokens: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0].rpartition("] ")[2]
+        if least := re.search(r"\d+ vs (\d+)", reason):
+            reason = f"these transcripts need at least {least[1]}, one for each of their characters"
+        reason = reason or "sentencepiece makes no model of these texts: are there any?"
+        raise UserError(f"data.vocabulary {size}: {reason}") from None
     return model.getvalue()

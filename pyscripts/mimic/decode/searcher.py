@@ -17,6 +17,7 @@ from mimic.decode.ctc_path import CtcDecoder, Found, Greedy
 from mimic.decode.rescore import log_probs
 from mimic.decode.times import Word, align, timed
 from mimic.errors import UserError
+from mimic.models.masking import valid_frames
 
 
 class Result(NamedTuple):
@@ -57,6 +58,7 @@ class Searcher:
         shift: seconds from frame to frame.
         """
         encoded, frames, ctc = self.model.encode(features.to(self.device), lengths.to(self.device))
+        check_outputs(ctc[valid_frames(frames, ctc.shape[1])])
         seconds = [int(length) * shift for length in lengths]
         if self.ctc is None:
             found = search(self.model.decoder, encoded, frames, ctc, self.config, self.fused)
@@ -88,6 +90,7 @@ class Searcher:
             features = torch.from_numpy(np.ascontiguousarray(read(begin, end))).to(self.device)
             lengths = torch.tensor([len(features)], device=self.device)
             ctc = self.model.encode(features[None], lengths)[2][0, skip : skip + kept]
+            check_outputs(ctc)
             self.ctc.add(np.ascontiguousarray(ctc.float().cpu().numpy()))
             total += len(ctc)
         return [self._timed(self.ctc.end(), total, frames * shift)]
@@ -137,6 +140,12 @@ def choose(config: DecodeConfig, attention: bool) -> str:
         if config.nbest > 1:
             raise UserError(f"--decode.nbest {config.nbest}: greedy decoding has one: --decode.search lexicon or free")
     return name
+
+
+def check_outputs(log_probs: Tensor) -> None:
+    """UserError for NaN, of which a search would make an empty transcript."""
+    if bool(log_probs.isnan().any()):
+        raise UserError("the recogniser's output is NaN: its weights or these features are too large")
 
 
 def ctc_decoder(config: DecodeConfig, tokens: Tokens) -> CtcDecoder:

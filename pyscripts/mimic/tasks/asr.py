@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.data import archives
+from mimic.data import archives, feature_dir
 from mimic.data.batching import make_batches, pad, prefetch, to_device
 from mimic.data.kaldi_dir import read_frames, read_text, write_skipped
 from mimic.data.tokens import BOS, EOS, UNK, Tokens
@@ -31,7 +31,7 @@ from mimic.tasks import ctc
 from mimic.tasks.asr_config import AsrData, AsrLoss
 from mimic.tasks.augmented import AugmentedFeatures
 from mimic.tasks.start import check_start, start_from
-from mimic.tasks.task import WHOLE, Task, check_texts, copy_feature_options, leave_out, load_features, weighted
+from mimic.tasks.task import WHOLE, Task, check_texts, copy_feature_options, leave_out, weighted
 from mimic.train import parallel, trained
 from mimic.train.config import Config
 
@@ -86,7 +86,7 @@ class AsrTask(Task):
         """Find the training and the development set; keep their feature options in the experiment directory."""
         train, dev = Path(self.config.data.train), Path(self.config.data.dev)
         copy_feature_options(train, directory)
-        self.features = archives.read_scp(train / "feats.scp") | archives.read_scp(dev / "feats.scp")
+        self.features = feature_dir.read(train)[0] | feature_dir.read(dev)[0]
         self.augmented = None
         if self.config.waves.active or self.config.data.noises or self.config.data.rooms:
             self.augmented = AugmentedFeatures(self.config, directory)
@@ -187,7 +187,7 @@ class AsrTask(Task):
         """Features (frames, bins) of an utterance, which sounds different in each epoch of training."""
         if self.augmented and self.model.training:
             return self.augmented(utt, self.epoch)
-        return load_features(self.features[utt], utt, self.lengths.get(utt) or self.dev_lengths[utt])
+        return feature_dir.load(self.features[utt], utt, self.lengths.get(utt) or self.dev_lengths[utt])
 
     def hear(self, batch: Batch) -> Batch:
         """What the recogniser gets of a loaded batch."""

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic import atomic
-from mimic.data import archives
+from mimic.data import feature_dir
 from mimic.data.batching import pad, to_device
-from mimic.data.kaldi_dir import read_frames, read_table
+from mimic.data.kaldi_dir import read_table
 from mimic.data.lines import read_lines
 from mimic.errors import UserError
 from mimic.features import cmvn
 from mimic.models.masking import valid_frames
 from mimic.models.probe import Probe, ProbeConfig
 from mimic.tasks.asr_config import ClassifyData, ClassifyLoss
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, load_features, weighted
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
 from mimic.train import parallel, trained
 from mimic.train.config import Config
 
@@ -61,12 +61,13 @@ class ClassifyTask(Task):
         self.config, data = config, config.data
         train, dev = Path(data.train), Path(data.dev)
         copy_feature_options(train, directory)
-        self.features = archives.read_scp(train / "feats.scp") | archives.read_scp(dev / "feats.scp")
+        (entries, frames), (dev_entries, dev_frames) = feature_dir.read(train), feature_dir.read(dev)
+        self.features = entries | dev_entries
         self.labels = read_table(data.labels or train / "utt2spk")
         self.names = sorted(set(self.labels.values()))
-        self.lengths = {utt: n for utt, n in read_frames(train).items() if utt in self.labels}
+        self.lengths = {utt: n for utt, n in frames.items() if utt in self.labels}
         dev_labels = read_table(data.dev_labels or dev / "utt2spk")
-        self.dev = {utt: n for utt, n in read_frames(dev).items() if utt in dev_labels}
+        self.dev = {utt: n for utt, n in dev_frames.items() if utt in dev_labels}
         for utt in self.dev:
             if dev_labels[utt] not in self.names:
                 raise UserError(f"{utt}: class {dev_labels[utt]} is not in training: correct --data.dev_labels")
@@ -93,7 +94,7 @@ class ClassifyTask(Task):
         return Batch(features, lengths, torch.tensor([self.names.index(self.labels[utt]) for utt in utterances]))
 
     def _features(self, utt: str) -> np.ndarray:
-        return load_features(self.features[utt], utt, self.lengths.get(utt) or self.dev[utt])
+        return feature_dir.load(self.features[utt], utt, self.lengths.get(utt) or self.dev[utt])
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         return {"cross_entropy": len(batch.classes)}

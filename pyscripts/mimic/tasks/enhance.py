@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mimic.data import archives
+from mimic.data import archives, feature_dir
 from mimic.data.audio import AudioReader
 from mimic.data.batching import pad, to_device
-from mimic.data.kaldi_dir import read_frames
 from mimic.errors import UserError
 from mimic.features.kept import OPTIONS
 from mimic.features.stft import Stft, StftConfig
@@ -21,7 +20,7 @@ from mimic.models.wave_enhancer import WaveEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import EnhanceData, EnhanceLoss
 from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, load_features, weighted
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
 from mimic.train import parallel, trained
 from mimic.train.config import Config
 
@@ -53,9 +52,8 @@ class EnhanceTask(Task):
         self.model = network(config, self.stft)
         self.losses = EnhancementLoss(config.loss, self.stft)
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
-        self.lengths = read_frames(data.train_noisy)
-        dev = self.dev_lengths = read_frames(data.dev_noisy)
-        self.scores = DevScores(data.dev_noisy, data.dev_clean, dev, data.valid_utterances)
+        self.lengths, self.dev_lengths = (feature_dir.read(side)[1] for side in (data.train_noisy, data.dev_noisy))
+        self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev_lengths, data.valid_utterances)
         if self.losses.hears_waves:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
             self.waves = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
@@ -86,7 +84,7 @@ class EnhanceTask(Task):
         return Batch(noisy, clean, lengths, noisy_waves, clean_waves, samples)
 
     def _noisy(self, utt: str) -> np.ndarray:
-        return load_features(self.noisy[utt][0], utt, self.lengths.get(utt) or self.dev_lengths[utt])
+        return feature_dir.load(self.noisy[utt][0], utt, self.lengths.get(utt) or self.dev_lengths[utt])
 
     def load_dev(self, utterances: list[str]) -> NamedTuple:
         """The batch of some utterances of the development set, on CPU."""

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mimic import atomic
-from mimic.data import archives
+from mimic.data import archives, feature_dir
 from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_frames, read_utt2spk
+from mimic.data.kaldi_dir import read_utt2spk
 from mimic.errors import UserError
 from mimic.models.acoustic import BODIES, AcousticModel
 from mimic.tasks.asr_config import HybridData, HybridLoss
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, load_features, weighted
+from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
 from mimic.train import parallel, trained
 from mimic.train.config import Config
 
@@ -50,9 +50,10 @@ class SpeakerFeatures:
         self._stats: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
         for k, directory in enumerate(directories):
             suffix = f"+{k}" if k else ""
-            self.entries |= {u + suffix: e for u, e in archives.read_scp(directory / "feats.scp").items()}
-            self.base |= {u + suffix: u for u in archives.read_scp(directory / "feats.scp")}
-            self.lengths |= {u + suffix: n for u, n in read_frames(directory).items()}
+            entries, frames = feature_dir.read(directory)
+            self.entries |= {u + suffix: e for u, e in entries.items()}
+            self.base |= {u + suffix: u for u in entries}
+            self.lengths |= {u + suffix: n for u, n in frames.items()}
             self._speaker |= {u + suffix: (k, s) for u, s in read_utt2spk(directory / "utt2spk").items()}
             for speaker, entry in archives.read_scp(directory / "cmvn.scp").items():
                 stats = archives.load(entry)
@@ -68,7 +69,7 @@ class SpeakerFeatures:
     def __call__(self, utt: str) -> np.ndarray:
         """(frames, dim) float32."""
         mean, scale = self._stats[self._speaker[utt]]
-        return (load_features(self.entries[utt], utt, self.lengths[utt]) - mean) * scale
+        return (feature_dir.load(self.entries[utt], utt, self.lengths[utt]) - mean) * scale
 
 
 class HybridTask(Task):

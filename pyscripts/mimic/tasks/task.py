@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor, nn
 
 from mimic import atomic
-from mimic.data import archives
 from mimic.data.kaldi_dir import write_skipped
 from mimic.errors import UserError
 from mimic.features import kept
@@ -140,15 +138,6 @@ def check_texts(path: Path, texts: Mapping[str, str], lengths: Mapping[str, int]
         raise UserError(f"{path}: has no {min(missing)}, which is in utt2num_frames: give it a transcript")
     if not any(texts[utt].strip() for utt in lengths):
         raise UserError(f"{path}: has no words: validation needs transcripts")
-
-
-def load_features(entry: str, utt: str, frames: int) -> np.ndarray:
-    """Features (frames, bins). UserError where there are more or fewer than utt2num_frames says: batches go by that."""
-    features = archives.load(entry)
-    if len(features) != frames:
-        found = f"{len(features)} frames in feats.scp and {frames} in utt2num_frames"
-        raise UserError(f"{utt}: {found}: run steps/make_feats.sh again")
-    return features
 
 
 def leave_out(skipped: Mapping[str, str], total: int, most: float, directory: Path) -> None:

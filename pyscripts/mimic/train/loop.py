@@ -51,6 +51,8 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
     """
     if config.select not in task.METRICS:
         raise UserError(f"--train.select {config.select}: this task has {', '.join(task.METRICS)}")
+    if not task.lengths:
+        raise UserError("the training set has no utterances that can be used")
     task.to(device)
     if config.compile:
         torch._logging.set_logs(dynamo=logging.ERROR, inductor=logging.ERROR)  # what stays uncompiled is no news

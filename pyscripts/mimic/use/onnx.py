@@ -282,6 +282,8 @@ def _compare(path: Path, reference: Callable[[Tensor], Tensor]) -> tuple[float, 
             raise UserError(
                 f"{path}: gives {given.shape} where torch gives {wanted.shape}: this network cannot be exported"
             )
+        if not (np.isfinite(given).all() and np.isfinite(wanted).all()):
+            raise UserError(f"{path}: gives NaN or infinity: is the model trained?")
         worst = max(worst, float(np.abs(given - wanted).max()))
     if not worst <= TOLERANCE:
         raise UserError(f"{path}: differs from torch by {worst:.1e}: this network cannot be exported")
