@@ -115,6 +115,16 @@ def test_folders_of_recordings_count_with_what_lies_below_them(done):
     assert done.check("--input", "noises")[0] == 1
 
 
+def test_what_is_made_inside_of_an_input_is_no_part_of_it(done):
+    (done.tree / "joint/enhancer").mkdir(parents=True)
+    (done.tree / "joint/enhancer/model.pt").touch()
+    words = ("joint/enhancer/wav", "--step", "steps/enhance.sh", "--input", "joint/enhancer")
+    assert done("check", *words)[0] == 1
+    (done.tree / "joint/enhancer/wav/wav.scp").touch()
+    assert done("mark", words[0]) == (0, "")
+    assert done("check", *words)[0] == 0
+
+
 def test_an_input_that_was_made_again_counts_by_what_came_out(done):
     data = finished_data(done)
     done.work("--input", "data/train")

@@ -52,12 +52,13 @@ def folder_name(name: str, path: Path) -> str:
 
 
 def below(path: Path) -> list[str]:
-    return sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path, followlinks=True)
-        for name in names
-        if not name.startswith(".") and os.path.exists(os.path.join(folder, name))
-    )
+    """The files below a directory, less hidden ones and what later steps have put into it."""
+    found = []
+    for folder, inner, names in os.walk(path, followlinks=True):
+        made_later = ".fingerprint" in names and folder != str(path)
+        inner[:] = [] if made_later else inner
+        found += [] if made_later else [os.path.join(folder, name) for name in names if not name.startswith(".")]
+    return sorted(filter(os.path.exists, found))
 
 
 def audio_and_tables(data: Path) -> list[str]:
