@@ -61,11 +61,12 @@ def main() -> int:
 def check(path: str, overrides: list[str]) -> int:
     from mimic.tasks import TASKS
     from mimic.train import config as configuration
+    from mimic.train import loop
 
     logging.getLogger().setLevel(logging.WARNING)
     config = configuration.read(path, overrides)
     with scratch() as directory:
-        TASKS[config.task](config, directory)
+        loop.check(TASKS[config.task](config, directory), config.train)
     return 0
 
 

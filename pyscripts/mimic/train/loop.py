@@ -49,10 +49,7 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
     Raises UserError after too many batches in a row without a finite loss, and where memory does not suffice; Stopped
     after a signal to `stop`, when all that was done is saved.
     """
-    if config.select not in task.METRICS:
-        raise UserError(f"--train.select {config.select}: this task has {', '.join(task.METRICS)}")
-    if not task.lengths:
-        raise UserError("the training set has no utterances that can be used")
+    check(task, config)
     task.to(device)
     if config.compile:
         torch._logging.set_logs(dynamo=logging.ERROR, inductor=logging.ERROR)  # what stays uncompiled is no news
@@ -72,6 +69,14 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
         log.info("saved after step %d: run the same command again to go on", run.step)
         raise
     run.finish()
+
+
+def check(task: Task, config: TrainConfig) -> None:
+    """UserError for a figure that this task does not have, and where there is nothing to train on."""
+    if config.select not in task.METRICS:
+        raise UserError(f"--train.select {config.select}: this task has {', '.join(task.METRICS)}")
+    if not task.lengths:
+        raise UserError("the training set has no utterances that can be used")
 
 
 def _epoch(run: Run, held: Callable[[], AbstractContextManager]) -> None:
