@@ -76,8 +76,11 @@ def search(args: argparse.Namespace, overrides: list[str]) -> None:
     decode = config.decode
     if choose(decode, attention=False) == "greedy" or not decode.ngram:
         raise UserError("give --decode.search lexicon or free, and --decode.ngram: there is nothing else to tune")
-    grid = [(weight, bonus) for weight in numbers("--lm-weights", args.lm_weights, NotNegative)
-            for bonus in numbers("--word-bonuses", args.word_bonuses, Finite)]
+    grid = [
+        (weight, bonus)
+        for weight in numbers("--lm-weights", args.lm_weights, NotNegative)
+        for bonus in numbers("--word-bonuses", args.word_bonuses, Finite)
+    ]
     texts = read_text(args.features / "text")
     entries = archives.read_scp(args.output / "outputs" / "ctc.scp")
     mine = {utt: partial(archives.load, entries[utt]) for utt in split(sorted(entries), args.job, args.nj)}

@@ -33,7 +33,7 @@ def test_require(sh, tmp_path):
 
 
 def test_a_model_that_is_not_there_says_what_makes_one_and_what_lies_beside_it(sh, tmp_path):
-    check = "set -euo pipefail; . log.sh; require_model \"$1\" conf/asr.yaml; echo fine"
+    check = 'set -euo pipefail; . log.sh; require_model "$1" conf/asr.yaml; echo fine'
     missing = "test.sh: exp/asr_claen/model.pt is missing: run steps/train.sh conf/asr.yaml first"
     assert sh(check, "exp/asr_claen").stderr == f"{missing}\n"
     for name in ("asr_clean", "a b"):

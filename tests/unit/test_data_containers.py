@@ -112,15 +112,15 @@ def test_segments_of_joined_recordings(tmp_path):
     assert len(reader["r-1"]) == N and np.array_equal(reader["r-1"], reader["r-2"])
 
 
-def without_length(tmp_path) -> tuple[bytes, bytes]:
-    """A FLAC that was written to a pipe, and an MP3 without the header that tells its length."""
+def without_length(tmp_path, claimed: int = 0) -> tuple[bytes, bytes]:
+    """A FLAC that was written to a pipe (or claims fewer samples), and an MP3 without the header with its length."""
     flac = sound(tmp_path, "FLAC")
     flac[21] &= 0xF0
     mp3 = sound(tmp_path, "MP3", "MPEG_LAYER_III")
     first = mp3.index(b"\xff", mp3.index(b"Info" if b"Info" in mp3 else b"Xing") + 120)
     while mp3[first + 1] & 0xE0 != 0xE0:
         first = mp3.index(b"\xff", first + 1)
-    return bytes(patched(flac, (22, ZERO[:4]))), bytes(mp3[first:])
+    return bytes(patched(flac, (22, struct.pack(">I", claimed)))), bytes(mp3[first:])
 
 
 def test_without_ffmpeg_it_is_named(tmp_path, monkeypatch):
@@ -135,6 +135,8 @@ def test_with_ffmpeg_it_is_read_to_its_end(tmp_path):
     flac, mp3 = without_length(tmp_path)
     assert np.abs(read(tmp_path, flac) - X).max() < 1e-4
     assert len(read(tmp_path, mp3)) >= N
+    stale, _ = without_length(tmp_path, claimed=N // 2)
+    assert len(read(tmp_path, stale)) == N
     with pytest.raises(AudioError, match="damaged or truncated|cannot be decoded"):
         read(tmp_path, flac[:-300])
 

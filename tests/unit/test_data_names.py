@@ -1,8 +1,11 @@
 """Ids that cannot be file names, and audio with several channels, in every program that writes a wav per utterance."""
 
+import subprocess
+
 import numpy as np
 import pytest
 import soundfile
+from data_maker import ROOT
 from model_maker import make_enhancer, program
 
 from mimic.data.audio import AudioReader
@@ -68,6 +71,16 @@ def test_mixtures_that_cannot_be(tmp_path, data, caplog, option, value):
     words = ("--channel", "0", data, tmp_path / "noises", tmp_path / "m", tmp_path / "c")
     assert program("mix_noise.py", "mix", option, value, *words) == 1
     assert f"{option} " in caplog.text and "expected" in caplog.text
+
+
+def test_programs_find_their_python_and_library_from_anywhere(tmp_path):
+    first = {path.read_text(encoding="utf-8").partition("\n")[0] for path in (ROOT / "pyscripts").glob("*.py")}
+    assert len(first) == 1, "one first line for all programs"
+    words = [ROOT / "pyscripts/combine_data.py", tmp_path / "a b", tmp_path / "$none"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and done.stderr.endswith("$none: No such file or directory\n"), done.stderr
 
 
 def test_channels_that_cancel_each_other():

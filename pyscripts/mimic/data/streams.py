@@ -8,6 +8,7 @@ import struct
 from typing import BinaryIO
 
 Parts = list[tuple[int, int]]
+LARGEST_FRAME = 1 << 16  # bytes that are searched for the last frame of a FLAC
 FLAC_START = b"fLaC\0\0\0\x22"  # the marker and the head of STREAMINFO, which is 34 bytes long
 BITRATES = {  # kbit/s by (MPEG 1, layer); ISO 11172-3 and 13818-3
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -59,11 +60,52 @@ def flac_parts(source: BinaryIO, size: int) -> Parts:
         starts = [0]
         while (found := raw.find(FLAC_START, starts[-1] + 8)) > 0:
             starts.append(found)
-        for start in starts:
-            (samples,) = struct.unpack(">Q", raw[start + 18 : start + 26])
-            if samples & ((1 << 36) - 1) == 0:
+        for start, end in zip(starts, [*starts[1:], size], strict=True):
+            samples = struct.unpack(">Q", raw[start + 18 : start + 26])[0] & ((1 << 36) - 1)
+            if not samples:
                 raise Flaw("foreign", "FLAC of unknown length")
+            if _flac_length(raw, start, end, samples) > samples:
+                raise Flaw("foreign", "FLAC whose header tells of less than there is")
     return list(zip(starts, [*starts[1:], size], strict=True))
+
+
+def _flac_length(raw: bytes, start: int, end: int, promised: int) -> int:
+    """Samples up to the end of the last frame that is whole; `promised` where no frame says otherwise."""
+    block_size = struct.unpack(">H", raw[start + 8 : start + 10])[0]
+    tail = raw[max(start + 42, end - LARGEST_FRAME) : end]
+    position = len(tail)
+    while (position := tail.rfind(b"\xff", 0, position)) >= 0:
+        frame = tail[position:]
+        if len(frame) < 11 or frame[1] & 0xFE != 0xF8 or frame[2] >> 4 == 0 or frame[3] & 1:
+            continue
+        size_bits, rate_bits = frame[2] >> 4, frame[2] & 15
+        more = max(0, 8 - (frame[4] ^ 0xFF).bit_length() - 1)  # bytes of the number behind its first, as in UTF-8
+        number = frame[4] & (0x7F >> (more + 1) if more else 0x7F)
+        for byte in frame[5 : 5 + more]:
+            number = number << 6 | byte & 0x3F
+        at = 5 + more
+        if size_bits in (6, 7):
+            samples = int.from_bytes(frame[at : at + size_bits - 5]) + 1
+            at += size_bits - 5
+        else:
+            samples = 192 if size_bits == 1 else 576 << size_bits - 2 if size_bits < 6 else 256 << size_bits - 8
+        at += {12: 1, 13: 2, 14: 2}.get(rate_bits, 0)
+        last = number + samples if frame[1] & 1 else number * block_size + samples
+        if last == promised:
+            return promised
+        if last > promised and _crc(frame[: at + 1], 8, 0x07) == 0 and _crc(frame, 16, 0x8005) == 0:
+            return last
+    return promised
+
+
+def _crc(data: bytes, bits: int, polynomial: int) -> int:
+    """The remainder of data that ends with its own checksum: 0 where nothing is damaged."""
+    value, top = 0, 1 << bits - 1
+    for byte in data:
+        value ^= byte << bits - 8
+        for _ in range(8):
+            value = (value << 1 ^ polynomial if value & top else value << 1) & (2 * top - 1)
+    return value
 
 
 def mp3_parts(source: BinaryIO, size: int) -> Parts:
