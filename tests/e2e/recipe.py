@@ -155,6 +155,7 @@ NOT_RESULTS += ("num_jobs", ".made", ".changed")
 def results(folder: Path) -> dict[str, Any]:
     """What lies below a directory, in a form that can be compared: weights, arrays, other files as bytes."""
     found: dict[str, Any] = {}
+    root = next((path for path in folder.absolute().parents if (path / "path.sh").exists()), Path())
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_dir() or set(name.parts) & set(NOT_RESULTS):
@@ -162,7 +163,7 @@ def results(folder: Path) -> dict[str, Any]:
         if path.suffix == ".pt":
             found[str(name)] = torch.load(path, weights_only=True)
         elif path.name in ("feats.scp", "cmvn.scp", "global_cmvn.scp"):
-            found[str(name)] = {utt: archives.load(entry) for utt, entry in archives.read_scp(path).items()}
+            found[str(name)] = {utt: archives.load(f"{root / entry}") for utt, entry in archives.read_scp(path).items()}
         elif path.suffix != ".ark":
             found[str(name)] = path.read_bytes()
     return found

@@ -54,13 +54,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What the header says: Hz, number of channels, samples of the utterance at that rate, libsndfile's names."""
+    """Hz, number of channels, samples of the utterance at that rate, libsndfile's names of container and samples.
+
+    direct: whether it is a file that libsndfile reads by itself, as other programs would.
+    """
 
     rate: int
     channels: int
     frames: int
     format: str
     subtype: str
+    direct: bool = True
 
     @property
     def seconds(self) -> float:
@@ -171,7 +175,8 @@ class AudioReader(Mapping):
         """Read the header only, with the checks that it allows (readable, not truncated, not empty)."""
         with self.open(utt) as (f, subtype):
             first, last = self._span(utt, f)
-            return AudioInfo(f.samplerate, f.channels, last - first, f.format, subtype)
+            direct = f.name == place(self.entry(utt)).path
+            return AudioInfo(f.samplerate, f.channels, last - first, f.format, subtype, direct)
 
     def seconds(self, segment: str) -> float:
         """How long a line of `segments` says that it is."""

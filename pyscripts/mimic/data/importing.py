@@ -223,10 +223,9 @@ def _bring(side: Side, reader: AudioReader, old: str, new: str) -> tuple[int, Pa
         return soundfile.info(target).frames, target
     x, rate = reader.native(old)
     check(old, x, reader.entry(old))
-    path, offset, _ = place(reader.entry(old))
-    plain = rate == RATE and offset is None and reader.segments is None and not path.endswith("|")
-    if plain and reader.info(old).channels == 1:
-        return len(x), Path(path)
+    info = reader.info(old)
+    if rate == RATE and reader.segments is None and info.direct and info.channels == 1:
+        return len(x), Path(place(reader.entry(old)).path)
     x = reader.resampled(x, rate)
     if np.abs(x).max() > 1:
         log.info("%s: peaks above full scale are clipped in %s", old, target)
