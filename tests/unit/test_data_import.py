@@ -227,7 +227,7 @@ def test_the_command_imports_skips_what_is_done_and_redoes_what_changed(tmp_path
     for side in ("clean", "noisy"):
         edit(corpus / f"train_{side}" / "text", "ONE TWO", "ONE ONE")
     changed = run(*call)
-    assert changed.returncode == 0 and "starting again" in changed.stdout
+    assert changed.returncode == 0 and "to do again" in changed.stdout
     assert read_table(data / "train_noisy" / "text")["p1-001"] == "ONE ONE"
 
 
