@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--num-nonsil-states", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--lexicon-type", choices=TYPES, default="auto", help="what its columns are (default: auto)")
     args = parser.parse_args()
-    options = LangOptions(args.oov.strip(), args.sil_prob, args.num_sil_states, args.num_nonsil_states, args.lexicon_type)
+    options = LangOptions(args.oov, args.sil_prob, args.num_sil_states, args.num_nonsil_states, args.lexicon_type)
     make_lang(args.lexicon, args.lang, options)
 
 
