@@ -59,13 +59,27 @@ NgramModel = Annotated[str, Input("steps/train_lm.sh", file=True)]
 Lexicon = Annotated[str, Input("steps/prepare_lang.sh", file=True)]
 
 
+def split_paths(text: str, separator: str) -> list[str]:
+    """Paths with a separator between them; one in the name of what is there belongs to the name."""
+    pieces, found = text.split(separator), []
+    while pieces:
+        n = next((n for n in range(len(pieces), 1, -1) if Path(separator.join(pieces[:n])).exists()), 1)
+        found.append(separator.join(pieces[:n]))
+        pieces = pieces[n:]
+    return found
+
+
+def _paths(value: str, read: Input) -> list[str]:
+    return [path for path in (split_paths(value, " ") if read.several else [value]) if path]
+
+
 def of_section(section: Any) -> Iterator[tuple[str, Input, list[str]]]:
     """(field, what it reads, its paths) of all input paths of an instance of a section."""
     for name, kind in hints(type(section)).items():
         for beside in getattr(kind, "__metadata__", ()):
             if isinstance(beside, Input):
                 value = getattr(section, name)
-                yield name, beside, value.split() if beside.several else [value] if value else []
+                yield name, beside, _paths(value, beside)
 
 
 def check(option: str, read: Input, path: str) -> None:

@@ -10,8 +10,9 @@ import pytest
 from data_maker import ROOT
 
 from mimic.errors import UserError
+from mimic.inputs import split_paths
 from mimic.score.layout import aligned, markdown
-from mimic.score.table import COLUMNS, System, compare, parse_columns, read_published, split_dirs, table
+from mimic.score.table import COLUMNS, System, compare, parse_columns, read_published, table
 
 SHORT = parse_columns("PESQ,eSTOI,dev WER,test WER")
 
@@ -177,6 +178,6 @@ def test_program_prints_and_writes_markdown(exp, tmp_path):
 def test_commas_in_names_of_directories(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a,b/c").mkdir(parents=True)
-    assert split_dirs("a,b/c,a,b,x") == ["a,b/c", "a,b", "x"]
-    assert split_dirs(",a,b/c") == ["", "a,b/c"] and split_dirs("x,y") == ["x", "y"]
+    assert split_paths("a,b/c,a,b,x", ",") == ["a,b/c", "a,b", "x"]
+    assert split_paths(",a,b/c", ",") == ["", "a,b/c"] and split_paths("x,y", ",") == ["x", "y"]
     assert System.parse("MSE=a,b/c,a,b").asr == Path("a,b")

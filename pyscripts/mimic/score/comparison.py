@@ -13,9 +13,9 @@ import kaldialign
 import numpy as np
 
 from mimic.errors import UserError
+from mimic.inputs import split_paths
 from mimic.score.details import read_per_utt
 from mimic.score.enhancement import MEASURES, read_rows
-from mimic.score.table import split_dirs
 from mimic.score.wer import EPS, bootci_text
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def read_system(dirs: str, name: str) -> dict[str, Values]:
     UserError: a directory without scores, or two with the same measure.
     """
     found: dict[str, Values] = {}
-    for path in split_dirs(dirs):
+    for path in split_paths(dirs, ","):
         scores = _read(scores_dir(path, name))
         if twice := found.keys() & scores.keys():
             raise UserError(f"{dirs}: {min(twice)} is in more than one of these: which one is meant?")

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from mimic.errors import UserError
+from mimic.inputs import split_paths
 
 WER_LINE = re.compile(r"%WER (\S+) \[ (\d+) / (\d+), ")
 DIGITS = 2
@@ -55,16 +56,6 @@ def parse_columns(names: str) -> tuple[Column, ...]:
     return tuple(column for column in COLUMNS if column.title in wanted)
 
 
-def split_dirs(text: str) -> list[str]:
-    """Directories joined by commas; a comma in the name of one that is there does not end it."""
-    pieces, found = text.split(","), []
-    while pieces:
-        n = next((n for n in range(len(pieces), 1, -1) if Path(",".join(pieces[:n])).exists()), 1)
-        found.append(",".join(pieces[:n]))
-        pieces = pieces[n:]
-    return found
-
-
 @dataclass(frozen=True)
 class System:
     """A row: an enhancer's directory (or none) and a recogniser's (or none); a further seed's has `_seed<k>` behind."""
@@ -77,7 +68,7 @@ class System:
     def parse(cls, text: str) -> "System":
         """Read `name=enhance_dir,asr_dir`; either directory may be empty."""
         name, equals, rest = text.partition("=")
-        dirs = split_dirs(rest)
+        dirs = split_paths(rest, ",")
         if not equals or not name or len(dirs) != 2:
             raise UserError(f"'{text}': expected name=enhance_dir,asr_dir, e.g. MSE=exp/enhance_mse,exp/asr_mse")
         return cls(name, *(Path(d) if d else None for d in dirs))

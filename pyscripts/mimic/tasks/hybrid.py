@@ -16,6 +16,7 @@ from mimic.data import archives, feature_dir
 from mimic.data.batching import make_batches, pad, prefetch, to_device
 from mimic.data.kaldi_dir import read_utt2spk
 from mimic.errors import UserError
+from mimic.inputs import split_paths
 from mimic.models.acoustic import BODIES, AcousticModel
 from mimic.tasks.asr_config import HybridData, HybridLoss
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
@@ -84,7 +85,7 @@ class HybridTask(Task):
         from mimic.hmm.model import Model, write_tree
 
         self.config, data = config, config.data
-        train = [Path(name) for name in data.train.split()]
+        train = [Path(name) for name in split_paths(data.train, " ") if name]
         copy_feature_options(train[0], directory)
         hmm = Model.read(Path(data.train_ali) / "final.mdl")
         hmm.with_gmm(None).write(directory / "final.mdl")
