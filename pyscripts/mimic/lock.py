@@ -56,9 +56,12 @@ class Lock:
             mine.unlink(missing_ok=True)
 
     def keep(self) -> None:
-        """Touch the file until `release` or the end of the process that it is held for; then remove it."""
-        touched = time.monotonic()
+        """Touch the file until `release`, in any program, or the end of the process that has it; then remove it."""
+        touched, missing = time.monotonic(), 0
         while _started(self.pid) == self.me.split()[2] and not self._end.wait(0.2):
+            missing = 0 if self.path.exists() else missing + 1  # `_remove` of somebody else takes it away for a moment
+            if missing > 2:
+                return
             if time.monotonic() - touched > BEAT:
                 touched = time.monotonic()
                 with suppress(OSError):
@@ -85,6 +88,7 @@ class Lock:
         if child := os.fork():
             os.waitpid(child, 0)
             return
+        self.path = self.path.absolute()
         if os.fork():
             os._exit(0)
         os.setsid()

@@ -66,9 +66,18 @@ def test_it_is_touched_as_long_as_it_is_held(path, monkeypatch):
         assert path.stat().st_mtime > 0
 
 
-def test_a_keeper_lets_go_when_the_process_has_ended(path):
+def test_a_keeper_ends_when_another_program_has_released_the_lock(path):
+    held = Lock(path)
+    held.take()
+    Lock(path).release()  # as "done.py mark" does it for a shell that goes on
+    held.keep()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_keeper_lets_go_when_the_process_has_ended(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
     holder = subprocess.Popen(["sleep", "100"])
-    held = Lock(path, holder.pid)
+    held = Lock(Path(path.name), holder.pid)  # a path of its working directory, which it leaves
     held.take()
     held.keep_aside()
     assert path.exists()
