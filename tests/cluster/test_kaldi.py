@@ -13,7 +13,7 @@ from mimic.data import archives
 KALDI = Path(os.environ.get("KALDI_ROOT", "/nonexistent")) / "egs/wsj/s5/utils/parallel"
 
 
-def test_a_step_with_kaldis_launcher(cluster: Cluster):
+def test_a_step_with_kaldis_launcher(cluster: Cluster, monkeypatch):
     if not KALDI.is_dir():
         pytest.skip("KALDI_ROOT names no Kaldi checkout with egs/wsj/s5/utils/parallel")
     copy = cluster.checkout("copy")
@@ -23,6 +23,7 @@ def test_a_step_with_kaldis_launcher(cluster: Cluster):
     commands = {"theirs": theirs, "ours": f"launch.py --backend {cluster.kind}"}
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: cluster.call("bash", "-c", step, "x", commands[name], name, cwd=copy), commands))
+    monkeypatch.chdir(copy)  # paths in tables are relative to the repository
     found = [archives.read_scp(copy / "feats" / name / "feats.scp") for name in commands]
     assert list(found[0]) == list(found[1]) and len(found[0]) == 4
     for utt in found[0]:
