@@ -1,56 +1,53 @@
-"""Which tests need what, read from the code that they reach: nobody has to mark them.
+"""Which tests need what, read from the names in the code that they reach: nobody has to mark them.
 
 A test reaches its own code, that of its fixtures, and all functions and classes below tests/ that those name, in turn.
 """
 
 import inspect
-import re
 import types
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-# A comparison of floats, or of bytes that are made of them.
-COMPARES = re.compile(r"\b(assert_close|\w*allclose|approx|torch\.equal|\w*array_equal|assert_equal|isclose)\(")
-STARTS = re.compile(r"\b(subprocess|Popen|spawn|sync_playwright)\b")  # another process
-TRAINS = re.compile(r"\b(fit|recipe|train_gmm)\(")  # epochs, and what is made of trained models
+HERE = str(Path(__file__).resolve().parent)
+STARTS = {"subprocess", "Popen", "sync_playwright"}  # another process
+TRAINS = {"fit", "train_gmm"}
+COMPARES = {"assert_close", "assert_allclose", "allclose", "approx", "array_equal", "assert_array_equal", "isclose"}
+COMPARES |= {"assert_equal", "assert_near"}
 
 
-@cache
-def source(function: types.FunctionType) -> str:
-    return inspect.getsource(function)
-
-
-def reached(item: pytest.Item) -> Iterator[str]:
-    """The sources of all functions that a test reaches."""
+def reached(item: pytest.Item) -> set[str]:
+    """All names in the code that a test reaches."""
     fixtures = [definition.func for found in item._fixtureinfo.name2fixturedefs.values() for definition in found]
-    todo, seen = [item.function, *fixtures], set()
+    todo, seen, names = [item.function, *fixtures], set(), set()
     while todo:
-        function = todo.pop()
-        if isinstance(function, type) and function not in seen:
-            seen.add(function)
-            todo += [getattr(part, "__func__", part) for part in vars(function).values()]
-        if not isinstance(function, types.FunctionType) or function in seen:
+        part = todo.pop()
+        if not isinstance(part, type | types.FunctionType) or part in seen:
             continue
-        seen.add(function)
-        if not Path(function.__code__.co_filename).is_relative_to(HERE):
+        seen.add(part)
+        if isinstance(part, type):
+            todo += [getattr(method, "__func__", method) for method in vars(part).values()]
             continue
-        yield source(function)
+        function = inspect.unwrap(part)
+        if not isinstance(function, types.FunctionType):
+            continue
         codes = [function.__code__]
+        if not codes[0].co_filename.startswith(HERE):
+            continue
         for code in codes:
-            codes += [part for part in code.co_consts if isinstance(part, types.CodeType)]
+            codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+            names.update(code.co_names)
             todo += [function.__globals__.get(name) for name in code.co_names]
+    return names
 
 
 def is_fast(item: pytest.Item) -> bool:
     """It starts no process and trains nothing."""
-    return not any(STARTS.search(text) or TRAINS.search(text) for text in reached(item))
+    return not reached(item) & (STARTS | TRAINS)
 
 
 def is_numerical(item: pytest.Item) -> bool:
     """It compares floats, and starts no process."""
-    texts = list(reached(item))
-    return any(map(COMPARES.search, texts)) and not any(map(STARTS.search, texts))
+    names = reached(item)
+    equal = {"torch", "equal"} <= names
+    return bool(names & COMPARES or equal) and not names & STARTS
