@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Do the tests hold on any processor? Runs their numerical part (all tests that compare floats and start no process) with
 # the instructions, the libraries' paths and the numbers of threads of others. A line about each setting goes to stderr,
-# and what failed; the last line is "processors: N settings, N green". Takes about MINUTES for each setting on two cores.
+# and what failed; the last line is "processors: N settings, N green". A setting takes about 3 minutes of
+# processor time.
 # shellcheck disable=SC2034  # some options are read by their name
 
 jobs=2  # processes that run tests at a time
@@ -13,12 +14,12 @@ help_message="Usage: tests/processors.sh [--option value]... [words for pytest]
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh
+words=("${@:-tests/unit}")  # pytest's: no matter for log.sh
+set --
 . log.sh
 set -euo pipefail
 
-[[ $jobs =~ ^[1-9][0-9]*$ ]] || die "--jobs takes a whole number from 1, got '$jobs'"
 settings=(OMP_NUM_THREADS={1,2,4} ATEN_CPU_CAPABILITY={default,avx2,avx512} MKL_CBWR=COMPATIBLE ONEDNN_MAX_CPU_ISA=SSE41)
-[ $# -gt 0 ] || set -- tests/unit
 
 count=0 green=0
 for setting in "${settings[@]}"; do
@@ -30,7 +31,7 @@ for setting in "${settings[@]}"; do
   fi
   count=$((count + 1))
   begun=$SECONDS
-  if said=$(env OMP_NUM_THREADS=1 "$setting" python3 -m pytest -q -n "$jobs" --only numerical "$@" 2>&1); then
+  if said=$(env OMP_NUM_THREADS=1 "$setting" python3 -m pytest -q -n "$jobs" --only numerical "${words[@]}" 2>&1); then
     green=$((green + 1))
     log "$setting: $(tail -n 1 <<< "$said")"
   else

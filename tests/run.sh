@@ -26,7 +26,8 @@ shopt -s globstar nullglob
 shellcheck -x ./*.sh RESULTS .ci/run {local,steps,tests}/**/*.sh
 
 if ! "$forks"; then export MIMIC_FORKS=; fi
-if "$fast"; then set -- --only fast "$@"; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them. One
 # worker more than cores: tests that wait for a scheduler, a browser or a signal leave theirs idle.
-python3 -m pytest -n 3 --dist loadgroup "$@"
+workers=3
+if "$fast"; then workers=2; set -- --only fast "$@"; fi
+python3 -m pytest -n $workers --dist loadgroup "$@"
