@@ -23,7 +23,7 @@ unset PYTHONDONTWRITEBYTECODE  # the recipes that the tests run start thousands 
 
 ruff check .
 shopt -s globstar nullglob
-shellcheck -x ./*.sh RESULTS .ci/run {local,steps,tests}/**/*.sh
+shellcheck -x ./*.sh RESULTS .ci/run tests/forks/python3 {local,steps,tests}/**/*.sh
 
 if ! "$forks"; then export MIMIC_FORKS=; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them. One
