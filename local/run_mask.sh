@@ -166,10 +166,12 @@ score() {  # score SYSTEM: how clean it sounds, and what the recogniser makes of
 if begin 4 "scores"; then
   for name in noisy "${systems[@]}"; do aside 2 score "$name"; done
   all_done
-  columns=PESQ,eSTOI,STOI,SI-SDR rows=()
+  columns=PESQ,eSTOI,STOI,SI-SDR rows=() pairs=()
   if [ -n "$recogniser" ]; then columns+=",test WER"; fi
+  for name in $models; do pairs+=(--pair noisy "$name"); done
   for name in noisy $models; do rows+=("$name=$exp/$name,${recogniser:+$exp/$name/asr}"); done
-  pyscripts/results_table.py --command "${call[*]}" --columns "$columns" --output "$exp/RESULTS.md" "${rows[@]}"
+  pyscripts/results_table.py --command "${call[*]}" --columns "$columns" --output "$exp/RESULTS.md" "${pairs[@]}" \
+    "${rows[@]}"
   log "models: $exp/<model>  enhanced speech: $exp/<model>/wav/test  table: $exp/RESULTS.md"
 fi
 

@@ -87,7 +87,7 @@ if begin 4 "scores"; then
   aside 2 score_speech "$exp/enhance_segan" "$exp/enhance_segan/enhanced/test"
   all_done
   pyscripts/results_table.py --command "${call[*]}" --columns "PESQ,eSTOI,STOI,SI-SDR,dev WER,test WER" \
-    --output "$exp/SEGAN.md" "noisy=$exp/noisy,$unenhanced" "SEGAN=$exp/enhance_segan,$asr"
+    --output "$exp/SEGAN.md" --pair noisy SEGAN "noisy=$exp/noisy,$unenhanced" "SEGAN=$exp/enhance_segan,$asr"
   steps/report.sh --cmd "$train_cmd" --force "$force" "$exp"
 fi
 

@@ -19,6 +19,7 @@ from mimic.data import archives
 from mimic.data.batching import pad
 from mimic.data.kaldi_dir import read_table, write_table
 from mimic.errors import UserError
+from mimic.score.identity import identify
 from mimic.score.summary import Mean, mean
 from mimic.score.verification import equal_error_rate, trials
 from mimic.tasks.classify import ClassifyTask
@@ -57,6 +58,7 @@ def main() -> None:
     error = Mean(*[100 * (np.nan if rate is None else rate)] * 3, 0 if rate is None else len(utts), 0)
     folder = args.output / "scoring" / "test"
     folder.mkdir(parents=True, exist_ok=True)
+    identify(args.features, utts).write(folder)
     with replace(folder / "summary.tsv") as f:
         f.write("measure\tmean\tci95min\tci95max\tn\tna\n")
         f.writelines("\t".join([name, *m.cells()]) + "\n" for name, m in (("accuracy", accuracy), ("eer", error)))

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.atomic import replace
-from mimic.score.comparison import HEADER, RATES, REPLICATIONS, bootci_lines, compare, read_system
+from mimic.score.comparison import (
+    HEADER,
+    RATES,
+    REPLICATIONS,
+    bootci_lines,
+    check_identity,
+    compare,
+    read_system,
+)
 from mimic.score.layout import aligned, tsv
 
 
@@ -28,6 +36,7 @@ def main() -> None:
     if args.replications < 1:
         parser.error("--replications must be at least 1")
 
+    check_identity((args.a, args.b), args.set)
     a, b = (read_system(system, args.set) for system in (args.a, args.b))
     found = compare(a, b, (args.a, args.b), args.replications)
     rows = [HEADER, *(c.cells() for c in found)]

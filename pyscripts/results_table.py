@@ -5,8 +5,8 @@
         "MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
 
 Each argument is name=enhance_dir,asr_dir. Reads <dir>/scoring/{dev,test}/, and the same in <dir>_seed<k> for
-further seeds; several seeds are shown as mean +- standard deviation. Every "X + mimic" is compared with X in words,
-or the last two systems, where there is none.
+further seeds; several seeds are shown as mean +- standard deviation. Every "X + mimic" is compared with X, and with
+--pair A B other rows that differ in one thing; no other two.
 A record of the same goes into a JSON file beside it, which "results.py add" takes into results/ and RESULTS.md.
 """
 
@@ -22,13 +22,14 @@ from mimic.score.records import Record, facts
 from mimic.score.table import (
     MAIN_COLUMNS,
     System,
-    compare,
     parse_columns,
     read_published,
     seeds_of,
     table,
     trained_at,
 )
+from mimic.score.verdicts import LEGEND as VERDICTS
+from mimic.score.verdicts import pairs_of, verdicts
 
 LEGEND = (
     "PESQ: wide band, MOS-LQO. STOI, eSTOI: x 100. SI-SDR: dB. WER, CER: errors per 100 reference words, characters. "
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("systems", nargs="+", metavar="NAME=ENHANCE_DIR,ASR_DIR", help="rows of the table")
     parser.add_argument("--output", type=Path, default=Path("exp/RESULTS.md"), help="Markdown file (%(default)s)")
     parser.add_argument("--columns", default=MAIN_COLUMNS, help="titles, or all (%(default)s)")
+    parser.add_argument("--pair", nargs=2, action="append", default=[], metavar=("A", "B"), help="rows to compare")
     parser.add_argument("--published", type=Path, help="table of published values to print beside the measured ones")
     parser.add_argument("--command", default="", help="the command that made the results, for the Markdown file")
     args = parser.parse_args()
@@ -55,19 +57,16 @@ def main() -> None:
     published = read_published(args.published) if args.published else None
     legend = LEGEND + (f" {PUBLISHED.format(path=args.published)}" if args.published else "")
     rows, notes = table(systems, columns, published)
-    names = {system.name: system for system in systems}
-    pairs = [(names[name], names[f"{name} + mimic"]) for name in names if f"{name} + mimic" in names]
-    if not pairs and len(systems) > 1:
-        pairs = [(systems[-2], systems[-1])]
-    verdicts = [line for a, b in pairs for line in compare(a, b, columns)]
-    print(aligned(rows), legend, *verdicts, *notes, sep="\n")
+    said = [line for a, b in pairs_of(systems, args.pair) for line in verdicts(a, b, columns)]
+    lines = [legend, *([VERDICTS] if said else []), *notes, *said]
+    print(aligned(rows), *lines, sep="\n")
 
     command = args.command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     trained = trained_at(systems)
     known = facts(command.strip(), seeds_of(systems))
     if trained not in ("", known["commit"]):
         known["commit"] += f" (scores); {trained} (training)"
-    record = Record(known, rows, notes=[legend, *verdicts, *notes])
+    record = Record(known, rows, notes=lines)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     record.write(args.output.with_suffix(".json"))
     with replace(args.output) as f:

@@ -15,6 +15,7 @@ from mimic import cli
 from mimic.atomic import replace
 from mimic.data.kaldi_dir import read_text, read_utt2spk
 from mimic.score.asr import LMWT, WIP, breakdown, score_files, write_files
+from mimic.score.identity import identify
 from mimic.score.layout import tsv
 from mimic.score.normalise import NORMALISERS, normaliser
 from mimic.score.wer import align_set, characters, characters_and_spaces, words
@@ -44,15 +45,18 @@ def main() -> None:
         with_spaces = args.cer_spaces == "true"
         units["cer"] = ("characters and spaces", characters_and_spaces) if with_spaces else ("characters", characters)
 
+    scored = identify(args.data, refs, args.reference)
     files: dict[str, str] = {}
     for unit, (tokens, tokenise) in units.items():
         alignments = align_set(refs, hyps, tokenise)
         missing = [a.utt for a in alignments if not a.present]
         info = {"normaliser": args.normaliser, "tokens": tokens, "missing": f"{len(missing)}, counted as deletions"}
+        info["data"] = str(scored)
         files |= score_files(alignments, utt2spk, unit, str(args.decode), info, args.lmwt, args.wip)
         with replace(args.scoring / f"breakdown_{unit}.tsv") as f:
             f.write(tsv(breakdown(alignments, [args.data])))
     write_files(files, args.decode, args.scoring)
+    scored.write(args.scoring)
     if missing:
         log.warning("%d of %d hypotheses are missing, the first is %s", len(missing), len(refs), missing[0])
     for unit in units:

@@ -19,6 +19,7 @@ from mimic.atomic import replace
 from mimic.data.kaldi_dir import split
 from mimic.errors import UserError
 from mimic.score.enhancement import MEASURES, Row, describe, parse_measures, read_rows, score, write_rows
+from mimic.score.identity import identify
 from mimic.score.layout import aligned, tsv
 from mimic.score.pairs import Pairs
 from mimic.score.summary import breakdown, summary
@@ -57,10 +58,12 @@ def main() -> None:
     means = summary(rows, measures)
     if args.scoring:
         args.scoring.mkdir(parents=True, exist_ok=True)
+        scored = identify(args.clean, mine, noisy=args.enhanced, clean=True)
         write_rows(args.scoring / "per_utt.tsv", rows, measures)
         for name, lines in (("breakdown", breakdown(rows, measures, [args.enhanced, args.clean])), ("summary", means)):
             with replace(args.scoring / f"{name}.tsv") as f:
-                f.write(f"# {describe()}\n{tsv(lines)}")
+                f.write(f"# {describe()}\n# data: {scored}\n{tsv(lines)}")
+        scored.write(args.scoring)
         shutil.rmtree(shares, ignore_errors=True)
     unscored = [row for row in rows if row.reason != "-"]
     if unscored:

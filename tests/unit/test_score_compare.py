@@ -156,7 +156,7 @@ def begin_again(exp: Path) -> None:
     [
         (cut, "wer: the systems were scored on different utterances: 1 only in {a}: p0-006"),
         (break_line, "p0-003: not the four lines"),
-        (begin_again, "is incomplete: run stage 7"),
+        (begin_again, "is incomplete: score again"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_one_line(tmp_path, change: Callable[[Path], None], problem):

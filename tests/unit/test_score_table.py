@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ from data_maker import ROOT
 
 from mimic.errors import UserError
 from mimic.inputs import split_paths
+from mimic.score.enhancement import Row, write_rows
+from mimic.score.identity import Identity
 from mimic.score.layout import aligned, markdown
-from mimic.score.table import COLUMNS, System, compare, parse_columns, read_published, table
+from mimic.score.table import COLUMNS, System, parse_columns, read_published, table
+from mimic.score.verdicts import pairs_of, verdicts
 
 SHORT = parse_columns("PESQ,eSTOI,dev WER,test WER")
 
@@ -66,13 +70,14 @@ def test_rows_columns_and_counts(exp):
         ["MSE", "2.10 +- 0.10 (n=10)", "70.00 +- 0.00 (n=10)", "11.00 +- 1.00 (n=200)", "20.00 +- 0.00 (n=300)"],
         ["MSE + mimic", "2.15 +- 0.05 (n=10)", "70.00 +- 0.00 (n=10)", "-", "-"],
     ]
-    assert len(notes) == 2 and all("stage 7" in note and "asr_mimic/scoring" in note for note in notes)
+    assert len(notes) == 3 and all("steps/score_asr.sh" in n and "asr_mimic/scoring" in n for n in notes[:2])
 
 
 def test_what_is_not_there_at_all_names_the_stage_that_trains(tmp_path):
     rows, notes = table([System.parse(f"MSE={tmp_path}/enhance_mse,{tmp_path}/asr_mse")], SHORT)
     assert rows[1] == ["MSE", "-", "-", "-", "-"]
-    assert [re.search(r"run (stage \d)", note)[1] for note in notes] == ["stage 4", "stage 4", "stage 6", "stage 6"]
+    assert ["steps/enhance.sh" in note for note in notes] == [True, True, False, False]
+    assert all("run steps/train.sh and" in note for note in notes)
 
 
 def test_all_na_is_na(exp):
@@ -81,17 +86,35 @@ def test_all_na_is_na(exp):
     assert rows[1][1] == "NA (n=0, NA=10)"
 
 
-def test_the_order_is_told_as_it_turns_out(exp):
-    *_, mse, mimic = systems(exp)
-    assert compare(mse, mimic, SHORT) == [
-        "PESQ: MSE + mimic is better than MSE by 0.05 on average; better with 2 of 3 seeds",
-        "eSTOI: MSE + mimic is as good as MSE; better with 0 of 3 seeds",
+def test_only_pairs_are_compared_and_what_has_no_interval_gets_no_verdict(exp):
+    rows = systems(exp)
+    assert [(a.name, b.name) for a, b in pairs_of(rows, [["noisy", "MSE"]])] == [
+        ("noisy", "MSE"),
+        ("MSE", "MSE + mimic"),
     ]
-    recognised(exp / "asr_mimic", (24, 200), (30, 300))
-    assert compare(mse, mimic, SHORT)[2:] == [
-        "dev WER: MSE + mimic is worse than MSE by 2.00 on average; better with 0 of 1 seeds",
-        "test WER: MSE + mimic is better than MSE by 10.00 on average; better with 1 of 1 seeds",
-    ]
+    with pytest.raises(UserError, match="--pair: no row 'mse', there are clean, noisy"):
+        pairs_of(rows, [["noisy", "mse"]])
+    *_, mse, mimic = rows
+    assert verdicts(mse, mimic, SHORT)[0] == "PESQ: MSE + mimic against MSE: +0.05, 3 seeds, without an interval"
+    for name, values in (("mse", [1.0, 2.0, 3.0]), ("mimic", [1.5, 2.5, 3.5])):
+        found = [Row(f"u{k}", {"wb-pesq": value}) for k, value in enumerate(values)]
+        write_rows(exp / f"enhance_{name}/scoring/test/per_utt.tsv", found, ("wb-pesq",))
+    one = [System.parse(f"{name}={exp}/enhance_{name}/,") for name in ("mse", "mimic")]
+    for seed in (2, 3):
+        for name in ("mse", "mimic"):
+            shutil.rmtree(exp / f"enhance_{name}_seed{seed}")
+    said = "PESQ: mimic against mse: +0.50 [+0.50, +0.50], better (1 seed, 3 utterances)"
+    assert verdicts(*one, SHORT)[0] == said
+
+
+def test_scores_of_other_data_are_marked(exp):
+    places = [exp / f"asr_{name}/scoring/test" for name in ("clean", "noisy", "mse")]
+    for place, text in zip(places, ("a", "a", "b"), strict=True):
+        Identity("data/test", 10, text).write(place)
+    rows, notes = table(systems(exp)[:3], SHORT)
+    assert rows[3][4].endswith("(n=300) (other data)") and "other" not in rows[2][4]
+    assert any(note.startswith("other data") and "MSE (test WER)" in note for note in notes)
+    assert any(note.startswith("unknown data") for note in notes)
 
 
 def test_published_values_stand_beside_the_measured_ones(exp, tmp_path):
@@ -159,7 +182,7 @@ def test_program_prints_and_writes_markdown(exp, tmp_path):
     arguments = [f"noisy={exp}/noisy,{exp}/asr_noisy", f"MSE={exp}/enhance_mse,{exp}/asr_mse"]
     arguments += ["--command", "./run.sh --seeds 3", "--output", str(exp / "RESULTS.md")]
     done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, check=True)
-    assert "MSE     2.10 +- 0.10 (n=10)" in done.stdout and "PESQ: MSE is better than noisy" in done.stdout
+    assert "MSE     2.10 +- 0.10 (n=10)" in done.stdout and "better than" not in done.stdout
     text = (exp / "RESULTS.md").read_text()
     assert "| MSE | 2.10 +- 0.10 (n=10) |" in text and "- command: `./run.sh --seeds 3`" in text
     assert (

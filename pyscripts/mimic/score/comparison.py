@@ -16,6 +16,7 @@ from mimic.errors import UserError
 from mimic.inputs import split_paths
 from mimic.score.details import read_per_utt
 from mimic.score.enhancement import MEASURES, read_rows
+from mimic.score.identity import NOISE, OTHER, UNKNOWN, mark, read_identity
 from mimic.score.wer import EPS, bootci_text
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,12 @@ class Comparison:
     n: int
     na: int
 
+    @property
+    def verdict(self) -> str:
+        """How B compares with A: better, worse, or undecided where the interval holds 0."""
+        up, down = ("worse", "better") if self.measure in RATES else ("better", "worse")
+        return up if self.low > 0 else down if self.high < 0 else "undecided"
+
     def cells(self) -> list[str]:
         """A row below HEADER; a difference whose interval holds 0 is undecided."""
         if not self.n:
@@ -60,10 +67,7 @@ class Comparison:
         digits = 2 if self.measure in RATES else 4
         levels = [f"{v:.{digits}f}" for v in (self.a, self.b)]
         differences = [f"{v:+.{digits}f}" for v in (self.b - self.a, self.low, self.high)]
-        up = "worse" if self.measure in RATES else "better"
-        down = "better" if self.measure in RATES else "worse"
-        verdict = up if self.low > 0 else down if self.high < 0 else "undecided"
-        return [self.measure, *levels, *differences, f"{self.better:.4f}", verdict, str(self.n), str(self.na)]
+        return [self.measure, *levels, *differences, f"{self.better:.4f}", self.verdict, str(self.n), str(self.na)]
 
 
 def read_system(dirs: str, name: str) -> dict[str, Values]:
@@ -73,7 +77,7 @@ def read_system(dirs: str, name: str) -> dict[str, Values]:
     """
     found: dict[str, Values] = {}
     for path in split_paths(dirs, ","):
-        scores = _read(scores_dir(path, name))
+        scores = read_scores(scores_dir(path, name))
         if twice := found.keys() & scores.keys():
             raise UserError(f"{dirs}: {min(twice)} is in more than one of these: which one is meant?")
         found |= scores
@@ -81,18 +85,18 @@ def read_system(dirs: str, name: str) -> dict[str, Values]:
 
 
 def scores_dir(path: str | Path, name: str) -> Path:
-    """Where the scores of a scoring, decode or experiment directory are; UserError names the stage that makes them."""
+    """Where the scores of a scoring, decode or experiment directory are; UserError names the steps that make them."""
     path = Path(path)
     for place in (path, path / "scoring_kaldi", path / "scoring" / name, path / f"decode_{name}" / "scoring_kaldi"):
         if _has_scores(place):
             if (place / ".fingerprint").exists() and not (place / ".done").exists():
-                raise UserError(f"{place} is incomplete: run stage 7 (scoring) again")
+                raise UserError(f"{place} is incomplete: score again: steps/score_asr.sh or steps/score_enhancement.sh")
             return place
     if not path.is_dir():
         raise UserError(f"{path}: no such directory")
     scored = sorted(place.name for place in path.glob("scoring/*") if _has_scores(place))
     there = f", only of {', '.join(scored)} (see --set)" if scored else ""
-    raise UserError(f"{path}: no scores of {name}{there}: run stage 7 (scoring)")
+    raise UserError(f"{path}: no scores of {name}{there}: run steps/score_asr.sh or steps/score_enhancement.sh")
 
 
 def compare(
@@ -108,8 +112,24 @@ def compare(
     for measure in sorted((a.keys() | b.keys()) - set(common)):
         log.warning("%s is only in %s: left out", measure, names[0] if measure in a else names[1])
     for measure in common:
-        _check(measure, a[measure], b[measure], names)
-    return [_compare(measure, a[measure], b[measure], replications) for measure in common]
+        check(measure, a[measure], b[measure], names)
+    return [bootstrap(measure, [(a[measure], b[measure])], replications) for measure in common]
+
+
+def check_identity(dirs: tuple[str, str], name: str) -> None:
+    """UserError where two systems, as `read_system` takes them, were scored on other data; a warning if that may be."""
+    first, second = ([read_identity(scores_dir(path, name)) for path in system.split(",")] for system in dirs)
+    for a in first:
+        for b in second:
+            reason = UNKNOWN if a is None else mark(b, a)
+            if reason == OTHER:
+                raise UserError(
+                    f"{dirs[0]} and {dirs[1]} were scored on different data: {a.data} ({a}), {b.data} ({b})"
+                )
+            if reason:
+                more = {NOISE: "noise types or SNRs differ", UNKNOWN: "what one was scored on is not recorded"}[reason]
+                log.warning("%s: %s", reason, more)
+                return
 
 
 def bootci_lines(a: Values, b: Values, replications: int = REPLICATIONS) -> str:
@@ -125,26 +145,36 @@ def bootci_lines(a: Values, b: Values, replications: int = REPLICATIONS) -> str:
     return f"{lines}Probability of Set2 improving Set1: {100 * result['p_s2_improv_over_s1']:.2f}\n"
 
 
-def _compare(measure: str, a: Values, b: Values, replications: int) -> Comparison:
-    pairs = [(x, y) for utt in sorted(a) if (x := a[utt]) is not None and (y := b[utt]) is not None]
-    na = len(a) - len(pairs)
-    if not pairs:
+def bootstrap(measure: str, seeds: Sequence[tuple[Values, Values]], replications: int = REPLICATIONS) -> Comparison:
+    """One measure of two systems, of which each seed has a pair of scores of the same utterances.
+
+    Utterances are drawn, and seeds where there are several; what another seed would give, one seed cannot tell.
+    """
+    utts = sorted(seeds[0][0])
+    known = [utt for utt in utts if all(side[utt] is not None for pair in seeds for side in pair)]
+    na = len(utts) - len(known)
+    if not known:
         return Comparison(measure, *[float("nan")] * 5, 0, na)
-    x, y, weight = np.array([(x.amount, y.amount, x.weight) for x, y in pairs]).T  # (utts,) each
+    x, y = (np.array([[pair[side][utt].amount for utt in known] for pair in seeds]) for side in (0, 1))  # (seeds, utts)
+    weight = np.array([seeds[0][0][utt].weight for utt in known])  # (utts,)
     scale = 100 if measure in RATES else 1
     rng = np.random.default_rng(0)  # the same scores give the same figures
     drawn = []
     for start in range(0, replications, BLOCK):
-        index = rng.integers(len(x), size=(min(BLOCK, replications - start), len(x)))
-        drawn.append((y - x)[index].sum(axis=1) / np.maximum(weight[index].sum(axis=1), 1))
+        size = min(BLOCK, replications - start)
+        index = rng.integers(len(known), size=(size, len(known)))
+        found = (y - x)[:, index].sum(axis=2)  # (seeds, size)
+        if len(seeds) > 1:
+            found = found[rng.integers(len(seeds), size=(len(seeds), size)), np.arange(size)]
+        drawn.append(found.mean(axis=0) / np.maximum(weight[index].sum(axis=1), 1))
     difference = scale * np.concatenate(drawn)
     low, high = np.percentile(difference, [2.5, 97.5])
     better = np.mean(difference < 0 if measure in RATES else difference > 0)
-    first, second = (scale * float(v.sum() / weight.sum()) for v in (x, y))
-    return Comparison(measure, first, second, float(low), float(high), float(better), len(pairs), na)
+    first, second = (scale * float(v.mean(axis=0).sum() / weight.sum()) for v in (x, y))
+    return Comparison(measure, first, second, float(low), float(high), float(better), len(known), na)
 
 
-def _check(measure: str, a: Values, b: Values, names: tuple[str, str]) -> None:
+def check(measure: str, a: Values, b: Values, names: tuple[str, str]) -> None:
     """UserError unless both have the same utterances with the same references."""
     if a.keys() != b.keys():
         only = list(zip(names, (sorted(a.keys() - b.keys()), sorted(b.keys() - a.keys())), strict=True))
@@ -166,8 +196,8 @@ def _has_scores(place: Path) -> bool:
     return any((place / file).is_file() for file in ("per_utt.tsv", *(f"{rate}_details/per_utt" for rate in RATES)))
 
 
-def _read(place: Path) -> dict[str, Values]:
-    """The measures of one directory."""
+def read_scores(place: Path) -> dict[str, Values]:
+    """The measures of one directory of scores."""
     found: dict[str, Values] = {}
     for rate in RATES:
         if (place / f"{rate}_details/per_utt").is_file():

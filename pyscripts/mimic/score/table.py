@@ -3,15 +3,23 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
 from mimic.errors import UserError
 from mimic.inputs import split_paths
+from mimic.score.identity import NOISE, OTHER, UNKNOWN, marks
 
 WER_LINE = re.compile(r"%WER (\S+) \[ (\d+) / (\d+), ")
 DIGITS = 2
+SAID = {
+    OTHER: f"{OTHER} than the rest of the column, no comparison with it",
+    NOISE: "other noise types or SNRs than most rows have",
+    UNKNOWN: f"{UNKNOWN}, for what they were scored on is not recorded; score again with --force true",
+}
+SCORED = {"enhance": "steps/score_enhancement.sh", "asr": "steps/score_asr.sh"}
+MADE = {"enhance": "steps/train.sh and steps/enhance.sh", "asr": "steps/train.sh and steps/decode.sh"}
 SENTENCES = re.compile(r"Scored (\d+) sentences, (\d+) not present")
 
 
@@ -85,10 +93,13 @@ class Score:
 
 @dataclass(frozen=True)
 class Cell:
-    """All seeds of a system in one column; `missing` names what is not there and the stage that makes it."""
+    """All seeds of a system in one column; `missing` names what is not there and the steps that make it."""
 
     scores: dict[str, Score]
     missing: str = ""
+    folders: tuple[Path, ...] = ()  # where the scores were read
+
+    mark: str = ""  # behind the number
 
     def count(self) -> int | None:
         """How many items every seed was scored on, None where that differs or something has no score."""
@@ -105,7 +116,8 @@ class Cell:
         na = sum(s.na for s in self.scores.values())
         span = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)}-{max(counts)}"
         shown = f"{mean(values):.{DIGITS}f}{spread}" if values else "NA"
-        return shown if common and common == self.count() else f"{shown} (n={span}{f', NA={na}' if na else ''})"
+        counted = "" if common and common == self.count() else f" (n={span}{f', NA={na}' if na else ''})"
+        return f"{shown}{counted}{self.mark}"
 
 
 def seed_dirs(directory: Path) -> dict[str, Path]:
@@ -127,15 +139,16 @@ def collect(system: System, column: Column) -> Cell:
     directory = system.enhance if column.side == "enhance" else system.asr
     if directory is None:
         return Cell({}, missing="")
-    scores, missing = {}, []
+    scores, missing, folders = {}, [], []
     for seed, path in seed_dirs(directory).items():
         file = path / column.path
         if file.exists():
             scores[seed] = read_score(file, column)
+            folders.append(file.parent)
         else:
-            made = "stage 7 (scoring)" if path.is_dir() else f"stage {4 if column.side == 'enhance' else 6}, then 7"
+            made = SCORED[column.side] if path.is_dir() else f"{MADE[column.side]}, then {SCORED[column.side]}"
             missing.append(f"{system.name}, {column.title}: no {file}: run {made}")
-    return Cell(scores, missing="; ".join(missing))
+    return Cell(scores, "; ".join(missing), tuple(folders))
 
 
 def read_score(path: Path, column: Column) -> Score:
@@ -163,6 +176,8 @@ def table(
     """
     cells = [[collect(system, column) for column in columns] for system in systems]
     notes = [cell.missing for line in cells for cell in line if cell.missing]
+    cells, marked = _mark(systems, columns, cells)
+    notes += marked
     if published is None:
         rows = [[system.name, *(cell.text() for cell in line)] for system, line in zip(systems, cells, strict=True)]
         return [["system", *(column.title for column in columns)], *rows], notes
@@ -178,6 +193,23 @@ def table(
     return [head, *rows], notes
 
 
+def _mark(
+    systems: Sequence[System], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]
+) -> tuple[list[list[Cell]], list[str]]:
+    """The cells, those marked that were scored on other data than most of their column, and a line for each reason."""
+    found: dict[str, dict[str, None]] = {reason: {} for reason in SAID}
+    marked = [list(line) for line in cells]
+    for place, column in enumerate(columns):
+        reasons = marks([folder for line in cells for folder in line[place].folders])
+        for row, (system, line) in enumerate(zip(systems, cells, strict=True)):
+            those = {reasons[folder] for folder in line[place].folders}
+            for reason in those - {""}:
+                found[reason][f"{system.name} ({column.title})" if reason == OTHER else system.name] = None
+            if OTHER in those:
+                marked[row][place] = replace(line[place], mark=f" ({OTHER})")
+    return marked, [f"{text}: {', '.join(found[reason])}" for reason, text in SAID.items() if found[reason]]
+
+
 def read_published(path: Path) -> dict[str, dict[str, str]]:
     """Read published values: a header `system` and titles of columns, then rows, tab-separated; `-` is no value."""
     lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
@@ -185,24 +217,6 @@ def read_published(path: Path) -> dict[str, dict[str, str]]:
     if bad := [row for row in rows if len(row) != len(head)]:
         raise UserError(f"{path}: {bad[0][0]}: {len(bad[0])} fields, the header has {len(head)}")
     return {name: dict(zip(head[1:], values, strict=True)) for name, *values in rows}
-
-
-def compare(a: System, b: System, columns: Sequence[Column]) -> list[str]:
-    """Say for each column which of two systems came out better, over the seeds that both have."""
-    lines = []
-    for column in columns:
-        first, second = collect(a, column), collect(b, column)
-        pairs = [(s.value, second.scores[seed].value) for seed, s in first.scores.items() if seed in second.scores]
-        sign = 1 if column.more_is_better else -1
-        gains = [sign * (y - x) for x, y in pairs if x is not None and y is not None]
-        if not gains:
-            continue
-        gain = round(mean(gains), DIGITS)
-        verdict = "is as good as" if gain == 0 else "is better than" if gain > 0 else "is worse than"
-        distance = f" by {abs(gain):.{DIGITS}f} on average" if gain else ""
-        wins = f"better with {sum(g > 0 for g in gains)} of {len(gains)} seeds"
-        lines.append(f"{column.title}: {b.name} {verdict} {a.name}{distance}; {wins}")
-    return lines
 
 
 def seeds_of(systems: Sequence[System]) -> str:
