@@ -3,13 +3,13 @@
 Rows are compared by the paired bootstrap of mimic.score.comparison, over the seeds that both have.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from statistics import mean
 
 from mimic.errors import UserError
-from mimic.score.comparison import RATES, Values, bootstrap, check, read_scores
+from mimic.score.comparison import RATES, bootstrap, check, read_scores
 from mimic.score.identity import OTHER, marks
 from mimic.score.table import DIGITS, Column, System, collect
 
@@ -32,6 +32,7 @@ def pairs_of(systems: Sequence[System], chosen: Sequence[Sequence[str]]) -> list
 def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[str]:
     """A line for each column in which both have scores, such as "WER: b against a: -1.20 [-2.30, +0.10], undecided"."""
     lines = []
+    scores = cache(read_scores)  # a directory has those of several columns
     for column in columns:
         first, second = (collect(system, column) for system in (a, b))
         seeds = [seed for seed in first.scores if seed in second.scores]
@@ -45,7 +46,7 @@ def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[str]:
         measure = column.measure or Path(column.path).name.partition("_")[0]
         scale = 1.0 if measure in RATES else column.scale
         try:
-            values = [[_scores(side)[measure] for side in pair] for pair in zip(*sides, strict=True)]
+            values = [[scores(side)[measure] for side in pair] for pair in zip(*sides, strict=True)]
             for x, y in values:
                 check(measure, x, y, (a.name, b.name))
                 check(measure, values[0][0], x, (a.name, a.name))
@@ -71,8 +72,3 @@ def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[str]:
 
 def _count(seeds: Sequence[str]) -> str:
     return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-
-
-@cache
-def _scores(folder: Path) -> Mapping[str, Values]:
-    return read_scores(folder)
