@@ -36,9 +36,9 @@ def main() -> None:
     if args.replications < 1:
         parser.error("--replications must be at least 1")
 
-    check_identity((args.a, args.b), args.set)
     a, b = (read_system(system, args.set) for system in (args.a, args.b))
     found = compare(a, b, (args.a, args.b), args.replications)
+    check_identity((args.a, args.b), args.set)
     rows = [HEADER, *(c.cells() for c in found)]
     about = f"paired bootstrap over utterances, {args.replications} replications; n: utterances, NA: left out"
     if args.output:
