@@ -23,7 +23,7 @@ set -euo pipefail
 
 [ $# -eq 4 ] || die "expected <feat-dir> <lang-dir> <src-dir> <ali-dir>, got $# words; see --help"
 data=$1 lang=$2 src=$3 dir=$4
-require "$data/feats.scp" "stage 2 (features)"
+require "$data/feats.scp" "steps/make_feats.sh"
 require "$src/final.alimdl" "steps/train_sat.sh"
 speakers_as_jobs "$data"
 begin_gmm --input "$data" "$lang" "$src" --option "align=$boost_silence $beam $retry_beam $fmllr_min_count" || exit 0

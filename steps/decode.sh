@@ -39,7 +39,7 @@ model=$1 feats=$2 dir=$3
 shift 3
 require_model "$model" conf/asr.yaml
 check_settings "$model" "$@"
-require "$feats/feats.scp" "stage 2 (features) or 5 (dump)"
+require "$feats/feats.scp" "steps/make_feats.sh"
 
 inputs=(--input "$model" --input "$feats")
 words=("$@")

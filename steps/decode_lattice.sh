@@ -33,7 +33,7 @@ set -euo pipefail
 graph=$1 data=$2 dir=$3
 model=$(dirname "$dir")
 require "$graph/HCLG.fst" "steps/mkgraph.sh"
-require "$data/feats.scp" "stage 2 (features)"
+require "$data/feats.scp" "steps/make_feats.sh"
 require "$model/final.mdl" "the training of $model"
 if [ -e "$model/model.pt" ] || [ ! -e "$model/final.alimdl" ]; then fmllr_passes=0; fi
 speakers_as_jobs "$data"

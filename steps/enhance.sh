@@ -51,7 +51,7 @@ if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$dat
   --option "mask=${options[*]}"; then
   exit 0
 fi
-require "$data/utt2spk" "stage 1 (data)"
+require "$data/utt2spk" "local/*/prepare.sh or local/import_corpus.sh"
 mkdir -p "$dir/log"
 
 log "enhancing $utterances utterances of $data with $model"

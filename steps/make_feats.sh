@@ -36,7 +36,7 @@ set -euo pipefail
 [ $# -eq 2 ] || die "expected <data-dir> <feat-dir>, got $# words; see --help"
 data=$1 dir=$2
 conf=${feat_config:-conf/$type.conf}
-require "$data/wav.scp" "stage 1 (data)"
+require "$data/wav.scp" "local/*/prepare.sh or local/import_corpus.sh"
 [ -f "$conf" ] || die "$conf is missing: --type is fbank, logmel, mfcc or stft, --feat-config an option file"
 
 share_out "$data/utt2spk"

@@ -18,7 +18,7 @@ set -euo pipefail
 
 [ $# -eq 4 ] || die "expected <feat-dir> <model-dir> <transform-dir> <out-feat-dir>, got $# words; see --help"
 data=$1 model=$2 transforms=$3 dir=$4
-require "$data/feats.scp" "stage 2 (features)"
+require "$data/feats.scp" "steps/make_feats.sh"
 require "$model/final.mat" "steps/train_sat.sh"
 require "$transforms/trans.1" "steps/align_fmllr.sh or steps/decode_lattice.sh"
 speakers_as_jobs "$data"

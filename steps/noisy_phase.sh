@@ -21,7 +21,7 @@ set -euo pipefail
 
 [ $# -eq 3 ] || die "expected <clean-dir> <noisy-dir> <out-dir>, got $# words; see --help"
 clean=$1 noisy=$2 dir=$3
-for data in "$clean" "$noisy"; do require "$data/wav.scp" "stage 1 (data)"; done
+for data in "$clean" "$noisy"; do require "$data/wav.scp" "local/*/prepare.sh or local/import_corpus.sh"; done
 require "$stft_config" "what makes it"
 share_out "$noisy/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "$stft_config" "$clean" "$noisy" \

@@ -22,7 +22,7 @@ set -euo pipefail
 
 [ $# -eq 2 ] || die "expected <data-dir> <out-dir>, got $# words; see --help"
 data=$1 dir=$2
-require "$data/wav.scp" "stage 1 (data)"
+require "$data/wav.scp" "local/*/prepare.sh or local/import_corpus.sh"
 share_out "$data/utt2spk"
 options=(--speeds "$speeds")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi

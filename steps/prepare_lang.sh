@@ -22,7 +22,7 @@ set -euo pipefail
 
 [ $# -eq 3 ] || die "expected <lexicon> <oov-word> <lang-dir>, got $# words; see --help"
 lexicon=$1 oov=$2 dir=$3
-require "$lexicon" "stage 1 (data)"
+require "$lexicon" "local/*/prepare.sh or local/import_corpus.sh"
 options=(--sil-prob "$sil_prob" --num-sil-states "$num_sil_states" --num-nonsil-states "$num_nonsil_states")
 [ "$lexicon_type" = auto ] || options+=(--lexicon-type "$lexicon_type")
 if up_to_date "$dir" --force "$force" --version 1 --input "$lexicon" \

@@ -35,9 +35,9 @@ if [ $# -lt 2 ] || [ $# -gt 3 ]; then die "expected <data-dir> <decode-dir> [<sc
 data=${1%/} decode=${2%/}
 name=$(basename "$decode")
 dir=${3:-$(dirname "$decode")/scoring/${name#decode_}}
-require "$data/$reference" "stage 1 (data), 2 (features) or 5 (dump)"
-require "$data/utt2spk" "stage 1 (data), 2 (features) or 5 (dump)"
-require "$decode/text" "stage 6 (recognition)"
+require "$data/$reference" "local/*/prepare.sh or local/import_corpus.sh"
+require "$data/utt2spk" "local/*/prepare.sh or local/import_corpus.sh"
+require "$decode/text" "steps/decode.sh"
 
 # A decoding that was made anew, with the same text, has lost its score files.
 if [ ! -f "$decode/wer_${lmwt}_$wip" ]; then force=true; fi

@@ -28,8 +28,8 @@ set -euo pipefail
 
 [ $# -eq 3 ] || die "expected <clean-data-dir> <enhanced-data-dir> <scoring-dir>, got $# words; see --help"
 clean=${1%/} enhanced=${2%/} dir=$3
-require "$clean" "stage 1 (data)"
-require "$enhanced" "stage 5 (dump), or stage 1 (data) for noisy speech,"
+require "$clean" "local/*/prepare.sh or local/import_corpus.sh"
+require "$enhanced" "steps/enhance.sh"
 if [ -f "$clean/utt2spk" ]; then share_out "$clean/utt2spk"; else share_out "$clean"; fi
 
 # Which PESQ there is changes the scores: installing it later has to show.

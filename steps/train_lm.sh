@@ -37,7 +37,7 @@ for file in "$text" ${dev:+"$dev"}; do
   inputs+=(--input "$file")
 done
 if [ -n "$tokens" ]; then
-  require "$tokens/tokens.txt" "stage 6 (recognition)"
+  require "$tokens/tokens.txt" "steps/train.sh"
   inputs+=(--input "$tokens")
 fi
 if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "options=${options[*]}"; then

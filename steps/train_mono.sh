@@ -27,7 +27,7 @@ set -euo pipefail
 
 [ $# -eq 3 ] || die "expected <feat-dir> <lang-dir> <exp-dir>, got $# words; see --help"
 data=$1 lang=$2 dir=$3
-require "$data/feats.scp" "stage 2 (features)"
+require "$data/feats.scp" "steps/make_feats.sh"
 require "$lang/L.fst" "steps/prepare_lang.sh"
 speakers_as_jobs "$data"
 begin_gmm --input "$data" "$lang" --option "iters=$num_iters $max_iter_inc $realign_iters" "totgauss=$totgauss" \

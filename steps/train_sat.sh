@@ -30,7 +30,7 @@ set -euo pipefail
 [ $# -eq 6 ] || die "expected <num-leaves> <tot-gauss> <feat-dir> <lang-dir> <ali-dir> <exp-dir>, got $# words; see --help"
 numleaves=$1 totgauss=$2 data=$3 lang=$4 alidir=$5 dir=$6
 check_sizes
-require "$data/feats.scp" "stage 2 (features)"
+require "$data/feats.scp" "steps/make_feats.sh"
 require "$alidir/ali.1.gz" "steps/align_si.sh"
 require "$alidir/final.mat" "steps/train_lda_mllt.sh"
 nj=$(cat "$alidir/num_jobs")

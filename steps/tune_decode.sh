@@ -26,8 +26,8 @@ model=$1 feats=$2 dir=${3%/}
 shift 3
 require_model "$model" conf/asr.yaml
 check_settings "$model" "$@"
-require "$feats/feats.scp" "stage 2 (features) or 5 (dump)"
-require "$feats/text" "stage 2 (features) or 5 (dump)"
+require "$feats/feats.scp" "steps/make_feats.sh"
+require "$feats/text" "steps/make_feats.sh"
 inputs=(--input "$feats/text" --input "$model")
 words=("$@")
 for ((i = 0; i + 1 < $#; i += 2)); do
