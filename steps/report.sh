@@ -29,10 +29,10 @@ set -euo pipefail
 [ $# -le 1 ] || die "expected [<exp>], got $# words; see --help"
 exp=${1:-exp}
 if [ "$exp" != / ]; then exp=${exp%/}; fi
-require "$exp" "stages 1 to 7"
+require "$exp" "./run.sh"
 trees=("$exp") options=(--num-utts "$num_utts")
 if [ -n "$compare" ]; then
-  require "$compare" "stages 1 to 7 there"
+  require "$compare" "run.sh there"
   trees+=("${compare%/}") options+=(--compare "${compare%/}")
 fi
 if [ -n "$utts" ]; then options+=(--utts "$utts"); fi
@@ -42,7 +42,7 @@ mapfile -d '' -t inputs < <(find -H "${trees[@]}" -type d \( -path '*/report' -o
   -o -name checkpoints -o -name tensorboard -o -name 'wav' -path '*/wav/*/wav' \) -prune -o -type f ! -name RESULTS.json \
   \( -name '*.tsv' -o -name '*.log' -o -name config.yaml -o -name '*.json' -o -name '*.jsonl' -o -name 'wer_*' \
   -o -name 'cer_*' -o -name per_utt -o -name missing -o -name wav.scp -o -name 'utt2*' \) -print0 | sort -z)
-[ ${#inputs[@]} -gt 0 ] || die "$exp holds nothing to report on: run stages 1 to 7 first"
+[ ${#inputs[@]} -gt 0 ] || die "$exp holds nothing to report on: score something first: steps/score_asr.sh, steps/score_enhancement.sh"
 dir=$exp/report
 if up_to_date "$dir" --force "$force" --version 1 \
   --input "${inputs[@]}" --option "compare=$compare" "num_utts=$num_utts" "utts=$utts"; then

@@ -121,7 +121,7 @@ def test_bad_speeds_are_one_line(data, tmp_path, speeds):
 
 
 def test_what_cannot_be_copied_is_one_line(data, tmp_path):
-    assert "wav.scp is missing: run stage 1" in error(
+    assert "wav.scp is missing: run local/*/prepare.sh" in error(
         run("steps/perturb_speed.sh", tmp_path / "none", tmp_path / "out")
     )
     assert "nothing to do: give --speeds or --noise-dir" in error(run("local/augment_data.sh", data, tmp_path / "out"))

@@ -229,7 +229,7 @@ def test_the_step_skips_redoes_and_recovers(data, tmp_path):
 
 def test_the_step_names_what_is_missing(data, tmp_path):
     absent = run("steps/make_feats.sh", tmp_path / "nothing", tmp_path / "exp")
-    assert absent.returncode == 1 and "run stage 1 (data) first" in absent.stderr
+    assert absent.returncode == 1 and "run local/*/prepare.sh or local/import_corpus.sh first" in absent.stderr
     wrong = run("steps/make_feats.sh", "--type", "plp", data, tmp_path / "exp")
     assert wrong.returncode == 1 and "--type takes one of fbank, logmel, mfcc, stft, got 'plp'" in wrong.stderr
     bad = tmp_path / "bad.conf"

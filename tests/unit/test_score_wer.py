@@ -291,8 +291,8 @@ def test_kaldi_users_line_works(decoded, kaldi, tmp_path):
     [
         (lambda data, decode: (decode / "text").open("a").write("zz-nobody A B\n"), "zz-nobody: hypothesis without"),
         (lambda data, decode: (data / "utt2spk").write_text("p0-000 p0\n"), "not in utt2spk"),
-        (lambda data, decode: (decode / "text").unlink(), "run stage 6"),
-        (lambda data, decode: (data / "text").unlink(), "run stage 1"),
+        (lambda data, decode: (decode / "text").unlink(), "run steps/decode.sh"),
+        (lambda data, decode: (data / "text").unlink(), "run local/*/prepare.sh"),
     ],
 )
 def test_step_errors_are_one_line(decoded, change, problem):
