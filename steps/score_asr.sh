@@ -35,12 +35,15 @@ if [ $# -lt 2 ] || [ $# -gt 3 ]; then die "expected <data-dir> <decode-dir> [<sc
 data=${1%/} decode=${2%/}
 name=$(basename "$decode")
 dir=${3:-$(dirname "$decode")/scoring/${name#decode_}}
-require "$data/$reference" "local/*/prepare.sh or local/import_corpus.sh"
-require "$data/utt2spk" "local/*/prepare.sh or local/import_corpus.sh"
+require "$data/$reference" "local/*/prepare.sh, steps/make_feats.sh or steps/enhance.sh"
+require "$data/utt2spk" "local/*/prepare.sh, steps/make_feats.sh or steps/enhance.sh"
 require "$decode/text" "steps/decode.sh"
 
-# A decoding that was made anew, with the same text, has lost its score files.
-if [ ! -f "$decode/wer_${lmwt}_$wip" ]; then force=true; fi
+# A decoding that was made again, with the same text, has lost its score files; one whose copies differ was changed since.
+copies="$decode/wer_${lmwt}_$wip"
+if [ ! -f "$copies" ] || { [ -f "$dir/wer_1_0.0" ] && ! cmp -s "$copies" "$dir/wer_1_0.0"; }; then
+  dry_run || rm -f "$dir/.done"
+fi
 if up_to_date "$dir" --force "$force" --version 1 \
   --input "$data/$reference" "$data/utt2spk" "$decode/text" \
   --option "cer=$cer" "cer_spaces=$cer_spaces" "normaliser=$normaliser" "decode=$decode" "lmwt=$lmwt $wip"; then

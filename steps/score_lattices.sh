@@ -37,7 +37,7 @@ if [ -n "$from" ]; then
 fi
 model=$(dirname "$dir")
 mark=$dir/best_path
-[ -f "$dir/text" ] || force=true
+[ -f "$dir/text" ] || dry_run || rm -f "$mark/.done"
 if ! up_to_date "$mark" --force "$force" --version 1 \
   --input "$dir"/lat.*.gz "$dir/num_jobs" "$data/text" "$graph/words.txt" "${inputs[@]}" --option "options=${options[*]}"
 then

@@ -100,15 +100,15 @@ def test_a_rerun_skips_all_and_says_so(recipe):
 @pytest.mark.parametrize(
     ("stage", "name", "maker"),
     [
-        (2, "data/train_clean", "stage 1 (data)"),
+        (2, "data/train_clean", "local/*/prepare.sh"),
         (3, "exp/stft/train_clean", "stage 2 (features)"),
         (4, "exp/perceptual", "stage 3 (perceptual model)"),
         (5, "exp/enhance_mse", "steps/train.sh"),
         (5, "data/dev_noisy", "stage 1 (data)"),
         (6, "exp/fbank/train_clean", "stage 2 (features)"),
         (6, "exp/enhance_mimic/enhanced/train", "5 (dump)"),
-        (7, "exp/asr_clean/decode_dev", "stage 6 (recognition)"),
-        (7, "exp/enhance_mse/enhanced/test", "5 (dump)"),
+        (7, "exp/asr_clean/decode_dev", "steps/decode.sh"),
+        (7, "exp/enhance_mse/enhanced/test", "steps/enhance.sh"),
     ],
 )
 def test_the_stage_that_makes_what_is_missing_is_named(finished, stage, name, maker):
