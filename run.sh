@@ -177,7 +177,7 @@ if begin 7 "scores"; then
   pyscripts/results_table.py --command "${call[*]}" --output "$exp/RESULTS.md" \
     --pair noisy MSE --pair noisy "MSE + mimic" clean=,"$exp/asr_clean" noisy="$exp/noisy,$exp/asr_noisy" \
     MSE="$exp/enhance_mse,$exp/asr_mse" "MSE + mimic=$exp/enhance_mimic,$exp/asr_mimic"
-  steps/report.sh --cmd "$train_cmd" --force "$force" "$exp"
+  steps/report.sh --cmd "$train_cmd" --force "$force" --data "$data" "$exp"
   log "scores: $exp/*/scoring  decoded text: $exp/asr_*/decode_*  logs: $exp/*/log  table: $exp/RESULTS.md"
 fi
 

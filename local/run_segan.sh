@@ -88,7 +88,7 @@ if begin 4 "scores"; then
   all_done
   pyscripts/results_table.py --command "${call[*]}" --columns "PESQ,eSTOI,STOI,SI-SDR,dev WER,test WER" \
     --output "$exp/SEGAN.md" --pair noisy SEGAN "noisy=$exp/noisy,$unenhanced" "SEGAN=$exp/enhance_segan,$asr"
-  steps/report.sh --cmd "$train_cmd" --force "$force" "$exp"
+  steps/report.sh --cmd "$train_cmd" --force "$force" --data "$data" "$exp"
 fi
 
 log "finished. [elapsed=${SECONDS}s]"

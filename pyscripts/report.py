@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="directory to write")
     parser.add_argument("--compare", type=Path, help="another experiment tree, shown beside the first")
     parser.add_argument("--num-utts", type=int, default=3, help="utterances of each kind with audio (%(default)s)")
+    parser.add_argument("--data", type=Path, help="data directories (default: data beside exp)")
     parser.add_argument("--utts", default="", help="more utterances with audio, separated by spaces")
     args = parser.parse_args()
 
@@ -37,7 +38,7 @@ def main() -> None:
         raise UserError(f"--compare {args.compare}: that is the tree itself: name another one")
     colours: dict[str, int] = {}  # a system has the same colour in both trees
     trees = [
-        Tree(path, path.parent / "data", label, second=place > 0, colours=colours)
+        Tree(path, (place == 0 and args.data) or path.parent / "data", label, second=place > 0, colours=colours)
         for place, (path, label) in enumerate(zip(paths, labels, strict=True))
     ]
     wanted = args.utts.split()

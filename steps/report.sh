@@ -3,6 +3,7 @@
 # Reads scores, alignments, logs and audio below <exp>; writes <exp>/report/index.html and what it needs, so that the
 # directory can be copied and opened from disk, without a network. Takes half a minute for the demo corpus.
 
+data=             # the data directories; empty: data beside <exp>
 compare=          # another experiment tree, shown beside <exp>
 num_utts=3        # utterances of each kind (best, worst, ...) with audio and spectrograms
 utts=             # more utterances with audio and spectrograms, separated by spaces
@@ -13,6 +14,7 @@ force=false       # true: write it again although nothing changed
 help_message="Usage: $0 [options] [<exp>]
 e.g.: $0 --compare ../yesterday/exp exp
 Options (default):
+  --data DIR          the data directories (data beside <exp>)
   --compare EXP       another experiment tree, shown beside <exp> (none)
   --num-utts N        utterances of each kind (best, worst, ...) with audio and spectrograms ($num_utts)
   --utts \"ID ID\"      more utterances with audio and spectrograms (none)
@@ -35,17 +37,18 @@ if [ -n "$compare" ]; then
   require "$compare" "run.sh there"
   trees+=("${compare%/}") options+=(--compare "${compare%/}")
 fi
+if [ -n "$data" ]; then options+=(--data "${data%/}"); fi
 if [ -n "$utts" ]; then options+=(--utts "$utts"); fi
 
 # The report is made from small files all over the tree: scores, tables, configurations, logs.
-mapfile -d '' -t inputs < <(find -H "${trees[@]}" -type d \( -path '*/report' -o -name archives -o -name weights \
+mapfile -d '' -t inputs < <(find -H "${trees[@]}" -mindepth 1 -type d \( -name '*.old' -o -name '*.unfinished' -o -path '*/report' -o -name archives -o -name weights \
   -o -name checkpoints -o -name tensorboard -o -name 'wav' -path '*/wav/*/wav' \) -prune -o -type f ! -name RESULTS.json \
   \( -name '*.tsv' -o -name '*.log' -o -name config.yaml -o -name '*.json' -o -name '*.jsonl' -o -name 'wer_*' \
   -o -name 'cer_*' -o -name per_utt -o -name missing -o -name wav.scp -o -name 'utt2*' \) -print0 | sort -z)
 [ ${#inputs[@]} -gt 0 ] || die "$exp holds nothing to report on: score something first: steps/score_asr.sh, steps/score_enhancement.sh"
 dir=$exp/report
 if up_to_date "$dir" --force "$force" --version 1 \
-  --input "${inputs[@]}" --option "compare=$compare" "num_utts=$num_utts" "utts=$utts"; then
+  --input "${inputs[@]}" --option "compare=$compare" "data=$data" "num_utts=$num_utts" "utts=$utts"; then
   exit 0
 fi
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from mimic import aside
 from mimic.data.kaldi_dir import read_table
 from mimic.score.details import Pairs, read_per_utt
 from mimic.score.enhancement import MEASURES, Row, read_rows
@@ -103,7 +104,7 @@ class Tree:
     @cached_property
     def systems(self) -> list[System]:
         """The rows of the results table: what has directories asr_<name> or enhance_<name>."""
-        dirs = [d.name for d in self.path.iterdir() if d.is_dir() and "_seed" not in d.name]
+        dirs = [d.name for d in aside.glob(self.path, "*") if d.is_dir() and "_seed" not in d.name]
         names = {d.partition("_")[2] for d in dirs if d.startswith(("asr_", "enhance_"))}
         if (self.path / "noisy").is_dir():
             names.add("noisy")
@@ -142,7 +143,7 @@ class Tree:
     def runs(self) -> list[Run]:
         """Every directory that a training wrote, recognisers last as in the recipe."""
         found = []
-        for folder in sorted(self.path.glob("*/config.yaml")):
+        for folder in aside.glob(self.path, "*/config.yaml"):
             where = folder.parent
             config = yaml.safe_load(folder.read_text(encoding="utf-8")) or {}
             run = Run(where.name, self, dict(flat(config)), read_log(where / "train_log.jsonl"), _json(where))
@@ -212,15 +213,15 @@ def differences(runs: list[Run]) -> list[tuple[str, list[str]]]:
 def left_out(tree: Tree) -> list[tuple[str, str, str]]:
     """(where, utterance, reason): what was skipped, has no score, or was not decoded, on any set."""
     found = []
-    places = sorted([*tree.path.glob("**/skipped.tsv"), *tree.data.glob("*/skipped.tsv")])
+    places = [*aside.glob(tree.data, "*/skipped.tsv"), *aside.glob(tree.path, "**/skipped.tsv")]
     for path in places:
         for line in path.read_text(encoding="utf-8").splitlines():
             utt, _, reason = line.partition("\t")
             found.append((_short(path.parent, tree), utt, f"skipped: {reason}"))
-    for path in sorted(tree.path.glob("*/scoring/*/per_utt.tsv")):
+    for path in aside.glob(tree.path, "*/scoring/*/per_utt.tsv"):
         na = [(utt, row.reason) for utt, row in _scores(path).items() if row.reason != "-"]
         found += [(_short(path.parent, tree), utt, f"no score: {reason}") for utt, reason in na]
-    for path in sorted(tree.path.glob("*/scoring/*/wer_details/missing")):
+    for path in aside.glob(tree.path, "*/scoring/*/wer_details/missing"):
         where = _short(path.parents[1], tree)
         found += [(where, utt, "no hypothesis: all its words count as deleted") for utt in _table(path)]
     return found

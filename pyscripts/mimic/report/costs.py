@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from mimic import aside
 from mimic.data.kaldi_dir import read_seconds
 from mimic.errors import UserError
 from mimic.report.collect import Tree
@@ -58,7 +59,7 @@ class Cost:
 def costs(tree: Tree) -> list[tuple[Cost, list[Cost]]]:
     """Each stage with its steps; stages and steps that left no log are not there."""
     steps: dict[int, list[tuple[Cost, list[Job]]]] = {}
-    folders = {log.parent for root in (tree.data, tree.path) for log in root.glob("**/log/*.log")}
+    folders = {log.parent for root in (tree.data, tree.path) for log in aside.glob(root, "**/log/*.log")}
     for folder in sorted(folders - {tree.path / "report" / "log"}):
         jobs = [job for log in sorted(folder.glob("*.log")) if (job := read_job(log))]
         if jobs:

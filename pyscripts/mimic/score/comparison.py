@@ -12,6 +12,7 @@ from pathlib import Path
 import kaldialign
 import numpy as np
 
+from mimic import aside
 from mimic.errors import UserError
 from mimic.inputs import split_paths
 from mimic.score.details import read_per_utt
@@ -94,7 +95,7 @@ def scores_dir(path: str | Path, name: str) -> Path:
             return place
     if not path.is_dir():
         raise UserError(f"{path}: no such directory")
-    scored = sorted(place.name for place in path.glob("scoring/*") if _has_scores(place))
+    scored = sorted(place.name for place in aside.glob(path, "scoring/*") if _has_scores(place))
     there = f", only of {', '.join(scored)} (see --set)" if scored else ""
     raise UserError(f"{path}: no scores of {name}{there}: run steps/score_asr.sh or steps/score_enhancement.sh")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
+from mimic import aside
 from mimic.errors import UserError
 from mimic.inputs import split_paths
 from mimic.score.identity import NOISE, OTHER, UNKNOWN, marks
@@ -127,7 +128,7 @@ def seed_dirs(directory: Path) -> dict[str, Path]:
     """
     found = {"1": directory}
     for base, rest in ((directory, ""), (directory.parent, directory.name)):
-        for path in base.parent.glob(f"{base.name}_seed*"):
+        for path in aside.glob(base.parent, f"{base.name}_seed*"):
             seed = path.name.removeprefix(f"{base.name}_seed")
             if seed.isdigit() and (path / rest).is_dir():
                 found[seed] = path / rest
