@@ -41,6 +41,8 @@ def main(verb: str, name: str, *rest: str) -> int:
             else:
                 current.append(word)
         return run(verb, Path(name), words)
+    except KeyboardInterrupt:
+        return 130
     except StepError as error:
         problem = str(error)
     except OSError as error:
