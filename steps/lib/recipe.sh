@@ -54,7 +54,8 @@ start_recipe() {
     lock_dir "$1"
     export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
     steps/setup.sh
-    if [ -v dry_run ] && compgen -G "$1/*" > /dev/null; then say_what_changes; fi
+    # Of one stage alone its steps say it soon enough.
+    if [ -v dry_run ] && [ "$stage" -lt "$stop_stage" ] && compgen -G "$1/*" > /dev/null; then say_what_changes; fi
   fi
   cores=$(nproc)
   if [ "$cmd_backend" != local ]; then
