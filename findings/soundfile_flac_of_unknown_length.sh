@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A FLAC whose header gives 0 samples, which the format allows for "unknown" (RFC 9639, 8.2): encoders write it to pipes.
+# A FLAC whose header gives 0 samples, which the format allows for "unknown" (RFC 9639, 8.2): encoders piped out write it.
 # Guess: soundfile.read gives all samples, as it does with the same file and a known length.
 # Seen: frames is 2**63 - 1, read() raises ValueError, and reading block by block raises before the last block.
 set -euo pipefail
