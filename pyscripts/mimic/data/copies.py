@@ -26,7 +26,7 @@ def read_tables(data: Path, less: Collection[str] = ()) -> Tables:
 def check_whole(data: Path) -> None:
     """UserError where utterances are segments of recordings: a copy is of a file."""
     if (data / "segments").exists():
-        raise UserError(f"{data} has segments: cut them out first, as stage 1 (local/import_corpus.sh) does")
+        raise UserError(f"{data} has segments: cut them out first, as local/import_corpus.sh does")
 
 
 def prefixed(tables: Mapping[str, Mapping[str, str]], prefix: str) -> Tables:

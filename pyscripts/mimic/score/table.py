@@ -163,7 +163,7 @@ def read_score(path: Path, column: Column) -> Score:
         return Score(None if value == "NA" else float(value) * column.scale, int(n), int(na))
     wer, sentences = WER_LINE.search(text), SENTENCES.search(text)
     if not wer or not sentences:
-        raise UserError(f"{path}: no %WER line: run stage 7 with --force true")
+        raise UserError(f"{path}: no %WER line: run steps/score_asr.sh with --force true")
     return Score(100 * int(wer[2]) / int(wer[3]), int(wer[3]), int(sentences[2]))
 
 
