@@ -1,5 +1,6 @@
 """The HTML report: what is in it, that it stands alone, and that nothing has to be there."""
 
+import dataclasses
 import filecmp
 import re
 import shutil
@@ -18,6 +19,7 @@ from mimic.report import audio, conditions, results
 from mimic.report.build import build
 from mimic.report.collect import Tree, differences, left_out
 from mimic.report.costs import costs, read_job
+from mimic.score.identity import identify
 
 ODD = UTTS.index("p1-<b>&'q\"")
 
@@ -168,6 +170,27 @@ def test_left_out_and_differences(exp):
     runs = [run for run in tree.runs if run.task == "enhance"]
     assert [run.name for run in runs] == ["enhance_mimic", "enhance_mse"]
     assert differences(runs) == [("loss.mimic_weight", ["0.15", "0.0"])]
+
+
+def test_scores_of_another_test_set_are_not_shown_beside_this_one(exp, tmp_path):
+    copy = shutil.copytree(exp, tmp_path / "exp", ignore=shutil.ignore_patterns("report"))
+    shown = identify(copy / "fbank/test_clean", UTTS)
+    shown.write(copy / "asr_mse/scoring/test")
+    dataclasses.replace(shown, data="data2/test_clean", text="another").write(copy / "enhance_mimic/scoring/test")
+    systems = {scored.name: scored for scored in tree_at(copy).scored}
+    assert systems["mse"].title == "MSE" and systems["mse"].words
+    assert systems["mimic"].title == "MSE + mimic (other data)" and not systems["mimic"].scores
+    assert systems["mimic"].words  # which are not known to be of other data
+
+
+def test_what_was_kept_aside_is_not_shown(exp, tmp_path):
+    copy = shutil.copytree(exp, tmp_path / "exp", ignore=shutil.ignore_patterns("report"))
+    for name in ("asr_mse", "enhance_mse"):
+        shutil.copytree(copy / name, copy / f"{name}.old")
+    now, before = tree_at(copy), tree_at(exp)
+    assert [s.name for s in now.systems] == [s.name for s in before.systems]
+    assert [r.name for r in now.runs] == [r.name for r in before.runs]
+    assert left_out(now) == left_out(before)
 
 
 def test_costs(exp):

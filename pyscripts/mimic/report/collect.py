@@ -17,6 +17,7 @@ from mimic import aside
 from mimic.data.kaldi_dir import read_table
 from mimic.score.details import Pairs, read_per_utt
 from mimic.score.enhancement import MEASURES, Row, read_rows
+from mimic.score.identity import OTHER, identify, read_identity
 from mimic.score.table import System
 
 TITLES = {"mse": "MSE", "mimic": "MSE + mimic"}  # of directories <kind>_<name>; others go by <name>
@@ -123,7 +124,10 @@ class Tree:
         for system in self.systems:
             name, title = system.name, TITLES.get(system.name, system.name)
             colour = self.colours.setdefault(name, len(self.colours))
-            words = system.asr / "scoring" / TEST / "wer_details/per_utt" if system.asr else None
+            heard, spoken = (side / "scoring" / TEST if side else None for side in (system.enhance, system.asr))
+            title += f" ({OTHER})" if {heard, spoken} & self.foreign else ""
+            heard, spoken = (None if side in self.foreign else side for side in (heard, spoken))
+            words = spoken / "wer_details/per_utt" if spoken else None
             found.append(
                 Scored(
                     key=f"{name}-2" if self.second else name,
@@ -131,13 +135,22 @@ class Tree:
                     name=name,
                     tree=self.label,
                     system=System(title, system.enhance, system.asr),
-                    scores=_scores(system.enhance / "scoring" / TEST / "per_utt.tsv") if system.enhance else {},
+                    scores=_scores(heard / "per_utt.tsv") if heard else {},
                     words=read_per_utt(words) if words and words.exists() else {},
                     colour=colour,
                     dashed=self.second,
                 )
             )
         return found
+
+    @cached_property
+    def foreign(self) -> set[Path | None]:
+        """Directories of scores that were computed on another test set than the one that is shown here."""
+        places = [self.data / f"{TEST}_clean", *(self.path / kind / f"{TEST}_clean" for kind in ("stft", "fbank"))]
+        shown = [identify(place, read_table(place / "utt2spk")) for place in places if (place / "text").exists()]
+        folders = [side / "scoring" / TEST for system in self.systems for side in (system.enhance, system.asr) if side]
+        known = {folder: read_identity(folder) for folder in folders}
+        return {folder for folder, one in known.items() if one and shown and not any(map(one.same, shown))}
 
     @cached_property
     def runs(self) -> list[Run]:
