@@ -10,6 +10,7 @@ from score_maker import RATE, noisy, speechlike
 from mimic.data.kaldi_dir import write_data_dir
 from mimic.score.asr import score_files, write_files
 from mimic.score.enhancement import Row, write_rows
+from mimic.score.identity import identify
 from mimic.score.layout import tsv
 from mimic.score.summary import summary
 from mimic.score.wer import align_set
@@ -61,6 +62,8 @@ def write_tree(parent: Path, seconds: float = 0.6) -> Path:
     for side in ("mse", "mimic"):
         weight = 0.0 if side == "mse" else 0.15
         write_run(exp / f"enhance_{side}", {"task": "enhance", "loss": {"mimic_weight": weight}}, "pesq")
+    for scores in exp.glob("*/scoring/*"):
+        identify(exp / "fbank/test_clean", UTTS).write(scores)
     (exp / "asr_mse/skipped.tsv").write_text("p9-99\tthe audio is <silent> & short\n")
     write_log(exp / "fbank/test_noisy/log/make_feats.1.log", "make_feats.py --job 1", "01:00:00", 10, 100)
     write_log(exp / "fbank/test_noisy/log/make_feats.2.log", "make_feats.py --job 2", "01:00:05", 10, 120)

@@ -174,13 +174,12 @@ def test_left_out_and_differences(exp):
 
 def test_scores_of_another_test_set_are_not_shown_beside_this_one(exp, tmp_path):
     copy = shutil.copytree(exp, tmp_path / "exp", ignore=shutil.ignore_patterns("report"))
-    shown = identify(copy / "fbank/test_clean", UTTS)
-    shown.write(copy / "asr_mse/scoring/test")
-    dataclasses.replace(shown, data="data2/test_clean", text="another").write(copy / "enhance_mimic/scoring/test")
+    other = dataclasses.replace(identify(copy / "fbank/test_clean", UTTS), text="another")
+    other.write(copy / "enhance_mimic/scoring/test")
     systems = {scored.name: scored for scored in tree_at(copy).scored}
     assert systems["mse"].title == "MSE" and systems["mse"].words
     assert systems["mimic"].title == "MSE + mimic (other data)" and not systems["mimic"].scores
-    assert systems["mimic"].words  # which are not known to be of other data
+    assert systems["mimic"].words  # of this one
 
 
 def test_what_was_kept_aside_is_not_shown(exp, tmp_path):
@@ -306,7 +305,7 @@ def test_step(exp, tmp_path, repository):
     scores = copy / "enhance_mse/scoring/test"
     shutil.rmtree(scores)
     write_scores(scores, [2.0] * len(UTTS))
-    assert re.search("starting again, input .*enhance_mse/scoring/test/.* changed", step())
+    assert re.search("to do again, input .*enhance_mse/scoring/test/.*(changed|not used any more)", step())
     assert "no such utterance" in step("--utts", "nobody", code=1)
     assert "invalid option --pick" in step("--pick", "3", code=1)
     assert "is missing" in step("--compare", str(tmp_path / "nowhere"), code=1)
