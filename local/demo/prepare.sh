@@ -37,6 +37,9 @@ for name in noise_dir rir_dir; do
   made+=(--input "$dir" --option "$name=$dir")
 done
 
+# The sets first: where they hold another corpus, that is said before minutes of work.
+todo=false
+for dir in "${sets[@]}"; do up_to_date "$dir" "${made[@]}" || todo=true; done
 if ! up_to_date "$audio" "${made[@]}"; then
   for act in speech mix; do
     log "$act of the demo corpus, $hours hours of training speech, in $nj jobs"
@@ -47,9 +50,7 @@ if ! up_to_date "$audio" "${made[@]}"; then
   rm -rf "$audio/speech"  # the clean wavs hold it
   mark_done "$audio"
 fi
-if dry_run; then for dir in "${sets[@]}"; do up_to_date "$dir" "${made[@]}"; done; exit; fi
-todo=false
-for dir in "${sets[@]}"; do up_to_date "$dir" "${made[@]}" || todo=true; done
+if dry_run; then exit; fi
 if [ $todo = true ] || [ ! -e "$audio/manifest" ]; then
   local/demo/make.py tables "${options[@]}" "$data"
   for dir in "${sets[@]}"; do mark_done "$dir"; done

@@ -123,7 +123,7 @@ def make_corpus(demo: Path, corpus: Path) -> None:
             if kind == "train":  # of another rate and format, so that the import has something to do
                 file, samples, rate = file.with_suffix(".flac"), soxr.resample(samples, rate, 22050), 22050
             soundfile.write(file, samples, rate)
-            tables["wav.scp"][utt] = str(file)
+            tables["wav.scp"][utt] = str(file.relative_to(corpus.parent))
         write_data_dir(corpus / name, tables)
     (corpus / "lang").mkdir()
     shutil.copy(demo / "lang" / "lexicon.txt", corpus / "lang")
@@ -158,7 +158,8 @@ def results(folder: Path) -> dict[str, Any]:
     root = next((path for path in folder.absolute().parents if (path / "path.sh").exists()), Path())
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_dir() or set(name.parts) & set(NOT_RESULTS):
+        kept_aside = any(part.endswith((".old", ".unfinished")) for part in name.parts)
+        if path.is_dir() or kept_aside or set(name.parts) & set(NOT_RESULTS):
             continue
         if path.suffix == ".pt":
             found[str(name)] = torch.load(path, weights_only=True)

@@ -41,8 +41,7 @@ def test_an_unknown_key_names_the_nearest_and_costs_no_model(recipe, name, stage
 
 def test_settings_of_decoding_reach_the_search(recipe):
     said = recipe.run(*stages(6, 6), "--decode-options", "--decode.beeam 3", code=1)
-    assert 'exp/asr_clean/decode_dev: starting again, decode was "" and is "--decode.beeam 3"' in said
-    assert "unknown name 'beeam': did you mean beam?" in said
+    assert "unknown name 'beeam': did you mean beam?" in said and ": to do" not in said
 
 
 def test_a_pipe_runs_only_when_allowed(recipe):
@@ -58,6 +57,7 @@ def test_a_pipe_runs_only_when_allowed(recipe):
 
 def test_lengths_that_differ_name_the_utterance(recipe):
     utt, path = next(iter(read_table(recipe.root / "corpus/dev_noisy/wav.scp").items()))
+    path = recipe.root / path
     samples, rate = soundfile.read(path, dtype="int16")
     soundfile.write(path, samples[:-100], rate)
     said = error(recipe.run(*stages(1, 1), code=1))

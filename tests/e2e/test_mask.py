@@ -26,7 +26,7 @@ def test_run_mask_from_clean_speech_to_the_table(begun):
     record = json.loads((exp / "bilstm/train_log.jsonl").read_text().splitlines()[-1])
     assert record["epoch"] == 1 and {"valid_pesq", "valid_stoi"} <= set(record)
     again = begun.call(*words)
-    assert ": to do" not in again and "starting again" not in again
+    assert ": to do" not in again
 
     # A corpus with clean sides only: dev and test mixtures are made once and stored.
     for name in ("dev_noisy", "test_noisy"):
@@ -34,7 +34,7 @@ def test_run_mask_from_clean_speech_to_the_table(begun):
     begun.call(*words, "--stop-stage", "1")
     mixed = begun.root / "data/mask_debug/test_noisy"
     assert {line.split()[1] for line in (mixed / "utt2noise").read_text().splitlines()} == {"brown"}
-    assert (begun.root / "data/mask_debug/few/test_noisy/wav.scp").read_text().count(str(mixed)) == 5
+    assert (begun.root / "data/mask_debug/few/test_noisy/wav.scp").read_text().count(" data/mask_debug/test_noisy/") == 5
 
 
 @pytest.mark.parametrize(

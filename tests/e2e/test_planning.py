@@ -34,7 +34,7 @@ def test_a_plan_from_a_calibration(begun):
         begun.call("steps/make_feats.sh", "--type", kind, "corpus/dev_clean", f"exp/{kind}")
         size[kind] = sum(path.stat().st_size for path in (begun.root / "exp" / kind).rglob("*.ark"))
     waves = read_table(begun.root / "corpus/dev_clean/wav.scp").values()
-    hours = sum(soundfile.info(wave).duration for wave in waves) / 3600
+    hours = sum(soundfile.info(begun.root / wave).duration for wave in waves) / 3600
     corpus = large["corpus"]
     learnt = corpus["train"] + corpus["dev"]
     made = 2 * (size["stft"] * learnt + size["fbank"] * (learnt + corpus["test"])) / hours  # noisy and clean

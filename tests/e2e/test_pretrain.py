@@ -46,7 +46,7 @@ def test_a_recogniser_from_librispeech_is_what_others_start_from(begun):
     assert len(read_table(exp / "asr/decode_dev/text")) == SIZES["dev"]
     assert (exp / "asr/tokens.txt").read_bytes() == (exp / "lm/tokens.txt").read_bytes()
     again = begun.call(*WORDS)
-    assert ": to do" not in again and "starting again" not in again
+    assert ": to do" not in again
 
     features = ["--data.train", exp / "fbank/train_clean", "--data.dev", exp / "fbank/dev_clean"]
     begun.call("steps/train.sh", "tests/e2e/asr.yaml", "exp/asr_clean", "--data.init", exp / "asr", *features)
@@ -61,6 +61,5 @@ def test_a_recogniser_from_librispeech_is_what_others_start_from(begun):
     text.write_text("".join(f"{line}\n" for line in read_table(begun.root / "corpus/train_clean/text").values()))
     words = ["steps/train.sh", "tests/e2e/lm.yaml", "exp/lm", "--data.tokens", exp / "asr", "--data.train", text]
     words += ["--data.token_type", "bpe"]
-    begun.call(*words, "--data.dev", "data/librispeech/dev_clean", code=1)  # no features
-    begun.call(*words, "--data.dev", exp / "fbank/dev_clean")
+    begun.call(*words, "--data.dev", "data/librispeech/dev_clean")  # so can a data directory without features
     assert (begun.root / "exp/lm/model.pt").exists()

@@ -25,7 +25,7 @@ def test_a_teacher_from_speech_alone_and_a_student_that_hears_noise(begun):
     for encoder in ("unprocessed", "fbank", "teacher", "robust"):
         assert re.search(rf"^\| {encoder}, noise \| \d", table, re.M), table
     again = begun.call(*words)
-    assert ": to do" not in again and "starting again" not in again
+    assert ": to do" not in again
 
 
 DISTIL, TEACHER = "local/run_distill.sh", ("--teacher", "conf")
@@ -40,7 +40,7 @@ DISTIL, TEACHER = "local/run_distill.sh", ("--teacher", "conf")
         ((DISTIL, *TEACHER, "--conditions", "hot"), "clean, noise, room and both, got 'hot'"),
         ((DISTIL, *TEACHER, "--corpus", "corpus"), "needs --noise-dir"),
         ((DISTIL, *TEACHER, "--keep-targets", "no"), "--keep-targets takes one of true, false"),
-        (("local/run_pretrain_ssl.sh", "--iterations", "3"), "--iterations is 1 or 2, got '3'"),
+        (("local/run_pretrain_ssl.sh", "--iterations", "3"), "--iterations takes a whole number from 1 to 2, got '3'"),
         (("local/run_pretrain_ssl.sh", "--corpus", "nowhere"), "has no directory train_clean"),
     ],
 )
