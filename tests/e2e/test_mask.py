@@ -34,7 +34,8 @@ def test_run_mask_from_clean_speech_to_the_table(begun):
     begun.call(*words, "--stop-stage", "1")
     mixed = begun.root / "data/mask_debug/test_noisy"
     assert {line.split()[1] for line in (mixed / "utt2noise").read_text().splitlines()} == {"brown"}
-    assert (begun.root / "data/mask_debug/few/test_noisy/wav.scp").read_text().count(" data/mask_debug/test_noisy/") == 5
+    few = begun.root / "data/mask_debug/few/test_noisy/wav.scp"
+    assert few.read_text().count(" data/mask_debug/test_noisy/") == 5
 
 
 @pytest.mark.parametrize(
