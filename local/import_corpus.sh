@@ -69,7 +69,7 @@ lang=$data/lang
 [ -z "$lexicon" ] || words+=(--input "$lexicon")
 [ "$lexicon_type" = auto ] || words+=(--option "lexicon_type=$lexicon_type")
 if ! up_to_date "$lang" --force "$force" --kind lang --version 1 "${words[@]}" \
-    --option "oov_policy=$oov_policy" --option "text_normaliser=$text_normaliser"; then
+    --option "oov_policy=$oov_policy" "text_normaliser=$text_normaliser" "lexicon_type=$lexicon_type"; then
   log "words and phones of ${sets[*]}"
   pyscripts/import_data.py lang --lexicon "$lexicon" --lexicon-type "$lexicon_type" --oov-policy "$oov_policy" \
     --text-normaliser "$text_normaliser" "$lang" "${cleans[@]}"

@@ -52,7 +52,7 @@ for ((i = 0; i + 1 < $#; i += 2)); do
   esac
 done
 share_out "$feats/feats.scp"
-if up_to_date "$dir" --force "$force" --version 1 --option "decode=$*"; then
+if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "decode=$*"; then
   exit 0
 fi
 device=cpu gpu=()

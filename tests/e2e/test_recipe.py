@@ -213,6 +213,13 @@ def test_a_corpus_in_the_place_of_another_is_refused(recipe):
     assert "holds the output of local/import_corpus.sh: name another directory" in said and not redone(said)
 
 
+def test_every_directory_says_what_it_is_made_from(finished):
+    for path in (finished.root / "exp").rglob(".fingerprint"):
+        lines = path.read_text().splitlines()
+        assert lines[0].startswith('step "') and lines[1].startswith("version "), path
+        assert any(line.startswith("input ") for line in lines) and str(finished.root) not in path.read_text(), path
+
+
 def test_another_seed_stands_beside_the_first(recipe):
     said = recipe.run("--seeds", "2", "--stage", "4", "--stop-stage", "4")
     assert redone(said) == {"exp/enhance_mse_seed2", "exp/enhance_mimic_seed2"}
