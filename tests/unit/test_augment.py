@@ -13,6 +13,7 @@ from mimic.errors import UserError
 from mimic.features import mixing
 from mimic.features.augment import Augmentation, AugmentConfig, Augmenter, band_limit
 from mimic.features.corruption import Recordings
+from mimic.settings import build
 
 RATE = mixing.RATE
 
@@ -218,21 +219,21 @@ def test_band_limit_gain_and_clipping():
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (dict(snr=[5.0]), "augment.snr"),
-        (dict(snr=[9.0, 3.0]), "augment.snr"),
-        (dict(speeds=[3.0]), "augment.speeds"),
-        (dict(room_prob=1.5), "augment.room_prob"),
-        (dict(clip_prob=-0.1), "augment.clip_prob"),
-        (dict(gain_db=-1.0), "augment.gain_db"),
-        (dict(stretch=[1.2, 0.8]), "augment.stretch"),
-        (dict(stretch=[0.1, 0.8]), "augment.stretch"),
-        (dict(pitch=13.0), "augment.pitch"),
-        (dict(hiss=[-0.1, 0.8]), "augment.hiss"),
+        (dict(snr=[5.0]), ": snr .5.0.: expected the lowest and the highest"),
+        (dict(snr=[9.0, 3.0]), ": snr .9.0, 3.0.: expected the lowest and the highest"),
+        (dict(speeds=[3.0]), ".speeds.0.: 3.0 is out of its range"),
+        (dict(room_prob=1.5), ".room_prob: 1.5 is out of its range"),
+        (dict(clip_prob=-0.1), ".clip_prob: -0.1 is out of its range"),
+        (dict(gain_db=-1.0), ".gain_db: -1.0 is out of its range"),
+        (dict(stretch=[1.2, 0.8]), ": stretch .1.2, 0.8.: expected the lowest and the highest"),
+        (dict(stretch=[0.1, 0.8]), ".stretch.0.: 0.1 is out of its range"),
+        (dict(pitch=13.0), ".pitch: 13.0 is out of its range"),
+        (dict(hiss=[-0.1, 0.8]), ".hiss.0.: -0.1 is out of its range"),
     ],
 )
 def test_settings_that_make_no_sense_are_one_line(options, line):
-    with pytest.raises(UserError, match=line) as error:
-        augmenter(**options)
+    with pytest.raises(UserError, match=f"^enhance.yaml: augment{line}") as error:
+        build(AugmentConfig, options, "enhance.yaml: augment")
     assert "\n" not in str(error.value)
 
 

@@ -19,6 +19,9 @@ from mimic.models.lm import RnnLm, RnnLmConfig
 SYMBOLS = [*SPECIAL, "a", "b"]
 FRAMES, TOKENS = 5, len(SYMBOLS)
 ARPA = """\\data\\
+ngram 1=5
+ngram 2=4
+ngram 3=1
 \\1-grams:
 -0.9\t<s>\t-0.3
 -0.8\t</s>

@@ -12,7 +12,7 @@ from mimic.errors import UserError
 from mimic.models.lm import RnnLm, RnnLmConfig
 from mimic.train import config as configuration
 
-ARPA = "\\data\\\n\\1-grams:\n-0.5\t<s>\n-0.9\t</s>\n-0.5\t{}\n-1\t<unk>\n\\end\\\n"
+ARPA = "\\data\\\nngram 1=4\n\\1-grams:\n-0.5\t<s>\n-0.9\t</s>\n-0.5\t{}\n-1\t<unk>\n\\end\\\n"
 
 
 @pytest.fixture

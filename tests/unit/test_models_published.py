@@ -226,12 +226,6 @@ def test_mask_network_with_fewer_frames_is_refused():
         CrdnnMask(40, CrdnnConfig(channels=[2], time_pooling=4))
 
 
-@pytest.mark.parametrize(("setting", "message"), [({"heads": 5}, "twice the 5 heads"), ({"kernel": 4}, "odd")])
-def test_impossible_conformer_says_why(setting, message):
-    with pytest.raises(UserError, match=message):
-        Conformer(40, ConformerConfig(**{"channels": 2, "layers": 1, "units": 16, "heads": 2} | setting))
-
-
 def test_mimic_loss_of_a_conformer():
     """Its responses after the last layer serve; parts that it has not are named."""
     identity = np.stack([np.append(np.zeros(40), 1.0), np.append(np.ones(40), 0.0)])

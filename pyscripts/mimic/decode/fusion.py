@@ -36,8 +36,9 @@ def load(config: DecodeConfig, tokens: Tokens, device: str = "cpu") -> list[Fuse
         models.append(Fused(neural(config.lm, "lm", tokens, device), config.lm_weight, config.lm_temperature))
     if config.ngram and config.ngram_weight:
         unit = TokenNgram if config.ngram_unit == "token" else WordNgram
+        ngram = Ngram(config.ngram)
         try:
-            models.append(Fused(unit(Ngram(config.ngram), tokens.symbols), config.ngram_weight))
+            models.append(Fused(unit(ngram, tokens.symbols), config.ngram_weight))
         except UserError as error:
             raise UserError(f"--decode.ngram {config.ngram}: {error}") from None
     return models

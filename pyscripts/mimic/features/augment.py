@@ -118,7 +118,7 @@ class Augmenter:
     """Makes mixtures of the utterances of `speech` ({utterance: samples} at `rate` Hz, which may read files).
 
     noises, rooms: recordings by name, or None. speaker_of: utterance id to speaker.
-    Raises UserError for settings that make no sense.
+    Raises UserError where noise is to be mixed in and there is none.
     """
 
     def __init__(
@@ -131,8 +131,6 @@ class Augmenter:
         rooms: Mapping[str, np.ndarray] | None = None,
         rate: int = mixing.RATE,
     ) -> None:
-        if problem := config.check():
-            raise UserError(problem)
         self.speech, self.config, self.seed, self.rate = speech, config, seed, rate
         self.crop = getattr(config, "crop_s", 0.0) * rate
         self.mixer = None

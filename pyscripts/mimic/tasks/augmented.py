@@ -17,8 +17,8 @@ from mimic.train.config import Config
 class AugmentedFeatures:
     """Augments the waves that `data.train`, a feature directory, was made from, and makes the same features of them.
 
-    The options of the features are those in the experiment directory. Raises UserError for settings that make no sense
-    and where the waves are not there any more.
+    The options of the features are those in the experiment directory. Raises UserError for noise that is
+    never mixed in and where the waves are not there any more.
     """
 
     def __init__(self, config: Config, directory: Path):
