@@ -20,7 +20,7 @@ if sys.argv[1] == "die":
     os.kill(os.getpid(), signal.SIGTERM)
 if sys.argv[1] == "wait":
     child = subprocess.Popen(["sleep", "60"])
-    signal.signal(signal.SIGUSR1, lambda *_: (child.kill(), print("heard", flush=True), sys.exit(75)))
+    signal.signal(signal.SIGUSR1, lambda *_: (child.kill(), os.write(1, b"heard\\n"), sys.exit(75)))
     print(os.getpid(), child.pid, flush=True)
     time.sleep(60)
 print("forked" if "torch" in sys.modules else "started", file=sys.stderr)

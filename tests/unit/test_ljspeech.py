@@ -118,7 +118,7 @@ def test_what_is_wrong_is_said_in_one_line(unpacked, tmp_path):
     prepare = ["local/ljspeech/prepare.sh", "--rate", "own"]
     cases = [
         ([tmp_path], "metadata.csv: no such file: local/ljspeech/download.sh"),
-        (["--rate", "8000", unpacked], "--rate is 16000 or own, got '8000'"),
+        (["--rate", "8000", unpacked], "--rate takes one of 16000, own, got '8000'"),
         (["--dev-utterances", "0", unpacked], "--dev-utterances takes a whole number of at least 1"),
         (["--dev-utterances", "4", unpacked], "the corpus has 4 utterances in all"),
         (["--rate", "16000", "--lexicon", "none", unpacked], "no none: local/ljspeech/download.sh"),

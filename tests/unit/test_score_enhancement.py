@@ -116,7 +116,7 @@ def test_bad_utterances_are_na_with_a_reason(tmp_path):
     assert "wb-pesq,nb-pesq,csig,cbak,covl: shorter than 0.25 s" in rows[utts[2]].reason
     assert "stoi,estoi: less than 0.4 s of speech" in rows[utts[2]].reason
     assert rows[utts[2]].scores["si-sdr"] > 0 and rows[utts[4]].reason == "-"
-    lines = dict(line.split("\t", 1) for line in (tmp_path / "scoring/summary.tsv").read_text().splitlines()[2:])
+    lines = dict(line.split("\t", 1) for line in (tmp_path / "scoring/summary.tsv").read_text().splitlines()[3:])
     assert lines["wb-pesq"].endswith("\t1\t4") and lines["si-sdr"].endswith("\t2\t3")
     assert lines.keys() == set(MEASURES)
 
@@ -200,7 +200,7 @@ def test_a_failing_step_leaves_nothing_that_looks_done(tmp_path):
     assert done.returncode != 0 and "p1-03" in done.stderr
     assert not (tmp_path / "scoring/.done").exists() and not (tmp_path / "scoring/per_utt.tsv").exists()
     done = step(tmp_path / "data/test_clean", tmp_path / "data/nowhere", tmp_path / "scoring2")
-    assert done.returncode == 1 and "run stage" in done.stderr
+    assert done.returncode == 1 and "run steps/enhance.sh first" in done.stderr
 
 
 def test_folders_need_audio_and_names_of_their_own(tmp_path):

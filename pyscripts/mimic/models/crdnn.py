@@ -15,7 +15,7 @@ from mimic.errors import UserError
 from mimic.models.dropout import Dropout
 from mimic.models.masking import alone, mirrored_border, pack, unpack
 from mimic.models.rnn import Rnn
-from mimic.settings import BelowOne, Count
+from mimic.settings import BelowOne, Count, CountOrZero
 
 
 @dataclass
@@ -29,7 +29,7 @@ class CrdnnConfig:
             learning rates), lstm or gru (cuDNN / oneDNN).
         rnn_layers: recurrent layers, bidirectional.
         rnn_units: units per direction.
-        dnn_layers: dense layers.
+        dnn_layers: dense layers; 0: the recurrent layers' output is that of the network.
         dnn_units: units of a dense layer, and the size of the output.
         dropout: of channels, recurrent candidates and dense units.
     """
@@ -39,7 +39,7 @@ class CrdnnConfig:
     rnn: Literal["ligru", "ligru_clipped", "lstm", "gru"] = "ligru"
     rnn_layers: Count = 4
     rnn_units: Count = 512
-    dnn_layers: Count = 2
+    dnn_layers: CountOrZero = 2
     dnn_units: Count = 512
     dropout: BelowOne = 0.15
 
@@ -141,7 +141,7 @@ class Crdnn(nn.Module):
         self.rnn = Rnn(config.rnn, self.cnn.output_size, config.rnn_units, config.rnn_layers, config.dropout)
         self.dnn = Dnn(2 * config.rnn_units, config.dnn_units, config.dnn_layers, config.dropout)
         self.time_pooling = config.time_pooling
-        self.output_size = config.dnn_units
+        self.output_size = config.dnn_units if config.dnn_layers else 2 * config.rnn_units
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         return lengths // self.time_pooling

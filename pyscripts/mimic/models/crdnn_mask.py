@@ -14,8 +14,8 @@ class CrdnnMask(nn.Module):
         if config.time_pooling != 1:
             raise UserError(f"--model.time_pooling {config.time_pooling}: a mask needs every frame: set it to 1")
         self.crdnn = Crdnn(bins, config)
-        self.output = nn.Linear(config.dnn_units, bins)
+        self.output = nn.Linear(self.crdnn.output_size, bins)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        units, _ = self.crdnn(x, lengths)  # (batch, frames, dnn_units)
+        units, _ = self.crdnn(x, lengths)  # (batch, frames, crdnn.output_size)
         return self.output(units).relu()
