@@ -56,8 +56,8 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 def snapshot(path: Path) -> dict[str, bytes]:
-    """Every file below `path` with its bytes, but for .done, which holds times."""
-    files = (f for f in sorted(path.rglob("*")) if f.is_file() and f.name != ".done")
+    """Every file below `path` with its bytes, but for .done and .made, which hold times."""
+    files = (f for f in sorted(path.rglob("*")) if f.is_file() and f.name not in (".done", ".made"))
     return {str(f.relative_to(path)): f.read_bytes() for f in files}
 
 

@@ -22,7 +22,7 @@ LINES = [
     "LJ050-0278|the last|the last",
 ]
 WORDS = ("A AH0", "CAFE K AE2 F EY1", "IN IH0 N", "MAN'S M AE1 N Z", "THE DH AH0", "PRINTING P R IH1 N T IH0 NG",
-         "LAST L AE1 S T", "FOURTEEN F AO1 R T IY1 N")  # fmt: skip
+         "LAST L AE1 S T", "FOURTEEN F AO1 R T IY1 N", "PLENTY P L EH1 N T IY0")  # fmt: skip
 
 pytestmark = pytest.mark.xdist_group("ljspeech")
 
