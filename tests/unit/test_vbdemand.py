@@ -144,7 +144,11 @@ BAD = {
     "empty zip": (lambda c: zipped(c / "testset_txt.zip", {"a": b""}), [], "testset_txt.zip: holds no .wav or .txt"),
     "names": (lambda c: zipped(c / "testset_txt.zip", {"a.txt": b""}), [], "/a.txt: `a` is no name like p226_001"),
     "twice": (lambda c: zipped(c / "testset_txt.zip", {"a/a.txt": b"", "b/a.txt": b""}), [], "two files are called a"),
-    "latin1": (lambda c: zipped(c / "testset_txt.zip", {"p232_001.txt": b"caf\xe9"}), [], "p232_001.txt:1: not UTF-8: convert the file"),
+    "latin1": (
+        lambda c: zipped(c / "testset_txt.zip", {"p232_001.txt": b"caf\xe9"}),
+        [],
+        "p232_001.txt:1: not UTF-8: convert",
+    ),
     "log": (
         lambda c: zipped(c / "logfiles.zip", {"log_testset.txt": b"", "log_trainset_28spk.txt": b"p226_001 bus\n"}),
         [],
