@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,18 +31,26 @@ print(json.dumps([sys.argv, sys.stdin.read(), os.getcwd(), os.environ["WORD"], _
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory) -> Path:
+def program(tmp_path_factory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("forks") / "pyscripts/program.py"
     path.parent.mkdir()
     path.write_text(PROGRAM)
     if not os.environ["MIMIC_FORKS"]:
         pytest.skip("MIMIC_FORKS is empty: every program is started")
-    for _ in range(600):
-        if (Path(os.environ["MIMIC_FORKS"]) / os.environ.get("OMP_NUM_THREADS", "0")).is_socket():
-            return path
-        subprocess.run(["python3", path, "leave", "0"], check=True)
-        time.sleep(0.2)
-    raise AssertionError("no server came up")
+    # A server of its own: the one that all tests share may have been begun in another environment than this one.
+    folder = tmp_path_factory.mktemp("server")
+    socket = folder / os.environ.get("OMP_NUM_THREADS", "0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIMIC_FORKS", str(folder))
+        for _ in range(600):
+            if socket.is_socket():
+                break
+            subprocess.run(["python3", path, "leave", "0"], check=True)
+            time.sleep(0.2)
+        else:
+            raise AssertionError("no server came up")
+        yield path
+        socket.unlink()  # it ends
 
 
 def test_it_sees_what_a_started_one_sees_and_ends_as_that_ends(program, tmp_path):
