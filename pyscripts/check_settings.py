@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Check settings of a trained model before anything is written. Steps call it; it says nothing when all is well.
 
 check_settings.py exp/asr_clean --decode.beam 20

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Classify the utterances of a feature directory, and say how often that is right. steps/classify.sh calls it.
 
     classify.py --labels data/test/utt2keyword exp/probe_keyword exp/feats/test exp/probe_keyword/test

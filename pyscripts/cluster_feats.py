@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Units of frames: the clusters of a feature directory, by k-means. steps/cluster_feats.sh calls it.
 
     cluster_feats.py --clusters 100 exp/ssl/fbank/train_clean exp/ssl/units1/train_clean

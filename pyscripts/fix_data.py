@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Mend a Kaldi data directory, or a clean/noisy pair: order, repeated lines, line ends, blanks, spk2utt, and the
 utterances that some file lacks. Old files go to DATA/.backup, dropped utterances with their reason to
 DATA/skipped.tsv. A good directory is left as it is, byte for byte. Audio is never changed.

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Extract the features of one job's share of a data directory. steps/make_feats.sh calls it.
 
     make_feats.py --type fbank --config conf/fbank.conf --job 1 --nj 2 data/dev exp/fbank/dev/archives

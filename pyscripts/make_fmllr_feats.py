@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Features after LDA, MLLT and fMLLR, of one job's share; steps/make_fmllr_feats.sh calls it.
 
 make_fmllr_feats.py --job 1 --nj 4 exp/mfcc/dev exp/tri3 exp/tri3/decode_dev exp/fmllr/dev/archives

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Compose HCLG.fst; steps/mkgraph.sh calls it.
 
 mkgraph.py data/ligru/lang exp/lm/lm.arpa exp/ligru/tri3 exp/ligru/tri3/graph

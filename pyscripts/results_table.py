@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Print the results table of the systems under exp/ and write it to a Markdown file.
 
     results_table.py clean=,exp/asr_clean noisy=exp/noisy,exp/asr_noisy MSE=exp/enhance_mse,exp/asr_mse \\

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Score a decoding in Kaldi's files and formats; steps/score_asr.sh is the way to call it.
 
     score_asr.py --normaliser upper data/test_noisy exp/asr_mimic/decode_test exp/asr_mimic/scoring/test

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Text, word times and n best of lattices, at the scale with the fewest errors; steps/score_lattices.sh calls it.
 
     score_lattices.py --min-lmwt 7 --max-lmwt 17 data/dev exp/tri3/graph exp/tri3 exp/tri3/decode_dev

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """What became of the utterances of all jobs; the steps of GMM-HMMs and steps/decode_lattice.sh call it at their end.
 
 summarise_jobs.py --nj 4 --max-skip 0.01 exp/tri1_ali

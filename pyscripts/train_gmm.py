@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """One act of training a GMM-HMM; steps/train_{mono,deltas,lda_mllt,sat}.sh and align_*.sh call it.
 
     train_gmm.py acc --job 1 --nj 4 --iter 10 --realign true exp/mfcc/train data/lang exp/tri1

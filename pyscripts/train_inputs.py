@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """List what a training is made from, and say what is not there: the step that makes it, and what has a similar name.
 
 train_inputs.py conf/asr.yaml --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean

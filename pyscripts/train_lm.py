@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Estimate an n-gram model from text: interpolated modified Kneser-Ney, as KenLM's lmplz does it.
 
     train_lm.py --order 3 --dev dev.txt sentences.txt exp/3gram

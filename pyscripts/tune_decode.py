@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Weights of the n-gram model and the word bonus on a development set; steps/tune_decode.sh is the way to call it.
 
 tune_decode.py outputs --job 1 --nj 4 exp/ds2 exp/fbank/dev_clean exp/ds2/tune/outputs

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
+#!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Check a Kaldi data directory, or a clean/noisy pair of them; stricter than Kaldi's validate_data_dir.sh.
 
 Prints every problem on a line with its id and the fix; many of one kind are shortened on the screen and listed in

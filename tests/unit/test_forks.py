@@ -80,3 +80,19 @@ def test_signals_reach_it_and_nothing_of_it_outlives_a_kill(program):
         assert time.monotonic() < until, "it still runs"
         time.sleep(0.05)
     front.stdout.close()
+
+
+def test_a_program_of_the_recipe_is_forked_when_it_is_called_by_its_name(program, repository, tmp_path):
+    """As steps call it: its first line looks for the recipe's Python, and would pass by the one in PATH."""
+    copy = tmp_path / "pyscripts" / "program.py"
+    copy.parent.mkdir()
+    (tmp_path / ".venv").symlink_to(repository / ".venv")
+    first = (repository / "pyscripts/train.py").read_text().splitlines()[0]
+    copy.write_text(f"{first}\n{PROGRAM}")
+    copy.chmod(0o755)
+    env = os.environ | {"WORD": ""}
+    said = [
+        subprocess.run([copy, "x"], env=env | more, stdin=subprocess.DEVNULL, capture_output=True, text=True).stderr
+        for more in ({}, {"MIMIC_FORKS": ""})
+    ]
+    assert said == ["forked\n", "started\n"]
