@@ -27,7 +27,7 @@ def make_corpus(root: Path) -> Path:
         for utt, path in wavs.items():
             x, rate = soundfile.read(path)
             wavs[utt] = str(noisy / f"{utt}.wav")
-            soundfile.write(wavs[utt], x + 0.02 * draw.standard_normal(len(x)), rate)
+            soundfile.write(wavs[utt], x + 0.003 * draw.standard_normal(len(x)), rate)
         write_table(noisy / "wav.scp", wavs)
     return root
 
