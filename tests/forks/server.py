@@ -25,11 +25,11 @@ from types import ModuleType
 os.closerange(3, 4096)  # locks and pipes of whoever was the first to need a server
 os.chdir("/")
 
-import jsonargparse  # noqa: E402, F401 - what follows is what programs spend their first seconds on
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402 - what follows is what programs spend their first seconds on
 import soundfile  # noqa: E402, F401
 import torch  # noqa: E402, F401
 import torch.utils.data  # noqa: E402, F401
+import yaml  # noqa: E402, F401
 
 F_SETSIG = 10
 sys.path.insert(0, str(Path(__file__).parent))
