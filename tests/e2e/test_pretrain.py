@@ -27,7 +27,7 @@ def make_librispeech(recipe: Recipe) -> None:
         lines.append(f"{number}00 | F | {part} | 1.0 | Somebody\n")
         texts = ""
         for i, (utt, wav) in enumerate(read_table(source / "wav.scp").items()):
-            samples, rate = soundfile.read(wav, dtype="int16")
+            samples, rate = soundfile.read(recipe.root / wav, dtype="int16")
             soundfile.write(folder / f"{number}00-7-{i:04d}.flac", samples, rate)
             texts += f"{number}00-7-{i:04d} {read_table(source / 'text')[utt].upper()}\n"
         (folder / f"{number}00-7.trans.txt").write_text(texts)
