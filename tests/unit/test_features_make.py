@@ -231,7 +231,7 @@ def test_the_step_names_what_is_missing(data, tmp_path):
     absent = run("steps/make_feats.sh", tmp_path / "nothing", tmp_path / "exp")
     assert absent.returncode == 1 and "run local/*/prepare.sh or local/import_corpus.sh first" in absent.stderr
     wrong = run("steps/make_feats.sh", "--type", "plp", data, tmp_path / "exp")
-    assert wrong.returncode == 1 and "--type takes one of fbank, logmel, mfcc, stft, got 'plp'" in wrong.stderr
+    assert wrong.returncode == 1 and "--type takes one of fbank, logmel, mfcc, stft, ssl, got 'plp'" in wrong.stderr
     bad = tmp_path / "bad.conf"
     bad.write_text("--num-mel-bin=40\n")
     broken = run("steps/make_feats.sh", "--feat-config", bad, "--nj", "1", data, tmp_path / "exp")
