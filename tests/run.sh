@@ -5,7 +5,7 @@ fast=false  # true: what to run before each commit, in less than 2 minutes on tw
 forks=true  # false: start each program as users do, not as a fork of one that has loaded torch (tests/forks)
 
 cd "$(dirname "$0")/.." || exit 1
-PATH=$PWD/steps/lib:$PATH
+path=$PATH PATH=$PWD/steps/lib:$PATH
 help_message="Usage: tests/run.sh [--option value]... [words for pytest]...
 e.g.: tests/run.sh --fast true
       tests/run.sh tests/shell -k done
@@ -16,6 +16,7 @@ With --fast true: the tests that start no process and train nothing, which tests
 tests/processors.sh runs what compares floats as on other processors, tests/faults.sh injects faults into the recipe."
 . parse_options.sh
 steps/setup.sh --dev true || exit 1
+PATH=$path  # path.sh adds all of it, or nothing
 . ./path.sh
 set -euo pipefail
 export OMP_NUM_THREADS=1  # several tests run at a time
