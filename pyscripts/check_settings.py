@@ -19,7 +19,7 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
     path = arguments.model / "config.yaml"
     if all(word.startswith("--decode.") for word in overrides[::2]):  # without torch, which takes seconds to load
-        raw, _ = configuration.read_raw(path, overrides)
+        raw = configuration.read_raw(path, overrides)
         build(DecodeConfig, raw.get("decode") or {}, f"{path}: decode")
     else:
         configuration.read(path, overrides)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-SUFFIXES = (".new", ".old", ".unfinished")  # of steps/lib/uptodate/aside.py
+SUFFIXES = (".new", ".old", ".unfinished")  # steps/lib/uptodate/aside.py makes them
 
 
 def glob(folder: Path, pattern: str) -> Iterator[Path]:

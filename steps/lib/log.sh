@@ -53,10 +53,11 @@ dry_run() { [ -n "${MIMIC_DRY_RUN:-}" ]; }
 
 # require PATH STEP: dies unless PATH is there and the directory it belongs to is finished. STEP makes it.
 require() {
-  local dir=$1 pending
+  local dir=$1 path pending
   [ -d "$dir" ] || dir=$(dirname "$1")
   if dry_run; then
-    while read -r pending; do case $(realpath -ms --relative-to=. "$1")/ in "$pending"/*) return ;; esac; done < "$MIMIC_DRY_RUN"
+    path=$(realpath -ms --relative-to=. "$1")
+    while read -r pending; do case $path/ in "$pending"/*) return ;; esac; done < "$MIMIC_DRY_RUN"
   fi
   [ -e "$1" ] || die "$1 is missing: run $2 first"
   if [ -e "$dir/.fingerprint" ] && [ ! -e "$dir/.done" ]; then die "$dir is incomplete: run $2 again"; fi

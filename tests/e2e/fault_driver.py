@@ -106,16 +106,15 @@ class Driver:
             self.undo.pop(0)()
         self.recipe.restore()
         self.command, self.wanted = self.stage(fault.target.stage), self.recipe.saved
-        act = {
-            "full disk": self.full_disk if self.mounts else self.limited_files,
-            "damaged archive": self.damaged,
-            "damaged table": self.damaged,
-            "damaged checkpoint": self.damaged_checkpoint,
-        }.get(fault.kind, self.cut)
+        acts = self.acts | {
+            "full disk": Driver.full_disk if self.mounts else Driver.limited_files,
+            "damaged archive": Driver.damaged,
+            "damaged table": Driver.damaged,
+            "damaged checkpoint": Driver.damaged_checkpoint,
+        }
         story = []
         try:
-            further = self.acts.get(fault.kind)
-            for word in further(self, fault) if further else act(fault):
+            for word in acts.get(fault.kind, Driver.cut)(self, fault):
                 story.append(word)
             story += self.heal()
         except NotRecovered as error:

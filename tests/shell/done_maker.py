@@ -32,7 +32,7 @@ class Done:
 
 def make_tree(root: Path) -> Path:
     (root / "pyscripts/mimic").mkdir(parents=True)
-    for name in ("__init__", "revision", "lock", "errors"):
+    for name in ("__init__", "aside", "revision", "lock", "errors"):
         shutil.copy(ROOT / f"pyscripts/mimic/{name}.py", root / "pyscripts/mimic")
     shutil.copytree(LIB / "uptodate", root / "steps/lib/uptodate", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(LIB / "done.py", root / "steps/lib")

@@ -67,7 +67,7 @@ def training(path: Path, overrides: list[str], *, exist: bool = True) -> Trainin
 
     Raises UserError for a setting of these sections that is wrong, and for an input that is not given or not there.
     """
-    raw, _ = configuration.read_raw(path, overrides)
+    raw = configuration.read_raw(path, overrides)
     task = configuration.task_name(raw, str(path))
     reads = []
     for name, section in SECTIONS[task].items():

@@ -113,7 +113,7 @@ def read(path: str | Path, overrides: list[str] | None = None) -> Config:
     Raises UserError for a missing file, an unknown key, naming the nearest known one, a value of the wrong type or
     outside its range, and for values that do not fit each other.
     """
-    raw, _ = read_raw(path, overrides)
+    raw = read_raw(path, overrides)
     name, net = task_name(raw, str(path)), str(raw.get("net"))
     task = TASKS[name]
     if net not in task.NETS:
@@ -124,12 +124,12 @@ def read(path: str | Path, overrides: list[str] | None = None) -> Config:
     return Config(name, net, sections)
 
 
-def read_raw(path: str | Path, overrides: list[str] | None = None) -> tuple[dict, list[Path]]:
-    """What files and command line say, not checked yet, and the files: this one and those that it begins from."""
-    raw, files = yaml_file.read(Path(path))
+def read_raw(path: str | Path, overrides: list[str] | None = None) -> dict:
+    """What files and command line say, not checked yet."""
+    raw, _ = yaml_file.read(Path(path))
     for key, value in _pairs(overrides or []):
         _set(raw, key, value)
-    return raw, files
+    return raw
 
 
 def write(config: Config, path: str | Path) -> None:

@@ -15,15 +15,13 @@ from pathlib import Path
 from .errors import StepError
 from .files import contents, replace
 
-SUFFIXES = (".new", ".old", ".unfinished")
-
 
 def beside(folder: Path, suffix: str) -> Path:
     real = folder.resolve()
     return real.with_name(real.name + suffix)
 
 
-def kept_with(folder: Path, fingerprint: str, suffixes: tuple[str, ...] = SUFFIXES) -> Path | None:
+def kept_with(folder: Path, fingerprint: str, suffixes: tuple[str, ...]) -> Path | None:
     """The directory beside this one that has this fingerprint."""
     for suffix in suffixes:
         place = beside(folder, suffix)

@@ -8,14 +8,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from mimic.aside import SUFFIXES
+
 from . import aside, fingerprint, identity
 from .errors import StepError
-from .files import ROOT, contents, is_table, read_made, relative, replace, write_made
+from .files import contents, is_table, read_made, relative, replace, write_made
 from .fingerprint import Items
 from .outputs import describe, spoilt
 from .state import Action, State, transition
-
-sys.path.insert(0, f"{ROOT}/pyscripts")
 
 Words = dict[str, list[str]]
 WAIT = 5.0  # seconds for another run to end
@@ -86,7 +86,8 @@ class Check:
         return 1
 
     def kept(self) -> Path | None:
-        suffixes = (".new",) if self.state is State.ABSENT else aside.SUFFIXES
+        """The directory beside this one that is what is asked for, where one would be put back."""
+        suffixes = {State.ABSENT: (".new",), State.CHANGED: SUFFIXES}.get(self.state, ())
         return None if self.forced else aside.kept_with(self.folder, fingerprint.text(self.new), suffixes)
 
     def refuse(self) -> None:
@@ -124,13 +125,13 @@ class Check:
             self.repair()
             return f"to do, {self.reason()}"
         if action is Action.RESTORE and kept:
-            name = f"{self.folder}{kept.suffix}"
-            goes = aside.put_in_place(self.folder, new, kept)
-            return f"{name} is what is asked for: put back" + (f"; what was here is in {goes}" if goes else "")
-        if contents(self.folder) and self.words["--verify"] and fails(self.words["--verify"]):
+            line = f"{self.folder}{kept.suffix} is what is asked for: put back"
+        elif contents(self.folder) and self.words["--verify"] and fails(self.words["--verify"]):
             raise StepError(f"not touched, although {self.reason()}")
-        goes = aside.put_in_place(self.folder, new, None)
-        return f"to do again, {self.reason()}" + (f"; what was here is in {goes}" if goes else "")
+        else:
+            line = f"to do again, {self.reason()}"
+        goes = aside.put_in_place(self.folder, new, kept)
+        return f"{line}; what was here is in {goes}" if goes else line
 
     def repair(self) -> None:
         """Keeps what was changed in a finished directory aside, so that the step makes it again."""
@@ -155,15 +156,15 @@ class Check:
         """Says once that the code is not the one that made this directory."""
         from mimic.revision import revision
 
-        made, now, line = self.made, revision(), ""
+        now, made, line = revision(), self.made | {"inputs": self.inputs()}, ""
         if made["revision"] == "unknown":  # of an earlier version
             made["revision"] = now
         if now not in (made["revision"], made["noted"], "unknown"):
             line = f" (made by revision {made['revision']}, this is {now})"
             made["noted"] = now
-        if line or made != read_made(self.folder) or self.inputs() != made["inputs"]:
+        if made != self.made:
             with suppress(OSError):
-                write_made(self.folder, made | {"inputs": self.inputs()})
+                write_made(self.folder, made)
         return line
 
 
@@ -171,10 +172,6 @@ def fails(command: list[str]) -> bool:
     import subprocess  # rarely needed, and this program starts in every step
 
     return subprocess.call(command) != 0
-
-
-def check(folder: Path, words: Words) -> int:
-    return Check(folder, words)()
 
 
 def announce(folder: Path, words: Words) -> int:
@@ -232,7 +229,7 @@ def run(verb: str, folder: Path, words: Words) -> int:
         raise StepError(f"unknown verb '{verb}': check, mark and lock are known")
     if words["--dry-run"]:
         return announce(folder, words)
-    work = {"check": lambda: check(folder, words), "mark": lambda: mark(folder), "lock": lambda: 1}[verb]
+    work = {"check": lambda: Check(folder, words)(), "mark": lambda: mark(folder), "lock": lambda: 1}[verb]
     if not words["--lock"]:
         return work()
     from mimic.errors import UserError

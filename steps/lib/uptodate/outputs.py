@@ -88,29 +88,29 @@ def spoilt(folder: Path, only: str = "") -> dict[str, str]:
 
     Where only sizes and times differ, .done gets the new ones.
     """
-    found, known = {}, recorded(folder)
-    before = {name: list(values) for name, values in known.items()}
+    known = recorded(folder)
+    found: dict[str, str] = {}
+    read_again: dict[str, list[str]] = {}
     for name, values in known.items():
         path = folder / name
-        if only not in ("", name) or not values:
-            if not values and only in ("", name) and not os.path.lexists(path):
-                found[name] = "is gone"
+        if only not in ("", name):
             continue
         if not os.path.lexists(path):
             found[name] = "is gone"
-            continue
-        names = files(path)
-        stamp, (old_stamp, old_hash) = stamp_of(names, path), values
-        if stamp == old_stamp and old_hash != UNREAD:
-            continue
-        now = hash_of(names, path)
-        if now == old_hash or (stamp == old_stamp and old_hash == UNREAD):
-            known[name] = [stamp, now]
-        else:
-            found[name] = "was changed"
-    if known != before:
+        elif values:
+            names, (old_stamp, old_hash) = files(path), values
+            stamp = stamp_of(names, path)
+            if stamp == old_stamp and old_hash != UNREAD:
+                continue
+            now = hash_of(names, path)
+            if now == old_hash or stamp == old_stamp:
+                read_again[name] = [stamp, now]
+            else:
+                found[name] = "was changed"
+    if read_again:
+        lines = ("\t".join([name, *values]) + "\n" for name, values in (known | read_again).items())
         with suppress(OSError):  # a disk that can only be read: it is read again next time
-            replace(folder / ".done", "".join("\t".join([name, *values]) + "\n" for name, values in known.items()))
+            replace(folder / ".done", "".join(lines))
     return found
 
 
