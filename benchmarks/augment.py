@@ -30,9 +30,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
-from mimic.data.batching import pad  # noqa: E402
-from mimic.features.augment import AugmentConfig, Augmenter  # noqa: E402
-from mimic.features.corruption import Recordings  # noqa: E402
+from mimic.augment.augmenter import AugmentConfig, Augmenter  # noqa: E402
+from mimic.augment.recordings import Recordings  # noqa: E402
+from mimic.io.batching import pad  # noqa: E402
 
 RATE, BATCH = 16000, 8
 REAL = Path(os.environ.get("MIMIC_REAL_DATA", ROOT.parent / "shared" / "data"))

@@ -37,15 +37,15 @@ try:
 except ImportError as error:
     sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
-from mimic.data import archives  # noqa: E402
-from mimic.data.batching import pad  # noqa: E402
-from mimic.data.tokens import BLANK, BOS, EOS, UNK  # noqa: E402
-from mimic.decode.beam_search import search  # noqa: E402
-from mimic.decode.config import DecodeConfig  # noqa: E402
-from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig  # noqa: E402
-from mimic.models.masking import valid_frames  # noqa: E402
+from mimic.decoding.attention.beam_search import search  # noqa: E402
+from mimic.decoding.config import DecodeConfig  # noqa: E402
+from mimic.io import archives  # noqa: E402
+from mimic.io.batching import pad  # noqa: E402
+from mimic.io.tokens import BLANK, BOS, EOS, UNK  # noqa: E402
+from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig  # noqa: E402
+from mimic.nets.masking import valid_frames  # noqa: E402
 from mimic.tasks.asr import AsrTask  # noqa: E402
-from mimic.train import config as configuration  # noqa: E402
+from mimic.training import config as configuration  # noqa: E402
 
 SETTINGS = {
     "attention": DecodeConfig(ctc_weight=0.0),

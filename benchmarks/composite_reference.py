@@ -10,7 +10,7 @@ import numpy as np
 from pesq import pesq
 from scipy.linalg import toeplitz
 
-from mimic.score.composite import CENTRES, WIDTHS
+from mimic.metrics.composite import CENTRES, WIDTHS
 
 RATE, FRAME, HOP, NFFT, ORDER = 16000, 480, 120, 1024, 16
 WINDOW = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, FRAME + 1) / (FRAME + 1)))

@@ -44,14 +44,14 @@ try:
 except ImportError as error:
     sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
-from mimic.data.tokens import BLANK, UNK, Tokens  # noqa: E402
-from mimic.decode import arpa  # noqa: E402
-from mimic.decode.config import DecodeConfig  # noqa: E402
-from mimic.decode.counts import NgramCounts  # noqa: E402
-from mimic.decode.ctc_beam import LOG10, NEVER, Lexicon  # noqa: E402
-from mimic.decode.ctc_path import Greedy  # noqa: E402
-from mimic.decode.kneser_ney import estimate  # noqa: E402
-from mimic.decode.times import timed  # noqa: E402
+from mimic.decoding.config import DecodeConfig  # noqa: E402
+from mimic.decoding.ctc.beam import LOG10, NEVER, Lexicon  # noqa: E402
+from mimic.decoding.ctc.path import Greedy  # noqa: E402
+from mimic.decoding.ctc.times import timed  # noqa: E402
+from mimic.decoding.ngram import arpa  # noqa: E402
+from mimic.decoding.ngram.counts import NgramCounts  # noqa: E402
+from mimic.decoding.ngram.kneser_ney import estimate  # noqa: E402
+from mimic.io.tokens import BLANK, UNK, Tokens  # noqa: E402
 
 REAL = Path(os.environ.get("MIMIC_REAL_DATA", ROOT.parent / "shared" / "data"))
 FRAME_S = 0.04

@@ -30,17 +30,17 @@ from torch.nn import functional as F
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
-from mimic.data.archives import ArkWriter  # noqa: E402
-from mimic.data.batching import prefetch  # noqa: E402
-from mimic.data.kaldi_dir import write_data_dir  # noqa: E402
-from mimic.features.corruption import Recordings  # noqa: E402
-from mimic.models.hubert import HubertConfig  # noqa: E402
-from mimic.models.pruned import PrunedConfig, PrunedStudent  # noqa: E402
-from mimic.models.ssl import SslEncoder, base_network  # noqa: E402
-from mimic.models.ssl_files import write_directory  # noqa: E402
+from mimic.augment.recordings import Recordings  # noqa: E402
+from mimic.io.archives import ArkWriter  # noqa: E402
+from mimic.io.batching import prefetch  # noqa: E402
+from mimic.io.tables import write_data_dir  # noqa: E402
+from mimic.nets.hubert import HubertConfig  # noqa: E402
+from mimic.nets.pruned import PrunedConfig, PrunedStudent  # noqa: E402
+from mimic.nets.ssl import SslEncoder, base_network  # noqa: E402
+from mimic.nets.ssl_files import write_directory  # noqa: E402
 from mimic.tasks.distill import DistillTask  # noqa: E402
-from mimic.train import config as configuration  # noqa: E402
-from mimic.train.optimise import Learner  # noqa: E402
+from mimic.training import config as configuration  # noqa: E402
+from mimic.training.optimise import Learner  # noqa: E402
 
 RATE = 16000
 DEMO = {"units": 128, "heads": 4, "feedforward": 256, "channels": 64, "position_kernel": 32, "position_groups": 8}

@@ -29,10 +29,10 @@ import torchaudio
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
-from mimic.data.archives import ArkWriter  # noqa: E402
-from mimic.data.audio import AudioReader  # noqa: E402
-from mimic.data.kaldi_dir import write_data_dir  # noqa: E402
-from mimic.features.fbank import Fbank, FbankConfig  # noqa: E402
+from mimic.frontend.fbank import Fbank, FbankConfig  # noqa: E402
+from mimic.io.archives import ArkWriter  # noqa: E402
+from mimic.io.audio import AudioReader  # noqa: E402
+from mimic.io.tables import write_data_dir  # noqa: E402
 
 RATE = 16000
 OPTIONS = ROOT / "conf" / "fbank.conf"

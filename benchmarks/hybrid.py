@@ -6,7 +6,7 @@
     hybrid.py --decode exp/ligru/ligru_clean --graph exp/ligru/tri3/graph --features exp/ligru/fmllr/dev_clean
 
 Both networks have the same number of layers and units and the same output layers; the LSTM is that of cuDNN (packed
-sequences) or of PyTorch on a CPU (padded batches: mimic/models/rnn.py), with batch normalisation before its layers.
+sequences) or of PyTorch on a CPU (padded batches: mimic/nets/rnn.py), with batch normalisation before its layers.
 Frames per second count forward, backward and a step of RMSprop.
 """
 
@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 import torch  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from mimic.models.acoustic import BODIES, AcousticModel, RecurrentConfig  # noqa: E402
+from mimic.nets.acoustic import BODIES, AcousticModel, RecurrentConfig  # noqa: E402
 
 INPUTS, PDFS, PHONES = 40, 2000, 170
 
@@ -76,9 +76,9 @@ def training(args: argparse.Namespace) -> None:
 
 def decoding(args: argparse.Namespace) -> None:
     """Real-time factors: scores of the network, then the search for lattices."""
-    from mimic.data.kaldi_dir import read_frames
-    from mimic.decode.lattice_decoder import Decoder, SearchOptions
-    from mimic.decode.scores import gmm_scores, net_scores
+    from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
+    from mimic.decoding.wfst.scores import gmm_scores, net_scores
+    from mimic.io.tables import read_frames
 
     neural = (args.decode / "model.pt").exists()
     if neural:

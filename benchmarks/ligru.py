@@ -28,7 +28,7 @@ try:
 except ImportError as error:
     sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
-from mimic.models.ligru import LiGru  # noqa: E402
+from mimic.nets.ligru import LiGru  # noqa: E402
 
 LAYERS, HIDDEN, INPUT = 4, 512, 12800
 

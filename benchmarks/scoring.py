@@ -38,9 +38,9 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 
 from composite_reference import composite  # noqa: E402
 
-from mimic.score.enhancement import MEASURES, score  # noqa: E402
-from mimic.score.pairs import Pairs  # noqa: E402
-from mimic.score.stoi import stoi_estoi  # noqa: E402
+from mimic.metrics.enhancement import MEASURES, score  # noqa: E402
+from mimic.metrics.pairs import Pairs  # noqa: E402
+from mimic.metrics.stoi import stoi_estoi  # noqa: E402
 
 RATE = 16000
 SAMPLES = 40000  # mean length of an utterance

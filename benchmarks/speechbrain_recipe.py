@@ -26,9 +26,9 @@ from speechbrain.processing.features import ISTFT, STFT, InputNormalization, spe
 from speechbrain.processing.signal_processing import resynthesize
 from torch import Tensor, nn
 
-from mimic.data.kaldi_dir import read_table
-from mimic.data.tokens import BLANK, BOS, EOS
-from mimic.train.config import Config
+from mimic.io.tables import read_table
+from mimic.io.tokens import BLANK, BOS, EOS
+from mimic.training.config import Config
 
 BINS = 257
 STFT_SIZES = {"sample_rate": 16000, "n_fft": 512, "win_length": 32, "hop_length": 16}

@@ -34,16 +34,16 @@ try:
 except ImportError as error:
     sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
-from mimic.data.audio import AudioReader  # noqa: E402
-from mimic.data.batching import prefetch  # noqa: E402
-from mimic.data.kaldi_dir import write_data_dir  # noqa: E402
-from mimic.features.collect import JobFiles, collect  # noqa: E402
-from mimic.features.extract import extractor, run_job  # noqa: E402
+from mimic.frontend.collect import JobFiles, collect  # noqa: E402
+from mimic.frontend.extract import extractor, run_job  # noqa: E402
+from mimic.io.audio import AudioReader  # noqa: E402
+from mimic.io.batching import prefetch  # noqa: E402
+from mimic.io.tables import write_data_dir  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402
-from mimic.train import checkpoint  # noqa: E402
-from mimic.train import config as configuration  # noqa: E402
-from mimic.train.loop import set_seed, step  # noqa: E402
-from mimic.train.run import Run  # noqa: E402
+from mimic.training import checkpoint  # noqa: E402
+from mimic.training import config as configuration  # noqa: E402
+from mimic.training.loop import set_seed, step  # noqa: E402
+from mimic.training.run import Run  # noqa: E402
 
 RATE = 16000
 # Stage -> configuration; batch; whether its epochs from disk are timed.

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from mimic.cli import run
-from mimic.data.downloads import Source, bring
+from mimic.corpus.downloads import Source, bring
 
 
 def main() -> None:

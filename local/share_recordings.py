@@ -4,11 +4,11 @@
 import argparse
 from pathlib import Path
 
-from mimic.atomic import new_dir
+from mimic.augment.recordings import share_out
 from mimic.cli import run
-from mimic.data.entries import found, stored
-from mimic.data.kaldi_dir import write_table
-from mimic.features.corruption import share_out
+from mimic.io.atomic import new_dir
+from mimic.io.entries import found, stored
+from mimic.io.tables import write_table
 
 
 def main() -> None:

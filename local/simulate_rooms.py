@@ -4,11 +4,11 @@
 import argparse
 from pathlib import Path
 
+from mimic.augment.rirs import simulate
 from mimic.cli import progress, run
-from mimic.data.entries import stored, wav_file
-from mimic.data.kaldi_dir import read_table, split, write_table
-from mimic.data.wav import write_wav
-from mimic.features.rooms import simulate
+from mimic.io.entries import stored, wav_file
+from mimic.io.tables import read_table, split, write_table
+from mimic.io.wav import write_wav
 
 
 def main() -> None:

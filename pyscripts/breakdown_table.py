@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from mimic import cli
-from mimic.atomic import replace
 from mimic.errors import UserError
-from mimic.score.layout import aligned
-from mimic.score.records import Record, facts
+from mimic.io.atomic import replace
+from mimic.reporting.layout import aligned
+from mimic.reporting.records import Record, facts
 
 LEGEND = "Errors per 100 reference words, [95 % interval by bootstrap over utterances]; set: {}."
 

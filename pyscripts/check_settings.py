@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.decode.config import DecodeConfig
+from mimic.decoding.config import DecodeConfig
 from mimic.settings import build
-from mimic.train import config as configuration
+from mimic.training import config as configuration
 
 
 def main() -> None:

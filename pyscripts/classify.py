@@ -14,16 +14,16 @@ import numpy as np
 import torch
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data import archives
-from mimic.data.batching import pad
-from mimic.data.kaldi_dir import read_table, write_table
 from mimic.errors import UserError
-from mimic.score.identity import identify
-from mimic.score.summary import Mean, mean
-from mimic.score.verification import equal_error_rate, trials
+from mimic.io import archives
+from mimic.io.atomic import replace
+from mimic.io.batching import pad
+from mimic.io.tables import read_table, write_table
+from mimic.metrics.identity import identify
+from mimic.metrics.summary import Mean, mean
+from mimic.metrics.verification import equal_error_rate, trials
+from mimic.models.trained import read_config
 from mimic.tasks.classify import ClassifyTask
-from mimic.train.trained import read_config
 
 BATCH = 16
 

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from mimic import cli
-from mimic.data import archives
 from mimic.errors import UserError
-from mimic.features.kmeans import assign, kmeans
-from mimic.train import checkpoint
+from mimic.frontend.kmeans import assign, kmeans
+from mimic.io import archives
+from mimic.training import checkpoint
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.features.collect import collect
+from mimic.frontend.collect import collect
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 
 from mimic.cli import run
-from mimic.data.copies import combined, read_tables
-from mimic.data.kaldi_dir import write_data_dir
+from mimic.corpus.copies import combined, read_tables
+from mimic.io.tables import write_data_dir
 
 
 def main() -> None:

@@ -12,17 +12,9 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.score.comparison import (
-    HEADER,
-    RATES,
-    REPLICATIONS,
-    bootci_lines,
-    check_identity,
-    compare,
-    read_system,
-)
-from mimic.score.layout import aligned, tsv
+from mimic.io.atomic import replace
+from mimic.metrics.comparison import HEADER, RATES, REPLICATIONS, bootci_lines, check_identity, compare, read_system
+from mimic.reporting.layout import aligned, tsv
 
 
 def main() -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data import archives, feature_dir
-from mimic.data.batching import make_batches, pad, prefetch
-from mimic.data.kaldi_dir import read_frame_shift, split, write_table
-from mimic.decode.nbest import ctm, record
-from mimic.decode.searcher import Result, Searcher, load
-from mimic.features.kept import check_features
+from mimic.decoding.decoder import Result, Searcher, load
+from mimic.decoding.nbest import ctm, record
+from mimic.frontend.feature_config import check_features
+from mimic.io import archives, feature_dir
+from mimic.io.atomic import replace
+from mimic.io.batching import make_batches, pad, prefetch
+from mimic.io.tables import read_frame_shift, split, write_table
 from mimic.settings import Count
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from mimic import cli
-from mimic.data.audio import AudioReader
-from mimic.data.batching import prefetch
-from mimic.data.entries import stored, wav_file
-from mimic.data.kaldi_dir import split, write_table
-from mimic.data.wav import write_wav
+from mimic.deploy import enhancer
+from mimic.io.audio import AudioReader
+from mimic.io.batching import prefetch
+from mimic.io.entries import stored, wav_file
+from mimic.io.tables import split, write_table
+from mimic.io.wav import write_wav
 from mimic.settings import Count, Share
-from mimic.use import enhancer
 
 log = logging.getLogger(__name__)
 

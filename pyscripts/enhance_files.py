@@ -18,13 +18,13 @@ import numpy as np
 import torch
 
 from mimic import cli
-from mimic.data.audio import AudioReader
-from mimic.data.entries import stored
-from mimic.data.kaldi_dir import write_table
+from mimic.augment.recordings import Recordings
+from mimic.deploy import enhancer, files
+from mimic.deploy.stream import Stream
 from mimic.errors import UserError
-from mimic.features.corruption import Recordings
-from mimic.use import enhancer, files
-from mimic.use.stream import Stream
+from mimic.io.audio import AudioReader
+from mimic.io.entries import stored
+from mimic.io.tables import write_table
 
 log = logging.getLogger(__name__)
 

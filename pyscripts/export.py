@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="folder to write")
     arguments = parser.parse_args()
     try:
-        from mimic.use.onnx import export
+        from mimic.deploy.onnx import export
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: run steps/setup.sh") from None
     worst = export(arguments.model, arguments.output)

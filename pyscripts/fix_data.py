@@ -7,7 +7,7 @@ DATA/skipped.tsv. A good directory is left as it is, byte for byte. Audio is nev
 import argparse
 
 from mimic.cli import run, whole
-from mimic.data.fix import fix, keep_common, unreadable
+from mimic.corpus.fix import fix, keep_common, unreadable
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mimic.cli import progress, run, whole
-from mimic.data.importing import Side, convert, finish, plan, share
-from mimic.data.lang import lang_lexicon, make_lang
-from mimic.data.lexicon import TYPES
-from mimic.data.text import NORMALISERS
+from mimic.corpus.importing import Side, convert, finish, plan, share
+from mimic.corpus.lang import lang_lexicon, make_lang
+from mimic.corpus.lexicon import TYPES
+from mimic.io.text import NORMALISERS
 
 
 def main() -> None:

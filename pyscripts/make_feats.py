@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 
 from mimic import cli
-from mimic.data.archives import METHODS
-from mimic.data.audio import AudioReader
-from mimic.features.collect import JobFiles
-from mimic.features.extract import EXTRACTORS, extractor, run_job
+from mimic.frontend.collect import JobFiles
+from mimic.frontend.extract import EXTRACTORS, extractor, run_job
+from mimic.io.archives import METHODS
+from mimic.io.audio import AudioReader
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data.archives import ArkWriter
-from mimic.data.kaldi_dir import write_skipped, write_table
 from mimic.errors import UserError
-from mimic.features.cmvn_stats import CmvnStats
-from mimic.features.collect import JobFiles
+from mimic.frontend.cmvn_stats import CmvnStats
+from mimic.frontend.collect import JobFiles
 from mimic.hmm.alignments import job_utts
 from mimic.hmm.feats import Features, read_trans
+from mimic.io.archives import ArkWriter
+from mimic.io.atomic import replace
+from mimic.io.tables import write_skipped, write_table
 
 
 def main() -> None:

@@ -4,14 +4,14 @@
 import argparse
 from pathlib import Path
 
+from mimic.augment.recordings import Corruption, Recordings
 from mimic.cli import progress, run
-from mimic.data.audio import AudioReader
-from mimic.data.copies import OF_AUDIO, prefixed, read_tables
-from mimic.data.entries import stored, wav_file
-from mimic.data.kaldi_dir import read_utt2spk, split, write_data_dir
-from mimic.data.wav import write_wav
+from mimic.corpus.copies import OF_AUDIO, prefixed, read_tables
 from mimic.errors import UserError
-from mimic.features.corruption import Corruption, Recordings
+from mimic.io.audio import AudioReader
+from mimic.io.entries import stored, wav_file
+from mimic.io.tables import read_utt2spk, split, write_data_dir
+from mimic.io.wav import write_wav
 
 MOST_SNR = 100  # dB: more than 16 bit have
 MADE = OF_AUDIO | {"utt2snr", "utt2noise", "utt2room"}

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.decode.graph import make_graph
+from mimic.decoding.wfst.graph import make_graph
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from mimic.cli import progress, run
-from mimic.data.audio import AudioReader
-from mimic.data.copies import OF_AUDIO, read_tables
-from mimic.data.entries import stored, wav_file
-from mimic.data.kaldi_dir import split, write_data_dir
-from mimic.data.wav import write_wav
+from mimic.corpus.copies import OF_AUDIO, read_tables
 from mimic.errors import UserError
-from mimic.features.stft import Stft, StftConfig
+from mimic.frontend.stft import Stft, StftConfig
+from mimic.io.audio import AudioReader
+from mimic.io.entries import stored, wav_file
+from mimic.io.tables import split, write_data_dir
+from mimic.io.wav import write_wav
 
 
 def main() -> None:

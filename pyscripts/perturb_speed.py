@@ -7,12 +7,12 @@ from pathlib import Path
 import soxr
 
 from mimic.cli import progress, run
-from mimic.data.audio import AudioReader
-from mimic.data.copies import OF_AUDIO, check_whole, combined, prefixed, read_tables
-from mimic.data.entries import stored, wav_file
-from mimic.data.kaldi_dir import split, write_data_dir
-from mimic.data.wav import write_wav
+from mimic.corpus.copies import OF_AUDIO, check_whole, combined, prefixed, read_tables
 from mimic.errors import UserError
+from mimic.io.audio import AudioReader
+from mimic.io.entries import stored, wav_file
+from mimic.io.tables import split, write_data_dir
+from mimic.io.wav import write_wav
 
 SLOWEST, FASTEST = 0.5, 2.0
 

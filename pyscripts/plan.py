@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data.wav import write_wav
 from mimic.errors import UserError
-from mimic.plan.estimate import Corpus, Schedule, Setting, estimate, reach, total
-from mimic.plan.measured import read_costs
-from mimic.plan.tables import advice, parse_duration, tables
-from mimic.train import config as configuration
+from mimic.io.atomic import replace
+from mimic.io.wav import write_wav
+from mimic.reporting.estimate import Corpus, Schedule, Setting, estimate, reach, total
+from mimic.reporting.measured import read_costs
+from mimic.reporting.plan_tables import advice, parse_duration, tables
+from mimic.training import config as configuration
 
 TRAININGS = ("perceptual", "enhance", "asr", "finetune")
 

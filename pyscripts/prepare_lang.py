@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.data.lexicon import TYPES
+from mimic.corpus.lexicon import TYPES
 from mimic.hmm.lang import LangOptions, make_lang
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.errors import UserError
-from mimic.report.build import build
-from mimic.report.collect import Tree
+from mimic.reporting.build import build
+from mimic.reporting.collect import Tree
 
 log = logging.getLogger(__name__)
 

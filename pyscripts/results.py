@@ -14,9 +14,9 @@ import subprocess
 from pathlib import Path
 
 from mimic import cli
-from mimic.atomic import replace
 from mimic.errors import UserError
-from mimic.score.records import Record, facts, read_record, render_folder
+from mimic.io.atomic import replace
+from mimic.reporting.records import Record, facts, read_record, render_folder
 
 
 def main() -> None:

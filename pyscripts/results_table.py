@@ -16,20 +16,12 @@ import sys
 from pathlib import Path
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.score.layout import aligned
-from mimic.score.records import Record, facts
-from mimic.score.table import (
-    MAIN_COLUMNS,
-    System,
-    parse_columns,
-    read_published,
-    seeds_of,
-    table,
-    trained_at,
-)
-from mimic.score.verdicts import LEGEND as VERDICTS
-from mimic.score.verdicts import pairs_of, verdicts
+from mimic.io.atomic import replace
+from mimic.metrics.verdicts import LEGEND as VERDICTS
+from mimic.metrics.verdicts import pairs_of, verdicts
+from mimic.reporting.layout import aligned
+from mimic.reporting.records import Record, facts
+from mimic.reporting.table import MAIN_COLUMNS, System, parse_columns, read_published, seeds_of, table, trained_at
 
 LEGEND = (
     "PESQ: wide band, MOS-LQO. STOI, eSTOI: x 100. SI-SDR: dB. WER, CER: errors per 100 reference words, characters. "

@@ -12,13 +12,13 @@ import logging
 from pathlib import Path
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_text, read_utt2spk
-from mimic.score.asr import LMWT, WIP, breakdown, score_files, write_files
-from mimic.score.identity import identify
-from mimic.score.layout import tsv
-from mimic.score.normalise import NORMALISERS, normaliser
-from mimic.score.wer import align_set, characters, characters_and_spaces, words
+from mimic.io.atomic import replace
+from mimic.io.tables import read_text, read_utt2spk
+from mimic.metrics.asr import LMWT, WIP, breakdown, score_files, write_files
+from mimic.metrics.identity import identify
+from mimic.metrics.normalise import NORMALISERS, normaliser
+from mimic.metrics.wer import align_set, characters, characters_and_spaces, words
+from mimic.reporting.layout import tsv
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ import shutil
 from pathlib import Path
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data.kaldi_dir import split
 from mimic.errors import UserError
-from mimic.score.enhancement import MEASURES, Row, describe, parse_measures, read_rows, score, write_rows
-from mimic.score.identity import identify
-from mimic.score.layout import aligned, tsv
-from mimic.score.pairs import Pairs
-from mimic.score.summary import breakdown, summary
+from mimic.io.atomic import replace
+from mimic.io.tables import split
+from mimic.metrics.enhancement import MEASURES, Row, describe, parse_measures, read_rows, score, write_rows
+from mimic.metrics.identity import identify
+from mimic.metrics.pairs import Pairs
+from mimic.metrics.summary import breakdown, summary
+from mimic.reporting.layout import aligned, tsv
 
 log = logging.getLogger(__name__)
 

@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_frame_shift, read_text, read_utt2spk, write_table
-from mimic.data.lines import fields, read_lines
-from mimic.decode.lattice import Lattice
-from mimic.decode.lattice_io import read_decode_dir
-from mimic.decode.word_times import word_times
+from mimic.decoding.wfst.lattice import Lattice
+from mimic.decoding.wfst.lattice_io import read_decode_dir
+from mimic.decoding.wfst.word_times import word_times
 from mimic.errors import UserError
 from mimic.hmm.lang import read_symbols
 from mimic.hmm.model import Model
-from mimic.score.wer import compute_wer, wer_lines
+from mimic.io.atomic import replace
+from mimic.io.lines import fields, read_lines
+from mimic.io.tables import read_frame_shift, read_text, read_utt2spk, write_table
+from mimic.metrics.wer import compute_wer, wer_lines
 
 log = logging.getLogger(__name__)
 FILTERED = ("!SIL", "<UNK>", "<unk>", "#0")  # which are no words

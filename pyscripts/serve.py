@@ -12,10 +12,10 @@ from typing import Annotated
 import torch
 
 from mimic import cli
+from mimic.deploy import enhancer
+from mimic.deploy.server import Server, Service
+from mimic.deploy.transcriber import Transcriber
 from mimic.settings import Positive, Range
-from mimic.use import enhancer
-from mimic.use.server import Server, Service
-from mimic.use.transcriber import Transcriber
 
 log = logging.getLogger(__name__)
 

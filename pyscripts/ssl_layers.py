@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="as of steps/extract_ssl.sh")
     arguments = parser.parse_args()
-    from mimic.use import encoder
+    from mimic.deploy import encoder
 
     print(*range(encoder.load(arguments.model).num_layers + 1))
 

@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 
 from mimic.cli import run
-from mimic.data.copies import subset
-from mimic.data.kaldi_dir import read_utt2spk, write_data_dir
+from mimic.corpus.copies import subset
+from mimic.io.tables import read_utt2spk, write_data_dir
 
 
 def main() -> None:

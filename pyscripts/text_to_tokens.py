@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from mimic import cli
-from mimic.data.lines import decoded
-from mimic.data.text import composed
-from mimic.data.tokens import Tokens
-from mimic.train.trained import read_config
+from mimic.io.lines import decoded
+from mimic.io.text import composed
+from mimic.io.tokens import Tokens
+from mimic.models.trained import read_config
 
 
 def main() -> None:

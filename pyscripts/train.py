@@ -21,14 +21,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
-from mimic import atomic, cli
+from mimic import cli
 from mimic.errors import UserError
-from mimic.lock import Lock
+from mimic.io import atomic
+from mimic.io.lock import Lock
 from mimic.settings import Range
 from mimic.tasks import inputs
-from mimic.train.place import Place, place
-from mimic.train.spawn import spawn
-from mimic.train.stop import Stop, Stopped
+from mimic.training.rank import Place, place
+from mimic.training.spawn import spawn
+from mimic.training.stop import Stop, Stopped
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,8 @@ def main() -> int:
 
 def check(path: str, overrides: list[str]) -> int:
     from mimic.tasks import TASKS
-    from mimic.train import config as configuration
-    from mimic.train import loop
+    from mimic.training import config as configuration
+    from mimic.training import loop
 
     logging.getLogger().setLevel(logging.WARNING)
     config = configuration.read(path, overrides)
@@ -96,11 +97,11 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: Place, stop
     # Imported here: they take seconds and much memory, and a process that only starts others does not need them.
     import torch
 
+    from mimic.io.environment import environment
     from mimic.tasks import TASKS
-    from mimic.train import config as configuration
-    from mimic.train import parallel
-    from mimic.train.loop import fit, set_seed
-    from mimic.train.record import environment
+    from mimic.training import config as configuration
+    from mimic.training import parallel
+    from mimic.training.loop import fit, set_seed
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     config = configuration.read(arguments.config, overrides)

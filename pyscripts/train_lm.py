@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data.tokens import Tokens
-from mimic.decode import arpa
-from mimic.decode.counts import UNK, NgramCounts, most_frequent
-from mimic.decode.kneser_ney import Grams, estimate, log10_probs
-from mimic.decode.lm_text import UNITS, LmText
+from mimic.decoding.ngram import arpa
+from mimic.decoding.ngram.counts import UNK, NgramCounts, most_frequent
+from mimic.decoding.ngram.kneser_ney import Grams, estimate, log10_probs
+from mimic.decoding.ngram.lm_text import UNITS, LmText
 from mimic.errors import UserError
-from mimic.score.normalise import NORMALISERS, normaliser
-from mimic.train.trained import read_config
+from mimic.io.atomic import replace
+from mimic.io.tokens import Tokens
+from mimic.metrics.normalise import NORMALISERS, normaliser
+from mimic.models.trained import read_config
 
 log = logging.getLogger(__name__)
 

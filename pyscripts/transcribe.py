@@ -17,13 +17,14 @@ from pathlib import Path
 
 import torch
 
-from mimic import atomic, cli
-from mimic.data.audio import AudioReader
-from mimic.data.entries import file_name
+from mimic import cli
+from mimic.deploy import enhancer, files
+from mimic.deploy.captions import FORMATS, SUFFIX, as_record
+from mimic.deploy.transcriber import Segment, Transcriber
 from mimic.errors import UserError
-from mimic.use import enhancer, files
-from mimic.use.captions import FORMATS, SUFFIX, as_record
-from mimic.use.transcriber import Segment, Transcriber
+from mimic.io import atomic
+from mimic.io.audio import AudioReader
+from mimic.io.entries import file_name
 
 log = logging.getLogger(__name__)
 

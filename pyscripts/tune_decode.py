@@ -21,17 +21,17 @@ from typing import Any
 import torch
 
 from mimic import cli
-from mimic.atomic import replace
-from mimic.data import archives, feature_dir
-from mimic.data.batching import make_batches, pad, prefetch
-from mimic.data.kaldi_dir import read_text, split
-from mimic.data.tokens import Tokens
-from mimic.decode import tune
-from mimic.decode.searcher import choose, ctc_decoder, load
+from mimic.decoding import tune
+from mimic.decoding.decoder import choose, ctc_decoder, load
 from mimic.errors import UserError
-from mimic.features.kept import check_features
+from mimic.frontend.feature_config import check_features
+from mimic.io import archives, feature_dir
+from mimic.io.atomic import replace
+from mimic.io.batching import make_batches, pad, prefetch
+from mimic.io.tables import read_text, split
+from mimic.io.tokens import Tokens
+from mimic.models.trained import read_config
 from mimic.settings import Count, Finite, NotNegative, convert
-from mimic.train.trained import read_config
 
 log = logging.getLogger(__name__)
 

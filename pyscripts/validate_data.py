@@ -10,11 +10,11 @@ import argparse
 import logging
 import sys
 
-from mimic.atomic import replace
 from mimic.cli import run, whole
-from mimic.data.lexicon import TYPES, first_pronunciations, read_pronunciations
-from mimic.data.problems import Checked, lines
-from mimic.data.validate import Options, validate, validate_pair
+from mimic.corpus.lexicon import TYPES, first_pronunciations, read_pronunciations
+from mimic.corpus.problems import Checked, lines
+from mimic.corpus.validate import Options, validate, validate_pair
+from mimic.io.atomic import replace
 
 log = logging.getLogger(__name__)
 

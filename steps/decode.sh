@@ -26,7 +26,7 @@ What is given behind <decode-dir> overrides the model's configuration:
   --decode.ngram FILE         an ARPA file (steps/train_lm.sh): over words in lexicon, over the model's tokens in free; in
                               joint over tokens, or over words with --decode.ngram_unit word
   --decode.rescore DIR        a language model as for --decode.lm ranks the --decode.nbest transcripts again
-  --decode.beam N, ...        all settings: pyscripts/mimic/decode/config.py
+  --decode.beam N, ...        all settings: pyscripts/mimic/decoding/config.py
 steps/tune_decode.sh finds good weights."
 
 . ./path.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How long run.sh takes here for any amount of training speech, what memory its jobs need and what disk it fills, and
 # which --nj and --ngpu end in a wished time. Runs each step on a small sample of the demo corpus, which takes about a
-# minute with the demo configurations, and computes the rest (pyscripts/mimic/plan/estimate.py says what it assumes).
+# minute with the demo configurations, and computes the rest (pyscripts/mimic/reporting/estimate.py says what it assumes).
 # Calibrate while nothing else runs. Writes nothing but --json: the sample is removed in the end.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 

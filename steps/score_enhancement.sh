@@ -33,7 +33,7 @@ require "$enhanced" "steps/enhance.sh"
 if [ -f "$clean/utt2spk" ]; then share_out "$clean/utt2spk"; else share_out "$clean"; fi
 
 # Which PESQ there is changes the scores: installing it later has to show.
-pesq=$(python3 -c 'from mimic.score.pesq import version; print(version())')
+pesq=$(python3 -c 'from mimic.metrics.pesq import version; print(version())')
 if up_to_date "$dir" --force "$force" --version 1 --input "$clean" "$enhanced" \
   --option "measures=$measures${channel:+ channel $channel}" "pesq=$pesq"; then
   exit 0

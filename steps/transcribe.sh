@@ -17,7 +17,7 @@ e.g.: $0 exp/asr_clean talk.flac
 <out>: a file; for several recordings a folder with a file for each; - or nothing: standard output
 Options (default):
 $(list_options.sh "$0")
-Settings of the search behind <out>: pyscripts/mimic/decode/config.py"
+Settings of the search behind <out>: pyscripts/mimic/decoding/config.py"
 . parse_options.sh
 . log.sh
 set -euo pipefail

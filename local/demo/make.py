@@ -8,8 +8,8 @@ from corpus import corruptions, make_noise, noise_files, pair, speak, write_audi
 from espeak import Espeak
 from sentences import Utterance, plan
 
+from mimic.augment.recordings import Corruption
 from mimic.cli import progress, run
-from mimic.features.corruption import Corruption
 
 
 def make_speech(args: argparse.Namespace, script: list[Utterance]) -> None:

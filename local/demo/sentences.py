@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from voices import VOICES, Voice
 
+from mimic.augment.mixing import utterance_rng
 from mimic.errors import UserError
-from mimic.features.mixing import utterance_rng
 
 # Homophones (TO beside TWO) and words of one sound only are left out: the demo is small and must be learnable.
 WORDS = {

@@ -5,12 +5,12 @@ import argparse
 import re
 from pathlib import Path
 
-from mimic.atomic import new_dir
 from mimic.cli import run
-from mimic.data.entries import stored
-from mimic.data.kaldi_dir import read_table, write_data_dir
-from mimic.data.lines import read_lines
 from mimic.errors import UserError
+from mimic.io.atomic import new_dir
+from mimic.io.entries import stored
+from mimic.io.lines import read_lines
+from mimic.io.tables import read_table, write_data_dir
 
 UTTERANCE = re.compile(r"(\d+)-(\d+)-\d+")
 

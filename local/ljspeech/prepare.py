@@ -6,13 +6,13 @@ import re
 import unicodedata
 from pathlib import Path
 
-from mimic.atomic import new_dir
 from mimic.cli import run
-from mimic.data.entries import stored
-from mimic.data.kaldi_dir import write_data_dir
-from mimic.data.lines import read_lines
-from mimic.data.text import plain
 from mimic.errors import UserError
+from mimic.io.atomic import new_dir
+from mimic.io.entries import stored
+from mimic.io.lines import read_lines
+from mimic.io.tables import write_data_dir
+from mimic.io.text import plain
 
 NAME = re.compile(r"LJ(\d{3}-\d{4})")
 SPEAKER = "LJ"

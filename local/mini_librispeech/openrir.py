@@ -10,13 +10,13 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from mimic.atomic import new_dir
 from mimic.cli import progress, run
-from mimic.data.downloads import Source, bring
-from mimic.data.entries import stored
-from mimic.data.kaldi_dir import write_table
-from mimic.data.lines import fields, read_lines
+from mimic.corpus.downloads import Source, bring
 from mimic.errors import UserError
+from mimic.io.atomic import new_dir
+from mimic.io.entries import stored
+from mimic.io.lines import fields, read_lines
+from mimic.io.tables import write_table
 
 ARCHIVE, FOLDER = "rirs_noises.zip", "RIRS_NOISES"
 USED = ("pointsource_noises", "real_rirs_isotropic_noises")

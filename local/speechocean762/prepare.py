@@ -6,12 +6,12 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from mimic.atomic import new_dir
 from mimic.cli import run
-from mimic.data.entries import stored
-from mimic.data.kaldi_dir import write_data_dir, write_table
-from mimic.data.lexicon import read_lexicon
+from mimic.corpus.lexicon import read_lexicon
 from mimic.errors import UserError
+from mimic.io.atomic import new_dir
+from mimic.io.entries import stored
+from mimic.io.tables import write_data_dir, write_table
 
 
 def main() -> None:

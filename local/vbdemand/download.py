@@ -7,7 +7,7 @@ from pathlib import Path
 from layout import unpacked
 
 from mimic.cli import run
-from mimic.data.downloads import Source, bring
+from mimic.corpus.downloads import Source, bring
 
 ADVICE = "run local/vbdemand/download.sh DIR where it works, copy DIR here, pass --vbdemand-dir DIR"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from layout import LEXICON, SUBSETS, locate, log_file
 
-from mimic.atomic import new_dir
 from mimic.cli import run
-from mimic.data.entries import stored
-from mimic.data.kaldi_dir import write_data_dir, write_table
-from mimic.data.lexicon import read_lexicon
-from mimic.data.lines import read_lines
+from mimic.corpus.lexicon import read_lexicon
 from mimic.errors import UserError
+from mimic.io.atomic import new_dir
+from mimic.io.entries import stored
+from mimic.io.lines import read_lines
+from mimic.io.tables import write_data_dir, write_table
 
 log = logging.getLogger(__name__)
 NAME = re.compile(r"(p\d+)_(\w+)")

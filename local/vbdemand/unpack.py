@@ -14,9 +14,9 @@ from pathlib import Path
 
 from layout import locate
 
-from mimic.atomic import new_dir
 from mimic.cli import progress, run
 from mimic.errors import UserError
+from mimic.io.atomic import new_dir
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from model_maker import make_enhancer, make_recogniser
 
-from mimic.use import enhancer
-from mimic.use.server import Server, Service
-from mimic.use.transcriber import Transcriber
+from mimic.deploy import enhancer
+from mimic.deploy.server import Server, Service
+from mimic.deploy.transcriber import Transcriber
 
 pytestmark = pytest.mark.xdist_group("browser")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}

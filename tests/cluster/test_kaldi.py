@@ -8,7 +8,7 @@ import pytest
 from data_maker import make_dir
 from scheduler import Cluster
 
-from mimic.data import archives
+from mimic.io import archives
 
 KALDI = Path(os.environ.get("KALDI_ROOT", "/nonexistent")) / "egs/wsj/s5/utils/parallel"
 

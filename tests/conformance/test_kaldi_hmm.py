@@ -14,12 +14,12 @@ import pytest
 from test_hmm_parts import lang  # noqa: F401 (a fixture)
 from test_lattices import graph  # noqa: F401 (a fixture)
 
-from mimic.data.archives import ArkWriter
-from mimic.decode.lattice_decoder import Decoder, SearchOptions
-from mimic.decode.lattice_io import read_lattices, write_lattices
+from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
+from mimic.decoding.wfst.lattice_io import read_lattices, write_lattices
 from mimic.hmm.alignments import Aligner, read_ali, write_ali
 from mimic.hmm.model import Model, read_tree, write_tree
-from mimic.score.wer import align_set, compute_wer, wer_lines
+from mimic.io.archives import ArkWriter
+from mimic.metrics.wer import align_set, compute_wer, wer_lines
 
 TEXTS = ("ONE TWO", "TWO ONE", "EIGHT TWO", "ONE ONE", "TWO")
 ACWT = 0.2

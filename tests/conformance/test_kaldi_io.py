@@ -4,10 +4,10 @@ import kaldi_native_io as kaldi
 import numpy as np
 import pytest
 
-from mimic.data.archives import ArkWriter, load, read_scp
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table, write_data_dir
-from mimic.data.wav import write_wav
+from mimic.io.archives import ArkWriter, load, read_scp
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table, write_data_dir
+from mimic.io.wav import write_wav
 
 ROWS = (1, 2, 3, 4, 5, 8, 100)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from test_kaldi_io import matrices
 
-from mimic.data.archives import ArkWriter
-from mimic.data.fix import fix
-from mimic.data.importing import Side, convert, finish, plan
-from mimic.data.kaldi_dir import read_table, write_data_dir, write_table
-from mimic.data.wav import write_wav
+from mimic.corpus.fix import fix
+from mimic.corpus.importing import Side, convert, finish, plan
+from mimic.io.archives import ArkWriter
+from mimic.io.tables import read_table, write_data_dir, write_table
+from mimic.io.wav import write_wav
 
 UTTS = [f"{speaker}-{i:02}" for speaker in ("p1", "p10", "p2") for i in range(4)]
 

@@ -13,8 +13,8 @@ import soundfile
 import soxr
 import torch
 
-from mimic.data import archives
-from mimic.data.kaldi_dir import read_table, write_data_dir
+from mimic.io import archives
+from mimic.io.tables import read_table, write_data_dir
 
 SIZES = {"train": 16, "dev": 5, "test": 5}
 SETS = [f"{name}_{side}" for name in SIZES for side in ("clean", "noisy")]

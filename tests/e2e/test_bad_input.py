@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from recipe import difference, results
 
-from mimic.data.kaldi_dir import read_table
+from mimic.io.tables import read_table
 
 pytestmark = pytest.mark.xdist_group("recipe")
 

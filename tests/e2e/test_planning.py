@@ -5,7 +5,7 @@ import json
 import pytest
 import soundfile
 
-from mimic.data.kaldi_dir import read_table
+from mimic.io.tables import read_table
 
 pytestmark = pytest.mark.xdist_group("begun")
 HEADS = ["hours", "GiB of memory per job", "GB of disk"]

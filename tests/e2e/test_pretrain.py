@@ -6,8 +6,8 @@ import pytest
 import soundfile
 from recipe import SIZES, Recipe, difference
 
-from mimic.data.kaldi_dir import read_table
-from mimic.train import checkpoint
+from mimic.io.tables import read_table
+from mimic.training import checkpoint
 
 pytestmark = pytest.mark.xdist_group("begun")
 

@@ -9,7 +9,7 @@ import soundfile
 import yaml
 from recipe import SIZES, difference, results
 
-from mimic.data.kaldi_dir import read_table
+from mimic.io.tables import read_table
 
 pytestmark = pytest.mark.xdist_group("recipe")
 
@@ -156,7 +156,7 @@ def test_a_changed_transcript_redoes_what_depends_on_it(recipe):
 
 
 def test_changed_code_starts_nothing_again(recipe):
-    code = "pyscripts/mimic/models/segan.py"
+    code = "pyscripts/mimic/nets/segan.py"
     recipe.edit(code, lambda text: f"{text}# changed\n")
     try:
         said = recipe.run()

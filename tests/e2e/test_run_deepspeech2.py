@@ -9,8 +9,8 @@ import pytest
 from data_maker import LEXICON, ROOT, make_dir
 from model_maker import make_enhancer
 
-from mimic.data.kaldi_dir import read_table, write_table
-from mimic.train import checkpoint
+from mimic.io.tables import read_table, write_table
+from mimic.training import checkpoint
 
 pytestmark = pytest.mark.xdist_group("deepspeech2")
 SETS = ("train", "dev", "test")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mimic.models import ssl
+from mimic.nets import ssl
 
 pytestmark = pytest.mark.xdist_group("begun")
 

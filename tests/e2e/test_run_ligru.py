@@ -10,7 +10,7 @@ import soundfile
 from data_maker import ROOT
 from hmm_maker import make_sets
 
-from mimic.data.kaldi_dir import read_table, write_table
+from mimic.io.tables import read_table, write_table
 
 pytestmark = pytest.mark.xdist_group("hmm")
 

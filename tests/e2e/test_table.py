@@ -5,7 +5,7 @@ import re
 import pytest
 from recipe import SIZES
 
-from mimic.data.kaldi_dir import read_table
+from mimic.io.tables import read_table
 
 pytestmark = pytest.mark.xdist_group("recipe")
 

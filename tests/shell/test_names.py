@@ -4,7 +4,7 @@ import pytest
 from data_maker import UTTS, make_dir
 from places import ODD_NAMES, ROOT
 
-from mimic.data.kaldi_dir import read_table
+from mimic.io.tables import read_table
 
 
 @pytest.fixture

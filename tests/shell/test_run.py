@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mimic.lock import Lock
+from mimic.io.lock import Lock
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mimic.data.kaldi_dir import write_data_dir
+from mimic.io.tables import write_data_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 LEXICON = "ONE W AH N\nTWO T UW\nTHREE TH R IY\nFOUR F AO R\nFIVE F AY V\n"

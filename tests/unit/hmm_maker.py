@@ -16,7 +16,7 @@ import soundfile
 import soxr
 from data_maker import ROOT
 
-from mimic.data.kaldi_dir import write_data_dir
+from mimic.io.tables import write_data_dir
 
 sys.path.insert(0, str(ROOT / "local/demo"))
 import espeak  # noqa: E402

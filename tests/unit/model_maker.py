@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from data_maker import ROOT
 
-from mimic.data.archives import ArkWriter
-from mimic.data.kaldi_dir import write_table
-from mimic.data.tokens import BLANK, Tokens
-from mimic.features.stft import Stft, StftConfig
-from mimic.models.segan import Segan
+from mimic.frontend.stft import Stft, StftConfig
+from mimic.io.archives import ArkWriter
+from mimic.io.tables import write_table
+from mimic.io.tokens import BLANK, Tokens
+from mimic.nets.segan import Segan
 from mimic.tasks.asr import _identity
 from mimic.tasks.asr import _network as recogniser
 from mimic.tasks.enhance import network as enhancer
-from mimic.train import checkpoint
-from mimic.train import config as configuration
+from mimic.training import checkpoint
+from mimic.training import config as configuration
 
 ENHANCERS = {
     "cnn_transformer": "{channels: [12, 8], layers: 2, heads: 2, feedforward: 8}",

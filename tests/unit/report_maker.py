@@ -7,13 +7,13 @@ import numpy as np
 import soundfile
 from score_maker import RATE, noisy, speechlike
 
-from mimic.data.kaldi_dir import write_data_dir
-from mimic.score.asr import score_files, write_files
-from mimic.score.enhancement import Row, write_rows
-from mimic.score.identity import identify
-from mimic.score.layout import tsv
-from mimic.score.summary import summary
-from mimic.score.wer import align_set
+from mimic.io.tables import write_data_dir
+from mimic.metrics.asr import score_files, write_files
+from mimic.metrics.enhancement import Row, write_rows
+from mimic.metrics.identity import identify
+from mimic.metrics.summary import summary
+from mimic.metrics.wer import align_set
+from mimic.reporting.layout import tsv
 
 UTTS = [f"p{k % 2}-{k:02d}" for k in range(7)] + ["p1-<b>&'q\""]  # in C order once sorted
 UTTS.sort()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from mimic.data.kaldi_dir import write_data_dir
-from mimic.score.pesq import package
+from mimic.io.tables import write_data_dir
+from mimic.metrics.pesq import package
 
 RATE = 16000
 needs_pesq = pytest.mark.skipif(package is None, reason="the Python package pesq is not installed")

@@ -8,19 +8,19 @@ import soundfile
 import torch
 from tolerance import assert_near, of_network
 
-from mimic.data.archives import ArkWriter
-from mimic.data.kaldi_dir import write_data_dir
-from mimic.features.cmvn import GLOBAL_KEY, CmvnStats
-from mimic.features.fbank import Fbank
-from mimic.features.stft import Stft
+from mimic.frontend.cmvn import GLOBAL_KEY, CmvnStats
+from mimic.frontend.fbank import Fbank
+from mimic.frontend.stft import Stft
+from mimic.io.archives import ArkWriter
+from mimic.io.tables import write_data_dir
 from mimic.tasks import TASKS
 from mimic.tasks.task import Task
-from mimic.train import checkpoint
-from mimic.train import config as configuration
-from mimic.train.config import Config
-from mimic.train.loop import fit, gradients, set_seed
-from mimic.train.run import Run
-from mimic.train.stop import Stop
+from mimic.training import checkpoint
+from mimic.training import config as configuration
+from mimic.training.config import Config
+from mimic.training.loop import fit, gradients, set_seed
+from mimic.training.run import Run
+from mimic.training.stop import Stop
 
 SIZES = "channels: [2, 2], rnn_layers: 1, rnn_units: 4, dnn_layers: 1, dnn_units: 8"
 DECODER = "{embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}"

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mimic.data.batching import prefetch
-from mimic.data.wav import write_wav
+from mimic.augment import mixing
+from mimic.augment.augmenter import Augmentation, AugmentConfig, Augmenter, band_limit
+from mimic.augment.recordings import Recordings
 from mimic.errors import UserError
-from mimic.features import mixing
-from mimic.features.augment import Augmentation, AugmentConfig, Augmenter, band_limit
-from mimic.features.corruption import Recordings
+from mimic.io.batching import prefetch
+from mimic.io.wav import write_wav
 from mimic.settings import build
 
 RATE = mixing.RATE
@@ -246,7 +246,7 @@ def test_silence_is_named():
 
 
 def test_kept_recordings_are_bounded_and_threads_share_them(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("mimic.features.corruption.KEPT_SAMPLES", 25000)
+    monkeypatch.setattr("mimic.augment.recordings.KEPT_SAMPLES", 25000)
     for i in range(6):
         write_wav(tmp_path / f"n-{i}.wav", np.full(8000, 0.1 * (i + 1), np.float32))
     recordings = Recordings(tmp_path)

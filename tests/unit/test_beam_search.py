@@ -8,13 +8,13 @@ from functools import cache
 import pytest
 import torch
 
-from mimic.data.tokens import BLANK, BOS, EOS, SPECIAL
-from mimic.decode.beam_search import Fused, narrow_beam, search
-from mimic.decode.config import DecodeConfig
-from mimic.decode.fused_ngram import TokenNgram
-from mimic.decode.ngram import Ngram
-from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
-from mimic.models.lm import RnnLm, RnnLmConfig
+from mimic.decoding.attention.beam_search import Fused, narrow_beam, search
+from mimic.decoding.attention.fused_ngram import TokenNgram
+from mimic.decoding.config import DecodeConfig
+from mimic.decoding.ngram.ngram import Ngram
+from mimic.io.tokens import BLANK, BOS, EOS, SPECIAL
+from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
+from mimic.nets.lm import RnnLm, RnnLmConfig
 
 SYMBOLS = [*SPECIAL, "a", "b"]
 FRAMES, TOKENS = 5, len(SYMBOLS)
@@ -215,7 +215,7 @@ def test_first_pass_saves_work_and_changes_nothing(tmp_path, monkeypatch):
     setting = Setting(2, tmp_path, 6, 14)
     lengths, config = torch.full((6,), 14), replace(CASES["attention"], beam=16)
     two = setting.search(config, lengths)
-    monkeypatch.setattr("mimic.decode.beam_search.narrow_beam", lambda config: 0)
+    monkeypatch.setattr("mimic.decoding.attention.beam_search.narrow_beam", lambda config: 0)
     for hypotheses, one in zip(two, setting.search(config, lengths), strict=True):
         assert hypotheses[0].score >= one[0].score - 1e-5
 

@@ -6,10 +6,10 @@ import torch
 from model_maker import program
 from task_maker import CLASSIFY, build, make_set, run
 
-from mimic.data import archives
-from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
-from mimic.score.verification import equal_error_rate, trials
+from mimic.io import archives
+from mimic.io.tables import read_table
+from mimic.metrics.verification import equal_error_rate, trials
 
 
 @pytest.fixture(scope="module")

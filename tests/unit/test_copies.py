@@ -7,9 +7,9 @@ import pytest
 import soundfile
 from data_maker import UTTS, make_dir, run, snapshot
 
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table
-from mimic.data.validate import Options, validate
+from mimic.corpus.validate import Options, validate
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table
 
 
 def good(done) -> None:

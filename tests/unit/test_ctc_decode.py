@@ -14,23 +14,23 @@ from arpa_maker import arpa
 from torch import nn
 from torch.nn import functional as F
 
-from mimic.data import archives
-from mimic.data.archives import ArkWriter
-from mimic.data.tokens import BLANK, SPECIAL, Tokens
-from mimic.decode import nbest, searcher
-from mimic.decode.config import DecodeConfig
-from mimic.decode.ctc import greedy
-from mimic.decode.ctc_path import Greedy
-from mimic.decode.ngram import Ngram
-from mimic.decode.ngram_file import KenLm
-from mimic.decode.rescore import log_probs as second_opinion
-from mimic.decode.searcher import Result, Searcher, ctc_decoder
-from mimic.decode.times import Word
+from mimic.decoding import decoder, nbest
+from mimic.decoding.config import DecodeConfig
+from mimic.decoding.ctc.kenlm import KenLm
+from mimic.decoding.ctc.path import Greedy
+from mimic.decoding.ctc.prefix import greedy
+from mimic.decoding.ctc.times import Word
+from mimic.decoding.decoder import Result, Searcher, ctc_decoder
+from mimic.decoding.ngram.ngram import Ngram
+from mimic.decoding.rescore import log_probs as second_opinion
 from mimic.errors import UserError
-from mimic.models.lm import RnnLm, RnnLmConfig
-from mimic.models.transformer_lm import TransformerLm, TransformerLmConfig
+from mimic.io import archives
+from mimic.io.archives import ArkWriter
+from mimic.io.tokens import BLANK, SPECIAL, Tokens
+from mimic.nets.lm import RnnLm, RnnLmConfig
+from mimic.nets.transformer_lm import TransformerLm, TransformerLmConfig
 
-ctc_beam = pytest.importorskip("mimic.decode.ctc_beam")
+ctc_beam = pytest.importorskip("mimic.decoding.ctc.beam")
 if ctc_beam.flashlight is None:
     pytest.skip("flashlight-text is not installed", allow_module_level=True)
 
@@ -255,7 +255,7 @@ def test_a_second_opinion_ranks_again(monkeypatch, name):
         for i, token in enumerate([1, *sequence]):
             found, state = lm.step(torch.tensor([token]), state)
             torch.testing.assert_close(found.detach()[0], steps[i], atol=1e-5, rtol=0)
-    monkeypatch.setattr(searcher.fusion, "neural", lambda *_: lm)
+    monkeypatch.setattr(decoder.fusion, "neural", lambda *_: lm)
     config = DecodeConfig(search="free", beam=30, nbest=10, rescore="lm", rescore_weight=0.5)
     features = torch.randn(1, 40, 3)
     (first,) = Searcher(Convolutions(True), TOKENS, replace(config, rescore=""))(features, torch.tensor([40]), 0.01)
@@ -346,5 +346,5 @@ def test_what_does_not_fit_is_refused(tmp_path):
         ({"search": "auto", "nbest": 3}, False, "greedy decoding has one"),
     ]:
         with pytest.raises(UserError, match=message):
-            searcher.choose(DecodeConfig(**settings), attention)
-    assert searcher.choose(DecodeConfig(), True) == "joint" and searcher.choose(DecodeConfig(), False) == "greedy"
+            decoder.choose(DecodeConfig(**settings), attention)
+    assert decoder.choose(DecodeConfig(), True) == "joint" and decoder.choose(DecodeConfig(), False) == "greedy"

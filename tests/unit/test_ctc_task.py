@@ -9,16 +9,16 @@ import task_maker
 import torch
 from task_maker import JOINT, build, make_noises, make_set
 
-from mimic.data import archives
-from mimic.data.batching import make_batches
-from mimic.data.kaldi_dir import read_table, write_table
-from mimic.decode.ctc import greedy
+from mimic.decoding.ctc.prefix import greedy
 from mimic.errors import UserError
-from mimic.tasks import ctc
+from mimic.io import archives
+from mimic.io.batching import make_batches
+from mimic.io.tables import read_table, write_table
+from mimic.losses import ctc
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.joint import JointTask
-from mimic.train import checkpoint
-from mimic.train import config as configuration
+from mimic.training import checkpoint
+from mimic.training import config as configuration
 
 YAML = """
 task: asr

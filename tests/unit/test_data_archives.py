@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from mimic.data.archives import ArkWriter, load, read_scp
 from mimic.errors import UserError
+from mimic.io.archives import ArkWriter, load, read_scp
 
 ROWS = (1, 2, 3, 4, 5, 7, 50, 400)
 

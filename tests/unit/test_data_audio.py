@@ -6,11 +6,11 @@ import pytest
 import soundfile
 from data_maker import tone
 
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import write_table
-from mimic.data.scan import resampled_length, scan
-from mimic.data.wav import write_wav
+from mimic.corpus.scan import resampled_length, scan
 from mimic.errors import AudioError, UserError
+from mimic.io.audio import AudioReader
+from mimic.io.tables import write_table
+from mimic.io.wav import write_wav
 
 FORMATS = [
     ("wav", "WAV", "PCM_16", 1e-4),

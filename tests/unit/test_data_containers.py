@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from mimic.data import ffmpeg
-from mimic.data.audio import AudioReader
+from mimic.deploy.files import Files, find
 from mimic.errors import AudioError
-from mimic.use.files import Files, find
+from mimic.io import ffmpeg
+from mimic.io.audio import AudioReader
 
 N = 4000
 X = (np.random.default_rng(0).standard_normal(N) / 10).clip(-0.9, 0.9).astype(np.float32)

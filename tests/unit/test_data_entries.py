@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from mimic.data import entries
-from mimic.data.archives import ArkWriter, load, read_scp, rows
 from mimic.errors import UserError
+from mimic.io import entries
+from mimic.io.archives import ArkWriter, load, read_scp, rows
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 from data_maker import UTTS, edit, in_tmpfs, make_dir, run, snapshot
 
-from mimic.data.fix import fix, keep_common, unreadable
-from mimic.data.kaldi_dir import read_table, write_data_dir, write_table
-from mimic.data.validate import Options, validate, validate_pair
+from mimic.corpus.fix import fix, keep_common, unreadable
+from mimic.corpus.validate import Options, validate, validate_pair
 from mimic.errors import UserError
+from mimic.io.tables import read_table, write_data_dir, write_table
 
 FIX = "steps/fix_data.sh"
 

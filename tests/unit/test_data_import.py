@@ -13,12 +13,12 @@ import pytest
 import soundfile
 from data_maker import LEXICON, ROOT, UTTS, edit, in_tmpfs, make_corpus, make_dir, run, snapshot, tone
 
-from mimic.data.audio import AudioReader
-from mimic.data.importing import Side, convert, finish, plan
-from mimic.data.kaldi_dir import read_table, write_data_dir, write_table
-from mimic.data.lexicon import read_lexicon
-from mimic.data.validate import Options, validate_pair
+from mimic.corpus.importing import Side, convert, finish, plan
+from mimic.corpus.lexicon import read_lexicon
+from mimic.corpus.validate import Options, validate_pair
 from mimic.errors import UserError
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table, write_data_dir, write_table
 
 IMPORT = "local/import_corpus.sh"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from data_maker import ROOT, in_tmpfs
 
-from mimic import atomic
-from mimic.data.kaldi_dir import read_table, spk2utt, split, write_data_dir, write_table
 from mimic.errors import UserError
+from mimic.io import atomic
+from mimic.io.tables import read_table, spk2utt, split, write_data_dir, write_table
 
 
 def test_round_trip_sorts_as_the_c_locale_does(tmp_path):

@@ -6,12 +6,12 @@ import kaldialign
 import pytest
 from data_maker import LEXICON, ROOT, edit, make_dir
 
-from mimic.data.g2p import LetterToSound
-from mimic.data.kaldi_dir import read_table
-from mimic.data.lang import make_lang, spoken_phones
-from mimic.data.lexicon import Lexicon, read_lexicon, read_pronunciations, to_phones, unknown_words
-from mimic.data.text import NORMALISERS
+from mimic.corpus.g2p import LetterToSound
+from mimic.corpus.lang import make_lang, spoken_phones
+from mimic.corpus.lexicon import Lexicon, read_lexicon, read_pronunciations, to_phones, unknown_words
 from mimic.errors import UserError
+from mimic.io.tables import read_table
+from mimic.io.text import NORMALISERS
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import soundfile
 from data_maker import ROOT
 from model_maker import make_enhancer, program
 
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table, write_data_dir
-from mimic.use.speech import mono
+from mimic.deploy.speech import mono
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table, write_data_dir
 
 UTT = "s-a/0001"
 

@@ -11,9 +11,9 @@ import validate_data
 from data_maker import LEXICON, UTTS, edit, make_dir, run, snapshot, tone
 
 from mimic import cli
-from mimic.data.kaldi_dir import read_table, write_data_dir
-from mimic.data.problems import lines
-from mimic.data.validate import Options, validate, validate_pair
+from mimic.corpus.problems import lines
+from mimic.corpus.validate import Options, validate, validate_pair
+from mimic.io.tables import read_table, write_data_dir
 
 VALIDATE = "steps/validate_data.sh"
 

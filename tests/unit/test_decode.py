@@ -5,11 +5,11 @@ import itertools
 import pytest
 import torch
 
-from mimic.data.tokens import BLANK, BOS, EOS
-from mimic.decode.beam_search import search
-from mimic.decode.config import DecodeConfig
-from mimic.decode.ctc import PrefixScorer, greedy
-from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
+from mimic.decoding.attention.beam_search import search
+from mimic.decoding.config import DecodeConfig
+from mimic.decoding.ctc.prefix import PrefixScorer, greedy
+from mimic.io.tokens import BLANK, BOS, EOS
+from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
 
 VOCABULARY = 6  # blank, bos, eos and three tokens
 

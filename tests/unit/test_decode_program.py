@@ -8,13 +8,13 @@ import pytest
 from arpa_maker import arpa
 from model_maker import make_features, make_recogniser, program
 
-from mimic.data import archives
-from mimic.data.batching import pad
-from mimic.decode import searcher
-from mimic.decode.searcher import Searcher
+from mimic.decoding import decoder
+from mimic.decoding.decoder import Searcher
 from mimic.errors import UserError
+from mimic.io import archives
+from mimic.io.batching import pad
 
-ctc_beam = pytest.importorskip("mimic.decode.ctc_beam")
+ctc_beam = pytest.importorskip("mimic.decoding.ctc.beam")
 if ctc_beam.flashlight is None:
     pytest.skip("flashlight-text is not installed", allow_module_level=True)
 
@@ -35,7 +35,7 @@ def settings(name: str, words: str) -> list[str]:
 def test_the_result_is_the_same_in_any_batch(recogniser, tmp_path, name):
     model, feats = recogniser
     words = arpa(tmp_path / "w.arpa", (["-1\tAB\t-0.1", "-1\tCA\t-0.1"], ["-1\tAB CA"]))
-    decode = Searcher(*searcher.load(model, settings(name, words)))
+    decode = Searcher(*decoder.load(model, settings(name, words)))
     features = [archives.load(entry) for entry in archives.read_scp(feats / "feats.scp").values()]
     together = decode(*pad(features), 0.01)
     for one, several in zip(features, together, strict=True):
@@ -82,4 +82,4 @@ def test_features_that_are_not_made_as_those_of_training_are_refused(recogniser,
 def test_weights_without_their_model_are_refused(recogniser):
     model, _ = recogniser
     with pytest.raises(UserError, match="--decode.lm_weight: there is no --decode.lm; the weights are"):
-        searcher.load(model, ["--decode.search", "free", "--decode.lm_weight", "0.3"])
+        decoder.load(model, ["--decode.search", "free", "--decode.lm_weight", "0.3"])

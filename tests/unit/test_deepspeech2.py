@@ -7,11 +7,11 @@ from torch import nn
 
 from mimic import settings
 from mimic.errors import UserError
-from mimic.models import ENCODERS
-from mimic.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
-from mimic.models.quartznet import Quartznet, QuartznetConfig
 from mimic.models.recogniser import Recogniser
-from mimic.train import config as configuration
+from mimic.nets import ENCODERS
+from mimic.nets.deepspeech2 import DeepSpeech2, DeepSpeech2Config
+from mimic.nets.quartznet import Quartznet, QuartznetConfig
+from mimic.training import config as configuration
 
 SMALL = {"channels": [3, 2], "kernels": [[5, 7], [3, 5]], "rnn_layers": 2, "rnn_units": 6, "dropout": 0.0}
 SIZES = {

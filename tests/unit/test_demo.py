@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from mimic.data.kaldi_dir import read_table
-from mimic.data.lexicon import read_lexicon, to_phones
+from mimic.augment import mixing
+from mimic.augment.recordings import Recordings, share_out
+from mimic.corpus.lexicon import read_lexicon, to_phones
 from mimic.errors import UserError
-from mimic.features import mixing
-from mimic.features.corruption import Recordings, share_out
+from mimic.io.tables import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "local" / "demo"

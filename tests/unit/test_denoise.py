@@ -23,15 +23,15 @@ from task_maker import (
     run_and_kill,
 )
 
-from mimic.data.audio import AudioReader
 from mimic.errors import UserError
-from mimic.features.stft import Stft
-from mimic.models.demucs import Demucs, DemucsConfig
-from mimic.models.metricgan import MetricDiscriminator
+from mimic.frontend.stft import Stft
+from mimic.io.audio import AudioReader
+from mimic.nets.demucs import Demucs, DemucsConfig
+from mimic.nets.metricgan import MetricDiscriminator
 from mimic.tasks import TASKS
 from mimic.tasks.enhance import network
 from mimic.tasks.metricgan import Critic, MetricganConfig, _distance
-from mimic.train import config as configuration
+from mimic.training import config as configuration
 
 METRICGAN = DENOISE.replace("task: denoise", "task: metricgan").replace("net: bilstm", "net: metricgan").replace(
     "{units: 4, bottleneck: 3}", "{units: 4, layers: 1, dense: 5}"

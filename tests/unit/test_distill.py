@@ -16,13 +16,13 @@ from task_maker import (
     run_and_kill,
 )
 
-from mimic.data.archives import ArkWriter
 from mimic.errors import UserError
-from mimic.models import ssl
-from mimic.models.student import EnhancementHead, Predictor, Student, StudentConfig, start_from_teacher
+from mimic.io.archives import ArkWriter
+from mimic.nets import ssl
+from mimic.nets.student import EnhancementHead, Predictor, Student, StudentConfig, start_from_teacher
 from mimic.tasks.distill import compare
-from mimic.train.config import TrainConfig, read
-from mimic.train.optimise import learning_rate
+from mimic.training.config import TrainConfig, read
+from mimic.training.optimise import learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_exported_student_is_read_by_us_and_by_transformers(root, tmp_path):
             assert torch.equal(ours, read_back)
             torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(states[3], model.respond([wave]).predictions[1])
-    from mimic.use.onnx import export  # here: it loads much
+    from mimic.deploy.onnx import export  # here: it loads much
 
     assert export(tmp_path / "exp", tmp_path / "onnx") < 1e-4
     (enhanced,) = model.enhance(waves()[:1], stft)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mimic.errors import UserError
-from mimic.features.cmvn import GLOBAL_KEY, Cmvn, CmvnStats, read_global, write_stats
+from mimic.frontend.cmvn import GLOBAL_KEY, Cmvn, CmvnStats, read_global, write_stats
 
 
 @pytest.fixture

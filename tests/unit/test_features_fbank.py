@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from mimic.errors import UserError
-from mimic.features.fbank import FLOOR, Fbank, FbankConfig
+from mimic.frontend.fbank import FLOOR, Fbank, FbankConfig
 
 BELOW_LOUDEST = 70 / 10 * np.log(10)  # 70 dB; deeper, float32 transforms disagree among themselves
 VARIANTS = {

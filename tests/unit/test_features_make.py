@@ -15,13 +15,13 @@ import soundfile
 import torch
 from data_maker import ROOT, make_dir, run, snapshot, tone
 
-from mimic.data.archives import load, read_scp
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table
 from mimic.errors import AudioError, UserError
-from mimic.features.cmvn import read_global
-from mimic.features.collect import JobFiles, collect
-from mimic.features.extract import extractor, run_job
+from mimic.frontend.cmvn import read_global
+from mimic.frontend.collect import JobFiles, collect
+from mimic.frontend.extract import extractor, run_job
+from mimic.io.archives import load, read_scp
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table
 
 # run_job in a process of its own, as pyscripts/make_feats.py has it: data, output, job, number of jobs; it kills
 # itself as kill -9 does before utterance number `victim` of the job, and prints the most memory that it held, in KiB.
@@ -30,9 +30,9 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from mimic.data.audio import AudioReader
-from mimic.features.collect import JobFiles
-from mimic.features.extract import extractor, run_job
+from mimic.io.audio import AudioReader
+from mimic.frontend.collect import JobFiles
+from mimic.frontend.extract import extractor, run_job
 
 class Reader(AudioReader):
     left = int(sys.argv[5])

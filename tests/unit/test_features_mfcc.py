@@ -8,10 +8,10 @@ from data_maker import ROOT, make_dir
 from test_features_fbank import speech
 from tolerance import of_front_end
 
-from mimic.data.audio import AudioReader
 from mimic.errors import UserError
-from mimic.features.extract import extractor, features
-from mimic.features.mfcc import Mfcc, MfccConfig
+from mimic.frontend.extract import extractor, features
+from mimic.frontend.mfcc import Mfcc, MfccConfig
+from mimic.io.audio import AudioReader
 
 
 def kaldi(x: np.ndarray, config: MfccConfig) -> np.ndarray:

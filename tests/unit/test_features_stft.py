@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mimic.errors import UserError
-from mimic.features.stft import Stft, StftConfig
+from mimic.frontend.stft import Stft, StftConfig
 
 CONFIGS = {
     "recipe": StftConfig(),

@@ -4,13 +4,13 @@ import pytest
 import torch
 import yaml
 
-from mimic.data.tokens import Tokens
-from mimic.decode import fusion
-from mimic.decode.config import DecodeConfig
-from mimic.decode.fused_ngram import TokenNgram, WordNgram
+from mimic.decoding.attention import fusion
+from mimic.decoding.attention.fused_ngram import TokenNgram, WordNgram
+from mimic.decoding.config import DecodeConfig
 from mimic.errors import UserError
-from mimic.models.lm import RnnLm, RnnLmConfig
-from mimic.train import config as configuration
+from mimic.io.tokens import Tokens
+from mimic.nets.lm import RnnLm, RnnLmConfig
+from mimic.training import config as configuration
 
 ARPA = "\\data\\\nngram 1=4\n\\1-grams:\n-0.5\t<s>\n-0.9\t</s>\n-0.5\t{}\n-1\t<unk>\n\\end\\\n"
 

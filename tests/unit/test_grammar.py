@@ -9,7 +9,7 @@ import pytest
 from test_hmm_parts import monophones
 from test_ngram import arpa, log_prob
 
-from mimic.decode.graph import grammar, make_graph
+from mimic.decoding.wfst.graph import grammar, make_graph
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst
 from mimic.hmm.lang import Lang, LangOptions, make_lang

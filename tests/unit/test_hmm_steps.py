@@ -12,14 +12,14 @@ from data_maker import ROOT
 from hmm_maker import LEXICON, make_sets
 from model_maker import program
 
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table
-from mimic.features.collect import JobFiles, collect
-from mimic.features.extract import extractor, run_job
+from mimic.frontend.collect import JobFiles, collect
+from mimic.frontend.extract import extractor, run_job
 from mimic.hmm.alignments import read_ali, read_ali_dir, write_ali
 from mimic.hmm.feats import read_trans
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table
 
 pytestmark = pytest.mark.xdist_group("hmm")
 PHONES = {line.split()[0]: line.split()[1:] for line in LEXICON.splitlines()}

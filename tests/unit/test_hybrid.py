@@ -9,20 +9,20 @@ import torch
 from data_maker import ROOT
 from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
 
-from mimic.data.archives import ArkWriter
-from mimic.data.kaldi_dir import write_data_dir
-from mimic.decode.scores import net_scores
+from mimic.decoding.wfst.scores import net_scores
 from mimic.errors import UserError
-from mimic.features.cmvn_stats import CmvnStats
+from mimic.frontend.cmvn_stats import CmvnStats
 from mimic.hmm.alignments import write_ali
 from mimic.hmm.model import write_tree
-from mimic.models.acoustic import BODIES, AcousticModel, MlpConfig, RecurrentConfig
+from mimic.io.archives import ArkWriter
+from mimic.io.tables import write_data_dir
+from mimic.nets.acoustic import BODIES, AcousticModel, MlpConfig, RecurrentConfig
 from mimic.tasks.hybrid import PADDING, Batch, HybridTask, cut, log_priors
-from mimic.train import config as configuration
-from mimic.train.config import TrainConfig
-from mimic.train.loop import fit, set_seed
-from mimic.train.optimise import learning_rate
-from mimic.train.run import Run
+from mimic.training import config as configuration
+from mimic.training.config import TrainConfig
+from mimic.training.loop import fit, set_seed
+from mimic.training.optimise import learning_rate
+from mimic.training.run import Run
 
 SMALL = {"ligru": "{layers: 2, units: 8}", "lstm": "{layers: 2, units: 6}", "gru": "{layers: 1, units: 6}",
          "mlp": "{layers: 2, units: 16, context: 2}"}  # fmt: skip

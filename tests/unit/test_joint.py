@@ -22,15 +22,15 @@ from task_maker import (
     run_and_kill,
 )
 
-from mimic.data.audio import AudioReader
-from mimic.data.wav import write_wav
 from mimic.errors import UserError
-from mimic.features.fbank import Fbank
+from mimic.frontend.fbank import Fbank
+from mimic.io.audio import AudioReader
+from mimic.io.wav import write_wav
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.enhance import EnhanceTask
 from mimic.tasks.joint import JointTask
-from mimic.train import checkpoint
-from mimic.train import config as configuration
+from mimic.training import checkpoint
+from mimic.training import config as configuration
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ from data_maker import ROOT
 from hmm_maker import arpa
 from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
 
-from mimic.decode.determinize import determinize
-from mimic.decode.graph import make_graph
-from mimic.decode.graph_file import Graph
-from mimic.decode.lattice import Lattice
-from mimic.decode.lattice_decoder import Decoder, SearchOptions
-from mimic.decode.lattice_io import read_decode_dir, read_lattices, write_lattices
-from mimic.decode.search import Search
-from mimic.decode.word_times import word_times
+from mimic.decoding.wfst.determinize import determinize
+from mimic.decoding.wfst.graph import make_graph
+from mimic.decoding.wfst.graph_file import Graph
+from mimic.decoding.wfst.lattice import Lattice
+from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
+from mimic.decoding.wfst.lattice_io import read_decode_dir, read_lattices, write_lattices
+from mimic.decoding.wfst.search import Search
+from mimic.decoding.wfst.word_times import word_times
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst
 from mimic.hmm.model import write_tree

@@ -10,9 +10,9 @@ import soundfile
 from data_maker import ROOT, run, snapshot, tone
 from served import Server, write_listing, write_tar
 
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table
-from mimic.data.validate import Options, validate
+from mimic.corpus.validate import Options, validate
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table
 
 PARTS = {
     "train-clean-100": {"103-1240": ["HE WAS HERE", "SHE SAW A WUG"], "1034-7": ["HE SAW HER"]},

@@ -10,9 +10,9 @@ import soundfile
 from data_maker import ROOT, run, snapshot, tone
 from served import write_listing, write_tar
 
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table
-from mimic.data.validate import Options, validate
+from mimic.corpus.validate import Options, validate
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table
 
 ARCHIVE, LEXICON = "LJSpeech-1.1.tar.bz2", "librispeech-lexicon.txt"
 LINES = [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mimic import lock
 from mimic.errors import UserError
-from mimic.lock import Lock
+from mimic.io import lock
+from mimic.io.lock import Lock
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from data_maker import ROOT
 from tolerance import of_front_end
 
 from mimic.errors import UserError
-from mimic.features.extract import front_end
-from mimic.features.logmel import LogMel, LogMelConfig
+from mimic.frontend.extract import front_end
+from mimic.frontend.logmel import LogMel, LogMelConfig
 
 
 @pytest.mark.filterwarnings("ignore:At least one mel filterbank")  # as published: 128 triangles, 161 bins

@@ -11,11 +11,11 @@ import soundfile
 from data_maker import ROOT, run, tone
 from served import Server, write_listing, write_tar
 
-from mimic.data.kaldi_dir import read_table, write_data_dir
-from mimic.data.validate import Options, validate
-from mimic.features.corruption import Recordings, list_recordings
-from mimic.features.mixing import Room, reverberate
-from mimic.features.rooms import reverberation_time
+from mimic.augment.mixing import Room, reverberate
+from mimic.augment.recordings import Recordings, list_recordings
+from mimic.augment.rirs import reverberation_time
+from mimic.corpus.validate import Options, validate
+from mimic.io.tables import read_table, write_data_dir
 
 PARTS = {"train-clean-5": "1088-134315", "dev-clean-2": "1272-135031", "test-clean": "61-70968"}
 NAMES = [*(f"{part}.tar.gz" for part in PARTS), "librispeech-lexicon.txt", "rirs_noises.zip"]

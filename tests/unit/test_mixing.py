@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from mimic.data.kaldi_dir import read_table, write_data_dir
-from mimic.data.wav import write_wav
+from mimic.augment import mixing
+from mimic.augment.recordings import Corruption, Recordings
 from mimic.errors import UserError
-from mimic.features import mixing
-from mimic.features.corruption import Corruption, Recordings
+from mimic.io.tables import read_table, write_data_dir
+from mimic.io.wav import write_wav
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = mixing.RATE

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
-from mimic.models.cnn_transformer import CnnTransformer, CnnTransformerConfig
-from mimic.models.crdnn import Crdnn, CrdnnConfig, _HalveBins
-from mimic.models.dropout import dropout
-from mimic.models.ligru import LiGru, _Recurrence
-from mimic.models.masking import MirroredBorder
-from mimic.models.rnn import bidirectional
+from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
+from mimic.nets.cnn_transformer import CnnTransformer, CnnTransformerConfig
+from mimic.nets.crdnn import Crdnn, CrdnnConfig, _HalveBins
+from mimic.nets.dropout import dropout
+from mimic.nets.ligru import LiGru, _Recurrence
+from mimic.nets.masking import MirroredBorder
+from mimic.nets.rnn import bidirectional
 
 
 def parameters(module: nn.Module) -> int:

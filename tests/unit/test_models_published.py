@@ -10,21 +10,21 @@ from task_maker import DECODER, SIZES, make_set, overrides
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.features.cmvn import Cmvn
-from mimic.models import ENCODERS, LMS, MASKS
-from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
-from mimic.models.conformer import Attention, Conformer, ConformerConfig, Frames, rotary
-from mimic.models.crdnn import CrdnnConfig
-from mimic.models.crdnn_mask import CrdnnMask
-from mimic.models.lm import LmState, RnnLm, RnnLmConfig
+from mimic.frontend.cmvn import Cmvn
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
-from mimic.models.masking import normalise_channels
 from mimic.models.recogniser import Recogniser
-from mimic.models.wide_resnet import WideResnet, WideResnetConfig
+from mimic.nets import ENCODERS, LMS, MASKS
+from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
+from mimic.nets.conformer import Attention, Conformer, ConformerConfig, Frames, rotary
+from mimic.nets.crdnn import CrdnnConfig
+from mimic.nets.crdnn_mask import CrdnnMask
+from mimic.nets.lm import LmState, RnnLm, RnnLmConfig
+from mimic.nets.masking import normalise_channels
+from mimic.nets.wide_resnet import WideResnet, WideResnetConfig
 from mimic.tasks import TASKS
-from mimic.train import checkpoint
-from mimic.train import config as configuration
-from mimic.train.loop import fit, set_seed
+from mimic.training import checkpoint
+from mimic.training import config as configuration
+from mimic.training.loop import fit, set_seed
 
 CONFORMER = ConformerConfig(channels=4, layers=2, units=16, heads=2, feedforward=24, kernel=5)
 LM = RnnLmConfig(embedding=4, layers=2, units=8, dnn_units=6)

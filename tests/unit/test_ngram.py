@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from mimic.data.tokens import BOS, EOS, SPECIAL, UNK
-from mimic.decode.fused_ngram import NgramState, TokenNgram, WordNgram
-from mimic.decode.ngram import Ngram
+from mimic.decoding.attention.fused_ngram import NgramState, TokenNgram, WordNgram
+from mimic.decoding.ngram.ngram import Ngram
 from mimic.errors import UserError
+from mimic.io.tokens import BOS, EOS, SPECIAL, UNK
 
 
 def arpa(order: int, words: list[str], seed: int = 0) -> tuple[str, dict[tuple[str, ...], tuple[float, float]]]:
@@ -127,7 +127,9 @@ def drive(model, ids: list[int]) -> list[torch.Tensor]:
 
 
 def test_tokens_are_scored_in_context(tmp_path, monkeypatch):
-    monkeypatch.setattr("mimic.decode.fused_ngram.CACHED", 40)  # the table of rows starts again all the time
+    monkeypatch.setattr(
+        "mimic.decoding.attention.fused_ngram.CACHED", 40
+    )  # the table of rows starts again all the time
     text, grams = arpa(3, WORDS[:-1])
     (tmp_path / "lm.arpa").write_text(text)
     symbols = [*SPECIAL, "a", "b", "c", "d", "e"]

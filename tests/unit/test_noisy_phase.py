@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from data_maker import UTTS, edit, make_dir, run
 
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table
-from mimic.score.composite import si_sdr
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table
+from mimic.metrics.composite import si_sdr
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mimic.errors import UserError
-from mimic.plan.calibration import Epochs, Span, Step, Training, read_epochs, read_loop, slowdown, step, training
-from mimic.plan.estimate import Corpus, Costs, Schedule, Setting, duration, estimate, makespan, reach, total
-from mimic.plan.tables import advice, number, parse_duration, tables
+from mimic.reporting.calibration import Epochs, Span, Step, Training, read_epochs, read_loop, slowdown, step, training
+from mimic.reporting.estimate import Corpus, Costs, Schedule, Setting, duration, estimate, makespan, reach, total
+from mimic.reporting.plan_tables import advice, number, parse_duration, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP = Step(fixed=4, rate=10, memory=512)

@@ -7,14 +7,14 @@ from model_maker import program
 from ssl_maker import tiny, waves
 from task_maker import PRETRAIN, assert_equal, build, make_set, run, run_and_kill
 
-from mimic.data import archives
-from mimic.data.kaldi_dir import read_table
 from mimic.errors import UserError
-from mimic.features.extract import front_end
-from mimic.features.kmeans import assign, kmeans
-from mimic.models import ssl
-from mimic.models.hubert import Hubert, HubertConfig
-from mimic.models.probe import Probe, ProbeConfig
+from mimic.frontend.extract import front_end
+from mimic.frontend.kmeans import assign, kmeans
+from mimic.io import archives
+from mimic.io.tables import read_table
+from mimic.nets import ssl
+from mimic.nets.hubert import Hubert, HubertConfig
+from mimic.nets.probe import Probe, ProbeConfig
 
 SMALL = {"layers": 1, "units": 8, "heads": 2, "feedforward": 12, "channels": 4, "position_kernel": 4}
 SMALL |= {"position_groups": 2, "clusters": 5, "projection": 6}

@@ -8,10 +8,10 @@ import torch
 from ssl_maker import tiny
 from task_maker import PROBE_ENHANCE, build, enhanced_alone_as_together, make_noises, make_set, run
 
+from mimic.deploy import enhancer, onnx
 from mimic.errors import UserError
-from mimic.features.cmvn import GLOBAL_KEY, CmvnStats
-from mimic.features.stft import Stft
-from mimic.use import enhancer, onnx
+from mimic.frontend.cmvn import GLOBAL_KEY, CmvnStats
+from mimic.frontend.stft import Stft
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from task_maker import DISTILL, build, make_noises, make_set, run
 from tolerance import assert_near, of_network
 
 from mimic.errors import UserError
-from mimic.models import ssl
-from mimic.models.pruned import Gates, PrunedConfig, PrunedStudent, remaining
-from mimic.models.ssl_files import write_directory
+from mimic.nets import ssl
+from mimic.nets.pruned import Gates, PrunedConfig, PrunedStudent, remaining
+from mimic.nets.ssl_files import write_directory
 
 PRUNED = (
     DISTILL.replace("net: student", "net: pruned")

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from mimic.data.archives import read_scp
-from mimic.data.kaldi_dir import read_frames, read_seconds, read_segments, read_table, read_text, read_utt2spk
-from mimic.data.lexicon import read_lexicon
-from mimic.data.tokens import SPECIAL, Tokens
-from mimic.decode.lm_text import LmText
-from mimic.decode.ngram import Ngram
-from mimic.decode.ngram_file import KenLm
-from mimic.decode.spelling import Spelling
+from mimic.corpus.lexicon import read_lexicon
+from mimic.decoding.ctc.kenlm import KenLm
+from mimic.decoding.ctc.spelling import Spelling
+from mimic.decoding.ngram.lm_text import LmText
+from mimic.decoding.ngram.ngram import Ngram
 from mimic.errors import UserError
 from mimic.hmm.lang import read_symbols
+from mimic.io.archives import read_scp
+from mimic.io.tables import read_frames, read_seconds, read_segments, read_table, read_text, read_utt2spk
+from mimic.io.tokens import SPECIAL, Tokens
 from mimic.tasks.lm import _texts
 
 ARPA = """\\data\\

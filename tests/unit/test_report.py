@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 from report_maker import PESQ, TEXT, UTTS, tone, write_scores, write_tree
 
-from mimic.report import audio, conditions, results
-from mimic.report.build import build
-from mimic.report.collect import Tree, differences, left_out
-from mimic.report.costs import costs, read_job
-from mimic.score.identity import identify
+from mimic.metrics.identity import identify
+from mimic.reporting import audio, conditions, results
+from mimic.reporting.build import build
+from mimic.reporting.collect import Tree, differences, left_out
+from mimic.reporting.costs import costs, read_job
 
 ODD = UTTS.index("p1-<b>&'q\"")
 

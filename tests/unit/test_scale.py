@@ -13,16 +13,16 @@ import pytest
 import torch
 from task_maker import PERCEPTUAL, assert_equal, build, make_set, overrides, run
 
-from mimic.data.batching import make_batches, make_groups
 from mimic.errors import UserError
+from mimic.io.batching import make_batches, make_groups
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.lm import LmTask
-from mimic.train import checkpoint
-from mimic.train import config as configuration
-from mimic.train.loop import fit, set_seed
-from mimic.train.place import Place, place
-from mimic.train.run import Run
-from mimic.train.stop import SIGNALS, Stop, Stopped
+from mimic.training import checkpoint
+from mimic.training import config as configuration
+from mimic.training.loop import fit, set_seed
+from mimic.training.rank import Place, place
+from mimic.training.run import Run
+from mimic.training.stop import SIGNALS, Stop, Stopped
 
 # No batch statistics and no random numbers: what several processes share is then the batch of one.
 EVEN = ["--model.rnn", "gru", "--model.dnn_layers", "0", "--model.dropout", "0"]
@@ -115,7 +115,7 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
 
 LEAVES = """
 import os, torch
-from mimic.train import parallel, place
+from mimic.training import parallel, rank as place
 rank = int(os.fork() == 0)
 parallel.join(place.Place(rank, 2, rank, 2))
 net = torch.nn.Linear(3, 3)

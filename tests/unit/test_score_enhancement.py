@@ -12,11 +12,11 @@ import soundfile
 from data_maker import ROOT, edit
 from score_maker import RATE, needs_pesq, noisy, speechlike, write_pair
 
-from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
-from mimic.score.enhancement import MEASURES, Row, read_rows, write_rows
-from mimic.score.pairs import Pairs
-from mimic.score.summary import breakdown, mean, summary
+from mimic.io.tables import write_table
+from mimic.metrics.enhancement import MEASURES, Row, read_rows, write_rows
+from mimic.metrics.pairs import Pairs
+from mimic.metrics.summary import breakdown, mean, summary
 
 FAST = "stoi,estoi,segsnr,si-sdr"
 TABLES = ("per_utt.tsv", "summary.tsv", "breakdown.tsv")

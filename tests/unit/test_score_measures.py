@@ -14,11 +14,11 @@ from scipy.linalg import solve_toeplitz, toeplitz
 from score_maker import RATE, needs_pesq, noisy, speechlike
 
 from mimic.errors import UserError
-from mimic.score import composite
-from mimic.score.enhancement import MEASURES, parse_measures, score_pair
-from mimic.score.pesq import in_child, pesq, stretches
-from mimic.score.reason import NotScored
-from mimic.score.stoi import stoi_estoi
+from mimic.metrics import composite
+from mimic.metrics.enhancement import MEASURES, parse_measures, score_pair
+from mimic.metrics.pesq import in_child, pesq, stretches
+from mimic.metrics.reason import NotScored
+from mimic.metrics.stoi import stoi_estoi
 
 
 def pystoi_both(x: np.ndarray, y: np.ndarray) -> list[float]:
@@ -94,7 +94,7 @@ def refuse() -> float:
 def test_without_the_package_pesq_everything_else_is_scored():
     code = (
         "import sys; sys.modules['pesq'] = None\n"
-        "from score_maker import *; from mimic.score.enhancement import *\n"
+        "from score_maker import *; from mimic.metrics.enhancement import *\n"
         "x = speechlike(2); print(*score_pair(x, noisy(x, 0.01), MEASURES), version(), sep='\\n')"
     )
     env = {"PYTHONPATH": f"{ROOT}/pyscripts:{ROOT}/tests/unit"}

@@ -12,7 +12,7 @@ from data_maker import ROOT
 from test_score_compare import recognised, texts
 
 from mimic.errors import UserError
-from mimic.score.records import Record, facts, read_record, render, render_folder
+from mimic.reporting.records import Record, facts, read_record, render, render_folder
 
 PROGRAM = [sys.executable, str(ROOT / "pyscripts/results.py")]
 

@@ -12,11 +12,11 @@ from data_maker import ROOT
 
 from mimic.errors import UserError
 from mimic.inputs import split_paths
-from mimic.score.enhancement import Row, write_rows
-from mimic.score.identity import Identity
-from mimic.score.layout import aligned, markdown
-from mimic.score.table import COLUMNS, System, parse_columns, read_published, table
-from mimic.score.verdicts import pairs_of, verdicts
+from mimic.metrics.enhancement import Row, write_rows
+from mimic.metrics.identity import Identity
+from mimic.metrics.verdicts import pairs_of, verdicts
+from mimic.reporting.layout import aligned, markdown
+from mimic.reporting.table import COLUMNS, System, parse_columns, read_published, table
 
 SHORT = parse_columns("PESQ,eSTOI,dev WER,test WER")
 

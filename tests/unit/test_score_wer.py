@@ -11,12 +11,12 @@ import kaldialign
 import pytest
 from data_maker import ROOT, snapshot
 
-from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
-from mimic.score.conditions import grouped
-from mimic.score.details import ops, per_spk, per_utt
-from mimic.score.normalise import normaliser
-from mimic.score.wer import (
+from mimic.io.tables import write_table
+from mimic.metrics.conditions import grouped
+from mimic.metrics.details import ops, per_spk, per_utt
+from mimic.metrics.normalise import normaliser
+from mimic.metrics.wer import (
     align,
     align_set,
     bootci_line,

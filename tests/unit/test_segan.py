@@ -10,9 +10,10 @@ import torch
 from data_maker import ROOT
 
 from mimic import settings
-from mimic.data.kaldi_dir import read_table
+from mimic.deploy import enhancer
 from mimic.errors import UserError
-from mimic.models.segan import (
+from mimic.io.tables import read_table
+from mimic.nets.segan import (
     Discriminator,
     Generator,
     Segan,
@@ -23,8 +24,7 @@ from mimic.models.segan import (
     preemphasise,
 )
 from mimic.tasks.segan import SeganTask
-from mimic.train import config as configuration
-from mimic.use import enhancer
+from mimic.training import config as configuration
 
 SMALL = SeganConfig(channels=[4, 6], kernel=7, stride=4, window=4096)
 YAML = """
@@ -59,7 +59,7 @@ def test_preemphasis_is_undone():
 
 def test_windows_and_pieces_of_a_window_line_up():
     """The transposed convolution is the transpose of the convolution: <Down x, y> = <x, Up y>."""
-    from mimic.models.segan import Down, Up
+    from mimic.nets.segan import Down, Up
 
     for kernel, stride in ((31, 2), (31, 4), (7, 4), (8, 4)):
         config = SeganConfig(kernel=kernel, stride=stride)

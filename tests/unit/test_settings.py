@@ -8,15 +8,15 @@ import pytest
 from data_maker import ROOT
 
 from mimic import inputs, settings, yaml_file
-from mimic.decode.config import DecodeConfig
+from mimic.decoding.config import DecodeConfig
 from mimic.errors import UserError
-from mimic.features.extract import EXTRACTORS
-from mimic.models.crdnn import CrdnnConfig
+from mimic.frontend.extract import EXTRACTORS
+from mimic.nets.crdnn import CrdnnConfig
 from mimic.settings import LARGEST, Range
 from mimic.tasks import TASKS
 from mimic.tasks import inputs as training_inputs
-from mimic.train import config as configuration
-from mimic.train.config import TrainConfig
+from mimic.training import config as configuration
+from mimic.training.config import TrainConfig
 
 
 def sections() -> dict[str, type]:

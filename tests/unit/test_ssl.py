@@ -12,9 +12,9 @@ from torchaudio import pipelines
 from torchaudio.models import wav2vec2_model, wavlm_model
 
 from mimic.errors import UserError
-from mimic.features.stft import Stft
-from mimic.models import ssl
-from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
+from mimic.frontend.stft import Stft
+from mimic.losses.enhancement import EnhanceLoss, EnhancementLoss, Waves
+from mimic.nets import ssl
 
 KINDS = ["group_norm", "layer_norm", "wavlm"]
 

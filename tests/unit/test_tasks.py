@@ -24,11 +24,11 @@ from task_maker import (
     run_and_kill,
 )
 
-from mimic.data.kaldi_dir import write_table
 from mimic.errors import UserError
+from mimic.io.tables import write_table
 from mimic.tasks.enhance import Batch, EnhanceTask
-from mimic.train import checkpoint
-from mimic.train.loop import set_seed
+from mimic.training import checkpoint
+from mimic.training.loop import set_seed
 
 
 @pytest.fixture(scope="module")

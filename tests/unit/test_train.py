@@ -13,15 +13,15 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from mimic.data.batching import make_batches, pad, prefetch
-from mimic.data.tokens import BOS, EOS, UNK, Tokens
 from mimic.errors import UserError
-from mimic.models.crdnn import CrdnnConfig
-from mimic.train import checkpoint
-from mimic.train import config as configuration
-from mimic.train.config import TrainConfig
-from mimic.train.curves import Curves
-from mimic.train.optimise import Optimiser, learning_rate
+from mimic.io.batching import make_batches, pad, prefetch
+from mimic.io.tokens import BOS, EOS, UNK, Tokens
+from mimic.nets.crdnn import CrdnnConfig
+from mimic.training import checkpoint
+from mimic.training import config as configuration
+from mimic.training.config import TrainConfig
+from mimic.training.curves import Curves
+from mimic.training.optimise import Optimiser, learning_rate
 
 YAML = "task: asr\nnet: crdnn\nmodel: {channels: [4]}\ntrain: {lr: 1e-3}\n"
 
@@ -194,8 +194,8 @@ def test_optimisers_step_as_those_of_pytorch(kind):
 def test_a_step_does_not_load_the_compiler():
     program = """
 import sys, torch
-from mimic.train.config import TrainConfig
-from mimic.train.optimise import Learner
+from mimic.training.config import TrainConfig
+from mimic.training.optimise import Learner
 learner = Learner(torch.nn.Linear(2, 1), TrainConfig(), torch.device("cpu"), True)
 learner.start(0.1)
 learner.backward(learner.module(torch.ones(3, 2)).sum())

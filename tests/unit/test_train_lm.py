@@ -14,12 +14,12 @@ import pytest
 from data_maker import ROOT
 from model_maker import make_recogniser, program
 
-from mimic.data.kaldi_dir import write_table
-from mimic.data.tokens import Tokens
-from mimic.decode import arpa, counts, kneser_ney
-from mimic.decode.counts import NgramCounts
-from mimic.decode.kneser_ney import estimate, log10_probs
-from mimic.decode.ngram import Ngram
+from mimic.decoding.ngram import arpa, counts, kneser_ney
+from mimic.decoding.ngram.counts import NgramCounts
+from mimic.decoding.ngram.kneser_ney import estimate, log10_probs
+from mimic.decoding.ngram.ngram import Ngram
+from mimic.io.tables import write_table
+from mimic.io.tokens import Tokens
 
 
 def licence() -> list[list[str]]:

@@ -8,19 +8,19 @@ import pytest
 import torch
 from model_maker import make_enhancer, make_features, make_recogniser, make_segan, program
 
-from mimic.data.archives import ArkWriter
-from mimic.data.tokens import Tokens
-from mimic.decode.searcher import load as load_recogniser
+from mimic.decoding.decoder import load as load_recogniser
+from mimic.deploy import enhancer
+from mimic.deploy.transcriber import Transcriber
 from mimic.errors import UserError
-from mimic.features.stft import Stft
-from mimic.models import ssl
+from mimic.frontend.stft import Stft
+from mimic.io.archives import ArkWriter
+from mimic.io.tokens import Tokens
+from mimic.losses.enhancement import EnhancementLoss
+from mimic.models.trained import read_config
+from mimic.nets import ssl
 from mimic.tasks import TASKS
 from mimic.tasks.enhance_config import EnhanceLoss
-from mimic.tasks.enhancement_loss import EnhancementLoss
-from mimic.train import checkpoint
-from mimic.train.trained import read_config
-from mimic.use import enhancer
-from mimic.use.transcriber import Transcriber
+from mimic.training import checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 from model_maker import make_features, make_recogniser, program
 from test_ctc_decode import TOKENS, arpa, output
 
-from mimic.decode import tune
-from mimic.decode.config import DecodeConfig
-from mimic.decode.searcher import ctc_decoder
+from mimic.decoding import tune
+from mimic.decoding.config import DecodeConfig
+from mimic.decoding.decoder import ctc_decoder
 from mimic.errors import UserError
 
 

@@ -12,12 +12,12 @@ import torch
 from data_maker import ROOT, in_tmpfs, run
 from model_maker import ENHANCERS, make_enhancer, make_recogniser, program
 
-from mimic.data.kaldi_dir import read_table
+from mimic.deploy import enhancer
+from mimic.deploy.stream import Stream
 from mimic.errors import UserError
-from mimic.models.causal_mask import CausalMask
-from mimic.train import config as configuration
-from mimic.use import enhancer
-from mimic.use.stream import Stream
+from mimic.io.tables import read_table
+from mimic.nets.causal_mask import CausalMask
+from mimic.training import config as configuration
 
 ENHANCE = ROOT / "steps/enhance.sh"
 

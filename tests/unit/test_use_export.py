@@ -14,17 +14,17 @@ from data_maker import ROOT
 from model_maker import ENHANCERS, make_enhancer, make_recogniser, make_segan, program
 from tolerance import of_front_end
 
-from mimic.data.tokens import Tokens
-from mimic.decode.ctc import greedy
+from mimic.decoding.ctc.prefix import greedy
+from mimic.deploy import enhancer
 from mimic.errors import UserError
-from mimic.features.extract import front_end
-from mimic.features.fbank import Fbank, FbankConfig
+from mimic.frontend.extract import front_end
+from mimic.frontend.fbank import Fbank, FbankConfig
+from mimic.io.tokens import Tokens
 from mimic.tasks.asr import AsrTask
-from mimic.train import config as configuration
-from mimic.use import enhancer
+from mimic.training import config as configuration
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: steps/setup.sh")
-from mimic.use.onnx import WaveFbank, export  # noqa: E402
+from mimic.deploy.onnx import WaveFbank, export  # noqa: E402
 
 LENGTHS = (700, 4096, 12345)
 
@@ -136,4 +136,6 @@ def test_program_says_how_equal_it_is(exported, tmp_path, caplog):
     (tmp_path / "joint/config.yaml").write_text("task: joint\nnet: crdnn\n")
     assert program("export.py", tmp_path / "joint", tmp_path / "out2") == 1
     assert "give " in caplog.text and not (tmp_path / "out2").exists()
-    assert (ROOT / "pyscripts/mimic/use/examples/example.py").read_text() == (tmp_path / "out/example.py").read_text()
+    assert (ROOT / "pyscripts/mimic/deploy/examples/example.py").read_text() == (
+        tmp_path / "out/example.py"
+    ).read_text()

@@ -13,10 +13,10 @@ import pytest
 import soundfile
 from model_maker import make_enhancer, make_recogniser, program
 
+from mimic.deploy import enhancer
+from mimic.deploy.server import Server, Service
+from mimic.deploy.transcriber import Transcriber
 from mimic.errors import UserError
-from mimic.use import enhancer
-from mimic.use.server import Server, Service
-from mimic.use.transcriber import Transcriber
 
 
 def recording(seconds: float = 0.5, rate: int = 16000, channels: int = 1, kind: str = "WAV") -> bytes:

@@ -11,12 +11,12 @@ import torch
 from data_maker import ROOT, run
 from model_maker import make_enhancer, make_recogniser, program
 
-from mimic.data.kaldi_dir import write_data_dir
-from mimic.data.tokens import EOS, UNK, Tokens
-from mimic.decode.times import Word, align
-from mimic.use import captions, files
-from mimic.use.speech import Levels, segments
-from mimic.use.transcriber import Segment, Transcriber
+from mimic.decoding.ctc.times import Word, align
+from mimic.deploy import captions, files
+from mimic.deploy.speech import Levels, segments
+from mimic.deploy.transcriber import Segment, Transcriber
+from mimic.io.tables import write_data_dir
+from mimic.io.tokens import EOS, UNK, Tokens
 
 WORDS = [Word("ONE", 0.5, 0.9, 0.98765), Word("<TWO>", 1.0, 1.25, 0.5)]
 SEGMENTS = [Segment(0.4, 1.5, WORDS), Segment(3661.0, 3662.0, [Word("THREE", 3661.5, 3661.75, 1.0)])]

@@ -14,10 +14,10 @@ from data_maker import ROOT, run, snapshot
 from served import write_listing
 from vbdemand_maker import LOCAL, ZIPS, last_line, same_files, zipped
 
-from mimic.data.audio import AudioReader
-from mimic.data.kaldi_dir import read_table
-from mimic.data.lexicon import read_lexicon
-from mimic.data.validate import Options, validate_pair
+from mimic.corpus.lexicon import read_lexicon
+from mimic.corpus.validate import Options, validate_pair
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table
 
 pytestmark = pytest.mark.xdist_group("vbdemand")
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from mimic.errors import UserError
-from mimic.features.stft import Stft, StftConfig
-from mimic.score.composite import si_sdr
-from mimic.score.stoi import stoi_estoi
-from mimic.tasks.enhancement_loss import EnhanceLoss, EnhancementLoss, Waves
-from mimic.tasks.stoi_loss import one_minus_stoi
-from mimic.tasks.wave_losses import multi_resolution_stft, negative_si_sdr
+from mimic.frontend.stft import Stft, StftConfig
+from mimic.losses.enhancement import EnhanceLoss, EnhancementLoss, Waves
+from mimic.losses.stoi import one_minus_stoi
+from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
+from mimic.metrics.composite import si_sdr
+from mimic.metrics.stoi import stoi_estoi
 
 LOSSES = {"si_sdr": negative_si_sdr, "stft": multi_resolution_stft, "stoi": one_minus_stoi}
 BEST = {"si_sdr": -80.0, "stft": 0.0, "stoi": 0.0}

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from kaldiio.matio import read_int32vector, write_array
 
-from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_utt2spk, spk2utt, split
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst, khg
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
+from mimic.io.atomic import replace
+from mimic.io.tables import read_utt2spk, spk2utt, split
 
 log = logging.getLogger(__name__)
 TRANSITION_SCALE, ACOUSTIC_SCALE, SELF_LOOP_SCALE = 1.0, 0.1, 0.1  # scale_opts of Kaldi's training scripts

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from kaldiio.matio import write_array
 
-from mimic.atomic import replace
-from mimic.data import archives
-from mimic.data.kaldi_dir import read_utt2spk
 from mimic.errors import UserError
+from mimic.io import archives
+from mimic.io.atomic import replace
+from mimic.io.tables import read_utt2spk
 
 LOG_DET = "mllt_log_det"  # file beside final.mat: of the square matrices that MLLT has put onto LDA
 SPLICE = 3  # frames to either side, Kaldi's default

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mimic.atomic import replace
-from mimic.data.lexicon import read_pronunciations
-from mimic.data.lines import fields, read_lines
+from mimic.corpus.lexicon import read_pronunciations
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst
 from mimic.hmm.topology import topo_text
+from mimic.io.atomic import replace
+from mimic.io.lines import fields, read_lines
 
 log = logging.getLogger(__name__)
 POSITIONS = {"B": "begin", "E": "end", "I": "internal", "S": "singleton"}

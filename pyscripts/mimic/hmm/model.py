@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic.atomic import replace
 from mimic.errors import UserError
 from mimic.hmm.basic_types import HEADER, Reader, TextReader, binary_tree, pack_floats, pack_int, pack_ints, read_file
 from mimic.hmm.gmm import AmDiagGmm
 from mimic.hmm.kaldi import khg
+from mimic.io.atomic import replace
 
 
 def write_tree(tree: khg.ContextDependency, path: Path) -> None:

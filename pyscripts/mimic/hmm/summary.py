@@ -5,9 +5,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mimic.atomic import replace
-from mimic.data.kaldi_dir import write_skipped
 from mimic.errors import UserError
+from mimic.io.atomic import replace
+from mimic.io.tables import write_skipped
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic.atomic import replace
-from mimic.data.kaldi_dir import read_text
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
 from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
 from mimic.hmm.feats import Features, read_trans, transformed, write_trans
@@ -20,6 +18,8 @@ from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
 from mimic.hmm.summary import write_job
 from mimic.hmm.tree import TreeStats, utterance_stats
+from mimic.io.atomic import replace
+from mimic.io.tables import read_text
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from mimic.features.fbank import Fbank
-from mimic.features.stft import Stft
+from mimic.frontend.fbank import Fbank
+from mimic.frontend.stft import Stft
 from mimic.models.mask_enhancer import Enhanced, MaskEnhancer
 from mimic.models.recogniser import Recogniser
 
@@ -30,7 +30,7 @@ class Joint(nn.Module):
 
 
 def _as_written(waves: Tensor) -> Tensor:
-    """Samples as a 16-bit file of mimic.data.wav gives them back.
+    """Samples as a 16-bit file of mimic.io.wav gives them back.
 
     The gradient passes as if nothing had happened to them.
     In silence the logarithm of a filterbank hears the difference.

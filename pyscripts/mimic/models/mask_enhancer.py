@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mimic.features.stft import Stft
+from mimic.frontend.stft import Stft
 from mimic.settings import NotNegative, Share
 
 

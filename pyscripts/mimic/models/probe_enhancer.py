@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.features.cmvn import Cmvn
-from mimic.features.extract import Extractor
-from mimic.features.stft import Stft
+from mimic.frontend.cmvn import Cmvn
+from mimic.frontend.extract import Extractor
+from mimic.frontend.stft import Stft
 from mimic.models.mask_enhancer import Enhanced, MaskConfig, MaskEnhancer
-from mimic.models.masking import frames_at
-from mimic.models.probe import Probe, ProbeConfig
+from mimic.nets.masking import frames_at
+from mimic.nets.probe import Probe, ProbeConfig
 
 SHORTEST_S = 0.1  # a wave gets silence up to here, so that it has a frame of any features
 

@@ -5,9 +5,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.features.cmvn import Cmvn
-from mimic.models.attention_decoder import AttentionDecoder, DecoderConfig
-from mimic.models.masking import valid_frames
+from mimic.frontend.cmvn import Cmvn
+from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
+from mimic.nets.masking import valid_frames
 
 
 class Recogniser(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mimic.features.stft import Stft
+from mimic.frontend.stft import Stft
 from mimic.models.mask_enhancer import Enhanced, enhance_each
 
 

@@ -12,28 +12,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.data import archives, feature_dir
-from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_frames, read_text, write_skipped
-from mimic.data.tokens import BOS, EOS, UNK, Tokens
-from mimic.decode.beam_search import search
-from mimic.decode.config import DecodeConfig
-from mimic.decode.ctc import greedy
+from mimic.augment.augmenter import Augmentation
+from mimic.augment.specaugment import SpecAugmentConfig, spec_augment
+from mimic.decoding.attention.beam_search import search
+from mimic.decoding.config import DecodeConfig
+from mimic.decoding.ctc.prefix import greedy
 from mimic.errors import UserError
-from mimic.features import cmvn
-from mimic.features.augment import Augmentation
-from mimic.features.specaugment import SpecAugmentConfig, spec_augment
-from mimic.models import ENCODERS
-from mimic.models.attention_decoder import DecoderConfig
-from mimic.models.masking import valid_frames
+from mimic.frontend import cmvn
+from mimic.io import archives, feature_dir
+from mimic.io.batching import make_batches, pad, prefetch, to_device
+from mimic.io.tables import read_frames, read_text, write_skipped
+from mimic.io.tokens import BOS, EOS, UNK, Tokens
+from mimic.losses import ctc
+from mimic.models import trained
 from mimic.models.recogniser import Recogniser
-from mimic.tasks import ctc
+from mimic.nets import ENCODERS
+from mimic.nets.attention_decoder import DecoderConfig
+from mimic.nets.masking import valid_frames
 from mimic.tasks.asr_config import AsrData, AsrLoss
 from mimic.tasks.augmented import AugmentedFeatures
 from mimic.tasks.start import check_start, start_from
 from mimic.tasks.task import WHOLE, Task, check_texts, copy_feature_options, leave_out, weighted
-from mimic.train import parallel, trained
-from mimic.train.config import Config
+from mimic.training import parallel
+from mimic.training.config import Config
 
 log = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mimic.data.kaldi_dir import read_table
+from mimic.augment.augmenter import Augmenter
+from mimic.augment.recordings import KeptAudio, Recordings
 from mimic.errors import UserError
-from mimic.features.augment import Augmenter
-from mimic.features.corruption import KeptAudio, Recordings
-from mimic.features.extract import front_end
-from mimic.features.kept import OPTIONS
-from mimic.train.config import Config
+from mimic.frontend.extract import front_end
+from mimic.frontend.feature_config import OPTIONS
+from mimic.io.tables import read_table
+from mimic.training.config import Config
 
 
 class AugmentedFeatures:

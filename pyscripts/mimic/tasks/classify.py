@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic import atomic
-from mimic.data import feature_dir
-from mimic.data.batching import pad, to_device
-from mimic.data.kaldi_dir import read_table
-from mimic.data.lines import read_lines
 from mimic.errors import UserError
-from mimic.features import cmvn
-from mimic.models.masking import valid_frames
-from mimic.models.probe import Probe, ProbeConfig
+from mimic.frontend import cmvn
+from mimic.io import atomic, feature_dir
+from mimic.io.batching import pad, to_device
+from mimic.io.lines import read_lines
+from mimic.io.tables import read_table
+from mimic.models import trained
+from mimic.nets.masking import valid_frames
+from mimic.nets.probe import Probe, ProbeConfig
 from mimic.tasks.asr_config import ClassifyData, ClassifyLoss
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
-from mimic.train import parallel, trained
-from mimic.train.config import Config
+from mimic.training import parallel
+from mimic.training.config import Config
 
 LABELS = "labels.txt"
 

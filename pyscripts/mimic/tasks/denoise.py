@@ -10,24 +10,24 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from mimic import atomic
-from mimic.data.audio import AudioReader
-from mimic.data.batching import pad
-from mimic.data.kaldi_dir import read_table
+from mimic.augment import mixing
+from mimic.augment.augmenter import AugmentConfig, Augmenter
+from mimic.augment.recordings import KeptAudio, Recordings
 from mimic.errors import UserError
-from mimic.features import mixing
-from mimic.features.augment import AugmentConfig, Augmenter
-from mimic.features.corruption import KeptAudio, Recordings
-from mimic.features.kept import OPTIONS
-from mimic.features.stft import Stft, StftConfig
-from mimic.models import MASKS, WAVES
+from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.stft import Stft, StftConfig
+from mimic.io import atomic
+from mimic.io.audio import AudioReader
+from mimic.io.batching import pad
+from mimic.io.tables import read_table
+from mimic.losses.enhancement import EnhancementLoss, Waves
 from mimic.models.mask_enhancer import Enhanced, MaskConfig
+from mimic.nets import MASKS, WAVES
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths, network
 from mimic.tasks.enhance_config import DenoiseData, EnhanceLoss
-from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
 from mimic.tasks.task import WHOLE, Task, weighted
-from mimic.train.config import Config
+from mimic.training.config import Config
 
 
 class Batch(NamedTuple):

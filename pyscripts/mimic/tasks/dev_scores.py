@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from mimic.data.audio import AudioReader
-from mimic.features.stft import Stft
-from mimic.score.pesq import pesq
-from mimic.score.reason import NotScored
-from mimic.score.stoi import stoi_estoi
-from mimic.train import parallel
-from mimic.train.place import place
-from mimic.train.stop import leave_signals_to_parent
+from mimic.frontend.stft import Stft
+from mimic.io.audio import AudioReader
+from mimic.metrics.pesq import pesq
+from mimic.metrics.reason import NotScored
+from mimic.metrics.stoi import stoi_estoi
+from mimic.training import parallel
+from mimic.training.rank import place
+from mimic.training.stop import leave_signals_to_parent
 
 
 class _Worker(ForkProcess):

@@ -13,28 +13,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.data import archives
-from mimic.data.audio import AudioReader
-from mimic.data.batching import pad, to_device
-from mimic.data.kaldi_dir import read_table
+from mimic.augment import mixing
+from mimic.augment.augmenter import AugmentConfig, Augmenter
+from mimic.augment.recordings import KeptAudio, Recordings
 from mimic.errors import UserError
-from mimic.features import mixing
-from mimic.features.augment import AugmentConfig, Augmenter
-from mimic.features.corruption import KeptAudio, Recordings
-from mimic.features.stft import Stft
-from mimic.models import ssl
-from mimic.models.masking import masked_mean, valid_frames
-from mimic.models.pruned import PrunedStudent
-from mimic.models.pruned_config import PrunedConfig
-from mimic.models.ssl_files import write_directory
-from mimic.models.student import FRONT, Student, StudentConfig, start_from_teacher
+from mimic.frontend.stft import Stft
+from mimic.io import archives
+from mimic.io.audio import AudioReader
+from mimic.io.batching import pad, to_device
+from mimic.io.tables import read_table
+from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
+from mimic.models import trained
+from mimic.nets import ssl
+from mimic.nets.masking import masked_mean, valid_frames
+from mimic.nets.pruned import PrunedStudent
+from mimic.nets.pruned_config import PrunedConfig
+from mimic.nets.ssl_files import write_directory
+from mimic.nets.student import FRONT, Student, StudentConfig, start_from_teacher
 from mimic.tasks.denoise import seconds
 from mimic.tasks.distill_config import DistillData, DistillLoss, Teacher
 from mimic.tasks.enhance import check_lengths
 from mimic.tasks.task import WHOLE, Task, weighted
-from mimic.tasks.wave_losses import multi_resolution_stft, negative_si_sdr
-from mimic.train import checkpoint, parallel, trained
-from mimic.train.config import Config
+from mimic.training import checkpoint, parallel
+from mimic.training.config import Config
 
 
 class Batch(NamedTuple):

@@ -8,21 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mimic.data import archives, feature_dir
-from mimic.data.audio import AudioReader
-from mimic.data.batching import pad, to_device
 from mimic.errors import UserError
-from mimic.features.kept import OPTIONS
-from mimic.features.stft import Stft, StftConfig
-from mimic.models import MASKS, WAVES
+from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.stft import Stft, StftConfig
+from mimic.io import archives, feature_dir
+from mimic.io.audio import AudioReader
+from mimic.io.batching import pad, to_device
+from mimic.losses.enhancement import EnhancementLoss, Waves
+from mimic.models import trained
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
 from mimic.models.wave_enhancer import WaveEnhancer
+from mimic.nets import MASKS, WAVES
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import EnhanceData, EnhanceLoss
-from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
-from mimic.train import parallel, trained
-from mimic.train.config import Config
+from mimic.training import parallel
+from mimic.training.config import Config
 
 
 class Batch(NamedTuple):

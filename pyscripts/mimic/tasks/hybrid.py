@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mimic import atomic
-from mimic.data import archives, feature_dir
-from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_utt2spk
 from mimic.errors import UserError
 from mimic.inputs import split_paths
-from mimic.models.acoustic import BODIES, AcousticModel
+from mimic.io import archives, atomic, feature_dir
+from mimic.io.batching import make_batches, pad, prefetch, to_device
+from mimic.io.tables import read_utt2spk
+from mimic.models import trained
+from mimic.nets.acoustic import BODIES, AcousticModel
 from mimic.tasks.asr_config import HybridData, HybridLoss
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
-from mimic.train import parallel, trained
-from mimic.train.config import Config
+from mimic.training import parallel
+from mimic.training.config import Config
 
 log = logging.getLogger(__name__)
 PADDING = -1  # label of a frame that is none

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from mimic import inputs
 from mimic.errors import UserError
-from mimic.models.pruned_config import PrunedConfig
+from mimic.nets.pruned_config import PrunedConfig
 from mimic.settings import build
 from mimic.tasks.asr_config import AsrData, ClassifyData, HybridData, JointConfig, JointData, LmData
 from mimic.tasks.distill_config import DistillData, PretrainData, Teacher
 from mimic.tasks.enhance_config import DenoiseData, EnhanceData, EnhanceLoss, ProbeEnhanceData, SeganData
-from mimic.train import config as configuration
+from mimic.training import config as configuration
 
 # Of each task's sections those with input paths. What only decoding reads is not here.
 SECTIONS: dict[str, dict[str, type]] = {

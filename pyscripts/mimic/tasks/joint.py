@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mimic import atomic
-from mimic.data.audio import AudioReader
-from mimic.data.batching import pad
 from mimic.errors import UserError
-from mimic.features.fbank import Fbank, FbankConfig
-from mimic.features.kept import OPTIONS
+from mimic.frontend.fbank import Fbank, FbankConfig
+from mimic.frontend.feature_config import OPTIONS
+from mimic.io import atomic
+from mimic.io.audio import AudioReader
+from mimic.io.batching import pad
+from mimic.losses.enhancement import EnhancementLoss, Waves
+from mimic.models import trained
 from mimic.models.joint import Joint
 from mimic.tasks import asr
 from mimic.tasks.asr import AsrTask
@@ -25,11 +27,10 @@ from mimic.tasks.asr_config import AsrData, JointConfig, JointData
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
 from mimic.tasks.enhance_config import EnhanceLoss
-from mimic.tasks.enhancement_loss import EnhancementLoss, Waves
 from mimic.tasks.task import WHOLE, weighted
-from mimic.train import checkpoint, trained
-from mimic.train import config as configuration
-from mimic.train.config import Config
+from mimic.training import checkpoint
+from mimic.training import config as configuration
+from mimic.training.config import Config
 
 
 class Batch(NamedTuple):

@@ -10,17 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.data.batching import make_batches, pad, prefetch, to_device
-from mimic.data.kaldi_dir import read_text
-from mimic.data.lines import read_lines
-from mimic.data.text import composed
-from mimic.data.tokens import BLANK, BOS, EOS, UNK, Tokens
 from mimic.errors import UserError
-from mimic.models import LMS
+from mimic.io.batching import make_batches, pad, prefetch, to_device
+from mimic.io.lines import read_lines
+from mimic.io.tables import read_text
+from mimic.io.text import composed
+from mimic.io.tokens import BLANK, BOS, EOS, UNK, Tokens
+from mimic.models import trained
+from mimic.nets import LMS
 from mimic.tasks.asr_config import LmData
 from mimic.tasks.task import WHOLE, Task
-from mimic.train import parallel, trained
-from mimic.train.config import Config
+from mimic.training import parallel
+from mimic.training.config import Config
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.models import MASKS
-from mimic.models.metricgan import MetricDiscriminator
-from mimic.score.pesq import version
+from mimic.metrics.pesq import version
+from mimic.nets import MASKS
+from mimic.nets.metricgan import MetricDiscriminator
 from mimic.settings import Count, CountOrZero, NotNegative
 from mimic.tasks.denoise import Batch, DenoiseTask
 from mimic.tasks.task import WHOLE, weighted
-from mimic.train.config import Config
+from mimic.training.config import Config
 
 HEARD = ("clean", "enhanced", "noisy", "former")  # by the discriminator
 

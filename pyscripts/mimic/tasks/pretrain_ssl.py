@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mimic.data import archives
-from mimic.data.audio import AudioReader
-from mimic.data.batching import pad, to_device
+from mimic.augment import mixing
 from mimic.errors import UserError
-from mimic.features import mixing
-from mimic.models.hubert import Hubert, HubertConfig
-from mimic.models.ssl_files import write_directory
+from mimic.io import archives
+from mimic.io.audio import AudioReader
+from mimic.io.batching import pad, to_device
+from mimic.nets.hubert import Hubert, HubertConfig
+from mimic.nets.ssl_files import write_directory
 from mimic.tasks.denoise import seconds
 from mimic.tasks.distill_config import PretrainData, PretrainLoss
 from mimic.tasks.task import WHOLE, Task, weighted
-from mimic.train import checkpoint, parallel
-from mimic.train.config import Config
+from mimic.training import checkpoint, parallel
+from mimic.training.config import Config
 
 IGNORED = -100
 

@@ -6,16 +6,16 @@ import numpy as np
 from torch import nn
 
 from mimic.errors import UserError
-from mimic.features import cmvn, kept
-from mimic.features.extract import front_end
-from mimic.features.stft import Stft, StftConfig
-from mimic.models.probe import ProbeConfig
+from mimic.frontend import cmvn, feature_config
+from mimic.frontend.extract import front_end
+from mimic.frontend.stft import Stft, StftConfig
+from mimic.models import trained
 from mimic.models.probe_enhancer import FeatureMask, ProbeEnhancer
+from mimic.nets.probe import ProbeConfig
 from mimic.tasks.denoise import DenoiseTask
 from mimic.tasks.enhance_config import ProbeEnhanceData
 from mimic.tasks.task import copy_feature_options
-from mimic.train import trained
-from mimic.train.config import Config
+from mimic.training.config import Config
 
 HEARD = "heard.conf"  # options of the features, beside the model
 
@@ -32,7 +32,7 @@ class ProbeEnhanceTask(DenoiseTask):
     @staticmethod
     def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
         """The trained probe of an experiment directory, in eval mode, and its STFT."""
-        stft = Stft(StftConfig.read(directory / kept.OPTIONS))
+        stft = Stft(StftConfig.read(directory / feature_config.OPTIONS))
         state = trained.read_weights(directory)
         bins = trained.size(state, "net.normaliser.mean", directory, config)
         model = enhancer(config, directory, stft, np.ones((2, bins + 1)) * 2)

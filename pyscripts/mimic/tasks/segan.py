@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.data.audio import AudioReader
-from mimic.data.scan import resampled_length
+from mimic.corpus.scan import resampled_length
 from mimic.errors import UserError
-from mimic.models.segan import Discriminator, Segan, SeganConfig, SeganFront, preemphasise
+from mimic.io.audio import AudioReader
+from mimic.models import trained
+from mimic.nets.segan import Discriminator, Segan, SeganConfig, SeganFront, preemphasise
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import SeganData, SeganLoss
 from mimic.tasks.task import WHOLE, Task, weighted
-from mimic.train import trained
-from mimic.train.config import Config
+from mimic.training.config import Config
 
 
 class Batch(NamedTuple):

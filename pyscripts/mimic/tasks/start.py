@@ -6,9 +6,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.features import kept
-from mimic.train import config as configuration
-from mimic.train.trained import read_config
+from mimic.frontend import feature_config
+from mimic.models.trained import read_config
+from mimic.training import config as configuration
 
 
 def check_start(config: configuration.Config, directory: Path) -> None:
@@ -23,10 +23,10 @@ def check_start(config: configuration.Config, directory: Path) -> None:
         there, here = getattr(theirs.data, key), getattr(config.data, key)
         if there != here:
             raise _differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
-    if config.data.init_features == "other" or not (directory / kept.OPTIONS).exists():
+    if config.data.init_features == "other" or not (directory / feature_config.OPTIONS).exists():
         return
-    if found := kept.difference(init / kept.OPTIONS, directory / kept.OPTIONS):
-        fix = f"make the features with {init / kept.OPTIONS} (run.sh: --fbank-config)"
+    if found := feature_config.difference(init / feature_config.OPTIONS, directory / feature_config.OPTIONS):
+        fix = f"make the features with {init / feature_config.OPTIONS} (run.sh: --fbank-config)"
         raise _differs(init, f"feature option --{found.option}", found.there, found.here, fix)
 
 

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from mimic import atomic
-from mimic.data.kaldi_dir import write_skipped
 from mimic.errors import UserError
-from mimic.features import kept
+from mimic.frontend import feature_config
+from mimic.io import atomic
+from mimic.io.tables import write_skipped
 
 
 class _Whole(dict):
@@ -122,9 +122,9 @@ def weighted(
     return {"loss": total, **{name: value.detach() for name, value in shared.items()}}
 
 
-def copy_feature_options(features: Path, directory: Path, name: str = kept.OPTIONS) -> None:
+def copy_feature_options(features: Path, directory: Path, name: str = feature_config.OPTIONS) -> None:
     """Keep the options of the training features beside the model: inference reads nothing but its directory."""
-    made = kept.of_features(features)
+    made = feature_config.of_features(features)
     if not made:
         found = "several option files, or no option file in its conf"
         raise UserError(f"{features}: {found}: steps/make_feats.sh makes a feature directory")

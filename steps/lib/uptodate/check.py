@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from mimic.aside import SUFFIXES
+from mimic.io.aside import SUFFIXES
 
 from . import aside, fingerprint, identity
 from .errors import StepError
@@ -143,7 +143,7 @@ class Check:
         (self.folder / ".done").unlink()  # after that, for a check that is cut short would take the rest for good
 
     def record(self) -> None:
-        from mimic.revision import revision
+        from mimic.io.revision import revision
 
         before = self.made if self.state in (State.WORKING, State.DAMAGED) and not self.forced else {}
         write_made(self.folder, before | {"revision": revision(), "noted": "", "inputs": self.inputs()})
@@ -154,7 +154,7 @@ class Check:
 
     def note(self) -> str:
         """Says once that the code is not the one that made this directory."""
-        from mimic.revision import revision
+        from mimic.io.revision import revision
 
         now, made, line = revision(), self.made | {"inputs": self.inputs()}, ""
         if made["revision"] == "unknown":  # of an earlier version
@@ -233,7 +233,7 @@ def run(verb: str, folder: Path, words: Words) -> int:
     if not words["--lock"]:
         return work()
     from mimic.errors import UserError
-    from mimic.lock import Lock
+    from mimic.io.lock import Lock
 
     lock = Lock(folder / ".lock", int(words["--lock"][-1]))
     absent = not folder.exists()

@@ -1,0 +1,1 @@
+"""Mixing at an SNR, room impulse responses, waveform effects, SpecAugment."""

@@ -1,0 +1,239 @@
+"""Noisy speech made while a network is trained: another mixture of each utterance in every epoch.
+
+What an utterance gets depends on the seed, the epoch and its id alone: not on the order of utterances, on how many
+threads make them, or on what was made before.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import numpy as np
+import soxr
+import torch
+
+from mimic.augment import mixing
+from mimic.augment.recordings import WHITE, Corruption, Draw
+from mimic.errors import UserError
+from mimic.settings import CountOrZero, NotNegative, Range, Share
+
+BAND_LOW, BAND_HIGH = (50.0, 400.0), (3000.0, 7000.0)  # Hz
+CLIP = (0.3, 0.9)  # of the loudest sample
+VOCODER = 512  # samples: 32 ms at 16 kHz
+PROBABILITIES = ("room_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob")
+PROBABILITIES += ("clip_prob", "quiet_room_prob")
+Factor = Annotated[float, Range(0.5, 2)]  # of speed or pitch
+
+
+@dataclass
+class Augmentation:
+    """What speech goes through, in this order; the target is the speech without room, noise, hiss and clipping.
+
+    Attributes:
+        speeds: factors of speed and pitch, drawn evenly; none: as recorded.
+        stretch_prob: share of utterances that get longer or shorter at the same pitch.
+        stretch: slowest and fastest of these, drawn evenly.
+        pitch_prob: share of utterances whose pitch moves at the same length.
+        pitch: semitones up or down, at most.
+        noise_prob: share of utterances that noise is mixed into.
+        white_prob: share of these whose noise is white.
+        room_prob: share of these that sound as in one of the rooms, at their level, the direct path aligned.
+        quiet_room_prob: share of the others, without noise, that do.
+        snr: lowest and highest signal-to-noise ratio in dB, drawn evenly; of speech its active part counts.
+        snr_step: dB; ratios are multiples of it; 0: any ratio.
+        curriculum_epochs: over so many epochs the lowest SNR comes down from the highest one; 0: from the beginning.
+        babble: other speakers of the training set are one more kind of noise.
+        hiss_prob: share of utterances that get white noise, also those that got noise.
+        hiss: its smallest and largest standard deviation, drawn evenly; full scale is 1.
+        band_prob: share of mixtures that are limited to a band, from 50-400 Hz to 3-7 kHz, their targets too.
+        gain_db: mixture and target get louder or softer by up to so much.
+        clip_prob: share of mixtures that are clipped, at 0.3 to 0.9 of their loudest sample.
+    """
+
+    speeds: list[Factor] = field(default_factory=list)
+    stretch_prob: Share = 0.0
+    stretch: list[Factor] = field(default_factory=lambda: [0.8, 1.25])
+    pitch_prob: Share = 0.0
+    pitch: Annotated[float, Range(0, 12)] = 4.0
+    noise_prob: Share = 0.0
+    white_prob: Share = 0.0
+    room_prob: Share = 0.5
+    quiet_room_prob: Share = 0.0
+    snr: list[Annotated[float, Range(-100, 100)]] = field(default_factory=lambda: [0.0, 15.0])
+    snr_step: NotNegative = 0.0
+    curriculum_epochs: CountOrZero = 0
+    babble: bool = True
+    hiss_prob: Share = 0.0
+    hiss: list[Share] = field(default_factory=lambda: [0.001, 0.015])
+    band_prob: Share = 0.0
+    gain_db: Annotated[float, Range(0, 100)] = 0.0
+    clip_prob: Share = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is done at all."""
+        return bool(self.speeds or self.gain_db or any(getattr(self, name) for name in PROBABILITIES[2:]))
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        for name, example in (("snr", "[0, 15]"), ("stretch", "[0.8, 1.25]"), ("hiss", "[0.001, 0.015]")):
+            pair = getattr(self, name)
+            if len(pair) != 2 or pair[0] > pair[1]:
+                return f"{name} {pair}: expected the lowest and the highest, e.g. {example}"
+        return ""
+
+
+@dataclass
+class AugmentConfig(Augmentation):
+    """What an enhancer learns from: all of the speech is noisy.
+
+    Attributes:
+        crop_s: longest piece of an utterance that is taken, in seconds, from a random place; 0: all of it.
+    """
+
+    crop_s: NotNegative = 0.0
+    noise_prob: Share = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was drawn for an utterance in an epoch.
+
+    Factor of speed and pitch, noise or None, a band in Hz or None, a gain in dB, 1 for an unclipped mixture; factors of
+    speed alone and of pitch alone, the standard deviation of hiss.
+    """
+
+    speed: float
+    draw: Draw | None
+    band: tuple[float, float] | None
+    gain: float
+    clip: float
+    stretch: float = 1.0
+    pitch: float = 1.0
+    hiss: float = 0.0
+
+
+class Augmenter:
+    """Makes mixtures of the utterances of `speech` ({utterance: samples} at `rate` Hz, which may read files).
+
+    noises, rooms: recordings by name, or None. speaker_of: utterance id to speaker.
+    Raises UserError where noise is to be mixed in and there is none.
+    """
+
+    def __init__(
+        self,
+        speech: Mapping[str, np.ndarray],
+        speaker_of: Mapping[str, str],
+        noises: Mapping[str, np.ndarray] | None,
+        config: Augmentation,
+        seed: int,
+        rooms: Mapping[str, np.ndarray] | None = None,
+        rate: int = mixing.RATE,
+    ) -> None:
+        self.speech, self.config, self.seed, self.rate = speech, config, seed, rate
+        self.crop = getattr(config, "crop_s", 0.0) * rate
+        self.mixer = None
+        if config.noise_prob > 0 or config.quiet_room_prob > 0:
+            voices = speech if config.babble else None
+            prob = config.room_prob
+            self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rooms, prob, voices, rate=rate)
+
+    def lowest_snr(self, epoch: int) -> float:
+        """dB, in an epoch (from 1)."""
+        low, high = self.config.snr
+        return high - (high - low) * min(1.0, epoch / max(1, self.config.curriculum_epochs))
+
+    def plan(self, utt: str, epoch: int) -> Plan:
+        """Decide what the utterance gets; no audio is read."""
+        return self._plan(utt, epoch, mixing.utterance_rng(f"{self.seed} epoch {epoch}", utt))
+
+    def _plan(self, utt: str, epoch: int, rng: np.random.Generator) -> Plan:
+        c = self.config
+        speed = c.speeds[rng.integers(len(c.speeds))] if c.speeds else 1.0
+        band = None
+        if rng.random() < c.band_prob:
+            band = (float(rng.uniform(*BAND_LOW)), float(rng.uniform(*BAND_HIGH)))
+        gain = float(rng.uniform(-c.gain_db, c.gain_db))
+        clip = float(rng.uniform(*CLIP)) if rng.random() < c.clip_prob else 1.0
+        snr = float(rng.uniform(self.lowest_snr(epoch), c.snr[1] + c.snr_step))
+        if c.snr_step:
+            snr = min(c.snr[1], math.floor(snr / c.snr_step) * c.snr_step)
+        draw = self.mixer.choose(utt, snr, rng) if self.mixer else None
+        if c.white_prob and draw and rng.random() < c.white_prob:
+            draw = replace(draw, kind=WHITE, noises=())
+        if c.noise_prob < 1 and rng.random() >= c.noise_prob:
+            quiet = self.mixer and self.mixer.rooms and rng.random() < c.quiet_room_prob
+            draw = self.mixer.choose_room(rng) if quiet else None
+        stretch, pitch, hiss = 1.0, 1.0, 0.0
+        if c.stretch_prob and rng.random() < c.stretch_prob:
+            stretch = float(rng.uniform(*c.stretch))
+        if c.pitch_prob and rng.random() < c.pitch_prob:
+            pitch = float(2 ** (rng.uniform(-c.pitch, c.pitch) / 12))
+        if c.hiss_prob and rng.random() < c.hiss_prob:
+            hiss = float(rng.uniform(*c.hiss))
+        return Plan(speed, draw, band, gain, clip, stretch, pitch, hiss)
+
+    def __call__(self, utt: str, epoch: int) -> mixing.Mixture:
+        """Noisy and target, equally long, with the gain that both got.
+
+        Raises UserError naming the utterance where a signal is missing, broken or silent.
+        """
+        rng = mixing.utterance_rng(f"{self.seed} epoch {epoch}", utt)
+        plan = self._plan(utt, epoch, rng)
+        speech = self.speech[utt]
+        size = round(self.crop * plan.speed * plan.stretch)
+        try:
+            if 0 < size < len(speech):
+                speech = mixing.fit_length(speech, size, rng, self.rate)
+        except ValueError:
+            raise UserError(f"{utt}: is silent: remove it from the training set") from None
+        if plan.stretch != plan.pitch:
+            speech = stretched(speech, plan.stretch / plan.pitch)
+        if plan.speed * plan.pitch != 1:
+            speech = soxr.resample(speech, plan.speed * plan.pitch * self.rate, self.rate, quality="MQ")
+        mixture = self.mixer.mix(utt, speech, plan.draw, rng) if plan.draw else mixing.Mixture(speech, speech, 1.0)
+        sides = np.stack([mixture.noisy, mixture.target])  # (2, samples)
+        if plan.hiss:
+            sides[0] += np.float32(plan.hiss) * rng.standard_normal(sides.shape[1], dtype=np.float32)
+        if plan.band is not None:
+            sides = band_limit(sides, *plan.band, self.rate)
+        peaks = [mixing.loudest(side) for side in sides]
+        gain = min(10 ** (plan.gain / 20), mixing.PEAK / max(*peaks, 1e-9))
+        sides *= np.float32(gain)
+        if plan.clip < 1:
+            limit = np.float32(plan.clip) * (np.float32(peaks[0]) * np.float32(gain))
+            np.clip(sides[0], -limit, limit, out=sides[0])
+        return mixing.Mixture(sides[0], sides[1], mixture.gain * gain)
+
+
+def stretched(x: np.ndarray, speed: float) -> np.ndarray:
+    """Speech (samples,) so many times as fast at the same pitch, float32: round(samples / speed) samples.
+
+    A phase vocoder (Flanagan and Golden, 1966) with windows of 512 samples.
+    """
+    from torchaudio.functional import phase_vocoder  # here, because it takes a second to load
+
+    window = torch.hann_window(VOCODER)
+    options = {"hop_length": VOCODER // 4, "window": window}
+    spectrum = torch.stft(torch.tensor(x), VOCODER, pad_mode="constant", return_complex=True, **options)
+    advance = torch.linspace(0, math.pi * VOCODER / 4, VOCODER // 2 + 1)[:, None]  # of the phase, per hop
+    spectrum = phase_vocoder(spectrum, speed, advance)
+    return torch.istft(spectrum, VOCODER, length=round(len(x) / speed), **options).numpy()
+
+
+def band_limit(x: np.ndarray, low: float, high: float, rate: int = mixing.RATE) -> np.ndarray:
+    """Keep the band from `low` to `high` Hz of float32 signals (..., samples): 12 dB per octave outside.
+
+    Butterworth filters of second order, one after the other, by the bilinear transform. Both are one recursion, which
+    takes less time than two and is exact to 80 dB.
+    """
+    from scipy.signal import lfilter  # here, because it takes a second to load
+
+    numerator = denominator = np.ones(1)
+    for hz, sign in ((low, -1), (high, 1)):
+        w = 2 * np.pi * hz / rate
+        alpha, edge = np.sin(w) / np.sqrt(2), (1 - sign * np.cos(w)) / 2
+        numerator = np.convolve(numerator, np.array([edge, 2 * sign * edge, edge]) / (1 + alpha))
+        denominator = np.convolve(denominator, [1, -2 * np.cos(w) / (1 + alpha), (1 - alpha) / (1 + alpha)])
+    return lfilter(numerator.astype(np.float32), denominator.astype(np.float32), x)

@@ -1,0 +1,1 @@
+"""Data directories as wholes: validate, fix, import, subset, combine; lexicons, lang directories, g2p."""

@@ -1,0 +1,84 @@
+"""Copies of utterances: tables of a data directory under other ids, and several directories put together."""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from mimic.errors import UserError
+from mimic.io.tables import keyed_by, read_segments, read_table, read_utt2spk
+
+log = logging.getLogger(__name__)
+Tables = dict[str, dict[str, str]]
+# What speaks of one version of the audio, and is made anew for another one.
+OF_AUDIO = {"wav.scp", "segments", "feats.scp", "vad.scp", "cmvn.scp", "utt2num_frames", "utt2dur"}
+
+
+def read_tables(data: Path, less: Collection[str] = ()) -> Tables:
+    """Read the tables by utterance and by speaker of a data directory, less some and spk2utt.
+
+    Raises UserError where it has segments.
+    """
+    check_whole(data)
+    names = {path.name for path in data.iterdir() if path.is_file()} - {"spk2utt", *less}
+    return {name: read_table(data / name) for name in sorted(names) if keyed_by(name, False)}
+
+
+def check_whole(data: Path) -> None:
+    """UserError where utterances are segments of recordings: a copy is of a file."""
+    if (data / "segments").exists():
+        raise UserError(f"{data} has segments: cut them out first, as local/import_corpus.sh does")
+
+
+def prefixed(tables: Mapping[str, Mapping[str, str]], prefix: str) -> Tables:
+    """The same with `prefix` before the ids of utterances and speakers, and utt2uniq, which names the originals."""
+    renamed = {name: {prefix + key: value for key, value in table.items()} for name, table in tables.items()}
+    renamed["utt2spk"] = {utt: prefix + speaker for utt, speaker in renamed["utt2spk"].items()}
+    uniq = tables.get("utt2uniq", {})
+    renamed["utt2uniq"] = {prefix + utt: uniq.get(utt, utt) for utt in tables["utt2spk"]}
+    return renamed
+
+
+def combined(parts: Sequence[tuple[str, Tables]]) -> Tables:
+    """Put (name, tables) together; a table that one of them lacks is left out, but utt2uniq is completed.
+
+    Raises UserError for an utterance that is in two of them, and for a speaker of whom they tell different things.
+    """
+    parts = [(name, dict(tables)) for name, tables in parts]
+    if any("utt2uniq" in tables for _, tables in parts):
+        for _, tables in parts:
+            tables.setdefault("utt2uniq", {utt: utt for utt in tables["utt2spk"]})
+    names = set.intersection(*(set(tables) for _, tables in parts))
+    if partial := sorted(set().union(*(tables for _, tables in parts)) - names):
+        log.warning("%s: not in all of %s: left out", " ".join(partial), " ".join(name for name, _ in parts))
+    found: Tables = {name: {} for name in sorted(names)}
+    for number, (part, tables) in enumerate(parts):
+        for name, table in found.items():
+            for key in sorted(table.keys() & tables[name].keys()):
+                if keyed_by(name, False) == "utt":
+                    first = next(other for other, before in parts[:number] if key in before[name])
+                    raise UserError(f"{part}: {key} is in {first} too: give the copies ids of their own, with a prefix")
+                if table[key] != tables[name][key]:
+                    raise UserError(f"{part}/{name}: {key} is '{tables[name][key]}' here and '{table[key]}' elsewhere")
+            table |= tables[name]
+    return found
+
+
+def subset(data: Path, utts: Collection[str]) -> Tables:
+    """The tables of a data directory, with or without segments, of some of its utterances, less spk2utt.
+
+    They keep the speakers and, of `segments`, the recordings of these utterances.
+    """
+    segmented = (data / "segments").exists()
+    segments = read_segments(data / "segments") if segmented else {}
+    utts = set(utts)
+    kept = {
+        "utt": utts,
+        "spk": {speaker for utt, speaker in read_utt2spk(data / "utt2spk").items() if utt in utts},
+        "reco": {recording for utt, (recording, _, _) in segments.items() if utt in utts},
+    }
+    tables: Tables = {}
+    for path in sorted(data.iterdir()):
+        kind = keyed_by(path.name, segmented) if path.is_file() and path.name != "spk2utt" else ""
+        if kind:
+            tables[path.name] = {key: value for key, value in read_table(path).items() if key in kept[kind]}
+    return tables

@@ -1,1 +1,0 @@
-"""Kaldi data directories, archives, audio, text and lexicons."""

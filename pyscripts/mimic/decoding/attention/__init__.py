@@ -1,0 +1,1 @@
+"""Joint search over an attention decoder and CTC."""

@@ -1,0 +1,1 @@
+"""Searches over CTC outputs alone, and the times of their words."""

@@ -1,0 +1,197 @@
+"""A recogniser with the search that its configuration names: features to transcripts with times and confidences."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mimic.decoding.attention import fusion
+from mimic.decoding.attention.beam_search import search
+from mimic.decoding.config import DecodeConfig
+from mimic.decoding.ctc import beam
+from mimic.decoding.ctc.path import CtcDecoder, Found, Greedy
+from mimic.decoding.ctc.times import Word, align, timed
+from mimic.decoding.rescore import log_probs
+from mimic.errors import UserError
+from mimic.io.tokens import Tokens
+from mimic.nets.masking import valid_frames
+
+
+class Result(NamedTuple):
+    """A transcript. `parts`: what its score is made of, natural logarithms before their weights."""
+
+    text: str
+    words: list[Word]
+    ids: list[int]
+    score: float
+    parts: dict[str, float]
+
+
+class Searcher:
+    """Decodes batches of features.
+
+    Args:
+        model: with `encode(features, lengths) -> (encoded, lengths, CTC log-probabilities)`, an `encoder` that has
+            `output_lengths`, and `decoder`, its attention decoder or None.
+
+    Raises UserError for a search that the model cannot do, and for language models that do not fit it.
+    """
+
+    def __init__(self, model: nn.Module, tokens: Tokens, config: DecodeConfig, device: str = "cpu"):
+        self.model, self.tokens, self.device = model, tokens, device
+        self.config = config = replace(config, search=choose(config, model.decoder is not None))
+        self.fused = fusion.load(config, tokens, device) if config.search == "joint" else []
+        self.ctc = None if config.search == "joint" else ctc_decoder(config, tokens)
+        self.second = fusion.neural(config.rescore, "rescore", tokens, device) if config.rescore else None
+
+    def is_long(self, frames: int) -> bool:
+        """Whether `long` is for utterances of this length."""
+        return self.ctc is not None and frames > self.config.window
+
+    @torch.inference_mode()
+    def __call__(self, features: Tensor, lengths: Tensor, shift: float) -> list[list[Result]]:
+        """(batch, frames, bins), (batch,) -> for each utterance up to `nbest` transcripts, best first.
+
+        shift: seconds from frame to frame.
+        """
+        encoded, frames, ctc = self.model.encode(features.to(self.device), lengths.to(self.device))
+        check_outputs(ctc[valid_frames(frames, ctc.shape[1])])
+        seconds = [int(length) * shift for length in lengths]
+        if self.ctc is None:
+            found = search(self.model.decoder, encoded, frames, ctc, self.config, self.fused)
+            ctc = ctc.float().cpu()
+            results = [
+                [self._joint(one, ctc[row, : frames[row]], seconds[row]) for one in hypotheses]
+                for row, hypotheses in enumerate(found)
+            ]
+        else:
+            results = self.decode(ctc, frames, seconds)
+        return self._rescored(results)
+
+    def decode(self, ctc: Tensor, frames: Tensor, seconds: list[float]) -> list[list[Result]]:
+        """CTC log-probabilities (batch, frames, tokens) with their lengths and times -> transcripts."""
+        outputs = ctc.float().cpu().numpy()
+        return [
+            [self._timed(one, int(n), s) for one in self.ctc.decode(np.ascontiguousarray(row[: int(n)]))]
+            for row, n, s in zip(outputs, frames, seconds, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def long(self, read: Callable[[int, int], np.ndarray], frames: int, shift: float) -> list[Result]:
+        """An utterance of any length, piece by piece: memory does not grow with it. Gives the best transcript alone.
+
+        read(begin, end) gives these frames (frames, bins).
+        """
+        total = 0
+        for begin, end, skip, kept in pieces(self.model.encoder, frames, self.config.window, self.config.margin):
+            features = torch.from_numpy(np.ascontiguousarray(read(begin, end))).to(self.device)
+            lengths = torch.tensor([len(features)], device=self.device)
+            ctc = self.model.encode(features[None], lengths)[2][0, skip : skip + kept]
+            check_outputs(ctc)
+            self.ctc.add(np.ascontiguousarray(ctc.float().cpu().numpy()))
+            total += len(ctc)
+        return [self._timed(self.ctc.end(), total, frames * shift)]
+
+    def _joint(self, found, ctc: Tensor, seconds: float) -> Result:
+        words = align(found.tokens, ctc, self.tokens, seconds / max(len(ctc), 1), seconds)
+        return Result(self.tokens.decode(found.tokens), words, found.tokens, found.score, {})
+
+    def _timed(self, found: Found, frames: int, seconds: float) -> Result:
+        words = timed(found.words, found.spans, seconds / max(frames, 1), seconds)
+        parts = {"ctc": found.ctc} | ({"ngram": found.ngram} if self.config.ngram else {})
+        return Result(" ".join(word for word, _ in found.words), words, found.ids, found.score, parts)
+
+    def _rescored(self, results: list[list[Result]]) -> list[list[Result]]:
+        """Add the second language model's part, and rank again."""
+        if self.second is None:
+            return results
+        every = [one for of_utterance in results for one in of_utterance]
+        second = iter(log_probs(self.second, [self._spelt(one) for one in every], self.device))
+        ranked = []
+        for of_utterance in results:
+            again = []
+            for one in of_utterance:
+                value = next(second)
+                score = one.score + self.config.rescore_weight * value
+                again.append(one._replace(score=score, parts=one.parts | {"rescore": value}))
+            ranked.append(sorted(again, key=lambda one: -one.score))
+        return ranked
+
+    def _spelt(self, result: Result) -> list[int]:
+        """A transcript's tokens as the language model was trained on them."""
+        return result.ids if self.tokens.kind == "phn" else self.tokens.encode(result.text)
+
+
+def choose(config: DecodeConfig, attention: bool) -> str:
+    """The search that `auto` stands for; refuses settings that would have no effect."""
+    name = config.search if config.search != "auto" else "joint" if attention else "greedy"
+    if name == "joint":
+        if not attention:
+            raise UserError("--decode.search joint: this recogniser has no attention decoder: greedy, lexicon or free")
+    elif config.lm:
+        raise UserError(f"--decode.lm takes part in --decode.search joint; {name} takes --decode.rescore {config.lm}")
+    if name == "greedy":
+        if config.ngram or config.rescore:
+            given = "ngram" if config.ngram else "rescore"
+            raise UserError(f"--decode.{given}: greedy takes no language model: --decode.search lexicon or free")
+        if config.nbest > 1:
+            raise UserError(f"--decode.nbest {config.nbest}: greedy decoding has one: --decode.search lexicon or free")
+    return name
+
+
+def check_outputs(log_probs: Tensor) -> None:
+    """UserError for NaN, of which a search would make an empty transcript."""
+    if bool(log_probs.isnan().any()):
+        raise UserError("the recogniser's output is NaN: its weights or these features are too large")
+
+
+def ctc_decoder(config: DecodeConfig, tokens: Tokens) -> CtcDecoder:
+    """The search over CTC outputs of that name."""
+    if config.search == "greedy":
+        return Greedy(tokens)
+    return (beam.Lexicon if config.search == "lexicon" else beam.Free)(config, tokens)
+
+
+def pieces(encoder: nn.Module, frames: int, window: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
+    """Cut an utterance into pieces that follow each other in the encoder's output.
+
+    Gives, for each, its frames (begin, end) with the margins, and which of the encoder's frames of it count: how many
+    to skip, how many to take.
+    """
+    stride = round(9600 / (encoder.output_lengths(19200) - encoder.output_lengths(9600)))  # frames in per frame out
+    total, step, around = encoder.output_lengths(frames), max(1, window // stride), -(-margin // stride)
+    for at in range(0, total, step):
+        kept = min(step, total - at)
+        first, last = max(0, at - around), min(total, at + kept + around)
+        begin, end = first * stride, last * stride
+        while end < frames and encoder.output_lengths(end - begin) < last - first:
+            end += stride  # convolutions without padding take more than they give
+        end = frames if last == total else min(end, frames)
+        yield begin, end, at - first, kept
+
+
+def load(directory: Path, overrides: list[str]) -> tuple[nn.Module, Tokens, DecodeConfig]:
+    """A trained recogniser of an experiment directory, its tokens and its settings of decoding.
+
+    Raises UserError for the directory of something else, and for an override that would have no effect.
+    """
+    # Imported here: the tasks import the searches.
+    from mimic.models.trained import read_config
+    from mimic.tasks import TASKS
+
+    config = read_config(directory, overrides)
+    if config.task == "joint":
+        raise UserError(f"{directory}: enhancer and recogniser in one: give {directory / 'recogniser'}")
+    if "decode" not in config.sections:
+        raise UserError(f"{directory}: a model of task {config.task}, not a recogniser: give one, as exp/asr_clean")
+    given = {word.removeprefix("--decode.").replace("-", "_") for word in overrides[::2]}
+    for weight, of in (("lm_weight", "lm"), ("ngram_weight", "ngram"), ("rescore_weight", "rescore")):
+        if weight in given and not getattr(config.decode, of):
+            known = ", ".join(f"{n}_weight of --decode.{n}" for n in ("lm", "ngram", "rescore"))
+            raise UserError(f"--decode.{weight}: there is no --decode.{of}; the weights are {known}")
+    model, tokens = TASKS[config.task].build(config, directory)
+    return model, tokens, config.decode

@@ -1,0 +1,1 @@
+"""N-gram models: counting, smoothing, ARPA files, queries."""

@@ -1,0 +1,78 @@
+"""Text for n-gram models: sentences of a file or a data directory as words, characters, subwords or phones."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mimic.decoding.ngram.counts import SPECIAL
+from mimic.errors import UserError
+from mimic.io.lines import read_lines
+from mimic.io.tables import rows
+from mimic.io.text import composed
+from mimic.io.tokens import EOS, UNK, Tokens
+
+UNITS = {"word": "", "char": "char", "subword": "unigram or bpe", "phone": "phn"}  # and the tokens that spell them
+
+
+class LmText:
+    """Sentences as lists of units; may be read again and again.
+
+    Args:
+        path: text, one sentence per line, plain or gzipped; or a data directory (its text, or text.phn for phones).
+        unit: one of UNITS.
+        tokens: of a recogniser: char, subword and phone are its tokens; words have to be spelt with them.
+        normalise: what is done to each line first.
+
+    Attributes:
+        unknown: tokens that were <unk> so far, of `read`.
+
+    Raises UserError for text that is not there, is not UTF-8, or is written in another way than the tokens.
+    """
+
+    def __init__(self, path: Path, unit: str, tokens: Tokens | None, normalise: Callable[[str], str]):
+        if unit not in UNITS:
+            raise UserError(f"--unit {unit}: expected one of {', '.join(UNITS)}")
+        if unit != "word" and tokens is None:
+            raise UserError(f"--unit {unit}: give --tokens, the directory of the recogniser that the model will help")
+        if unit != "word" and tokens.kind not in UNITS[unit].split(" or "):
+            raise UserError(f"--unit {unit}: the recogniser's tokens are of type {tokens.kind}, not {UNITS[unit]}")
+        self.directory, self.unit, self.tokens, self.normalise = path.is_dir(), unit, tokens, normalise
+        self.path = path / ("text.phn" if unit == "phone" else "text") if self.directory else path
+        self.read = self.unknown = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        self.read = self.unknown = 0
+        if self.directory:
+            lines = (text for _, _, text in rows(self.path))
+        else:
+            lines = (line for _, line in read_lines(self.path, "text file or data directory"))
+        for line in lines:
+            units = self._units(self.normalise(composed(line).strip()))
+            if units:
+                yield units
+
+    def _units(self, line: str) -> list[str]:
+        if self.unit == "word":
+            units = line.split()
+            if any(word in SPECIAL for word in units):
+                raise UserError(f"{self.path}: {line[:60]!r}: {', '.join(SPECIAL)} have a meaning of their own")
+            return units
+        ids = self.tokens.encode(line)
+        self.read += len(ids)
+        self.unknown += ids.count(UNK)
+        return [self.tokens.symbols[i] for i in ids if i not in range(EOS + 1)]
+
+    def check(self, words: list[str], most: float) -> None:
+        """Refuse a text whose tokens are <unk> too often, or whose words are not written as the recogniser spells.
+
+        words: those of the model.
+        """
+        how = "write the text as the recogniser's transcripts are (case, punctuation), or give --normaliser"
+        if self.unknown > most * self.read:
+            raise UserError(f"{self.path}: {self.unknown} of {self.read} tokens are <unk>, more than {most:g}: {how}")
+        if self.unit == "word" and self.tokens is not None and self.tokens.kind != "phn":
+            foreign = [word for word in words if UNK in self.tokens.encode(word)]
+            if len(foreign) > most * len(words):
+                raise UserError(
+                    f"{self.path}: {len(foreign)} of {len(words)} words cannot be spelt with the recogniser's tokens "
+                    f"(such as {foreign[0]!r}), more than {most:g}: {how}"
+                )

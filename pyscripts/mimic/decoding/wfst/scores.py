@@ -1,0 +1,68 @@
+"""Acoustic scores for a search: log-likelihoods of all transition ids, from Gaussian mixtures or a neural network."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mimic.errors import UserError
+from mimic.hmm.feats import Features, read_trans
+from mimic.hmm.model import Model
+
+Scores = Callable[[str], np.ndarray]  # utterance -> (frames, transition ids)
+
+
+def _model(path: Path, graph: Path | None) -> Model:
+    """The model; a graph that was made for another one would give nonsense and is refused."""
+    model = Model.read(path)
+    if graph and (graph / "num_pdfs").exists():
+        expected, pdfs = int((graph / "num_pdfs").read_text()), model.transitions.num_pdfs
+        if expected != pdfs:
+            raise UserError(
+                f"{graph} was made for a model of {expected} pdfs, {path.parent} has {pdfs}: give the graph of the "
+                "model that its alignments came from, or run steps/mkgraph.sh for it"
+            )
+    return model
+
+
+def gmm_scores(
+    model_dir: Path, feats: Path, trans: Path | None = None, alimdl: bool = False, graph: Path | None = None
+) -> tuple[Model, Scores]:
+    """The model and scores of its mixtures: final.mdl, with `alimdl` final.alimdl, for features before adaptation.
+
+    `trans`: directory with the fMLLR transforms of the speakers. `graph`: to check that it was made for this model.
+    """
+    model = _model(model_dir / ("final.alimdl" if alimdl else "final.mdl"), graph)
+    features = Features(feats, model_dir, read_trans(trans) if trans else None)
+
+    def scores(utt: str) -> np.ndarray:
+        x = features(utt)
+        if x.shape[1] != model.gmm.dim:
+            raise UserError(f"{feats}: {x.shape[1]} dimensions, but {model_dir} was trained on {model.gmm.dim}")
+        return model.gmm.log_likes(x)[:, model.tid_pdf[1:]]
+
+    return model, scores
+
+
+def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | None = None) -> tuple[Model, Scores]:
+    """The model and log-posteriors of a network less log-priors of its training alignments; `graph` as above."""
+    # Imported here: Gaussian mixtures do without torch, which takes seconds.
+    import torch
+
+    from mimic.models.trained import read_config
+    from mimic.tasks.hybrid import HybridTask, SpeakerFeatures
+
+    torch.set_flush_denormal(True)
+    config = read_config(model_dir)
+    network, priors = HybridTask.build(config, model_dir)
+    network.to(device)
+    model = _model(model_dir / "final.mdl", graph)
+    features = SpeakerFeatures([feats], config.data.norm_vars)
+
+    def scores(utt: str) -> np.ndarray:
+        x = torch.from_numpy(features(utt)).to(device)
+        with torch.inference_mode():
+            log_post, _ = network(x[None], torch.tensor([len(x)], device=device))
+        return (log_post[0].cpu().numpy() - priors)[:, model.tid_pdf[1:]]
+
+    return model, scores

@@ -1,0 +1,1 @@
+"""Enhance and transcribe files and folders, streams, captions, the local page, ONNX."""

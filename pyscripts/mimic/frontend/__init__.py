@@ -1,0 +1,1 @@
+"""From waveforms to features: STFT, fbank, MFCC, log-mel, CMVN, SSL features."""

@@ -1,0 +1,43 @@
+"""Mean and variance normalisation with statistics in Kaldi's format."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mimic.errors import UserError
+from mimic.frontend.cmvn_stats import GLOBAL_KEY, CmvnStats, read_global, write_stats
+
+__all__ = ["GLOBAL_KEY", "Cmvn", "CmvnStats", "read_global", "write_stats"]
+
+# Above the rounding errors of a bin that never changes, below the variance of any that does.
+VARIANCE_FLOOR = 1e-8
+
+
+class Cmvn(nn.Module):
+    """Subtract the mean of the statistics (2, dim + 1), and with `norm_vars` divide by the standard deviation.
+
+    Works on (..., frames, dim). Mean and scale are buffers, so they are stored with the weights of a model. Raises
+    UserError for statistics of nothing.
+    """
+
+    def __init__(self, stats: np.ndarray, norm_vars: bool = False) -> None:
+        super().__init__()
+        count = stats[0, -1]
+        if count < 1:
+            raise UserError("CMVN statistics hold no frames: run steps/make_feats.sh again")
+        mean = stats[0, :-1] / count
+        scale = np.ones_like(mean)
+        if norm_vars:
+            scale = 1 / np.sqrt(np.maximum(stats[1, :-1] / count - mean**2, VARIANCE_FLOOR))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+
+    def check(self, feats: Tensor) -> None:
+        """UserError for features (..., frames, dim) of another size than the statistics."""
+        if feats.shape[-1] != len(self.mean):
+            sizes = f"features of {feats.shape[-1]} bins for a model of {len(self.mean)}"
+            raise UserError(f"{sizes}: make them with the options in features.conf of the model")
+
+    def forward(self, feats: Tensor) -> Tensor:
+        self.check(feats)
+        return (feats - self.mean) * self.scale

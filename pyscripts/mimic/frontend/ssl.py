@@ -1,0 +1,66 @@
+"""Hidden states of self-supervised encoders as features."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mimic.errors import UserError
+from mimic.frontend.options import read_options
+
+
+@dataclass(frozen=True)
+class SslConfig:
+    """Options of the features.
+
+    Attributes:
+        model: encoder: weights, a directory with config.json, or an experiment directory.
+        layers: hidden states side by side, as "4 8 12"; 0 is the input of the first transformer layer. Empty: all.
+        weights: of a weighted sum of these layers in place of them, as "0.2 0.3 0.5".
+    """
+
+    model: str = ""
+    layers: str = ""
+    weights: str = ""
+
+    @classmethod
+    def read(cls, path: str | Path) -> "SslConfig":
+        """Read an option file; raises UserError naming file, line and the nearest option."""
+        return read_options(path, cls, {"type": "ssl"})
+
+
+class SslFeatures(nn.Module):
+    """Samples in [-1, 1) at 16 kHz, (samples,) or (1, samples) -> (frames, dim), at the encoder's own frame shift."""
+
+    def __init__(self, config: SslConfig) -> None:
+        super().__init__()
+        self.rate = 16000
+        # Imported here and by name, because other features need no networks: loading them takes seconds, and a change
+        # of them would make these features again (for hidden states steps/make_feats.sh names the module).
+        self.encoder = import_module("mimic.deploy.encoder").load(Path(config.model))
+        self.frame_shift_s = self.encoder.stride / self.rate
+        most = self.encoder.num_layers
+        self.layers = _numbers("layers", config.layers, int) or list(range(most + 1))
+        if wrong := [layer for layer in self.layers if not 0 <= layer <= most]:
+            raise UserError(f"--layers={config.layers}: {config.model} has 0 to {most}, not {wrong[0]}")
+        weights = _numbers("weights", config.weights, float)
+        if weights and len(weights) != len(self.layers):
+            raise UserError(f"--weights={config.weights}: as many as layers, which are {len(self.layers)}")
+        self.register_buffer("weights", torch.tensor(weights) if weights else None)
+        self.dim = self(torch.zeros(self.rate)).shape[1]
+
+    def forward(self, wave: Tensor) -> Tensor:
+        with torch.no_grad():
+            states, _ = self.encoder([wave.flatten()], self.layers)  # each (1, frames, units)
+        if self.weights is None:
+            return torch.cat(states, dim=2)[0]
+        return torch.einsum("n,nftu->tu", self.weights, torch.stack(states))
+
+
+def _numbers(name: str, text: str, kind: type) -> list:
+    try:
+        return [kind(word) for word in text.split()]
+    except ValueError:
+        raise UserError(f"--{name}={text}: expected numbers with spaces between them") from None

@@ -1,0 +1,154 @@
+"""Short-time Fourier transform, its exact inverse, and the log1p magnitude that enhancers work on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mimic.errors import UserError
+from mimic.frontend.options import read_options
+from mimic.settings import Count, Range
+
+WINDOWS = {"hamming": torch.hamming_window, "hann": torch.hann_window}
+TINY_POWER = 1e-14  # keeps the gradient of the magnitude finite at zero
+
+
+@dataclass(frozen=True)
+class StftConfig:
+    """What the enhancement and perceptual models of the recipe use, in samples.
+
+    Attributes:
+        sample_frequency: Hz; audio of another rate is resampled before.
+        n_fft: points of the Fourier transform; n_fft / 2 + 1 bins.
+        win_length: samples of the window, at most n_fft.
+        hop_length: samples from frame to frame: at most win_length / 2, less for hann.
+        window_type: hamming or hann, periodic.
+    """
+
+    sample_frequency: Annotated[float, Range(above=0, most=1000000)] = 16000.0
+    n_fft: Count = 512
+    win_length: Count = 512
+    hop_length: Count = 256
+    window_type: str = "hamming"
+
+    def __post_init__(self) -> None:
+        if self.window_type not in WINDOWS:
+            raise UserError(f"--window-type={self.window_type}: expected one of {', '.join(WINDOWS)}")
+        if self.n_fft % 2 or not 2 <= 2 * self.hop_length <= self.win_length <= self.n_fft:
+            raise UserError("need an even --n-fft and 2 <= 2 * --hop-length <= --win-length <= --n-fft")
+        # The last samples of a signal lie under one window only, up to a hop from its centre; the inverse divides
+        # by that value.
+        if self.window()[self.win_length // 2 + self.hop_length - 1] < 0.05:
+            raise UserError(f"--hop-length={self.hop_length} is too long for an exact inverse with {self.window_type}")
+
+    def window(self) -> Tensor:
+        """The window (win_length,)."""
+        return WINDOWS[self.window_type](self.win_length)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "StftConfig":
+        """Read an option file; raises UserError naming file, line and the nearest option."""
+        return read_options(path, cls, {"type": "stft"})
+
+
+class Stft(nn.Module):
+    """Frame i is centred at sample i * hop; beyond its ends the signal is zero.
+
+    Calling it gives the log1p magnitude: (samples,) or (batch, samples) -> (frames, bins) or with batch. Rows of a
+    zero-padded batch give what they give alone, in their first `num_frames(length)` frames.
+    """
+
+    def __init__(self, config: StftConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or StftConfig()
+        self.rate = round(config.sample_frequency)
+        self.frame_shift_s = config.hop_length / config.sample_frequency
+        self.dim = config.n_fft // 2 + 1
+        space = config.n_fft - config.win_length
+        window = F.pad(config.window(), (space // 2, space - space // 2))
+        self.register_buffer("window", window, persistent=False)
+
+    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+        """Number of frames of `samples` (1 or more) samples: an int or a tensor of lengths."""
+        return 1 + samples // self.config.hop_length
+
+    def forward(self, wave: Tensor) -> Tensor:
+        x = wave[None] if wave.dim() == 1 else wave  # (batch, samples)
+        frames = self.num_frames(x.shape[1])
+        # Blocks keep the complex spectrum of an hour out of memory; each takes the samples around its frames.
+        step = max(1, (512 if x.device.type == "cpu" else 1 << 17) // x.shape[0])
+        blocks = []
+        for first in range(0, frames, step):
+            count = min(step, frames - first)
+            blocks.append(self.log1p_magnitude(self._spectrum(x, first, count)))
+        out = torch.cat(blocks, dim=1)
+        return out[0] if wave.dim() == 1 else out  # (batch, frames, bins)
+
+    def transform(self, wave: Tensor) -> Tensor:
+        """(batch, samples) or (samples,) -> complex (batch, frames, bins) or (frames, bins)."""
+        x = wave[None] if wave.dim() == 1 else wave
+        out = self._spectrum(x, 0, self.num_frames(x.shape[1]))
+        return out[0] if wave.dim() == 1 else out
+
+    def inverse(self, spec: Tensor, length: int | Tensor) -> Tensor:
+        """Complex (batch, frames, bins) -> (batch, length) samples; the least-squares signal, exact for a transform.
+
+        `length`: samples, or one length per row (batch,); then the result has the largest, and rows end in zeros.
+        Without the batch axis: (frames, bins) and an int -> (length,). Frames beyond a row's length are not used, so
+        a row does not depend on its batch. Raises ValueError where there are fewer frames than `length` needs.
+        """
+        if spec.dim() == 2:
+            return self.inverse(spec[None], length)[0]
+        lengths = torch.as_tensor(length, device=spec.device).reshape(-1, 1)  # (1 or batch, 1)
+        samples = length if isinstance(length, int) else int(lengths.max())
+        frames = self.num_frames(samples)
+        if spec.shape[1] < frames:
+            raise ValueError(f"{samples} samples need {frames} frames, the spectrum has {spec.shape[1]}")
+        used = torch.arange(frames, device=spec.device) < self.num_frames(lengths)  # (1 or batch, frames)
+        window = self.window * used[..., None]  # (1 or batch, frames, n_fft)
+        wave = self._overlap_add(torch.fft.irfft(spec[:, :frames], n=self.config.n_fft) * window, samples)
+        weight = self._overlap_add(window.square(), samples)
+        inside = torch.arange(samples, device=spec.device) < lengths
+        return wave / torch.where(inside, weight, 1) * inside  # (batch, samples)
+
+    def log1p_magnitude(self, spec: Tensor) -> Tensor:
+        """log(1 + |spec|), real, of the same shape; the gradient is finite everywhere."""
+        return torch.log1p(_magnitude(spec))
+
+    def resynthesise(self, log1p_magnitude: Tensor, noisy_spec: Tensor, length: int | Tensor) -> Tensor:
+        """Samples (batch, length) of an enhanced magnitude (batch, frames, bins) with the phase of the noisy one.
+
+        Magnitudes below zero count as zero. `length` as in `inverse`.
+        """
+        return self.inverse(self.with_phase(log1p_magnitude, noisy_spec), length)
+
+    @staticmethod
+    def with_phase(log1p_magnitude: Tensor, noisy_spec: Tensor) -> Tensor:
+        """Complex spectrum of an enhanced magnitude and the phase of the noisy one, all (batch, frames, bins)."""
+        magnitude = torch.expm1(log1p_magnitude.float()).clamp(min=0)
+        return noisy_spec * (magnitude / _magnitude(noisy_spec))
+
+    def _spectrum(self, x: Tensor, first: int, count: int) -> Tensor:
+        """Frames first, ..., first + count - 1 of `x` (batch, samples) -> complex (batch, count, bins)."""
+        n_fft, hop = self.config.n_fft, self.config.hop_length
+        start = first * hop - n_fft // 2
+        end = start + (count - 1) * hop + n_fft
+        x = F.pad(x[:, max(0, start) : end], (max(0, -start), max(0, end - x.shape[1])))
+        return torch.fft.rfft(x.float().unfold(1, n_fft, hop) * self.window)
+
+    def _overlap_add(self, frames: Tensor, samples: int) -> Tensor:
+        """(batch, frames, n_fft) -> the sum of the shifted frames, cut to the signal: (batch, samples)."""
+        batch, count, n_fft = frames.shape
+        hop = self.config.hop_length
+        parts = -(-n_fft // hop)
+        frames = F.pad(frames, (0, parts * hop - n_fft)).view(batch, count, parts, hop)
+        # Part p of frame i falls on block i + p of `hop` samples: as many shifted sums as a frame has parts.
+        blocks = sum(F.pad(frames[:, :, p], (0, 0, p, parts - 1 - p)) for p in range(parts))
+        return blocks.flatten(1)[:, n_fft // 2 : n_fft // 2 + samples]
+
+
+def _magnitude(spec: Tensor) -> Tensor:
+    return (spec.real.square() + spec.imag.square() + TINY_POWER).sqrt()

@@ -1,0 +1,137 @@
+"""Opening a recording so that it is read to its true end: by libsndfile, or from a copy that is whole."""
+
+import io
+import os
+import shutil
+import tempfile
+from typing import IO, BinaryIO
+
+import soundfile
+
+from mimic.io import ffmpeg
+from mimic.io.containers import Layout, Window, examine
+
+BLOCK = 1 << 18  # samples that are copied at a time
+UNRECOGNISED = 1  # libsndfile's code for a format that it does not know
+UNKNOWN = "in a format that libsndfile does not know"
+
+
+class Unusable(Exception):
+    """A recording that cannot be read to its end: kind of problem as in AudioError, and what it is, in words."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Opener:
+    """Opens the recordings of a table; remembers the last one, for its segments or blocks follow each other."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple, Layout, IO[bytes] | None, str] = ((), Layout(), None, "")
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return Opener, ()  # another process opens for itself
+
+    def __call__(self, entry: str, source: BinaryIO) -> tuple[soundfile.SoundFile, str]:
+        """The recording at its first sample, and libsndfile's name of how its samples are stored ("": not known).
+
+        `entry` is its line in the table, `source` its bytes. Raises Unusable.
+        """
+        last, key = self._last, (entry, *_state(source))
+        if last[0] != key:
+            layout = examine(source)
+            if layout.missing:
+                raise Unusable("truncated", f"is truncated ({layout.missing})")
+            if layout.flaw:
+                raise Unusable("header", f"has a header that does not agree with its content ({layout.flaw})")
+            last = self._last = (key, layout, *_copied(source, layout))
+        _, layout, copy, subtype = last
+        if copy:
+            return soundfile.SoundFile(copy.name), subtype
+        try:
+            f = _open(source, layout)
+        except (soundfile.LibsndfileError, ValueError) as error:
+            why = "it is empty" if source.seek(0, os.SEEK_END) == 0 else reason(error)
+            raise Unusable("unreadable", f"is not readable audio ({why})") from None
+        return f, f.subtype
+
+
+def reason(error: Exception) -> str:
+    """What libsndfile says, short."""
+    text = getattr(error, "error_string", None) or str(error) or type(error).__name__
+    return "unknown format" if "regular file" in text else text.strip().rstrip(".")
+
+
+def _state(source: BinaryIO) -> tuple[int, ...]:
+    if not isinstance(source, io.BufferedReader):
+        return (source.seek(0, os.SEEK_END),)
+    stat = os.fstat(source.fileno())
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _copied(source: BinaryIO, layout: Layout) -> tuple[IO[bytes] | None, str]:
+    """A copy of what libsndfile would not read to its end, or None; how the original stores its samples."""
+    subtype, unknown = "", False
+    try:
+        with _open(source, layout) as f:
+            subtype = f.subtype
+    except (soundfile.LibsndfileError, ValueError) as error:
+        unknown = getattr(error, "code", 0) == UNRECOGNISED
+    if layout.foreign:
+        if not ffmpeg.installed():
+            raise Unusable("ffmpeg", f"is {layout.foreign}, which takes ffmpeg, and there is none")
+        try:
+            return _by_ffmpeg(source), subtype
+        except ffmpeg.FfmpegError as error:
+            raise Unusable("truncated", f"is damaged or truncated (ffmpeg: {error})") from None
+    if len(layout.parts) > 1:
+        return _joined(source, layout.parts), subtype
+    if unknown and ffmpeg.installed():
+        try:
+            return _by_ffmpeg(source), subtype
+        except ffmpeg.FfmpegError:
+            pass  # no audio at all: what libsndfile says counts
+    return None, subtype
+
+
+def _open(source: BinaryIO, layout: Layout) -> soundfile.SoundFile:
+    if layout.edits:
+        source = Window(source, 0, source.seek(0, os.SEEK_END), layout.edits)
+    source.seek(0)
+    # libsndfile reads a file by itself twice as fast as through Python.
+    return soundfile.SoundFile(source.name if isinstance(source, io.BufferedReader) else source)
+
+
+def _by_ffmpeg(source: BinaryIO) -> IO[bytes]:
+    if isinstance(source, io.BufferedReader):
+        return ffmpeg.decode(source.name)
+    with tempfile.NamedTemporaryFile() as spool:
+        source.seek(0)
+        shutil.copyfileobj(source, spool)
+        spool.flush()
+        return ffmpeg.decode(spool.name)
+
+
+def _joined(source: BinaryIO, parts: list[tuple[int, int]]) -> IO[bytes]:
+    """Recordings in one file, one behind the other, as one: 32-bit float W64."""
+    copy, out = tempfile.NamedTemporaryFile(suffix=".w64"), None
+    try:
+        for begin, end in parts:
+            with soundfile.SoundFile(Window(source, begin, end)) as f:
+                out = out or soundfile.SoundFile(copy.name, "w", f.samplerate, f.channels, "FLOAT", format="W64")
+                if (f.samplerate, f.channels) != (out.samplerate, out.channels):
+                    raise Unusable("joined", "is several recordings in one, of different rates or channels")
+                left = f.frames
+                while left:
+                    x = f.read(min(BLOCK, left), dtype="float32", always_2d=True)
+                    left -= len(x)
+                    if not len(x):
+                        raise Unusable("truncated", f"is truncated: {left} samples missing")
+                    out.write(x)
+    except soundfile.LibsndfileError as error:
+        raise Unusable("unreadable", f"cannot be decoded ({reason(error)})") from None
+    finally:
+        if out:
+            out.close()
+    return copy

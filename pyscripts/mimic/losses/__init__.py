@@ -1,0 +1,1 @@
+"""CTC, spectral, mimic, waveform and STOI losses."""

@@ -1,0 +1,61 @@
+"""Losses between waves, SI-SDR and multi-resolution STFT: one value per utterance, in which padding never counts."""
+
+import torch
+from torch import Tensor
+
+from mimic.nets.masking import valid_frames
+
+RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))  # points, hop, window, in samples
+TINY_POWER = 1e-7  # of a bin: quieter ones count as that loud
+BEST_DB = 80.0  # of SI-SDR, reached where the waves are equal: there the gradient is zero, not infinite
+
+
+def negative_si_sdr(enhanced: Tensor, clean: Tensor, samples: Tensor) -> Tensor:
+    """Minus the scale-invariant signal-to-distortion ratio, dB, of waves (batch, samples): (batch,), -80 at its best.
+
+    Means are removed, as in the score (J. Le Roux et al., ICASSP 2019). A silent clean wave gives 0.
+    """
+    real = valid_frames(samples, clean.shape[1])
+    x, y = (_centred(wave, real, samples) for wave in (clean, enhanced))
+    energy = x.square().sum(1)
+    target = ((x * y).sum(1) / energy.clamp(min=1e-12)).unsqueeze(1) * x
+    signal, distortion = target.square().sum(1), (y - target).square().sum(1)
+    least = 10 ** (-BEST_DB / 10) * energy + torch.finfo(x.dtype).tiny
+    ratio = 10 * torch.log10((signal + least) / (distortion + least))
+    return torch.where(energy > 0, -ratio, 0.0)
+
+
+def multi_resolution_stft(enhanced: Tensor, clean: Tensor, samples: Tensor) -> Tensor:
+    """Spectral convergence plus L1 of log magnitudes of waves (batch, samples), mean of three resolutions: (batch,).
+
+    Yamamoto et al., "Parallel WaveGAN", 2020.
+    """
+    real = valid_frames(samples, clean.shape[1])
+    total = 0.0
+    for points, hop, width in RESOLUTIONS:
+        window = torch.hann_window(width, device=clean.device)
+        y, x = (_magnitude(wave * real, points, hop, window) for wave in (enhanced, clean))  # (batch, frames, bins)
+        frames = 1 + samples // hop
+        valid = valid_frames(frames, x.shape[1]).unsqueeze(2)
+        convergence = _norm((x - y) * valid) / _norm(x * valid)
+        logs = ((x.log() - y.log()).abs().mean(2, keepdim=True) * valid).sum((1, 2)) / frames
+        total = total + (convergence + logs) / len(RESOLUTIONS)
+    return total
+
+
+def _centred(wave: Tensor, real: Tensor, samples: Tensor) -> Tensor:
+    wave = wave * real
+    return (wave - (wave.sum(1) / samples).unsqueeze(1)) * real
+
+
+def _magnitude(wave: Tensor, points: int, hop: int, window: Tensor) -> Tensor:
+    """(batch, frames, bins); beyond its ends the signal is zero, so that padding changes nothing."""
+    spectrum = torch.stft(wave, points, hop, len(window), window, center=True, pad_mode="constant", return_complex=True)
+    power = spectrum.real.square() + spectrum.imag.square()
+    return power.clamp(min=TINY_POWER).sqrt().transpose(1, 2)
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Root of the sum of squares of each row; its gradient at zero is zero."""
+    energy = x.square().sum((1, 2))
+    return torch.where(energy > 0, energy, 1.0).sqrt() * (energy > 0)

@@ -1,0 +1,1 @@
+"""WER files, PESQ, STOI, composite scores, bootstrap."""

@@ -1,0 +1,65 @@
+"""The conditions of a set's utterances, as far as its data directories tell: SNR, noise, age group, speaker, length."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from mimic.io.tables import read_table, read_utt2spk
+
+CONDITIONS = {"snr": "utt2snr", "noise": "utt2noise", "age": "utt2age", "speaker": "utt2spk", "length": "utt2dur"}
+ADULT = 16  # years
+LENGTHS = (2.0, 5.0, 10.0)  # s, limits between the classes of length
+T = TypeVar("T")
+
+
+def grouped(
+    items: Sequence[T], utt: Callable[[T], str], data_dirs: Sequence[str | Path]
+) -> Iterator[tuple[str, str, list[T]]]:
+    """Yield (condition, value, items with that value); what no table knows about is left out."""
+    for condition, table in CONDITIONS.items():
+        known = next(filter(None, (_table(Path(data_dir), table) for data_dir in data_dirs)), {})
+        groups: dict[str, list[T]] = defaultdict(list)
+        for item in items:
+            value = known.get(utt(item))
+            if value is not None:
+                groups[CLASSES.get(condition, str)(value)].append(item)
+        for value in sorted(groups, key=_order):
+            yield condition, value, groups[value]
+
+
+def _table(directory: Path, name: str) -> Mapping[str, str]:
+    """A table by utterance; where it is not there, its counterpart by speaker, e.g. spk2age for utt2age."""
+    by_speaker = directory / name.replace("utt2", "spk2")
+    if (directory / name).exists():
+        return read_table(directory / name)
+    if name == "utt2spk" or not by_speaker.exists():
+        return {}
+    values = read_table(by_speaker)
+    return {utt: values[spk] for utt, spk in read_utt2spk(directory / "utt2spk").items() if spk in values}
+
+
+def _age(years: str) -> str:
+    """Ages in years become groups; names of groups stay."""
+    try:
+        return "children" if float(years) < ADULT else "adults"
+    except ValueError:
+        return years
+
+
+def _length(text: str) -> str:
+    seconds = float(text)
+    edges = (0.0, *LENGTHS)
+    k = sum(seconds >= limit for limit in LENGTHS)
+    return f"{edges[k]:g}-{LENGTHS[k]:g}s" if k < len(LENGTHS) else f"{edges[k]:g}s-"
+
+
+CLASSES = {"age": _age, "length": _length}
+
+
+def _order(value: str) -> tuple[float, str]:
+    """Numbers by size, before names."""
+    try:
+        return float(value.split("-")[0].rstrip("s") or value), value
+    except ValueError:
+        return float("inf"), value

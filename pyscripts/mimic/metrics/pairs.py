@@ -1,0 +1,92 @@
+"""Clean and enhanced audio side by side, from two data directories or two plain folders of audio files."""
+
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from mimic.errors import AudioError, UserError
+from mimic.io.audio import SUFFIXES, AudioReader
+from mimic.metrics.reason import NotScored
+
+RATE = 16000  # Hz, at which everything is scored
+NARROW = 8000  # Hz, of telephone speech, for which some scores are defined, too
+UNUSABLE = {"nan": "NaN or infinite samples", "empty": "no samples"}  # kinds of AudioError that cost one score only
+
+
+class FolderReader(AudioReader):
+    """An AudioReader for a folder of audio files; the utterance id is the name of the file without its ending."""
+
+    def __init__(self, folder: str | Path, channel: int | None = None) -> None:
+        self.data_dir, self.rate, self.allow_pipes, self.channel = Path(folder), RATE, False, channel
+        self.wavs: dict[str, str] = {}
+        for path in sorted(self.data_dir.iterdir()):
+            if path.suffix.lower() in SUFFIXES:
+                if path.stem in self.wavs:
+                    raise UserError(f"{path}: {self.wavs[path.stem]} has the same name: keep one of them")
+                self.wavs[path.stem] = str(path)
+        if not self.wavs:
+            raise UserError(f"{folder}: neither a data directory (no wav.scp) nor a folder with audio files")
+        self.segments = None
+        self.utts = sorted(self.wavs)
+
+
+def open_audio(path: str | Path, allow_pipes: bool = False, channel: int | None = None) -> AudioReader:
+    """A reader for a data directory, or for a folder of audio files where there is no wav.scp."""
+    if not Path(path).is_dir():
+        raise UserError(f"{path}: no such directory")
+    if (Path(path) / "wav.scp").exists():
+        return AudioReader(path, RATE, allow_pipes, channel)
+    return FolderReader(path, channel)
+
+
+class Pairs:
+    """Two readers whose utterances go together; `utts` are those of the clean side, in C order.
+
+    UserError where the enhanced side has an utterance that the clean side lacks, or none that it has.
+    """
+
+    def __init__(
+        self, clean: str | Path, enhanced: str | Path, allow_pipes: bool = False, channel: int | None = None
+    ) -> None:
+        self.clean, self.enhanced = (open_audio(side, allow_pipes, channel) for side in (clean, enhanced))
+        self.utts = self.clean.utts
+        unknown = [utt for utt in self.enhanced.utts if utt not in self.clean]
+        if unknown:
+            raise UserError(
+                f"{unknown[0]}: in {enhanced} but not in {clean} ({len(unknown)} such): are these of one set?"
+            )
+
+    def load(self, utt: str) -> tuple[np.ndarray, np.ndarray, int]:
+        """Clean and enhanced samples, (samples,) float32 of equal length, and their rate: 16 kHz, or 8 kHz where the
+        audio has less than 16 kHz.
+
+        NotScored: no enhanced audio, no samples, NaN. UserError: unreadable audio, lengths or rates that differ.
+        """
+        if utt not in self.enhanced:
+            raise NotScored("no enhanced audio")
+        x, rate = _native(self.clean, utt, "clean")
+        y, enhanced_rate = _native(self.enhanced, utt, "enhanced")
+        if rate != enhanced_rate:
+            raise UserError(
+                f"{utt}: the clean audio is at {rate} Hz, the enhanced at {enhanced_rate} Hz: resample one of them"
+            )
+        if rate < NARROW:
+            raise UserError(f"{utt}: audio at {rate} Hz: the scores are defined for {NARROW} Hz and more")
+        if len(x) != len(y):
+            raise UserError(
+                f"{utt}: the clean audio has {len(x)} samples, the enhanced {len(y)}: an enhancer must keep the length"
+            )
+        wanted = RATE if rate >= RATE else NARROW
+        if rate != wanted:
+            x, y = (soxr.resample(signal, rate, wanted, quality="HQ") for signal in (x, y))
+        return x, y, wanted
+
+
+def _native(reader: AudioReader, utt: str, side: str) -> tuple[np.ndarray, int]:
+    try:
+        return reader.native(utt)
+    except AudioError as error:
+        if error.kind in UNUSABLE:
+            raise NotScored(f"{UNUSABLE[error.kind]} in the {side} audio") from None
+        raise

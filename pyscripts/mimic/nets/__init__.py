@@ -1,0 +1,31 @@
+"""Networks by the name that a configuration gives them, imported when used. Each has its sizes' dataclass beside it."""
+
+from mimic.registry import Registry
+
+ENCODERS = Registry(
+    {
+        "crdnn": "mimic.nets.crdnn:Crdnn,CrdnnConfig",
+        "conformer": "mimic.nets.conformer:Conformer,ConformerConfig",
+        "deepspeech2": "mimic.nets.deepspeech2:DeepSpeech2,DeepSpeech2Config",
+        "probe": "mimic.nets.probe:Probe,ProbeConfig",
+        "quartznet": "mimic.nets.quartznet:Quartznet,QuartznetConfig",
+    }
+)
+MASKS = Registry(
+    {
+        "causal": "mimic.nets.causal_mask:CausalMask,CausalMaskConfig",
+        "cnn_transformer": "mimic.nets.cnn_transformer:CnnTransformer,CnnTransformerConfig",
+        "crdnn": "mimic.nets.crdnn_mask:CrdnnMask,CrdnnConfig",
+        "wide_resnet": "mimic.nets.wide_resnet:WideResnet,WideResnetConfig",
+        "bilstm": "mimic.nets.bilstm_mask:BilstmMask,BilstmMaskConfig",
+        "fcn": "mimic.nets.fcn_mask:FcnMask,FcnMaskConfig",
+        "metricgan": "mimic.nets.metricgan:MetricganMask,MetricganMaskConfig",
+    }
+)
+WAVES = Registry({"demucs": "mimic.nets.demucs:Demucs,DemucsConfig"})
+LMS = Registry(
+    {
+        "rnn": "mimic.nets.lm:RnnLm,RnnLmConfig",
+        "transformer": "mimic.nets.transformer_lm:TransformerLm,TransformerLmConfig",
+    }
+)

@@ -1,1 +1,0 @@
-"""What a run of the recipe will cost: measured on a sample (calibration.py), computed for more speech (estimate.py)."""

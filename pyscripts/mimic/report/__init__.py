@@ -1,1 +1,0 @@
-"""The HTML report of an experiment tree: what was trained, how it scored, how it sounds."""

@@ -1,0 +1,134 @@
+"""Which figures the report has: scores by SNR, noisy against enhanced, training curves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from mimic.metrics.summary import Mean
+from mimic.reporting import conditions, figures
+from mimic.reporting.collect import NAMES, TASKS, Run, Scored
+
+WORDS = {"loss": "loss", "pesq": "PESQ", "stoi": "STOI", "estoi": "eSTOI"}
+WORDS |= {"wer": "word error rate, %", "ter": "token error rate, %"}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A line of a legend."""
+
+    title: str
+    colour: int
+    dashed: bool
+
+    @property
+    def marker(self) -> str:
+        return "●■◆▲▼✚✖★"[self.colour % figures.COLOURS]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures that share a legend, and their numbers as a table: header and rows."""
+
+    title: str
+    keys: list[Key]
+    plots: list[Markup]
+    header: list[str]
+    rows: list[list[str]]
+
+
+def by_snr(systems: Sequence[Scored], levels: Mapping[str, Sequence[str]], measure: str | None) -> Group | None:
+    """Quality and word errors against SNR, with 95 % intervals."""
+    panels = []
+    if measure:
+        heard = [(s, [conditions.quality(s, utts, measure) for utts in levels.values()]) for s in systems if s.scores]
+        panels.append((NAMES[measure], 2, heard))
+    heard = [(s, [conditions.word_errors(s, utts) for utts in levels.values()]) for s in systems if s.words]
+    panels.append(("WER, %", 1, heard))
+    plots, rows, shown = [], [], {}
+    for title, digits, curves in panels:
+        lines = []
+        for s, means in curves:
+            there = [(k, m) for k, m in enumerate(means) if m.n]
+            if there:
+                x, y = [k for k, _ in there], [m.mean for _, m in there]
+                low, high = [m.low for _, m in there], [m.high for _, m in there]
+                lines.append(figures.Line(s.title, s.colour, x, y, low, high, s.dashed))
+                rows.append([title, s.title, *(_interval(m, digits) for m in means)])
+                shown[s.key] = Key(s.title, s.colour, s.dashed)
+        if lines:
+            label = f"{title} against SNR. " + "; ".join(
+                f"{line.name}: {line.y[0]:.{digits}f} to {line.y[-1]:.{digits}f}" for line in lines
+            )
+            plots.append(figures.lines(title, "SNR in dB", lines, label, list(levels)))
+    if not levels or not plots:
+        return None
+    keys = [shown[s.key] for s in systems if s.key in shown]
+    return Group("", keys, plots, ["", "system", *(f"{level} dB" for level in levels)], rows)
+
+
+def scatters(
+    systems: Sequence[Scored], noisy: Mapping[str, Scored], hrefs: Mapping[str, str], measure: str | None
+) -> list[Markup]:
+    """For each enhancer the utterances' quality before and after; a point is a link to its utterance."""
+    plots = []
+    for s in systems:
+        before = noisy.get(s.tree)
+        if not (measure and before and s.enhances):
+            continue
+        points = []
+        for utt in s.scores:
+            x, y = before.quality(utt, measure), s.quality(utt, measure)
+            if x is not None and y is not None and utt in hrefs:
+                points.append(figures.Point(x, y, hrefs[utt], f"{utt}: noisy {x:.2f}, enhanced {y:.2f}"))
+        if points:
+            better = sum(p.y > p.x for p in points)
+            title = f"{s.title}: better on {better} of {len(points)}"
+            label = f"{title} utterances. {NAMES[measure]} noisy against enhanced; arrow keys move, Enter opens."
+            points.sort(key=lambda p: (p.x, p.label))
+            plots.append(figures.scatter(title, NAMES[measure], s.colour, points, label))
+    return plots
+
+
+def curves(runs: Sequence[Run], colours: Mapping[str, int]) -> list[Group]:
+    """For each task the losses and validation scores of its runs over epochs."""
+    groups = []
+    for task, title in {**TASKS, "other": "Other models"}.items():
+        those = [run for run in runs if run.task == task and run.log]
+        if not those:
+            continue
+        tint = {run.name: colours.get(run.system, k) for k, run in enumerate(those)}
+        names = dict.fromkeys(key for run in those for entry in run.log for key in entry)
+        wanted = [n for n in ("train_loss", "valid_loss") if n in names]
+        wanted += [n for n in names if n.startswith("valid_") and n not in wanted]
+        if task == "adversarial":  # no single loss tells how it goes
+            wanted += [n for n in names if n.startswith("train_") and n not in wanted and "gradient" not in n]
+        plots = []
+        for name in wanted:
+            lines = []
+            for run in those:
+                points = [(entry["epoch"], entry[name]) for entry in run.log if name in entry and "epoch" in entry]
+                if points:
+                    x, y = zip(*points, strict=True)
+                    lines.append(figures.Line(run.title, tint[run.name], x, y, dashed=run.tree.second))
+            if max((len(line.x) for line in lines), default=0) < 2:
+                continue  # one point is no curve; the table has it
+            side, _, what = name.partition("_")
+            panel = f"{'training' if side == 'train' else 'validation'} {WORDS.get(what, what.replace('_', ' '))}"
+            label = f"{title}: {panel} over epochs. " + "; ".join(
+                f"{line.name}: {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines
+            )
+            plots.append(figures.lines(panel, "epoch", lines, label))
+        keys = [Key(run.title, tint[run.name], run.tree.second) for run in those]
+        rows = [[run.title, str(run.log[-1].get("epoch", "")), *(_last(run, name) for name in wanted)] for run in those]
+        groups.append(Group(title, keys, plots, ["last epoch of", "epoch", *wanted], rows))
+    return groups
+
+
+def _last(run: Run, name: str) -> str:
+    values = [entry[name] for entry in run.log if name in entry]
+    return f"{values[-1]:.4g}" if values else "-"
+
+
+def _interval(m: Mean, digits: int) -> str:
+    return f"{m.mean:.{digits}f} ({m.low:.{digits}f} to {m.high:.{digits}f})" if m.n else "-"

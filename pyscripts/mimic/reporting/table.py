@@ -1,0 +1,234 @@
+"""The results table: what lies under exp/*/scoring, a row for each system, seeds put together."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+
+from mimic.errors import UserError
+from mimic.inputs import split_paths
+from mimic.io import aside
+from mimic.metrics.identity import NOISE, OTHER, UNKNOWN, marks
+
+WER_LINE = re.compile(r"%WER (\S+) \[ (\d+) / (\d+), ")
+DIGITS = 2
+SAID = {
+    OTHER: f"{OTHER} than the rest of the column, no comparison with it",
+    NOISE: "other noise types or SNRs than most rows have",
+    UNKNOWN: f"{UNKNOWN}, for what they were scored on is not recorded; score again with --force true",
+}
+SCORED = {"enhance": "steps/score_enhancement.sh", "asr": "steps/score_asr.sh"}
+MADE = {"enhance": "steps/train.sh and steps/enhance.sh", "asr": "steps/train.sh and steps/decode.sh"}
+SENTENCES = re.compile(r"Scored (\d+) sentences, (\d+) not present")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number of each system: where it lies below the system's directory and how it is shown."""
+
+    title: str
+    side: str  # "enhance" or "asr": which of the two directories of a system
+    path: str
+    measure: str = ""  # the line of summary.tsv; empty for an error rate
+    scale: float = 1.0
+    more_is_better: bool = True
+
+
+COLUMNS = (
+    Column("PESQ", "enhance", "scoring/test/summary.tsv", "wb-pesq"),
+    Column("eSTOI", "enhance", "scoring/test/summary.tsv", "estoi", scale=100),
+    Column("STOI", "enhance", "scoring/test/summary.tsv", "stoi", scale=100),
+    Column("CSIG", "enhance", "scoring/test/summary.tsv", "csig"),
+    Column("CBAK", "enhance", "scoring/test/summary.tsv", "cbak"),
+    Column("COVL", "enhance", "scoring/test/summary.tsv", "covl"),
+    Column("SI-SDR", "enhance", "scoring/test/summary.tsv", "si-sdr"),
+    Column("accuracy", "asr", "scoring/test/summary.tsv", "accuracy"),
+    Column("EER", "asr", "scoring/test/summary.tsv", "eer", more_is_better=False),
+    Column("dev CER", "asr", "scoring/dev/cer_1_0.0", more_is_better=False),
+    Column("test CER", "asr", "scoring/test/cer_1_0.0", more_is_better=False),
+    Column("dev WER", "asr", "scoring/dev/wer_1_0.0", more_is_better=False),
+    Column("test WER", "asr", "scoring/test/wer_1_0.0", more_is_better=False),
+)
+
+
+MAIN_COLUMNS = "PESQ,eSTOI,dev WER,test WER"
+
+
+def parse_columns(names: str) -> tuple[Column, ...]:
+    """Split comma-separated titles (or "all") into columns, in the order of COLUMNS; UserError for an unknown one."""
+    wanted = [column.title for column in COLUMNS] if names == "all" else names.split(",")
+    if unknown := set(wanted) - {column.title for column in COLUMNS}:
+        titles = ",".join(column.title for column in COLUMNS)
+        raise UserError(f"--columns {names}: no column '{min(unknown)}', there are {titles}")
+    return tuple(column for column in COLUMNS if column.title in wanted)
+
+
+@dataclass(frozen=True)
+class System:
+    """A row: an enhancer's directory (or none) and a recogniser's (or none); a further seed's has `_seed<k>` behind."""
+
+    name: str
+    enhance: Path | None
+    asr: Path | None
+
+    @classmethod
+    def parse(cls, text: str) -> "System":
+        """Read `name=enhance_dir,asr_dir`; either directory may be empty."""
+        name, equals, rest = text.partition("=")
+        dirs = split_paths(rest, ",")
+        if not equals or not name or len(dirs) != 2:
+            raise UserError(f"'{text}': expected name=enhance_dir,asr_dir, e.g. MSE=exp/enhance_mse,exp/asr_mse")
+        return cls(name, *(Path(d) if d else None for d in dirs))
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of one seed, None if all is NA: items scored (utterances or words), utterances NA or missing."""
+
+    value: float | None
+    count: int
+    na: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All seeds of a system in one column; `missing` names what is not there and the steps that make it."""
+
+    scores: dict[str, Score]
+    missing: str = ""
+    folders: tuple[Path, ...] = ()  # where the scores were read
+
+    mark: str = ""  # behind the number
+
+    def count(self) -> int | None:
+        """How many items every seed was scored on, None where that differs or something has no score."""
+        counts = {s.count for s in self.scores.values()}
+        return counts.pop() if len(counts) == 1 and not any(s.na for s in self.scores.values()) else None
+
+    def text(self, common: int | None = None) -> str:
+        """Mean and spread, and on how many items, unless they are as many as `common` says."""
+        if not self.scores:
+            return "-"
+        values = [s.value for s in self.scores.values() if s.value is not None]
+        spread = f" +- {stdev(values):.{DIGITS}f}" if len(values) > 1 else ""
+        counts = {s.count for s in self.scores.values()}
+        na = sum(s.na for s in self.scores.values())
+        span = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)}-{max(counts)}"
+        shown = f"{mean(values):.{DIGITS}f}{spread}" if values else "NA"
+        counted = "" if common and common == self.count() else f" (n={span}{f', NA={na}' if na else ''})"
+        return f"{shown}{counted}{self.mark}"
+
+
+def seed_dirs(directory: Path) -> dict[str, Path]:
+    """{seed: directory} of a system: `directory` itself is seed 1, beside it lie directory_seed<k>.
+
+    Of a directory in a system's own, as exp/joint_mse/enhancer, the others are exp/joint_mse_seed<k>/enhancer.
+    """
+    found = {"1": directory}
+    for base, rest in ((directory, ""), (directory.parent, directory.name)):
+        for path in aside.glob(base.parent, f"{base.name}_seed*"):
+            seed = path.name.removeprefix(f"{base.name}_seed")
+            if seed.isdigit() and (path / rest).is_dir():
+                found[seed] = path / rest
+    return dict(sorted(found.items(), key=lambda item: int(item[0])))
+
+
+def collect(system: System, column: Column) -> Cell:
+    """Read one cell; what is not there is named in `missing` instead."""
+    directory = system.enhance if column.side == "enhance" else system.asr
+    if directory is None:
+        return Cell({}, missing="")
+    scores, missing, folders = {}, [], []
+    for seed, path in seed_dirs(directory).items():
+        file = path / column.path
+        if file.exists():
+            scores[seed] = read_score(file, column)
+            folders.append(file.parent)
+        else:
+            made = SCORED[column.side] if path.is_dir() else f"{MADE[column.side]}, then {SCORED[column.side]}"
+            missing.append(f"{system.name}, {column.title}: no {file}: run {made}")
+    return Cell(scores, "; ".join(missing), tuple(folders))
+
+
+def read_score(path: Path, column: Column) -> Score:
+    """One number from summary.tsv or a wer file; UserError where it is not in there."""
+    text = path.read_text(encoding="utf-8")
+    if column.measure:
+        lines = [line.split("\t") for line in text.splitlines() if line.startswith(f"{column.measure}\t")]
+        if not lines:
+            raise UserError(f"{path}: no line {column.measure}: score again with --measures all")
+        _, value, _, _, n, na = lines[0]
+        return Score(None if value == "NA" else float(value) * column.scale, int(n), int(na))
+    wer, sentences = WER_LINE.search(text), SENTENCES.search(text)
+    if not wer or not sentences:
+        raise UserError(f"{path}: no %WER line: run steps/score_asr.sh with --force true")
+    return Score(100 * int(wer[2]) / int(wer[3]), int(wer[3]), int(sentences[2]))
+
+
+def table(
+    systems: Sequence[System], columns: Sequence[Column], published: Mapping[str, Mapping[str, str]] | None = None
+) -> tuple[list[list[str]], list[str]]:
+    """The table with its header, and a line for each number that is missing.
+
+    `published` is {system: {title of a column: value}}. With it cells are short: the published value stands behind
+    the measured one in brackets, and a count that a whole column shares is in the header.
+    """
+    cells = [[collect(system, column) for column in columns] for system in systems]
+    notes = [cell.missing for line in cells for cell in line if cell.missing]
+    cells, marked = _mark(systems, columns, cells)
+    notes += marked
+    if published is None:
+        rows = [[system.name, *(cell.text() for cell in line)] for system, line in zip(systems, cells, strict=True)]
+        return [["system", *(column.title for column in columns)], *rows], notes
+    head, rows = ["system"], [[system.name] for system in systems]
+    for column, line in zip(columns, zip(*cells, strict=True), strict=True):
+        counts = {count for cell in line if (count := cell.count())}
+        common = counts.pop() if len(counts) == 1 else None
+        theirs = [published.get(system.name, {}).get(column.title, "-") for system in systems]
+        title = f"{column.title} [published]" if set(theirs) - {"-"} else column.title
+        head.append(f"{title}{f' (n={common})' if common else ''}")
+        for row, cell, value in zip(rows, line, theirs, strict=True):
+            row.append(cell.text(common) + ("" if value == "-" else f" [{value}]"))
+    return [head, *rows], notes
+
+
+def _mark(
+    systems: Sequence[System], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]
+) -> tuple[list[list[Cell]], list[str]]:
+    """The cells, those marked that were scored on other data than most of their column, and a line for each reason."""
+    found: dict[str, dict[str, None]] = {reason: {} for reason in SAID}
+    marked = [list(line) for line in cells]
+    for place, column in enumerate(columns):
+        reasons = marks([folder for line in cells for folder in line[place].folders])
+        for row, (system, line) in enumerate(zip(systems, cells, strict=True)):
+            those = {reasons[folder] for folder in line[place].folders}
+            for reason in those - {""}:
+                found[reason][f"{system.name} ({column.title})" if reason == OTHER else system.name] = None
+            if OTHER in those:
+                marked[row][place] = replace(line[place], mark=f" ({OTHER})")
+    return marked, [f"{text}: {', '.join(found[reason])}" for reason, text in SAID.items() if found[reason]]
+
+
+def read_published(path: Path) -> dict[str, dict[str, str]]:
+    """Read published values: a header `system` and titles of columns, then rows, tab-separated; `-` is no value."""
+    lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    head, *rows = lines
+    if bad := [row for row in rows if len(row) != len(head)]:
+        raise UserError(f"{path}: {bad[0][0]}: {len(bad[0])} fields, the header has {len(head)}")
+    return {name: dict(zip(head[1:], values, strict=True)) for name, *values in rows}
+
+
+def seeds_of(systems: Sequence[System]) -> str:
+    """Which seeds each row is made from, as far as their directories are there."""
+    rows = {system.name: seed_dirs(d) for system in systems if (d := system.asr or system.enhance)}
+    found = {name: [seed for seed, path in dirs.items() if path.is_dir()] for name, dirs in rows.items()}
+    return "; ".join(f"{name}: {','.join(seeds) or 'none yet'}" for name, seeds in found.items())
+
+
+def trained_at(systems: Sequence[System]) -> str:
+    """Revisions of the code that trained the rows, as their run_info.json say; empty where there is none."""
+    dirs = [path for system in systems for d in (system.enhance, system.asr) if d for path in seed_dirs(d).values()]
+    infos = [path / "run_info.json" for path in dirs]
+    return ", ".join(sorted({json.loads(path.read_text())["revision"] for path in infos if path.is_file()}))

@@ -1,0 +1,1 @@
+"""The one training loop: engine, optimisers, checkpoints, resume, processes."""

@@ -1,0 +1,63 @@
+"""Starts the processes of one training on this machine, and ends them together."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mimic.training.stop import AGAIN, INTERRUPTED, SIGNALS, end_with_parent
+
+log = logging.getLogger(__name__)
+GRACE = 10.0  # seconds in which the others notice that one is gone, and end with a line of their own
+
+
+def spawn(count: int, command: list[str]) -> int:
+    """Run `count` copies of `command`, which find each other by the variables of torchrun. Gives the exit code.
+
+    Unlike torchrun, which turns every failure into code 1, it passes on codes and signals: a copy that saved after a
+    signal and wants to be started again says so with its exit code.
+    """
+    with tempfile.TemporaryDirectory(prefix="mimic-") as folder:
+        children = [_start(rank, count, command, Path(folder) / "meeting") for rank in range(count)]
+        for number in SIGNALS:
+            signal.signal(number, lambda number, _: [child.send_signal(number) for child in children])
+        code, deadline = 0, float("inf")
+        while running := [child for child in children if child.poll() is None]:
+            for rank, child in enumerate(children):
+                if child.returncode and not code:
+                    code = _said(rank, child.returncode)
+                    deadline = time.monotonic() + (GRACE if code not in (AGAIN, INTERRUPTED) else float("inf"))
+            if time.monotonic() > deadline:
+                for child in running:
+                    child.kill()
+            time.sleep(0.05)
+        return code or max(_said(rank, child.returncode) for rank, child in enumerate(children))
+
+
+def _start(rank: int, count: int, command: list[str], meeting: Path) -> subprocess.Popen:
+    threads = max(1, int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)) // count)
+    env = os.environ | {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MIMIC_MEETING": str(meeting),  # a file: no port that another training may have taken
+        "OMP_NUM_THREADS": str(threads),
+    }
+    if sys.platform == "linux":
+        env.setdefault("GLOO_SOCKET_IFNAME", "lo")  # does not depend on how this machine finds its own name
+    return subprocess.Popen(command, env=env, preexec_fn=end_with_parent)
+
+
+def _said(rank: int, returncode: int) -> int:
+    """The exit code as a shell counts it."""
+    if returncode >= 0:
+        return returncode
+    if -returncode in SIGNALS:  # it had not begun yet
+        return INTERRUPTED if -returncode == signal.SIGINT else AGAIN
+    log.error("process %d of this training was killed by signal %d: the others end too", rank, -returncode)
+    return 128 - returncode

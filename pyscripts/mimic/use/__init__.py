@@ -1,1 +1,0 @@
-"""Trained models at work on whole files: what a user has when the training is over."""
