@@ -99,11 +99,13 @@ class Driver:
         self.wanted = recipe.saved  # what that gives when nothing disturbs it
         self.said = ""  # by the last command
         self.undo: list[Callable[[], object]] = []  # what a fault has done to more than results
+        self.cleared: set[str] = set()  # directories that the fault at hand has removed itself
 
     def __call__(self, fault: Fault) -> tuple[str, bool, bool]:
         """Gives what was done, whether the rerun ended well, and whether its results equal the undisturbed ones."""
         while self.undo:
             self.undo.pop(0)()
+        self.cleared.clear()
         self.recipe.restore()
         self.command, self.wanted = self.stage(fault.target.stage), self.recipe.saved
         acts = self.acts | {
@@ -257,6 +259,7 @@ class Driver:
 
     def clear(self, folders: tuple[str, ...]) -> None:
         """These directories as before their stage."""
+        self.cleared.update(folders)
         for folder in folders:
             for path in own_files(self.root / folder).values():
                 path.unlink()
@@ -295,10 +298,15 @@ class Driver:
             raise NotRecovered(f"it did not say clearly what is wrong: {self.said[-2000:]}")
 
     def lost(self) -> list[str]:
-        """The trained models of the undisturbed run that are nowhere any more, whatever has been trained since."""
+        """The trained models of the undisturbed run that are nowhere any more, whatever has been trained since.
+
+        Without those that the fault began by removing: they are compared where they are made again.
+        """
         missing = []
         for model in sorted(self.recipe.saved.glob("exp/*/model.pt")):
             name = model.parent.name
+            if f"exp/{name}" in self.cleared:
+                continue
             kept = [*self.root.glob(f"exp/{name}/model.pt"), *self.root.glob(f"exp/{name}.*/model.pt")]
             if not any(equal(path.read_bytes(), model.read_bytes()) for path in kept):
                 missing.append(name)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from mimic.io.audio import AudioReader
 from mimic.nets.demucs import Demucs, DemucsConfig
 from mimic.nets.metricgan import MetricDiscriminator
 from mimic.tasks import TASKS
+from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import network
 from mimic.tasks.metricgan import Critic, MetricganConfig, _distance
 from mimic.training import config as configuration
@@ -60,6 +62,15 @@ def corpus(tmp_path_factory) -> Path:
         + "loss: {si_sdr_weight: 0.1, stft_weight: 0.1, stoi_weight: 0.1}\n"
     )
     return root
+
+
+def test_the_processes_that_score_end_with_their_scores(corpus):
+    """Left to Python's own exit, their thread closes at that moment what the exit writes to, and a training fails."""
+    before = set(threading.enumerate())
+    scores = DevScores(str(corpus / "dev_noisy"), str(corpus / "dev_clean"), ["b0"], 0)
+    assert set(threading.enumerate()) > before
+    del scores
+    assert set(threading.enumerate()) == before
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+import weakref
 from collections.abc import Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import ForkContext, ForkProcess
@@ -49,6 +50,8 @@ class DevScores:
         workers = max(1, (os.cpu_count() or 1) // place().local_world)
         self._pool = ProcessPoolExecutor(workers, _Workers(), initializer=leave_signals_to_parent)
         self._pool.submit(abs, 0).result()
+        # Ended before the interpreter ends: its thread would close what Python's own exit still writes to.
+        weakref.finalize(self, self._pool.shutdown)
 
     def start(self, model: nn.Module, stft: Stft, batch: int) -> dict[int, Future]:
         """Enhance, `batch` utterances at a time; the scores are computed in the background.
