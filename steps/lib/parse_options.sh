@@ -4,6 +4,7 @@
 # "--config FILE" sources a bash file of name=value lines before the other options are looked at; "--help"
 # prints $help_message. Parsing stops at the first word that is no option; the rest stays in "$@".
 # Types and ranges of values are in option_ranges.txt beside this file; a default of true or false is a boolean.
+# A renamed option keeps its old name for one release: "new_name=3  # meaning  # was: old-name".
 # Kaldi's own parse_options.sh can take this file's place; names here start with _po_ to stay out of the way.
 
 _po_die() { echo "$0: $*" >&2; exit 1; }
@@ -23,6 +24,26 @@ _po_value() {
   fi
 }
 
+# _po_renamed: what the block of defaults says of renamed options, one line "old_name new_name" each.
+_po_renamed() {
+  [ ! -r "$0" ] || awk '/^help_message=/ { exit }
+    match($0, /# was: /) { n = split(substr($0, RSTART + RLENGTH), old, /[ ,]+/); sub(/=.*/, "")
+      for (i = 1; i <= n; i++) { gsub(/-/, "_", old[i]); print old[i], $0 } }' "$0"
+}
+
+# _po_was --old-name: puts the new name into $_po_name and prints a note; false when no option had this name.
+_po_was() {
+  local old new given=${1#--}
+  while read -r old new; do
+    if [ "$old" = "${given//-/_}" ]; then
+      echo "$0: --${old//_/-} is now --${new//_/-}; the old name will be removed in the next release" >&2
+      _po_name=$new
+      return
+    fi
+  done < <(_po_renamed)
+  return 1
+}
+
 _po_invalid() {
   local near names  # only variables of the script itself: exported ones are mostly the user's environment
   mapfile -t names < <(comm -23 <(compgen -v | sort) <(compgen -e | sort) | grep '^[a-z]' | tr _ -)
@@ -38,8 +59,13 @@ _po_source() {
     */*) _po_file=$1 ;;
     *) _po_file=./$1 ;;  # without a slash bash would look for it in PATH
   esac
+  local old new
+  while read -r old new; do unset -v "$old"; done < <(_po_renamed)
   # shellcheck disable=SC1090
   . "$_po_file"
+  while read -r old new; do
+    if [ -v "$old" ] && _po_was "$old"; then printf -v "$new" %s "${!old}"; fi
+  done < <(_po_renamed)
 }
 
 # _po_number WORD TYPE FROM TO: whether WORD is an "int" or a "real" from FROM to TO.
@@ -117,7 +143,7 @@ while [ -n "${1:-}" ]; do
     --*=*) _po_die "options to scripts must be of the form --name value, got '$1'" ;;
     --config) ;;  # sourced above
     --*)
-      _po_known "$1" || _po_invalid "$1"
+      _po_known "$1" || _po_was "$1" || _po_invalid "$1"
       _po_option=$_po_name
       _po_value $# "${@:1:2}"
       printf -v "$_po_option" %s "$2" ;;

@@ -132,6 +132,31 @@ def test_every_number_has_a_range_and_its_default_is_in_it(root, sh):
     assert (result.stdout, result.stderr) == ("good\n", "")
 
 
+RENAMED = """#!/usr/bin/env bash
+set -euo pipefail
+ratio=0.5    # of the enhanced speech  # was: dry-wet
+max_frames=9 # of a batch  # was: batch-frames, frames-per-batch
+help_message=$(list_options.sh "$0")
+. parse_options.sh
+echo "$ratio $max_frames $*"
+"""
+
+
+def test_a_renamed_option_takes_its_old_name_and_names_the_new_one(sh, tmp_path):
+    (tmp_path / "step.sh").write_text(RENAMED)
+    (tmp_path / "my.conf").write_text("frames_per_batch=4\n")
+    note = "step.sh: --{} is now --{}; the old name will be removed in the next release\n".format
+    for words, printed, notes in [
+        ("--dry-wet 0.25 --dry-wet 0.75 x", "0.75 9 x", note("dry-wet", "ratio") * 2),
+        ("--batch_frames 3", "0.5 3", note("batch-frames", "max-frames")),
+        ("--config my.conf --ratio 1", "1 4", note("frames-per-batch", "max-frames")),
+    ]:
+        result = sh(f"bash step.sh {words}", frames_per_batch="7")
+        assert (result.stdout.strip(), result.stderr) == (printed, notes)
+    assert "was" not in sh("bash step.sh --help").stdout
+    assert "invalid option --dry-wets" in sh("bash step.sh --dry-wets 1").stderr
+
+
 def test_help_without_message(sh):
     result = sh("set -u; . parse_options.sh", "--help")
     assert (result.returncode, result.stdout) == (0, "No help found.\n")
