@@ -1,5 +1,6 @@
 """conf/slurm.conf and conf/queue.conf: what options become, and what is said about mistakes in them."""
 
+import itertools
 import subprocess
 
 import pytest
@@ -20,14 +21,14 @@ option name=* -J $0
 @pytest.fixture
 def submission(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(LIB)
-    import cluster_conf
-    from job_request import parse
+    from launcher import conf
+    from launcher.request import parse
 
     def words(text: str, *options: str) -> list[str]:
         path = tmp_path / "x.conf"
         path.write_text(text)
         request = parse(["--backend", "slurm", *options, "log/a/1.b.log", "true"])
-        return cluster_conf.submission(request, path, ("max_jobs_run",))
+        return conf.submission(request, path, ("max_jobs_run",))
 
     return words
 
@@ -90,23 +91,42 @@ def test_without_the_file_or_the_cluster(env, root, tmp_path, backend, conf, pro
 
 
 @pytest.mark.parametrize(
-    ("word", "reason", "wanted"),
+    ("word", "reason", "state", "code", "remove"),
     [
-        ("PENDING", "Priority", {"alive": True, "runs": False, "stuck": False}),
-        ("PENDING", "launch failed requeued held", {"stuck": True, "again": False}),
-        ("COMPLETING", "None", {"alive": True, "runs": True}),
-        ("NODE_FAIL", "None", {"alive": False, "again": True, "final": True}),
-        ("PREEMPTED", "None", {"again": True}),
-        ("TIMEOUT", "TimeLimit", {"again": False, "final": True, "code": None}),
-        ("OUT_OF_MEMORY", "OutOfMemory", {"again": False, "code": 137}),
-        ("CANCELLED", "None", {"again": False, "final": True}),
-        ("FAILED", "NonZeroExitCode", {"alive": False, "again": False, "final": False}),
+        ("PENDING", "Priority", "QUEUED", None, False),
+        ("PENDING", "launch failed requeued held", "STOPPED", None, True),
+        ("COMPLETING", "None", "RUNNING", None, False),
+        ("NODE_FAIL", "None", "LOST", None, False),
+        ("PREEMPTED", "None", "LOST", None, False),
+        ("TIMEOUT", "TimeLimit", "STOPPED", None, False),
+        ("OUT_OF_MEMORY", "OutOfMemory", "STOPPED", 137, False),
+        ("CANCELLED", "None", "CANCELLED", None, False),
+        ("FAILED", "NonZeroExitCode", "ENDED", None, False),
     ],
 )
-def test_states_of_slurm(monkeypatch, word, reason, wanted):
-    """Those that a small server cannot be brought into within seconds are told apart too."""
+def test_states_of_slurm(monkeypatch, word, reason, state, code, remove):
+    """Also those that a small server cannot be brought into within seconds."""
     monkeypatch.syspath_prepend(LIB)
-    from backend_slurm import state
+    from launcher.slurm import report
 
-    found = state(word, reason)
-    assert {name: getattr(found, name) for name in wanted} == wanted
+    found = report(word, reason)
+    assert (found.state.name, found.code, found.remove) == (state, code, remove)
+
+
+def test_every_state_of_a_task_has_an_action(monkeypatch):
+    monkeypatch.syspath_prepend(LIB)
+    from launcher.state import AGAIN, Action, State, transition
+
+    in_queue = (State.QUEUED, State.RUNNING)
+    for state, settled, retries_left in itertools.product(State, (False, True), (False, True)):
+        facts = {"settled": settled, "retries_left": retries_left}
+        assert transition(state, 0, **facts) is Action.SUCCEED
+        assert transition(state, 3, **facts) is Action.FAIL
+        saved, silent = transition(state, AGAIN, **facts), transition(state, None, **facts)
+        if state in in_queue:
+            assert saved is silent is Action.WAIT
+        else:
+            assert saved is (Action.FAIL if state is State.CANCELLED else Action.RESTART)
+            waits = state in (State.ENDED, State.VANISHED) and not settled
+            restarts = state in (State.LOST, State.VANISHED) and retries_left
+            assert silent is (Action.WAIT if waits else Action.RESTART if restarts else Action.FAIL)

@@ -320,7 +320,7 @@ def test_progress_bar_on_a_terminal(tmp_path, env, script):
 
 def test_plain_progress_lines_elsewhere(tmp_path, capsys, monkeypatch):
     monkeypatch.syspath_prepend(LIB)
-    from job_progress import Progress, last_progress
+    from launcher.progress import Progress, last_progress
 
     log, other = tmp_path / "x.1.log", tmp_path / "x.2.log"
     assert last_progress(log) is None

@@ -1,4 +1,4 @@
-"""Ends what the launcher has started when the launcher ends, however it ends."""
+"""Process groups; and the end of all that the launcher has started when the launcher ends, however it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GRACE, GRACE_SAVING = 2.0, 20.0  # seconds; a program with a handler for SIGTERM
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and has not ended; one that has and that nobody waits for is there for ever."""
+    """Whether a process exists and has not ended; a zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -40,7 +40,7 @@ def catches(pid: int, number: int) -> bool:
 
 
 def end_groups(groups: set[int]) -> None:
-    """Asks process groups to end (SIGTERM) and kills what is left when the time is over."""
+    """Asks process groups to end (SIGTERM) and kills those that are left after a grace time."""
     groups -= {0, 1}  # the wrong processes, and no job
     saving = any(catches(pid, signal.SIGTERM) for pid, _, group in processes() if group in groups)
     grace = GRACE_SAVING if saving else GRACE
@@ -60,19 +60,20 @@ def end_groups(groups: set[int]) -> None:
                     groups.discard(group)
 
 
-class Orphanage:
-    """Called: whether the step or the recipe that waits for the launcher is gone, and so nobody wants its jobs."""
+class Caller:
+    """The step that waits for the launcher, and the recipe that it belongs to."""
 
     def __init__(self) -> None:
         self.parent = os.getppid()
         self.recipe = int(os.environ.get("MIMIC_RUN_PID", self.parent))
 
-    def __call__(self) -> bool:
+    def gone(self) -> bool:
+        """Whether one of them has ended, so that nobody uses what the jobs write."""
         return os.getppid() != self.parent or not alive(self.recipe)
 
 
-class Reaper:
-    """A child process that reads from a pipe which jobs live, and calls `end` with them when the pipe closes.
+class Watchdog:
+    """A child process that is told through a pipe which jobs run, and calls `end` with them when the pipe closes.
 
     The kernel closes the pipe also after kill -9 of the launcher, so no job outlives it and writes into a
     directory that a rerun is using. A job is known by a number: its process group, or what a scheduler calls it.
@@ -81,7 +82,7 @@ class Reaper:
     def __init__(self, end: Callable[[set[int]], None]) -> None:
         self.end = end
 
-    def __enter__(self) -> Reaper:
+    def __enter__(self) -> Watchdog:
         reader, self.writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:

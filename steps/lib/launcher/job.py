@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from job_request import Request
+from .request import Request
 
 
 @dataclass
@@ -30,10 +30,6 @@ class Job:
         return pid != 0
 
 
-def date() -> str:
-    return time.strftime("%a %b %e %H:%M:%S %Z %Y")
-
-
 def start(request: Request, number: int, gpus: list[str], before: Callable[[], None] | None, where: str = "") -> Job:
     """Starts one job in a process group of its own. `before` runs in that process before its program does."""
     log, words = request.log_of(number), request.command(number)
@@ -45,7 +41,7 @@ def start(request: Request, number: int, gpus: list[str], before: Callable[[], N
         file.write(os.fsencode(f"# {shlex.join(words)}\n# Started at {date()}\n#{where}\n"))
     with open(log, "ab") as file:
         process = subprocess.Popen(
-            ["bash", "-c", 'exec -- "$@"', "launch.py", *words],  # what cannot start has a shell's line and code
+            ["bash", "-c", 'exec -- "$@"', "launch.py", *words],  # a command that cannot start has a shell's exit code
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -65,3 +61,13 @@ def finish(job: Job, request: Request) -> int:
         file.write(f"# Accounting: time={seconds} threads={threads} memory={job.memory}M\n".encode())
         file.write(f"# Ended (code {code}) at {date()}, elapsed time {seconds} seconds\n".encode())
     return code
+
+
+def keep_log(log: Path, tries: int) -> None:
+    """Keeps the log of an earlier try: x.log becomes x.log.try1."""
+    if log.exists():
+        log.replace(log.with_name(f"{log.name}.try{tries}"))
+
+
+def date() -> str:
+    return time.strftime("%a %b %e %H:%M:%S %Z %Y")

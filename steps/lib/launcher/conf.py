@@ -1,7 +1,7 @@
 """conf/slurm.conf and conf/queue.conf: how options become words for sbatch or qsub, in Kaldi's format.
 
     command sbatch --export=PATH     what to call
-    default gpu=0                    an option that has a value also where it is not given
+    default gpu=0                    the value of an option that is not given
     option mem=* --mem $0            words for any value, $0 is the value
     option gpu=0                     words for this one value, here none
 
@@ -14,7 +14,7 @@ import re
 import shlex
 from pathlib import Path
 
-from job_request import Request, usage
+from .request import Request, usage
 
 NOT_FOR_THE_SCHEDULER = ("backend", "config", "retries")
 
@@ -46,7 +46,7 @@ def read(path: Path) -> tuple[list[str], dict[str, str], dict[tuple[str, str], s
 
 
 def submission(request: Request, path: Path, own: tuple[str, ...] = ()) -> list[str]:
-    """The command that submits a request, as far as the file says; `own` are options that the back end sees to."""
+    """The command that submits a request, up to what the back end adds; it handles the options `own` itself."""
     command, values, words = read(path)
     if ("name", "*") in words:
         values["name"] = request.name

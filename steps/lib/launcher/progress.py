@@ -33,7 +33,7 @@ class Progress:
         self.name, self.jobs = name, jobs
         self.ended_jobs, self.seen = 0, {}  # log -> (done, total, unit)
         self.begun = self.shown = time.monotonic()
-        self.said = f"0/{jobs} jobs"  # nothing new: a log does not repeat it
+        self.printed = f"0/{jobs} jobs"  # a log does not repeat it
         self.bar = terminal_bar() if sys.stderr.isatty() else None
         self.every = 0.5 if self.bar else 10.0  # seconds
 
@@ -62,7 +62,7 @@ class Progress:
         self.shown = now
         self.seen.update({log: state for log in running if (state := last_progress(log))})
         done, total, unit = self.ended_jobs, self.jobs, "jobs"
-        if self.seen:  # jobs that have said nothing yet count as large as the mean of the others
+        if self.seen:  # a job without a progress line counts as the mean of the others
             done = sum(state[0] for state in self.seen.values())
             total = round(sum(state[1] for state in self.seen.values()) / len(self.seen) * self.jobs)
             unit = next(iter(self.seen.values()))[2]
@@ -72,8 +72,8 @@ class Progress:
         if self.bar:
             self.bar.update(self.task, completed=done, total=total, state=state)
             self.bar.refresh()
-        elif state != self.said:
-            self.said = state
+        elif state != self.printed:
+            self.printed = state
             left = (now - self.begun) * (total - done) / done if done else None
             clock = "" if left is None else f", {int(left) // 60}:{int(left) % 60:02d} left"
             print(f"launch.py: {self.name}: {state}{clock}", file=sys.stderr, flush=True)

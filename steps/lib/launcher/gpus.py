@@ -9,14 +9,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from job_request import usage
+from .request import usage
 
 
 class Gpus:
     """The GPUs that the jobs of one call may use, `per_job` of them each.
 
-    CUDA_VISIBLE_DEVICES says that somebody has shared them out already. Otherwise a lock file for each GPU of this
-    machine keeps calls apart that run at the same time; the kernel takes a lock back when its holder is gone.
+    Where CUDA_VISIBLE_DEVICES is set, the call has these to itself. Otherwise a lock file for each GPU of this machine
+    keeps calls apart that run at the same time; the kernel releases a lock when its holder is gone.
     """
 
     def __init__(self, per_job: int) -> None:

@@ -1,21 +1,21 @@
-"""The back end of launch.py for Slurm: sbatch, squeue and scancel; no accounting database is needed."""
+"""Slurm: sbatch, squeue and scancel; no accounting database is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from backend_cluster import Call
-from cluster_scheduler import State, ask, submitted
-from job_request import Failure, Request
+from .scheduler import Report, ask, submitted
+from .state import State
 
 LIVE = {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "REQUEUE_FED", "SIGNALING"}
 LIVE |= {"RESIZING", "STAGE_OUT", "STOPPED", "RESV_DEL_HOLD", "SPECIAL_EXIT", "REQUEUE_HOLD"}
 FAULTS = {"NODE_FAIL": "its node failed", "BOOT_FAIL": "its node did not boot", "PREEMPTED": "it was preempted"}
 ENDS = {
-    "TIMEOUT": "it ran into its time limit: give a longer --time in cmd.sh or conf/slurm.conf",
-    "DEADLINE": "it ran into its deadline",
-    "CANCELLED": "it was cancelled, not by this program",
+    "TIMEOUT": Report(State.STOPPED, "it ran into its time limit: give a longer --time in cmd.sh or conf/slurm.conf"),
+    "DEADLINE": Report(State.STOPPED, "it ran into its deadline"),
+    "OUT_OF_MEMORY": Report(State.STOPPED, code=137),
+    "CANCELLED": Report(State.CANCELLED, "it was cancelled, not by this program"),
 }
 STUCK = ("launch failed requeued held", "launch_failed_requeued_held", "BadConstraints")
 HINTS = {
@@ -36,32 +36,27 @@ HINTS = {
 }
 
 
-def state(word: str, reason: str) -> State:
-    """What a state of squeue means."""
+def report(word: str, reason: str) -> Report:
+    """What a state of squeue, and its reason, mean."""
     if word in LIVE:
-        stuck = any(text in reason for text in STUCK)
-        return State(word, alive=True, runs=word != "PENDING", stuck=stuck, why=f"Slurm will not start it: {reason}")
+        if any(text in reason for text in STUCK):
+            return Report(State.STOPPED, f"Slurm will not start it: {reason}", remove=True)
+        return Report(State.QUEUED if word == "PENDING" else State.RUNNING)
     if word in FAULTS:
-        return State(word, again=True, why=FAULTS[word])
-    if word == "OUT_OF_MEMORY":
-        return State(word, code=137)
-    if word in ENDS:
-        return State(word, why=ENDS[word])
-    return State(word, why=f"it ended ({word}) without an exit code", final=False)
+        return Report(State.LOST, FAULTS[word])
+    return ENDS.get(word) or Report(State.ENDED, f"it ended ({word}) without an exit code")
 
 
 class Slurm:
     name, conf, own = "slurm", "conf/slurm.conf", ("max_jobs_run",)
     array, task, hints = "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", HINTS
-    cancelled = ("CANCELLED",)
 
     def submit(self, words: list[str], script: Path, out: Path, first: int, last: int, limit: int) -> int:
         span = f"--array={first}-{last}" + (f"%{limit}" if limit else "")
         words = [*words, "--parsable", "--open-mode=append", f"--output={out}", span, script]
-        said = submitted(self, words, "Unable to contact")
-        return int(said.split(";")[0])
+        return int(submitted(self, words, "Unable to contact").split(";")[0])
 
-    def states(self, jobs: Iterable[int]) -> dict[tuple[int, int], State] | None:
+    def reports(self, jobs: Iterable[int]) -> dict[tuple[int, int], Report] | None:
         found = {}
         for job in jobs:
             done = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--format=%F|%K|%T|%r")
@@ -70,10 +65,10 @@ class Slurm:
             for line in done.stdout.splitlines():
                 array, task, word, reason = line.split("|", 3)
                 if task.isdigit():
-                    found[int(array), int(task)] = state(word, reason)
+                    found[int(array), int(task)] = report(word, reason)
         return found
 
-    def waits_for(self, job: int) -> str:
+    def pending_reason(self, job: int) -> str:
         reasons = ask("squeue", "--noheader", f"--jobs={job}", "--states=PENDING", "--format=%r").stdout.split("\n")
         return reasons[0].strip().strip("()")
 
@@ -82,7 +77,3 @@ class Slurm:
 
     def remove(self, job: int, number: int) -> None:
         ask("scancel", f"{job}_{number}")
-
-
-def run(request: Request) -> list[Failure]:
-    return Call(request, Slurm()).run()

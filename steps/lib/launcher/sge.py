@@ -1,4 +1,4 @@
-"""The back end of launch.py for SGE (Grid Engine in its variants): qsub, qstat and qdel."""
+"""SGE (Grid Engine in its variants): qsub, qstat and qdel."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from backend_cluster import Call
-from cluster_scheduler import State, ask, submitted
-from job_request import Failure, Request
+from .scheduler import Report, ask, submitted
+from .state import State
 
 HINTS = {
     "unknown resource": "take it out of conf/queue.conf, or name it as this cluster does: qconf -sc lists resources",
@@ -27,15 +26,14 @@ HINTS = {
 class Sge:
     name, conf, own = "sge", "conf/queue.conf", ()
     array, task, hints = "JOB_ID", "SGE_TASK_ID", HINTS
-    cancelled = ()
 
     def submit(self, words: list[str], script: Path, out: Path, first: int, last: int, limit: int) -> int:
-        if "$" in os.getcwd():  # SGE would read $HOME in it; the script goes there by itself
+        if "$" in os.getcwd():  # SGE would expand $HOME in it; the script changes to it
             words = [*words, "-wd", "/"]
         words = [*words, "-terse", "-o", out.absolute(), "-t", f"{first}-{last}", script]
         return int(re.findall(r"^(\d+)", submitted(self, words, "gdi request|qmaster|commlib"), re.MULTILINE)[-1])
 
-    def states(self, jobs: Iterable[int]) -> dict[tuple[int, int], State] | None:
+    def reports(self, jobs: Iterable[int]) -> dict[tuple[int, int], Report] | None:
         done = ask("qstat", "-g", "d", "-u", getpass.getuser())
         if done.returncode:
             return None
@@ -43,29 +41,25 @@ class Sge:
         for line in done.stdout.splitlines():
             words = line.split()
             if len(words) > 5 and words[0].isdigit() and int(words[0]) in jobs and words[-1].isdigit():
-                found[int(words[0]), int(words[-1])] = self.state(int(words[0]), int(words[-1]), words[4])
+                found[int(words[0]), int(words[-1])] = self.report(int(words[0]), int(words[-1]), words[4])
         return found
 
     @staticmethod
-    def state(job: int, number: int, word: str) -> State:
+    def report(job: int, number: int, word: str) -> Report:
         """What a state of qstat means: letters, of which several may stand together."""
         if "E" not in word:
-            return State(word, alive=True, runs="r" in word or "t" in word)
+            return Report(State.RUNNING if "r" in word or "t" in word else State.QUEUED)
         reasons = re.findall(rf"^error reason +{number}: +(.*)", ask("qstat", "-j", job).stdout, re.MULTILINE)
         reason = re.sub(r"^.*\]: (error: )?", "", reasons[-1]) if reasons else f"state {word}"
-        return State(word, stuck=True, again=True, why=f"its node could not start it: {reason}")
+        return Report(State.LOST, f"its node could not start it: {reason}", remove=True)
 
-    def waits_for(self, job: int) -> str:
-        said = ask("qalter", "-w", "p", job).stdout
-        reasons = re.findall(r"^Job \d+ (.*)", said, re.MULTILINE)
-        return reasons[0] if "no suitable" in said and reasons else ""
+    def pending_reason(self, job: int) -> str:
+        output = ask("qalter", "-w", "p", job).stdout
+        reasons = re.findall(r"^Job \d+ (.*)", output, re.MULTILINE)
+        return reasons[0] if "no suitable" in output and reasons else ""
 
     def cancel(self, jobs: Iterable[int]) -> None:
         ask("qdel", *jobs)
 
     def remove(self, job: int, number: int) -> None:
         ask("qdel", f"{job}.{number}")
-
-
-def run(request: Request) -> list[Failure]:
-    return Call(request, Sge()).run()
