@@ -72,7 +72,7 @@ def task_of(folder: Path, size: str, batch: int, *extra: str) -> tuple[DistillTa
     names = {"train": "data", "dev_noisy": "data", "dev_clean": "data", "noises": "noise", "rooms": "rooms"}
     pairs += [word for name, path in names.items() for word in (f"--data.{name}", f"{folder}/{path}")]
     pairs += ["--teacher.path", f"{folder}/teacher", "--augment.crop_s", "0", "--loss.enhance_weight", "0"]
-    pairs += ["--train.batch_utterances", str(batch), *extra]
+    pairs += ["--train.batch_size", str(batch), *extra]
     config = configuration.read(ROOT / "conf/distill.yaml", pairs)
     task = DistillTask(config, folder)
     task.begin_epoch(1)

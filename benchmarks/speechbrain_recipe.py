@@ -111,7 +111,7 @@ class Recipe(sb.Brain):
         options = {"lr": train.lr} | ({"weight_decay": train.weight_decay} if train.optimiser == "adamw" else {})
         super().__init__(
             modules, lambda p: kind([x for x in p if x.requires_grad], **options), {},
-            {"device": "cpu", "max_grad_norm": train.clip},
+            {"device": "cpu", "max_grad_norm": train.max_grad_norm},
         )  # fmt: skip
         self.perceptual = crdnn(perceptual, BINS).CNN.eval().requires_grad_(False) if perceptual else None
         self.enhancer = cnn_transformer(enhancer).eval().requires_grad_(False) if enhancer else None

@@ -135,7 +135,7 @@ class Bench:
         else:
             options = {f"data.{s}_{side}": work / f"stft_train_{side}" for s in ("train", "dev") for side in SIDES}
             options |= {"loss.perceptual": work / "perceptual"} if mimic else {"loss.mimic_weight": 0.0}
-        options |= {"train.batch_utterances": batch, "train.sorting": "ascending"}
+        options |= {"train.batch_size": batch, "train.sorting": "ascending"}
         words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
         config = configuration.read(ROOT / "conf" / f"{name}.yaml", words)
         self.stage, self.ours = stage, Ours(config, work / stage)

@@ -43,7 +43,7 @@ def main() -> None:
     shift = read_frame_shift(arguments.features)
     mine = split(sorted(entries), arguments.job, arguments.nj)
     short = {utt: frames[utt] for utt in mine if not searcher.is_long(frames[utt])}
-    batches = make_batches(short, arguments.batch_utterances, 0, "descending", 0, 0)
+    batches = make_batches(short, arguments.batch_size, 0, "descending", 0, 0)
     batches = [[utt] for utt in mine if utt not in short] + batches
     found: dict[str, list[Result]] = {}
     reader = prefetch(

@@ -43,7 +43,7 @@ def main() -> None:
     model, front = enhancer.load(arguments.model, overrides, arguments.device)
     reader = AudioReader(arguments.data, front.rate, channel=arguments.channel)
     utterances = split(reader.utts, arguments.job, arguments.nj)
-    size = arguments.batch_utterances
+    size = arguments.batch_size
     batches = [utterances[i : i + size] for i in range(0, len(utterances), size)]
     waves = prefetch(lambda batch: [torch.from_numpy(reader[utt]) for utt in batch], batches)
     (arguments.output / "wav").mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,7 @@ def outputs(args: argparse.Namespace, overrides: list[str]) -> None:
     model.to(args.device)
     entries, frames = feature_dir.read(args.features)
     mine = {utt: frames[utt] for utt in split(sorted(entries), args.job, args.nj)}
-    batches = make_batches(mine, args.batch_utterances, 0, "descending", 0, 0)
+    batches = make_batches(mine, args.batch_size, 0, "descending", 0, 0)
     reader = prefetch(lambda utterances: pad(feature_dir.load_all(utterances, entries, frames)), batches)
     with archives.ArkWriter(args.output / f"ctc.{args.job}.ark", args.output / f"ctc.{args.job}.scp") as writer:
         for utterances, (features, lengths) in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):

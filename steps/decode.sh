@@ -6,7 +6,7 @@
 nj=2                # jobs
 cmd=launch.py       # where they run
 ngpu=0              # 1: every job on a GPU
-batch_utterances=16 # utterances decoded at once
+batch_size=16 # utterances decoded at once
 force=false         # true: decode again although nothing changed
 
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <decode-dir> [--decode.key value]...
@@ -17,7 +17,7 @@ Options (default):
   --nj N                jobs ($nj)
   --cmd CMD             where they run ($cmd)
   --ngpu N              1: every job on a GPU ($ngpu)
-  --batch-utterances N  utterances decoded at once ($batch_utterances)
+  --batch-utterances N  utterances decoded at once ($batch_size)
   --force true|false    decode again although nothing changed ($force)
 What is given behind <decode-dir> overrides the model's configuration:
   --decode.search NAME        joint (attention decoder and CTC), greedy, lexicon or free (CTC alone); of a model with an
@@ -64,7 +64,7 @@ echo "$nj" > "$dir/num_jobs"
 log "decoding $utterances utterances of $feats with $model"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
 $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/log/decode.$JOB.log" \
-  pyscripts/decode.py --job "$JOB" --nj "$nj" --device "$device" --batch-utterances "$batch_utterances" \
+  pyscripts/decode.py --job "$JOB" --nj "$nj" --device "$device" --batch-utterances "$batch_size" \
   "$model" "$feats" "$dir" "$@"
 
 for job in $(seq "$nj"); do cat "$dir/text.$job"; done > "$dir/text.tmp"

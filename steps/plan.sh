@@ -55,7 +55,7 @@ timed() {
 # learn NAME CONFIG EPOCHS [--section.key value]...: a training with a validation after its last epoch
 learn() {
   timed "$1" steps/train.sh "${training[@]}" "$2" "$dir/$1" "${@:4}" --train.epochs "$3" --train.validate_every "$3" \
-    --train.average 1 --train.select loss
+    --train.num_avg_ckpts 1 --train.best_metric loss
 }
 recogniser() { learn "$1" "$2" 3 --data.train "$dir/fbank/clean" --data.dev "$dir/fbank/clean" "${@:3}"; }
 enhancer() {

@@ -9,7 +9,7 @@ word_bonuses="-1 0 1 2 3"                    # per word (beta): --decode.word_bo
 nj=2                                         # jobs
 cmd=launch.py                                # where they run
 ngpu=0                                       # 1: the network runs on a GPU
-batch_utterances=16                          # utterances that the network hears at once
+batch_size=16                          # utterances that the network hears at once
 force=false                                  # true: all again although nothing changed
 
 . ./path.sh
@@ -47,7 +47,7 @@ if ! up_to_date "$dir/outputs" --force "$force" --kind outputs --version 1 --inp
   mkdir -p "$dir/outputs/log"
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/outputs/log/outputs.$JOB.log" pyscripts/tune_decode.py outputs --job "$JOB" --nj "$nj" \
-    --device "$device" --batch-utterances "$batch_utterances" "$model" "$feats" "$dir/outputs"
+    --device "$device" --batch-utterances "$batch_size" "$model" "$feats" "$dir/outputs"
   for job in $(seq "$nj"); do cat "$dir/outputs/ctc.$job.scp"; done | sort > "$dir/outputs/ctc.tmp"
   [ "$(wc -l < "$dir/outputs/ctc.tmp")" = "$utterances" ] || die "$dir/outputs: utterances are missing, see its log"
   mv "$dir/outputs/ctc.tmp" "$dir/outputs/ctc.scp"

@@ -1,5 +1,6 @@
 """YAML without guesses: plain values are text, a key may stand once, a file may begin from another one (`base:`)."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,10 @@ def parse(text: str, where: str) -> Any:
         raise UserError(f"{where}: not YAML: {error}") from None
 
 
-def read(path: Path) -> tuple[dict, list[Path]]:
+def read(path: Path, each: Callable[[dict, Path], dict] = lambda raw, _: raw) -> tuple[dict, list[Path]]:
     """The values of a file over those of the file that its `base` names (beside it), and so on; and these files.
+
+    `each` is given what stands in one file, and its path, and returns what counts.
 
     Raises UserError for what is no file of `key: value` lines in UTF-8, a key given twice and a circle of bases.
     """
@@ -59,7 +62,7 @@ def read(path: Path) -> tuple[dict, list[Path]]:
         if path.resolve() in [file.resolve() for file in files]:
             circle = " -> ".join(map(str, [*files, path]))
             raise UserError(f"{files[-1]}: base: goes round in a circle ({circle}): remove the line `base:` of one")
-        raw = _one(path)
+        raw = each(_one(path), path)
         files.append(path)
         base = raw.pop("base", "")
         values = _merge(raw, values)

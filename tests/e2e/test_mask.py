@@ -13,7 +13,7 @@ def test_run_mask_from_clean_speech_to_the_table(begun):
     make_recogniser(begun.root / "exp/asr")
     words = ["local/run_mask.sh", "--corpus", "corpus", "--noise-dir", noises, "--debug", "true", "--nj", "1"]
     words += ["--size", "_demo", "--recogniser", "exp/asr", "--fbank-config", "exp/asr/features.conf"]
-    words += ["--train-options", "--train.lr 3e-4 --train.clip 4"]
+    words += ["--train-options", "--train.lr 3e-4 --train.max_grad_norm 4"]
     said = begun.call(*words)
     exp = begun.root / "exp/mask_debug"
     table = (exp / "RESULTS.md").read_text()
@@ -22,7 +22,7 @@ def test_run_mask_from_clean_speech_to_the_table(begun):
     assert all(title in table for title in ("PESQ", "STOI", "SI-SDR", "test WER"))
     assert (exp / "bilstm/asr/decode_test/wer_1_0.0").exists()
     config = (exp / "bilstm/config.yaml").read_text()
-    assert "lr: 0.0003" in config and "clip: 4.0" in config
+    assert "lr: 0.0003" in config and "max_grad_norm: 4.0" in config
     record = json.loads((exp / "bilstm/train_log.jsonl").read_text().splitlines()[-1])
     assert record["epoch"] == 1 and {"valid_pesq", "valid_stoi"} <= set(record)
     again = begun.call(*words)

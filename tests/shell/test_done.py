@@ -328,6 +328,24 @@ def test_what_an_earlier_version_made_is_taken_over(done):
     assert done.check("--input", "conf/a.yaml", "--option", "a=2")[0] == 1
 
 
+def test_settings_that_got_another_name_are_the_same_settings(done):
+    words = ("--option", "train.batch_size=4", "--option", "decode=--train.clip 3 --decode.beam 8")  # as typed
+    done.work(*words)
+    written = done.dir / ".fingerprint"
+    former = written.read_text().replace("train.batch_size", "train.batch_utterances").replace("max_grad_norm", "clip")
+    assert "batch_utterances" in former and "train.clip" in former
+    written.write_text(former)
+    other = ("--option", "train.batch_size=5", words[2], words[3].replace("clip", "max_grad_norm"))
+    words = (*words[:3], other[3])
+    assert done.check(*words) == (0, SKIPPED)
+    assert "batch_size" in written.read_text() and "max_grad_norm" in written.read_text()  # for the next release
+    written.write_text(former)
+    code, line = done.check(*other)
+    assert code == 1 and 'train.batch_size was "4" and is "5"; what was here is in exp/x.old' in line
+    assert "batch_utterances" in (done.tree / "exp/x.old/.fingerprint").read_text()
+    assert done.check(*words) == (0, "exp/x: exp/x.old is what is asked for: put back")
+
+
 @pytest.mark.parametrize("change", ["option", "input"])
 def test_what_an_earlier_version_made_otherwise_is_not_touched(done, change):
     earlier(done)

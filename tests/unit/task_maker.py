@@ -32,14 +32,14 @@ decoder: {DECODER}
 data: {{token_type: phn, normalise: none}}
 loss: {{ctc_weight: 0.7, attention_weight: 0.3}}
 decode: {{ctc_weight: 0.5}}
-train: {{epochs: 3, batch_utterances: 3, lr: 0.01, select: ter, average: 2, average_of: last}}
+train: {{epochs: 3, batch_size: 3, lr: 0.01, best_metric: ter, num_avg_ckpts: 2, avg_policy: last}}
 """
 ENHANCE = """
 task: enhance
 net: cnn_transformer
 model: {channels: [6, 4], layers: 1, heads: 2, feedforward: 8, dropout: 0.2}
 loss: {mimic_weight: 0.15}
-train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: loss}
+train: {epochs: 2, batch_size: 3, lr: 0.01, best_metric: loss}
 """
 
 
@@ -48,7 +48,7 @@ task: denoise
 net: bilstm
 model: {units: 4, bottleneck: 3}
 augment: {room_prob: 0.0, babble: false, speeds: [0.9, 1.0, 1.1], gain_db: 3.0, crop_s: 0.4}
-train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: stoi, workers: 2}
+train: {epochs: 2, batch_size: 3, lr: 0.01, best_metric: stoi, workers: 2}
 """
 PROBE_ENHANCE = """
 task: probe_enhance
@@ -57,7 +57,7 @@ model: {units: 4, rnn_layers: 1, rnn_units: 3}
 mask: {domain: complex}
 augment: {room_prob: 0.0, babble: false, crop_s: 0.4}
 data: {valid_utterances: 1}
-train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: loss, validate_every: 2}
+train: {epochs: 2, batch_size: 3, lr: 0.01, best_metric: loss, validate_every: 2}
 """
 DISTILL = """
 task: distill
@@ -67,22 +67,22 @@ model: {layers: 2, units: 128, heads: 2, feedforward: 24, channels: 16, position
 teacher: {layers: [1, 2, 3]}
 augment: {noise_prob: 0.5, white_prob: 0.5, room_prob: 0.0, babble: false, crop_s: 0.4}
 loss: {enhance_weight: 0.5}
-train: {epochs: 2, batch_utterances: 3, optimiser: adamw, lr: 0.001, schedule: linear, warmup: 1, workers: 2}
+train: {epochs: 2, batch_size: 3, optimiser: adamw, lr: 0.001, schedule: linear, warmup: 1, workers: 2}
 """
 PRETRAIN = """
 task: pretrain_ssl
 net: hubert
 model: {layers: 1, units: 8, heads: 2, feedforward: 12, channels: 4, position_kernel: 4, position_groups: 2,
   clusters: 5, projection: 6, mask_starts: 0.1, mask_length: 3}
-train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: accuracy}
+train: {epochs: 2, batch_size: 3, lr: 0.01, best_metric: accuracy}
 """
 CLASSIFY = """
 task: classify
 net: probe
 model: {states: 2, units: 6}
-train: {epochs: 2, batch_utterances: 3, lr: 0.01, select: accuracy}
+train: {epochs: 2, batch_size: 3, lr: 0.01, best_metric: accuracy}
 """
-RECOGNISER = PERCEPTUAL.replace("normalise: none", "normalise: global").replace("select: ter", "select: wer")
+RECOGNISER = PERCEPTUAL.replace("normalise: none", "normalise: global").replace("best_metric: ter", "best_metric: wer")
 JOINT = (
     RECOGNISER.replace("task: asr", "task: joint")
     + """
@@ -175,7 +175,7 @@ def assert_pieces_are_the_batch(root: Path, kind: str, directory: Path, *extra: 
     """
     found, errors = {}, {}
     for pieces in (1, 2, 7):  # more pieces than utterances
-        task, config = build(root, kind, directory / str(pieces), "--train.accumulate", str(pieces), *extra)
+        task, config = build(root, kind, directory / str(pieces), "--train.accum_grad", str(pieces), *extra)
         run = Run(task, config.train, directory / str(pieces), torch.device("cpu"))
         task.eval()
         evaluate = partial(_losses_and_gradients, run)
@@ -230,7 +230,7 @@ def run_and_kill(monkeypatch, every: int, root: Path, kind: str, directory: Path
     monkeypatch.setattr(task, "load", counting)
     for _ in range(30):
         try:
-            weights = run(root, kind, directory, "--train.save_minutes", "0")
+            weights = run(root, kind, directory, "--train.checkpoint_interval", "0")
         except Killed:
             continue
         assert loaded > 2 * every, "the run was never cut"

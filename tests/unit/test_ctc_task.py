@@ -31,7 +31,7 @@ augment: {frequency_masks: 1, frequency_width: 4}
 waves: {stretch_prob: 1.0, pitch_prob: 0.5, noise_prob: 0.5, babble: false, hiss_prob: 0.5}
 loss: {ctc_weight: 1.0, attention_weight: 0}
 train:
-  {epochs: 3, batch_utterances: 3, lr: 0.01, select: ter, sorting: curriculum, schedule: step, lr_every: 1, workers: 2}
+  {epochs: 3, batch_size: 3, lr: 0.01, best_metric: ter, sorting: curriculum, schedule: step, lr_every: 1, workers: 2}
 """
 
 

@@ -58,7 +58,7 @@ def corpus(tmp_path_factory) -> Path:
     (root / "demucs.yaml").write_text(
         DENOISE.replace("net: bilstm", "net: demucs")
         .replace("{units: 4, bottleneck: 3}", "{channels: 2, layers: 2, lstm_layers: 1, upsample: 2}")
-        .replace("select: stoi", "select: loss")
+        .replace("best_metric: stoi", "best_metric: loss")
         + "loss: {si_sdr_weight: 0.1, stft_weight: 0.1, stoi_weight: 0.1}\n"
     )
     return root
@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_one_line(corpus, tmp_path):
             (("--data.noises", str(tmp_path)), "no audio files in it"),
             (("--data.dev_clean", f"{corpus}/train_clean"), "is in only one of"),
             (("--augment.babble", "true"), "babble needs more than 4 speakers"),
-            (("--train.select", "wer"), "this task has loss, pesq, stoi, estoi"),
+            (("--train.best_metric", "wer"), "this task has loss, pesq, stoi, estoi"),
         ]
     ):
         with pytest.raises(UserError, match=line) as error:

@@ -81,7 +81,7 @@ def test_rate_is_halved_on_plateaus():
     def plateaus(*errors: float, best: str = "min") -> int:
         history = [{"epoch": n, "valid_err": value} for n, value in enumerate(errors)]
         run = SimpleNamespace(
-            config=replace(config, select="err"), task=SimpleNamespace(METRICS={"err": best}), history=history
+            config=replace(config, best_metric="err"), task=SimpleNamespace(METRICS={"err": best}), history=history
         )
         return Run.plateaus(run)
 
@@ -127,7 +127,7 @@ def task_of(root, directory, net: str = "ligru", *extra: str):
     yaml = root / f"{net}.yaml"
     yaml.write_text(
         f"task: hybrid\nnet: {net}\nmodel: {SMALL[net]}\ndata: {{first_sequence: 20, max_sequence: 40}}\n"
-        "train: {epochs: 4, batch_utterances: 1, lr: 0.02, schedule: plateau, select: loss}\n"
+        "train: {epochs: 4, batch_size: 1, lr: 0.02, schedule: plateau, best_metric: loss}\n"
     )
     dirs = {"train": "train", "train_ali": "train_ali", "dev": "dev", "dev_ali": "dev_ali"}
     words = [word for key, name in dirs.items() for word in (f"--data.{key}", f"{root}/{name}")]

@@ -132,7 +132,7 @@ def test_resumed_training_equals_the_undisturbed_run(corpus, tmp_path, monkeypat
 
 def test_each_part_rests_until_its_epoch(corpus, tmp_path):
     """Enhancer and encoder keep their weights and their statistics; decoder and CTC output learn from the beginning."""
-    extra = ["--data.unfreeze_epoch", "3", "--train.average", "3"]
+    extra = ["--data.unfreeze_epoch", "3", "--train.num_avg_ckpts", "3"]
     run(corpus, "joint", tmp_path / "x", *extra)
     start = {
         f"{name}.{key}": value

@@ -42,13 +42,13 @@ decoder: {DECODER}
 data: {{token_type: phn}}
 augment: {{frequency_masks: 1, time_masks: 1}}
 decode: {{ctc_weight: 0.5}}
-train: {{epochs: 1, batch_utterances: 4, lr: 0.01, warmup: 2, optimiser: adamw}}
+train: {{epochs: 1, batch_size: 4, lr: 0.01, warmup: 2, optimiser: adamw}}
 """,
     "crdnn": f"""
 task: enhance
 net: crdnn
 model: {{{SIZES}}}
-train: {{epochs: 1, batch_utterances: 8, lr: 0.01}}
+train: {{epochs: 1, batch_size: 8, lr: 0.01}}
 """,
     "wide_resnet": """
 task: enhance
@@ -56,14 +56,14 @@ net: wide_resnet
 model: {channels: [2, 3], dnn_layers: 1, dnn_units: 8}
 mask: {domain: complex, weight: 0.99, limit: 1.0}
 loss: {distance: l1}
-train: {epochs: 1, batch_utterances: 8, lr: 0.01}
+train: {epochs: 1, batch_size: 8, lr: 0.01}
 """,
     "lm": """
 task: lm
 net: rnn
 model: {embedding: 6, layers: 1, units: 12, dnn_units: 8}
 data: {token_type: phn}
-train: {epochs: 15, batch_utterances: 4, lr: 0.03, select: ppl}
+train: {epochs: 15, batch_size: 4, lr: 0.03, best_metric: ppl}
 """,
 }
 

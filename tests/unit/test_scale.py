@@ -82,7 +82,7 @@ def test_two_processes_have_the_losses_of_one(corpus, tmp_path, repository):
 
 
 def test_two_processes_stop_together_where_the_loss_is_not_finite(corpus, tmp_path, repository):
-    done = two(repository, *program(corpus, tmp_path / "x", "--train.lr", "1e30", "--train.clip", "0"))
+    done = two(repository, *program(corpus, tmp_path / "x", "--train.lr", "1e30", "--train.max_grad_norm", "0"))
     assert done.returncode == 1
     assert done.stderr.count("3 batches in a row without a finite loss") == 2, done.stderr
     assert (tmp_path / "x/nonfinite_batch.txt").read_text().startswith("aa-")
@@ -90,7 +90,7 @@ def test_two_processes_stop_together_where_the_loss_is_not_finite(corpus, tmp_pa
 
 def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, repository):
     """One of them is killed; the next run is told to end, is started again, and ends as an undisturbed one does."""
-    extra = ["--train.epochs", "12", "--train.validate_every", "12", "--train.save_minutes", "0"]
+    extra = ["--train.epochs", "12", "--train.validate_every", "12", "--train.checkpoint_interval", "0"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert two(repository, *program(corpus, whole, *extra)).returncode == 0
     command = ["steps/train.sh", "--num-threads", "2", "--num-processes", "2", *program(corpus, cut, *extra)]
@@ -213,7 +213,7 @@ def test_a_full_disk_is_one_line_and_the_rerun_is_right(corpus, undisturbed, tmp
     full = tmp_path / "x/checkpoints/step-000000003.pt.tmp"
     full.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device.*step-000000003.pt"):
-        run(corpus, "perceptual", tmp_path / "x", "--train.save_minutes", "0")
+        run(corpus, "perceptual", tmp_path / "x", "--train.checkpoint_interval", "0")
     assert not full.is_symlink(), "what could not be written is removed"
     assert_equal(undisturbed, run(corpus, "perceptual", tmp_path / "x"))
 
@@ -231,7 +231,7 @@ def test_an_archive_that_vanishes_is_named_and_the_rerun_is_right(corpus, undist
 
     monkeypatch.setattr(AsrTask, "load", load)
     with pytest.raises(UserError, match="train_clean/feats.ark:.*No such file.*run the step that makes the archive"):
-        run(corpus, "perceptual", tmp_path / "x", "--train.save_minutes", "0")
+        run(corpus, "perceptual", tmp_path / "x", "--train.checkpoint_interval", "0")
     away.rename(archive)
     assert_equal(undisturbed, run(corpus, "perceptual", tmp_path / "x"))
 
@@ -246,11 +246,11 @@ def test_too_little_memory_shows_before_the_first_step(corpus, tmp_path, monkeyp
 
     monkeypatch.setattr(AsrTask, "forward", hungry)
     line = r"out of memory on a batch of \d utterances, of which aa-07 is the longest with \d+ frames: lower "
-    for option in ("--train.batch_utterances", "--train.batch_frames"):
-        with pytest.raises(UserError, match=f"{line}{option} 300, or raise --train.accumulate 1"):
+    for option in ("--train.batch_size", "--train.max_frames"):
+        with pytest.raises(UserError, match=f"{line}{option} 300, or raise --train.accum_grad 1"):
             run(corpus, "perceptual", tmp_path / "x", option, "300")
     with pytest.raises(UserError, match="a batch of 1 utterances.*aa-07.*: leave it out of the training set, or cut"):
-        run(corpus, "perceptual", tmp_path / "x", "--train.batch_utterances", "1")
+        run(corpus, "perceptual", tmp_path / "x", "--train.batch_size", "1")
     assert saved(tmp_path / "x") == -1
 
 
@@ -270,7 +270,7 @@ task: lm
 net: rnn
 model: {embedding: 4, layers: 1, units: 4, dnn_units: 4, dropout: 0.0}
 data: {token_type: phn}
-train: {epochs: 1, batch_utterances: 8, lr: 0.01}
+train: {epochs: 1, batch_size: 8, lr: 0.01}
 """
 
 

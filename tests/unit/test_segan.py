@@ -31,7 +31,7 @@ YAML = """
 task: segan
 net: segan
 model: {channels: [4, 6], kernel: 7, stride: 4, window: 1024}
-train: {epochs: 2, batch_utterances: 7, optimiser: rmsprop, lr: 0.002, clip: 0.0, select: loss}
+train: {epochs: 2, batch_size: 7, optimiser: rmsprop, lr: 0.002, max_grad_norm: 0.0, best_metric: loss}
 """
 
 

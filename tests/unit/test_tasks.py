@@ -161,7 +161,7 @@ def test_training_survives_kill_9(corpus, tmp_path, repository):
     directory = tmp_path / "killed"
     command = [sys.executable, str(repository / "pyscripts/train.py"), "--device", "cpu"]
     command += [str(corpus / "perceptual.yaml"), str(directory), *overrides(corpus, "perceptual")]
-    command += ["--train.epochs", "6", "--train.save_minutes", "0"]
+    command += ["--train.epochs", "6", "--train.checkpoint_interval", "0"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not list(directory.glob("checkpoints/*.pt")):
@@ -175,7 +175,7 @@ def test_training_survives_kill_9(corpus, tmp_path, repository):
 
 def test_loss_that_is_not_finite_stops_with_the_utterances(corpus, tmp_path):
     with pytest.raises(UserError, match="3 batches in a row.*nonfinite_batch.txt"):
-        run(corpus, "perceptual", tmp_path / "x", "--train.lr", "1e30", "--train.clip", "0")
+        run(corpus, "perceptual", tmp_path / "x", "--train.lr", "1e30", "--train.max_grad_norm", "0")
     assert (tmp_path / "x" / "nonfinite_batch.txt").read_text().startswith("aa-")
 
 
@@ -187,7 +187,7 @@ def test_fine_tuning_starts_from_the_given_weights(corpus, tmp_path):
 
 def test_encoder_of_a_given_model_rests_until_its_epoch(corpus, tmp_path):
     init = str(corpus / "exp_perceptual")
-    extra = ["--data.unfreeze_epoch", "2", "--train.epochs", "2", "--train.average_of", "last"]
+    extra = ["--data.unfreeze_epoch", "2", "--train.epochs", "2", "--train.avg_policy", "last"]
     task, _ = build(corpus, "perceptual", tmp_path / "new", *extra)
     assert task.frozen(1) == [], "an encoder with random weights never rests"
     run(corpus, "perceptual", tmp_path / "x", "--data.init", init, *extra)

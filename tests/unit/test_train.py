@@ -36,7 +36,7 @@ def yaml(tmp_path):
 def test_values_come_from_defaults_then_yaml_then_command_line(yaml):
     config = configuration.read(yaml, ["--train.lr", "0.5", "--model.rnn-units", "7", "--data.train", "exp/x"])
     assert config.model == CrdnnConfig(channels=[4], rnn_units=7)
-    assert config.train.lr == 0.5 and config.train.clip == 5.0 and config.data.train == "exp/x"
+    assert config.train.lr == 0.5 and config.train.max_grad_norm == 5.0 and config.data.train == "exp/x"
 
 
 def test_base_is_read_first(yaml, tmp_path):

@@ -240,7 +240,7 @@ class AsrTask(Task):
         config = replace(self.config.decode, beam=self.config.decode.valid_beam, nbest=1)
         results: dict[int, tuple[float, dict[str, list[int]]]] = {}
         train = self.config.train
-        batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
+        batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
         numbers = parallel.mine(range(len(batches)))
         device = self.recogniser.ctc.weight.device
         for number, cpu_batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):

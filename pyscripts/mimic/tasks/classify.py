@@ -107,7 +107,7 @@ class ClassifyTask(Task):
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Cross entropy and accuracy (percent)."""
-        utts, step, results = sorted(self.dev), self.config.train.batch_utterances, {}
+        utts, step, results = sorted(self.dev), self.config.train.batch_size, {}
         for start in parallel.mine(range(0, len(utts), step)):
             batch = to_device(self.load(utts[start : start + step]), self.model.output.weight.device)
             _, scores = self.model(batch.features, batch.lengths)

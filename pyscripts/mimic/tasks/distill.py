@@ -179,7 +179,7 @@ class DistillTask(Task):
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """The loss and its parts over stored mixtures; of a student that is pruned, what share of it is gone."""
-        device, step = next(self.model.parameters()).device, self.config.train.batch_utterances
+        device, step = next(self.model.parameters()).device, self.config.train.batch_size
         results: dict[int, list[float]] = {}
         for start in parallel.mine(range(0, len(self.dev[0].utts), step)):
             batch = to_device(self.load_dev(self.dev[0].utts[start : start + step]), device)

@@ -106,7 +106,7 @@ class EnhanceTask(Task):
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Mean loss, wb-PESQ, STOI and eSTOI (percent)."""
-        size = self.config.train.batch_utterances
+        size = self.config.train.batch_size
         scores = self.scores.start(self.model, self.stft, size)
         losses: dict[int, list[float]] = {}
         device = next(self.model.parameters()).device

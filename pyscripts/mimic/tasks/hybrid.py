@@ -187,7 +187,7 @@ class HybridTask(Task):
     def validate(self) -> dict[str, float]:
         """err: percent of frames whose pdf is wrong; loss: cross-entropy of pdfs, per frame."""
         device, train = self.model.pdf.weight.device, self.config.train
-        batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
+        batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
         numbers = parallel.mine(range(len(batches)))
         results: dict[int, tuple[float, int, int]] = {}
 

@@ -47,7 +47,7 @@ class Training(NamedTuple):
 
 
 # Ways of working: no weight depends on them.
-NOT_RESULTS = ("train.workers", "train.save_minutes", "train.nonfinite_limit", "data.max_skip")
+NOT_RESULTS = ("train.workers", "train.checkpoint_interval", "train.max_nonfinite_batches", "data.max_skip")
 
 
 def flat(raw: dict, prefix: str = "") -> dict[str, str]:

@@ -126,7 +126,7 @@ class JointTask(AsrTask):
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """The figures of a recogniser, and wb-PESQ, STOI and eSTOI (percent) of the enhancer."""
-        scores = self.scores.start(self.enhancer, self.stft, self.config.train.batch_utterances)
+        scores = self.scores.start(self.enhancer, self.stft, self.config.train.batch_size)
         return super().validate() | DevScores.means(scores)
 
     def finish(self, directory: Path) -> None:

@@ -97,7 +97,7 @@ class LmTask(Task):
         """Mean negative log-probability of a token, sentence ends included, and its exponential, the perplexity."""
         device = self.model.output.weight.device
         train = self.config.train
-        batches = make_batches(self.dev_lengths, train.batch_utterances, train.batch_frames, "ascending", 0, 0)
+        batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
         numbers = parallel.mine(range(len(batches)))
         sums: dict[int, float] = {}
         for number, batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):

@@ -99,7 +99,7 @@ class PretrainSslTask(Task):
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Cross entropy and accuracy (percent) of hidden frames, which are the same in every epoch."""
-        side, step = self.sides[1], self.config.train.batch_utterances
+        side, step = self.sides[1], self.config.train.batch_size
         device, results = next(self.model.parameters()).device, {}
         for start in parallel.mine(range(0, len(side[0].utts), step)):
             batch = to_device(self._load(side, side[0].utts[start : start + step], "dev"), device)

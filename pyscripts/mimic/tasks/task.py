@@ -49,7 +49,7 @@ class Task(nn.Module):
         yield "discriminator", weighted({"real": ..., "fake": D(fake.detach())...}, weights, share)
         yield "generator", weighted({"adversarial": D(fake)..., "l1": ...}, weights, share)
 
-    All pieces of a batch (`--train.accumulate`, several processes) yield the same learners. A loss is a sum over the
+    All pieces of a batch (`--train.accum_grad`, several processes) yield the same learners. A loss is a sum over the
     pieces: what a task adds that is no part in `weighted` has to count its share itself.
     """
 

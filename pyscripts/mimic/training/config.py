@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
-from mimic import yaml_file
+from mimic import renamed, yaml_file
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.settings import Count, CountOrZero, NotNegative, Positive, Range, Share, build, check_keys, nearest
@@ -26,9 +26,9 @@ class TrainConfig:
     Attributes:
         seed: of initial weights, batch order, dropout and augmentation.
         epochs: passes over the training set.
-        batch_utterances: most utterances in a batch, that is for one optimiser step. Several processes share a batch.
-        batch_frames: most frames in a batch, padding included; 0 means no limit.
-        accumulate: pieces into which each process cuts its share of a batch, to hold one of them in memory at a time.
+        batch_size: most utterances in a batch, that is for one optimiser step. Several processes share a batch.
+        max_frames: most frames in a batch, padding included; 0 means no limit.
+        accum_grad: pieces into which each process cuts its share of a batch, to hold one of them in memory at a time.
         sorting: order of batches by length: ascending and descending keep it every epoch, random shuffles batches of
             utterances of similar length, curriculum is ascending in the first epoch and random then.
         shard_utterances: a random epoch of a training set that is larger than shard_buffer shards takes its utterances
@@ -43,29 +43,29 @@ class TrainConfig:
         beta2: of adam and adamw: how slowly their mean of squared gradients follows.
         epsilon: of adam and adamw, under the division by its root.
         schedule: constant; step (times lr_factor every lr_every epochs); cosine, linear (to zero at the last step);
-            plateau (times lr_factor after each validation whose figure `select` is not better than the one before by
-            at least the share lr_threshold).
+            plateau (times lr_factor after each validation whose `best_metric` is not better than the one before by at
+            least the share lr_threshold).
         lr_every: epochs between two reductions of the step schedule.
         lr_factor: factor of a reduction.
         lr_threshold: of the plateau schedule.
         warmup: optimiser steps over which the rate rises from zero, whatever the schedule.
-        clip: largest norm of the gradient; 0 means no limit.
+        max_grad_norm: largest norm of the gradient; 0 means no limit.
         precision: of matrix products; mixed keeps weights and what is sensitive to rounding in 32 bits.
         compile: true compiles the networks with torch.compile, which takes minutes and needs a C++ compiler on a CPU.
-        select: the validation figure that ranks epochs.
-        average: epochs whose weights are averaged into the final model.
-        average_of: average the best epochs by `select`, or the last ones.
+        best_metric: the validation figure that ranks epochs.
+        num_avg_ckpts: epochs whose weights are averaged into the final model.
+        avg_policy: average the best epochs by `best_metric`, or the last ones.
         validate_every: epochs between validations; the last epoch is always validated.
         workers: threads that read, and where the task does that, augment batches ahead; 0: none is ahead.
-        save_minutes: minutes between checkpoints inside an epoch; one is always saved at an epoch's end.
-        nonfinite_limit: consecutive batches with a NaN or infinite loss or gradient that stop the run.
+        checkpoint_interval: minutes between checkpoints inside an epoch; one is always saved at an epoch's end.
+        max_nonfinite_batches: consecutive batches with a NaN or infinite loss or gradient that stop the run.
     """
 
     seed: Annotated[int, Range(0, 2**32 - 1)] = 1
     epochs: Count = 20
-    batch_utterances: Count = 8
-    batch_frames: CountOrZero = 0
-    accumulate: Count = 1
+    batch_size: Count = 8
+    max_frames: CountOrZero = 0
+    accum_grad: Count = 1
     sorting: Literal["random", "ascending", "descending", "curriculum"] = "random"
     shard_utterances: CountOrZero = 256
     shard_buffer: Count = 8
@@ -80,16 +80,16 @@ class TrainConfig:
     lr_factor: Annotated[float, Range(above=0, most=1)] = 0.5
     lr_threshold: Share = 0.001
     warmup: CountOrZero = 0
-    clip: NotNegative = 5.0
+    max_grad_norm: NotNegative = 5.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     compile: bool = False
-    select: str = "loss"
-    average: Count = 1
-    average_of: Literal["best", "last"] = "best"
+    best_metric: str = "loss"
+    num_avg_ckpts: Count = 1
+    avg_policy: Literal["best", "last"] = "best"
     validate_every: Count = 1
     workers: Annotated[int, Range(0, 256)] = 1
-    save_minutes: NotNegative = 10.0
-    nonfinite_limit: Count = 3
+    checkpoint_interval: NotNegative = 10.0
+    max_nonfinite_batches: Count = 3
 
 
 @dataclass
@@ -125,9 +125,14 @@ def read(path: str | Path, overrides: list[str] | None = None) -> Config:
 
 
 def read_raw(path: str | Path, overrides: list[str] | None = None) -> dict:
-    """What files and command line say, not checked yet."""
-    raw, _ = yaml_file.read(Path(path))
-    for key, value in _pairs(overrides or []):
+    """What files and command line say, not checked yet. Former names of settings are replaced, with a note of each.
+
+    A config.yaml was written by `write`, maybe of an earlier release: there is no note of what its user did not write.
+    """
+    raw, _ = yaml_file.read(
+        Path(path), lambda raw, file: renamed.rename(raw, "" if file.name == "config.yaml" else str(file))
+    )
+    for key, value in renamed.rename_pairs(_pairs(overrides or [])):
         _set(raw, key, value)
     return raw
 

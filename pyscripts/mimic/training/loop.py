@@ -4,7 +4,7 @@ Everything random in a step (dropout, augmentation) is drawn from a generator se
 step's number, and the order of batches by the seed and the epoch. So a run that was killed and goes on from its
 newest checkpoint draws what the undisturbed run would have drawn, and ends with the same weights.
 
-A batch is what one optimiser step sees. Several processes, and `--train.accumulate`, cut it into pieces; the losses of
+A batch is what one optimiser step sees. Several processes, and `--train.accum_grad`, cut it into pieces; the losses of
 the pieces are weighted so that their gradients add up to the gradient of the whole batch.
 """
 
@@ -73,8 +73,8 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
 
 def check(task: Task, config: TrainConfig) -> None:
     """UserError for a figure that this task does not have, and where there is nothing to train on."""
-    if config.select not in task.METRICS:
-        raise UserError(f"--train.select {config.select}: this task has {', '.join(task.METRICS)}")
+    if config.best_metric not in task.METRICS:
+        raise UserError(f"--train.best_metric {config.best_metric}: this task has {', '.join(task.METRICS)}")
     if not task.lengths:
         raise UserError("the training set has no utterances that can be used")
 
@@ -88,7 +88,7 @@ def _epoch(run: Run, held: Callable[[], AbstractContextManager]) -> None:
             run.batch += 1
             run.step += 1
             run.report()
-            if time.monotonic() - run.saved >= 60 * config.save_minutes:
+            if time.monotonic() - run.saved >= 60 * config.checkpoint_interval:
                 run.save()
     figures: dict[str, float] = {}
     if run.epoch % config.validate_every == 0 or run.epoch == config.epochs:
@@ -193,11 +193,11 @@ def _explained(error: RuntimeError, run: Run, utterances: list[str]) -> Exceptio
         return error
     longest = max(utterances, key=lambda utt: run.task.lengths[utt])
     frames = run.task.lengths[longest]
-    lower = f"lower --train.batch_utterances {run.config.batch_utterances}"
-    if run.config.batch_frames:
-        lower = f"lower --train.batch_frames {run.config.batch_frames}"
-    if len(utterances) > parallel.world() * run.config.accumulate:
-        lower += f", or raise --train.accumulate {run.config.accumulate}"
+    lower = f"lower --train.batch_size {run.config.batch_size}"
+    if run.config.max_frames:
+        lower = f"lower --train.max_frames {run.config.max_frames}"
+    if len(utterances) > parallel.world() * run.config.accum_grad:
+        lower += f", or raise --train.accum_grad {run.config.accum_grad}"
     else:
         lower = "leave it out of the training set, or cut it"
     return UserError(
@@ -211,7 +211,7 @@ def _skip(run: Run, utterances: list[str]) -> None:
     run.skipped += 1
     run.nonfinite += 1
     log.warning("epoch %d: loss or gradient is not finite, batch skipped: %s", run.epoch, " ".join(utterances))
-    if run.nonfinite < run.config.nonfinite_limit:
+    if run.nonfinite < run.config.max_nonfinite_batches:
         return
     file = run.directory / "nonfinite_batch.txt"
     if run.writes:

@@ -34,7 +34,7 @@ class Learner:
 
     def __init__(self, module: nn.Module, config: TrainConfig, device: torch.device, alone: bool):
         self.module, self.alone = module, alone
-        self.limit = config.clip if config.clip > 0 else math.inf
+        self.limit = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.optimiser = Optimiser(module, config)
         # float16 cannot hold small gradients: the loss is multiplied by what they bear, found by trial.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "16-mixed")

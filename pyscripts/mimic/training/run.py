@@ -44,7 +44,7 @@ class Run:
     def groups(self, epoch: int) -> list[list[list[str]]]:
         """The batches of an epoch; the utterances of a group are read together."""
         c = self.config
-        limits = (c.batch_utterances, c.batch_frames, c.sorting, c.seed, epoch, c.shard_utterances, c.shard_buffer)
+        limits = (c.batch_size, c.max_frames, c.sorting, c.seed, epoch, c.shard_utterances, c.shard_buffer)
         return make_groups(self.task.lengths, *limits)
 
     def batches(self, epoch: int) -> list[list[str]]:
@@ -63,7 +63,7 @@ class Run:
         return group
 
     def _own(self, batch: list[str]) -> list[list[str]]:
-        pieces = deal(batch, parallel.world() * self.config.accumulate)[parallel.rank() :: parallel.world()]
+        pieces = deal(batch, parallel.world() * self.config.accum_grad)[parallel.rank() :: parallel.world()]
         return [piece for piece in pieces if piece]
 
     def load(self, batch: list[str]) -> list[Any]:
@@ -129,18 +129,18 @@ class Run:
     def chosen_epochs(self) -> list[int]:
         """The epochs whose weights the final model averages, as far as the run has come."""
         config = self.config
-        if config.average_of == "last":
-            return [record["epoch"] for record in self.history][-config.average :]
-        name = f"valid_{config.select}"
-        sign = -1 if self.task.METRICS[config.select] == "max" else 1
+        if config.avg_policy == "last":
+            return [record["epoch"] for record in self.history][-config.num_avg_ckpts :]
+        name = f"valid_{config.best_metric}"
+        sign = -1 if self.task.METRICS[config.best_metric] == "max" else 1
         scored = [record for record in self.history if math.isfinite(record.get(name, math.nan))]
         ranked = sorted(scored, key=lambda record: (sign * record[name], record["epoch"]))
-        return sorted(record["epoch"] for record in ranked[: config.average])
+        return sorted(record["epoch"] for record in ranked[: config.num_avg_ckpts])
 
     def plateaus(self) -> int:
         """Validations so far that were not better than the one before by `lr_threshold` of it."""
-        name = f"valid_{self.config.select}"
-        sign = 1 if self.task.METRICS[self.config.select] == "max" else -1
+        name = f"valid_{self.config.best_metric}"
+        sign = 1 if self.task.METRICS[self.config.best_metric] == "max" else -1
         values = [record[name] for record in self.history if name in record]
         pairs = zip(values, values[1:], strict=False)
         return sum(not sign * (new - old) >= self.config.lr_threshold * abs(old) for old, new in pairs)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .errors import StepError
 from .files import contents, replace
+from .fingerprint import parse, text
 
 
 def beside(folder: Path, suffix: str) -> Path:
@@ -26,9 +27,9 @@ def kept_with(folder: Path, fingerprint: str, suffixes: tuple[str, ...]) -> Path
     for suffix in suffixes:
         place = beside(folder, suffix)
         try:
-            if (place / ".fingerprint").read_text(encoding="utf-8") == fingerprint:
+            if text(parse((place / ".fingerprint").read_text(encoding="utf-8"))) == fingerprint:
                 return place
-        except OSError:
+        except (OSError, StepError):
             continue
     return None
 

@@ -59,6 +59,7 @@ class Check:
             return State.OTHERS
         if self.old != self.new:
             return State.CHANGED
+        self.adopted |= self.written != fingerprint.text(self.new)  # with former names of settings
         if not (self.folder / ".done").exists():
             return State.WORKING
         self.bad = spoilt(self.folder)

@@ -14,6 +14,8 @@ import json
 import os
 from pathlib import Path
 
+from mimic.renamed import recorded_option
+
 from .errors import StepError
 from .files import ROOT, relative
 from .identity import Known, identity
@@ -57,7 +59,8 @@ def make(words: dict[str, list[str]], known: Known) -> Items:
         key, equals, value = option.lstrip("-").partition("=")
         if not equals or not key:
             raise StepError(f"--option takes name=value, got '{option}'")
-        items["option", key] = json.dumps(value.replace(f"{ROOT}/", ""))
+        key, value = recorded_option(key, value.replace(f"{ROOT}/", ""))
+        items["option", key] = json.dumps(value)
     for name in map(relative, words["--input"]):
         items["input", name] = identity(name, known)
     return items
@@ -70,6 +73,7 @@ def text(items: Items) -> str:
 
 
 def parse(written: str) -> Items:
+    """What a .fingerprint lists, options under their present names."""
     decoder, items = json.JSONDecoder(), {}
     for line in written.splitlines():
         kind, _, rest = line.partition(" ")
@@ -77,8 +81,20 @@ def parse(written: str) -> Items:
             key, end = decoder.raw_decode(rest)
         except ValueError:
             raise StepError(".fingerprint is damaged: move the directory away, or name another one") from None
-        items[kind, key] = rest[end + 1 :]
+        value = rest[end + 1 :]
+        if kind == "option":
+            key, value = _present_names(key, value)
+        items[kind, key] = value
     return items
+
+
+def _present_names(key: str, value: str) -> tuple[str, str]:
+    """An option that was recorded before it, or what stands in its value, got another name."""
+    try:
+        key, plain = recorded_option(key, json.loads(value))
+    except ValueError:  # of an earlier version: a hash
+        return key, value
+    return key, json.dumps(plain)
 
 
 def same_kind(old: Items, new: Items) -> bool:
