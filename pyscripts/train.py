@@ -27,8 +27,7 @@ from mimic.io import atomic
 from mimic.io.lock import Lock
 from mimic.settings import Range
 from mimic.tasks import inputs
-from mimic.training.rank import Place, place
-from mimic.training.spawn import spawn
+from mimic.training.processes import RankInfo, rank_info, spawn
 from mimic.training.stop import Stop, Stopped
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,7 @@ def main() -> int:
                         "work, and write nothing (default: %(default)s)")  # fmt: skip
     arguments, overrides = parser.parse_known_args()
     inputs.training(Path(arguments.config), overrides)  # before torch is loaded, which takes seconds
-    here = place()
+    here = rank_info()
     if arguments.num_processes > 1 and here.world == 1 and arguments.check == "false":
         return spawn(arguments.num_processes, [sys.executable, *sys.argv])
     stop = Stop()
@@ -93,7 +92,7 @@ def held(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def train(arguments: argparse.Namespace, overrides: list[str], here: Place, stop: Stop, stack: ExitStack) -> None:
+def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, stop: Stop, stack: ExitStack) -> None:
     # Imported here: they take seconds and much memory, and a process that only starts others does not need them.
     import torch
 
@@ -128,14 +127,14 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: Place, stop
     parameters = sum(p.numel() for p in task.model.parameters())
     log.info("%s/%s: %d parameters, %d utterances", config.task, config.net, parameters, len(task.lengths))
     if here.world > 1:
-        parallel.join(here)
-        stop.total = parallel.total
+        parallel.init(here)
+        stop.total = parallel.all_reduce_sum
     try:
         fit(task, config.train, arguments.directory, device, stop)
     except Stopped:
-        parallel.leave()
+        parallel.destroy()
         raise
-    parallel.leave()
+    parallel.destroy()
 
 
 if __name__ == "__main__":

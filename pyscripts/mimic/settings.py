@@ -2,6 +2,8 @@
 
     lr: Annotated[float, Range(above=0)] = 1e-4
 
+A setting that gets another name is one line in renamed.py.
+
 A value is read by the type of its field, never by a guess of YAML: a directory may be called 2024 or no, and 010 is
 ten. Every number has a Range; NaN and infinity are in none.
 """

@@ -215,7 +215,7 @@ def test_metricgan_turns_teach_each_side_by_itself(corpus, tmp_path):
     task, _ = build(corpus, "metricgan", tmp_path / "x")
     task.begin_epoch(1)
     batch = task.load(sorted(task.lengths)[:3])
-    turns = task.turns(batch, 1)
+    turns = task.optimiser_losses(batch, 1)
     name, losses = next(turns)
     assert name == "critic" and {"clean", "enhanced", "noisy"} <= set(losses)
     losses["loss"].backward()

@@ -20,7 +20,7 @@ from mimic.tasks.lm import LmTask
 from mimic.training import checkpoint
 from mimic.training import config as configuration
 from mimic.training.loop import fit, set_seed
-from mimic.training.rank import Place, place
+from mimic.training.processes import RankInfo, rank_info
 from mimic.training.run import Run
 from mimic.training.stop import SIGNALS, Stop, Stopped
 
@@ -115,15 +115,16 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
 
 LEAVES = """
 import os, torch
-from mimic.training import parallel, rank as place
+from mimic.training import parallel
+from mimic.training.processes import RankInfo
 rank = int(os.fork() == 0)
-parallel.join(place.Place(rank, 2, rank, 2))
+parallel.init(RankInfo(rank, 2, rank, 2))
 net = torch.nn.Linear(3, 3)
-parallel.equalise([net])
+parallel.broadcast_parameters([net])
 torch.optim.AdamW(net.parameters())
-assert parallel.gather({rank: rank}) == [0, 1]
+assert parallel.all_gather({rank: rank}) == [0, 1]
 there = len(os.listdir("/proc/self/task"))
-parallel.leave()
+parallel.destroy()
 assert there > len(os.listdir("/proc/self/task")) == 1, there
 if not rank:
     assert os.wait()[1] == 0
@@ -133,7 +134,7 @@ if not rank:
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
 def test_no_thread_of_a_group_outlives_it(tmp_path):
     """It might abort Python at its end: a training that is done would have failed."""
-    env = os.environ | {"OMP_NUM_THREADS": "1", "MIMIC_MEETING": str(tmp_path / "meeting")}
+    env = os.environ | {"OMP_NUM_THREADS": "1", "MIMIC_INIT_FILE": str(tmp_path / "meeting")}
     done = subprocess.run([sys.executable, "-c", LEAVES], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
@@ -149,10 +150,10 @@ SRUN = {"PROCID": "3", "LOCALID": "1", "STEP_NUM_TASKS": "4", "STEP_TASKS_PER_NO
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({}, Place()),
-        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, Place()),  # a job's script, not a task of srun
-        ({f"SLURM_{name}": value for name, value in SRUN.items()}, Place(3, 4, 1, 2)),
-        ({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}, Place(3, 4, 1, 2)),
+        ({}, RankInfo()),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, RankInfo()),  # a job's script, not a task of srun
+        ({f"SLURM_{name}": value for name, value in SRUN.items()}, RankInfo(3, 4, 1, 2)),
+        ({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}, RankInfo(3, 4, 1, 2)),
     ],
 )
 def test_torchrun_and_srun_say_which_process_this_is(monkeypatch, variables, expected):
@@ -160,7 +161,7 @@ def test_torchrun_and_srun_say_which_process_this_is(monkeypatch, variables, exp
         monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert place() == expected
+    assert rank_info() == expected
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])

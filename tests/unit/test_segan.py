@@ -136,8 +136,8 @@ def test_windows_cover_every_sample(corpus, tmp_path):
             piece = y[start : start + 1024]
             torch.testing.assert_close(row[: len(piece)], piece)
             assert not row[len(piece) :].any()
-    assert set(task.learners()) == {"model", "discriminator"}
-    assert set(task_maker.build(corpus, "segan", tmp_path / "l1", "--loss.adversarial_weight", "0")[0].learners()) == {
+    assert set(task.trainable()) == {"model", "discriminator"}
+    assert set(task_maker.build(corpus, "segan", tmp_path / "l1", "--loss.adversarial_weight", "0")[0].trainable()) == {
         "model"
     }
 
@@ -157,12 +157,12 @@ def test_losses_of_pieces_add_up(corpus, tmp_path, monkeypatch):
     """Without the discriminator, whose reference is the batch, and with one random vector for all windows."""
     monkeypatch.setattr(Segan, "draw", lambda model, batch, device: torch.ones(batch, 6, model.config.code))
     task, _ = task_maker.build(corpus, "segan", tmp_path / "exp", "--loss.adversarial_weight", "0")
-    assert set(task.learners()) == {"model"}
+    assert set(task.trainable()) == {"model"}
     names = sorted(task.lengths)[:5]
     batches = [task.load(part) for part in (names, names[:2], names[2:])]
     sizes = [task.sizes(batch) for batch in batches]
     shares = [{name: n / sizes[0][name] for name, n in size.items()} for size in sizes]
-    whole, *pieces = (dict(task.turns(*pair)) for pair in zip(batches, [1] * 3, shares, strict=True))
+    whole, *pieces = (dict(task.optimiser_losses(*pair)) for pair in zip(batches, [1] * 3, shares, strict=True))
     assert whole["model"]["loss"].item() == pytest.approx(sum(piece["model"]["loss"].item() for piece in pieces))
 
 

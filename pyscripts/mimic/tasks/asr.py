@@ -241,7 +241,7 @@ class AsrTask(Task):
         results: dict[int, tuple[float, dict[str, list[int]]]] = {}
         train = self.config.train
         batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
-        numbers = parallel.mine(range(len(batches)))
+        numbers = parallel.shard(range(len(batches)))
         device = self.recogniser.ctc.weight.device
         for number, cpu_batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):
             batch = to_device(cpu_batch, device)
@@ -249,7 +249,7 @@ class AsrTask(Task):
             loss = float(self(batch, train.epochs)["loss"])
             heard = self.decode(self.recogniser, self.hear(batch), config)
             results[number] = loss, dict(zip(batches[number], heard, strict=True))
-        losses, heard = zip(*parallel.gather(results), strict=True)
+        losses, heard = zip(*parallel.all_gather(results), strict=True)
         weights = [len(part) for part in heard]
         hypotheses = {utt: ids for part in heard for utt, ids in part.items()}
         tokens = [kaldialign.edit_distance(self.targets[utt], ids) for utt, ids in hypotheses.items()]

@@ -108,10 +108,10 @@ class ClassifyTask(Task):
     def validate(self) -> dict[str, float]:
         """Cross entropy and accuracy (percent)."""
         utts, step, results = sorted(self.dev), self.config.train.batch_size, {}
-        for start in parallel.mine(range(0, len(utts), step)):
+        for start in parallel.shard(range(0, len(utts), step)):
             batch = to_device(self.load(utts[start : start + step]), self.model.output.weight.device)
             _, scores = self.model(batch.features, batch.lengths)
             loss = float(F.cross_entropy(scores, batch.classes, reduction="sum"))
             results[start] = [loss, float((scores.argmax(1) == batch.classes).sum()), len(batch.classes)]
-        loss, right, count = np.sum(parallel.gather(results), axis=0).tolist()
+        loss, right, count = np.sum(parallel.all_gather(results), axis=0).tolist()
         return {"loss": loss / count, "accuracy": 100 * right / count}

@@ -17,7 +17,7 @@ from mimic.metrics.pesq import pesq
 from mimic.metrics.reason import NotScored
 from mimic.metrics.stoi import stoi_estoi
 from mimic.training import parallel
-from mimic.training.rank import place
+from mimic.training.processes import rank_info
 from mimic.training.stop import leave_signals_to_parent
 
 
@@ -47,7 +47,7 @@ class DevScores:
             self.utterances = self.utterances[:: -(-len(self.utterances) // most)]
         # Scoring runs beside the network, in processes that start now: later there are threads, and forking a
         # process with threads is not safe.
-        workers = max(1, (os.cpu_count() or 1) // place().local_world)
+        workers = max(1, (os.cpu_count() or 1) // rank_info().local_world)
         self._pool = ProcessPoolExecutor(workers, _Workers(), initializer=leave_signals_to_parent)
         self._pool.submit(abs, 0).result()
         # Ended before the interpreter ends: its thread would close what Python's own exit still writes to.
@@ -60,7 +60,7 @@ class DevScores:
         """
         device = next(model.parameters()).device
         scores = {}
-        for start in parallel.mine(range(0, len(self.utterances), batch)):
+        for start in parallel.shard(range(0, len(self.utterances), batch)):
             utterances = self.utterances[start : start + batch]
             waves = model.enhance([torch.from_numpy(self.noisy[utt]).to(device) for utt in utterances], stft)
             for number, (utt, wave) in enumerate(zip(utterances, waves, strict=True), start):
@@ -74,7 +74,7 @@ class DevScores:
     @staticmethod
     def means(scores: dict[int, Future]) -> dict[str, float]:
         """Mean wb-PESQ, STOI and eSTOI (percent); utterances without a score are left out of its mean."""
-        results = parallel.gather({number: score.result() for number, score in scores.items()})
+        results = parallel.all_gather({number: score.result() for number, score in scores.items()})
         with warnings.catch_warnings():  # a score that no utterance has is NaN
             warnings.simplefilter("ignore", RuntimeWarning)
             means = np.nanmean(results, axis=0)

@@ -181,11 +181,11 @@ class DistillTask(Task):
         """The loss and its parts over stored mixtures; of a student that is pruned, what share of it is gone."""
         device, step = next(self.model.parameters()).device, self.config.train.batch_size
         results: dict[int, list[float]] = {}
-        for start in parallel.mine(range(0, len(self.dev[0].utts), step)):
+        for start in parallel.shard(range(0, len(self.dev[0].utts), step)):
             batch = to_device(self.load_dev(self.dev[0].utts[start : start + step]), device)
             sizes, parts = self.sizes(batch), self.parts(batch)
             results[start] = [float(parts[name]) * sizes[name] for name in parts] + [sizes[name] for name in parts]
-        totals = np.sum(parallel.gather(results), axis=0)
+        totals = np.sum(parallel.all_gather(results), axis=0)
         means = totals[: len(totals) // 2] / totals[len(totals) // 2 :]
         figures = dict(zip(("l1", "cosine", "enhance"), means.tolist(), strict=False))
         figures["loss"] = sum(self.weights[name] * value for name, value in figures.items())

@@ -110,11 +110,11 @@ class EnhanceTask(Task):
         scores = self.scores.start(self.model, self.stft, size)
         losses: dict[int, list[float]] = {}
         device = next(self.model.parameters()).device
-        for start in parallel.mine(range(0, len(self.scores.utterances), size)):
+        for start in parallel.shard(range(0, len(self.scores.utterances), size)):
             utterances = self.scores.utterances[start : start + size]
             batch = to_device(self.load_dev(utterances), device)
             losses[start] = [float(self(batch, 0)["loss"])] * len(utterances)
-        return {"loss": float(np.mean(sum(parallel.gather(losses), []))), **DevScores.means(scores)}
+        return {"loss": float(np.mean(sum(parallel.all_gather(losses), []))), **DevScores.means(scores)}
 
 
 def check_lengths(utterances: list[str], noisy: Tensor, clean: Tensor) -> None:

@@ -188,7 +188,7 @@ class HybridTask(Task):
         """err: percent of frames whose pdf is wrong; loss: cross-entropy of pdfs, per frame."""
         device, train = self.model.pdf.weight.device, self.config.train
         batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
-        numbers = parallel.mine(range(len(batches)))
+        numbers = parallel.shard(range(len(batches)))
         results: dict[int, tuple[float, int, int]] = {}
 
         def load(n: int) -> Batch:
@@ -198,7 +198,7 @@ class HybridTask(Task):
             losses, wrong = self._losses(to_device(batch, device))
             frames = int(batch.lengths.sum())
             results[number] = float(losses["pdf"]) * frames, int(wrong), frames
-        loss, wrong, frames = (sum(column) for column in zip(*parallel.gather(results), strict=True))
+        loss, wrong, frames = (sum(column) for column in zip(*parallel.all_gather(results), strict=True))
         return {"err": 100 * wrong / frames, "loss": loss / frames}
 
 

@@ -98,11 +98,11 @@ class LmTask(Task):
         device = self.model.output.weight.device
         train = self.config.train
         batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
-        numbers = parallel.mine(range(len(batches)))
+        numbers = parallel.shard(range(len(batches)))
         sums: dict[int, float] = {}
         for number, batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):
             sums[number] = float(self._surprise(to_device(batch, device)))
-        loss = sum(parallel.gather(sums)) / sum(self.dev_lengths.values())
+        loss = sum(parallel.all_gather(sums)) / sum(self.dev_lengths.values())
         return {"loss": loss, "ppl": float(np.exp(loss))}
 
 

@@ -94,13 +94,13 @@ class MetricganTask(DenoiseTask):
         self.critic = Critic(config.gan)
         self.weights = {**self.losses.weights, "metric": config.gan.weight}
 
-    def learners(self) -> dict[str, nn.Module]:
+    def trainable(self) -> dict[str, nn.Module]:
         return {"model": self.model, "critic": self.critic}
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         return super().sizes(batch) | dict.fromkeys(("metric", *HEARD), len(batch.noisy))
 
-    def turns(
+    def optimiser_losses(
         self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
         enhanced, clean, parts = self.respond(batch)

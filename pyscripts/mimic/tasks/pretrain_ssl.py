@@ -101,13 +101,13 @@ class PretrainSslTask(Task):
         """Cross entropy and accuracy (percent) of hidden frames, which are the same in every epoch."""
         side, step = self.sides[1], self.config.train.batch_size
         device, results = next(self.model.parameters()).device, {}
-        for start in parallel.mine(range(0, len(side[0].utts), step)):
+        for start in parallel.shard(range(0, len(side[0].utts), step)):
             batch = to_device(self._load(side, side[0].utts[start : start + step], "dev"), device)
             where = self._counted(batch)["masked"]
             scores, units = self._scores(batch)[where], batch.units[where]
             right = float((scores.argmax(1) == units).sum())
             results[start] = [float(F.cross_entropy(scores, units, reduction="sum")), right, len(units)]
-        loss, right, count = np.sum(parallel.gather(results), axis=0).tolist()
+        loss, right, count = np.sum(parallel.all_gather(results), axis=0).tolist()
         return {"loss": loss / count, "accuracy": 100 * right / count}
 
     def finish(self, directory: Path) -> None:

@@ -75,7 +75,7 @@ class SeganTask(Task):
         y = preemphasise(torch.from_numpy(x), config.preemphasis)[1:]
         return F.pad(y, (0, config.window - len(y)))
 
-    def learners(self) -> dict[str, nn.Module]:
+    def trainable(self) -> dict[str, nn.Module]:
         if self.config.loss.adversarial_weight == 0:
             return {"model": self.model}
         return {"model": self.model, "discriminator": self.discriminator}
@@ -87,7 +87,9 @@ class SeganTask(Task):
         """The generator's loss."""
         return self._generator_loss(self._generate(batch), batch, share)
 
-    def turns(self, batch: Batch, epoch: int, share: Mapping[str, float]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    def optimiser_losses(
+        self, batch: Batch, epoch: int, share: Mapping[str, float]
+    ) -> Iterator[tuple[str, dict[str, Tensor]]]:
         enhanced = self._generate(batch)
         if self.config.loss.adversarial_weight > 0:
             real, reference = self.discriminator(torch.stack([batch.clean, batch.noisy], dim=1))

@@ -30,26 +30,27 @@ class Task(nn.Module):
     - `build(config, directory)`: the model alone, from an experiment directory, for inference; of an enhancer,
       a model with `enhance(waves, front)` and that front end, which has `rate` (Hz) and `config.hop_length`;
     - `__init__(config, directory)`: sets `model`, which ends as model.pt, and `lengths`, the training utterances with
-      their frames. What else is a module here stays frozen and in eval mode, unless it is one of the learners;
+      their frames. What else is a module here stays frozen and in eval mode, unless it is `trainable`;
     - `load(utterances)`: their batch on CPU, a named tuple of tensors, called in reading threads;
     - `sizes(batch)`: over how many things (utterances, frames, tokens) each part of the loss is a mean;
     - `forward(batch, epoch, share)`: {"loss": scalar to minimise, other names: scalars to log}, see `weighted`;
     - `validate()`: {metric: value} on the development set. Of several processes each takes a part: see
-      `parallel.mine` and `parallel.gather`;
+      `parallel.shard` and `parallel.all_gather`;
     - where it applies, `frozen(epoch)`: modules that do not learn in this epoch; `stream(utterances)`: reads their
       files in the order of the disk, so that `load` finds them in memory; `compiled()`: modules that torch.compile
       takes; `finish(directory)`: what is written beside model.pt when that is there.
 
-    Several optimisers (adversarial training): `learners()` names the modules that learn, `model` among them; each has
-    an optimiser of its own and is in the checkpoints, with what its get_extra_state gives. `turns(batch, epoch, share)`
-    is a generator that yields (learner, losses) once for each optimiser step of a batch, in their order. Before it goes
-    on, `losses["loss"]` has been differentiated by that learner's parameters alone and these have taken their step:
+    Several optimisers (adversarial training): `trainable()` names the modules that are trained, `model` among them;
+    each has an optimiser of its own and is in the checkpoints, with what its get_extra_state gives.
+    `optimiser_losses(batch, epoch, share)` is a generator that yields (name of the module, losses) once for each
+    optimiser step of a batch, in their order. Before it resumes, `losses["loss"]` has been differentiated by that
+    module's parameters alone and these have taken their step:
 
         fake = self.model(batch.noisy, batch.lengths)
         yield "discriminator", weighted({"real": ..., "fake": D(fake.detach())...}, weights, share)
         yield "generator", weighted({"adversarial": D(fake)..., "l1": ...}, weights, share)
 
-    All pieces of a batch (`--train.accum_grad`, several processes) yield the same learners. A loss is a sum over the
+    All pieces of a batch (`--train.accum_grad`, several processes) yield the same names. A loss is a sum over the
     pieces: what a task adds that is no part in `weighted` has to count its share itself.
     """
 
@@ -69,10 +70,12 @@ class Task(nn.Module):
     def forward(self, batch: Any, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         raise NotImplementedError
 
-    def learners(self) -> dict[str, nn.Module]:
+    def trainable(self) -> dict[str, nn.Module]:
         return {"model": self.model}
 
-    def turns(self, batch: Any, epoch: int, share: Mapping[str, float]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    def optimiser_losses(
+        self, batch: Any, epoch: int, share: Mapping[str, float]
+    ) -> Iterator[tuple[str, dict[str, Tensor]]]:
         yield "model", self(batch, epoch, share)
 
     def validate(self) -> dict[str, float]:
@@ -96,7 +99,7 @@ class Task(nn.Module):
         It depends on the epoch alone, so that a resumed run freezes what the undisturbed one would.
         """
         self.train()
-        for module in self.learners().values():
+        for module in self.trainable().values():
             module.requires_grad_(True)
         for part in self.frozen(epoch):
             part.requires_grad_(False).eval()
@@ -104,7 +107,7 @@ class Task(nn.Module):
     def train(self, mode: bool = True) -> "Task":
         """Training mode for what learns; everything else (a perceptual model, a teacher) stays in eval mode."""
         super().train(False)
-        for module in self.learners().values():
+        for module in self.trainable().values():
             module.train(mode)
         return self
 

@@ -65,7 +65,7 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
             _epoch(run, held)
     except Stopped:
         run.save()
-        parallel.total([])  # all wait until it is written: srun ends the others when one has ended
+        parallel.all_reduce_sum([])  # all wait until it is written: srun ends the others when one has ended
         log.info("saved after step %d: run the same command again to go on", run.step)
         raise
     run.finish()
@@ -119,7 +119,7 @@ def step(run: Run, utterances: list[str], pieces: list[Any]) -> None:
     """One step of every optimiser, on the pieces of a batch that are this process's share."""
     run.rate = learning_rate(run.config, run.epoch, run.step, run.steps, run.plateaus())
     learned = [_finish_turn(run, name, sums, len(utterances)) for name, sums in gradients(run, utterances, pieces)]
-    parallel.share_statistics(learner.module for learner in run.learners.values())
+    parallel.average_batch_norm(learner.module for learner in run.learners.values())
     if all(learned):
         run.seen += len(utterances)
         run.nonfinite = 0
@@ -136,7 +136,7 @@ def gradients(run: Run, utterances: list[str], pieces: list[Any]) -> Iterator[tu
     set_seed(config.seed, run.step, parallel.rank())
     shares = _shares(run, utterances, pieces)
     batches = [to_device(piece, run.device) for piece in pieces]
-    turns = [task.turns(batch, run.epoch, share) for batch, share in zip(batches, shares, strict=True)]
+    turns = [task.optimiser_losses(batch, run.epoch, share) for batch, share in zip(batches, shares, strict=True)]
     dtype = AUTOCAST[config.precision]
     while True:
         name, sums = "", {}
@@ -163,7 +163,7 @@ def _finish_turn(run: Run, name: str, sums: dict[str, Tensor], utterances: int) 
     All processes come to the same answer, for both are those of the whole batch.
     """
     learner = run.learners[name]
-    numbers = parallel.total(torch.stack([value.float() for value in sums.values()]).tolist())
+    numbers = parallel.all_reduce_sum(torch.stack([value.float() for value in sums.values()]).tolist())
     values = dict(zip(sums, numbers, strict=True))
     values["gradient"] = learner.finish(math.isfinite(values["loss"]))
     if not math.isfinite(values["loss"]):
@@ -177,12 +177,12 @@ def _finish_turn(run: Run, name: str, sums: dict[str, Tensor], utterances: int) 
 
 def _shares(run: Run, utterances: list[str], pieces: list[Any]) -> list[Mapping[str, float]]:
     """How much of the batch each of these pieces is, by the parts of the loss."""
-    if len(pieces) == parallel.world() == 1:
+    if len(pieces) == parallel.world_size() == 1:
         return [WHOLE]
     sizes = [run.task.sizes(piece) for piece in pieces]
     if parallel.rank() >= len(utterances):  # a stand-in for an empty piece, see Run.load
         sizes = [dict.fromkeys(sizes[0], 0)]
-    totals = parallel.total([sum(size[name] for size in sizes) for name in sizes[0]])
+    totals = parallel.all_reduce_sum([sum(size[name] for size in sizes) for name in sizes[0]])
     whole = dict(zip(sizes[0], totals, strict=True))
     return [{name: n / whole[name] for name, n in size.items()} for size in sizes]
 
@@ -196,7 +196,7 @@ def _explained(error: RuntimeError, run: Run, utterances: list[str]) -> Exceptio
     lower = f"lower --train.batch_size {run.config.batch_size}"
     if run.config.max_frames:
         lower = f"lower --train.max_frames {run.config.max_frames}"
-    if len(utterances) > parallel.world() * run.config.accum_grad:
+    if len(utterances) > parallel.world_size() * run.config.accum_grad:
         lower += f", or raise --train.accum_grad {run.config.accum_grad}"
     else:
         lower = "leave it out of the training set, or cut it"

@@ -53,7 +53,7 @@ class Learner:
 
         All processes see the gradient of the whole batch, so that all step or none.
         """
-        parallel.sum_gradients(self.module)
+        parallel.all_reduce_gradients(self.module)
         self.scaler.unscale_(self.optimiser)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.limit))
         if finite and math.isfinite(norm):

@@ -28,7 +28,7 @@ class Run:
 
     def __init__(self, task: Task, config: TrainConfig, directory: Path, device: torch.device):
         self.task, self.config, self.directory, self.device = task, config, directory, device
-        modules: dict[str, nn.Module] = task.learners()
+        modules: dict[str, nn.Module] = task.trainable()
         self.learners = {name: Learner(m, config, device, len(modules) == 1) for name, m in modules.items()}
         self.epoch, self.batch, self.step, self.seen, self.nonfinite, self.skipped = 1, 0, 0, 0, 0, 0
         self.sums: dict[str, float] = {}
@@ -63,7 +63,7 @@ class Run:
         return group
 
     def _own(self, batch: list[str]) -> list[list[str]]:
-        pieces = deal(batch, parallel.world() * self.config.accum_grad)[parallel.rank() :: parallel.world()]
+        pieces = deal(batch, parallel.world_size() * self.config.accum_grad)[parallel.rank() :: parallel.world_size()]
         return [piece for piece in pieces if piece]
 
     def load(self, batch: list[str]) -> list[Any]:
@@ -159,7 +159,7 @@ class Run:
     def _resume(self) -> None:
         """Go on from the newest checkpoint. The first process reads it: others may not see the newest file yet."""
         state = parallel.broadcast(checkpoint.load_latest(self.directory / "checkpoints") if self.writes else None)
-        parallel.equalise(learner.module for learner in self.learners.values())
+        parallel.broadcast_parameters(learner.module for learner in self.learners.values())
         if state is None:
             return
         for name, learner in self.learners.items():

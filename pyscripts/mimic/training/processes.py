@@ -1,18 +1,45 @@
-"""Starts the processes of one training on this machine, and ends them together."""
+"""The processes of one training: which of them this is, and how several are started on a machine. Without torch."""
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from mimic.training.stop import AGAIN, INTERRUPTED, SIGNALS, end_with_parent
 
 log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds in which the others notice that one is gone, and end with a line of their own
+_TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1))
+
+
+@dataclass(frozen=True)
+class RankInfo:
+    """Rank and number of processes: of all, and of those on this machine."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+
+
+def rank_info() -> RankInfo:
+    """The rank that `spawn`, torchrun or srun gave to this process, by its environment.
+
+    Variables of a Slurm job outside of srun do not count.
+    """
+    env = os.environ
+    if "WORLD_SIZE" in env:
+        return RankInfo(*(int(env.get(name, default)) for name, default in _TORCHRUN))
+    if int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        local = int(re.match(r"\d+", env["SLURM_STEP_TASKS_PER_NODE"])[0])
+        return RankInfo(*(int(env[f"SLURM_{name}"]) for name in ("PROCID", "STEP_NUM_TASKS", "LOCALID")), local)
+    return RankInfo()
 
 
 def spawn(count: int, command: list[str]) -> int:
@@ -22,30 +49,30 @@ def spawn(count: int, command: list[str]) -> int:
     signal and wants to be started again says so with its exit code.
     """
     with tempfile.TemporaryDirectory(prefix="mimic-") as folder:
-        children = [_start(rank, count, command, Path(folder) / "meeting") for rank in range(count)]
+        children = [_start(rank, count, command, Path(folder) / "init") for rank in range(count)]
         for number in SIGNALS:
             signal.signal(number, lambda number, _: [child.send_signal(number) for child in children])
         code, deadline = 0, float("inf")
         while running := [child for child in children if child.poll() is None]:
             for rank, child in enumerate(children):
                 if child.returncode and not code:
-                    code = _said(rank, child.returncode)
+                    code = _exit_code(rank, child.returncode)
                     deadline = time.monotonic() + (GRACE if code not in (AGAIN, INTERRUPTED) else float("inf"))
             if time.monotonic() > deadline:
                 for child in running:
                     child.kill()
             time.sleep(0.05)
-        return code or max(_said(rank, child.returncode) for rank, child in enumerate(children))
+        return code or max(_exit_code(rank, child.returncode) for rank, child in enumerate(children))
 
 
-def _start(rank: int, count: int, command: list[str], meeting: Path) -> subprocess.Popen:
+def _start(rank: int, count: int, command: list[str], init_file: Path) -> subprocess.Popen:
     threads = max(1, int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)) // count)
     env = os.environ | {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
-        "MIMIC_MEETING": str(meeting),  # a file: no port that another training may have taken
+        "MIMIC_INIT_FILE": str(init_file),  # a file: no port that another training may have taken
         "OMP_NUM_THREADS": str(threads),
     }
     if sys.platform == "linux":
@@ -53,7 +80,7 @@ def _start(rank: int, count: int, command: list[str], meeting: Path) -> subproce
     return subprocess.Popen(command, env=env, preexec_fn=end_with_parent)
 
 
-def _said(rank: int, returncode: int) -> int:
+def _exit_code(rank: int, returncode: int) -> int:
     """The exit code as a shell counts it."""
     if returncode >= 0:
         return returncode
