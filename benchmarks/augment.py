@@ -61,7 +61,7 @@ def material(folder: Path, utterances: int) -> list[np.ndarray]:
 
 def ours(folder: Path, speech: list[np.ndarray]) -> Step:
     config = AugmentConfig(
-        speeds=[0.9, 1.0, 1.1], room_prob=1, snr=[0, 15], babble=False, band_prob=1, gain_db=6, clip_prob=1
+        speeds=[0.9, 1.0, 1.1], rir_prob=1, snr=[0, 15], babble=False, band_prob=1, gain_db=6, clip_prob=1
     )
     held: dict[str, np.ndarray] = {}
     speaker_of: dict[str, str] = {}

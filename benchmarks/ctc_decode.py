@@ -85,7 +85,7 @@ def pyctc(path: str, words: list[str], tokens: Tokens, config: DecodeConfig) -> 
     """pyctcdecode with the same model, weights and word bonus; characters of its own for what it must not see."""
     labels = ["", "\u2047", "\u2048", "\u2049", *(" " if s == "▁" else s for s in tokens.symbols[UNK + 1 :])]
     model = LanguageModel(
-        kenlm.Model(path), words, alpha=config.ngram_weight, beta=config.word_bonus, score_boundary=True
+        kenlm.Model(path), words, alpha=config.ngram_lm_scale, beta=config.word_insertion_bonus, score_boundary=True
     )
     return BeamSearchDecoderCTC(Alphabet(labels, False), model)
 
@@ -93,8 +93,8 @@ def pyctc(path: str, words: list[str], tokens: Tokens, config: DecodeConfig) -> 
 def direct(decoder: Lexicon, config: DecodeConfig) -> flashlight.LexiconDecoder:
     """flashlight's decoder with the same model and spellings, made without us."""
     options = flashlight.LexiconDecoderOptions(
-        config.beam, config.beam_tokens or decoder.width, config.beam_threshold, config.ngram_weight * LOG10,
-        config.word_bonus, float("-inf"), 0.0, False, flashlight.CriterionType.CTC,
+        config.beam, config.beam_tokens or decoder.width, config.beam_threshold, config.ngram_lm_scale * LOG10,
+        config.word_insertion_bonus, float("-inf"), 0.0, False, flashlight.CriterionType.CTC,
     )  # fmt: skip
     return flashlight.LexiconDecoder(options, decoder._trie, decoder._lm, decoder.silence, BLANK, -1, [], False)
 
@@ -117,7 +117,7 @@ def main() -> None:
         arpa.write(Path(folder) / "lm.arpa", levels, counts.words)
         config = DecodeConfig(
             search="lexicon", beam=args.beam, beam_threshold=15.0, ngram=f"{folder}/lm.arpa",
-            ngram_weight=0.8, word_bonus=1.0,
+            ngram_lm_scale=0.8, word_insertion_bonus=1.0,
         )  # fmt: skip
         ours, theirs = Lexicon(config, tokens), pyctc(config.ngram, counts.words[3:], tokens, config)
         raw, greedy = direct(ours, config), Greedy(tokens)

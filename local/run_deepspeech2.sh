@@ -22,7 +22,7 @@ enhancer=              # directory of a trained enhancer (run.sh: exp/enhance_mi
 ngram_order=3          # stage 4: of the n-gram model: 3 suits words, 6 and more characters; 0: greedy decoding alone
 ngram_text=            # stage 4: text it is estimated on, one sentence per line; empty: the training transcripts
 lexicon=               # stage 5: WORD TOKEN TOKEN lines, where tokens are phones; empty: lang/lexicon.txt of the corpus
-search=lexicon         # stage 5: with the n-gram model: lexicon (of words) or free (of characters)
+search=lexicon         # stage 5: with the n-gram model: lexicon (of words) or lexicon-free (of characters)
 decode_options="--decode.beam 100"     # stage 5: further settings of that search; split at spaces
 librispeech_dir=downloads/librispeech  # where it is; what is not there is downloaded (25 GB)
 train_parts=train-clean-360  # librispeech: training speech
@@ -70,6 +70,10 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common
+if [ "$search" = free ]; then
+  log "--search free is now --search lexicon-free; the old name will be removed in the next release"
+  search="lexicon-free"
+fi
 check_files config asr_config pretrain_config feat_config pretrain_feat_config ngram_text lexicon
 check_dirs noise_dir
 [ -z "$enhancer" ] || [ -f "$enhancer/model.pt" ] || die "--enhancer $enhancer: no model.pt: is it trained?"
@@ -152,7 +156,7 @@ fi
 
 noises=()
 if [ -n "$noise_dir" ]; then  # and no babble: a corpus may have one speaker
-  noises=(--data.noises "$data/noises/train" --waves.noise_prob "$noise_prob" --waves.babble false)
+  noises=(--data.noises "$data/noises/train" --waveform_augment.noise_prob "$noise_prob" --waveform_augment.babble false)
 fi
 train_model() {  # train_model NAME: what is learnt before has a directory for each seed too
   local before=$exp/${1/asr/pretrain} start=()
@@ -178,9 +182,9 @@ if [ "$ngram_order" -gt 0 ] && begin 4 "n-gram model"; then
   require "$exp/asr/model.pt" "stage 3 (training)"
   unit=(--unit word --tokens "$exp/asr")  # words that the tokens cannot spell are an error
   if [ "$kind" = phn ]; then
-    [ "$search" = lexicon ] || die "--search free is for tokens of letters: phones make words by a lexicon"
+    [ "$search" = lexicon ] || die "--search lexicon-free is for tokens of letters: phones make words by a lexicon"
     unit=(--unit word)
-  elif [ "$search" = free ]; then
+  elif [ "$search" = lexicon-free ]; then
     if [ "$kind" != char ]; then kind=subword; fi
     unit=(--unit "$kind" --tokens "$exp/asr")
   fi

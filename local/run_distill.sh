@@ -140,17 +140,17 @@ teach() {  # teach CONFIG DIR SEED [--section.key value]...
     --data.dev_clean "$data/dev_noisy_reference" "${@:4}" "${more[@]}"
 }
 distil() {  # distil STUDENT
-  local noisy=(--data.noises "$data/noises/train" --data.rooms "$data/rooms/train") known=() s
+  local noisy=(--data.noises "$data/noises/train" --data.rirs "$data/rooms/train") known=() s
   s=$(seed_of "$1")
   if $keep_targets; then known=(--data.targets "$exp/targets"); fi
   case $1 in
     plain*) teach "$distill_config" "$exp/$1" "$s" "${known[@]}" --loss.enhance_weight 0 \
-      --augment.noise_prob 0 --augment.quiet_room_prob 0 ;;
+      --augment.noise_prob 0 --augment.clean_rir_prob 0 ;;
     robust*) teach "$distill_config" "$exp/$1" "$s" "${known[@]}" --loss.enhance_weight 0 "${noisy[@]}" ;;
     enhance*) teach "$distill_config" "$exp/$1" "$s" "${known[@]}" --loss.enhance_weight 2 "${noisy[@]}" ;;
     pruned*)
       teach "$pruned_config" "$exp/first_$1" "$s" "${noisy[@]}"
-      teach "$pruned_final_config" "$exp/$1" "$s" "${noisy[@]}" --model.first "$exp/first_$1/encoder" ;;
+      teach "$pruned_final_config" "$exp/$1" "$s" "${noisy[@]}" --model.initial_encoder "$exp/first_$1/encoder" ;;
   esac
 }
 
@@ -213,7 +213,7 @@ probe() {  # probe PROBE ENCODER: trains it on clean speech, and scores it in ev
   case $1 in
     enhance)
       sets=(--data.features "$from/train" --data.train "$source/train_clean"
-        --data.noises "$data/noises/train" --data.rooms "$data/rooms/train"
+        --data.noises "$data/noises/train" --data.rirs "$data/rooms/train"
         --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_noisy_reference") ;;
     speaker)
       sets=(--data.train "$from/train" --data.labels "$data/speakers"

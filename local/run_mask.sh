@@ -134,7 +134,7 @@ fi
 
 if begin 2 "training"; then
   mixing=(--data.noises "$data/noises/train")
-  if [ -n "$rooms" ]; then mixing+=(--data.rooms "$data/rooms/train"); fi
+  if [ -n "$rooms" ]; then mixing+=(--data.rirs "$data/rooms/train"); fi
   read -r -a more <<< "$train_options"
   for name in "${systems[@]}"; do
     aside "$train_jobs" steps/train.sh "${training[@]}" "${configs[${name%_seed*}]}" "$exp/$name" \

@@ -70,8 +70,8 @@ pretrain() {  # pretrain NUMBER N
   local more
   read -r -a more <<< "$train_options"
   steps/train.sh "${training[@]}" "$ssl_config" "$exp/hubert$1" --train.seed "$seed" --model.clusters "$2" \
-    --data.train "$source/train_clean" --data.units "$exp/units$1/train" \
-    --data.dev "$source/dev_clean" --data.dev_units "$exp/units$1/dev" "${more[@]}"
+    --data.train "$source/train_clean" --data.targets "$exp/units$1/train" \
+    --data.dev "$source/dev_clean" --data.dev_targets "$exp/units$1/dev" "${more[@]}"
 }
 
 if begin 1 "data" && [ "$corpus" = demo ]; then local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" data; fi

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="decode directory")
     cli.add_number(parser, "--job", Count, 1, "this job, from 1")
     cli.add_number(parser, "--nj", Count, 1, "number of jobs")
-    cli.add_number(parser, "--batch-utterances", Count, 16, "utterances at once")
+    cli.add_number(parser, "--batch-size", Count, 16, "utterances at once", was="--batch-utterances")
     cli.add_device(parser)
     arguments, overrides = parser.parse_known_args()
 

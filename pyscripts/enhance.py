@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="data directory to write")
     cli.add_number(parser, "--job", Count, 1, "this job, from 1")
     cli.add_number(parser, "--nj", Count, 1, "number of jobs")
-    cli.add_number(parser, "--batch-utterances", Count, 8, "utterances at once")
+    cli.add_number(parser, "--batch-size", Count, 8, "utterances at once", was="--batch-utterances")
     cli.add_number(parser, "--dry-wet", Share, 1.0, "share of the enhanced wave")
     cli.add_device(parser)
     parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")

@@ -2,7 +2,7 @@
 """Weights of the n-gram model and the word bonus on a development set; steps/tune_decode.sh is the way to call it.
 
 tune_decode.py outputs --job 1 --nj 4 exp/ds2 exp/fbank/dev_clean exp/ds2/tune/outputs
-tune_decode.py search --job 1 --nj 4 --lm-weights '0.5 1' --word-bonuses '0 1' exp/ds2 exp/fbank/dev_clean \
+tune_decode.py search --job 1 --nj 4 --lm-scales '0.5 1' --word-insertion-bonuses '0 1' exp/ds2 exp/fbank/dev_clean \
     exp/ds2/tune --decode.search lexicon --decode.ngram lm.arpa
 tune_decode.py choose --nj 4 exp/ds2 exp/fbank/dev_clean exp/ds2/tune --decode.search lexicon ...
 
@@ -45,9 +45,9 @@ def main() -> None:
     cli.add_number(parser, "--job", Count, 1, "this job, from 1")
     cli.add_number(parser, "--nj", Count, 1, "number of jobs")
     cli.add_device(parser)
-    cli.add_number(parser, "--batch-utterances", Count, 16, "utterances at once")
-    parser.add_argument("--lm-weights", default="", help="weights of the n-gram model")
-    parser.add_argument("--word-bonuses", default="", help="word bonuses")
+    cli.add_number(parser, "--batch-size", Count, 16, "utterances at once", was="--batch-utterances")
+    parser.add_argument("--lm-scales", default="", help="weights of the n-gram model")
+    parser.add_argument("--word-insertion-bonuses", default="", help="word bonuses")
     args, overrides = parser.parse_known_args()
 
     tune.refuse_test(args.features)
@@ -75,11 +75,11 @@ def search(args: argparse.Namespace, overrides: list[str]) -> None:
     tokens = Tokens.load(args.model, config.data.token_type)
     decode = config.decode
     if choose(decode, attention=False) == "greedy" or not decode.ngram:
-        raise UserError("give --decode.search lexicon or free, and --decode.ngram: there is nothing else to tune")
+        raise UserError("nothing to tune: give --decode.search lexicon or lexicon-free, and --decode.ngram")
     grid = [
         (weight, bonus)
-        for weight in numbers("--lm-weights", args.lm_weights, NotNegative)
-        for bonus in numbers("--word-bonuses", args.word_bonuses, Finite)
+        for weight in numbers("--lm-scales", args.lm_scales, NotNegative)
+        for bonus in numbers("--word-insertion-bonuses", args.word_insertion_bonuses, Finite)
     ]
     texts = read_text(args.features / "text")
     entries = archives.read_scp(args.output / "outputs" / "ctc.scp")
@@ -95,14 +95,15 @@ def write(args: argparse.Namespace, overrides: list[str]) -> None:
     points = tune.total([tune.Point(*p) for p in json.loads(name.read_text())] for name in names)
     found = tune.best(points)
     options = dict(zip(overrides[::2], overrides[1::2], strict=True))
-    options |= {"--decode.ngram_weight": f"{found.ngram_weight:g}", "--decode.word_bonus": f"{found.word_bonus:g}"}
+    tuned = {"ngram_lm_scale": f"{found.ngram_lm_scale:g}", "word_insertion_bonus": f"{found.word_insertion_bonus:g}"}
+    options |= {f"--decode.{name}": value for name, value in tuned.items()}
     with replace(args.output / "table.tsv") as f:
         f.write(tune.table(points))
     with replace(args.output / "options") as f:
         f.write(shlex.join(word for pair in options.items() for word in pair) + "\n")
     print(tune.table(points), end="")
-    print(f"best: WER {found.wer:.2f} ({found.errors} of {found.words}) with ngram_weight {found.ngram_weight:g}, "
-          f"word_bonus {found.word_bonus:g}")  # fmt: skip
+    print(f"best: WER {found.wer:.2f} ({found.errors} of {found.words}) with ngram_lm_scale {found.ngram_lm_scale:g}, "
+          f"word_insertion_bonus {found.word_insertion_bonus:g}")  # fmt: skip
 
 
 def numbers(option: str, text: str, kind: Any) -> list[float]:

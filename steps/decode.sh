@@ -6,25 +6,25 @@
 nj=2                # jobs
 cmd=launch.py       # where they run
 ngpu=0              # 1: every job on a GPU
-batch_size=16 # utterances decoded at once
+batch_size=16 # utterances decoded at once  # was: batch-utterances
 force=false         # true: decode again although nothing changed
 
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <decode-dir> [--decode.key value]...
 e.g.: $0 --nj 4 exp/asr_clean exp/fbank/test_clean exp/asr_clean/decode_test --decode.beam 20 --decode.lm exp/lm
       $0 exp/ds2 exp/fbank/test_clean exp/ds2/decode_test_3gram --decode.search lexicon --decode.beam 100 \
-        --decode.ngram exp/3gram/lm.arpa --decode.ngram_weight 0.8 --decode.word_bonus 1.5
+        --decode.ngram exp/3gram/lm.arpa --decode.ngram_lm_scale 0.8 --decode.word_insertion_bonus 1.5
 Options (default):
   --nj N                jobs ($nj)
   --cmd CMD             where they run ($cmd)
   --ngpu N              1: every job on a GPU ($ngpu)
-  --batch-utterances N  utterances decoded at once ($batch_size)
+  --batch-size N        utterances decoded at once ($batch_size)
   --force true|false    decode again although nothing changed ($force)
-What is given behind <decode-dir> overrides the model's configuration:
-  --decode.search NAME        joint (attention decoder and CTC), greedy, lexicon or free (CTC alone); of a model with an
-                              attention decoder joint is the default, else greedy
+What is given after <decode-dir> overrides the model's configuration:
+  --decode.search NAME        joint (attention decoder and CTC), greedy, lexicon or lexicon-free (CTC alone); default:
+                              joint where the model has an attention decoder, else greedy
   --decode.lm DIR             in joint, a language model of steps/train.sh conf/lm.yaml DIR --data.tokens <model-dir> ...
-  --decode.ngram FILE         an ARPA file (steps/train_lm.sh): over words in lexicon, over the model's tokens in free; in
-                              joint over tokens, or over words with --decode.ngram_unit word
+  --decode.ngram FILE         an ARPA file (steps/train_lm.sh): over words in lexicon, over the model's tokens in
+                              lexicon-free; in joint over tokens, or over words with --decode.ngram_unit word
   --decode.rescore DIR        a language model as for --decode.lm ranks the --decode.nbest transcripts again
   --decode.beam N, ...        all settings: pyscripts/mimic/decoding/config.py
 steps/tune_decode.sh finds good weights."
@@ -64,7 +64,7 @@ echo "$nj" > "$dir/num_jobs"
 log "decoding $utterances utterances of $feats with $model"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
 $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/log/decode.$JOB.log" \
-  pyscripts/decode.py --job "$JOB" --nj "$nj" --device "$device" --batch-utterances "$batch_size" \
+  pyscripts/decode.py --job "$JOB" --nj "$nj" --device "$device" --batch-size "$batch_size" \
   "$model" "$feats" "$dir" "$@"
 
 for job in $(seq "$nj"); do cat "$dir/text.$job"; done > "$dir/text.tmp"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Chooses the weight of an n-gram model and the word bonus on a development set, for the searches lexicon and free.
+# Tunes the LM scale of an n-gram model and the word insertion bonus on a development set (lexicon, lexicon-free).
 # Reads <model-dir> and <feat-dir>, which must not be a test set; writes <out-dir>: outputs/ (the CTC log-probabilities,
 # for which the network runs once, whatever is tuned later), table.tsv (WER) and options, which steps/decode.sh takes:
 #   xargs -a exp/ds2/tune/options steps/decode.sh exp/ds2 exp/fbank/test_clean exp/ds2/decode_test_3gram
 
-lm_weights="0.2 0.4 0.6 0.8 1.0 1.3 1.6 2.0" # of the n-gram model (alpha): --decode.ngram_weight
-word_bonuses="-1 0 1 2 3"                    # per word (beta): --decode.word_bonus
+lm_scales="0.2 0.4 0.6 0.8 1.0 1.3 1.6 2.0"  # of the n-gram model (alpha): --decode.ngram_lm_scale  # was: lm-weights
+word_insertion_bonuses="-1 0 1 2 3"          # per word (beta): --decode.word_insertion_bonus  # was: word-bonuses
 nj=2                                         # jobs
 cmd=launch.py                                # where they run
 ngpu=0                                       # 1: the network runs on a GPU
-batch_size=16                          # utterances that the network hears at once
+batch_size=16                                # utterances in a batch  # was: batch-utterances
 force=false                                  # true: all again although nothing changed
 
 . ./path.sh
@@ -35,7 +35,8 @@ for ((i = 0; i + 1 < $#; i += 2)); do
     --decode.ngram | --decode.lexicon)
       [ -f "${words[i + 1]}" ] || die "${words[i]} ${words[i + 1]}: no such file"
       inputs+=(--input "${words[i + 1]}") ;;
-    --decode.ngram_weight | --decode.word_bonus) die "${words[i]} is what is tuned: --lm-weights, --word-bonuses" ;;
+    --decode.ngram_lm_scale | --decode.word_insertion_bonus | --decode.ngram_weight | --decode.word_bonus)
+      die "${words[i]} is what is tuned: --lm-scales, --word-insertion-bonuses" ;;
   esac
 done
 device=cpu gpu=()
@@ -47,14 +48,14 @@ if ! up_to_date "$dir/outputs" --force "$force" --kind outputs --version 1 --inp
   mkdir -p "$dir/outputs/log"
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/outputs/log/outputs.$JOB.log" pyscripts/tune_decode.py outputs --job "$JOB" --nj "$nj" \
-    --device "$device" --batch-utterances "$batch_size" "$model" "$feats" "$dir/outputs"
+    --device "$device" --batch-size "$batch_size" "$model" "$feats" "$dir/outputs"
   for job in $(seq "$nj"); do cat "$dir/outputs/ctc.$job.scp"; done | sort > "$dir/outputs/ctc.tmp"
   [ "$(wc -l < "$dir/outputs/ctc.tmp")" = "$utterances" ] || die "$dir/outputs: utterances are missing, see its log"
   mv "$dir/outputs/ctc.tmp" "$dir/outputs/ctc.scp"
   mark_done "$dir/outputs"
 fi
 if up_to_date "$dir/weights" --force "$force" --kind weights --version 1 "${inputs[@]}" --input "$dir/outputs" \
-  --option "decode=$*" "lm_weights=$lm_weights" "word_bonuses=$word_bonuses"; then
+  --option "decode=$*" "lm_scales=$lm_scales" "word_insertion_bonuses=$word_insertion_bonuses"; then
   exit 0
 fi
 work=$dir/weights
@@ -62,7 +63,7 @@ mkdir -p "$work/log"
 ln -sfn ../outputs "$work/outputs"
 # shellcheck disable=SC2086
 $cmd "$JOB=1:$nj" "$work/log/search.$JOB.log" pyscripts/tune_decode.py search --job "$JOB" --nj "$nj" \
-  --lm-weights "$lm_weights" --word-bonuses " $word_bonuses" "$model" "$feats" "$work" "$@"
+  --lm-scales "$lm_scales" --word-insertion-bonuses " $word_insertion_bonuses" "$model" "$feats" "$work" "$@"
 pyscripts/tune_decode.py choose --nj "$nj" "$model" "$feats" "$work" "$@"
 rm "$work"/points.* "$work/outputs"
 cp "$work/table.tsv" "$work/options" "$dir/"

@@ -88,10 +88,25 @@ def explain(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-def add_number(parser: argparse.ArgumentParser, name: str, kind: Any, default: float, text: str) -> None:
-    """An option with a range: `kind` is a type of settings.py. What is out of it is one line, as in a configuration."""
+def add_number(parser: argparse.ArgumentParser, name: str, kind: Any, default: float, text: str, was: str = "") -> None:
+    """An option with a range: `kind` is a type of settings.py. What is out of it is one line, as in a configuration.
+
+    `was`: its former name, which works for one release, with a note.
+    """
     help = f"{text} (default: %(default)s)"
     parser.add_argument(name, type=lambda value: convert(kind, value, name), default=default, help=help)
+    if was:
+        present = name
+
+        class Former(argparse.Action):
+            def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+                log.info("%s is now %s; the old name works for one more release", was, present)
+                setattr(namespace, self.dest, values)
+
+        dest, hidden = name.lstrip("-").replace("-", "_"), argparse.SUPPRESS
+        parser.add_argument(
+            was, action=Former, dest=dest, type=lambda value: convert(kind, value, was), default=hidden, help=hidden
+        )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

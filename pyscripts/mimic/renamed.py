@@ -18,6 +18,16 @@ log = logging.getLogger(__name__)
 # Former name -> name, of "section.setting" or of a whole section. A setting of a renamed section stands here under the
 # section's new name.
 SETTINGS: dict[str, str] = {
+    "augment.quiet_room_prob": "augment.clean_rir_prob",
+    "augment.room_prob": "augment.rir_prob",
+    "data.dev_units": "data.dev_targets",
+    "data.rooms": "data.rirs",
+    "data.units": "data.targets",
+    "decode.lm_weight": "decode.lm_scale",
+    "decode.ngram_weight": "decode.ngram_lm_scale",
+    "decode.word_bonus": "decode.word_insertion_bonus",
+    "loss.heard_weight": "loss.unmasked_weight",
+    "model.first": "model.initial_encoder",
     "train.accumulate": "train.accum_grad",
     "train.average": "train.num_avg_ckpts",
     "train.average_of": "train.avg_policy",
@@ -27,13 +37,16 @@ SETTINGS: dict[str, str] = {
     "train.nonfinite_limit": "train.max_nonfinite_batches",
     "train.save_minutes": "train.checkpoint_interval",
     "train.select": "train.best_metric",
+    "waveform_augment.quiet_room_prob": "waveform_augment.clean_rir_prob",
+    "waveform_augment.room_prob": "waveform_augment.rir_prob",
+    "waves": "waveform_augment",
 }
 
 # Name of a setting -> {former value: value}.
-VALUES: dict[str, dict[str, str]] = {}
+VALUES: dict[str, dict[str, str]] = {"decode.search": {"free": "lexicon-free"}}
 
 # Former name -> name, of what a step records beside settings in its fingerprint: `up_to_date ... --option name=value`.
-STEP_OPTIONS: dict[str, str] = {}
+STEP_OPTIONS: dict[str, str] = {"lm_weights": "lm_scales", "word_bonuses": "word_insertion_bonuses"}
 
 
 def current(name: str) -> str:

@@ -48,7 +48,7 @@ def test_from_data_directories_to_the_table(tmp_path):
     words_heard = {w for text in read_table(exp / "asr/clean_ngram/decode_test/text").values() for w in text.split()}
     assert words_heard <= set("ONE TWO THREE FOUR FIVE".split())  # of the lexicon that the text has made
     options = (exp / "asr/clean_ngram/tuned/options").read_text()
-    assert "--decode.ngram_weight" in options and "--decode.word_bonus" in options
+    assert "--decode.ngram_lm_scale" in options and "--decode.word_insertion_bonus" in options
     assert json.loads((exp / "asr/train_log.jsonl").read_text().splitlines()[0])["lr"] > 0
     states = [checkpoint.load(exp / name / "model.pt") for name in ("pretrain", "asr")]
     assert bool((states[0]["ctc.weight"] != states[1]["ctc.weight"]).any())
@@ -87,7 +87,7 @@ def make_noises(folder: Path) -> Path:
         ("--corpus CORPUS --pretrain nowhere", "--pretrain nowhere has no directory train_clean"),
         ("--corpus CORPUS --enhancer CORPUS", "no model.pt: is it trained?"),
         ("--corpus CORPUS --enhancer ENHANCER", "--enhancer needs noisy speech"),
-        ("--corpus CORPUS --search beam", "--search takes one of lexicon, free, got 'beam'"),
+        ("--corpus CORPUS --search beam", "--search takes one of lexicon, lexicon-free, free, got 'beam'"),
         ("--corpus CORPUS --asr-config none.yaml", "--asr-config none.yaml: no such file"),
         ("--train-side noisy", "LibriSpeech has no noisy side"),
         ("--ljspeech-rate 8000", "--ljspeech-rate takes one of 16000, own, got '8000'"),

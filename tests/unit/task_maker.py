@@ -47,7 +47,7 @@ DENOISE = """
 task: denoise
 net: bilstm
 model: {units: 4, bottleneck: 3}
-augment: {room_prob: 0.0, babble: false, speeds: [0.9, 1.0, 1.1], gain_db: 3.0, crop_s: 0.4}
+augment: {rir_prob: 0.0, babble: false, speeds: [0.9, 1.0, 1.1], gain_db: 3.0, crop_s: 0.4}
 train: {epochs: 2, batch_size: 3, lr: 0.01, best_metric: stoi, workers: 2}
 """
 PROBE_ENHANCE = """
@@ -55,7 +55,7 @@ task: probe_enhance
 net: probe
 model: {units: 4, rnn_layers: 1, rnn_units: 3}
 mask: {domain: complex}
-augment: {room_prob: 0.0, babble: false, crop_s: 0.4}
+augment: {rir_prob: 0.0, babble: false, crop_s: 0.4}
 data: {valid_utterances: 1}
 train: {epochs: 2, batch_size: 3, lr: 0.01, best_metric: loss, validate_every: 2}
 """
@@ -65,7 +65,7 @@ net: student
 model: {layers: 2, units: 128, heads: 2, feedforward: 24, channels: 16, position_kernel: 16, position_groups: 4,
   head_units: 6}
 teacher: {layers: [1, 2, 3]}
-augment: {noise_prob: 0.5, white_prob: 0.5, room_prob: 0.0, babble: false, crop_s: 0.4}
+augment: {noise_prob: 0.5, white_prob: 0.5, rir_prob: 0.0, babble: false, crop_s: 0.4}
 loss: {enhance_weight: 0.5}
 train: {epochs: 2, batch_size: 3, optimiser: adamw, lr: 0.001, schedule: linear, warmup: 1, workers: 2}
 """
@@ -140,7 +140,7 @@ def overrides(root: Path, kind: str) -> list[str]:
         teacher = ["--teacher.path", f"{root}/teacher.pt"] if kind == "distill" else []
         return teacher + [word for name, data in names.items() for word in (f"--data.{name}", f"{root}/{data}")]
     if kind == "pretrain":
-        names = {"train": "train_clean", "units": "units/train", "dev": "dev_clean", "dev_units": "units/dev"}
+        names = {"train": "train_clean", "targets": "units/train", "dev": "dev_clean", "dev_targets": "units/dev"}
         return [word for name, data in names.items() for word in (f"--data.{name}", f"{root}/{data}")]
     sets = [f"{part}_{side}" for part in ("train", "dev") for side in ("noisy", "clean")]
     if kind in ("enhance", "segan"):

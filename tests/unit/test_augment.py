@@ -48,7 +48,7 @@ def augmenter(seed: int = 1, **options) -> Augmenter:
 
 
 def test_a_thousand_mixtures_have_the_snr_that_was_drawn():
-    augment, snrs = augmenter(room_prob=0.5, gain_db=6.0), []
+    augment, snrs = augmenter(rir_prob=0.5, gain_db=6.0), []
     for epoch in range(1, 26):
         for utt in SPEECH:
             mixture, draw = augment(utt, epoch), augment.plan(utt, epoch).draw
@@ -81,7 +81,7 @@ def test_a_mixture_depends_on_seed_epoch_and_utterance_only():
 def test_a_room_keeps_level_and_time():
     draw = np.random.default_rng(8)
     speech = {utt: (0.05 * draw.standard_normal(6000)).astype(np.float32) for utt in list(SPEECH)[:10]}
-    config = AugmentConfig(room_prob=1.0, snr=[60.0, 60.0], babble=False)
+    config = AugmentConfig(rir_prob=1.0, snr=[60.0, 60.0], babble=False)
     augment = Augmenter(speech, SPEAKERS, NOISES, config, 1, rooms())
     for utt in speech:
         mixture = augment(utt, 1)
@@ -113,7 +113,7 @@ def test_curriculum_widens_from_the_easiest():
 
 def test_a_quarter_each_is_clean_noisy_in_a_room_and_both():
     """The draws of RobustDistiller: whole SNRs, files or white noise, and rooms without noise."""
-    options = {"noise_prob": 0.5, "white_prob": 0.3, "quiet_room_prob": 0.5, "snr": [0.0, 20.0], "snr_step": 1.0}
+    options = {"noise_prob": 0.5, "white_prob": 0.3, "clean_rir_prob": 0.5, "snr": [0.0, 20.0], "snr_step": 1.0}
     augment = augmenter(**options, babble=False)
     draws = {(utt, epoch): augment.plan(utt, epoch).draw for utt in SPEECH for epoch in range(1, 51)}
     noisy = [draw for draw in draws.values() if draw and draw.kind != "quiet"]
@@ -147,7 +147,7 @@ def test_a_quarter_each_is_clean_noisy_in_a_room_and_both():
 
 def test_speed_changes_length_and_pitch_and_crops_bound_it():
     for speed in (0.8, 1.25):
-        mixture = augmenter(speeds=[speed], snr=[40.0, 40.0], room_prob=0.0)("s0-00", 1)
+        mixture = augmenter(speeds=[speed], snr=[40.0, 40.0], rir_prob=0.0)("s0-00", 1)
         assert len(mixture.target) == pytest.approx(len(SPEECH["s0-00"]) / speed, abs=1)
         pitch = np.argmax(np.abs(np.fft.rfft(mixture.target, RATE)))
         assert pitch == pytest.approx(110 * speed, abs=6)
@@ -222,7 +222,7 @@ def test_band_limit_gain_and_clipping():
         (dict(snr=[5.0]), ": snr .5.0.: expected the lowest and the highest"),
         (dict(snr=[9.0, 3.0]), ": snr .9.0, 3.0.: expected the lowest and the highest"),
         (dict(speeds=[3.0]), ".speeds.0.: 3.0 is out of its range"),
-        (dict(room_prob=1.5), ".room_prob: 1.5 is out of its range"),
+        (dict(rir_prob=1.5), ".rir_prob: 1.5 is out of its range"),
         (dict(clip_prob=-0.1), ".clip_prob: -0.1 is out of its range"),
         (dict(gain_db=-1.0), ".gain_db: -1.0 is out of its range"),
         (dict(stretch=[1.2, 0.8]), ": stretch .1.2, 0.8.: expected the lowest and the highest"),

@@ -38,19 +38,19 @@ ngram 3=1
 \\end\\
 """
 EVERYTHING = DecodeConfig(
-    beam=16, ctc_weight=0.3, temperature=1.25, lm_weight=0.4, lm_temperature=1.5, ngram_weight=0.2,
+    beam=16, ctc_weight=0.3, temperature=1.25, lm_scale=0.4, lm_temperature=1.5, ngram_lm_scale=0.2,
     coverage_weight=1.5, eos_threshold=2.5, max_attn_shift=4, min_ratio=0.2, max_ratio=0.7, length_bonus=0.3, nbest=2,
 )  # fmt: skip
 CASES = {
     "attention": replace(EVERYTHING, **dict.fromkeys(
-        ["ctc_weight", "lm_weight", "ngram_weight", "coverage_weight", "eos_threshold", "max_attn_shift", "min_ratio",
+        ["ctc_weight", "lm_scale", "ngram_lm_scale", "coverage_weight", "eos_threshold", "max_attn_shift", "min_ratio",
          "length_bonus"], 0), temperature=1.0, nbest=1, max_ratio=1.0),
     "ctc": DecodeConfig(beam=3, ctc_weight=1.0, nbest=3),
-    "coverage": DecodeConfig(beam=8, ctc_weight=0.0, coverage_weight=1.5, lm_weight=0, ngram_weight=0),
+    "coverage": DecodeConfig(beam=8, ctc_weight=0.0, coverage_weight=1.5, lm_scale=0, ngram_lm_scale=0),
     "threshold": DecodeConfig(beam=4, ctc_weight=0.0, eos_threshold=1.05, nbest=4),
     "normalised": replace(EVERYTHING, length_norm=True),
-    "published": DecodeConfig(beam=5, ctc_weight=0.0, lm_weight=0.15, lm_temperature=1.25, temperature=1.25,
-                              ngram_weight=0.0, coverage_weight=1.5, eos_threshold=10.0, max_attn_shift=5,
+    "published": DecodeConfig(beam=5, ctc_weight=0.0, lm_scale=0.15, lm_temperature=1.25, temperature=1.25,
+                              ngram_lm_scale=0.0, coverage_weight=1.5, eos_threshold=10.0, max_attn_shift=5,
                               length_norm=True, nbest=3),
     "everything": EVERYTHING,
     "everything, narrow": replace(EVERYTHING, beam=3, nbest=3),
@@ -72,7 +72,7 @@ class Setting:
         self.ctc = (2 * torch.randn(batch, frames, TOKENS)).log_softmax(2)
 
     def search(self, config: DecodeConfig, lengths: torch.Tensor, rows=slice(None)):
-        models = [Fused(self.lm, config.lm_weight, config.lm_temperature), Fused(self.ngram, config.ngram_weight)]
+        models = [Fused(self.lm, config.lm_scale, config.lm_temperature), Fused(self.ngram, config.ngram_lm_scale)]
         longest = int(lengths[rows].max())
         return search(
             self.decoder, self.encoded[rows, :longest], lengths[rows], self.ctc[rows, :longest], config, models
@@ -107,11 +107,11 @@ class Reference:
         decoded = (log_probs[0].double() / config.temperature).log_softmax(0)
         total = (1 - config.ctc_weight) * decoded
         lm = self.setting.lm(torch.tensor([[BOS, *tokens]]))[0, -1].double()
-        total = total + config.lm_weight * (lm / config.lm_temperature).log_softmax(0)
+        total = total + config.lm_scale * (lm / config.lm_temperature).log_softmax(0)
         ngram, row = self.setting.ngram, self.setting.ngram.start(1)
         for token in (BOS, *tokens):
             scores, row = ngram.step(torch.tensor([token]), row)
-        total = total + config.ngram_weight * scores[0].double()
+        total = total + config.ngram_lm_scale * scores[0].double()
         excess = torch.maximum(attention, torch.tensor(config.coverage_threshold)) - config.coverage_threshold
         total = total - config.coverage_weight * float(excess.sum()) / (len(tokens) + 1)
         return total.tolist(), float(decoded[EOS]), float(decoded.max()), int(state.weights.argmax())
@@ -222,7 +222,7 @@ def test_first_pass_saves_work_and_changes_nothing(tmp_path, monkeypatch):
 
 def test_attention_may_not_jump_but_every_utterance_gets_a_transcript(tmp_path):
     setting, lengths = Setting(1, tmp_path, 4, 14), torch.tensor([14, 14, 9, 5])
-    config = DecodeConfig(beam=4, ctc_weight=0, lm_weight=0, ngram_weight=0, length_bonus=1.5)
+    config = DecodeConfig(beam=4, ctc_weight=0, lm_scale=0, ngram_lm_scale=0, length_bonus=1.5)
     free, strict, strictest = (setting.search(replace(config, max_attn_shift=shift), lengths) for shift in (0, 4, 1))
     assert strict[0][0].tokens != free[0][0].tokens and strict[0][0].score < free[0][0].score
     for hypotheses, truth in zip(strictest, free, strict=True):  # none was left: as without the option

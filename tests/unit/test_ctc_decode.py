@@ -73,7 +73,7 @@ def test_beam_one_without_a_model_is_greedy_and_pieces_are_the_whole():
     for seed in range(5):
         log_probs = output(seed, 61, sharp=3.0)
         (whole,) = Greedy(TOKENS).decode(log_probs)
-        (narrow,) = ctc_decoder(DecodeConfig(search="free", beam=1), TOKENS).decode(log_probs)
+        (narrow,) = ctc_decoder(DecodeConfig(search="lexicon-free", beam=1), TOKENS).decode(log_probs)
         assert whole.ids == narrow.ids == greedy(torch.from_numpy(log_probs)[None], torch.tensor([61]))[0]
         assert whole.score == pytest.approx(narrow.score, abs=1e-3)
         for size in (1, 7, 61):
@@ -101,7 +101,7 @@ def test_a_unidirectional_network_is_heard_while_it_is_spoken_to():
 def test_free_finds_the_best_of_all_transcripts(tmp_path, name):
     path = arpa(tmp_path / name, LETTERS)
     model, log_probs = Ngram(path), output(3, 5)
-    config = wide("free", ngram=path, ngram_weight=0.7, nbest=4)
+    config = wide("lexicon-free", ngram=path, ngram_lm_scale=0.7, nbest=4)
     expected = {
         ids: score + 0.7 * sentence(model, [TOKENS.symbols[i] for i in ids])
         for ids, score in best_paths(log_probs).items()
@@ -111,7 +111,7 @@ def test_free_finds_the_best_of_all_transcripts(tmp_path, name):
     assert tuple(found[0].ids) == best and len(found) > 2
     for one in found:
         assert one.score == pytest.approx(expected[tuple(one.ids)], abs=1e-3)
-    rewarded = ctc_decoder(replace(config, word_bonus=20.0), TOKENS).decode(log_probs)[0]
+    rewarded = ctc_decoder(replace(config, word_insertion_bonus=20.0), TOKENS).decode(log_probs)[0]
     assert len(rewarded.words) == 3 > len(found[0].words)
 
 
@@ -125,7 +125,7 @@ def test_lexicon_finds_the_best_sentence_of_its_words(tmp_path, seed):
         if set(words) <= {"AB", "BA", "A"}:
             score += 0.6 * sentence(model, words) + 0.9 * len(words)
             expected[words] = max(expected.get(words, -math.inf), score)
-    config = wide("lexicon", ngram=path, ngram_weight=0.6, word_bonus=0.9, nbest=5)
+    config = wide("lexicon", ngram=path, ngram_lm_scale=0.6, word_insertion_bonus=0.9, nbest=5)
     found = ctc_decoder(config, TOKENS).decode(log_probs)
     ranked = sorted(expected.items(), key=lambda item: -item[1])[:5]
     assert [tuple(word for word, _ in one.words) for one in found] == [words for words, _ in ranked]
@@ -147,7 +147,7 @@ def test_the_last_phone_of_a_word_may_last(tmp_path):
 def test_a_long_utterance_is_decoded_in_memory_that_does_not_grow(tmp_path):
     log_probs = output(5, 1200, sharp=4.0)
     for config in (
-        DecodeConfig(search="free", beam=8, ngram=arpa(tmp_path / "t.arpa", LETTERS)),
+        DecodeConfig(search="lexicon-free", beam=8, ngram=arpa(tmp_path / "t.arpa", LETTERS)),
         DecodeConfig(search="lexicon", beam=8, ngram=arpa(tmp_path / "w.arpa")),
     ):
         decoder = ctc_decoder(config, TOKENS)
@@ -192,7 +192,7 @@ def test_an_utterance_in_pieces_equals_the_whole(tmp_path, padded, compress):
         sizes = 8 * F.conv1d(features.T.abs(), net.weight.abs(), net.bias.abs())
         # A logarithm of a softmax is off by its logit's error and the denominator's; a confidence is at most 1.
         error = 2 * tolerance.of_sums(net.weight[0].numel() + 1 + 7, float(sizes.max()))
-        for settings in ({"search": "greedy"}, {"search": "free", "beam": 5}):
+        for settings in ({"search": "greedy"}, {"search": "lexicon-free", "beam": 5}):
             whole = Searcher(Convolutions(padded), TOKENS, DecodeConfig(**settings))
             pieces = Searcher(Convolutions(padded), TOKENS, DecodeConfig(window=40, margin=10, **settings))
             assert pieces.is_long(41) and not pieces.is_long(40) and not whole.is_long(333)
@@ -256,7 +256,7 @@ def test_a_second_opinion_ranks_again(monkeypatch, name):
             found, state = lm.step(torch.tensor([token]), state)
             torch.testing.assert_close(found.detach()[0], steps[i], atol=1e-5, rtol=0)
     monkeypatch.setattr(decoder.fusion, "neural", lambda *_: lm)
-    config = DecodeConfig(search="free", beam=30, nbest=10, rescore="lm", rescore_weight=0.5)
+    config = DecodeConfig(search="lexicon-free", beam=30, nbest=10, rescore="lm", rescore_weight=0.5)
     features = torch.randn(1, 40, 3)
     (first,) = Searcher(Convolutions(True), TOKENS, replace(config, rescore=""))(features, torch.tensor([40]), 0.01)
     (second,) = Searcher(Convolutions(True), TOKENS, config)(features, torch.tensor([40]), 0.01)
@@ -320,8 +320,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
     unended = arpa(tmp_path / "unended.arpa", change=lambda text: text.replace("</s>", "<x>"))
     for settings, tokens, message in [
         ({"search": "lexicon", "ngram": lower}, TOKENS, "2 of 2 words .*'ab'.* upper case or lower"),
-        ({"search": "free", "ngram": lower}, TOKENS, "has 'ab'|has 'ba', which is not a token"),
-        ({"search": "free", "ngram": words}, TOKENS, "is not a token of the recogniser: a model of words is for"),
+        ({"search": "lexicon-free", "ngram": lower}, TOKENS, "has 'ab'|has 'ba', which is not a token"),
+        ({"search": "lexicon-free", "ngram": words}, TOKENS, "is not a token of the recogniser: a model of words"),
         ({"search": "lexicon", "ngram": letters}, PHONES, "phones need --decode.lexicon"),
         ({"search": "lexicon"}, TOKENS, "give --decode.ngram"),
         ({"search": "lexicon", "ngram": str(tmp_path / "no.arpa")}, TOKENS, "no.arpa: No such file"),

@@ -28,7 +28,7 @@ model:
    dense: 0}
 data: {token_type: char, alphabet: "AZ'"}
 augment: {frequency_masks: 1, frequency_width: 4}
-waves: {stretch_prob: 1.0, pitch_prob: 0.5, noise_prob: 0.5, babble: false, hiss_prob: 0.5}
+waveform_augment: {stretch_prob: 1.0, pitch_prob: 0.5, noise_prob: 0.5, babble: false, hiss_prob: 0.5}
 loss: {ctc_weight: 1.0, attention_weight: 0}
 train:
   {epochs: 3, batch_size: 3, lr: 0.01, best_metric: ter, sorting: curriculum, schedule: step, lr_every: 1, workers: 2}
@@ -53,7 +53,7 @@ def trained(corpus) -> Path:
 
 def plain(corpus: Path, directory: Path, *extra: str) -> AsrTask:
     """The task before training, without noise."""
-    return build(corpus, "recogniser", directory, "--waves.noise_prob", "0", *extra)[0]
+    return build(corpus, "recogniser", directory, "--waveform_augment.noise_prob", "0", *extra)[0]
 
 
 def test_training_decoder_free(trained):
@@ -134,14 +134,14 @@ def other_features(corpus: Path, tmp_path: Path) -> list[str]:
     """Training features that were made from another rate."""
     shutil.copytree(corpus / "fbank/train_clean", tmp_path / "other")
     (tmp_path / "other/conf/fbank.conf").write_text("--sample-frequency=22050\n")
-    return ["--data.train", str(tmp_path / "other"), "--waves.noise_prob", "0"]
+    return ["--data.train", str(tmp_path / "other"), "--waveform_augment.noise_prob", "0"]
 
 
 def test_a_start_from_other_weights_takes_them_alone(corpus, trained, tmp_path):
     """Its own learning rate is in force, and with features of another rate its own normalisation."""
     init = ["--data.init", str(trained), "--train.lr", "0.001", "--train.epochs", "1"]
     before = checkpoint.load(trained / "model.pt")
-    task, _ = build(corpus, "recogniser", tmp_path / "a", *init, "--waves.noise_prob", "0")
+    task, _ = build(corpus, "recogniser", tmp_path / "a", *init, "--waveform_augment.noise_prob", "0")
     task_maker.assert_equal(before, task.model.state_dict())
     other = other_features(corpus, tmp_path)
     with pytest.raises(UserError, match="feature option --sample-frequency is 16000.0 there and 22050.0 here"):
@@ -162,11 +162,11 @@ def test_a_start_from_other_weights_takes_them_alone(corpus, trained, tmp_path):
     [
         ("--loss.ctc_weight 0", "loss: attention_weight 0 needs CTC in every epoch"),
         ("--loss.ctc_epochs 3", "loss: attention_weight 0 needs CTC in every epoch"),
-        ("--waves.noise_prob 0 --data.noises NOISES", "need --waves.noise_prob above 0"),
-        ("--waves.noise_prob 0.5", "there are no noises to mix in"),
-        ("--waves.pitch 30", "waves.pitch: 30 is out of its range: a number, from 0 to 12"),
+        ("--waveform_augment.noise_prob 0 --data.noises NOISES", "need --waveform_augment.noise_prob above 0"),
+        ("--waveform_augment.noise_prob 0.5", "there are no noises to mix in"),
+        ("--waveform_augment.pitch 30", "waveform_augment.pitch: 30 is out of its range: a number, from 0 to 12"),
         (
-            "--data.init TRAINED --data.train LOWER --waves.noise_prob 0",
+            "--data.init TRAINED --data.train LOWER --waveform_augment.noise_prob 0",
             "tokens are <unk>, more than --data.",
         ),
     ],
@@ -196,7 +196,8 @@ def test_tables_that_do_not_fit_the_features(corpus, tmp_path, file, old, new, l
     path = tmp_path / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    sets = ("--data.train", f"{tmp_path}/train_clean", "--data.dev", f"{tmp_path}/dev_clean", "--waves.noise_prob", "0")
+    sets = ("--data.train", f"{tmp_path}/train_clean", "--data.dev", f"{tmp_path}/dev_clean")
+    sets += ("--waveform_augment.noise_prob", "0")
     with pytest.raises(UserError, match=line):
         task, _ = build(corpus, "recogniser", tmp_path / "x", *sets)
         task.eval().load(sorted(task.lengths)[:1])
@@ -205,4 +206,4 @@ def test_tables_that_do_not_fit_the_features(corpus, tmp_path, file, old, new, l
 def test_joint_training_takes_noisy_speech_as_it_is(tmp_path):
     (tmp_path / "joint.yaml").write_text(JOINT)
     with pytest.raises(UserError, match="leave the section waves out"):
-        JointTask(configuration.read(tmp_path / "joint.yaml", ["--waves.hiss_prob", "1"]), tmp_path)
+        JointTask(configuration.read(tmp_path / "joint.yaml", ["--waveform_augment.hiss_prob", "1"]), tmp_path)

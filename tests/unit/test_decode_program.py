@@ -31,7 +31,7 @@ def settings(name: str, words: str) -> list[str]:
     return ["--decode.search", name, "--decode.beam", "6", *extra]
 
 
-@pytest.mark.parametrize("name", ["greedy", "free", "lexicon", "joint"])
+@pytest.mark.parametrize("name", ["greedy", "lexicon-free", "lexicon", "joint"])
 def test_the_result_is_the_same_in_any_batch(recogniser, tmp_path, name):
     model, feats = recogniser
     words = arpa(tmp_path / "w.arpa", (["-1\tAB\t-0.1", "-1\tCA\t-0.1"], ["-1\tAB CA"]))
@@ -55,8 +55,8 @@ def test_the_program_gives_the_same_with_any_number_of_jobs(recogniser, tmp_path
         where = tmp_path / str(nj)
         where.mkdir()
         for job in range(1, nj + 1):
-            options = ("--job", job, "--nj", nj, "--batch-utterances", 2, model, feats, where)
-            assert program("decode.py", *options, *settings("free", "")) == 0
+            options = ("--job", job, "--nj", nj, "--batch-size", 2, model, feats, where)
+            assert program("decode.py", *options, *settings("lexicon-free", "")) == 0
         names = ("text", "ctm", "nbest")
         found.append(["".join((where / f"{n}.{j + 1}").read_text() for j in range(nj)) for n in names])
     assert found[0] == found[1]
@@ -81,5 +81,5 @@ def test_features_that_are_not_made_as_those_of_training_are_refused(recogniser,
 
 def test_weights_without_their_model_are_refused(recogniser):
     model, _ = recogniser
-    with pytest.raises(UserError, match="--decode.lm_weight: there is no --decode.lm; the weights are"):
-        decoder.load(model, ["--decode.search", "free", "--decode.lm_weight", "0.3"])
+    with pytest.raises(UserError, match="--decode.lm_scale: there is no --decode.lm; the weights are"):
+        decoder.load(model, ["--decode.search", "lexicon-free", "--decode.lm_scale", "0.3"])

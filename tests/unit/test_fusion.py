@@ -34,8 +34,8 @@ def test_a_trained_model_is_found_and_fused(lm, tmp_path):
     directory, tokens, model = lm
     (tmp_path / "w.arpa").write_text(ARPA.format("CAB"))
     (tmp_path / "t.arpa").write_text(ARPA.format("C"))
-    config = DecodeConfig(lm=str(directory), lm_weight=0.15, lm_temperature=1.25, ngram=str(tmp_path / "w.arpa"))
-    config.ngram_unit, config.ngram_weight = "word", 0.4
+    config = DecodeConfig(lm=str(directory), lm_scale=0.15, lm_temperature=1.25, ngram=str(tmp_path / "w.arpa"))
+    config.ngram_unit, config.ngram_lm_scale = "word", 0.4
     rnn, words = fusion.load(config, tokens)
     assert (rnn.weight, rnn.temperature, words.weight) == (0.15, 1.25, 0.4)
     assert isinstance(words.model, WordNgram)
@@ -44,7 +44,7 @@ def test_a_trained_model_is_found_and_fused(lm, tmp_path):
         torch.testing.assert_close(rnn.model.step(previous, rnn.model.start(2))[0], model(previous[:, None])[:, 0])
     config.ngram, config.ngram_unit = str(tmp_path / "t.arpa"), "token"
     assert isinstance(fusion.load(config, tokens)[1].model, TokenNgram)
-    config.lm_weight = config.ngram_weight = 0
+    config.lm_scale = config.ngram_lm_scale = 0
     assert fusion.load(config, tokens) == fusion.load(DecodeConfig(), tokens) == []
 
 
@@ -64,6 +64,6 @@ def test_other_tokens_say_what_to_do(lm, tmp_path):
 def test_the_published_search_can_be_written_down(repository):
     published = configuration.read(repository / "conf" / "asr.yaml", ["--decode.lm", "exp/lm"]).decode
     assert (published.beam, published.eos_threshold, published.max_attn_shift) == (32, 10.0, 240)
-    assert (published.lm, published.lm_weight, published.lm_temperature) == ("exp/lm", 0.15, 1.25)
+    assert (published.lm, published.lm_scale, published.lm_temperature) == ("exp/lm", 0.15, 1.25)
     assert (published.coverage_weight, published.coverage_threshold, published.temperature) == (1.5, 0.5, 1.25)
     assert (published.ctc_weight, published.min_ratio, published.max_ratio) == (0.0, 0.0, 1.0)

@@ -108,7 +108,7 @@ def test_units_that_do_not_fit(root, tmp_path):
     with pytest.raises(UserError, match="model.clusters is 2"):
         task.load(sorted(task.lengths))
     with pytest.raises(UserError, match=r"has no s1-00 of .*: run steps/cluster_feats.sh"):
-        build(root, "pretrain", tmp_path / "exp", "--data.units", str(root / "units/dev"))
+        build(root, "pretrain", tmp_path / "exp", "--data.targets", str(root / "units/dev"))
 
 
 def test_hidden_states_are_features(tmp_path):

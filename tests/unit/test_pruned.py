@@ -100,7 +100,7 @@ def test_training_prunes_and_writes_what_is_left(root, tmp_path):
     run(root, "distill", tmp_path / "first", "--train.lr", "0.01", "--train.epochs", "1")
     left = ssl.load(tmp_path / "first/encoder")
     assert count(left) < count(ssl.load(root / "teacher.pt"))
-    again = ("--model.prune", "[]", "--model.first", str(tmp_path / "first/encoder"), "--train.epochs", "1")
+    again = ("--model.prune", "[]", "--model.initial_encoder", str(tmp_path / "first/encoder"), "--train.epochs", "1")
     run(root, "distill", tmp_path / "second", *again)
     assert count(ssl.load(tmp_path / "second/encoder")) == count(left)
 

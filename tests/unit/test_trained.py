@@ -167,7 +167,7 @@ def test_a_perceptual_model_of_other_features(models):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--batch-utterances", "0"), "--batch-utterances: 0 is out of its range"),
+        (("--batch-size", "0"), "--batch-size: 0 is out of its range"),
         (("--device", "tpu"), "--device tpu: expected cpu or cuda"),
         (("--nj", "0"), "--nj: 0 is out of its range"),
         (("--decode.beam", "0"), "decode.beam: 0 is out of its range: a whole number, from 1 to 10000"),

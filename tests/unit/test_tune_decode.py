@@ -26,7 +26,7 @@ def test_errors_are_those_of_decoding_with_these_weights(tmp_path):
     points = tune.search(ctc_decoder(config, TOKENS), outputs, texts, grid)
     assert len({p.errors for p in points}) > 1 and all(p.words == 18 for p in points)
     for point in points:
-        config.ngram_weight, config.word_bonus = point[:2]
+        config.ngram_lm_scale, config.word_insertion_bonus = point[:2]
         decoder, errors = ctc_decoder(config, TOKENS), 0
         for _, read in outputs:
             (found,) = decoder.decode(read())
@@ -35,7 +35,7 @@ def test_errors_are_those_of_decoding_with_these_weights(tmp_path):
     assert tune.total([points, points])[1] == points[1]._replace(errors=2 * points[1].errors, words=36)
     assert tune.best(points).errors == min(p.errors for p in points)
     table = tune.table([tune.Point(*pair, 1, 8) for pair in ((0.1, 0.0), (0.1, 4.0), (3.0, 0.0), (3.0, 4.0))])
-    assert table.splitlines() == ["ngram_weight\tbonus 0\tbonus 4", "0.1\t12.50\t12.50", "3\t12.50\t12.50"]
+    assert table.splitlines() == ["ngram_lm_scale\tbonus 0\tbonus 4", "0.1\t12.50\t12.50", "3\t12.50\t12.50"]
 
 
 def test_of_equals_the_smallest_weights():
@@ -51,13 +51,13 @@ def test_the_program_writes_options_that_decoding_takes(feats, tmp_path, capsys)
     decode = ("--decode.search", "lexicon", "--decode.ngram", words, "--decode.beam", "9")
     assert program("tune_decode.py", "outputs", model, feats, work / "outputs") == 0
     (work / "outputs" / "ctc.1.scp").rename(work / "outputs" / "ctc.scp")
-    grid = ("--lm-weights", "0.5 1", "--word-bonuses", " -1 0")
+    grid = ("--lm-scales", "0.5 1", "--word-insertion-bonuses", " -1 0")
     assert program("tune_decode.py", "search", *grid, model, feats, work, *decode) == 0
     assert program("tune_decode.py", "choose", model, feats, work, *decode) == 0
     said = capsys.readouterr().out
     assert said.startswith((work / "table.tsv").read_text()) and "best: WER" in said
     options = shlex.split((work / "options").read_text())
-    assert options[:6] == list(decode) and options[6::2] == ["--decode.ngram_weight", "--decode.word_bonus"]
+    assert options[:6] == list(decode) and options[6::2] == ["--decode.ngram_lm_scale", "--decode.word_insertion_bonus"]
     assert program("tune_decode.py", "search", *grid, model, feats, work, "--decode.search", "greedy") == 1
 
 

@@ -21,8 +21,8 @@ from mimic.settings import CountOrZero, NotNegative, Range, Share
 BAND_LOW, BAND_HIGH = (50.0, 400.0), (3000.0, 7000.0)  # Hz
 CLIP = (0.3, 0.9)  # of the loudest sample
 VOCODER = 512  # samples: 32 ms at 16 kHz
-PROBABILITIES = ("room_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob")
-PROBABILITIES += ("clip_prob", "quiet_room_prob")
+PROBABILITIES = ("rir_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob")
+PROBABILITIES += ("clip_prob", "clean_rir_prob")
 Factor = Annotated[float, Range(0.5, 2)]  # of speed or pitch
 
 
@@ -38,8 +38,8 @@ class Augmentation:
         pitch: semitones up or down, at most.
         noise_prob: share of utterances that noise is mixed into.
         white_prob: share of these whose noise is white.
-        room_prob: share of these that sound as in one of the rooms, at their level, the direct path aligned.
-        quiet_room_prob: share of the others, without noise, that do.
+        rir_prob: share of these that sound as in one of the rooms, at their level, the direct path aligned.
+        clean_rir_prob: share of the others, without noise, that do.
         snr: lowest and highest signal-to-noise ratio in dB, drawn evenly; of speech its active part counts.
         snr_step: dB; ratios are multiples of it; 0: any ratio.
         curriculum_epochs: over so many epochs the lowest SNR comes down from the highest one; 0: from the beginning.
@@ -58,8 +58,8 @@ class Augmentation:
     pitch: Annotated[float, Range(0, 12)] = 4.0
     noise_prob: Share = 0.0
     white_prob: Share = 0.0
-    room_prob: Share = 0.5
-    quiet_room_prob: Share = 0.0
+    rir_prob: Share = 0.5
+    clean_rir_prob: Share = 0.0
     snr: list[Annotated[float, Range(-100, 100)]] = field(default_factory=lambda: [0.0, 15.0])
     snr_step: NotNegative = 0.0
     curriculum_epochs: CountOrZero = 0
@@ -134,9 +134,9 @@ class Augmenter:
         self.speech, self.config, self.seed, self.rate = speech, config, seed, rate
         self.crop = getattr(config, "crop_s", 0.0) * rate
         self.mixer = None
-        if config.noise_prob > 0 or config.quiet_room_prob > 0:
+        if config.noise_prob > 0 or config.clean_rir_prob > 0:
             voices = speech if config.babble else None
-            prob = config.room_prob
+            prob = config.rir_prob
             self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rooms, prob, voices, rate=rate)
 
     def lowest_snr(self, epoch: int) -> float:
@@ -163,7 +163,7 @@ class Augmenter:
         if c.white_prob and draw and rng.random() < c.white_prob:
             draw = replace(draw, kind=WHITE, noises=())
         if c.noise_prob < 1 and rng.random() >= c.noise_prob:
-            quiet = self.mixer and self.mixer.rooms and rng.random() < c.quiet_room_prob
+            quiet = self.mixer and self.mixer.rooms and rng.random() < c.clean_rir_prob
             draw = self.mixer.choose_room(rng) if quiet else None
         stretch, pitch, hiss = 1.0, 1.0, 0.0
         if c.stretch_prob and rng.random() < c.stretch_prob:

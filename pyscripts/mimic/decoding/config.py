@@ -13,30 +13,32 @@ class DecodeConfig:
 
     There are four searches. `joint` goes over attention decoder and CTC together, token by token. The others take the
     CTC output alone: `greedy` the likeliest token of each frame, `lexicon` the words of a list with an n-gram model of
-    words, `free` any tokens with an n-gram model of tokens. With beam 1 and no language model, free equals greedy.
+    words, `lexicon-free` any tokens with an n-gram model of tokens. With beam 1 and no language model, lexicon-free
+    equals greedy.
 
-    In lexicon and free, a transcript's score is its best CTC path + ngram_weight * n-gram model + word_bonus * words.
-    In joint it is (1 - ctc_weight) * attention decoder + ctc_weight * CTC + lm_weight * language model
-    + ngram_weight * n-gram model - coverage_weight * coverage penalty + length_bonus * tokens, all of them natural
-    logarithms of probabilities, the sentence end included. `rescore` adds its part to the nbest of all but greedy.
+    In lexicon and lexicon-free, a transcript's score is its best CTC path + ngram_lm_scale * n-gram model
+    + word_insertion_bonus * words. In joint it is (1 - ctc_weight) * attention decoder + ctc_weight * CTC
+    + lm_scale * language model + ngram_lm_scale * n-gram model - coverage_weight * coverage penalty
+    + length_bonus * tokens. All are natural logarithms of probabilities, the sentence end included. `rescore` adds its
+    part to the nbest of all but greedy.
 
     Attributes:
         search: auto is joint where the model has an attention decoder, else greedy.
-        beam: hypotheses kept per utterance; in lexicon and free, 100 is usual.
-        beam_threshold: lexicon and free drop what is so much worse than the best hypothesis of the frame.
-        beam_tokens: lexicon and free try so many of the likeliest tokens of each frame; 0: all.
+        beam: hypotheses kept per utterance; in lexicon and lexicon-free, 100 is usual.
+        beam_threshold: lexicon and lexicon-free prune what is so much worse than the best hypothesis of the frame.
+        beam_tokens: lexicon and lexicon-free try so many of the likeliest tokens of each frame; 0: all.
         ctc_weight: weight of the CTC prefix score, from 0 to 1; the attention decoder has the rest.
         temperature: of the attention decoder; above 1 its distributions are flatter.
         lm: directory of a language model (steps/train.sh conf/lm.yaml) over the recogniser's tokens.
-        lm_weight: its weight. Without `lm` there is none; validation during training never uses it.
+        lm_scale: its scale. Without `lm` there is none; validation during training never uses it.
         lm_temperature: of the language model.
         ngram: n-gram model, an ARPA file or a gzipped one (steps/train_lm.sh).
-        ngram_weight: its weight.
+        ngram_lm_scale: its scale.
         ngram_unit: in joint, the n-gram model predicts the recogniser's tokens, or words (in lexicon always words, in
-            free tokens). A word counts when it is complete: at the next word's first token, or at the sentence end.
+            lexicon-free tokens). A word counts when it is complete: at the next word's first token, or at the end.
         lexicon: of the search of that name: `word token token...` lines. Without it the words are those of the n-gram
             model, spelt with the recogniser's tokens. Phones need one.
-        word_bonus: added for every word in lexicon, and in free where finished hypotheses are ranked.
+        word_insertion_bonus: added for every word in lexicon, and in lexicon-free where finished hypotheses are ranked.
         rescore: directory of a language model like `lm`, which gives a second opinion on the nbest.
         rescore_weight: its weight.
         coverage_weight: weight of the coverage penalty: at every token, the attention that each frame has got so far
@@ -56,20 +58,20 @@ class DecodeConfig:
         valid_beam: beam of the validation during training.
     """
 
-    search: Literal["auto", "joint", "greedy", "lexicon", "free"] = "auto"
+    search: Literal["auto", "joint", "greedy", "lexicon", "lexicon-free"] = "auto"
     beam: Annotated[int, Range(1, 10000)] = 10
     beam_threshold: NotNegative = 25.0
     beam_tokens: CountOrZero = 40
     ctc_weight: Share = 0.5
     temperature: Positive = 1.0
     lm: LanguageModel = ""
-    lm_weight: NotNegative = 0.3
+    lm_scale: NotNegative = 0.3
     lm_temperature: Positive = 1.0
     ngram: NgramModel = ""
-    ngram_weight: NotNegative = 0.3
+    ngram_lm_scale: NotNegative = 0.3
     ngram_unit: Literal["token", "word"] = "token"
     lexicon: Lexicon = ""
-    word_bonus: Finite = 0.0
+    word_insertion_bonus: Finite = 0.0
     rescore: LanguageModel = ""
     rescore_weight: NotNegative = 0.3
     coverage_weight: NotNegative = 0.0

@@ -131,15 +131,15 @@ def choose(config: DecodeConfig, attention: bool) -> str:
     name = config.search if config.search != "auto" else "joint" if attention else "greedy"
     if name == "joint":
         if not attention:
-            raise UserError("--decode.search joint: this recogniser has no attention decoder: greedy, lexicon or free")
+            raise UserError("--decode.search joint: this recogniser has no attention decoder: take another search")
     elif config.lm:
         raise UserError(f"--decode.lm takes part in --decode.search joint; {name} takes --decode.rescore {config.lm}")
     if name == "greedy":
         if config.ngram or config.rescore:
             given = "ngram" if config.ngram else "rescore"
-            raise UserError(f"--decode.{given}: greedy takes no language model: --decode.search lexicon or free")
+            raise UserError(f"--decode.{given}: greedy takes no language model: lexicon or lexicon-free do")
         if config.nbest > 1:
-            raise UserError(f"--decode.nbest {config.nbest}: greedy decoding has one: --decode.search lexicon or free")
+            raise UserError(f"--decode.nbest {config.nbest}: greedy decoding has one: take lexicon or lexicon-free")
     return name
 
 
@@ -153,7 +153,7 @@ def ctc_decoder(config: DecodeConfig, tokens: Tokens) -> CtcDecoder:
     """The search over CTC outputs of that name."""
     if config.search == "greedy":
         return Greedy(tokens)
-    return (beam.Lexicon if config.search == "lexicon" else beam.Free)(config, tokens)
+    return (beam.Lexicon if config.search == "lexicon" else beam.LexiconFree)(config, tokens)
 
 
 def pieces(encoder: nn.Module, frames: int, window: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
@@ -189,7 +189,7 @@ def load(directory: Path, overrides: list[str]) -> tuple[nn.Module, Tokens, Deco
     if "decode" not in config.sections:
         raise UserError(f"{directory}: a model of task {config.task}, not a recogniser: give one, as exp/asr_clean")
     given = {word.removeprefix("--decode.").replace("-", "_") for word in overrides[::2]}
-    for weight, of in (("lm_weight", "lm"), ("ngram_weight", "ngram"), ("rescore_weight", "rescore")):
+    for weight, of in (("lm_scale", "lm"), ("ngram_lm_scale", "ngram"), ("rescore_weight", "rescore")):
         if weight in given and not getattr(config.decode, of):
             known = ", ".join(f"{n}_weight of --decode.{n}" for n in ("lm", "ngram", "rescore"))
             raise UserError(f"--decode.{weight}: there is no --decode.{of}; the weights are {known}")

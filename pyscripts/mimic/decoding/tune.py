@@ -10,7 +10,7 @@ from typing import NamedTuple
 import kaldialign
 import numpy as np
 
-from mimic.decoding.ctc.beam import Free, Lexicon
+from mimic.decoding.ctc.beam import Lexicon, LexiconFree
 from mimic.errors import UserError
 from mimic.io.entries import found, place
 from mimic.io.tables import read_table
@@ -21,8 +21,8 @@ TEST = re.compile(r"(^|[^a-z])(test|eval)($|[^a-z])", re.IGNORECASE)
 class Point(NamedTuple):
     """Word errors with these weights."""
 
-    ngram_weight: float
-    word_bonus: float
+    ngram_lm_scale: float
+    word_insertion_bonus: float
     errors: int
     words: int
 
@@ -60,7 +60,7 @@ def _origins(path: Path, seen: set[Path]) -> Iterable[str]:
 
 
 def search(
-    decoder: Lexicon | Free,
+    decoder: Lexicon | LexiconFree,
     outputs: Iterable[tuple[str, Callable[[], np.ndarray]]],
     texts: Mapping[str, str],
     grid: Sequence[tuple[float, float]],
@@ -74,7 +74,7 @@ def search(
         log_probs, reference = np.ascontiguousarray(read()), texts[utt].split()
         words += len(reference)
         for i, (weight, bonus) in enumerate(grid):
-            decoder.weigh(replace(decoder.config, ngram_weight=weight, word_bonus=bonus))
+            decoder.weigh(replace(decoder.config, ngram_lm_scale=weight, word_insertion_bonus=bonus))
             sentences = decoder.decode(log_probs)
             heard = [word for word, _ in sentences[0].words] if sentences else []
             errors[i] += kaldialign.edit_distance(reference, heard)["total"]
@@ -91,14 +91,14 @@ def total(parts: Iterable[Sequence[Point]]) -> list[Point]:
 
 def best(points: Sequence[Point]) -> Point:
     """Fewest errors; of equals the smallest weights."""
-    return min(points, key=lambda p: (p.errors, p.ngram_weight, abs(p.word_bonus)))
+    return min(points, key=lambda p: (p.errors, p.ngram_lm_scale, abs(p.word_insertion_bonus)))
 
 
 def table(points: Sequence[Point]) -> str:
     """WER, one line for each weight of the n-gram model, one column for each word bonus."""
-    bonuses = sorted({p.word_bonus for p in points})
-    at = {(p.ngram_weight, p.word_bonus): p for p in points}
-    lines = ["\t".join(["ngram_weight", *(f"bonus {b:g}" for b in bonuses)])]
-    for weight in sorted({p.ngram_weight for p in points}):
+    bonuses = sorted({p.word_insertion_bonus for p in points})
+    at = {(p.ngram_lm_scale, p.word_insertion_bonus): p for p in points}
+    lines = ["\t".join(["ngram_lm_scale", *(f"bonus {b:g}" for b in bonuses)])]
+    for weight in sorted({p.ngram_lm_scale for p in points}):
         lines.append("\t".join([f"{weight:g}", *(f"{at[weight, b].wer:.2f}" for b in bonuses)]))
     return "\n".join(lines) + "\n"

@@ -14,8 +14,8 @@ class PrunedConfig:
     """What is pruned, and how a teacher's layers are learnt.
 
     Attributes:
-        first: encoder that the student begins as, e.g. the pruned one in the second step of distillation; empty: the
-            teacher.
+        initial_encoder: encoder that the student begins as, e.g. the pruned one in the second step of distillation;
+            empty: the teacher.
         prune: of conv (channels), heads, feedforward; none: nothing is pruned.
         sparsity: share of all parameters of the encoder that is to go: 0.75 leaves 23.6 of Base's 94.4 millions.
         ramp_epochs: over so many epochs this share rises to that.
@@ -24,7 +24,7 @@ class PrunedConfig:
         dropout: of the transformer.
     """
 
-    first: FirstEncoder = ""
+    initial_encoder: FirstEncoder = ""
     prune: list[Part] = field(default_factory=lambda: ["conv", "heads", "feedforward"])
     sparsity: Annotated[float, Range(above=0, below=1)] = 0.75
     ramp_epochs: CountOrZero = 1

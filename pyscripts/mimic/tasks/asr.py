@@ -54,7 +54,7 @@ class AsrTask(Task):
         "decoder": DecoderConfig,
         "data": AsrData,
         "augment": SpecAugmentConfig,
-        "waves": Augmentation,
+        "waveform_augment": Augmentation,
         "loss": AsrLoss,
         "decode": DecodeConfig,
     }
@@ -89,7 +89,7 @@ class AsrTask(Task):
         copy_feature_options(train, directory)
         self.features = feature_dir.read(train)[0] | feature_dir.read(dev)[0]
         self.augmented = None
-        if self.config.waves.active or self.config.data.noises or self.config.data.rooms:
+        if self.config.waveform_augment.active or self.config.data.noises or self.config.data.rirs:
             self.augmented = AugmentedFeatures(self.config, directory)
 
     def frames(self, directory: Path) -> dict[str, int]:

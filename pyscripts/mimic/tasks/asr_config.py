@@ -39,9 +39,9 @@ class AsrData:
             output learn alone.
         max_skip: largest share of utterances that may be left out (transcript longer than CTC can align).
         max_unknown: with init, largest share of <unk> among the tokens of the transcripts: more means another spelling.
-        noises: with waves.noise_prob, folder of recordings, or a data directory with their wav.scp; the kind of a noise
-            is its name up to the first "-". Empty: babble only.
-        rooms: with waves.room_prob, impulse responses, likewise. Empty: none.
+        noises: with waveform_augment.noise_prob, folder of recordings, or a data directory with their wav.scp; the type
+            of a noise is its name up to the first "-". Empty: babble only.
+        rirs: with waveform_augment.rir_prob, room impulse responses, in the same form. Empty: none.
     """
 
     train: Features = ""
@@ -56,7 +56,7 @@ class AsrData:
     max_skip: Share = 0.01
     max_unknown: Share = 0.05
     noises: Noises = ""
-    rooms: Rirs = ""
+    rirs: Rirs = ""
 
 
 @dataclass

@@ -23,13 +23,13 @@ class AugmentedFeatures:
 
     def __init__(self, config: Config, directory: Path):
         data = config.data
-        if (data.noises or data.rooms) and not config.waves.noise_prob:
-            raise UserError("--data.noises and --data.rooms need --waves.noise_prob above 0")
+        if (data.noises or data.rirs) and not config.waveform_augment.noise_prob:
+            raise UserError("--data.noises and --data.rirs need --waveform_augment.noise_prob above 0")
         self.front = front_end(directory / OPTIONS)
         speech = KeptAudio(data.train, self.front.rate)
-        sources = [Recordings(name, self.front.rate) if name else None for name in (data.noises, data.rooms)]
+        sources = [Recordings(name, self.front.rate) if name else None for name in (data.noises, data.rirs)]
         speaker_of = read_table(Path(data.train) / "utt2spk")
-        settings = (config.waves, config.train.seed, sources[1], self.front.rate)
+        settings = (config.waveform_augment, config.train.seed, sources[1], self.front.rate)
         self.augmenter = Augmenter(speech, speaker_of, sources[0], *settings)
 
     def __call__(self, utt: str, epoch: int) -> np.ndarray:

@@ -52,7 +52,7 @@ class DenoiseTask(EnhanceTask):
         self.model = self.new_model(directory)
         self.losses = EnhancementLoss(config.loss, self.stft)
         speech = KeptAudio(data.train, self.stft.rate)
-        sources = [Recordings(name) if name else None for name in (data.noises, data.rooms)]
+        sources = [Recordings(name) if name else None for name in (data.noises, data.rirs)]
         speaker_of = read_table(Path(data.train) / "utt2spk")
         self.augmenter = Augmenter(speech, speaker_of, sources[0], config.augment, config.train.seed, sources[1])
         longest = config.augment.crop_s or float("inf")

@@ -65,7 +65,7 @@ class DistillTask(Task):
         self.prunes = config.net == "pruned" and bool(config.model.prune)
         self.model = self.new_student()
         speech, speaker_of = KeptAudio(data.train), read_table(Path(data.train) / "utt2spk")
-        noises, rooms = (Recordings(name) if name else None for name in (data.noises, data.rooms))
+        noises, rooms = (Recordings(name) if name else None for name in (data.noises, data.rirs))
         self.augmenter = Augmenter(speech, speaker_of, noises, config.augment, config.train.seed, rooms)
         longest = config.augment.crop_s or float("inf")
         samples = {utt: round(min(s, longest) * mixing.RATE) for utt, s in seconds(speech).items()}
@@ -79,7 +79,7 @@ class DistillTask(Task):
         """The student before training."""
         config, units = self.config, self.teacher.net.encoder.feature_projection.projection.out_features
         if config.net == "pruned":
-            first = ssl.load(Path(config.model.first or config.teacher.path), config.model.dropout)
+            first = ssl.load(Path(config.model.initial_encoder or config.teacher.path), config.model.dropout)
             head = config.loss.enhance_weight > 0
             return PrunedStudent(config.model, first.requires_grad_(True), config.teacher.layers, units, head)
         model = student(config, units, self.teacher.normalise)

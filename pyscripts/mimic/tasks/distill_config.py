@@ -37,7 +37,7 @@ class DistillData:
             leaves speed and length of speech as they are.
         noises: folder of recordings, or a data directory with their wav.scp; the kind of a noise is its name up to
             the first "-". Empty: babble only.
-        rooms: impulse responses, likewise. Empty: none.
+        rirs: room impulse responses, in the same form. Empty: none.
         dev_noisy: data directory of noisy speech, for validation.
         dev_clean: the same utterances, clean.
     """
@@ -45,7 +45,7 @@ class DistillData:
     train: DataDir = ""
     targets: TeacherStates = ""
     noises: Noises = ""
-    rooms: Rirs = ""
+    rirs: Rirs = ""
     dev_noisy: DataDir = ""
     dev_clean: DataDir = ""
 
@@ -73,28 +73,28 @@ class DistillLoss:
 
 @dataclass
 class PretrainData:
-    """Speech, and the unit of each of its frames.
+    """Speech, and the k-means cluster of each of its frames.
 
     Attributes:
         train: data directory.
-        units: directory of steps/cluster_feats.sh with the units of these utterances, 20 ms a frame.
+        targets: directory of steps/cluster_feats.sh with the k-means targets of these utterances, 20 ms a frame.
         dev: data directory for validation.
-        dev_units: its units, of the same clusters.
+        dev_targets: its targets, of the same clusters.
     """
 
     train: DataDir = ""
-    units: Units = ""
+    targets: Units = ""
     dev: DataDir = ""
-    dev_units: Units = ""
+    dev_targets: Units = ""
 
 
 @dataclass
 class PretrainLoss:
-    """loss = masked_weight * cross entropy of hidden frames + heard_weight * cross entropy of the others."""
+    """loss = masked_weight * cross entropy of masked frames + unmasked_weight * that of the others."""
 
     masked_weight: NotNegative = 1.0
-    heard_weight: NotNegative = 0.0
+    unmasked_weight: NotNegative = 0.0
 
     def check(self) -> str:
         """What does not fit, see `mimic.settings.build`."""
-        return "" if self.masked_weight or self.heard_weight else "all weights are 0"
+        return "" if self.masked_weight or self.unmasked_weight else "all weights are 0"

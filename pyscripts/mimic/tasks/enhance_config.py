@@ -36,7 +36,7 @@ class DenoiseData:
         train: data directory of clean speech.
         noises: folder of recordings, or a data directory with their wav.scp; the kind of a noise is its name up to
             the first "-". Empty: babble only.
-        rooms: impulse responses, likewise. Empty: none.
+        rirs: room impulse responses, in the same form. Empty: none.
         dev_noisy: data directory of noisy speech, for validation.
         dev_clean: the same utterances, clean.
         valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
@@ -45,7 +45,7 @@ class DenoiseData:
 
     train: DataDir = ""
     noises: Noises = ""
-    rooms: Rirs = ""
+    rirs: Rirs = ""
     dev_noisy: DataDir = ""
     dev_clean: DataDir = ""
     valid_utterances: CountOrZero = 0

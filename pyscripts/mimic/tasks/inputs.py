@@ -73,7 +73,7 @@ def training(path: Path, overrides: list[str], *, exist: bool = True) -> Trainin
     for name, section in SECTIONS[task].items():
         given = raw.get(name) or {}
         if section is PrunedConfig:  # a student of another kind has other settings
-            given = {"first": given["first"]} if "first" in given else {}
+            given = {"initial_encoder": given["initial_encoder"]} if "initial_encoder" in given else {}
         for field, read, paths in inputs.of_section(build(section, given, f"{path}: {name}")):
             if not paths and read.needed:
                 raise UserError(f"--{name}.{field} is not given: {read.maker} makes it")

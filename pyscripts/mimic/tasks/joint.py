@@ -48,7 +48,7 @@ class JointTask(AsrTask):
     METRICS = AsrTask.METRICS | {"pesq": "max", "stoi": "max", "estoi": "max"}
 
     def __init__(self, config: Config, directory: Path):
-        if config.waves.active:
+        if config.waveform_augment.active:
             raise UserError("joint training hears noisy speech as it is: leave the section waves out")
         super().__init__(config, directory)
         self.augmented = None

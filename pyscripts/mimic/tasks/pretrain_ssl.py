@@ -43,8 +43,8 @@ class PretrainSslTask(Task):
         super().__init__()
         self.config, self.epoch, data = config, 1, config.data
         self.model = Hubert(config.model)
-        self.weights = {name: getattr(config.loss, f"{name}_weight") for name in ("masked", "heard")}
-        self.sides = [self._side(data.train, data.units), self._side(data.dev, data.dev_units)]
+        self.weights = {name: getattr(config.loss, f"{name}_weight") for name in ("masked", "unmasked")}
+        self.sides = [self._side(data.train, data.targets), self._side(data.dev, data.dev_targets)]
         samples = {utt: torch.tensor(round(s * mixing.RATE)) for utt, s in seconds(self.sides[0][0]).items()}
         self.lengths = {utt: int(self.model.encoder.num_frames(n)) for utt, n in samples.items()}
 
@@ -80,7 +80,7 @@ class PretrainSslTask(Task):
 
     def _counted(self, batch: Batch) -> dict[str, Tensor]:
         real = batch.units != IGNORED
-        return {"masked": real & batch.masks, "heard": real & ~batch.masks}
+        return {"masked": real & batch.masks, "unmasked": real & ~batch.masks}
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         return {name: int(where.sum()) for name, where in self._counted(batch).items()}

@@ -32,13 +32,13 @@ def neural(path: str, option: str, tokens: Tokens, device: str = "cpu") -> nn.Mo
 def load(config: DecodeConfig, tokens: Tokens, device: str = "cpu") -> list[Fused]:
     """Read `lm` and `ngram`. Raises UserError where their tokens are not the recogniser's."""
     models: list[Fused] = []
-    if config.lm and config.lm_weight:
-        models.append(Fused(neural(config.lm, "lm", tokens, device), config.lm_weight, config.lm_temperature))
-    if config.ngram and config.ngram_weight:
+    if config.lm and config.lm_scale:
+        models.append(Fused(neural(config.lm, "lm", tokens, device), config.lm_scale, config.lm_temperature))
+    if config.ngram and config.ngram_lm_scale:
         unit = TokenNgram if config.ngram_unit == "token" else WordNgram
         ngram = Ngram(config.ngram)
         try:
-            models.append(Fused(unit(ngram, tokens.symbols), config.ngram_weight))
+            models.append(Fused(unit(ngram, tokens.symbols), config.ngram_lm_scale))
         except UserError as error:
             raise UserError(f"--decode.ngram {config.ngram}: {error}") from None
     return models

@@ -52,17 +52,17 @@ class _Beam:
             "beam_size": self.config.beam,
             "beam_size_token": self.config.beam_tokens or self.width,
             "beam_threshold": self.config.beam_threshold,
-            "lm_weight": LOG10 * self._ngram_weight(),  # KenLM's logarithms are of base 10
+            "lm_weight": LOG10 * self._ngram_lm_scale(),  # KenLM's logarithms are of base 10
             "sil_score": 0.0,
             "log_add": False,
             "criterion_type": flashlight.CriterionType.CTC,
         }
 
-    def _ngram_weight(self) -> float:
-        return self.config.ngram_weight if self.config.ngram else 0.0
+    def _ngram_lm_scale(self) -> float:
+        return self.config.ngram_lm_scale if self.config.ngram else 0.0
 
     def _score(self, ctc: float, ngram: float, words: int) -> float:
-        return ctc + self._ngram_weight() * ngram + self.config.word_bonus * words
+        return ctc + self._ngram_lm_scale() * ngram + self.config.word_insertion_bonus * words
 
     def decode(self, log_probs: np.ndarray) -> list[Found]:
         frames = self._frames(log_probs, self.closing)
@@ -121,7 +121,7 @@ class _Beam:
         return False
 
 
-class Free(_Beam):
+class LexiconFree(_Beam):
     """Any tokens, with an n-gram model of tokens."""
 
     def __init__(self, config: DecodeConfig, tokens: Tokens):
@@ -142,7 +142,7 @@ class Free(_Beam):
         self._decoder = flashlight.LexiconFreeDecoder(options, self._lm, self.silence, BLANK, [])
 
     def _ranked_again(self) -> bool:
-        return self.config.word_bonus != 0
+        return self.config.word_insertion_bonus != 0
 
     def _found(self, path: Path, ctc: float, ngram: float) -> Found:
         ids, spans = path.tokens((BLANK, self.silence))
@@ -180,7 +180,8 @@ class Lexicon(_Beam):
 
     def weigh(self, config: DecodeConfig) -> None:
         self.config = config
-        options = flashlight.LexiconDecoderOptions(word_score=config.word_bonus, unk_score=-math.inf, **self._options())
+        scores = {"word_score": config.word_insertion_bonus, "unk_score": -math.inf}
+        options = flashlight.LexiconDecoderOptions(**scores, **self._options())
         self._decoder = flashlight.LexiconDecoder(options, self._trie, self._lm, self.silence, BLANK, -1, [], False)
 
     def _found(self, path: Path, ctc: float, ngram: float) -> Found:
