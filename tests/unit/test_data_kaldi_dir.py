@@ -97,7 +97,7 @@ def test_new_dir_replaces_as_a_whole_and_clears_what_a_kill_left(tmp_path):
 
 PROGRAM = """
 import sys
-from mimic.atomic import replace
+from mimic.io.atomic import replace
 from mimic.cli import progress, run
 from mimic.errors import UserError
 def main():
