@@ -34,8 +34,8 @@ try:
 except ImportError as error:
     sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
-from mimic.frontend.collect import JobFiles, collect  # noqa: E402
-from mimic.frontend.extract import extractor, run_job  # noqa: E402
+from mimic.corpus.features import JobFiles, collect, run_job  # noqa: E402
+from mimic.frontend.front_end import make_front_end  # noqa: E402
 from mimic.io.audio import AudioReader  # noqa: E402
 from mimic.io.batching import prefetch  # noqa: E402
 from mimic.io.tables import write_data_dir  # noqa: E402
@@ -86,7 +86,7 @@ def features(data: Path, folder: Path, kind: str, options: str) -> Path:
     (out / "conf").mkdir(parents=True)
     config = out / "conf" / f"{kind}.conf"
     config.write_text(options)
-    extract = extractor(kind, config)
+    extract = make_front_end(kind, config)
     run_job(AudioReader(data, extract.rate), extract, JobFiles(out / "archives", 1), 1)
     collect(data, out, out / "archives", 1, 0.01)
     return out

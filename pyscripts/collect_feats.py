@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.frontend.collect import collect
+from mimic.corpus.features import collect
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from mimic import cli
-from mimic.frontend.collect import JobFiles
-from mimic.frontend.extract import EXTRACTORS, extractor, run_job
+from mimic.corpus.features import JobFiles, run_job
+from mimic.frontend.front_end import FRONT_ENDS, make_front_end
 from mimic.io.archives import METHODS
 from mimic.io.audio import AudioReader
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="data directory")
     parser.add_argument("output", type=Path, help="directory for the files of all jobs")
-    parser.add_argument("--type", choices=EXTRACTORS, default="fbank", help="features (default: %(default)s)")
+    parser.add_argument("--type", choices=FRONT_ENDS, default="fbank", help="features (default: %(default)s)")
     parser.add_argument("--config", type=Path, required=True, help="option file in Kaldi's format")
     parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
@@ -32,9 +32,9 @@ def main() -> None:
     args = parser.parse_args()
 
     torch.set_num_threads(1)  # jobs are what runs in parallel here
-    extract = extractor(args.type, args.config)
-    reader = AudioReader(args.data, extract.rate, args.allow_pipes == "true", args.channel)
-    run_job(reader, extract, JobFiles(args.output, args.job), args.nj, args.compress)
+    front_end = make_front_end(args.type, args.config)
+    reader = AudioReader(args.data, front_end.rate, args.allow_pipes == "true", args.channel)
+    run_job(reader, front_end, JobFiles(args.output, args.job), args.nj, args.compress)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,10 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
+from mimic.corpus.features import JobFiles
 from mimic.errors import UserError
-from mimic.frontend.cmvn_stats import CmvnStats
-from mimic.frontend.collect import JobFiles
 from mimic.hmm.alignments import job_utts
 from mimic.hmm.feats import Features, read_trans
-from mimic.io.archives import ArkWriter
-from mimic.io.atomic import replace
-from mimic.io.tables import write_skipped, write_table
 
 
 def main() -> None:
@@ -31,20 +27,9 @@ def main() -> None:
     if not trans:
         raise UserError(f"{args.transforms}: no trans.JOB: steps/align_fmllr.sh or steps/decode_lattice.sh make them")
     features, files = Features(args.data, args.model, trans), JobFiles(args.output, args.job)
-    args.output.mkdir(parents=True, exist_ok=True)
     utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in features]
-    stats, frames = CmvnStats(), {}
-    with ArkWriter(files.ark, files.scp) as writer:
-        for utt in cli.progress(utts, len(utts), "utterances"):
-            x = features(utt)
-            writer.write(utt, x)
-            frames[utt] = str(len(x))
-            stats.add(features.speakers[utt], x)
-        stats.write(*files.cmvn)
-        write_table(files.num_frames, frames)
-        with replace(files.frame_shift) as f:
-            f.write((args.data / "frame_shift").read_text())
-        write_skipped(files.skipped, {})
+    made = ((utt, features(utt)) for utt in cli.progress(utts, len(utts), "utterances"))
+    files.write(made, features.speakers, (args.data / "frame_shift").read_text().strip(), {})
 
 
 if __name__ == "__main__":

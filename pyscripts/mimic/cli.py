@@ -8,16 +8,16 @@ import os
 import re
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from mimic.errors import UserError
+from mimic.progress import progress
 from mimic.settings import convert
 
-T = TypeVar("T")
+__all__ = ["add_device", "add_number", "explain", "leave", "progress", "run", "whole"]
 log = logging.getLogger(__name__)
 
 
@@ -124,16 +124,3 @@ def _device(name: str) -> str:
             found = torch.cuda.device_count()
             raise UserError(f"--device {name}: {found} GPUs are here that torch can use: --device cpu works everywhere")
     return name
-
-
-def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Yield `items`, logging `progress: 120/500 WHAT` at the begin, at most every 2 s and at the end."""
-    last, done = time.monotonic(), 0
-    log.info("progress: %d/%d %s", done, total, what)
-    for item in items:
-        yield item
-        done += 1
-        if time.monotonic() - last >= 2 and done < total:
-            last = time.monotonic()
-            log.info("progress: %d/%d %s", done, total, what)
-    log.info("progress: %d/%d %s", done, total, what)

@@ -8,10 +8,10 @@ import soundfile
 import torch
 from tolerance import assert_near, of_network
 
-from mimic.frontend.cmvn import GLOBAL_KEY, CmvnStats
 from mimic.frontend.fbank import Fbank
 from mimic.frontend.stft import Stft
 from mimic.io.archives import ArkWriter
+from mimic.io.feature_dir import GLOBAL_KEY, CmvnStats
 from mimic.io.tables import write_data_dir
 from mimic.tasks import TASKS
 from mimic.tasks.task import Task

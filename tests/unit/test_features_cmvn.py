@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mimic.errors import UserError
-from mimic.frontend.cmvn import GLOBAL_KEY, Cmvn, CmvnStats, read_global, write_stats
+from mimic.frontend.cmvn import Cmvn
+from mimic.io.feature_dir import GLOBAL_KEY, CmvnStats, read_global, write_stats
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
 
 from mimic.decoding.wfst.scores import net_scores
 from mimic.errors import UserError
-from mimic.frontend.cmvn_stats import CmvnStats
 from mimic.hmm.alignments import write_ali
 from mimic.hmm.model import write_tree
 from mimic.io.archives import ArkWriter
+from mimic.io.feature_dir import CmvnStats
 from mimic.io.tables import write_data_dir
 from mimic.nets.acoustic import BODIES, AcousticModel, MlpConfig, RecurrentConfig
 from mimic.tasks.hybrid import PADDING, Batch, HybridTask, cut, log_priors

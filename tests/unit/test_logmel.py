@@ -7,7 +7,7 @@ from data_maker import ROOT
 from tolerance import of_front_end
 
 from mimic.errors import UserError
-from mimic.frontend.extract import front_end
+from mimic.frontend.front_end import front_end
 from mimic.frontend.logmel import LogMel, LogMelConfig
 
 

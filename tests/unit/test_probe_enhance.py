@@ -10,8 +10,8 @@ from task_maker import PROBE_ENHANCE, build, enhanced_alone_as_together, make_no
 
 from mimic.deploy import enhancer, onnx
 from mimic.errors import UserError
-from mimic.frontend.cmvn import GLOBAL_KEY, CmvnStats
 from mimic.frontend.stft import Stft
+from mimic.io.feature_dir import GLOBAL_KEY, CmvnStats
 
 
 @pytest.fixture(scope="module")

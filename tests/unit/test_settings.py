@@ -10,7 +10,7 @@ from data_maker import ROOT
 from mimic import inputs, renamed, settings, yaml_file
 from mimic.decoding.config import DecodeConfig
 from mimic.errors import UserError
-from mimic.frontend.extract import EXTRACTORS
+from mimic.frontend.front_end import FRONT_ENDS
 from mimic.nets.crdnn import CrdnnConfig
 from mimic.settings import LARGEST, Range
 from mimic.tasks import TASKS
@@ -21,7 +21,7 @@ from mimic.training.config import TrainConfig
 
 def sections() -> dict[str, type]:
     """Every section of every task, and the options of features, by the names of their classes."""
-    found = [TrainConfig, *(options for _, options in EXTRACTORS.values())]
+    found = [TrainConfig, *(options for _, options in FRONT_ENDS.values())]
     for task in TASKS.values():
         found += [*task.SECTIONS.values(), *(sizes for _, sizes in task.NETS.values())]
     return {section.__name__: section for section in found}

@@ -17,8 +17,8 @@ from tolerance import of_front_end
 from mimic.decoding.ctc.prefix import greedy
 from mimic.deploy import enhancer
 from mimic.errors import UserError
-from mimic.frontend.extract import front_end
 from mimic.frontend.fbank import Fbank, FbankConfig
+from mimic.frontend.front_end import front_end
 from mimic.io.tokens import Tokens
 from mimic.tasks.asr import AsrTask
 from mimic.training import config as configuration

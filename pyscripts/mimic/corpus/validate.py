@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mimic.cli import progress
 from mimic.corpus.problems import Checked, Problem, read_leniently
 from mimic.corpus.scan import scan
 from mimic.errors import UserError
@@ -13,6 +12,7 @@ from mimic.io.audio import ROUNDED_S, AudioReader
 from mimic.io.lines import fields
 from mimic.io.tables import frame_count, keyed_by, positive, segment, spk2utt
 from mimic.io.text import composed
+from mimic.progress import progress
 
 # Characters that look like nothing or like a space, and control characters: each breaks some tool later.
 BAD_CHARACTERS = re.compile(

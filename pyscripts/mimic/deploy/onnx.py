@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from mimic.deploy import encoder, enhancer
 from mimic.errors import UserError
-from mimic.frontend.extract import Extractor, front_end
 from mimic.frontend.fbank import INT16_SCALE, WINDOWS, Fbank
 from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.front_end import FrontEnd, front_end
 from mimic.frontend.logmel import LogMel
 from mimic.frontend.ssl import SslFeatures
 from mimic.frontend.stft import Stft
@@ -175,7 +175,7 @@ FEATURES = {Fbank: WaveFbank, LogMel: WaveLogMel, SslFeatures: WaveHidden, Stft:
 class CtcGraph(nn.Module):
     """A recogniser: wave (1, samples) -> log-probabilities of its CTC output (1, frames, tokens)."""
 
-    def __init__(self, model: Recogniser, features: Extractor):
+    def __init__(self, model: Recogniser, features: FrontEnd):
         super().__init__()
         self.model, self.features = model, FEATURES[type(features)](features)
 

@@ -12,8 +12,8 @@ from mimic.decoding.ctc.times import Word
 from mimic.decoding.decoder import Searcher, load
 from mimic.deploy.speech import Levels, mono, segments
 from mimic.errors import UserError
-from mimic.frontend.extract import front_end
 from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.front_end import front_end
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
 

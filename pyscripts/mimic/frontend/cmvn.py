@@ -1,13 +1,10 @@
-"""Mean and variance normalisation with statistics in Kaldi's format."""
+"""Mean and variance normalisation (CMVN). Its statistics are those of a feature directory: mimic.io.feature_dir."""
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.frontend.cmvn_stats import GLOBAL_KEY, CmvnStats, read_global, write_stats
-
-__all__ = ["GLOBAL_KEY", "Cmvn", "CmvnStats", "read_global", "write_stats"]
 
 # Above the rounding errors of a bin that never changes, below the variance of any that does.
 VARIANCE_FLOOR = 1e-8

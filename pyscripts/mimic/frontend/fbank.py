@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
+from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.options import read_options
 from mimic.settings import Count, Finite, NotNegative, Positive, Range
 
@@ -84,7 +85,7 @@ class FbankConfig:
         return read_options(path, cls, ONLY | {"type": "fbank"})
 
 
-class Fbank(nn.Module):
+class Fbank(FrontEnd):
     """Filterbank features: float samples in [-1, 1), (samples,) or (batch, samples) -> (frames, dim) or with batch.
 
     With snip_edges a row of a zero-padded batch gives the features that it gives alone, in its first
@@ -124,11 +125,11 @@ class Fbank(nn.Module):
         frames = (samples - self.length) // self.shift + 1
         return frames.clamp(min=0) if isinstance(frames, Tensor) else max(0, frames)
 
-    def forward(self, wave: Tensor) -> Tensor:
-        if torch.is_autocast_enabled(wave.device.type):  # logarithms of 16-bit energies would be useless
-            with torch.autocast(wave.device.type, enabled=False):
-                return self.forward(wave)
-        x = wave[None] if wave.dim() == 1 else wave  # (batch, samples)
+    def forward(self, waveform: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(waveform.device.type):  # logarithms of 16-bit energies would be useless
+            with torch.autocast(waveform.device.type, enabled=False):
+                return self.forward(waveform)
+        x = waveform[None] if waveform.dim() == 1 else waveform  # (batch, samples)
         frames = self.num_frames(x.shape[1])
         if frames and not self.config.snip_edges:
             x = self._reflect(x, frames)
@@ -144,7 +145,7 @@ class Fbank(nn.Module):
         if len(blocks) != 1:
             blocks = [torch.cat(blocks, dim=1) if blocks else x.new_zeros(x.shape[0], 0, self.dim)]
         out = blocks[0]
-        return out[0] if wave.dim() == 1 else out  # (batch, frames, dim)
+        return out[0] if waveform.dim() == 1 else out  # (batch, frames, dim)
 
     def _block(self, x: Tensor) -> Tensor:
         """Features of the frames that fit into `x` (batch, samples)."""

@@ -1,4 +1,4 @@
-"""Options of features, kept beside them and beside the models that were trained on them, to be compared."""
+"""The feature configuration: the option file beside features and beside the models trained on them; comparing two."""
 
 from contextlib import suppress
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mimic.errors import UserError
-from mimic.frontend.extract import EXTRACTORS
+from mimic.frontend.front_end import FRONT_ENDS
 
 OPTIONS = "features.conf"  # in the directory of a model
 
@@ -40,8 +40,8 @@ def check_features(model: Path, features: Path) -> None:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    for kind in ("fbank", "stft", *EXTRACTORS):  # these two need no line --type=KIND
+    for kind in ("fbank", "stft", *FRONT_ENDS):  # these two need no line --type=KIND
         with suppress(UserError):
-            values = asdict(EXTRACTORS[kind][1].read(path))
+            values = asdict(FRONT_ENDS[kind][1].read(path))
             return {"type": kind} | {name.replace("_", "-"): value for name, value in values.items()}
-    raise UserError(f"{path}: these are no options of {', '.join(EXTRACTORS)}")
+    raise UserError(f"{path}: these are not options of {', '.join(FRONT_ENDS)}")

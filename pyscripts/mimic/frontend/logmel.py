@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
+from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.options import read_options
 from mimic.settings import Count, CountOrZero, Positive, Range
 
@@ -42,7 +43,7 @@ class LogMelConfig:
         return read_options(path, cls, {"type": "logmel"})
 
 
-class LogMel(nn.Module):
+class LogMel(FrontEnd):
     """Natural logarithms of energies: samples in [-1, 1), (samples,) -> (frames, dim), or both with a batch.
 
     Frame i is centred at sample i * hop; at both ends the signal is mirrored, so that the last frames depend on where
@@ -63,11 +64,11 @@ class LogMel(nn.Module):
         enough = samples > self.config.n_fft // 2
         return (1 + samples // self.config.hop_length) * enough
 
-    def forward(self, wave: Tensor) -> Tensor:
-        x = wave[None] if wave.dim() == 1 else wave  # (batch, samples)
+    def forward(self, waveform: Tensor) -> Tensor:
+        x = waveform[None] if waveform.dim() == 1 else waveform  # (batch, samples)
         count, n_fft, hop = self.num_frames(x.shape[1]), self.config.n_fft, self.config.hop_length
         if not count:
-            return wave.new_zeros(*wave.shape[:-1], 0, self.dim)
+            return waveform.new_zeros(*waveform.shape[:-1], 0, self.dim)
         x = F.pad(x.float()[:, None], (n_fft // 2, n_fft // 2), mode="reflect")[:, 0]
         step = max(1, (512 if x.device.type == "cpu" else 1 << 17) // len(x))  # an hour's spectrum stays out of memory
         blocks = []
@@ -77,7 +78,7 @@ class LogMel(nn.Module):
             power = spectrum.real.square() + spectrum.imag.square()
             blocks.append((power @ self.filters).clamp(min=self.config.floor).log())
         out = torch.cat(blocks, dim=1)  # (batch, frames, dim)
-        return out[0] if wave.dim() == 1 else out
+        return out[0] if waveform.dim() == 1 else out
 
 
 def filters(config: LogMelConfig) -> Tensor:

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimic.errors import UserError
 from mimic.frontend.fbank import ONLY, Fbank, FbankConfig
+from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.options import read_options
 from mimic.settings import Count, NotNegative
 
@@ -39,7 +40,7 @@ class MfccConfig(FbankConfig):
         return read_options(path, cls, ONLY)
 
 
-class Mfcc(nn.Module):
+class Mfcc(FrontEnd):
     """Cepstra: float samples in [-1, 1), (samples,) or (batch, samples) -> (frames, num_ceps) or with batch."""
 
     def __init__(self, config: MfccConfig | None = None) -> None:
@@ -48,7 +49,6 @@ class Mfcc(nn.Module):
         known = {field.name for field in fields(FbankConfig)}
         self.fbank = Fbank(FbankConfig(**{name: value for name, value in asdict(config).items() if name in known}))
         self.rate, self.frame_shift_s, self.dim = self.fbank.rate, self.fbank.frame_shift_s, config.num_ceps
-        self.num_frames = self.fbank.num_frames
         bins = config.num_mel_bins
         k = torch.arange(config.num_ceps, dtype=torch.float64)
         dct = math.sqrt(2 / bins) * torch.cos(math.pi / bins * (torch.arange(bins).double() + 0.5)[:, None] * k)
@@ -57,8 +57,12 @@ class Mfcc(nn.Module):
             dct *= 1 + config.cepstral_lifter / 2 * torch.sin(math.pi * k / config.cepstral_lifter)
         self.register_buffer("dct", dct.float(), persistent=False)  # (mels, ceps)
 
-    def forward(self, wave: Tensor) -> Tensor:
-        mel = self.fbank(wave)  # (..., frames, mels), the energy before them where it is used
+    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+        """Number of frames of `samples` samples: an int or a tensor of lengths."""
+        return self.fbank.num_frames(samples)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        mel = self.fbank(waveform)  # (..., frames, mels), the energy before them where it is used
         if not self.config.use_energy:
             return mel @ self.dct
         ceps = mel[..., 1:] @ self.dct

@@ -5,9 +5,10 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimic.errors import UserError
+from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.options import read_options
 
 
@@ -31,7 +32,7 @@ class SslConfig:
         return read_options(path, cls, {"type": "ssl"})
 
 
-class SslFeatures(nn.Module):
+class SslFeatures(FrontEnd):
     """Samples in [-1, 1) at 16 kHz, (samples,) or (1, samples) -> (frames, dim), at the encoder's own frame shift."""
 
     def __init__(self, config: SslConfig) -> None:
@@ -51,9 +52,14 @@ class SslFeatures(nn.Module):
         self.register_buffer("weights", torch.tensor(weights) if weights else None)
         self.dim = self(torch.zeros(self.rate)).shape[1]
 
-    def forward(self, wave: Tensor) -> Tensor:
+    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+        """Number of frames of `samples` samples: an int or a tensor of lengths."""
+        frames = self.encoder.num_frames(torch.as_tensor(samples))
+        return frames if isinstance(samples, Tensor) else int(frames)
+
+    def forward(self, waveform: Tensor) -> Tensor:
         with torch.no_grad():
-            states, _ = self.encoder([wave.flatten()], self.layers)  # each (1, frames, units)
+            states, _ = self.encoder([waveform.flatten()], self.layers)  # each (1, frames, units)
         if self.weights is None:
             return torch.cat(states, dim=2)[0]
         return torch.einsum("n,nftu->tu", self.weights, torch.stack(states))

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
+from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.options import read_options
 from mimic.settings import Count, Range
 
@@ -54,7 +55,7 @@ class StftConfig:
         return read_options(path, cls, {"type": "stft"})
 
 
-class Stft(nn.Module):
+class Stft(FrontEnd):
     """Frame i is centred at sample i * hop; beyond its ends the signal is zero.
 
     Calling it gives the log1p magnitude: (samples,) or (batch, samples) -> (frames, bins) or with batch. Rows of a
@@ -75,8 +76,8 @@ class Stft(nn.Module):
         """Number of frames of `samples` (1 or more) samples: an int or a tensor of lengths."""
         return 1 + samples // self.config.hop_length
 
-    def forward(self, wave: Tensor) -> Tensor:
-        x = wave[None] if wave.dim() == 1 else wave  # (batch, samples)
+    def forward(self, waveform: Tensor) -> Tensor:
+        x = waveform[None] if waveform.dim() == 1 else waveform  # (batch, samples)
         frames = self.num_frames(x.shape[1])
         # Blocks keep the complex spectrum of an hour out of memory; each takes the samples around its frames.
         step = max(1, (512 if x.device.type == "cpu" else 1 << 17) // x.shape[0])
@@ -85,13 +86,13 @@ class Stft(nn.Module):
             count = min(step, frames - first)
             blocks.append(self.log1p_magnitude(self._spectrum(x, first, count)))
         out = torch.cat(blocks, dim=1)
-        return out[0] if wave.dim() == 1 else out  # (batch, frames, bins)
+        return out[0] if waveform.dim() == 1 else out  # (batch, frames, bins)
 
-    def transform(self, wave: Tensor) -> Tensor:
+    def transform(self, waveform: Tensor) -> Tensor:
         """(batch, samples) or (samples,) -> complex (batch, frames, bins) or (frames, bins)."""
-        x = wave[None] if wave.dim() == 1 else wave
+        x = waveform[None] if waveform.dim() == 1 else waveform
         out = self._spectrum(x, 0, self.num_frames(x.shape[1]))
-        return out[0] if wave.dim() == 1 else out
+        return out[0] if waveform.dim() == 1 else out
 
     def inverse(self, spec: Tensor, length: int | Tensor) -> Tensor:
         """Complex (batch, frames, bins) -> (batch, length) samples; the least-squares signal, exact for a transform.
@@ -109,10 +110,10 @@ class Stft(nn.Module):
             raise ValueError(f"{samples} samples need {frames} frames, the spectrum has {spec.shape[1]}")
         used = torch.arange(frames, device=spec.device) < self.num_frames(lengths)  # (1 or batch, frames)
         window = self.window * used[..., None]  # (1 or batch, frames, n_fft)
-        wave = self._overlap_add(torch.fft.irfft(spec[:, :frames], n=self.config.n_fft) * window, samples)
+        waveform = self._overlap_add(torch.fft.irfft(spec[:, :frames], n=self.config.n_fft) * window, samples)
         weight = self._overlap_add(window.square(), samples)
         inside = torch.arange(samples, device=spec.device) < lengths
-        return wave / torch.where(inside, weight, 1) * inside  # (batch, samples)
+        return waveform / torch.where(inside, weight, 1) * inside  # (batch, samples)
 
     def log1p_magnitude(self, spec: Tensor) -> Tensor:
         """log(1 + |spec|), real, of the same shape; the gradient is finite everywhere."""

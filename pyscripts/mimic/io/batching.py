@@ -1,14 +1,18 @@
 """Batches of utterances of similar length, the same for every run with one seed, and reading them ahead."""
 
+from __future__ import annotations
+
 import queue
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -87,6 +91,8 @@ def deal(batch: list[str], pieces: int) -> list[list[str]]:
 
 def pad(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Arrays (frames, ...) of different lengths -> (batch, frames, ...) padded with zeros, and lengths (batch,)."""
+    import torch  # here, because programs that only read ahead need no torch
+
     lengths = torch.tensor([len(a) for a in arrays])
     batch = np.zeros((len(arrays), int(lengths.max()), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
     for row, array in zip(batch, arrays, strict=True):

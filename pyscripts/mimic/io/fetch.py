@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mimic.cli import progress
 from mimic.io.atomic import named
+from mimic.progress import progress
 
 log = logging.getLogger(__name__)
 BLOCK = 1 << 20

@@ -140,6 +140,11 @@ def write_skipped(path: str | Path, skipped: Mapping[str, str]) -> None:
         f.writelines(f"{utt}\t{reason}\n" for utt, reason in sorted(skipped.items()))
 
 
+def read_skipped(path: str | Path) -> dict[str, str]:
+    """{utterance: reason} of a file of `write_skipped`."""
+    return dict(line.split("\t", 1) for line in Path(path).read_text(encoding="utf-8").splitlines())
+
+
 def write_data_dir(path: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:
     """Write {file name: table} as files of the data directory `path`, and spk2utt made from utt2spk."""
     Path(path).mkdir(parents=True, exist_ok=True)

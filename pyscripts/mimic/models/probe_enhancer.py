@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.frontend.cmvn import Cmvn
-from mimic.frontend.extract import Extractor
+from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.stft import Stft
 from mimic.models.mask_enhancer import Enhanced, MaskConfig, MaskEnhancer
 from mimic.nets.masking import frames_at
@@ -44,7 +44,7 @@ class ProbeEnhancer(MaskEnhancer):
         config: how the mask is applied.
     """
 
-    def __init__(self, front: Extractor, net: FeatureMask, config: MaskConfig):
+    def __init__(self, front: FrontEnd, net: FeatureMask, config: MaskConfig):
         super().__init__(net, config)
         self._front = [front.requires_grad_(False).eval()]  # in a list, where no module looks for what learns
 

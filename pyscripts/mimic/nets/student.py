@@ -58,6 +58,10 @@ class Taught(nn.Module):
         """Samples from one frame to the next."""
         return self.encoder.stride
 
+    def num_frames(self, samples: Tensor) -> Tensor:
+        """Frames of waveforms of these lengths (batch,)."""
+        return self.encoder.num_frames(samples)
+
     def respond(self, waves: list[Tensor]) -> Answer:
         raise NotImplementedError
 

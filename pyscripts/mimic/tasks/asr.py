@@ -18,7 +18,7 @@ from mimic.decoding.attention.beam_search import search
 from mimic.decoding.config import DecodeConfig
 from mimic.decoding.ctc.prefix import greedy
 from mimic.errors import UserError
-from mimic.frontend import cmvn
+from mimic.frontend.cmvn import Cmvn
 from mimic.io import archives, feature_dir
 from mimic.io.batching import make_batches, pad, prefetch, to_device
 from mimic.io.tables import read_frames, read_text, write_skipped
@@ -114,7 +114,7 @@ class AsrTask(Task):
 
     def _statistics(self) -> np.ndarray:
         """Of the training set, (2, bins + 1)."""
-        stats = cmvn.read_global(Path(self.config.data.train))
+        stats = feature_dir.read_global(Path(self.config.data.train))
         return _identity(stats.shape[1] - 1) if self.config.data.normalise == "none" else stats
 
     def begin_epoch(self, epoch: int) -> None:
@@ -278,7 +278,7 @@ def _network(config: Config, stats: np.ndarray, tokens: int) -> Recogniser:
     encoder, _ = ENCODERS[config.net]
     bins, centred = stats.shape[1] - 1, config.data.normalise == "utterance"
     decoder = config.decoder if config.loss.attention_weight > 0 else None
-    return Recogniser(encoder(bins, config.model), cmvn.Cmvn(stats, norm_vars=True), centred, tokens, decoder)
+    return Recogniser(encoder(bins, config.model), Cmvn(stats, norm_vars=True), centred, tokens, decoder)
 
 
 def _identity(bins: int) -> np.ndarray:

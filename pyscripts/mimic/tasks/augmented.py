@@ -8,8 +8,8 @@ import torch
 from mimic.augment.augmenter import Augmenter
 from mimic.augment.recordings import KeptAudio, Recordings
 from mimic.errors import UserError
-from mimic.frontend.extract import front_end
 from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.front_end import front_end
 from mimic.io.tables import read_table
 from mimic.training.config import Config
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.errors import UserError
-from mimic.frontend import cmvn
+from mimic.frontend.cmvn import Cmvn
 from mimic.io import atomic, feature_dir
 from mimic.io.batching import pad, to_device
 from mimic.io.lines import read_lines
@@ -31,7 +31,7 @@ class Classifier(nn.Module):
 
     def __init__(self, config: ProbeConfig, stats: np.ndarray, classes: int):
         super().__init__()
-        self.normaliser = cmvn.Cmvn(stats, norm_vars=True)
+        self.normaliser = Cmvn(stats, norm_vars=True)
         self.probe = Probe(stats.shape[1] - 1, config)
         self.output = nn.Linear(self.probe.output_size, classes)
 
@@ -74,7 +74,7 @@ class ClassifyTask(Task):
         if not self.lengths or not self.dev:
             raise UserError(f"no utterance of {data.train if self.dev else data.dev} has a class")
         self.labels |= dev_labels
-        self.model = Classifier(config.model, cmvn.read_global(train), len(self.names))
+        self.model = Classifier(config.model, feature_dir.read_global(train), len(self.names))
         with atomic.replace(directory / LABELS) as f:
             f.writelines(f"{name}\n" for name in self.names)
 

@@ -6,9 +6,10 @@ import numpy as np
 from torch import nn
 
 from mimic.errors import UserError
-from mimic.frontend import cmvn, feature_config
-from mimic.frontend.extract import front_end
+from mimic.frontend import feature_config
+from mimic.frontend.front_end import front_end
 from mimic.frontend.stft import Stft, StftConfig
+from mimic.io.feature_dir import read_global
 from mimic.models import trained
 from mimic.models.probe_enhancer import FeatureMask, ProbeEnhancer
 from mimic.nets.probe import ProbeConfig
@@ -27,7 +28,7 @@ class ProbeEnhanceTask(DenoiseTask):
     def new_model(self, directory: Path) -> nn.Module:
         features = Path(self.config.data.features)
         copy_feature_options(features, directory, HEARD)
-        return enhancer(self.config, directory, self.stft, cmvn.read_global(features))
+        return enhancer(self.config, directory, self.stft, read_global(features))
 
     @staticmethod
     def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:

@@ -1,0 +1,70 @@
+"""What turns a waveform into features: the interface of all front ends, and the one that an option file names.
+
+Inference imports this and the one front end that its model was trained on; making archives of features is
+mimic.corpus.features.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mimic.errors import UserError
+from mimic.io.lines import read_lines
+from mimic.registry import Registry
+
+# Each is a FrontEnd and the dataclass of its options, imported when it is used.
+FRONT_ENDS = Registry(
+    {
+        "fbank": "mimic.frontend.fbank:Fbank,FbankConfig",
+        "logmel": "mimic.frontend.logmel:LogMel,LogMelConfig",
+        "mfcc": "mimic.frontend.mfcc:Mfcc,MfccConfig",
+        "ssl": "mimic.frontend.ssl:SslFeatures,SslConfig",
+        "stft": "mimic.frontend.stft:Stft,StftConfig",
+    }
+)
+
+
+class FrontEnd(nn.Module):
+    """Features of waveforms. Call it: float samples in [-1, 1), (samples,) -> (frames, dim).
+
+    Attributes:
+        rate: Hz of the waveforms.
+        frame_shift_s: seconds from frame to frame.
+        dim: size of a feature vector.
+    """
+
+    rate: int
+    frame_shift_s: float
+    dim: int
+
+    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+        """Number of frames of `samples` samples: an int or a tensor of lengths; 0 for what is too short."""
+        raise NotImplementedError
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def extract(self, waveform: np.ndarray) -> np.ndarray:
+        """The same of arrays on the CPU, without gradients: float32 (samples,) -> (frames, dim)."""
+        return self(torch.from_numpy(waveform)).numpy()
+
+
+def make_front_end(kind: str, options: Path) -> FrontEnd:
+    """The front end `kind` of FRONT_ENDS with the options of a file in Kaldi's format."""
+    features, config = FRONT_ENDS[kind]
+    return features(config.read(options))
+
+
+def front_end(options: Path) -> FrontEnd:
+    """The front end that a model was trained on, from the option file in its directory.
+
+    A line `--type=NAME` says which one it is; without it, it is fbank. UserError for an unknown one.
+    """
+    lines = (line.partition("#")[0].strip() for _, line in read_lines(options, "option file"))
+    kind = ([line.removeprefix("--type=") for line in lines if line.startswith("--type=")] or ["fbank"])[-1]
+    if kind not in FRONT_ENDS:
+        raise UserError(f"{options}: --type={kind}: features are of type {', '.join(FRONT_ENDS)}")
+    return make_front_end(kind, options)

@@ -1,0 +1,23 @@
+"""Progress lines in the log of a program that works on many items."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+INTERVAL_S = 2.0  # least time between two lines
+
+
+def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """Yield `items`, logging `progress: 120/500 WHAT` at the beginning, at most every 2 s and at the end."""
+    last, done = time.monotonic(), 0
+    log.info("progress: %d/%d %s", done, total, what)
+    for item in items:
+        yield item
+        done += 1
+        if time.monotonic() - last >= INTERVAL_S and done < total:
+            last = time.monotonic()
+            log.info("progress: %d/%d %s", done, total, what)
+    log.info("progress: %d/%d %s", done, total, what)
