@@ -1,5 +1,6 @@
 """YAML without guesses: plain values are text, a key may stand once, a file may begin from another one (`base:`)."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,15 @@ def _one(path: Path) -> dict:
 def _merge(base: dict, over: dict) -> dict:
     both = {k: _merge(base[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
     return base | over | both
+
+
+def flat(raw: dict, prefix: str = "") -> dict[str, str]:
+    """{"section.name": text} of nested sections."""
+    found: dict[str, str] = {}
+    for key, value in raw.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": _text(value)}
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

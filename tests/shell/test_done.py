@@ -346,6 +346,19 @@ def test_settings_that_got_another_name_are_the_same_settings(done):
     assert done.check(*words) == (0, "exp/x: exp/x.old is what is asked for: put back")
 
 
+def test_a_model_of_an_earlier_version_has_its_settings_in_config_yaml(done):
+    """The YAML files that they came from change with the recipe."""
+    earlier(done)
+    settings = "task: asr\ntrain: {batch_utterances: 4, lr: 0.0001, epochs: 20}\nmodel: {channels: [2, 4]}\n"
+    (done.dir / "config.yaml").write_text(settings)
+    done("mark", "exp/x")
+    (done.tree / "conf/a.yaml").write_text("a: of this version\n")
+    same = ("--option", "train.batch_size=4", "--option", "train.lr=1e-4", "--option", "model.channels=[2, 4]")
+    code, line = done.check(*same, "--option", "train.epochs=21")
+    assert code == 2 and "made by an earlier version of this recipe with other settings" in line
+    assert done.check(*same, "--option", "train.new=1") == (0, SKIPPED)
+
+
 @pytest.mark.parametrize("change", ["option", "input"])
 def test_what_an_earlier_version_made_otherwise_is_not_touched(done, change):
     earlier(done)

@@ -1,8 +1,7 @@
 """What a training is made from, without loading torch: the shell asks for that before anything else."""
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mimic import inputs
 from mimic.errors import UserError
@@ -12,6 +11,7 @@ from mimic.tasks.asr_config import AsrData, ClassifyData, HybridData, JointConfi
 from mimic.tasks.distill_config import DistillData, PretrainData, Teacher
 from mimic.tasks.enhance_config import DenoiseData, EnhanceData, EnhanceLoss, ProbeEnhanceData, SeganData
 from mimic.training import config as configuration
+from mimic.yaml_file import flat
 
 # Of each task's sections those with input paths. What only decoding reads is not here.
 SECTIONS: dict[str, dict[str, type]] = {
@@ -48,18 +48,6 @@ class Training(NamedTuple):
 
 # Ways of working: no weight depends on them.
 NOT_RESULTS = ("train.workers", "train.checkpoint_interval", "train.max_nonfinite_batches", "data.max_skip")
-
-
-def flat(raw: dict, prefix: str = "") -> dict[str, str]:
-    """{"section.name": text} of nested sections."""
-    found: dict[str, str] = {}
-    for key, value in raw.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": _text(value)}
-    return found
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def training(path: Path, overrides: list[str], *, exist: bool = True) -> Training:

@@ -50,7 +50,7 @@ class Check:
         if self.written is None:
             return State.FOREIGN if contents(self.folder) else State.ABSENT
         if fingerprint.is_earlier(self.old) and (self.folder / ".done").exists():
-            if not fingerprint.agrees(self.old, self.new):
+            if not fingerprint.agrees(self.old, self.new, self.folder):
                 return State.OTHERS
             self.old, self.adopted = self.new, True  # as good as what this version would make
         elif not contents(self.folder) and not (self.folder / ".done").exists() and self.old != self.new:

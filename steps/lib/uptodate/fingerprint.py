@@ -110,15 +110,41 @@ def is_earlier(old: Items) -> bool:
     return bool(old) and not any(kind == "version" for kind, _ in old)
 
 
-def agrees(old: Items, new: Items) -> bool:
-    """Whether what an earlier version made is what is asked for, as far as it can be told."""
+def agrees(old: Items, new: Items, folder: Path) -> bool:
+    """Whether what an earlier version made in this folder is what is asked for, as far as it can be told.
+
+    A trained model has all of its settings in config.yaml: the files that they came from may have changed since.
+    """
+    config = folder / "config.yaml"
+    settings = _settings(config) if config.exists() else {}
+    for (kind, key), value in new.items():
+        if kind == "option" and key in settings and not _same_setting(settings[key], json.loads(value)):
+            return False
     for (kind, key), value in old.items():
         if kind == "option" and new.get((kind, key), value) != value:
             return False
         path = Path(ROOT, key)
         if kind == "input" and path.is_file() and ":" not in value and file_hash(path) != value:
-            return False  # directories had hashes of another kind
+            if not (settings and path.suffix == ".yaml"):
+                return False  # directories had hashes of another kind
     return True
+
+
+def _settings(config: Path) -> dict[str, str]:
+    """{"section.name": value as text} of a trained model, by their present names."""
+    from mimic import renamed, yaml_file  # rarely needed, and this program starts in every step
+
+    raw, _ = yaml_file.read(config, lambda raw, file: renamed.rename(raw, ""))
+    return yaml_file.flat(raw)
+
+
+def _same_setting(a: str, b: str) -> bool:
+    """Whether two texts are one value: 1e-4 and 0.0001, [2, 4] and ["2", "4"]."""
+    try:
+        return a == b or float(a) == float(b)
+    except ValueError:
+        unquoted = str.maketrans("", "", " \"'")
+        return a.replace(f"{ROOT}/", "").translate(unquoted) == b.translate(unquoted)
 
 
 def first_change(old: Items, new: Items) -> str:
