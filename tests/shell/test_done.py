@@ -53,6 +53,15 @@ def test_what_changed_is_named_and_what_was_there_is_kept(done, words, reason):
     assert (done.tree / "exp/x.old/model.pt").read_text() == "weights"
 
 
+def test_a_renamed_step_and_option_start_nothing_again(done):
+    done.check("--option", "rooms=1", step="local/simulate_rooms.sh")
+    (done.dir / "wav.scp").touch()
+    done("mark", "exp/x")
+    words = ("--option", "rirs=1", "--was", "local/simulate_rooms.sh", "rooms=rirs")
+    assert done.check(*words[:2], step="local/simulate_rirs.sh")[0] == 2
+    assert done.check(*words, step="local/simulate_rirs.sh") == (0, SKIPPED)
+
+
 def test_code_that_changed_starts_nothing_again_and_is_said_once(done):
     git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org"]
     (done.tree / "code.py").write_text("")

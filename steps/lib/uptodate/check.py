@@ -32,7 +32,7 @@ class Check:
         self.new = fingerprint.make(words, self.known)
         written = folder / ".fingerprint"
         self.written = written.read_text(encoding="utf-8") if written.exists() else None
-        self.old: Items = fingerprint.parse(self.written) if self.written else {}
+        self.old: Items = fingerprint.renamed(fingerprint.parse(self.written or ""), words["--was"], self.new)
         self.bad: dict[str, str] = {}
         self.adopted = False  # from an earlier version of this recipe
         self.forced = words["--force"][-1:] == ["true"]

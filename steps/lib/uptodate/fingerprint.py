@@ -97,6 +97,19 @@ def _present_names(key: str, value: str) -> tuple[str, str]:
     return key, json.dumps(plain)
 
 
+def renamed(old: Items, names: list[str], new: Items) -> Items:
+    """An earlier fingerprint with the present names: of the step where it had one of `names`, of options old=new."""
+    options = dict(name.split("=", 1) for name in names if "=" in name)
+    step = next((key for kind, key in new if kind == "step"), "")
+
+    def now(kind: str, key: str) -> tuple[str, str]:
+        if kind == "step" and key in names:
+            return kind, step
+        return kind, options.get(key, key) if kind == "option" else key
+
+    return {now(*item): value for item, value in old.items()}
+
+
 def same_kind(old: Items, new: Items) -> bool:
     return step_of(old) == step_of(new)
 
