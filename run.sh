@@ -1,31 +1,28 @@
 #!/usr/bin/env bash
 # The whole recipe: from a corpus to a table of scores. Every stage only calls local/ and steps/ scripts.
-# Each line "name=value  # meaning" below is an option: --stop-stage 3 sets stop_stage. See ./run.sh --help.
+# Each line "name=value  # meaning" below is an option: --oov-policy g2p sets oov_policy. See ./run.sh --help.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-stage=1                # first stage to run
-stop_stage=7           # last stage to run
-config=                # bash file of name=value lines, read before the other options
-data=data              # where the data directories go
-exp=exp                # where everything else goes; several corpora in one clone: --data data/mine --exp exp/mine
-corpus=demo            # 'demo' speaks one by itself, 'vbdemand'; or a directory with {train,dev,test}_{clean,noisy}
+. steps/lib/recipe_options.sh || exit 1  # --stage, --stop-stage, --data, --exp, --nj, --ngpu and more: see --help
+corpus=demo            # 'demo' (synthesised), 'vbdemand', or a directory with {train,dev,test}_{clean,noisy}
 train_clean=           # one Kaldi data directory per set, in place of --corpus
 train_noisy=           # same utterances and lengths as --train-clean
-dev_clean=             # (likewise)
-dev_noisy=             # (likewise)
-test_clean=            # (likewise)
-test_noisy=            # (likewise)
+dev_clean=             # as --train-clean
+dev_noisy=             # as --train-noisy
+test_clean=            # as --train-clean
+test_noisy=            # as --train-noisy
 lexicon=               # own corpus: WORD PH PH lines, where data directories have no text.phn
+lexicon_type=auto      # own corpus: columns of --lexicon: plain, prob, silprob; auto: from all its lines
 oov_policy=fail        # own corpus: a word that is not in the lexicon: fail, skip or g2p
 allow_pipes=false      # own corpus: true runs the commands that wav.scp may hold
 max_skip=0.01          # own corpus and vbdemand: share of a set's utterances that may be unusable
 channel=               # own corpus: channel to take of audio that has several, from 0
 text_normaliser=upper  # own corpus: none, upper, plain (drops punctuation) or voicebank
-vbdemand_dir=          # vbdemand: where VoiceBank-DEMAND is; what is not there is downloaded to it (6 GB)
-no_gate=false          # vbdemand: true goes on although the noisy test set has not the published PESQ
+vbdemand_dir=          # vbdemand: its directory; missing files are downloaded to it (6 GB)
+skip_pesq_check=false  # vbdemand: true: no check that the noisy test set has the published PESQ  # was: no-gate
 demo_hours=0.5         # demo: hours of training speech
-noise_dir=             # demo: directory of recorded noises to mix in, in place of made ones
-rir_dir=               # demo: directory of recorded room responses
+noise_dir=             # demo: directory of recorded noises to mix in; empty: synthesised ones
+rir_dir=               # demo: directory of RIRs
 speeds=                # robust recognisers also train on copies at these speeds, e.g. "0.9 1.1"
 augment_noise_dir=     # robust recognisers also train on a copy with these noises mixed in, at 0 to 15 dB
 fbank_config=          # stage 2: features of the recognisers
@@ -33,18 +30,11 @@ compress=none          # archives of features: none (float32), int16 (half the s
 perceptual_config=     # stage 3: model and training
 enhance_config=        # stage 4: model and training
 asr_config=            # stage 6: the recogniser for clean speech
-asr_finetune_config=   # stage 6: how the others go on from it
-init=                  # stage 6: experiment directory of a recogniser that the one for clean speech starts from
-decode_options=        # stage 6: other settings of decoding than the configuration's, split at spaces, e.g. '--decode.beam 20'
-seed=1                 # of all training
+asr_finetune_config=   # stage 6: fine-tuning of the other recognisers from it
+init=                  # stage 6: directory of a recogniser that initialises the one for clean speech
+decode_options=        # stage 6: settings that override the configuration's, split at spaces, e.g. '--decode.beam 20'
 seeds=1                # train the enhancers from this many seeds: --seed, --seed + 1, ...
-nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
 train_jobs=2           # models trained side by side in stages 4 and 6; on one machine with --ngpu one after the other
-ngpu=0                 # GPUs for training; 0 is the CPU
-cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
-num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
-force=false            # true: redo the stages although nothing changed; what was there goes to <dir>.old
-dry_run=false          # true: only say what would be made, and why
 
 . ./path.sh || exit 1
 help_message="Usage: ./run.sh [--option value]...
@@ -74,9 +64,8 @@ call=("$0" "$@")
 . recipe.sh
 set -euo pipefail
 
-# What cannot work is said before anything runs.
-[ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-check_common
+# Wrong options end here, before anything runs.
+check_common "$@"
 sets=(train_clean train_noisy dev_clean dev_noisy test_clean test_noisy)
 own=()
 for name in "${sets[@]}"; do if [ -n "${!name}" ]; then own+=("--${name//_/-}" "${!name}"); fi; done
@@ -85,21 +74,21 @@ if [ ${#own[@]} -gt 0 ]; then
   [ ${#own[@]} -eq 12 ] || die "one option per set means all six of them, got ${own[*]}"
   corpus=own
 elif [[ ! $corpus =~ ^(demo|vbdemand)$ ]]; then
-  for name in "${sets[@]}"; do [ -d "$corpus/$name" ] || die "--corpus $corpus has no directory $name"; done
+  check_corpus "${sets[@]}"
   own=(--corpus "$corpus")
 fi
 [ "$corpus" = demo ] || [ -z "$noise_dir$rir_dir" ] ||
   die "--noise-dir and --rir-dir are for the demo corpus; local/mix_noise.sh mixes your own"
-[ ${#own[@]} -gt 0 ] || [ "$lexicon$allow_pipes" = false ] ||
-  die "--lexicon and --allow-pipes are for your own data: give --corpus too"
+[ ${#own[@]} -gt 0 ] || [ "$lexicon$lexicon_type$allow_pipes" = autofalse ] ||
+  die "--lexicon, --lexicon-type and --allow-pipes are for your own data: give --corpus too"
 if [ "$corpus" = vbdemand ]; then
-  [ -n "$vbdemand_dir" ] || die "--corpus vbdemand needs --vbdemand-dir: where the corpus is, or is to be downloaded to"
+  [ -n "$vbdemand_dir" ] || die "--corpus vbdemand needs --vbdemand-dir: its directory, or where it is to be downloaded"
 else
-  [ "$vbdemand_dir$no_gate" = false ] || die "--vbdemand-dir and --no-gate are for --corpus vbdemand"
+  [ "$vbdemand_dir$skip_pesq_check" = false ] || die "--vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"
 fi
-check_files config lexicon
+check_files lexicon
 check_dirs noise_dir rir_dir augment_noise_dir
-[ -z "$init" ] || [ -f "$init/model.pt" ] || die "--init $init: no model.pt: is it a trained recogniser?"
+check_models init
 choose_configs
 
 start_recipe "$exp"
@@ -109,29 +98,31 @@ if [ -n "$speeds$augment_noise_dir" ]; then noisy_train=train_augmented; fi
 if begin 1 "data"; then
   case $corpus in
     demo)
-      local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" "$data" ;;
+      local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" "$data" ;;
     vbdemand)
-      dry_run || local/vbdemand/download.sh "$vbdemand_dir"
-      local/vbdemand/prepare.sh "${alone[@]}" --max-skip "$max_skip" "$vbdemand_dir" "$data"
-      local/vbdemand/gate.sh "${alone[@]}" --no-gate "$no_gate" "$data" "$exp/noisy/gate" ;;
+      local/vbdemand/download.sh "$vbdemand_dir"
+      local/vbdemand/prepare.sh "${common_2nj[@]}" --max-skip "$max_skip" "$vbdemand_dir" "$data"
+      local/vbdemand/check_pesq.sh "${common_2nj[@]}" --skip-pesq-check "$skip_pesq_check" "$data" "$exp/noisy/pesq_check" ;;
     *)
-      local/import_corpus.sh "${alone[@]}" "${own[@]}" --lexicon "$lexicon" --oov-policy "$oov_policy" \
-        --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" \
+      local/import_corpus.sh "${common_2nj[@]}" "${own[@]}" --lexicon "$lexicon" --lexicon-type "$lexicon_type" \
+        --oov-policy "$oov_policy" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" \
         --text-normaliser "$text_normaliser" "$data" ;;
   esac
   if [ $noisy_train = train_augmented ]; then
-    local/augment_data.sh "${alone[@]}" --speeds "$speeds" --noise-dir "$augment_noise_dir" \
+    local/augment_data.sh "${common_2nj[@]}" --speeds "$speeds" --noise-dir "$augment_noise_dir" \
       "$data/train_noisy" "$data/train_augmented"
   fi
 fi
 
 if begin 2 "features"; then
   for name in "${sets[@]}"; do
-    [[ $name == test_* ]] || aside 2 make_stft "$data/$name" "$exp/stft/$name"
-    aside 2 make_fbank "$data/$name" "$exp/fbank/$name"
+    [[ $name == test_* ]] || in_background 2 make_stft "$data/$name" "$exp/stft/$name"
+    in_background 2 make_fbank "$data/$name" "$exp/fbank/$name"
   done
-  if [ $noisy_train = train_augmented ]; then aside 2 make_fbank "$data/train_augmented" "$exp/fbank/train_augmented"; fi
-  all_done
+  if [ $noisy_train = train_augmented ]; then
+    in_background 2 make_fbank "$data/train_augmented" "$exp/fbank/train_augmented"
+  fi
+  wait_all
 fi
 
 if begin 3 "perceptual model on clean speech"; then
@@ -143,42 +134,40 @@ if begin 4 "enhancement, without and with mimic loss"; then
   for name in "${enhancers[@]}"; do
     loss=(--loss.perceptual "$exp/perceptual")
     [[ $name == mimic* ]] || loss=(--loss.mimic_weight 0)
-    aside "$train_jobs" train_enhancer "$name" "$enhance_config" "${loss[@]}"
+    in_background "$train_jobs" train_enhancer "$name" "$enhance_config" "${loss[@]}"
   done
-  all_done
+  wait_all
 fi
 
 if begin 5 "dump of enhanced speech"; then
   for name in "${enhancers[@]}"; do
-    for set in train dev test; do aside 2 dump "$exp/enhance_$name" "$set"; done
+    for set in train dev test; do in_background 2 dump "$exp/enhance_$name" "$set"; done
   done
-  all_done
+  wait_all
 fi
 
 if begin 6 "recognition"; then
   steps/train.sh "${training[@]}" "$asr_config" "$exp/asr_clean" --train.seed "$seed" ${init:+--data.init "$init"} \
     --data.train "$exp/fbank/train_clean" --data.dev "$exp/fbank/dev_clean"
-  for name in noisy "${enhancers[@]}"; do aside "$train_jobs" train_robust "$name"; done
-  all_done
+  for name in noisy "${enhancers[@]}"; do in_background "$train_jobs" train_robust "$name"; done
+  wait_all
   for name in clean noisy "${enhancers[@]}"; do
-    for set in dev test; do aside 2 recognise "$exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
+    for set in dev test; do in_background 2 recognise "$exp/asr_$name" "$set" "$(feats_dir_for "$name" "$set")"; done
   done
-  all_done
+  wait_all
 fi
 
 if begin 7 "scores"; then
   for name in clean noisy "${enhancers[@]}"; do
-    for set in dev test; do aside 2 score_words "$exp/asr_$name" "$set" "$(heard_by "$name" "$set")"; done
+    for set in dev test; do in_background 2 score_words "$exp/asr_$name" "$set" "$(feats_dir_for "$name" "$set")"; done
   done
-  aside 2 score_speech "$exp/noisy" "$data/test_noisy"
-  for name in "${enhancers[@]}"; do aside 2 score_speech "$exp/enhance_$name" "$exp/enhance_$name/enhanced/test"; done
-  all_done
-  if dry_run; then exit; fi
-  pyscripts/results_table.py --command "${call[*]}" --output "$exp/RESULTS.md" \
+  in_background 2 score_speech "$exp/noisy" "$data/test_noisy"
+  for name in "${enhancers[@]}"; do in_background 2 score_speech "$exp/enhance_$name" "$exp/enhance_$name/enhanced/test"; done
+  wait_all
+  results_table --output "$exp/RESULTS.md" \
     --pair noisy MSE --pair noisy "MSE + mimic" clean=,"$exp/asr_clean" noisy="$exp/noisy,$exp/asr_noisy" \
     MSE="$exp/enhance_mse,$exp/asr_mse" "MSE + mimic=$exp/enhance_mimic,$exp/asr_mimic"
-  steps/report.sh --cmd "$train_cmd" --force "$force" --data "$data" "$exp"
-  log "scores: $exp/*/scoring  decoded text: $exp/asr_*/decode_*  logs: $exp/*/log  table: $exp/RESULTS.md"
+  dry_run || steps/report.sh --cmd "$train_cmd" --force "$force" --data "$data" "$exp"
 fi
 
-dry_run || log "finished. [elapsed=${SECONDS}s]"
+finished "scores: $exp/*/scoring  decoded text: $exp/asr_*/decode_*  logs: $exp/*/log  table: $exp/RESULTS.md"

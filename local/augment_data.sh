@@ -10,7 +10,7 @@ snrs="0 5 10 15"    # dB, of <data-dir> as it is over the added noise
 seed=1              # of the mixtures
 nj=2                # jobs
 cmd=launch.py       # where they run
-force=false         # true: make all again although nothing changed
+force=false         # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <data-dir> <out-dir>

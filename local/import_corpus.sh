@@ -5,60 +5,56 @@
 # A source holds wav.scp text utt2spk (spk2utt), and may hold segments, text.phn, utt2snr, utt2noise, spk2gender.
 # Plain 16 kHz mono files are used where they are; everything else is written once as 16-bit wav to <set>/wav/.
 # Writes <data>/<set>_{clean,noisy} and <data>/lang (lexicon.txt, phones.txt). Takes as long as decoding the audio.
+# shellcheck disable=SC2034  # some options are read by their name
 
-corpus=                # a directory with train_clean, train_noisy, dev_clean, ... (or one option per set, below)
-# shellcheck disable=SC2034  # these are read by name: ${!name}
-train_clean='' train_noisy='' dev_clean='' dev_noisy='' test_clean='' test_noisy=''
-lexicon=               # pronunciations, WORD PH PH; default: <corpus>/lang/lexicon.txt where it exists
-lexicon_type=auto      # what its columns are: plain (WORD PH PH), prob, silprob (as Kaldi's); auto: told by all lines
+corpus=                # a directory with {train,dev,test}_{clean,noisy}; missing sets are left out
+train_clean=           # one data directory per set, in place of --corpus; sets that are not given are left out
+train_noisy=           # same utterances and lengths as --train-clean
+dev_clean=             # as --train-clean
+dev_noisy=             # as --train-noisy
+test_clean=            # as --train-clean
+test_noisy=            # as --train-noisy
+lexicon=               # WORD PH PH lines, for transcripts without text.phn; empty: <corpus>/lang/lexicon.txt, if any
+lexicon_type=auto      # columns of --lexicon: plain (WORD PH PH), prob, silprob (as Kaldi's); auto: from all its lines
 oov_policy=fail        # words without pronunciation: fail, skip (their utterances), g2p (from their spelling)
 text_normaliser=upper  # none, upper, plain (also drops punctuation), voicebank (as the published systems)
 allow_pipes=false      # true: run the commands that wav.scp may hold
-channel=               # which channel of audio with several, counted from 0
+channel=               # channel to take of audio that has several, from 0; empty: such audio is refused
 max_skip=0.01          # share of a set's utterances that may be unusable
 nj=4                   # jobs that decode audio
 cmd=launch.py          # where they run
 force=false            # true: import again although nothing changed
 
+. ./path.sh
 help_message="Usage: $0 [options] --corpus <dir> <data-dir>
    or: $0 [options] --train-clean <dir> --train-noisy <dir> --dev-clean <dir> ... <data-dir>
 e.g.: $0 --corpus mycorpus --lexicon cmudict.txt --oov-policy g2p data
 Options (default):
-  --corpus DIR             holds {train,dev,test}_{clean,noisy}; sets that are not there are left out
-  --train-clean DIR, --train-noisy, --dev-clean, --dev-noisy, --test-clean, --test-noisy    one set each
-  --lexicon FILE           WORD PH PH lines, for transcripts without text.phn (<corpus>/lang/lexicon.txt)
-  --lexicon-type T         plain, prob (lexiconp.txt), silprob; auto: told by the columns of all lines ($lexicon_type)
-  --oov-policy P           words that are not in it: fail, skip or g2p ($oov_policy)
-  --text-normaliser NAME   none, upper, plain or voicebank ($text_normaliser)
-  --allow-pipes true|false run the commands in wav.scp ($allow_pipes)
-  --channel N              the channel to take of several, from 0 (audio with several is refused)
-  --max-skip X             share of utterances that may be unusable ($max_skip)
-  --nj N --cmd CMD         jobs and where they run ($nj, $cmd)
-  --force true|false       import again although nothing changed ($force)"
-
-. ./path.sh
+$(list_options.sh "$0")"
 . parse_options.sh
 . log.sh
 set -euo pipefail
 
 [ $# -eq 1 ] || die "expected <data-dir>, got $# words; see --help"
 data=$1
-[ -z "$corpus" ] || [ -d "$corpus" ] || die "--corpus $corpus: no such directory"
+[ -z "$corpus" ] || [ -d "$corpus" ] || dry_run || die "--corpus $corpus: no such directory"
 if [ -z "$lexicon" ] && [ -f "$corpus/lang/lexicon.txt" ]; then lexicon=$corpus/lang/lexicon.txt; fi
-[ -z "$lexicon" ] || [ -f "$lexicon" ] || die "--lexicon $lexicon: no such file"
+[ -z "$lexicon" ] || [ -f "$lexicon" ] || pending "$lexicon" || die "--lexicon $lexicon: no such file"
 
 sets=() cleans=() words=()
 for set in train dev test; do
   for side in clean noisy; do
     name=${set}_$side
-    if [ -z "${!name}" ] && [ -n "$corpus" ] && [ -d "$corpus/$name" ]; then printf -v "$name" %s "$corpus/$name"; fi
-    [ -z "${!name}" ] || [ -d "${!name}" ] || die "--${name/_/-} ${!name}: no such data directory"
+    if [ -z "${!name}" ] && [ -n "$corpus" ] && { [ -d "$corpus/$name" ] || pending "$corpus/$name"; }; then
+      printf -v "$name" %s "$corpus/$name"
+    fi
+    [ -z "${!name}" ] || [ -d "${!name}" ] || pending "${!name}" || die "--${name/_/-} ${!name}: no such data directory"
   done
   clean=${set}_clean noisy=${set}_noisy
   [ -n "${!clean}" ] || [ -z "${!noisy}" ] || die "${!noisy} has no clean side: give --$set-clean"
   if [ -z "${!clean}" ]; then continue; fi
   sets+=("$set") cleans+=("${!clean}")
-  [ -n "${!noisy}" ] || log "${!clean} has no noisy side: local/mix_noise.sh makes one"
+  [ -n "${!noisy}" ] || dry_run || log "${!clean} has no noisy side: local/mix_noise.sh makes one"
 done
 [ ${#sets[@]} -gt 0 ] || die "nothing to import: no {train,dev,test}_clean in '$corpus', and no option names one"
 for clean in "${cleans[@]}"; do
@@ -83,11 +79,11 @@ for set in "${sets[@]}"; do
   if [ -f "$lang/lexicon.txt" ]; then made+=(--input "$lang/lexicon.txt"); fi
   if [ -n "${!noisy}" ]; then pair+=("${!noisy}" "$data/$noisy") made+=(--input "${!noisy}"); fi
   for name in text_normaliser allow_pipes channel; do made+=(--option "$name=${!name}"); done
-  todo=false
+  unfinished=false
   for ((i = 1; i < ${#pair[@]}; i += 2)); do
-    up_to_date "${pair[i]}" --force "$force" "${made[@]}" || todo=true
+    up_to_date "${pair[i]}" --force "$force" "${made[@]}" || unfinished=true
   done
-  if [ $todo = false ]; then continue; fi
+  if ! $unfinished; then continue; fi
 
   options=(--text-normaliser "$text_normaliser" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --lang "$lang")
   [ -z "$channel" ] || options+=(--channel "$channel")

@@ -1,56 +1,48 @@
 #!/usr/bin/env bash
-# Deep Speech 2: a CTC recogniser of characters (or any CTC configuration), first trained on one corpus, then on another;
-# it hears clean, noisy and enhanced speech, greedily and with an n-gram model whose weights are tuned on dev.
-# Options as in run.sh: each line "name=value  # meaning" below is one.
+# Deep Speech 2: a CTC recogniser of characters (or any CTC configuration), pretrained on one corpus, then trained on
+# another; tested on clean, noisy and enhanced speech, by greedy search and with an n-gram model whose scale is tuned on
+# dev. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-stage=1                # first stage to run
-stop_stage=6           # last stage to run
-config=                # bash file of name=value lines, read before the other options
+. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+exp=exp/deepspeech2    # where everything goes but the demo corpus
 corpus=librispeech     # 'librispeech', 'demo', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
-pretrain=              # what it learns before: 'ljspeech' (default with librispeech), 'none', or a directory as above
+pretrain=              # corpus of the pretraining: 'ljspeech' (default with librispeech), 'none', or a directory as above
 train_side=clean       # of --corpus, with demo or a directory: clean or noisy
-exp=exp/deepspeech2    # where everything goes, but the data of demo
 asr_config=            # stage 3: networks and training; the default follows --corpus
-pretrain_config=       # stage 3: the same of what is learnt before
+pretrain_config=       # stage 3: the same for the pretraining
 feat_type=             # stage 2: fbank, logmel or stft
 feat_config=           # stage 2: options of these features
-pretrain_feat_config=  # stage 2: where those of --pretrain differ, e.g. conf/logmel_22k.conf
-noise_dir=             # recorded noises to mix into training speech, anew in every epoch: DIR/train, or DIR
-noise_prob=0.5         # with --noise-dir, share of the utterances that get some
-enhancer=              # directory of a trained enhancer (run.sh: exp/enhance_mimic): what it makes of noisy speech
+pretrain_feat_config=  # stage 2: the same for the pretraining; empty: --feat-config
+noise_dir=             # recorded noises, mixed into training speech on the fly: DIR/train, or DIR
+noise_prob=0.5         # with --noise-dir: share of the utterances with noise
+enhancer=              # directory of a trained enhancer (run.sh: exp/enhance_mimic), applied to noisy speech
 ngram_order=3          # stage 4: of the n-gram model: 3 suits words, 6 and more characters; 0: greedy decoding alone
 ngram_text=            # stage 4: text it is estimated on, one sentence per line; empty: the training transcripts
 lexicon=               # stage 5: WORD TOKEN TOKEN lines, where tokens are phones; empty: lang/lexicon.txt of the corpus
-search=lexicon         # stage 5: with the n-gram model: lexicon (of words) or lexicon-free (of characters)
+search=lexicon         # stage 5: with the n-gram model: lexicon (n-grams of words) or lexicon-free (of characters)
 decode_options="--decode.beam 100"     # stage 5: further settings of that search; split at spaces
-librispeech_dir=downloads/librispeech  # where it is; what is not there is downloaded (25 GB)
+librispeech_dir=downloads/librispeech  # directory of LibriSpeech; missing files are downloaded to it (25 GB)
 train_parts=train-clean-360  # librispeech: training speech
 dev_parts=dev-clean    # librispeech: development set
 test_parts=test-clean  # librispeech: test set
-ljspeech_dir=downloads/ljspeech        # where it is; what is not there is downloaded (2.7 GB)
+ljspeech_dir=downloads/ljspeech        # directory of LJSpeech; missing files are downloaded to it (2.7 GB)
 ljspeech_rate=16000    # ljspeech: 16000, resampled; own: 22,050 Hz (then --pretrain-feat-config too)
 download_url=          # mirror of all archives
 demo_hours=0.5         # demo: hours of training speech
-seed=1                 # of all training
 seeds=1                # train from this many seeds: --seed, --seed + 1, ...
-nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
-train_jobs=1           # models trained side by side; with --ngpu one after the other
-ngpu=0                 # GPUs for training; 0 is the CPU
-cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
-num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
-force=false            # true: redo the stages although nothing changed
+train_jobs=1           # models trained side by side; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_deepspeech2.sh [--option value]...
 e.g.: local/run_deepspeech2.sh --ngpu 1                         LJSpeech, then 360 hours of LibriSpeech
       local/run_deepspeech2.sh --ngpu 1 --pretrain none         LibriSpeech from scratch
-      local/run_deepspeech2.sh --corpus demo --enhancer exp/enhance_mimic          behind ./run.sh
+      local/run_deepspeech2.sh --corpus demo --enhancer exp/enhance_mimic          after ./run.sh
       local/run_deepspeech2.sh --corpus mycorpus --asr-config conf/quartznet_5x5.yaml
 
 Options (default):
 $(list_options.sh "$0")
-Configurations that are not given: with librispeech conf/deepspeech2.yaml, behind a pretraining
+Configurations that are not given: with librispeech conf/deepspeech2.yaml, after a pretraining
 conf/deepspeech2_finetune.yaml, features of conf/logmel.conf; else conf/deepspeech2_demo.yaml and
 conf/deepspeech2_finetune_demo.yaml, features of conf/fbank.conf.
 
@@ -68,28 +60,22 @@ call=("$0" "$@")
 . recipe.sh
 set -euo pipefail
 
-[ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-check_common
-if [ "$search" = free ]; then
-  log "--search free is now --search lexicon-free; the old name will be removed in the next release"
-  search="lexicon-free"
-fi
-check_files config asr_config pretrain_config feat_config pretrain_feat_config ngram_text lexicon
+check_common "$@"
+former_value search free lexicon-free
+check_files asr_config pretrain_config feat_config pretrain_feat_config ngram_text lexicon
 check_dirs noise_dir
-[ -z "$enhancer" ] || [ -f "$enhancer/model.pt" ] || die "--enhancer $enhancer: no model.pt: is it trained?"
-data=$exp/data size=_demo sides=()
+check_models enhancer
+made=$exp/data size=_demo sides=()
 [ "$ljspeech_rate" = 16000 ] || [ -n "$pretrain_feat_config" ] ||
   die "--ljspeech-rate own needs --pretrain-feat-config: features at 22,050 Hz, e.g. conf/logmel_22k.conf"
 case $corpus in
   librispeech)
     [ "$train_side" = clean ] || die "--train-side noisy: LibriSpeech has no noisy side, local/mix_noise.sh makes one"
     : "${pretrain:=ljspeech}" "${feat_type:=logmel}" "${feat_config:=conf/logmel.conf}"
-    size='' source=$data/librispeech ;;
-  demo) source=data ;;
+    size='' source=$made/librispeech ;;
+  demo) source=$data ;;
   *)
-    for set in "train_$train_side" dev_clean test_clean; do
-      [ -d "$corpus/$set" ] || die "--corpus $corpus has no directory $set"
-    done
+    check_corpus "train_$train_side" dev_clean test_clean
     source=$corpus ;;
 esac
 for side in clean noisy; do
@@ -104,7 +90,7 @@ fi
 : "${pretrain:=none}" "${feat_type:=fbank}" "${feat_config:=conf/fbank.conf}"
 case $pretrain in
   none) first='' ;;
-  ljspeech) first=$data/ljspeech ;;
+  ljspeech) first=$made/ljspeech ;;
   *)
     for set in train_clean dev_clean; do [ -d "$pretrain/$set" ] || die "--pretrain $pretrain has no directory $set"; done
     first=$pretrain ;;
@@ -121,44 +107,45 @@ make_features() { steps/make_feats.sh "${common[@]}" --type "$feat_type" --feat-
 if begin 1 "data"; then
   if [ "$pretrain" = ljspeech ]; then
     local/ljspeech/download.sh --url "$download_url" "$ljspeech_dir"
-    local/ljspeech/prepare.sh "${alone[@]}" --rate "$ljspeech_rate" "$ljspeech_dir" "$first"
+    local/ljspeech/prepare.sh "${common_2nj[@]}" --rate "$ljspeech_rate" "$ljspeech_dir" "$first"
   fi
   case $corpus in
     librispeech)
-      local/librispeech/download.sh --parts "$train_parts $dev_parts $test_parts" --url "$download_url" "$librispeech_dir"
-      local/librispeech/prepare.sh "${alone[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
+      local/librispeech/download.sh --parts "$train_parts $dev_parts $test_parts" --url "$download_url" \
+        "$librispeech_dir"
+      local/librispeech/prepare.sh "${common_2nj[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
         --test-parts "$test_parts" "$librispeech_dir" "$source" ;;
-    demo) local/demo/prepare.sh "${alone[@]}" --hours "$demo_hours" "$source" ;;
+    demo) local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "$source" ;;
   esac
-  if [ -n "$noise_dir" ]; then local/share_recordings.sh --force "$force" "$noise_dir" "$data/noises"; fi
+  if [ -n "$noise_dir" ]; then local/split_recordings.sh --force "$force" "$noise_dir" "$made/noises"; fi
 fi
 
 feats=$exp/feats
 if begin 2 "features"; then
   if [ -n "$first" ]; then
     for set in train dev; do
-      aside 2 make_features "$pretrain_feat_config" "$first/${set}_clean" "$feats/pretrain_$set"
+      in_background 2 make_features "$pretrain_feat_config" "$first/${set}_clean" "$feats/pretrain_$set"
     done
   fi
   for set in train dev test; do
     for side in "${sides[@]}"; do
       if [ $set = train ] && [ "$side" != "$train_side" ]; then continue; fi
-      heard=$source/${set}_$side
+      speech=$source/${set}_$side
       if [ "$side" = enhanced ]; then
-        heard=$exp/enhanced/$set
-        steps/enhance.sh "${alone[@]}" "$enhancer" "$source/${set}_noisy" "$heard"
+        speech=$exp/enhanced/$set
+        steps/enhance.sh "${common_2nj[@]}" "$enhancer" "$source/${set}_noisy" "$speech"
       fi
-      aside 2 make_features "$feat_config" "$heard" "$feats/${set}_$side"
+      in_background 2 make_features "$feat_config" "$speech" "$feats/${set}_$side"
     done
   done
-  all_done
+  wait_all
 fi
 
 noises=()
 if [ -n "$noise_dir" ]; then  # and no babble: a corpus may have one speaker
-  noises=(--data.noises "$data/noises/train" --waveform_augment.noise_prob "$noise_prob" --waveform_augment.babble false)
+  noises=(--data.noises "$made/noises/train" --waveform_augment.noise_prob "$noise_prob" --waveform_augment.babble false)
 fi
-train_model() {  # train_model NAME: what is learnt before has a directory for each seed too
+train_model() {  # train_model NAME: the pretraining has a directory for each seed too
   local before=$exp/${1/asr/pretrain} start=()
   if [ -n "$first" ]; then
     steps/train.sh "${training[@]}" "$pretrain_config" "$before" --train.seed "$(seed_of "$1")" \
@@ -171,66 +158,70 @@ train_model() {  # train_model NAME: what is learnt before has a directory for e
 }
 
 if begin 3 "training"; then
-  for model in "${models[@]}"; do aside "$train_jobs" train_model "$model"; done
-  all_done
+  for model in "${models[@]}"; do in_background "$train_jobs" train_model "$model"; done
+  wait_all
 fi
 
 ways=(greedy)
 if [ "$ngram_order" -gt 0 ]; then ways+=(ngram); fi
-kind=$(sed -n "s/^ *token_type: *//p" "$exp/asr/config.yaml" 2> /dev/null || true)  # there is none before stage 3
+tokens=$(pyscripts/print_settings.py "$asr_config" data.token_type) || exit 1
 if [ "$ngram_order" -gt 0 ] && begin 4 "n-gram model"; then
   require "$exp/asr/model.pt" "stage 3 (training)"
   unit=(--unit word --tokens "$exp/asr")  # words that the tokens cannot spell are an error
-  if [ "$kind" = phn ]; then
+  if [ "$tokens" = phn ]; then
     [ "$search" = lexicon ] || die "--search lexicon-free is for tokens of letters: phones make words by a lexicon"
     unit=(--unit word)
   elif [ "$search" = lexicon-free ]; then
-    if [ "$kind" != char ]; then kind=subword; fi
-    unit=(--unit "$kind" --tokens "$exp/asr")
+    if [ "$tokens" = char ]; then unit=(--unit char); else unit=(--unit subword); fi
+    unit+=(--tokens "$exp/asr")
   fi
-  steps/train_lm.sh --cmd "$train_cmd" --force "$force" --order "$ngram_order" "${unit[@]}" \
+  steps/train_lm.sh "${one_job[@]}" --order "$ngram_order" "${unit[@]}" \
     "${ngram_text:-$feats/train_$train_side}" "$exp/ngram"
 fi
 
-decode_model() {  # decode_model NAME SIDE WAY: weights are tuned on the development set of the same side
+decode_model() {  # decode_model NAME SIDE SEARCH: scales are tuned on the development set of the same side
   local dir=$exp/$1/$2_$3 how=(--decode.search greedy) set
   if [ "$3" = ngram ]; then
     read -r -a how <<< "$decode_options"
     how=(--decode.search "$search" --decode.ngram "$exp/ngram/lm.arpa" "${how[@]}")
-    if [ "$kind" = phn ]; then how+=(--decode.lexicon "${lexicon:-$source/lang/lexicon.txt}"); fi
+    if [ "$tokens" = phn ]; then how+=(--decode.lexicon "${lexicon:-$source/lang/lexicon.txt}"); fi
     steps/tune_decode.sh "${decoding[@]}" "$exp/$1" "$feats/dev_$2" "$dir/tuned" "${how[@]}"
-    mapfile -d '' -t how < <(xargs printf '%s\0' < "$dir/tuned/options")  # words with a shell's quotes
+    dry_run || mapfile -d '' -t how < <(xargs printf '%s\0' < "$dir/tuned/options")  # words with a shell's quotes
   fi
   for set in dev test; do
     steps/decode.sh "${decoding[@]}" "$exp/$1" "$feats/${set}_$2" "$dir/decode_$set" "${how[@]}"
   done
 }
-every() {  # every FUNCTION: for all models, sides and ways
+every() {  # every FUNCTION: for all models, sides and searches
   local model side way
   for model in "${models[@]}"; do
-    for side in "${sides[@]}"; do for way in "${ways[@]}"; do aside 2 "$1" "$model" "$side" "$way"; done; done
+    for side in "${sides[@]}"; do for way in "${ways[@]}"; do in_background 2 "$1" "$model" "$side" "$way"; done; done
   done
-  all_done
+  wait_all
 }
 
 if begin 5 "decoding"; then every decode_model; fi
 
-score_model() {  # score_model NAME SIDE WAY: phones are compared with phones
+score_model() {  # score_model NAME SIDE SEARCH: phones are compared with phones
   local set reference=text
-  if [ "$kind,$3" = phn,greedy ]; then reference=text.phn; fi
+  if [ "$tokens,$3" = phn,greedy ]; then reference=text.phn; fi
   for set in dev test; do
-    steps/score_asr.sh "${common[@]}" --cer-spaces true --reference "$reference" "$feats/${set}_$2" \
+    steps/score_asr.sh "${one_job[@]}" --cer-spaces true --reference "$reference" "$feats/${set}_$2" \
       "$exp/$1/$2_$3/decode_$set"
   done
 }
 
 if begin 6 "scores"; then
   every score_model
-  rows=()
-  for side in "${sides[@]}"; do for way in "${ways[@]}"; do rows+=("$side, $way=,$exp/asr/${side}_$way"); done; done
-  pyscripts/results_table.py --command "${call[*]}" --columns "dev CER,test CER,dev WER,test WER" \
-    --output "$exp/RESULTS.md" "${rows[@]}"
-  log "recogniser: $exp/asr  text: $exp/asr/*/decode_*  table: $exp/RESULTS.md"
+  rows=() pairs=()
+  for side in "${sides[@]}"; do
+    for way in "${ways[@]}"; do
+      rows+=("$side, $way=,$exp/asr/${side}_$way")
+      if [ "$side" = enhanced ]; then pairs+=(--pair "noisy, $way" "enhanced, $way"); fi
+      if [ "$way" = ngram ]; then pairs+=(--pair "$side, greedy" "$side, ngram"); fi
+    done
+  done
+  results_table --columns "dev CER,test CER,dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
 fi
 
-log "finished. [elapsed=${SECONDS}s]"
+finished "recogniser: $exp/asr  text: $exp/asr/*/decode_*  table: $exp/RESULTS.md"

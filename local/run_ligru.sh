@@ -1,31 +1,25 @@
 #!/usr/bin/env bash
 # The classical hybrid system without a Kaldi build: GMM-HMMs (monophones, triphones, LDA+MLLT, SAT), then networks on
 # fMLLR features, decoded with HCLG. Trained on clean, clean and noisy, and enhanced speech, each tested on all three.
-# Goes on after run.sh on any corpus, and after an enhancer, e.g. local/run_segan.sh. Options as in run.sh.
+# Runs after run.sh on any corpus, and after an enhancer, e.g. local/run_segan.sh. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-stage=1                # first stage to run
-stop_stage=6           # last stage to run
-config=                # bash file of name=value lines, read before the other options
-corpus=demo            # 'demo': data/ as run.sh left it and small sizes; or a directory with {train,dev,test}_{clean,noisy}
-lexicon=               # WORD PH PH lines, several of a word are possible; empty: lang/lexicon.txt of the corpus
+. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+exp=exp/ligru          # where everything goes
+corpus=demo            # 'demo': --data as run.sh made it, and small sizes; or a directory with {train,dev,test}_{clean,noisy}
+lexicon=               # WORD PH PH lines, several per word allowed; empty: lang/lexicon.txt of the corpus
+lexicon_type=auto      # columns of --lexicon: plain, prob, silprob; auto: from all its lines
 lm=                    # ARPA file; empty: an n-gram model of the training transcripts
 order=3                # of that model
-enhancer=exp/enhance_segan  # directory with wav/{train,dev,test}; where it is not there, clean and noisy speech only
+enhancer=exp/enhance_segan  # directory with wav/{train,dev,test}; if it does not exist: clean and noisy speech only
 nets=ligru             # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml
-size=                  # _demo takes conf/hybrid_<net>_demo.yaml; the default for --corpus demo; full: the published ones
+size=                  # _demo: conf/hybrid_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
 train_options=""       # stage 5: further settings, as "--train.epochs 5"; split at spaces
 leaves=                # of the trees; empty: 4000, for the demo 400
 gauss=                 # Gaussians; empty: 50000, for the demo 2500
 gmm_passes=            # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
 mfcc_config=conf/mfcc.conf  # features
-exp=exp/ligru          # where everything goes
-seed=1                 # of the networks
-nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
-train_jobs=2           # networks trained side by side; with --ngpu one after the other
-ngpu=0                 # GPUs for training; 0 is the CPU
-cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
-force=false            # true: redo the stages although nothing changed
+train_jobs=2           # networks trained side by side; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_ligru.sh [--option value]...
@@ -50,13 +44,11 @@ call=("$0" "$@")
 . recipe.sh
 set -euo pipefail
 
-[ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-check_common
-check_files config lexicon lm mfcc_config
-source=$corpus
-mono_gauss=1000
+check_common "$@"
+check_files lexicon lm mfcc_config
+source=$corpus mono_gauss=1000
 if [ "$corpus" = demo ]; then
-  source=data mono_gauss=600
+  source=$data mono_gauss=600
   : "${size:=_demo}" "${leaves:=400}" "${gauss:=2500}" "${gmm_passes:=20}"
 fi
 : "${leaves:=4000}" "${gauss:=50000}" "${lexicon:=$source/lang/lexicon.txt}"
@@ -73,15 +65,15 @@ fi
 start_recipe "$exp"
 lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3
 
-heard() {  # heard SET SIDE: the data directory
+data_dir_for() {  # data_dir_for SET SIDE
   if [ "$2" = enhanced ]; then echo "$enhancer/wav/$1"; else echo "$source/$1_$2"; fi
 }
 
 if begin 1 "lexicon and language model"; then
-  steps/prepare_lang.sh --cmd "$train_cmd" --force "$force" "$lexicon" '<UNK>' "$lang"
+  steps/prepare_lang.sh "${one_job[@]}" --lexicon-type "$lexicon_type" "$lexicon" '<UNK>' "$lang"
   if [ -z "$lm" ]; then
     require "$source/train_clean/text" "stage 1 of run.sh (data)"
-    steps/train_lm.sh --cmd "$train_cmd" --force "$force" --order "$order" --unit word "$source/train_clean" "$exp/lm"
+    steps/train_lm.sh "${one_job[@]}" --order "$order" --unit word "$source/train_clean" "$exp/lm"
   fi
 fi
 : "${lm:=$exp/lm/lm.arpa}"
@@ -89,33 +81,31 @@ fi
 if begin 2 "MFCC"; then
   for set in train dev test; do
     for side in "${sides[@]}"; do
-      aside 2 steps/make_feats.sh "${common[@]}" --type mfcc --feat-config "$mfcc_config" \
-        "$(heard "$set" "$side")" "$mfcc/${set}_$side"
+      in_background 2 steps/make_feats.sh "${common[@]}" --type mfcc --feat-config "$mfcc_config" \
+        "$(data_dir_for "$set" "$side")" "$mfcc/${set}_$side"
     done
   done
-  all_done
+  wait_all
 fi
 
 if begin 3 "GMM-HMMs on clean speech"; then
-  train=$mfcc/train_clean more=(--cmd "$train_cmd" --force "$force" "${passes[@]}" "${realign[@]}")
-  steps/train_mono.sh "${alone[@]}" --totgauss $mono_gauss "${passes[@]}" "$train" "$lang" "$exp/mono"
-  steps/align_si.sh "${alone[@]}" "$train" "$lang" "$exp/mono" "$exp/mono_ali"
+  train=$mfcc/train_clean more=("${one_job[@]}" "${passes[@]}" "${realign[@]}")
+  steps/train_mono.sh "${common_2nj[@]}" --totgauss $mono_gauss "${passes[@]}" "$train" "$lang" "$exp/mono"
+  steps/align_si.sh "${common_2nj[@]}" "$train" "$lang" "$exp/mono" "$exp/mono_ali"
   steps/train_deltas.sh "${more[@]}" "$leaves" "$gauss" "$train" "$lang" "$exp/mono_ali" "$exp/tri1"
-  steps/align_si.sh "${alone[@]}" "$train" "$lang" "$exp/tri1" "$exp/tri1_ali"
+  steps/align_si.sh "${common_2nj[@]}" "$train" "$lang" "$exp/tri1" "$exp/tri1_ali"
   steps/train_lda_mllt.sh "${more[@]}" "$leaves" "$gauss" "$train" "$lang" "$exp/tri1_ali" "$exp/tri2"
-  steps/align_si.sh "${alone[@]}" "$train" "$lang" "$exp/tri2" "$exp/tri2_ali"
+  steps/align_si.sh "${common_2nj[@]}" "$train" "$lang" "$exp/tri2" "$exp/tri2_ali"
   steps/train_sat.sh "${more[@]}" "$leaves" "$gauss" "$train" "$lang" "$exp/tri2_ali" "$tri"
-  for model in "$exp/tri2" "$tri"; do
-    steps/mkgraph.sh --cmd "$train_cmd" --force "$force" "$lang" "$lm" "$model" "$model/graph"
-  done
+  for model in "$exp/tri2" "$tri"; do steps/mkgraph.sh "${one_job[@]}" "$lang" "$lm" "$model" "$model/graph"; done
 fi
 
-# Training sets have transforms from their transcripts, the others from what a first pass hears.
+# The transforms of training sets are estimated from transcripts, those of the others from a first decoding.
 adapt() {  # adapt SET SIDE
   local from=$tri/decode_$1_$2 skip=()
   if [ "$1" = train ]; then
     from=${tri}_ali_$2
-    if [ "$2" != clean ]; then skip=(--max-skip 1); fi  # for transforms alone: the labels are those of clean speech
+    if [ "$2" != clean ]; then skip=(--max-skip 1); fi  # only its transforms are used: labels are those of clean speech
     steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/train_$2" "$lang" "$tri" "$from"
   else
     steps/decode_lattice.sh "${decoding[@]}" "$tri/graph" "$mfcc/$1_$2" "$from"
@@ -123,15 +113,16 @@ adapt() {  # adapt SET SIDE
   steps/make_fmllr_feats.sh "${common[@]}" "$mfcc/$1_$2" "$tri" "$from" "$exp/fmllr/$1_$2"
 }
 if begin 4 "alignments and fMLLR"; then
-  for set in train dev test; do for side in "${sides[@]}"; do aside 2 adapt "$set" "$side"; done; done
-  aside 2 steps/align_fmllr.sh "${common[@]}" "$mfcc/dev_clean" "$lang" "$tri" "${tri}_ali_dev"
-  for side in "${sides[@]}"; do  # the same without adaptation, to compare with
-    aside 2 steps/decode_lattice.sh "${decoding[@]}" "$exp/tri2/graph" "$mfcc/dev_$side" "$exp/tri2/decode_dev_$side"
+  for set in train dev test; do for side in "${sides[@]}"; do in_background 2 adapt "$set" "$side"; done; done
+  in_background 2 steps/align_fmllr.sh "${common[@]}" "$mfcc/dev_clean" "$lang" "$tri" "${tri}_ali_dev"
+  for side in "${sides[@]}"; do  # without adaptation, for comparison
+    in_background 2 steps/decode_lattice.sh "${decoding[@]}" "$exp/tri2/graph" "$mfcc/dev_$side" \
+      "$exp/tri2/decode_dev_$side"
   done
-  all_done
+  wait_all
 fi
 
-train_net() {  # train_net NET KIND: the labels of all kinds are the alignments of clean speech
+train_net() {  # train_net NET SPEECH: the labels are always the alignments of clean speech
   local sets=$exp/fmllr/train_$2 dev=$exp/fmllr/dev_$2 more
   read -r -a more <<< "$train_options"
   if [ "$2" = multi ]; then sets="$exp/fmllr/train_clean $exp/fmllr/train_noisy" dev=$exp/fmllr/dev_noisy; fi
@@ -140,39 +131,39 @@ train_net() {  # train_net NET KIND: the labels of all kinds are the alignments 
     "${more[@]}"
 }
 if begin 5 "networks"; then
-  for net in $nets; do for kind in "${trained[@]}"; do aside "$train_jobs" train_net "$net" "$kind"; done; done
-  all_done
+  for net in $nets; do for speech in "${trained[@]}"; do in_background "$train_jobs" train_net "$net" "$speech"; done; done
+  wait_all
 fi
 
-score() {  # score MODEL-DIR SIDE FEATURES [decoding options]: the scale of dev is that of test
+score() {  # score MODEL-DIR SIDE FEATURES [decoding options]: the LM scale is tuned on dev
   local set from=()
   for set in dev test; do
     [ "$3" = "$mfcc" ] || steps/decode_lattice.sh "${decoding[@]}" "${@:4}" "$tri/graph" "$3/${set}_$2" "$1/decode_${set}_$2"
-    steps/score_lattices.sh --cmd "$train_cmd" --force "$force" "${from[@]}" \
-      "$3/${set}_$2" "$tri/graph" "$1/decode_${set}_$2" "$1/$2/scoring/$set"
+    steps/score_lattices.sh "${one_job[@]}" "${from[@]}" "$3/${set}_$2" "$tri/graph" "$1/decode_${set}_$2" \
+      "$1/$2/scoring/$set"
     from=(--from "$1/decode_dev_$2")
   done
 }
 if begin 6 "decoding and scores"; then
-  rows=()
+  rows=() pairs=()
   for side in "${sides[@]}"; do
-    aside 2 score "$tri" "$side" "$mfcc"
-    aside 2 steps/score_lattices.sh --cmd "$train_cmd" --force "$force" "$mfcc/dev_$side" "$exp/tri2/graph" \
+    in_background 2 score "$tri" "$side" "$mfcc"
+    in_background 2 steps/score_lattices.sh "${one_job[@]}" "$mfcc/dev_$side" "$exp/tri2/graph" \
       "$exp/tri2/decode_dev_$side" "$exp/tri2/$side/scoring/dev"
     rows+=("GMM SAT, $side=,$tri/$side")
   done
   for net in $nets; do
-    for kind in "${trained[@]}"; do
+    for speech in "${trained[@]}"; do
       for side in "${sides[@]}"; do
-        aside 2 score "$exp/${net}_$kind" "$side" "$exp/fmllr" --acwt 0.1 --beam 15 --lattice-beam 9 --ngpu "$ngpu"
-        rows+=("$net of $kind speech, $side=,$exp/${net}_$kind/$side")
+        in_background 2 score "$exp/${net}_$speech" "$side" "$exp/fmllr" --acwt 0.1 --beam 15 --lattice-beam 9 --ngpu "$ngpu"
+        rows+=("$net of $speech speech, $side=,$exp/${net}_$speech/$side")
+        pairs+=(--pair "GMM SAT, $side" "$net of $speech speech, $side")
       done
     done
   done
-  all_done
-  pyscripts/results_table.py --command "${call[*]}" --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${rows[@]}"
-  pyscripts/breakdown_table.py --command "${call[*]}" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
-  log "tables: $exp/RESULTS.md, by age and SNR $exp/BREAKDOWN.md, noise and speaker $exp/*/*/scoring/test/breakdown_wer.tsv"
+  wait_all
+  results_table --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
+  dry_run || pyscripts/breakdown_table.py --command "${call[*]}" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
 fi
 
-log "finished. [elapsed=${SECONDS}s]"
+finished "tables: $exp/RESULTS.md; by age and SNR $exp/BREAKDOWN.md; by noise and speaker */scoring/test/breakdown_wer.tsv"

@@ -5,11 +5,13 @@ prepare_lang.py data/lang/lexicon.txt '<UNK>' data/ligru/lang
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from mimic import cli
-from mimic.corpus.lexicon import TYPES
+from mimic.corpus.lexicon import TYPES, read_pronunciations
 from mimic.hmm.lang import LangOptions, make_lang
+from mimic.io.atomic import replace
 
 
 def main() -> None:
@@ -24,6 +26,8 @@ def main() -> None:
     args = parser.parse_args()
     options = LangOptions(args.oov, args.sil_prob, args.num_sil_states, args.num_nonsil_states, args.lexicon_type)
     make_lang(args.lexicon, args.lang, options)
+    with replace(args.lang / "lang.json") as f:
+        json.dump({"lexicon": read_pronunciations(args.lexicon, args.lexicon_type).taken_as}, f)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 labels=       # table `utterance class`; empty: utt2spk of <feat-dir>
 cmd=launch.py # where it runs
-force=false   # true: again although nothing changed
+force=false   # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <out-dir>

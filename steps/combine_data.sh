@@ -3,9 +3,9 @@
 # Reads data directories without segments whose utterances differ; writes <out-dir> with the tables that all of them
 # have, and utt2uniq where one of them has it. Audio stays where it is. Takes a second.
 
-nj=1           # one is enough; the option is there as in every step
 cmd=launch.py  # where it runs
-force=false    # true: again although nothing changed
+force=false    # true: run again although nothing changed
+# removed: nj
 
 . ./path.sh
 help_message="Usage: $0 [options] <out-dir> <data-dir> <data-dir>...

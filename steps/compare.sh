@@ -8,14 +8,12 @@
 set="test"         # which set of an experiment directory
 replications=10000 # of the bootstrap
 
+. ./path.sh
 help_message="Usage: $0 [options] <system-A> <system-B> [<dir>]
 e.g.: $0 exp/asr_mse exp/asr_mimic
       $0 --set dev exp/enhance_mse,exp/asr_mse exp/enhance_mimic,exp/asr_mimic exp/compare/dev
 Options (default):
-  --set NAME        which set of an experiment directory ($set)
-  --replications N  of the bootstrap ($replications)"
-
-. ./path.sh
+$(list_options.sh "$0")"
 . parse_options.sh
 . log.sh
 set -euo pipefail

@@ -6,30 +6,25 @@
 nj=2                # jobs
 cmd=launch.py       # where they run
 ngpu=0              # 1: every job on a GPU
-batch_size=16 # utterances decoded at once  # was: batch-utterances
+batch_size=16       # utterances decoded at once  # was: batch-utterances
 force=false         # true: decode again although nothing changed
 
+. ./path.sh
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <decode-dir> [--decode.key value]...
 e.g.: $0 --nj 4 exp/asr_clean exp/fbank/test_clean exp/asr_clean/decode_test --decode.beam 20 --decode.lm exp/lm
       $0 exp/ds2 exp/fbank/test_clean exp/ds2/decode_test_3gram --decode.search lexicon --decode.beam 100 \
         --decode.ngram exp/3gram/lm.arpa --decode.ngram_lm_scale 0.8 --decode.word_insertion_bonus 1.5
 Options (default):
-  --nj N                jobs ($nj)
-  --cmd CMD             where they run ($cmd)
-  --ngpu N              1: every job on a GPU ($ngpu)
-  --batch-size N        utterances decoded at once ($batch_size)
-  --force true|false    decode again although nothing changed ($force)
-What is given after <decode-dir> overrides the model's configuration:
+$(list_options.sh "$0")
+Settings after <decode-dir> override the model's configuration:
   --decode.search NAME        joint (attention decoder and CTC), greedy, lexicon or lexicon-free (CTC alone); default:
-                              joint where the model has an attention decoder, else greedy
-  --decode.lm DIR             in joint, a language model of steps/train.sh conf/lm.yaml DIR --data.tokens <model-dir> ...
-  --decode.ngram FILE         an ARPA file (steps/train_lm.sh): over words in lexicon, over the model's tokens in
-                              lexicon-free; in joint over tokens, or over words with --decode.ngram_unit word
-  --decode.rescore DIR        a language model as for --decode.lm ranks the --decode.nbest transcripts again
+                              joint for a model with an attention decoder, else greedy
+  --decode.lm DIR             joint: a language model of steps/train.sh conf/lm.yaml DIR --data.tokens <model-dir> ...
+  --decode.ngram FILE         an ARPA file (steps/train_lm.sh): of words for lexicon, of the model's tokens for
+                              lexicon-free; for joint of tokens, or of words with --decode.ngram_unit word
+  --decode.rescore DIR        a language model as for --decode.lm that rescores the --decode.nbest transcripts
   --decode.beam N, ...        all settings: pyscripts/mimic/decoding/config.py
-steps/tune_decode.sh finds good weights."
-
-. ./path.sh
+steps/tune_decode.sh tunes the weights."
 . parse_options.sh
 . log.sh
 set -euo pipefail
@@ -48,10 +43,10 @@ for ((i = 0; i + 1 < $#; i += 2)); do
   case ${words[i]} in
     --decode.lm | --decode.rescore) [ -z "$value" ] || { require_model "$value" conf/lm.yaml; inputs+=(--input "$value"); } ;;
     --decode.ngram | --decode.lexicon)
-      [ -z "$value" ] || { [ -f "$value" ] || die "${words[i]} $value: no such file"; inputs+=(--input "$value"); } ;;
+      [ -z "$value" ] || { [ -f "$value" ] || pending "$value" || die "${words[i]} $value: no such file"; inputs+=(--input "$value"); } ;;
   esac
 done
-share_out "$feats/feats.scp"
+limit_jobs "$feats/feats.scp"
 if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "decode=$*"; then
   exit 0
 fi

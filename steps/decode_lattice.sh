@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # Decodes with HCLG.fst into lattices. The model lies in the directory above <decode-dir>: a network of
 # conf/hybrid_*.yaml (model.pt), or Gaussian mixtures (final.mdl). A model of steps/train_sat.sh takes several passes: the
-# first without adaptation, then fMLLR from what the pass before has heard, never from the transcripts.
-# Writes <decode-dir>: lat.JOB.gz, which has each sequence of words once, as Kaldi's --determinize-lattice; trans.JOB where
-# fMLLR was estimated. steps/score_lattices.sh makes text of it.
+# first without adaptation, the others with fMLLR from the output of the pass before, never from the transcripts.
+# Writes <decode-dir>: lat.JOB.gz, determinised as with Kaldi's --determinize-lattice; trans.JOB, if fMLLR was estimated.
+# steps/score_lattices.sh makes text of it.
 
 beam=13.0            # of the search
 lattice_beam=8.0     # of the paths that lattices keep
-max_active=7000      # tokens of a frame that go on, at most
-min_active=200       # so many go on where fewer are within the beam
-first_beam=10.0      # likewise of the passes that are there for fMLLR alone
-first_max_active=2000
+max_active=7000      # most tokens of a frame
+min_active=200       # least tokens of a frame, where fewer are within the beam
+first_beam=10.0      # --beam of the passes whose output is only for fMLLR
+first_max_active=2000 # --max-active of these passes
 acwt=0.083333        # scale of acoustic log-likelihoods in the search; conf/hybrid_*.yaml go with 0.1
 fmllr_passes=2       # decodings with adaptation; 0: none
-fmllr_min_count=500  # frames that a speaker must have for a transform
+fmllr_min_count=500  # least frames of a speaker for a transform
 nj=4                 # jobs, at most as many as speakers
 cmd=launch.py        # where they run
 ngpu=0               # 1: a network on a GPU in every job
@@ -36,7 +36,7 @@ require "$graph/HCLG.fst" "steps/mkgraph.sh"
 require "$data/feats.scp" "steps/make_feats.sh"
 require "$model/final.mdl" "the training of $model"
 if [ -e "$model/model.pt" ] || [ ! -e "$model/final.alimdl" ]; then fmllr_passes=0; fi
-speakers_as_jobs "$data"
+limit_jobs_to_speakers "$data"
 if up_to_date "$dir" --force "$force" --version 1 \
   --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $max_active $min_active $acwt" \
   "fmllr=$fmllr_passes $fmllr_min_count $first_beam $first_max_active"; then exit 0; fi
@@ -66,6 +66,6 @@ else
     search ".$pass" --transform-dir "$dir" "${beams[@]}"
   done
 fi
-summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip 1 "$dir")  # what has no lattice counts as deletions
+summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip 1 "$dir")  # utterances without a lattice count as deletions
 mark_done "$dir"
 log "$dir: $summary"

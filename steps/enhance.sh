@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Enhances speech: a data directory, audio files, or samples while they are spoken.
-# A data directory: reads <model-dir> and the audio of <in>; writes <out>, a data directory with the same utterances
-# whose waves are enhanced. Files (any rate, length and number of channels): <out> is as <in>, file by file; what is
-# there is replaced. An enhanced wave is as long as its noisy one.
+# Enhances speech: a data directory, audio files, or a stream of samples.
+# A data directory: reads <model-dir> and the audio of <in>; writes <out>, a data directory with the enhanced speech of the
+# same utterances. Files (any rate, length and number of channels): <out> has the files of <in>; existing files are
+# replaced. Enhanced speech is as long as noisy speech.
 
 nj=2              # a data directory: jobs
 cmd=launch.py     # a data directory: where they run
 ngpu=0            # 1: on a GPU
 channel=          # a data directory: of audio that has several, from 0
 force=false       # a data directory: true enhances again although nothing changed
-dry_wet=1         # share of the enhanced signal in the output, 0 to 1; the rest is the input
-chunk_seconds=60  # files: seconds that the network hears at once; 0: everything
+enhancement_ratio=1 # share of the enhanced signal in the output, 0 to 1; the rest is the input  # was: dry-wet
+chunk_seconds=60  # files: seconds that the network processes at once; 0: the whole file
 stream=false      # true: raw samples from standard input to standard output
 allow_pipes=false # files: true runs the commands that a wav.scp may hold
 
@@ -18,14 +18,14 @@ allow_pipes=false # files: true runs the commands that a wav.scp may hold
 help_message="Usage: $0 [options] <model-dir> <in> <out> [--section.key value]...
 e.g.: $0 --nj 4 exp/enhance_mimic data/test_noisy exp/enhance_mimic/wav/test --mask.weight 0.7
       $0 exp/enhance_mimic talk.flac talk_enhanced.flac
-      $0 --dry-wet 0.8 exp/enhance_mimic recordings recordings_enhanced
+      $0 --enhancement-ratio 0.8 exp/enhance_mimic recordings recordings_enhanced
       curl -s https://example.org/talk.mp3 | $0 exp/enhance_mimic - - > talk.wav
       arecord -t raw -f S16_LE -r 16000 | $0 --stream true exp/enhance_causal - - | aplay -t raw -f S16_LE -r 16000
 <in>: a data directory, an audio file, a folder of them, a wav.scp, or - for standard input
 <out>: a directory; for one file, a file, an existing folder, or - for standard output (WAV)
 Options (default):
 $(list_options.sh "$0")
-What is given behind <out> overrides the model's configuration."
+Settings after <out> override the model's configuration."
 . parse_options.sh
 . log.sh
 set -euo pipefail
@@ -38,15 +38,15 @@ check_settings "$model" "$@"
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 
-if [ "$stream" = true ] || [ ! -e "$data/wav.scp" ]; then
-  exec pyscripts/enhance_files.py --device "$device" --dry-wet "$dry_wet" --chunk-seconds "$chunk_seconds" \
+if [ "$stream" = true ] || { [ ! -e "$data/wav.scp" ] && ! pending "$data"; }; then
+  exec pyscripts/enhance_files.py --device "$device" --dry-wet "$enhancement_ratio" --chunk-seconds "$chunk_seconds" \
     --stream "$stream" --allow-pipes "$allow_pipes" "$model" "$data" "$dir" "$@"
 fi
 
 options=("$@")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
-if [ "$dry_wet" != 1 ]; then options+=(--dry-wet "$dry_wet"); fi
-share_out "$data/utt2spk"
+if [ "$enhancement_ratio" != 1 ]; then options+=(--dry-wet "$enhancement_ratio"); fi
+limit_jobs "$data/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$data" \
   --option "mask=${options[*]}"; then
   exit 0

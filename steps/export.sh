@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Exports a trained enhancer (wave to wave), recogniser (wave to CTC log-probabilities) or self-supervised encoder (wave to
-# hidden states) to ONNX.
+# Exports a trained enhancer (waveform to waveform), recogniser (waveform to CTC log-probabilities) or self-supervised
+# encoder (waveform to hidden states) to ONNX.
 # Reads <model-dir>; writes <out-dir>: model.onnx, model.json, example.py, which needs neither torch nor this recipe,
 # and tokens.txt of a recogniser. The graph takes any number of samples; it is compared with torch in onnxruntime.
 

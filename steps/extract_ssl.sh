@@ -24,9 +24,17 @@ set -euo pipefail
 
 [ $# -eq 3 ] || die "expected <model> <data-dir> <feat-dir>, got $# words; see --help"
 model=$1 data=$2 dir=${3%/}
-[ -e "$model" ] || die "$model: no such encoder: local/run_pretrain_ssl.sh and local/run_distill.sh train some"
-mkdir -p "$(dirname "$dir")"
-printf -- '--type=ssl\n--model=%s\n--layers=%s\n--weights=%s\n' "$model" "$layers" "$weights" > "$dir.conf.tmp"
-mv "$dir.conf.tmp" "$dir.conf"
-exec steps/make_feats.sh --type ssl --feat-config "$dir.conf" --nj "$nj" --cmd "$cmd" --compress "$compress" \
+[ -e "$model" ] || dry_run || die "$model: no such encoder: local/run_pretrain_ssl.sh and local/run_distill.sh train some"
+conf=$dir.conf
+printf -v settings -- '--type=ssl\n--model=%s\n--layers=%s\n--weights=%s\n' "$model" "$layers" "$weights"
+if ! dry_run; then
+  mkdir -p "$(dirname "$dir")"
+  printf %s "$settings" > "$conf.tmp"
+  mv "$conf.tmp" "$conf"
+elif ! printf %s "$settings" | cmp -s - "$conf"; then  # a dry run writes nothing there
+  conf=$(mktemp)
+  trap 'rm "$conf"' EXIT
+  printf %s "$settings" > "$conf"
+fi
+steps/make_feats.sh --type ssl --feat-config "$conf" --nj "$nj" --cmd "$cmd" --compress "$compress" \
   --max-skip "$max_skip" --channel "$channel" --force "$force" "$data" "$dir"

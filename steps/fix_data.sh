@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Mends what can be mended in a data directory, or a clean/noisy pair; old files go to DATA/.backup.
+# Repairs what it can in a data directory, or a clean/noisy pair; old files go to DATA/.backup.
 #   steps/fix_data.sh data/train_clean
 #   steps/fix_data.sh data/train_clean data/train_noisy
 #   steps/fix_data.sh --help

@@ -14,21 +14,11 @@ channel=          # of audio that has several, from 0
 max_skip=0.01     # largest share of utterances whose audio cannot be used
 force=false       # true: compute again although nothing changed
 
+. ./path.sh
 help_message="Usage: $0 [options] <data-dir> <feat-dir>
 e.g.: $0 --type stft --nj 4 data/train_noisy exp/stft/train_noisy
 Options (default):
-  --type KIND                 80 log mel bins as Kaldi's (fbank), 128 as torchaudio's (logmel), 13 cepstra as Kaldi's
-                              (mfcc), or 257 bins of log(1 + magnitude) (stft) ($type)
-  --feat-config FILE          option file in Kaldi's format (conf/TYPE.conf)
-  --nj N                      jobs ($nj)
-  --cmd CMD                   where they run ($cmd)
-  --compress none|int16|uint8 archives: float32, half or a quarter of the size ($compress)
-  --allow-pipes true|false    run the commands in wav.scp ($allow_pipes)
-  --channel N                 of audio that has several, from 0 (none)
-  --max-skip SHARE            largest share of utterances whose audio cannot be used ($max_skip)
-  --force true|false          compute again although nothing changed ($force)"
-
-. ./path.sh
+$(list_options.sh "$0")"
 . parse_options.sh
 . log.sh
 set -euo pipefail
@@ -39,14 +29,14 @@ conf=${feat_config:-conf/$type.conf}
 require "$data/wav.scp" "local/*/prepare.sh or local/import_corpus.sh"
 [ -f "$conf" ] || die "$conf is missing: --type is fbank, logmel, mfcc or stft, --feat-config an option file"
 
-share_out "$data/utt2spk"
+limit_jobs "$data/utt2spk"
 model=$(sed -n 's/^--model= *//p' "$conf")  # of hidden states as features
 if up_to_date "$dir" --force "$force" --version 1 --input "$conf" --input "$data" ${model:+--input "$model"} \
   --option "type=$type" --option "compress=$compress" --option "channel=$channel"; then
   check_skipped "$dir" "$max_skip"
   exit 0
 fi
-# Jobs that an earlier, cut-off run finished are kept, unless they shared the utterances out differently.
+# Jobs that an earlier, cut-off run finished are kept, unless the utterances were split differently.
 if [ "$(cat "$dir/num_jobs" 2> /dev/null)" != "$nj" ]; then rm -rf "$dir/archives"; fi
 mkdir -p "$dir/log" "$dir/conf"
 echo "$nj" > "$dir/num_jobs"

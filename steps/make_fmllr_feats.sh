@@ -4,7 +4,7 @@
 
 nj=4           # jobs, at most as many as speakers
 cmd=launch.py  # where they run
-force=false    # true: make them again although nothing changed
+force=false    # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <feat-dir> <model-dir> <transform-dir> <out-feat-dir>
@@ -21,7 +21,7 @@ data=$1 model=$2 transforms=$3 dir=$4
 require "$data/feats.scp" "steps/make_feats.sh"
 require "$model/final.mat" "steps/train_sat.sh"
 require "$transforms/trans.1" "steps/align_fmllr.sh or steps/decode_lattice.sh"
-speakers_as_jobs "$data"
+limit_jobs_to_speakers "$data"
 if up_to_date "$dir" --force "$force" --version 1 \
   --input "$data" "$model" "$transforms"/trans.*; then exit 0; fi  # not the directory: scores join what is decoded
 rm -rf "$dir/archives"

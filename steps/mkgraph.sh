@@ -4,9 +4,9 @@
 # words.txt, phones.txt, phones/.
 
 self_loop_scale=0.1  # of the probabilities of self-loops, as in training
-nj=1                 # one is enough; the option is there as in every step
 cmd=launch.py        # where it runs
 force=false          # true: compose again although nothing changed
+# removed: nj
 
 . ./path.sh
 help_message="Usage: $0 [options] <lang-dir> <lm.arpa> <model-dir> <graph-dir>
@@ -27,4 +27,4 @@ if up_to_date "$dir" --force "$force" --version 1 --input "$lang" "$lm" "$model"
 $cmd --mem 4G "$dir/log/mkgraph.log" \
   pyscripts/mkgraph.py --self-loop-scale "$self_loop_scale" "$lang" "$lm" "$model" "$dir"
 mark_done "$dir"
-log "$dir: $(sed -n 's/.*\(HCLG.fst has\)/\1/p' "$dir/log/mkgraph.log")"
+log "decoding graph $dir/HCLG.fst of $(($(wc -c < "$dir/HCLG.fst") >> 20)) MiB"

@@ -8,7 +8,7 @@ stft_config=conf/stft.conf  # of the spectra whose phase is exchanged
 nj=2                        # jobs
 cmd=launch.py               # where they run
 channel=                    # of audio that has several, from 0
-force=false                 # true: again although nothing changed
+force=false                 # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <clean-dir> <noisy-dir> <out-dir>
@@ -23,7 +23,7 @@ set -euo pipefail
 clean=$1 noisy=$2 dir=$3
 for data in "$clean" "$noisy"; do require "$data/wav.scp" "local/*/prepare.sh or local/import_corpus.sh"; done
 require "$stft_config" "what makes it"
-share_out "$noisy/utt2spk"
+limit_jobs "$noisy/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "$stft_config" "$clean" "$noisy" \
   ${channel:+--option "channel=$channel"}; then
   exit 0

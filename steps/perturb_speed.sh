@@ -9,7 +9,7 @@ speeds="0.9 1.0 1.1"  # factors
 nj=2                  # jobs
 cmd=launch.py         # where they run
 channel=              # of audio that has several, from 0
-force=false           # true: make them again although nothing changed
+force=false           # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <data-dir> <out-dir>
@@ -23,7 +23,7 @@ set -euo pipefail
 [ $# -eq 2 ] || die "expected <data-dir> <out-dir>, got $# words; see --help"
 data=$1 dir=$2
 require "$data/wav.scp" "local/*/prepare.sh or local/import_corpus.sh"
-share_out "$data/utt2spk"
+limit_jobs "$data/utt2spk"
 options=(--speeds "$speeds")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
 if up_to_date "$dir" --force "$force" --version 1 --input "$data" \

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# How long run.sh takes here for any amount of training speech, what memory its jobs need and what disk it fills, and
-# which --nj and --ngpu end in a wished time. Runs each step on a small sample of the demo corpus, which takes about a
-# minute with the demo configurations, and computes the rest (pyscripts/mimic/reporting/estimate.py says what it assumes).
+# How long run.sh takes here for any amount of training speech, the memory of its jobs and the disk space, and
+# which --nj and --ngpu reach a target time. Runs each step on a small sample of the demo corpus, which takes about a
+# minute with the demo configurations, and computes the rest (assumptions: pyscripts/mimic/reporting/estimate.py).
 # Calibrate while nothing else runs. Writes nothing but --json: the sample is removed in the end.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 hours="1 100 1000 10000" # of training speech, one column each
 dev_hours=             # of development speech; empty: 0.15 of the training hours, 5 at most
 test_hours=            # of test speech; empty: 0.2 of the training hours, 5 at most
-within=                # wished time, e.g. 90m, 24h or 3d: which --nj and --ngpu reach it
+within=                # target time, e.g. 90m, 24h or 3d: which --nj and --ngpu reach it
 json=                  # file for all figures
-corpus=demo            # as run.sh gets it: with vbdemand the published configurations are the default, else demo size
-fbank_config=          # stage 2, as for run.sh; likewise the others
+corpus=demo            # as given to run.sh: with vbdemand the published configurations are the default, else demo size
+fbank_config=          # stage 2, as for run.sh; the others too
 perceptual_config=     # stage 3: model and training
 enhance_config=        # stage 4: model and training
 asr_config=            # stage 6: the recogniser for clean speech
-asr_finetune_config=   # stage 6: how the others go on from it
+asr_finetune_config=   # stage 6: fine-tuning of the other recognisers
 compress=none          # archives of features: none, int16 or uint8
 seeds=1                # enhancers from this many seeds
 nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
 train_jobs=2           # models trained side by side in stages 4 and 6; with --ngpu one after the other
-ngpu=0                 # GPUs for training, of which the calibration takes one; 0 is the CPU
-cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
+ngpu=0                 # GPUs for training, of which the calibration takes one; 0: the CPU
+cmd_backend=           # where jobs run: local, slurm or sge; empty: the one in cmd.sh
 
 . ./path.sh || exit 1
 help_message="Usage: steps/plan.sh [--option value]...
@@ -35,8 +35,7 @@ $(list_options.sh "$0")"
 . recipe.sh
 set -euo pipefail
 
-[ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-check_common
+check_common "$@"
 [[ -z $within || $within =~ ^[0-9.]+[mhd]$ ]] || die "--within takes a time such as 90m, 24h or 3d, got '$within'"
 choose_configs
 planned_ngpu=$ngpu planned_nj=$nj planned_jobs=$train_jobs force=false
@@ -46,10 +45,10 @@ dir=$(mktemp -d exp/plan.XXXXXX)
 start_recipe "$dir"
 trap 'rm -rf "$dir"' EXIT
 
-# timed NAME COMMAND...: notes when the command began and ended. What it says is shown where it fails.
+# timed NAME COMMAND...: records when the command began and ended. Its output is shown if it fails.
 timed() {
   local begin=$EPOCHREALTIME
-  "${@:2}" > "$dir/$1.said" 2>&1 || { cat "$dir/$1.said" >&2; return 1; }
+  "${@:2}" > "$dir/$1.out" 2>&1 || { cat "$dir/$1.out" >&2; return 1; }
   echo "$1 $begin $EPOCHREALTIME" >> "$dir/times"
 }
 # learn NAME CONFIG EPOCHS [--section.key value]...: a training with a validation after its last epoch
@@ -65,27 +64,27 @@ enhancer() {
 
 log "calibration: data and features"
 pyscripts/plan.py noise "$dir/noises"
-timed data local/demo/prepare.sh "${alone[@]}" --hours 0.025 --noise-dir "$dir/noises" "$dir/data"
+timed data local/demo/prepare.sh "${common_2nj[@]}" --hours 0.025 --noise-dir "$dir/noises" "$dir/data"
 clean=$dir/data/train_clean noisy=$dir/data/train_noisy
-aside 2 timed stft_clean make_stft "$clean" "$dir/stft/clean"
-aside 2 timed stft_noisy make_stft "$noisy" "$dir/stft/noisy"
-aside 2 timed fbank_clean make_fbank "$clean" "$dir/fbank/clean"
-all_done
+in_background 2 timed stft_clean make_stft "$clean" "$dir/stft/clean"
+in_background 2 timed stft_noisy make_stft "$noisy" "$dir/stft/noisy"
+in_background 2 timed fbank_clean make_fbank "$clean" "$dir/fbank/clean"
+wait_all
 log "calibration: perceptual model and recogniser"
-aside 2 learn perceptual "$perceptual_config" 3 --data.train "$dir/stft/clean" --data.dev "$dir/stft/clean"
-aside 2 recogniser asr "$asr_config" --data.vocabulary 60
-all_done
+in_background 2 learn perceptual "$perceptual_config" 3 --data.train "$dir/stft/clean" --data.dev "$dir/stft/clean"
+in_background 2 recogniser asr "$asr_config" --data.vocabulary 60
+wait_all
 log "calibration: enhancers, together and alone"
-aside 2 enhancer mse 3 --loss.mimic_weight 0
-aside 2 enhancer mimic 8 --loss.perceptual "$dir/perceptual"
-all_done
+in_background 2 enhancer mse 3 --loss.mimic_weight 0
+in_background 2 enhancer mimic 8 --loss.perceptual "$dir/perceptual"
+wait_all
 log "calibration: enhancement, recognition and scores"
-aside 2 recogniser finetune "$asr_finetune_config" --data.init "$dir/asr"
-aside 2 timed enhance steps/enhance.sh "${common[@]}" "$dir/mimic" "$noisy" "$dir/enhanced"
-aside 2 timed decode steps/decode.sh "${decoding[@]}" "$dir/asr" "$dir/fbank/clean" "$dir/asr/decode"
-aside 2 timed speech steps/score_enhancement.sh "${common[@]}" "$clean" "$noisy" "$dir/speech"
-all_done
-timed words steps/score_asr.sh "${common[@]}" --cer-spaces true "$clean" "$dir/asr/decode" "$dir/words"
+in_background 2 recogniser finetune "$asr_finetune_config" --data.init "$dir/asr"
+in_background 2 timed enhance steps/enhance.sh "${common[@]}" "$dir/mimic" "$noisy" "$dir/enhanced"
+in_background 2 timed decode steps/decode.sh "${decoding[@]}" "$dir/asr" "$dir/fbank/clean" "$dir/asr/decode"
+in_background 2 timed speech steps/score_enhancement.sh "${common[@]}" "$clean" "$noisy" "$dir/speech"
+wait_all
+timed words steps/score_asr.sh "${one_job[@]}" --cer-spaces true "$clean" "$dir/asr/decode" "$dir/words"
 timed table pyscripts/results_table.py --output "$dir/RESULTS.md" "clean=$dir,$dir/asr"
 
 json_option=()

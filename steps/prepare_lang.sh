@@ -6,10 +6,10 @@
 sil_prob=0.5         # probability of silence between two words
 num_sil_states=5     # HMM states of silence and spoken noise
 num_nonsil_states=3  # of the other phones
-lexicon_type=auto    # what its columns are: plain, prob, silprob; auto: told by all its lines
-nj=1                 # one is enough; the option is there as in every step
+lexicon_type=auto    # columns of <lexicon>: plain, prob, silprob; auto: from all its lines
 cmd=launch.py        # where it runs
-force=false          # true: again although nothing changed
+force=false          # true: run again although nothing changed
+# removed: nj
 
 . ./path.sh
 help_message="Usage: $0 [options] <lexicon> <oov-word> <lang-dir>
@@ -30,5 +30,5 @@ if up_to_date "$dir" --force "$force" --version 1 --input "$lexicon" \
 # The space: run.pl, slurm.pl and queue.pl, if cmd.sh has them, would give the word <UNK> to a shell.
 $cmd "$dir/log/prepare_lang.log" pyscripts/prepare_lang.py "${options[@]}" "$lexicon" " $oov" "$dir"
 mark_done "$dir"
-log "$(sed -n 's/.*prepare_lang.py: \(.*: read as \)/\1/p' "$dir/log/prepare_lang.log")"
+log "$(summary "$dir/lang.json")"
 log "lang directory $dir: $(wc -l < "$dir/words.txt") words, $(wc -l < "$dir/phones.txt") phones"

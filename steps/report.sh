@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A page about an experiment tree, to look at and to listen to: scores, curves, spectrograms, errors, costs.
+# An HTML report of an experiment tree: scores, curves, spectrograms, audio, errors, costs.
 # Reads scores, alignments, logs and audio below <exp>; writes <exp>/report/index.html and what it needs, so that the
 # directory can be copied and opened from disk, without a network. Takes half a minute for the demo corpus.
 
@@ -7,23 +7,16 @@ data=             # the data directories; empty: data beside <exp>
 compare=          # another experiment tree, shown beside <exp>
 num_utts=3        # utterances of each kind (best, worst, ...) with audio and spectrograms
 utts=             # more utterances with audio and spectrograms, separated by spaces
-nj=1              # jobs; one is enough, the option is there as in every step
 cmd=launch.py     # where it runs
 force=false       # true: write it again although nothing changed
+# removed: nj
 
+. ./path.sh
 help_message="Usage: $0 [options] [<exp>]
 e.g.: $0 --compare ../yesterday/exp exp
 Options (default):
-  --data DIR          the data directories (data beside <exp>)
-  --compare EXP       another experiment tree, shown beside <exp> (none)
-  --num-utts N        utterances of each kind (best, worst, ...) with audio and spectrograms ($num_utts)
-  --utts \"ID ID\"      more utterances with audio and spectrograms (none)
-  --nj N              jobs ($nj); the report takes one
-  --cmd CMD           where it runs ($cmd)
-  --force true|false  write it again although nothing changed ($force)
+$(list_options.sh "$0")
 <exp> is exp when it is not given."
-
-. ./path.sh
 . parse_options.sh
 . log.sh
 set -euo pipefail

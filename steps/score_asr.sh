@@ -4,29 +4,21 @@
 # <decode-dir>/scoring_kaldi/, and the same with breakdowns by SNR, noise, speaker and length into <scoring-dir>
 # (default: beside the decode directory, exp/asr_x/decode_test -> exp/asr_x/scoring/test).
 
-reference=text   # table of <data-dir> that holds what was said: text.phn for phones
+reference=text   # table of <data-dir> with the reference: text.phn for phones
 cer=true         # characters too
-cer_spaces=false # true: spaces count as characters, as jiwer has it; Kaldi leaves them out
+cer_spaces=false # true: spaces count as characters, as in jiwer, unlike Kaldi
 normaliser=none  # none, upper, upper-nopunct
 lmwt=1           # language model weight of the decoding, for the names of files in <decode-dir>
-wip=0.0          # likewise its word insertion penalty
-nj=1             # jobs; one is enough for any set, the option is there as in every step
+wip=0.0          # word insertion penalty of the decoding, as --lmwt
 cmd=launch.py    # where it runs
 force=false      # true: score again although nothing changed
+# removed: nj
 
+. ./path.sh
 help_message="Usage: $0 [options] <data-dir> <decode-dir> [<scoring-dir>]
 e.g.: $0 --normaliser upper data/test_noisy exp/asr_mimic/decode_test
 Options (default):
-  --reference NAME         table of <data-dir> that holds what was said: text.phn for phones ($reference)
-  --cer true|false         score characters too ($cer)
-  --cer-spaces true|false  count spaces as characters ($cer_spaces)
-  --normaliser NAME        none, upper, upper-nopunct ($normaliser)
-  --lmwt N --wip P         weight and penalty of the decoding, for names of files ($lmwt, $wip)
-  --nj N                   jobs ($nj); scoring takes one
-  --cmd CMD                where it runs ($cmd)
-  --force true|false       score again although nothing changed ($force)"
-
-. ./path.sh
+$(list_options.sh "$0")"
 . parse_options.sh
 . log.sh
 set -euo pipefail

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR.
 # Reads two data directories (or two plain folders of audio files) with the same utterances; writes
-# <scoring-dir>/per_utt.tsv, with NA and the reason where there is no score, summary.tsv (means, 95 % intervals,
+# <scoring-dir>/per_utt.tsv, with NA and the reason for a missing score, summary.tsv (means, 95 % intervals,
 # counts) and breakdown.tsv (the same by SNR, noise, speaker and length). PESQ takes most of the time, 0.03 x real time.
 
 measures=all      # or some of wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr
@@ -11,17 +11,11 @@ allow_pipes=false # true: run the commands in wav.scp
 channel=          # of audio that has several, from 0
 force=false       # true: score again although nothing changed
 
+. ./path.sh
 help_message="Usage: $0 [options] <clean-data-dir> <enhanced-data-dir> <scoring-dir>
 e.g.: $0 --nj 4 data/test_clean data/test_noisy exp/noisy/scoring/test
 Options (default):
-  --measures LIST           all, or some of wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr ($measures)
-  --nj N                    jobs ($nj)
-  --cmd CMD                 where they run ($cmd)
-  --allow-pipes true|false  run the commands in wav.scp ($allow_pipes)
-  --channel N               of audio that has several, from 0 (none)
-  --force true|false        score again although nothing changed ($force)"
-
-. ./path.sh
+$(list_options.sh "$0")"
 . parse_options.sh
 . log.sh
 set -euo pipefail
@@ -30,7 +24,7 @@ set -euo pipefail
 clean=${1%/} enhanced=${2%/} dir=$3
 require "$clean" "local/*/prepare.sh or local/import_corpus.sh"
 require "$enhanced" "steps/enhance.sh"
-if [ -f "$clean/utt2spk" ]; then share_out "$clean/utt2spk"; else share_out "$clean"; fi
+if [ -f "$clean/utt2spk" ]; then limit_jobs "$clean/utt2spk"; else limit_jobs "$clean"; fi
 
 # Which PESQ there is changes the scores: installing it later has to show.
 pesq=$(python3 -c 'from mimic.metrics.pesq import version; print(version())')

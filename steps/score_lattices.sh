@@ -10,9 +10,9 @@ word_ins_penalty=0.0,0.5,1.0  # penalties of the search
 from=                         # decode directory whose pair is taken; empty: search
 nbest=0                       # so many different transcripts of each utterance go to nbest
 cer=true                      # score characters too
-nj=1                          # one is enough; the option is there as in every step
 cmd=launch.py                 # where it runs
-force=false                   # true: again although nothing changed
+force=false                   # true: run again although nothing changed
+# removed: nj
 
 . ./path.sh
 help_message="Usage: $0 [options] <data-dir> <graph-dir> <decode-dir> [<scoring-dir>]

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Serves a page on this machine: record speech or drop a file, see and hear it before and after, read what was said.
+# Serves a page on this machine: record speech or drop a file, compare it before and after enhancement, read the transcript.
 # Reads the model directories; writes nothing. Ctrl-C ends it.
 
 enhance=         # directory of an enhancer
-recognise=       # directory of a recogniser; with an enhancer, it hears what that gives
+recognise=       # directory of a recogniser; with --enhance its input is enhanced speech
 host=127.0.0.1   # address to listen on; 0.0.0.0: everybody who reaches this machine may use it
 port=8000        # 0: any that is free
 max_mb=50        # largest recording, MB

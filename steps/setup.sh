@@ -29,7 +29,7 @@ if "$dev"; then files+=(./requirements-dev.txt); fi
 
 make_venv() {
   local build=$venv.new
-  if [ -e "$venv" ] && ! [ -e "$venv/pyvenv.cfg" ]; then die "$venv is no virtual environment: move it away"; fi
+  if [ -e "$venv" ] && ! [ -e "$venv/pyvenv.cfg" ]; then die "$venv is not a virtual environment: move it away"; fi
   if [ -n "$python" ]; then python=$(base_python "$python"); else python=$(base_python python3 python3.1{4,3,2,1,0}); fi ||
     die "needs Python 3.10 or newer: apt install python3, or name one with --python"
   log "making $venv with $("$python" --version) ($python): about 3 minutes"
@@ -48,7 +48,7 @@ make_venv() {
 }
 
 # make_peers: other toolkits bring other versions of what the recipe uses (numpy, soxr). Those lie in an environment of
-# their own, which has the packages of .venv behind its own.
+# their own, which has the packages of .venv after its own.
 make_peers() {
   local site recipe build=$peers.new
   log "making $peers on top of $venv"

@@ -2,9 +2,9 @@
 # Some utterances of a data directory, evenly spread; arguments as those of Kaldi's subset_data_dir.sh.
 # Reads <data-dir>; writes <out-dir> with the tables of so many utterances. Audio stays where it is. Takes a second.
 
-nj=1           # one is enough; the option is there as in every step
 cmd=launch.py  # where it runs
-force=false    # true: again although nothing changed
+force=false    # true: run again although nothing changed
+# removed: nj
 
 . ./path.sh
 help_message="Usage: $0 [options] <data-dir> <utterances> <out-dir>

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Trains the model that a configuration describes.
 # Reads the directories that the overrides name; writes <exp-dir>: model.pt, config.yaml, train_log.jsonl, tensorboard/.
-# After a kill, the same command goes on from the last checkpoint and ends with the same weights. Exit code 75: SIGTERM
-# or SIGUSR1 came (a cluster takes its machine back), all is saved, start it again.
+# After a kill, the same command resumes from the last checkpoint and ends with the same weights. Exit code 75: stopped by
+# SIGTERM or SIGUSR1 (a cluster reclaims the machine) with the state saved; run it again.
 
 cmd=launch.py   # where the job runs
 num_threads=0   # CPU threads; 0: all of this machine
@@ -11,20 +11,14 @@ ngpu=0          # GPUs of a machine, each with a process; 0: train on CPUs
 num_nodes=1     # machines; several need Slurm
 force=false     # true: train again although nothing changed; what was there goes to <dir>.old
 
+. ./path.sh
 help_message="Usage: $0 [options] <config.yaml> <exp-dir> [--section.key value]...
 e.g.: $0 conf/asr.yaml exp/asr_clean --data.train exp/fbank/train_clean --data.dev exp/fbank/dev_clean --train.seed 2
       $0 conf/joint.yaml exp/joint --joint.enhancer exp/enhance_mse --data.init exp/asr_clean \
         --data.train data/train_noisy --data.dev data/dev_noisy --data.dev_clean data/dev_clean
 Options (default):
-  --cmd CMD           where the job runs ($cmd)
-  --num-threads N     CPU threads, 0: all of this machine ($num_threads)
-  --num-processes N   on CPUs: processes that share each batch and these threads ($num_processes)
-  --ngpu N            GPUs of a machine, each with a process; 0: train on CPUs ($ngpu)
-  --num-nodes N       machines; several need Slurm ($num_nodes)
-  --force true|false  train again although nothing changed; what was there goes to <dir>.old ($force)
-What is given after <exp-dir> overrides the configuration."
-
-. ./path.sh
+$(list_options.sh "$0")
+Settings after <exp-dir> override the configuration."
 . parse_options.sh
 . log.sh
 set -euo pipefail
@@ -33,7 +27,7 @@ set -euo pipefail
 config=$1 dir=$2
 shift 2
 [ $(($# % 2)) = 0 ] || die "expected --section.key value pairs after <exp-dir>, got: $*"
-[ "$num_nodes" -le 1 ] || command -v srun > /dev/null || die "--num-nodes $num_nodes needs Slurm, and here is no srun"
+[ "$num_nodes" -le 1 ] || command -v srun > /dev/null || die "--num-nodes $num_nodes needs Slurm, and there is not one here"
 
 inputs=() options=() exist=true
 if dry_run; then exist=false; fi
@@ -69,7 +63,7 @@ $cmd --num-threads "$num_threads" "${place[@]}" "$dir/log/train.log" "${start[@]
   pyscripts/train.py --device "$device" --num-processes "$num_processes" "$config" "$dir" "$@" || {
   rc=$?  # launchers make every failure a 1, but all write the code into the log
   if tail -n 1 "$dir/log/train.log" | grep -q '(code 75)'; then
-    log "$dir: saved after a signal: run the same command again to go on"
+    log "$dir: saved after a signal: run the same command again to resume"
     exit 75
   fi
   exit "$rc"

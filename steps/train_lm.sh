@@ -32,8 +32,8 @@ options=(--order "$order" --unit "$unit" --prune "$prune" --vocabulary "$vocabul
   --normaliser "$normaliser" --gzip "$gzip")
 inputs=()
 for file in "$text" ${dev:+"$dev"}; do
-  if [ -d "$file" ]; then file=$file/text; [ "$unit" != phone ] || file+=.phn; fi
-  [ -f "$file" ] || die "$file: no such text file or data directory"
+  if [ -d "$file" ] || pending "$file"; then file=$file/text; [ "$unit" != phone ] || file+=.phn; fi
+  [ -f "$file" ] || pending "$file" || die "$file: no such text file or data directory"
   inputs+=(--input "$file")
 done
 if [ -n "$tokens" ]; then
@@ -46,4 +46,4 @@ fi
 log "estimating $dir from $text"
 $cmd "$dir/log/train_lm.log" pyscripts/train_lm.py "${options[@]}" --tokens "$tokens" --dev "$dev" "$text" "$dir"
 mark_done "$dir"
-log "$dir: $(sed -n 's/^.*train_lm.py: //p' "$dir/log/train_lm.log" | tail -n 1)"
+log "$dir: $(summary "$dir/lm.json")"

@@ -1,21 +1,13 @@
 #!/usr/bin/env bash
-# Speaker-adaptive training: triphones on features that fMLLR moves, on the alignments of an LDA+MLLT model.
-# Writes <exp-dir>: final.mdl, tree, ali.JOB.gz, likes (likelihood per pass), final.mat, trans.JOB, and final.alimdl,
-# which aligns and decodes features before adaptation.
+# Speaker-adaptive training: triphones of fMLLR features on the alignments of an LDA+MLLT model, in as many jobs as made
+# these. Writes <exp-dir>: final.mdl, tree, ali.JOB.gz, likes (likelihood per pass), final.mat, trans.JOB, and
+# final.alimdl, which aligns and decodes features before adaptation.
+# shellcheck disable=SC2034  # steps/lib/gmm.sh reads the options
 
-num_iters=35        # passes
-max_iter_inc=25     # last pass after which Gaussians are added
-realign_iters="10 20 30"   # passes that align anew
-fmllr_iters="2 4 6 12"     # passes that estimate fMLLR anew
-fmllr_min_count=500 # frames that a speaker must have for a transform
-boost_silence=1.0   # factor of the likelihoods of silence while aligning
-power=0.25          # of the occupancies by which Gaussians are shared out
-thresh=300          # least gain of likelihood for which the tree splits a leaf
-beam=10             # of alignment
-retry_beam=40       # where that finds nothing
-max_skip=0.01       # share of the utterances that may be left without an alignment in the end
-cmd=launch.py       # where jobs run, as many as made the alignments
-force=false         # true: train again although nothing changed
+. steps/lib/gmm_options.sh || exit 1
+. steps/lib/triphone_options.sh || exit 1
+fmllr_iters="2 4 6 12"     # passes that reestimate fMLLR
+fmllr_min_count=500 # least frames of a speaker for a transform
 
 . ./path.sh
 help_message="Usage: $0 [options] <num-leaves> <tot-gauss> <feat-dir> <lang-dir> <ali-dir> <exp-dir>
@@ -27,24 +19,4 @@ $(list_options.sh "$0")"
 . gmm.sh
 set -euo pipefail
 
-[ $# -eq 6 ] || die "expected <num-leaves> <tot-gauss> <feat-dir> <lang-dir> <ali-dir> <exp-dir>, got $# words; see --help"
-numleaves=$1 totgauss=$2 data=$3 lang=$4 alidir=$5 dir=$6
-check_sizes
-require "$data/feats.scp" "steps/make_feats.sh"
-require "$alidir/ali.1.gz" "steps/align_si.sh"
-require "$alidir/final.mat" "steps/train_lda_mllt.sh"
-nj=$(cat "$alidir/num_jobs")
-begin_gmm --input "$data" "$lang" "$alidir" --option "iters=$num_iters $max_iter_inc $realign_iters fmllr $fmllr_iters $fmllr_min_count" \
-  "sizes=$numleaves $totgauss $thresh" "align=$boost_silence $power $beam $retry_beam" || exit 0
-
-log "speaker-adaptive training on $alidir in $nj jobs"
-take_alignments
-for file in "$alidir"/{final.mat,splice_opts,mllt_log_det,trans.*}; do if [ -e "$file" ]; then cp "$file" "$dir/"; fi; done
-act_jobs fmllr --iter ali --fmllr-min-count "$fmllr_min_count"
-tree_and_mixtures
-em_iterations "$(pyscripts/gmm_info.py --number pdfs "$dir/1.mdl")"
-act_jobs alimdl-stats --iter final
-act alimdl --iter final --out alimdl
-mv "$dir/alimdl.mdl" "$dir/final.alimdl"
-mark_done "$dir"
-log "$(pyscripts/gmm_info.py "$dir/final.mdl")"
+train_triphones sat "$@"

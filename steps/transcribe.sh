@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Writes down what is said in audio files of any rate, length and number of channels, with times and confidences.
+# Transcribes audio files of any rate, length and number of channels, with times and confidences.
 # Reads <model-dir> and <in>; writes <out>, or standard output.
 
 format=text       # text, json, srt, vtt or ctm
-enhance=          # directory of an enhancer, to hear through
-max_seconds=15    # longer recordings are cut in pauses into stretches of at most this
+enhance=          # directory of an enhancer, applied before
+max_seconds=15    # longer recordings are split in pauses into segments of at most this
 ngpu=0            # 1: on a GPU
 allow_pipes=false # true runs the commands that a wav.scp may hold
 
@@ -17,7 +17,7 @@ e.g.: $0 exp/asr_clean talk.flac
 <out>: a file; for several recordings a folder with a file for each; - or nothing: standard output
 Options (default):
 $(list_options.sh "$0")
-Settings of the search behind <out>: pyscripts/mimic/decoding/config.py"
+Settings after <out> override those of the search: pyscripts/mimic/decoding/config.py"
 . parse_options.sh
 . log.sh
 set -euo pipefail

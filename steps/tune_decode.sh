@@ -10,7 +10,7 @@ nj=2                                         # jobs
 cmd=launch.py                                # where they run
 ngpu=0                                       # 1: the network runs on a GPU
 batch_size=16                                # utterances in a batch  # was: batch-utterances
-force=false                                  # true: all again although nothing changed
+force=false                                  # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <out-dir> --decode.search NAME --decode.ngram FILE [--decode.key value]...
@@ -33,7 +33,7 @@ words=("$@")
 for ((i = 0; i + 1 < $#; i += 2)); do
   case ${words[i]} in
     --decode.ngram | --decode.lexicon)
-      [ -f "${words[i + 1]}" ] || die "${words[i]} ${words[i + 1]}: no such file"
+      [ -f "${words[i + 1]}" ] || pending "${words[i + 1]}" || die "${words[i]} ${words[i + 1]}: no such file"
       inputs+=(--input "${words[i + 1]}") ;;
     --decode.ngram_lm_scale | --decode.word_insertion_bonus | --decode.ngram_weight | --decode.word_bonus)
       die "${words[i]} is what is tuned: --lm-scales, --word-insertion-bonuses" ;;
@@ -42,7 +42,7 @@ done
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 
-share_out "$feats/feats.scp"
+limit_jobs "$feats/feats.scp"
 if ! up_to_date "$dir/outputs" --force "$force" --kind outputs --version 1 --input "$model" --input "$feats"; then
   log "the CTC outputs of $model for $utterances utterances of $feats"
   mkdir -p "$dir/outputs/log"

@@ -35,7 +35,7 @@ LEXICON = Path(__file__).with_name("lexicon.txt")
 log = logging.getLogger(__name__)
 
 SPEECH_DB, SPREAD_DB = -25, 2  # active speech level of a recording, full scale 0
-FLOOR = 10 ** (-75 / 20)  # the hiss of a quiet room: without it pauses are digital zeros, whose logarithm has no bottom
+FLOOR = 10 ** (-75 / 20)  # background hiss: without it pauses are digital zeros, whose logarithm has no bottom
 PAUSE_S = 0.12  # before and after the speech
 
 
@@ -86,9 +86,9 @@ def make_noise(path: Path, set_: str, kind: str, seed: int) -> np.ndarray:
 def corruptions(
     audio: Path, script: list[Utterance], seed: int, noise_dir: Path | None, rir_dir: Path | None, rir_prob: float
 ) -> dict[str, Corruption]:
-    """Give the mixer of each set. With our noises, voices of train babble in train and dev."""
+    """Give the mixer of each set. With synthesised noises, voices of train babble in train and dev."""
     noises = share_out(noise_dir or audio / "noise", by_kind=True)
-    rooms = share_out(rir_dir, by_kind=False) if rir_dir else {}
+    rirs = share_out(rir_dir, by_kind=False) if rir_dir else {}
     speaker_of = {utterance.utt: utterance.voice.speaker for utterance in script}
     voices = Recordings({u.utt: str(audio / "speech" / "train" / f"{u.utt}.wav") for u in script if u.set == "train"})
     return {
@@ -98,7 +98,7 @@ def corruptions(
             Recordings(noises[set_]),
             SNRS[set_],
             seed,
-            rooms=Recordings(rooms[set_]) if rooms else None,
+            rooms=Recordings(rirs[set_]) if rirs else None,
             rir_prob=rir_prob,
             voices=voices if set_ != "test" and noise_dir is None else None,
         )

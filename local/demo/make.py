@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One act of local/demo/prepare.sh: `speech` and `mix` are shared by several jobs, `tables` is done once after them."""
+"""The work of local/demo/prepare.sh: several jobs make `speech`, then `mix` it; one writes the `tables`."""
 
 import argparse
 from pathlib import Path
@@ -38,24 +38,24 @@ def make_mixtures(args: argparse.Namespace, script: list[Utterance], mixers: dic
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("act", choices=["speech", "mix", "tables"])
+    parser.add_argument("part", choices=["speech", "mix", "tables"])
     parser.add_argument("--job", type=int, default=1, help="number of this job, from 1")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs that share the work")
     parser.add_argument("--hours", type=float, default=0.5, help="hours of training speech")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--noise-dir", type=Path, help="recorded noises instead of made ones")
-    parser.add_argument("--rir-dir", type=Path, help="room impulse responses")
-    parser.add_argument("--rir-prob", type=float, default=0.5, help="share of the mixtures that are in a room")
+    parser.add_argument("--noise-dir", type=Path, help="recorded noises instead of synthesised ones")
+    parser.add_argument("--rir-dir", type=Path, help="RIRs")
+    parser.add_argument("--rir-prob", type=float, default=0.5, help="share of reverberant mixtures")
     parser.add_argument("data", type=Path, help="where the data directories and demo_audio go")
     args = parser.parse_args()
     args.audio = args.data / "demo_audio"
 
     script = plan(args.seed, args.hours)
-    if args.act == "speech":
+    if args.part == "speech":
         make_speech(args, script)
         return
     mixers = corruptions(args.audio, script, args.seed, args.noise_dir, args.rir_dir, args.rir_prob)
-    if args.act == "mix":
+    if args.part == "mix":
         make_mixtures(args, script, mixers)
     else:
         write_sets(args.data, args.audio, script, mixers)

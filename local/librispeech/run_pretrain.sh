@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # A recogniser and a language model from LibriSpeech, for "./run.sh --init exp/librispeech/asr".
-# Options as in run.sh: each line "name=value  # meaning" below is one.
+# Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-stage=1                # first stage to run
-stop_stage=6           # last stage to run
-config=                # bash file of name=value lines, read before the other options
-librispeech_dir=downloads/librispeech  # where LibriSpeech is; what is not there is downloaded to it
+. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+data=data/librispeech  # where the data directories go
+exp=exp/librispeech    # where everything else goes
+librispeech_dir=downloads/librispeech  # directory of LibriSpeech; missing files are downloaded to it
 train_parts="train-clean-100 train-clean-360 train-other-500"  # training speech, 960 hours
 dev_parts=dev-clean    # development set
 test_parts=test-clean  # test set
@@ -15,12 +15,6 @@ download_url=          # mirror of OpenSLR that has the archives
 fbank_config=conf/fbank_40.conf          # stage 2: features
 asr_config=conf/asr_librispeech.yaml     # stage 3: the recogniser
 lm_config=conf/lm.yaml # stage 4: the language model
-seed=1                 # of all training
-nj=                    # half of the jobs per step; empty: one per two cores, 4 at most
-ngpu=0                 # GPUs for training; 0 is the CPU, which takes months for 960 hours
-cmd_backend=           # where jobs run: local, slurm or sge; empty: what cmd.sh says
-num_threads=           # CPU threads of a training; empty: this machine's cores shared out, on a cluster 4
-force=false            # true: redo the stages although nothing changed
 
 . ./path.sh || exit 1
 help_message="Usage: local/librispeech/run_pretrain.sh [--option value]...
@@ -38,22 +32,20 @@ Stages; one that is done and unchanged is skipped:
   4 language model exp/librispeech/lm, over the recogniser's tokens
   5 decoding       exp/librispeech/asr/decode_{dev,test}
   6 scores         exp/librispeech/asr/scoring/{dev,test}"
+call=("$0" "$@")
 . parse_options.sh
 . log.sh
 . recipe.sh
 set -euo pipefail
 
-[ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
-train_jobs=1
-check_common
-check_files config fbank_config asr_config lm_config
-exp=exp/librispeech data=data/librispeech
+check_common "$@"
+check_files fbank_config asr_config lm_config
 start_recipe "$exp"
 
 if begin 1 "data"; then
   local/librispeech/download.sh --parts "$train_parts $dev_parts $test_parts" --lm-text "$lm_text" \
     --url "$download_url" "$librispeech_dir"
-  local/librispeech/prepare.sh "${alone[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
+  local/librispeech/prepare.sh "${common_2nj[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
     --test-parts "$test_parts" "$librispeech_dir" "$data"
 fi
 
@@ -70,15 +62,15 @@ if begin 4 "language model"; then
   text=$exp/fbank/train_clean
   if $lm_text; then
     text=$exp/lm_text/train.txt packed=$librispeech_dir/librispeech-lm-norm.txt.gz
-    require "$packed" "stage 1 (data) with --lm-text true"
+    dry_run || require "$packed" "stage 1 (data) with --lm-text true"
     if ! up_to_date "$exp/lm_text" --force "$force" --kind lm_text --version 1 --input "$packed" "$exp/fbank/train_clean/text"; then
       { cut -d ' ' -f 2- "$exp/fbank/train_clean/text" && zcat "$packed"; } > "$text"
       mark_done "$exp/lm_text"
     fi
   fi
-  kind=$(sed -n 's/^ *token_type: *//p' "$exp/asr/config.yaml")
+  token_type=$(pyscripts/print_settings.py "$asr_config" data.token_type) || exit 1
   steps/train.sh "${training[@]}" "$lm_config" "$exp/lm" --train.seed "$seed" --data.tokens "$exp/asr" \
-    --data.token_type "$kind" --data.train "$text" --data.dev "$exp/fbank/dev_clean"
+    --data.token_type "$token_type" --data.train "$text" --data.dev "$exp/fbank/dev_clean"
 fi
 
 if begin 5 "decoding"; then
@@ -87,7 +79,6 @@ fi
 
 if begin 6 "scores"; then
   for set in dev test; do score_words "$exp/asr" "$set" "$exp/fbank/${set}_clean"; done
-  log "recogniser: $exp/asr (run.sh --init)  language model: $exp/lm  scores: $exp/asr/scoring"
 fi
 
-log "finished. [elapsed=${SECONDS}s]"
+finished "recogniser: $exp/asr (run.sh --init)  language model: $exp/lm  scores: $exp/asr/scoring"

@@ -12,7 +12,7 @@ oov_policy=g2p      # words that it does not have: fail, skip (their utterances)
 max_skip=0.01       # share of a set's utterances that may be unusable
 nj=4                # jobs that resample
 cmd=launch.py       # where they run
-force=false         # true: make all again although nothing changed
+force=false         # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <ljspeech-dir> <data-dir>
@@ -25,15 +25,18 @@ set -euo pipefail
 
 [ $# -eq 2 ] || die "expected <ljspeech-dir> <data-dir>, got $# words; see --help"
 src=$1 data=$2
-[ -f "$src/LJSpeech-1.1/metadata.csv" ] ||
+[ -f "$src/LJSpeech-1.1/metadata.csv" ] || pending "$src" ||
   die "$src/LJSpeech-1.1/metadata.csv: no such file: local/ljspeech/download.sh $src fetches it"
 if [ "$rate" = own ]; then
+  if pending "$src"; then for set in train dev; do will_make "$data/${set}_clean"; done; fi
+  if dry_run; then exit; fi
   local/ljspeech/prepare.py --dev-utterances "$dev_utterances" "$src/LJSpeech-1.1" "$data"
   for set in train dev; do steps/validate_data.sh --no-wav "$data/${set}_clean"; done
   exit 0
 fi
 : "${lexicon:=$src/librispeech-lexicon.txt}"
-[ -f "$lexicon" ] || die "no $lexicon: local/ljspeech/download.sh $src fetches it, --lexicon names another"
-local/ljspeech/prepare.py --dev-utterances "$dev_utterances" "$src/LJSpeech-1.1" "$data/as_recorded"
+[ -f "$lexicon" ] || pending "$lexicon" || die "no $lexicon: local/ljspeech/download.sh $src fetches it, --lexicon names another"
+if pending "$src"; then for set in train dev; do will_make "$data/as_recorded/${set}_clean"; done; fi
+dry_run || local/ljspeech/prepare.py --dev-utterances "$dev_utterances" "$src/LJSpeech-1.1" "$data/as_recorded"
 local/import_corpus.sh --nj "$nj" --cmd "$cmd" --force "$force" --corpus "$data/as_recorded" --lexicon "$lexicon" \
   --oov-policy "$oov_policy" --max-skip "$max_skip" "$data"

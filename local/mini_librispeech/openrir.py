@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""OpenRIR (OpenSLR 28): fetch the archive, unpack what is used of it, list its noises and measured rooms.
+"""OpenRIR (OpenSLR 28): unpack what is used of the archive, list its noises and measured RIRs.
 
-Of the simulated rooms, most of the archive, nothing is used: local/simulate_rooms.sh makes some.
+Its simulated RIRs, most of the archive, are not used: local/simulate_rirs.sh makes some.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import zlib
 from pathlib import Path
 
 from mimic.cli import progress, run
-from mimic.corpus.downloads import Source, bring
 from mimic.errors import UserError
 from mimic.io.atomic import new_dir
 from mimic.io.entries import stored
@@ -20,24 +19,16 @@ from mimic.io.tables import write_table
 
 ARCHIVE, FOLDER = "rirs_noises.zip", "RIRS_NOISES"
 USED = ("pointsource_noises", "real_rirs_isotropic_noises")
-ADVICE = "run local/mini_librispeech/download.sh DIR where it works and copy DIR here"
-TEST = 4  # every fourth recording or room is for test alone
+TEST = 4  # every fourth recording, or room of RIRs, is for the test set only
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["fetch", "unpack", "list"])
-    parser.add_argument("--files", type=Path, help="list: name, bytes, md5, URLs")
-    parser.add_argument("--base-url", default="", help="fetch BASE_URL/NAME instead")
-    parser.add_argument("--tries", type=int, default=5)
-    parser.add_argument("--pause", type=float, default=2.0, help="seconds before the second try")
-    parser.add_argument("folder", type=Path, help="where the archive is, or is to be")
-    parser.add_argument("out", type=Path, nargs="?", help="list: where noises and rooms go")
+    parser.add_argument("verb", choices=["unpack", "list"])
+    parser.add_argument("folder", type=Path, help="directory of the archive")
+    parser.add_argument("out", type=Path, nargs="?", help="list: directory for noises and RIRs")
     args = parser.parse_args()
-    if args.verb == "fetch":
-        source = Source(args.files, args.base_url, args.tries, args.pause)
-        bring(source, args.folder, lambda _: (args.folder / FOLDER).is_dir(), ADVICE, [ARCHIVE])
-    elif args.verb == "unpack":
+    if args.verb == "unpack":
         if not (args.folder / FOLDER).is_dir():
             unpack(args.folder / ARCHIVE, args.folder / FOLDER)
     else:

@@ -5,15 +5,15 @@
 # <out>/{train,dev,test}_noisy, and then the clean side is its counterpart of 16 kHz wavs. Takes about a minute.
 
 noise_dir=     # folder of recorded noises: train (for train and dev) and test, as local/mix_noise.sh takes them
-rir_dir=       # room impulse responses, likewise train and test
-rir_prob=0.3   # share of mixtures that are in a room, where there are rooms
+rir_dir=       # folder of RIRs: train and test
+rir_prob=0.3   # with --rir-dir: share of reverberant mixtures
 nj=2           # jobs
 cmd=launch.py  # where they run
-force=false    # true: make all again although nothing changed
+force=false    # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <src> <out>
-e.g.: $0 --noise-dir noise --rir-dir rooms speechocean762 corpora/speechocean762
+e.g.: $0 --noise-dir noise --rir-dir rirs speechocean762 corpora/speechocean762
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh
@@ -32,9 +32,9 @@ for set in train dev test; do
     test) from=test snrs="2.5 7.5 12.5 17.5" ;;
     *) from=train snrs="0 5 10 15" ;;
   esac
-  rooms=(--rir-prob "$rir_prob")
-  if [ -n "$rir_dir" ]; then rooms+=(--rir-dir "$rir_dir/$from"); fi
-  local/mix_noise.sh --nj "$nj" --cmd "$cmd" --force "$force" --snrs "$snrs" "${rooms[@]}" \
+  reverb=(--rir-prob "$rir_prob")
+  if [ -n "$rir_dir" ]; then reverb+=(--rir-dir "$rir_dir/$from"); fi
+  local/mix_noise.sh --nj "$nj" --cmd "$cmd" --force "$force" --snrs "$snrs" "${reverb[@]}" \
     "$speech/${set}_clean" "$noise_dir/$from" "$out/${set}_noisy"
 done
 if [ "$speech" != "$out" ]; then

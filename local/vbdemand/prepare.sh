@@ -14,7 +14,7 @@ max_skip=0.01               # share of a set's utterances that may be unusable
 check_counts=true           # false: no warning where the sets have other sizes than the published ones
 nj=4                        # jobs that decode audio
 cmd=launch.py               # where they run
-force=false                 # true: make all again although nothing changed
+force=false                 # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <vbdemand-dir> <data-dir>
@@ -27,10 +27,15 @@ set -euo pipefail
 
 [ $# -eq 2 ] || die "expected <vbdemand-dir> <data-dir>, got $# words; see --help"
 src=$1 data=$2 corpus=$2/vbdemand
-[ -d "$src" ] || die "$src: no such directory: local/vbdemand/download.sh $src fetches the corpus"
-zips=$(local/vbdemand/unpack.py --list "$src")
-mapfile -t zips <<< "$zips"
-if [ -n "${zips[0]}" ] && ! up_to_date "$corpus/unpacked" --force "$force" --version 1 \
+[ -d "$src" ] || pending "$src" || die "$src: no such directory: local/vbdemand/download.sh $src fetches the corpus"
+zips=()
+if pending "$src"; then
+  for set in {train,dev,test}_{clean,noisy}; do will_make "$corpus/$set"; done
+else
+  list=$(local/vbdemand/unpack.py --list "$src")
+  mapfile -t zips <<< "$list"
+fi
+if [ -n "${zips[*]}" ] && ! up_to_date "$corpus/unpacked" --force "$force" --version 1 \
     --input "${zips[@]}"; then
   log "unpacking ${#zips[@]} zips of $src"
   local/vbdemand/unpack.py "$src" "$corpus/unpacked"

@@ -46,7 +46,19 @@ SETTINGS: dict[str, str] = {
 VALUES: dict[str, dict[str, str]] = {"decode.search": {"free": "lexicon-free"}}
 
 # Former name -> name, of what a step records beside settings in its fingerprint: `up_to_date ... --option name=value`.
-STEP_OPTIONS: dict[str, str] = {"lm_weights": "lm_scales", "word_bonuses": "word_insertion_bonuses"}
+STEP_OPTIONS: dict[str, str] = {
+    "by_kind": "by_type",
+    "lm_weights": "lm_scales",
+    "rooms": "rirs",
+    "word_bonuses": "word_insertion_bonuses",
+}
+
+# Former name -> name, of a step, as it is recorded in the fingerprint of what it made.
+STEPS: dict[str, str] = {
+    "local/share_recordings.sh": "local/split_recordings.sh",
+    "local/simulate_rooms.sh": "local/simulate_rirs.sh",
+    "steps/cluster_feats.sh": "steps/apply_kmeans.sh",
+}
 
 
 def current(name: str) -> str:

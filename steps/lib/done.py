@@ -7,7 +7,6 @@ step that calls this when what it wrote before cannot be used any more; --kind t
 
 --verify COMMAND  is run before DIR is replaced because its settings changed. Where it fails, nothing is touched.
 --force true      makes DIR again although nothing changed.
---was STEP a=b... earlier names of this step (a path) and of its options (old=new), where a directory has these.
 --lock PID        keeps DIR for the process PID, a shell: from a check that gives 1 until its mark, or until it ends.
 --dry-run FILE    says only what check would do; FILE collects the directories that are to be made.
 ``done.py lock DIR --lock PID`` keeps DIR and does nothing else, for a recipe.
@@ -29,7 +28,7 @@ sys.path.insert(1, f"{Path(__file__).resolve().parents[2]}/pyscripts")  # of thi
 from uptodate.check import run  # noqa: E402
 from uptodate.errors import StepError  # noqa: E402
 
-WORDS = ("--step", "--kind", "--version", "--input", "--option", "--force", "--lock", "--verify", "--dry-run", "--was")
+WORDS = ("--step", "--kind", "--version", "--input", "--option", "--force", "--lock", "--verify", "--dry-run")
 
 
 def main(verb: str, name: str, *rest: str) -> int:

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every step says and checks in the same words. Source it behind parse_options.sh: ". log.sh".
+# Messages and checks of all steps. Source it after parse_options.sh: ". log.sh".
 
 # Words of this script are names, and none of them an option for the programs that get them.
 for _word; do
@@ -12,7 +12,7 @@ for _word; do
 done
 
 # $JOB stands for the number of a job: $cmd "$JOB=1:$nj" "$dir/log/x.$JOB.log" program --job "$JOB". Launchers replace it
-# wherever it stands, in names too, so it is "JOB" only where no word and no option of this script has that in it.
+# everywhere, in names too; so it is "JOB" unless a word or an option of this script contains that.
 _names=$*
 for _word in $(compgen -v); do
   if [[ $_word == [a-z]* && $_word != help_message ]]; then _names+=" ${!_word-}"; fi
@@ -20,7 +20,7 @@ done
 JOB=JOB
 while [[ $_names == *"$JOB"* ]]; do JOB+=_; done
 
-# An interrupt (Ctrl-C) ends the programs that run, then the scripts; the one that was called says so.
+# An interrupt (Ctrl-C) ends the programs that run, then the scripts; the one that the user called prints a line.
 : "${MIMIC_CALLED:=$$}"
 export MIMIC_CALLED
 _logged=
@@ -32,13 +32,13 @@ interrupted() {
     sleep 0.1
   done
   if [ "$MIMIC_CALLED" = $$ ]; then
-    printf '%s: interrupted%s: the same command goes on from there\n' "$0" "${_logged:+ ($_logged)}" >&2
+    printf '%s: interrupted%s: the same command resumes there\n' "$0" "${_logged:+ ($_logged)}" >&2
   fi
   exit 130
 }
 trap interrupted INT
 
-# log MESSAGE: one line with the time and the place in the script that speaks.
+# log MESSAGE: one line with the time, the script and its line.
 log() {
   _logged=$*
   local source=${BASH_SOURCE[1]:-$0}
@@ -48,17 +48,24 @@ log() {
 # die MESSAGE: one line on stderr, exit code 1.
 die() { echo "$0: $*" >&2; exit 1; }
 
-# dry_run: true where steps only say what they would do (run.sh --dry-run true).
+# dry_run: true where steps only print what they would make (--dry-run true of a recipe).
 dry_run() { [ -n "${MIMIC_DRY_RUN:-}" ]; }
+
+# will_make DIR: notes in a dry run that DIR would be made; pending PATH: whether PATH is in such a directory.
+will_make() { local path; path=$(realpath -ms "$1"); echo "${path#"$PWD"/}" >> "$MIMIC_DRY_RUN"; }
+pending() {
+  local path dir
+  dry_run || return 1
+  path=$(realpath -ms "$1")
+  while read -r dir; do case ${path#"$PWD"/}/ in "$dir"/*) return ;; esac; done < "$MIMIC_DRY_RUN"
+  return 1
+}
 
 # require PATH STEP: dies unless PATH is there and the directory it belongs to is finished. STEP makes it.
 require() {
-  local dir=$1 path pending
+  local dir=$1
   [ -d "$dir" ] || dir=$(dirname "$1")
-  if dry_run; then
-    path=$(realpath -ms --relative-to=. "$1")
-    while read -r pending; do case $path/ in "$pending"/*) return ;; esac; done < "$MIMIC_DRY_RUN"
-  fi
+  if pending "$1"; then return; fi
   [ -e "$1" ] || die "$1 is missing: run $2 first"
   if [ -e "$dir/.fingerprint" ] && [ ! -e "$dir/.done" ]; then die "$dir is incomplete: run $2 again"; fi
 }
@@ -73,12 +80,12 @@ require_model() {
   require "$1/model.pt" "steps/train.sh"
 }
 
-# check_settings MODEL [--section.name value]...: dies of a setting that is wrong, before anything is touched.
+# check_settings MODEL [--section.name value]...: dies where a setting is wrong, before anything is changed.
 check_settings() { [ $# -eq 1 ] || dry_run || pyscripts/check_settings.py "$@"; }
 
 # up_to_date DIR [words of "done.py check"]: true when DIR is finished and unchanged, false when it is to be made. In the
 # second case this shell keeps DIR locked until it ends, so that two runs never write the same DIR. In a dry run it only
-# says what is to be made, and is true.
+# prints what would be made, and is true.
 up_to_date() {
   local rc=0
   if dry_run; then
@@ -91,8 +98,14 @@ up_to_date() {
   return "$rc"
 }
 
-# mark_done DIR: the last act of a step; DIR is not locked any more.
+# mark_done DIR: the last command of a step; DIR is not locked any more.
 mark_done() { done.py mark "$1" --lock $$; }
+
+# summary FILE: the values of a JSON file that a program wrote, for a log line.
+summary() {
+  python3 -c 'import json, sys
+print(", ".join(f"{k} {v}" for k, v in json.load(open(sys.argv[1])).items()))' "$1"
+}
 
 # check_skipped DIR SHARE: dies where more than this share of the utterances of a finished DIR is in its skipped.tsv.
 check_skipped() {
@@ -104,15 +117,15 @@ check_skipped() {
     die "$1: $skipped of $((skipped + kept)) utterances cannot be used, listed in $1/skipped.tsv (allowed: --max-skip $2)"
 }
 
-# lock_dir DIR: this shell keeps DIR locked until it ends. Dies when another one has it.
+# lock_dir DIR: this shell keeps DIR locked until it ends. Dies when another shell has locked it.
 lock_dir() {
   done.py lock "$1" --lock $$ || exit 1
   _locked=$1
   trap 'rm -f "$_locked/.lock"' EXIT
 }
 
-# share_out TABLE-OR-FOLDER: counts its lines or files in $utterances; no more jobs than that. Dies where there are none.
-share_out() {
+# limit_jobs TABLE-OR-FOLDER: counts its lines or files in $utterances and lowers $nj to that. Dies where there are none.
+limit_jobs() {
   if dry_run; then return; fi
   [ -e "$1" ] || die "$1 is missing: is ${1%/*} a data directory?"
   if [ -d "$1" ]; then utterances=$(find "$1" -maxdepth 1 -type f -printf x | wc -c); else utterances=$(wc -l < "$1"); fi
@@ -120,25 +133,25 @@ share_out() {
   if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 }
 
-_aside=()
+_background=()
 
-# aside N COMMAND...: runs the command beside others, N at once; all_done waits for them. One that fails ends this
-# shell (set -e). They share the terminal, so they write plain lines, which sed keeps whole.
-aside() {
-  while [ "${#_aside[@]}" -ge "$1" ]; do _one_done; done
-  # A shell's background would not be interrupted; sed stays for what is said then.
+# in_background N COMMAND...: runs the command in the background, N of them at once; wait_all waits for them. One that
+# fails ends this shell (set -e). They share the terminal, so they write plain lines, which sed keeps whole.
+in_background() {
+  while [ "${#_background[@]}" -ge "$1" ]; do _wait_one; done
+  # A shell's background would not be interrupted; sed stays for the messages of an interrupt.
   { trap - INT; "${@:2}" 2>&1 | (trap '' INT; exec sed -u ''); } &
-  _aside+=($!)
+  _background+=($!)
 }
-all_done() { while [ "${#_aside[@]}" -gt 0 ]; do _one_done; done; }
+wait_all() { while [ "${#_background[@]}" -gt 0 ]; do _wait_one; done; }
 
 # Waits for one of them and has its exit code. "wait -n" forgets one of two that end at the same moment (bash 5.2).
-_one_done() {
+_wait_one() {
   local i job
   while :; do
-    for i in "${!_aside[@]}"; do
-      job=${_aside[i]}
-      if ! kill -0 "$job" 2> /dev/null; then unset "_aside[i]"; wait "$job"; return; fi
+    for i in "${!_background[@]}"; do
+      job=${_background[i]}
+      if ! kill -0 "$job" 2> /dev/null; then unset "_background[i]"; wait "$job"; return; fi
     done
     sleep 0.1
   done

@@ -2,9 +2,10 @@
 # Command-line options in Kaldi's manner. Source it after the block of defaults: every variable set there is
 # an option, so that "--stop-stage 3" (or --stop_stage) sets $stop_stage. The value is always a separate word.
 # "--config FILE" sources a bash file of name=value lines before the other options are looked at; "--help"
-# prints $help_message. Parsing stops at the first word that is no option; the rest stays in "$@".
+# prints $help_message. Parsing stops at the first word that is not an option; the rest stays in "$@".
 # Types and ranges of values are in option_ranges.txt beside this file; a default of true or false is a boolean.
-# A renamed option keeps its old name for one release: "new_name=3  # meaning  # was: old-name".
+# A renamed option keeps its old name for one release: "new_name=3  # meaning  # was: old-name"; the block has a line
+# "# removed: name" for an option that does nothing any more.
 # Kaldi's own parse_options.sh can take this file's place; names here start with _po_ to stay out of the way.
 
 _po_die() { echo "$0: $*" >&2; exit 1; }
@@ -24,18 +25,23 @@ _po_value() {
   fi
 }
 
-# _po_renamed: what the block of defaults says of renamed options, one line "old_name new_name" each.
+# _po_renamed: the renamed options of the block of defaults, a line "old_name new_name" each; of removed ones "name".
 _po_renamed() {
   [ ! -r "$0" ] || awk '/^help_message=/ { exit }
     match($0, /# was: /) { n = split(substr($0, RSTART + RLENGTH), old, /[ ,]+/); sub(/=.*/, "")
-      for (i = 1; i <= n; i++) { gsub(/-/, "_", old[i]); print old[i], $0 } }' "$0"
+      for (i = 1; i <= n; i++) { gsub(/-/, "_", old[i]); print old[i], $0 } }
+    /^# removed: / { for (i = 3; i <= NF; i++) print $i }' "$0"
 }
 
 # _po_was --old-name: puts the new name into $_po_name and prints a note; false when no option had this name.
 _po_was() {
   local old new given=${1#--}
   while read -r old new; do
-    if [ "$old" = "${given//-/_}" ]; then
+    if [ "$old" = "${given//-/_}" ] && [ -z "$new" ]; then
+      echo "$0: --${old//_/-} does nothing any more; it will be refused in the next release" >&2
+      _po_name=_po_removed
+      return
+    elif [ "$old" = "${given//-/_}" ]; then
       echo "$0: --${old//_/-} is now --${new//_/-}; the old name will be removed in the next release" >&2
       _po_name=$new
       return
@@ -64,7 +70,7 @@ _po_source() {
   # shellcheck disable=SC1090
   . "$_po_file"
   while read -r old new; do
-    if [ -v "$old" ] && _po_was "$old"; then printf -v "$new" %s "${!old}"; fi
+    if [ -v "$old" ] && _po_was "$old"; then printf -v "$_po_name" %s "${!old}"; fi
   done < <(_po_renamed)
 }
 

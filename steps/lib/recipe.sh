@@ -1,26 +1,30 @@
 # shellcheck shell=bash
 # What the complete recipes share (run.sh, local/run_*.sh, local/librispeech/run_pretrain.sh): checks of options, one
-# run at a time, what steps are called with, and acts of several steps. Source it behind log.sh. The functions read the
-# options of the recipe by name: exp, data, nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
+# run at a time, the options of steps, and chains of several steps. Source it after log.sh. The functions read the options
+# of the recipe by name: exp, data, nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
 # shellcheck disable=SC2034,SC2154  # which the recipes set and use
 
-# check_common: what every recipe asks of its options beyond their ranges (parse_options.sh); fills in --nj.
+# check_common "$@": what every recipe asks of its options beyond their ranges (parse_options.sh); fills in --nj.
 check_common() {
-  : "${nj:=$(default_nj)}"
   local stages
+  [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
+  : "${nj:=$(default_nj)}"
   if [ ! -v stage ]; then return; fi
   stages=$(sed -nE 's/^ *if (.* )?begin ([0-9]+) "([^"]*)".*/; \2 \3/p' "$0" | tr -d '\n')
+  : "${stop_stage:=99}"
   [[ $stages == *"; $stage "* ]] || die "--stage $stage: the stages are ${stages#; }"
-  [ "$stage" -le "$stop_stage" ] || die "--stage $stage is behind --stop-stage $stop_stage"
+  [ "$stage" -le "$stop_stage" ] || die "--stage $stage is after --stop-stage $stop_stage"
+  check_files config
 }
 
-# begin N TITLE: whether stage N is to run; says so.
+# begin N TITLE: whether stage N is to run; logs it.
 begin() {
   if [ "$stage" -gt "$1" ] || [ "$stop_stage" -lt "$1" ]; then return 1; fi
   dry_run || log "stage $1: $2"
 }
 
-# check_files NAME...: dies unless the files are there that these options name, if any; check_dirs likewise.
+# check_files NAME...: dies unless the files exist that these options name, if any; check_dirs the same of directories,
+# check_models of trained models.
 check_files() {
   local name
   for name; do [ -z "${!name}" ] || [ -f "${!name}" ] || die "--${name//_/-} ${!name}: no such file"; done
@@ -29,8 +33,37 @@ check_dirs() {
   local name
   for name; do [ -z "${!name}" ] || [ -d "${!name}" ] || die "--${name//_/-} ${!name}: no such directory"; done
 }
+check_models() {
+  local name
+  for name; do
+    [ -z "${!name}" ] || [ -f "${!name}/model.pt" ] || die "--${name//_/-} ${!name}: no model.pt: is it trained?"
+  done
+}
 
-# choose_configs: fills in the configurations that are empty: for VoiceBank-DEMAND what was published, else demo size.
+# check_corpus SET...: dies unless the directory --corpus has these sets.
+check_corpus() {
+  local set
+  for set; do [ -d "$corpus/$set" ] || die "--corpus $corpus has no directory $set"; done
+}
+
+# check_words OPTION WORD...: dies unless every word of the option is one of these.
+check_words() {
+  local name=$1 word list
+  list=$(printf '%s, ' "${@:2:$#-2}") list="${list%, } and ${*: -1}"
+  for word in ${!name}; do [[ " ${*:2} " == *" $word "* ]] || die "--$name are $list, got '$word'"; done
+}
+
+# former_value OPTION OLD NEW: for one release, a word OLD of the option counts as NEW. former_dir NEW OLD: the directory OLD
+# where an earlier release made it, else NEW.
+former_value() {
+  if [[ " ${!1} " != *" $2 "* ]]; then return; fi
+  echo "$0: '$2' of --$1 is now '$3'; the old word will be refused in the next release" >&2
+  local words=" ${!1} "
+  printf -v "$1" %s "$(xargs <<< "${words// $2 / $3 }")"
+}
+former_dir() { if [ -d "$2" ] && [ ! -d "$1" ]; then echo "$2"; else echo "$1"; fi; }
+
+# choose_configs: fills in the configurations that are empty: for VoiceBank-DEMAND the published ones, else demo size.
 choose_configs() {
   local size=_demo fbank=conf/fbank.conf finetune=conf/asr_finetune_demo.yaml
   if [ "$corpus" = vbdemand ]; then size='' fbank=conf/fbank_40.conf finetune=conf/asr.yaml; fi
@@ -39,9 +72,9 @@ choose_configs() {
   check_files fbank_config perceptual_config enhance_config asr_config asr_finetune_config
 }
 
-# start_recipe EXP-DIR: this recipe is alone at work in EXP-DIR from here on. Sets up .venv, and the arrays common,
-# alone (where no other step runs beside), decoding and training, which are what steps are called with. What is to be made
-# again is said before any work. With --dry-run true nothing else happens.
+# start_recipe EXP-DIR: locks EXP-DIR for this recipe and sets up .venv. Sets the arrays of options for steps: one_job for
+# those that take no --nj, common, common_2nj (where no other step runs at the same time), decoding, training. Prints what
+# is to be made again before any work. With --dry-run true nothing is locked or set up.
 start_recipe() {
   local cores threads
   # shellcheck source=cmd.sh
@@ -52,10 +85,10 @@ start_recipe() {
     trap 'rm -f "$MIMIC_DRY_RUN"' EXIT
   else
     lock_dir "$1"
-    export MIMIC_RUN_PID=$$  # jobs end when this process is gone, however it went
+    export MIMIC_RUN_PID=$$  # jobs end when this process is gone
     steps/setup.sh
-    # Of one stage alone its steps say it soon enough.
-    if [ -v dry_run ] && [ "$stage" -lt "$stop_stage" ] && compgen -G "$1/*" > /dev/null; then say_what_changes; fi
+    # Of a single stage, its steps print it soon enough.
+    if [ -v dry_run ] && [ "$stage" -lt "$stop_stage" ] && compgen -G "$1/*" > /dev/null; then log_changes; fi
   fi
   cores=$(nproc)
   if [ "$cmd_backend" != local ]; then
@@ -63,18 +96,27 @@ start_recipe() {
   elif [ "$ngpu" -gt 0 ]; then
     train_jobs=1 threads=$cores
   else
-    threads=$((cores > train_jobs ? cores / train_jobs : 1))
+    threads=$((cores > ${train_jobs:-1} ? cores / ${train_jobs:-1} : 1))
   fi
-  common=(--nj "$nj" --cmd "$train_cmd" --force "$force")
-  alone=(--nj $((2 * nj)) --cmd "$train_cmd" --force "$force")
+  one_job=(--cmd "$train_cmd" --force "$force")
+  common=(--nj "$nj" "${one_job[@]}")
+  common_2nj=(--nj $((2 * nj)) "${one_job[@]}")
   decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
   training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force")
 }
 
-# say_what_changes: of the directories that are there, which ones this call makes again, and why. Reads $call.
-say_what_changes() {
+# log_changes: logs which existing directories this call makes again, and why. Reads $call.
+log_changes() {
   local line
   while IFS= read -r line; do log "$line"; done < <("${call[@]}" --dry-run true 2> /dev/null | grep ': to do again' || true)
+}
+
+# results_table WORDS...: a table of scores; finished WORDS...: the last line of a recipe. Neither in a dry run.
+results_table() { dry_run || pyscripts/results_table.py --command "${call[*]}" "$@"; }
+finished() {
+  if dry_run; then return; fi
+  if [ $# -gt 0 ]; then log "$*"; fi
+  log "finished. [elapsed=${SECONDS}s]"
 }
 
 # default_nj: jobs per step where --nj is empty; two steps run side by side.
@@ -88,9 +130,9 @@ with_seeds() {
 }
 seed_of() { if [[ $1 == *_seed* ]]; then echo "${1##*_seed}"; else echo "$seed"; fi; }
 
-# heard_by NAME SET: the features that recogniser NAME is trained on and decodes.
-noisy_train=train_noisy  # what the robust recognisers are trained on, before enhancement
-heard_by() {
+# feats_dir_for NAME SET: the features that recogniser NAME is trained on and decodes.
+noisy_train=train_noisy  # training set of the robust recognisers, before enhancement
+feats_dir_for() {
   case $1,$2 in
     noisy,train) echo "$exp/fbank/$noisy_train" ;;
     clean,* | noisy,*) echo "$exp/fbank/$2_$1" ;;
@@ -111,7 +153,7 @@ make_fbank() {
   steps/make_feats.sh "${common[@]}" --compress "${compress:-none}" --type fbank --feat-config "$fbank_config" "$1" "$2"
 }
 
-# dump ENHANCER-DIR SET: enhanced waves and their features
+# dump ENHANCER-DIR SET: enhanced speech and its features
 dump() {
   local source=$data/$2_noisy
   if [ "$2" = train ]; then source=$data/$noisy_train; fi
@@ -120,19 +162,19 @@ dump() {
   make_fbank "$1/wav/$2" "$1/enhanced/$2"
 }
 
-# train_robust NAME: $exp/asr_NAME, which goes on from the recogniser for clean speech
+# train_robust NAME: $exp/asr_NAME, initialised from the recogniser of clean speech
 train_robust() {
   steps/train.sh "${training[@]}" "$asr_finetune_config" "$exp/asr_$1" --data.init "$exp/asr_clean" \
-    --train.seed "$(seed_of "$1")" --data.train "$(heard_by "$1" train)" --data.dev "$(heard_by "$1" dev)"
+    --train.seed "$(seed_of "$1")" --data.train "$(feats_dir_for "$1" train)" --data.dev "$(feats_dir_for "$1" dev)"
 }
 
 # recognise ASR-DIR SET FEAT-DIR [RECOGNISER], score_words ASR-DIR SET FEAT-DIR, score_speech SYSTEM-DIR DATA-DIR.
-# A recogniser that lies elsewhere leaves what it heard in ASR-DIR.
-# The published error rates count characters and spaces, so characters are counted in this way here.
+# The text of a RECOGNISER in another directory goes to ASR-DIR.
+# The published error rates count characters and spaces; so do these.
 recognise() {
   local words
   read -r -a words <<< "${decode_options:-}"
   steps/decode.sh "${decoding[@]}" "${4:-$1}" "$3" "$1/decode_$2" "${words[@]}"
 }
-score_words() { steps/score_asr.sh "${common[@]}" --cer-spaces true "$3" "$1/decode_$2"; }
+score_words() { steps/score_asr.sh "${one_job[@]}" --cer-spaces true "$3" "$1/decode_$2"; }
 score_speech() { steps/score_enhancement.sh "${common[@]}" "$data/test_clean" "$2" "$1/scoring/test"; }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Virtual environments for steps/setup.sh. Source it behind log.sh. The functions read the step's options by name:
+# Virtual environments for steps/setup.sh. Source it after log.sh. The functions read the step's options by name:
 # requirements pip_version.
 # shellcheck disable=SC2154  # which the step sets
 
@@ -11,18 +11,18 @@ usable() {
   [ -e "$1/.installed" ] && grep -qxF "# $(realpath "$1")" "$1/.installed" && state "$1" sound "$1" 2> /dev/null
 }
 
-# settle VENV: one that was moved or copied learns its new place.
+# settle VENV: corrects the paths of one that was moved or copied.
 settle() {
   local before here
   if usable "$1" || ! { [ -e "$1/.installed" ] && state "$1" sound "$1" 2> /dev/null; }; then return; fi
   before=$(sed -n '1s/^# //p' "$1/.installed") here=$(realpath "$1")
-  log "$1 was made as $before: its programs learn the new place"
+  log "$1 was made as $before: its programs get the new path"
   state "$1" move "$before" "$here" "$here"
   { echo "# $here"; tail -n +2 "$1/.installed"; } > "$1/.installed.tmp"
   mv "$1/.installed.tmp" "$1/.installed"
 }
 
-# installed VENV FILE...: is what the files ask for in it, in the pinned versions? Says what is not.
+# installed VENV FILE...: is what the files ask for in it, in the pinned versions? Prints what is not.
 installed() {
   local file lacks pinned=("${@:2}")
   usable "$1" || return 1

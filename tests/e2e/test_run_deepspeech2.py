@@ -93,7 +93,7 @@ def make_noises(folder: Path) -> Path:
         ("--ljspeech-rate 8000", "--ljspeech-rate takes one of 16000, own, got '8000'"),
         ("--ljspeech-rate own", "--ljspeech-rate own needs --pretrain-feat-config"),
         ("--ngram-order many", "--ngram-order takes a whole number"),
-        ("--stage 3 --stop-stage 2", "--stage 3 is behind --stop-stage 2"),
+        ("--stage 3 --stop-stage 2", "--stage 3 is after --stop-stage 2"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_runs(tmp_path, words, line):

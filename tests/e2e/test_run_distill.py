@@ -15,7 +15,7 @@ def test_a_teacher_from_speech_alone_and_a_student_that_hears_noise(begun):
     teacher = begun.root / "exp/ssl/hubert1/encoder"
     assert ssl.load(teacher).num_layers == 2 and "encoder: exp/ssl/hubert1/encoder" in said
     words = ["local/run_distill.sh", "--corpus", "corpus", "--noise-dir", begun.root.parent / "noises", "--nj", "1"]
-    words += ["--simulated-rooms", "4", "--distill-config", "tests/e2e/distill.yaml", "--keep-targets", "true"]
+    words += ["--simulated-rirs", "4", "--distill-config", "tests/e2e/distill.yaml", "--keep-targets", "true"]
     words += ["--students", "robust", "--conditions", "noise", "--stop-stage", "2"]
     said = begun.call(*words)
     assert ssl.load(begun.root / "exp/distill/robust/encoder").num_layers == 1, said
@@ -35,9 +35,9 @@ DISTIL, TEACHER = "local/run_distill.sh", ("--teacher", "conf")
     ("words", "line"),
     [
         ((DISTIL, "--teacher", "nowhere"), "no such encoder; local/run_pretrain_ssl.sh trains"),
-        ((DISTIL, *TEACHER, "--students", "large"), "plain, robust, enhance and pruned, got"),
+        ((DISTIL, *TEACHER, "--students", "large"), "baseline, robust, enhance and pruned, got"),
         ((DISTIL, *TEACHER, "--probes", "magic"), "conf/probe_magic.yaml is not there"),
-        ((DISTIL, *TEACHER, "--conditions", "hot"), "clean, noise, room and both, got 'hot'"),
+        ((DISTIL, *TEACHER, "--conditions", "hot"), "clean, noise, reverb and both, got 'hot'"),
         ((DISTIL, *TEACHER, "--corpus", "corpus"), "needs --noise-dir"),
         ((DISTIL, *TEACHER, "--keep-targets", "no"), "--keep-targets takes one of true, false"),
         (("local/run_pretrain_ssl.sh", "--iterations", "3"), "--iterations takes a whole number from 1 to 2, got '3'"),

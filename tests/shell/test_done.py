@@ -54,12 +54,12 @@ def test_what_changed_is_named_and_what_was_there_is_kept(done, words, reason):
 
 
 def test_a_renamed_step_and_option_start_nothing_again(done):
-    done.check("--option", "rooms=1", step="local/simulate_rooms.sh")
+    done.check("--option", "rirs=1", step="local/simulate_rirs.sh")
     (done.dir / "wav.scp").touch()
     done("mark", "exp/x")
-    words = ("--option", "rirs=1", "--was", "local/simulate_rooms.sh", "rooms=rirs")
-    assert done.check(*words[:2], step="local/simulate_rirs.sh")[0] == 2
-    assert done.check(*words, step="local/simulate_rirs.sh") == (0, SKIPPED)
+    written = done.dir / ".fingerprint"
+    written.write_text(written.read_text().replace("rirs", "rooms"))
+    assert done.check("--option", "rirs=1", step="local/simulate_rirs.sh") == (0, SKIPPED)
 
 
 def test_code_that_changed_starts_nothing_again_and_is_said_once(done):

@@ -43,23 +43,24 @@ def test_a_model_that_is_not_there_says_what_makes_one_and_what_lies_beside_it(s
     assert sh(check, "exp/asr_clean").stdout == sh(check, "exp/a b").stdout == "fine\n"
 
 
-def test_lines_of_commands_that_run_aside_stay_whole(sh):
+def test_lines_of_commands_in_the_background_stay_whole(sh):
     drip = 'one() { for _ in 1 2 3; do printf "%s" "$1"; sleep 0.05; echo "$1"; done; }'
-    result = sh(f"set -euo pipefail; . log.sh; {drip}; for n in a b c d; do aside 2 one $n; done; all_done; echo end")
+    four = "for n in a b c d; do in_background 2 one $n; done; wait_all"
+    result = sh(f"set -euo pipefail; . log.sh; {drip}; {four}; echo end")
     *lines, end = result.stdout.splitlines()
     assert sorted(lines) == [x + x for x in "abcd" for _ in range(3)] and end == "end"
 
 
-def test_of_commands_that_run_aside_none_is_forgotten(sh):
-    many = "for n in $(seq 40); do aside 4 sleep 0.02; done"  # several end at the same moment
-    assert sh(f"set -euo pipefail; . log.sh; {many}; all_done; echo end").stdout == "end\n"
-    result = sh(f"set -euo pipefail; . log.sh; {many}; aside 4 false; all_done; echo end")
+def test_of_commands_in_the_background_none_is_forgotten(sh):
+    many = "for n in $(seq 40); do in_background 4 sleep 0.02; done"  # several end at the same moment
+    assert sh(f"set -euo pipefail; . log.sh; {many}; wait_all; echo end").stdout == "end\n"
+    result = sh(f"set -euo pipefail; . log.sh; {many}; in_background 4 false; wait_all; echo end")
     assert (result.returncode, result.stdout) == (1, "")
 
 
 STAGES = """set -euo pipefail; . log.sh; export MIMIC_RUN_PID=$$
 log 'stage 1: one'; "$1" x.sh 1; log 'stage 2: two'
-for n in 2 3; do aside 2 "$1" x.sh $n; done; all_done; log never"""
+for n in 2 3; do in_background 2 "$1" x.sh $n; done; wait_all; log never"""
 JOB = 'set -euo pipefail; . log.sh; [ $1 = 1 ] || launch.py exp/$1/log/x.log sh -c "touch $1; sleep 300"; log after'
 
 
@@ -80,7 +81,7 @@ def test_an_interrupt_says_one_line_and_ends_with_130(sh, tmp_path, env):
             process.kill()
     assert (process.returncode, line) == (
         130,
-        "run.sh: interrupted (stage 2: two): the same command goes on from there\n",
+        "run.sh: interrupted (stage 2: two): the same command resumes there\n",
     )
     assert said.count(" after\n") == 1 and " never" not in said
     assert sorted(said.splitlines()[-2:]) == [f"launch.py: stopped, logs are in exp/{n}/log/x.log" for n in (2, 3)]

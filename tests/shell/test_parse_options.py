@@ -117,7 +117,8 @@ def test_every_number_has_a_range_and_its_default_is_in_it(root, sh):
     names = [line.split()[0] for line in lines if line and not line.startswith("#")]
     assert len(set(names)) == len(names)
     scripts = [path for folder in ("steps", "local", "tests") for path in (root / folder).rglob("*.sh")]
-    blocks = [defaults(path) for path in (root / "run.sh", *scripts) if ". parse_options.sh" in path.read_text()]
+    takes = [path for path in (root / "run.sh", *scripts) if ". parse_options.sh" in path.read_text()]
+    blocks = [defaults(path) for path in (*takes, *(path for path in scripts if path.name.endswith("_options.sh")))]
     given = {(name, value) for block in blocks for name, value in block.items()}
     numbers = {name for name, value in given if re.fullmatch(r"(-?[0-9]+(\.[0-9]+)? ?)+", value)}
     assert numbers - {"pip_version"} <= set(names)
@@ -135,6 +136,7 @@ def test_every_number_has_a_range_and_its_default_is_in_it(root, sh):
 RENAMED = """#!/usr/bin/env bash
 set -euo pipefail
 ratio=0.5    # of the enhanced speech  # was: dry-wet
+# removed: jobs
 max_frames=9 # of a batch  # was: batch-frames, frames-per-batch
 help_message=$(list_options.sh "$0")
 . parse_options.sh
@@ -146,9 +148,11 @@ def test_a_renamed_option_takes_its_old_name_and_names_the_new_one(sh, tmp_path)
     (tmp_path / "step.sh").write_text(RENAMED)
     (tmp_path / "my.conf").write_text("frames_per_batch=4\n")
     note = "step.sh: --{} is now --{}; the old name will be removed in the next release\n".format
+    gone = "step.sh: --jobs does nothing any more; it will be refused in the next release\n"
     for words, printed, notes in [
         ("--dry-wet 0.25 --dry-wet 0.75 x", "0.75 9 x", note("dry-wet", "ratio") * 2),
         ("--batch_frames 3", "0.5 3", note("batch-frames", "max-frames")),
+        ("--jobs 4 --ratio 1", "1 9", gone),
         ("--config my.conf --ratio 1", "1 4", note("frames-per-batch", "max-frames")),
     ]:
         result = sh(f"bash step.sh {words}", frames_per_batch="7")

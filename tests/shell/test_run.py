@@ -42,15 +42,20 @@ def run(checkout: Path, env: dict[str, str]):
 def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
     said = run("--help", code=0)
     block = (checkout / "run.sh").read_text().split("help_message=")[0]
+    block += (checkout / "steps/lib/recipe_options.sh").read_text()
     options = re.findall(r"^([a-z_]+)=(\S*) ", block, re.MULTILINE)
     assert len(options) > 20
     for name, default in options:
         found = re.search(rf"^  --{name.replace('_', '-')} +\S.*$", said, re.MULTILINE)
         assert found, name
         assert not default or found[0].endswith(f"({default})"), name
+    assert "no-gate" not in said
     table = said[said.index("reads ") :]
     assert all(re.search(rf"^  {stage} \w+ .*\d min$", table, re.MULTILINE) for stage in range(1, 8))
     assert not (checkout / "exp").exists() and not (checkout / ".venv").exists()
+
+
+OWN = "--lexicon, --lexicon-type and --allow-pipes are for your own data: give --corpus too"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,7 @@ def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
             "--stage 9: the stages are 1 data; 2 features; 3 perceptual model on clean speech; "
             "4 enhancement, without and with mimic loss; 5 dump of enhanced speech; 6 recognition; 7 scores",
         ),
-        ("--stage 4 --stop-stage 3", "--stage 4 is behind --stop-stage 3"),
+        ("--stage 4 --stop-stage 3", "--stage 4 is after --stop-stage 3"),
         ("--num-threads all", "--num-threads takes a whole number of at least 0, got 'all'"),
         ("--nj 0", "--nj takes a whole number of at least 1, got '0'"),
         ("--force yes", 'expected "true" or "false": --force yes'),
@@ -75,16 +80,17 @@ def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
         ("--corpus none", "--corpus none has no directory train_clean"),
         ("--train-clean a", "one option per set means all six of them, got --train-clean a"),
         ("--train-clean a --corpus b", "give either --corpus or one option per set, not both"),
-        ("--lexicon path.sh", "--lexicon and --allow-pipes are for your own data: give --corpus too"),
-        ("--vbdemand-dir vb", "--vbdemand-dir and --no-gate are for --corpus vbdemand"),
-        ("--no-gate true", "--vbdemand-dir and --no-gate are for --corpus vbdemand"),
+        ("--lexicon path.sh", OWN),
+        ("--lexicon-type prob", OWN),
+        ("--vbdemand-dir vb", "--vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"),
+        ("--skip-pesq-check true", "--vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"),
         (
             "--corpus vbdemand --noise-dir steps",
             "--noise-dir and --rir-dir are for the demo corpus; local/mix_noise.sh mixes your own",
         ),
-        ("--corpus vbdemand --lexicon path.sh", "--lexicon and --allow-pipes are for your own data: give --corpus too"),
-        ("--corpus vbdemand", "--corpus vbdemand needs --vbdemand-dir: where the corpus is, or is to be downloaded to"),
-        ("--init conf", "--init conf: no model.pt: is it a trained recogniser?"),
+        ("--corpus vbdemand --lexicon path.sh", OWN),
+        ("--corpus vbdemand", "--corpus vbdemand needs --vbdemand-dir: its directory, or where it is to be downloaded"),
+        ("--init conf", "--init conf: no model.pt: is it trained?"),
         ("--augment-noise-dir none", "--augment-noise-dir none: no such directory"),
         ("--config none", "missing config 'none'"),
         ("--asr-config none", "--asr-config none: no such file"),
@@ -99,10 +105,16 @@ def test_what_cannot_work_is_one_line(run, checkout, words, line):
     assert not (checkout / "exp").exists()
 
 
+def test_the_former_name_of_an_option_works_and_names_the_new_one(run):
+    said = run("--no-gate", "true", code=1).splitlines()
+    assert said[0].startswith("./run.sh: --no-gate is now --skip-pesq-check; the old name")
+    assert said[1] == "./run.sh: --vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"
+
+
 def test_config_is_read_before_the_command_line(run, checkout):
     (checkout / "my.conf").write_text("stage=6\nstop_stage=5\n")
-    assert run("--config", "my.conf", code=1) == "./run.sh: --stage 6 is behind --stop-stage 5\n"
-    assert run("--stage", "7", "--config", "my.conf", code=1) == "./run.sh: --stage 7 is behind --stop-stage 5\n"
+    assert run("--config", "my.conf", code=1) == "./run.sh: --stage 6 is after --stop-stage 5\n"
+    assert run("--stage", "7", "--config", "my.conf", code=1) == "./run.sh: --stage 7 is after --stop-stage 5\n"
 
 
 def test_one_run_at_a_time(run, checkout):
@@ -127,7 +139,7 @@ def test_with_kaldis_parse_options(run, checkout, kaldi_utils):
     (checkout / "my.conf").write_text("stage=6\nstop_stage=5\n")
     assert "Stages" in run("--help", code=0)
     assert run("--bogus", "1", code=1) == "./run.sh: invalid option --bogus\n"
-    assert run("--config", "my.conf", code=1) == "./run.sh: --stage 6 is behind --stop-stage 5\n"
+    assert run("--config", "my.conf", code=1) == "./run.sh: --stage 6 is after --stop-stage 5\n"
 
 
 def test_the_published_configurations_are_the_default_for_vbdemand(sh, root):

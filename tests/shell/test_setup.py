@@ -187,7 +187,7 @@ def test_old_python(setup, tmp_path):
 def test_a_directory_that_is_no_venv_stays(setup):
     setup.venv.mkdir()
     (setup.venv / "thesis.tex").touch()
-    assert "is no virtual environment" in setup(code=1)
+    assert "is not a virtual environment" in setup(code=1)
     assert (setup.venv / "thesis.tex").exists()
 
 

@@ -128,7 +128,7 @@ def test_the_published_list_is_well_formed():
     assert all(len(md5) == 32 and all(url.startswith("https://") for url in urls) for _, _, md5, *urls in lines)
 
 
-def test_recordings_are_shared_out_as_they_are_or_by_kind(tmp_path):
+def test_recordings_are_split_as_they_are_or_by_type(tmp_path):
     for part, kinds in (("train", "ab"), ("test", "c")):
         for kind in kinds:
             for i in range(5):
@@ -137,26 +137,26 @@ def test_recordings_are_shared_out_as_they_are_or_by_kind(tmp_path):
     for out, source, options, kinds in (
         ("x", tmp_path / "own", (), "c"),
         ("y", tmp_path / "own" / "train", (), "b"),
-        ("z", tmp_path / "own" / "train", ("--by-kind", "false"), "ab"),
+        ("z", tmp_path / "own" / "train", ("--by-type", "false"), "ab"),
     ):
-        assert run("local/share_recordings.sh", *options, source, tmp_path / out).returncode == 0
+        assert run("local/split_recordings.sh", *options, source, tmp_path / out).returncode == 0
         shares = {part: list_recordings(tmp_path / out / part) for part in ("train", "dev", "test")}
         assert {name[0] for name in shares["test"]} == set(kinds)
         assert not set(shares["test"]) & (set(shares["train"]) | set(shares["dev"]))
         assert not set(shares["train"]) & set(shares["dev"])
-    assert "unchanged: skipping" in run("local/share_recordings.sh", tmp_path / "own", tmp_path / "x").stdout
-    assert "no such folder" in last_line(run("local/share_recordings.sh", tmp_path / "none", tmp_path / "w"))
+    assert "unchanged: skipping" in run("local/split_recordings.sh", tmp_path / "own", tmp_path / "x").stdout
+    assert "no such folder" in last_line(run("local/split_recordings.sh", tmp_path / "none", tmp_path / "w"))
 
 
-def test_simulated_rooms_are_the_same_for_any_number_of_jobs(tmp_path):
+def test_simulated_rirs_are_the_same_for_any_number_of_jobs(tmp_path):
     pytest.importorskip("pyroomacoustics")
     for nj in ("1", "2"):
-        words = ("--rooms", "3", "--longest", "0.25", "--nj", nj, tmp_path / nj)
-        done = run("local/simulate_rooms.sh", *words)
+        words = ("--rirs", "3", "--longest", "0.25", "--nj", nj, tmp_path / nj)
+        done = run("local/simulate_rirs.sh", *words)
         assert done.returncode == 0, done.stderr
     one, two = (Recordings(tmp_path / nj) for nj in ("1", "2"))
     assert len(one) == 3 and all(np.array_equal(one[name], two[name]) for name in one)
-    facts = {name: line.split() for name, line in read_table(tmp_path / "1" / "rooms.tsv").items()}
+    facts = {name: line.split() for name, line in read_table(tmp_path / "1" / "rirs.tsv").items()}
     for name, (rt60, volume, distance) in facts.items():
         assert float(rt60) == pytest.approx(reverberation_time(one[name]), abs=2e-3)  # of what is written, in 16 bit
         assert 0.1 <= float(rt60) <= 0.35 and 20 < float(volume) < 170 and 0.5 <= float(distance) <= 3
@@ -166,7 +166,7 @@ def test_simulated_rooms_are_the_same_for_any_number_of_jobs(tmp_path):
             assert 10 * np.log10(energy[later] / energy[0]) < -30
         assert len(reverberate(tone(0.5), Room(one[name]))) == 8000
     words = "--longest", "long", tmp_path / "x"
-    assert "--longest takes a number above 0" in last_line(run("local/simulate_rooms.sh", *words))
+    assert "--longest takes a number above 0" in last_line(run("local/simulate_rirs.sh", *words))
 
 
 @pytest.mark.parametrize("rt60", [0.15, 0.5, 1.2])

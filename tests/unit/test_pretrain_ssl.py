@@ -32,9 +32,9 @@ def root(tmp_path_factory):
         with archives.ArkWriter(root / f"slow/{name}/feats.ark", root / f"slow/{name}/feats.scp") as writer:
             for utt, frames in read_table(root / "fbank" / f"{name}_clean" / "utt2num_frames").items():
                 writer.write(utt, draw.normal(size=((int(frames) + 1) // 2, 3)).astype(np.float32))
-        centres = [] if name == "train" else ["--centres", root / "units/train"]
+        centres = [] if name == "train" else ["--centroids", root / "units/train"]
         (root / "units" / name).mkdir(parents=True)
-        assert program("cluster_feats.py", "--clusters", 5, *centres, root / "slow" / name, root / "units" / name) == 0
+        assert program("apply_kmeans.py", "--clusters", 5, *centres, root / "slow" / name, root / "units" / name) == 0
     return root
 
 
@@ -107,7 +107,7 @@ def test_units_that_do_not_fit(root, tmp_path):
     task, _ = build(root, "pretrain", tmp_path / "exp", "--model.clusters", "2")
     with pytest.raises(UserError, match="model.clusters is 2"):
         task.load(sorted(task.lengths))
-    with pytest.raises(UserError, match=r"has no s1-00 of .*: run steps/cluster_feats.sh"):
+    with pytest.raises(UserError, match=r"has no s1-00 of .*: run steps/apply_kmeans.sh"):
         build(root, "pretrain", tmp_path / "exp", "--data.targets", str(root / "units/dev"))
 
 

@@ -1,4 +1,4 @@
-"""VoiceBank-DEMAND from a miniature in the published layout: preparation, the gate, and stage 1 of the recipe."""
+"""VoiceBank-DEMAND from a miniature in the published layout: preparation, the PESQ check, and stage 1 of the recipe."""
 
 import os
 import re
@@ -195,22 +195,22 @@ def test_without_logs_there_is_a_warning(miniature, prepared, tmp_path):
     assert set(os.listdir(tmp_path / "out" / "test_noisy")) == {"wav.scp", "text", "utt2spk", "spk2utt"}
 
 
-def test_the_gate_lets_only_the_published_noise_through(prepared, tmp_path):
+def test_the_pesq_check_passes_only_the_published_noise(prepared, tmp_path):
     pytest.importorskip("pesq")
-    gate = ["local/vbdemand/gate.sh", "--nj", "1"]
-    line = last_line(run(*gate, prepared, tmp_path / "gate"))
+    check = ["local/vbdemand/check_pesq.sh", "--nj", "1"]
+    line = last_line(run(*check, prepared, tmp_path / "gate"))
     found = re.search(r"is (\d\.\d+) over 3 utterances \(0 NA\), published 1.97 \+- 0.01: this is not", line)
-    assert found and "--no-gate true" in line
+    assert found and "--skip-pesq-check true" in line
     mean = float(found[1])
     scores = [float(row.split("\t")[1]) for row in (tmp_path / "gate" / "per_utt.tsv").read_text().splitlines()[1:]]
     assert mean == pytest.approx(np.mean(scores), abs=1e-4) and abs(mean - 1.97) > 0.01
     for target, code in ((mean + 0.01, 0), (mean - 0.01, 0), (mean + 0.0102, 1), (mean - 0.0102, 1)):
-        assert run(*gate, "--target", f"{target:.4f}", prepared, tmp_path / "gate").returncode == code
-    skipped = run(*gate, "--no-gate", "true", tmp_path / "gone", tmp_path / "other")
-    assert skipped.returncode == 0 and "no gate" in skipped.stdout and not (tmp_path / "other").exists()
+        assert run(*check, "--target", f"{target:.4f}", prepared, tmp_path / "gate").returncode == code
+    skipped = run(*check, "--skip-pesq-check", "true", tmp_path / "gone", tmp_path / "other")
+    assert skipped.returncode == 0 and "no PESQ check" in skipped.stdout and not (tmp_path / "other").exists()
 
 
-def test_the_gate_counts_what_has_no_score(prepared, tmp_path):
+def test_the_pesq_check_counts_what_has_no_score(prepared, tmp_path):
     pytest.importorskip("pesq")
     silent = [["p232-001"], ["p232-001", "p257-001", "p257-002"]]
     for number, utts in enumerate(silent):
@@ -223,9 +223,9 @@ def test_the_gate_counts_what_has_no_score(prepared, tmp_path):
                 table[utt] = f"{tmp_path}/{number}-{utt}.wav"
             text = "".join(f"{utt} {path}\n" for utt, path in table.items())
             (tmp_path / f"{number}" / f"test_{side}" / "wav.scp").write_text(text)
-    gate = ["local/vbdemand/gate.sh", "--nj", "1"]
-    assert "over 2 utterances (1 NA)" in last_line(run(*gate, tmp_path / "0", tmp_path / "gate0"))
-    line = last_line(run(*gate, tmp_path / "1", tmp_path / "gate1"))
+    check = ["local/vbdemand/check_pesq.sh", "--nj", "1"]
+    assert "over 2 utterances (1 NA)" in last_line(run(*check, tmp_path / "0", tmp_path / "gate0"))
+    line = last_line(run(*check, tmp_path / "1", tmp_path / "gate1"))
     assert "no utterance of" in line and "the enhanced audio is silent" in line
 
 
@@ -242,7 +242,7 @@ def checkout(tmp_path) -> Path:
     return folder
 
 
-def test_stage_1_of_the_recipe_downloads_prepares_and_stops_at_the_gate(miniature, server, checkout, tmp_path):
+def test_stage_1_of_the_recipe_downloads_prepares_and_checks_pesq(miniature, server, checkout, tmp_path):
     pytest.importorskip("pesq")
     write_listing(checkout / "local/vbdemand/files.tsv", miniature, [*ZIPS, "librispeech-lexicon.txt"], url=server.url)
     clean = {name: value for name, value in os.environ.items() if name not in ("MIMIC_RUN_PID", "PYTHONPATH")}
@@ -264,11 +264,11 @@ def test_stage_1_of_the_recipe_downloads_prepares_and_stops_at_the_gate(miniatur
     stopped = call()
     assert stopped.returncode == 1 and same_files(tmp_path / "vb", miniature), stopped.stderr
     assert "over 3 utterances (0 NA), published 1.97 +- 0.01: this is not the published test set" in stopped.stderr
-    assert "--no-gate true goes on" in stopped.stderr.splitlines()[-1]
+    assert "--skip-pesq-check true continues" in stopped.stderr.splitlines()[-1]
     for name in ("train_noisy", "dev_clean", "test_noisy", "lang"):
         assert (checkout / "data" / name / ".done").exists()
     server.requests.clear()
-    passed = call("--no-gate", "true")
+    passed = call("--skip-pesq-check", "true")
     assert passed.returncode == 0 and not server.requests, passed.stderr
-    assert "no gate: data/test_noisy is taken as it is" in passed.stdout
+    assert "no PESQ check: data/test_noisy is used as it is" in passed.stdout
     assert passed.stdout.count("data/test_noisy is done and unchanged: skipping") == 1

@@ -77,7 +77,7 @@ class PretrainData:
 
     Attributes:
         train: data directory.
-        targets: directory of steps/cluster_feats.sh with the k-means targets of these utterances, 20 ms a frame.
+        targets: directory of steps/apply_kmeans.sh with the k-means targets of these utterances, 20 ms a frame.
         dev: data directory for validation.
         dev_targets: its targets, of the same clusters.
     """

@@ -52,7 +52,7 @@ class PretrainSslTask(Task):
     def _side(data: str, units: str) -> tuple[AudioReader, dict[str, str]]:
         reader, entries = AudioReader(data), archives.read_scp(Path(units) / "units.scp")
         if missing := set(reader.utts) - entries.keys():
-            raise UserError(f"{units} has no {min(missing)} of {data}: run steps/cluster_feats.sh on its features")
+            raise UserError(f"{units} has no {min(missing)} of {data}: run steps/apply_kmeans.sh on its features")
         return reader, entries
 
     def begin_epoch(self, epoch: int) -> None:

@@ -73,7 +73,7 @@ class Caller:
 
 
 class Watchdog:
-    """A child process that is told through a pipe which jobs run, and calls `end` with them when the pipe closes.
+    """A child process that reads from a pipe which jobs run, and calls `end` with them when the pipe closes.
 
     The kernel closes the pipe also after kill -9 of the launcher, so no job outlives it and writes into a
     directory that a rerun is using. A job is known by a number: its process group, or what a scheduler calls it.

@@ -5,5 +5,5 @@ identity.py     whether an input is the same: its contents
 fingerprint.py  what a directory is made from (.fingerprint)
 state.py        the states of a directory, and the one function that says what follows from each
 aside.py        directories change places: what is there is kept as <dir>.old
-check.py        the acts: check, mark and lock
+check.py        the sub-commands: check, mark and lock
 """

@@ -65,7 +65,7 @@ def clear_new(new: Path) -> None:
 
 
 def keep(real: Path, folder: Path, new: Path) -> str:
-    """Moves what is in the way; says where it can be found. The lock goes on holding for the directory that comes."""
+    """Moves what is in the way; says where it can be found. The lock stays, for the new directory."""
     worth = any(path.name != "log" for path in contents(real))
     suffix = (".old" if (real / ".done").exists() else ".unfinished") if worth else ".dropped"
     old = beside(folder, suffix)

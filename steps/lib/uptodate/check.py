@@ -1,4 +1,4 @@
-"""The acts of the check: what a step calls before its work (check), after it (mark), and a recipe (lock)."""
+"""The sub-commands of the check: what a step calls before its work (check), after it (mark), and a recipe (lock)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import aside, fingerprint, identity
 from .errors import StepError
 from .files import contents, is_table, read_made, relative, replace, write_made
 from .fingerprint import Items
-from .outputs import describe, spoilt
+from .outputs import changed_outputs, describe
 from .state import Action, State, transition
 
 Words = dict[str, list[str]]
@@ -32,7 +32,7 @@ class Check:
         self.new = fingerprint.make(words, self.known)
         written = folder / ".fingerprint"
         self.written = written.read_text(encoding="utf-8") if written.exists() else None
-        self.old: Items = fingerprint.renamed(fingerprint.parse(self.written or ""), words["--was"], self.new)
+        self.old: Items = fingerprint.parse(self.written) if self.written else {}
         self.bad: dict[str, str] = {}
         self.adopted = False  # from an earlier version of this recipe
         self.forced = words["--force"][-1:] == ["true"]
@@ -62,7 +62,7 @@ class Check:
         self.adopted |= self.written != fingerprint.text(self.new)  # with former names of settings
         if not (self.folder / ".done").exists():
             return State.WORKING
-        self.bad = spoilt(self.folder)
+        self.bad = changed_outputs(self.folder)
         return State.DAMAGED if self.bad else State.DONE
 
     def __call__(self) -> int:
@@ -191,14 +191,14 @@ def announce(folder: Path, words: Words) -> int:
     with open(pending, "a", encoding="utf-8") as file:
         file.write(relative(str(folder)) + "\n")
     reason = f"input {waits[0]} is made before" if waits and found.old == found.new else found.reason()
-    said = {
+    lines = {
         Action.START: "to do",
         Action.RESUME: "not finished, to be resumed",
         Action.RESTORE: "to be put back, it was kept aside",
         Action.REDO: f"to do again, {reason}",
         Action.REPAIR: f"to do again, {reason}",
     }
-    print(f"{folder}: {said[action]}")
+    print(f"{folder}: {lines[action]}")
     return 1
 
 

@@ -14,7 +14,7 @@ import json
 import os
 from pathlib import Path
 
-from mimic.renamed import recorded_option
+from mimic.renamed import STEPS, recorded_option
 
 from .errors import StepError
 from .files import ROOT, relative
@@ -73,7 +73,7 @@ def text(items: Items) -> str:
 
 
 def parse(written: str) -> Items:
-    """What a .fingerprint lists, options under their present names."""
+    """What a .fingerprint lists, steps and options under their present names."""
     decoder, items = json.JSONDecoder(), {}
     for line in written.splitlines():
         kind, _, rest = line.partition(" ")
@@ -82,7 +82,9 @@ def parse(written: str) -> Items:
         except ValueError:
             raise StepError(".fingerprint is damaged: move the directory away, or name another one") from None
         value = rest[end + 1 :]
-        if kind == "option":
+        if kind == "step":
+            key = STEPS.get(key, key)
+        elif kind == "option":
             key, value = _present_names(key, value)
         items[kind, key] = value
     return items
@@ -95,19 +97,6 @@ def _present_names(key: str, value: str) -> tuple[str, str]:
     except ValueError:  # of an earlier version: a hash
         return key, value
     return key, json.dumps(plain)
-
-
-def renamed(old: Items, names: list[str], new: Items) -> Items:
-    """An earlier fingerprint with the present names: of the step where it had one of `names`, of options old=new."""
-    options = dict(name.split("=", 1) for name in names if "=" in name)
-    step = next((key for kind, key in new if kind == "step"), "")
-
-    def now(kind: str, key: str) -> tuple[str, str]:
-        if kind == "step" and key in names:
-            return kind, step
-        return kind, options.get(key, key) if kind == "option" else key
-
-    return {now(*item): value for item, value in old.items()}
 
 
 def same_kind(old: Items, new: Items) -> bool:
@@ -124,7 +113,7 @@ def is_earlier(old: Items) -> bool:
 
 
 def agrees(old: Items, new: Items, folder: Path) -> bool:
-    """Whether what an earlier version made in this folder is what is asked for, as far as it can be told.
+    """Whether what an earlier version made in this folder is what is asked for, as far as it is known.
 
     A trained model has all of its settings in config.yaml: the files that they came from may have changed since.
     """

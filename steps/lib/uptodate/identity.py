@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import StepError
 from .files import ROOT
-from .outputs import file_hash, hash_of, result_hash, spoilt, stamp_of
+from .outputs import changed_outputs, file_hash, hash_of, result_hash, stamp_of
 
 Known = dict[str, list[str]]  # path -> [stamp, hash]
 
@@ -33,7 +33,7 @@ def identity(name: str, known: Known) -> str:
         raise StepError(f"input {name} is missing")
     folder = path if path.is_dir() else path.parent
     if (folder / ".done").exists():
-        for part, how in spoilt(folder, "" if path == folder else path.name).items():
+        for part, how in changed_outputs(folder, "" if path == folder else path.name).items():
             where = folder_name(name, path)
             raise StepError(f"input {where}: {part} {how} after it was made: run {maker(folder)} again")
         if path == folder:
@@ -72,4 +72,4 @@ def audio_and_tables(data: Path) -> list[str]:
             continue
         head, _, offset = name.rpartition(":")
         audio.add(os.path.join(ROOT, head if head and offset.isdigit() else name))
-    return tables + sorted(filter(os.path.isfile, audio))  # what is missing is said by the step that reads it
+    return tables + sorted(filter(os.path.isfile, audio))  # the step that reads it reports missing files

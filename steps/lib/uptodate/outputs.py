@@ -1,7 +1,7 @@
 """What a finished directory holds, and whether it still does: .done has a line for each file or directory in it.
 
 A line is "name, stamp, hash". The stamp is of sizes and times, and only saves reading: where it differs, the contents
-decide, so that a copy is as good as the original. Bytes that change behind an unchanged size and time are not noticed.
+decide, so that a copy is as good as the original. A change that keeps size and time is not noticed.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def recorded(folder: Path) -> dict[str, list[str]]:
     return {name: known for name, *known in (line.split("\t") for line in lines)}
 
 
-def spoilt(folder: Path, only: str = "") -> dict[str, str]:
+def changed_outputs(folder: Path, only: str = "") -> dict[str, str]:
     """What (or whether this one file) is not as .done says, and in which way: "is gone" or "was changed".
 
     Where only sizes and times differ, .done gets the new ones.

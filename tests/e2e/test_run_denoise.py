@@ -1,4 +1,4 @@
-"""Enhancers from clean speech on the micro corpus: local/run_mask.sh --debug true from data to table."""
+"""Enhancers from clean speech on the micro corpus: local/run_denoise.sh --debug true from data to table."""
 
 import json
 
@@ -8,14 +8,14 @@ from model_maker import make_recogniser
 pytestmark = pytest.mark.xdist_group("begun")
 
 
-def test_run_mask_from_clean_speech_to_the_table(begun):
+def test_run_denoise_from_clean_speech_to_the_table(begun):
     noises = begun.root.parent / "noises"
     make_recogniser(begun.root / "exp/asr")
-    words = ["local/run_mask.sh", "--corpus", "corpus", "--noise-dir", noises, "--debug", "true", "--nj", "1"]
+    words = ["local/run_denoise.sh", "--corpus", "corpus", "--noise-dir", noises, "--debug", "true", "--nj", "1"]
     words += ["--size", "_demo", "--recogniser", "exp/asr", "--fbank-config", "exp/asr/features.conf"]
     words += ["--train-options", "--train.lr 3e-4 --train.max_grad_norm 4"]
     said = begun.call(*words)
-    exp = begun.root / "exp/mask_debug"
+    exp = begun.root / "exp/denoise_debug"
     table = (exp / "RESULTS.md").read_text()
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
     assert rows == ["system", "noisy", "bilstm"], said
@@ -32,10 +32,10 @@ def test_run_mask_from_clean_speech_to_the_table(begun):
     for name in ("dev_noisy", "test_noisy"):
         begun.remove(f"corpus/{name}")
     begun.call(*words, "--stop-stage", "1")
-    mixed = begun.root / "data/mask_debug/test_noisy"
+    mixed = begun.root / "data/denoise_debug/test_noisy"
     assert {line.split()[1] for line in (mixed / "utt2noise").read_text().splitlines()} == {"brown"}
-    few = begun.root / "data/mask_debug/few/test_noisy/wav.scp"
-    assert few.read_text().count(" data/mask_debug/test_noisy/") == 5
+    few = begun.root / "data/denoise_debug/few/test_noisy/wav.scp"
+    assert few.read_text().count(" data/denoise_debug/test_noisy/") == 5
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_run_mask_from_clean_speech_to_the_table(begun):
         (("--models", "bilstm magic"), "no model 'magic'"),
         (("--corpus", "corpus"), "needs --noise-dir"),
         (("--corpus", "nowhere"), "has no directory train_clean"),
-        (("--corpus", "mini_librispeech", "--noise-dir", "corpus"), "brings its noises and rooms"),
+        (("--corpus", "mini_librispeech", "--noise-dir", "corpus"), "brings its noises and RIRs"),
         (("--recogniser", "exp/noisy"), "no model.pt: is it trained?"),
         (("--size", "huge"), "--size takes one of _demo, full"),
-        (("--stage", "3", "--stop-stage", "2"), "--stage 3 is behind --stop-stage 2"),
-        (("--simulated-rooms", "some"), "--simulated-rooms takes a whole number"),
+        (("--stage", "3", "--stop-stage", "2"), "--stage 3 is after --stop-stage 2"),
+        (("--simulated-rirs", "some"), "--simulated-rirs takes a whole number"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_runs(begun, words, line):
-    said = begun.call("local/run_mask.sh", *words, code=1)
+    said = begun.call("local/run_denoise.sh", *words, code=1)
     assert line in said and "stage 1" not in said and said.count("\n") == 1

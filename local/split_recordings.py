@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Share noises or rooms out to train, dev and test; see share_recordings.sh."""
+"""Split recorded noises or RIRs into train, dev and test; see split_recordings.sh."""
 
 import argparse
 from pathlib import Path
@@ -13,11 +13,11 @@ from mimic.io.tables import write_table
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--by-kind", choices=["true", "false"], default="true")
+    parser.add_argument("--by-type", choices=["true", "false"], default="true")
     parser.add_argument("src", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    for name, files in share_out(args.src, args.by_kind == "true").items():
+    for name, files in share_out(args.src, args.by_type == "true").items():
         with new_dir(args.out / name) as folder:
             write_table(folder / "wav.scp", {key: stored(found(file)) for key, file in files.items()})
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Units of frames: the clusters of a feature directory, by k-means. steps/cluster_feats.sh calls it.
+"""K-means targets of the frames of a feature directory. steps/apply_kmeans.sh calls it.
 
-    cluster_feats.py --clusters 100 exp/ssl/fbank/train_clean exp/ssl/units1/train_clean
-    cluster_feats.py --centres exp/ssl/units1/train_clean exp/ssl/fbank/dev_clean exp/ssl/units1/dev_clean
+    apply_kmeans.py --clusters 100 exp/ssl/fbank/train_clean exp/ssl/units1/train_clean
+    apply_kmeans.py --centroids exp/ssl/units1/train_clean exp/ssl/fbank/dev_clean exp/ssl/units1/dev_clean
 
-Writes units.ark, units.scp (int32, a unit per frame) and centres.pt. Each bin counts by its deviation.
+Writes units.ark, units.scp (int32, the cluster of each frame) and centres.pt (the centroids), of bins scaled to unit
+variance.
 """
 
 import argparse
-import logging
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,8 @@ from mimic import cli
 from mimic.errors import UserError
 from mimic.frontend.kmeans import assign, kmeans
 from mimic.io import archives
+from mimic.io.atomic import replace
 from mimic.training import checkpoint
-
-log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -28,13 +28,13 @@ def main() -> None:
     parser.add_argument("features", type=Path, help="feature directory")
     parser.add_argument("output", type=Path, help="directory to write")
     parser.add_argument("--clusters", type=int, default=100, help="(default: %(default)s)")
-    parser.add_argument("--centres", type=Path, help="directory of units whose clusters these shall be")
-    parser.add_argument("--frames", type=int, default=200000, help="that are looked at (default: %(default)s)")
+    parser.add_argument("--centroids", type=Path, help="directory of targets whose centroids are applied")
+    parser.add_argument("--frames", type=int, default=200000, help="sampled for k-means (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
     args = parser.parse_args()
     entries = archives.read_scp(args.features / "feats.scp")
-    if args.centres:
-        found = checkpoint.load(args.centres / "centres.pt")
+    if args.centroids:
+        found = checkpoint.load(args.centroids / "centres.pt")
     else:
         draw, total = np.random.default_rng(args.seed), 0
         sample = []
@@ -60,7 +60,8 @@ def main() -> None:
             writer.write(utt, units.int().numpy())
     share = used[used > 0] / used.sum()
     perplexity = float((-share * share.log()).sum().exp())
-    log.info("%d of %d units are there, perplexity %.1f", len(share), len(used), perplexity)
+    with replace(args.output / "summary.json") as f:
+        json.dump({"clusters": len(used), "used": len(share), "perplexity": round(perplexity, 1)}, f)
 
 
 if __name__ == "__main__":
