@@ -1,0 +1,76 @@
+"""Losses between spectra whose magnitudes are compressed, |X|^c, and between what Bark bands of them sound like.
+
+Every function takes padded batches and gives one value, the mean over real frames and everything in them: padding never
+counts. Spectra are complex (batch, frames, bins), lengths (batch,) in frames.
+"""
+
+import torch
+from torch import Tensor
+
+from mimic.nets.masking import masked_mean, valid_frames
+
+COMPRESSION = 0.3
+TINY_POWER = 1e-8  # of a bin, 1e-4 of magnitude: keeps the gradient of a power below one finite
+BARKS = 24
+LOUDNESS = 0.23  # exponent of loudness over power: Zwicker and Fastl, "Psychoacoustics", equation 8.1
+THRESHOLD = 1e-4  # power of a band that counts as silence: about that of 16 bit rounding noise
+ASYMMETRY = 1.2  # what is added disturbs more than what is missing, by the ratio of powers to this: ITU-T P.862
+
+
+def compress(spectrum: Tensor, exponent: float = COMPRESSION) -> Tensor:
+    """Complex -> complex with the magnitude to the power of `exponent` and the same phase; the gradient is finite."""
+    return spectrum * _power(spectrum).pow((exponent - 1) / 2)
+
+
+def magnitude_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor, exponent: float = COMPRESSION) -> Tensor:
+    """Squared distance of compressed magnitudes."""
+    a, b = (_power(spectrum).pow(exponent / 2) for spectrum in (enhanced, clean))
+    return masked_mean((a - b).square(), lengths)
+
+
+def complex_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor, exponent: float = COMPRESSION) -> Tensor:
+    """Squared distance of compressed spectra in the complex plane."""
+    apart = compress(enhanced, exponent) - compress(clean, exponent)
+    return masked_mean(apart.real.square() + apart.imag.square(), lengths)
+
+
+def consistency(enhanced: Tensor, again: Tensor, lengths: Tensor, exponent: float = COMPRESSION) -> Tensor:
+    """Squared distance of an enhanced spectrum from the spectrum of the wave that is made of it (`again`).
+
+    Frames overlap, so that not every array of numbers is the spectrum of a wave: what is none is lost in the wave.
+    """
+    return complex_mse(enhanced, again, lengths, exponent)
+
+
+def waveform_l1(enhanced: Tensor, clean: Tensor, samples: Tensor) -> Tensor:
+    """Mean absolute distance of waves (batch, samples) over real samples."""
+    real = valid_frames(samples, clean.shape[1])
+    return ((enhanced - clean).abs() * real).sum() / real.sum()
+
+
+def loudness_distance(enhanced: Tensor, clean: Tensor, lengths: Tensor, bands: Tensor) -> Tensor:
+    """Distance of loudness in Bark bands, where what was added counts more than what is missing.
+
+    This is not PESQ: it has PESQ's ideas (bands by the ear's resolution, a power law of loudness, an asymmetry of
+    disturbance, ITU-T P.862 section 10.2), and neither its alignment nor its levels and pooling. bands: of
+    `bark_bands`.
+    """
+    a, b = ((_power(spectrum) @ bands) + THRESHOLD for spectrum in (enhanced, clean))  # (batch, frames, BARKS)
+    apart = a.pow(LOUDNESS) - b.pow(LOUDNESS)
+    added = (a / b).detach().pow(ASYMMETRY).clamp(1, 12)
+    return masked_mean(added.sqrt() * apart.square(), lengths)
+
+
+def bark_bands(bins: int, rate: float) -> Tensor:
+    """Mean power of bands one Bark wide, (bins, BARKS): triangles by Traunmueller's formula (JASA 88, 1990)."""
+    hz = torch.linspace(0, rate / 2, bins, dtype=torch.float64)
+    bark = 26.81 * hz / (1960 + hz) - 0.53
+    centres = torch.linspace(0.0, float(bark[-1]), BARKS, dtype=torch.float64)
+    width = max(1.0, float(centres[1]))
+    bands = (1 - (bark[:, None] - centres).abs() / width).clamp(min=0)
+    bands[0] = 0  # 0 Hz is not heard
+    return (bands / bands.sum(0).clamp(min=1e-9)).float()
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    return spectrum.real.square() + spectrum.imag.square() + TINY_POWER
