@@ -14,6 +14,7 @@ import soxr
 import torch
 
 from mimic.augment import mixing
+from mimic.augment.codecs import CODECS, coded, is_narrow, narrow
 from mimic.augment.recordings import WHITE, Corruption, Draw
 from mimic.errors import UserError
 from mimic.settings import CountOrZero, NotNegative, Range, Share
@@ -22,7 +23,7 @@ BAND_LOW, BAND_HIGH = (50.0, 400.0), (3000.0, 7000.0)  # Hz
 CLIP = (0.3, 0.9)  # of the loudest sample
 VOCODER = 512  # samples: 32 ms at 16 kHz
 PROBABILITIES = ("rir_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob")
-PROBABILITIES += ("clip_prob", "clean_rir_prob")
+PROBABILITIES += ("clip_prob", "clean_rir_prob", "narrow_prob", "codec_prob")
 Factor = Annotated[float, Range(0.5, 2)]  # of speed or pitch
 
 
@@ -49,6 +50,10 @@ class Augmentation:
         band_prob: share of mixtures that are limited to a band, from 50-400 Hz to 3-7 kHz, their targets too.
         gain_db: mixture and target get louder or softer by up to so much.
         clip_prob: share of mixtures that are clipped, at 0.3 to 0.9 of their loudest sample.
+        narrow_prob: share of mixtures without what lies above 4 kHz, as from a telephone, their targets too.
+        codec_prob: share of mixtures that went through a lossy codec (mu-law, GSM, ADPCM, MP3, Opus, Vorbis); the
+            targets of the telephone's have no more than 4 kHz either.
+        early_ms: so much of an impulse response after the direct path is in the target too; 0: the dry speech.
     """
 
     speeds: list[Factor] = field(default_factory=list)
@@ -69,6 +74,9 @@ class Augmentation:
     band_prob: Share = 0.0
     gain_db: Annotated[float, Range(0, 100)] = 0.0
     clip_prob: Share = 0.0
+    narrow_prob: Share = 0.0
+    codec_prob: Share = 0.0
+    early_ms: NotNegative = 0.0
 
     @property
     def active(self) -> bool:
@@ -101,7 +109,7 @@ class Plan:
     """What was drawn for an utterance in an epoch.
 
     Factor of speed and pitch, noise or None, a band in Hz or None, a gain in dB, 1 for an unclipped mixture; factors of
-    speed alone and of pitch alone, the standard deviation of hiss.
+    speed alone and of pitch alone, the standard deviation of hiss; a codec or none, 4 kHz only.
     """
 
     speed: float
@@ -112,6 +120,8 @@ class Plan:
     stretch: float = 1.0
     pitch: float = 1.0
     hiss: float = 0.0
+    codec: str = ""
+    narrow: bool = False
 
 
 class Augmenter:
@@ -137,7 +147,8 @@ class Augmenter:
         if config.noise_prob > 0 or config.clean_rir_prob > 0:
             voices = speech if config.babble else None
             prob = config.rir_prob
-            self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rooms, prob, voices, rate=rate)
+            early = config.early_ms / 1000
+            self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rooms, prob, voices, True, rate, early)
 
     def lowest_snr(self, epoch: int) -> float:
         """dB, in an epoch (from 1)."""
@@ -172,7 +183,13 @@ class Augmenter:
             pitch = float(2 ** (rng.uniform(-c.pitch, c.pitch) / 12))
         if c.hiss_prob and rng.random() < c.hiss_prob:
             hiss = float(rng.uniform(*c.hiss))
-        return Plan(speed, draw, band, gain, clip, stretch, pitch, hiss)
+        codec, narrow = "", False
+        if c.codec_prob and rng.random() < c.codec_prob:
+            codec = sorted(CODECS)[rng.integers(len(CODECS))]
+            narrow = is_narrow(codec)
+        if c.narrow_prob and rng.random() < c.narrow_prob:
+            narrow = True
+        return Plan(speed, draw, band, gain, clip, stretch, pitch, hiss, codec, narrow)
 
     def __call__(self, utt: str, epoch: int) -> mixing.Mixture:
         """Noisy and target, equally long, with the gain that both got.
@@ -204,6 +221,10 @@ class Augmenter:
         if plan.clip < 1:
             limit = np.float32(plan.clip) * (np.float32(peaks[0]) * np.float32(gain))
             np.clip(sides[0], -limit, limit, out=sides[0])
+        if plan.narrow:
+            sides = np.stack([narrow(side, self.rate) for side in sides])
+        if plan.codec:
+            sides[0] = coded(sides[0], plan.codec, self.rate)
         return mixing.Mixture(sides[0], sides[1], mixture.gain * gain)
 
 

@@ -119,16 +119,19 @@ class Room:
     """A room impulse response (samples,), with the spectrum that convolution with it takes.
 
     What lies more than 60 dB below the whole at its ends is left out. Raises ValueError for one without energy.
+    early: samples after the direct path that a target has too; 0: its target is the dry speech.
     """
 
-    def __init__(self, rir: np.ndarray) -> None:
+    def __init__(self, rir: np.ndarray, early: int = 0) -> None:
         energy = np.cumsum(np.square(rir, dtype=np.float64))
         if not energy[-1] > 0:
             raise ValueError("the room impulse response is silent")
         first, last = np.searchsorted(energy, energy[-1] * np.array([TAIL, 1 - TAIL]))
         rir = rir[first : last + 1]
         self.direct = int(np.argmax(np.abs(rir)))
-        self.spectra = _spectra(rir * np.sign(rir[self.direct]))  # (pieces, bins)
+        rir = rir * np.sign(rir[self.direct])
+        self.spectra = _spectra(rir)  # (pieces, bins)
+        self.early = Room(rir[: self.direct + early + 1]) if early else None
 
     def convolve(self, x: np.ndarray, samples: int) -> np.ndarray:
         """The first `samples` samples of the convolution, by overlap-add of short transforms, which stay in the cache.
@@ -170,8 +173,17 @@ def reverberate(speech: np.ndarray, room: Room) -> np.ndarray:
     The direct path, the largest |h|, is moved to time 0 and made positive, so that the dry speech stays the aligned
     target.
     """
+    return _placed(speech, room)[0]
+
+
+def _placed(speech: np.ndarray, room: Room) -> tuple[np.ndarray, np.ndarray]:
+    """Speech in a room and its target, the dry speech or that with the early reflections only."""
     wet = room.convolve(speech, room.direct + len(speech))[room.direct :]
-    return wet * np.float32(np.sqrt(power(speech) / max(power(wet), np.finfo(np.float64).tiny)))
+    gain = np.float32(np.sqrt(power(speech) / max(power(wet), np.finfo(np.float64).tiny)))
+    if room.early is None:
+        return wet * gain, speech
+    early = room.early
+    return wet * gain, early.convolve(speech, early.direct + len(speech))[early.direct :] * gain
 
 
 @dataclass(frozen=True)
@@ -193,13 +205,13 @@ def mix(
 ) -> Mixture:
     """Add noise of the same length to speech at `snr` dB; with `room`, to the speech as it sounds there.
 
-    The target is the dry speech. Where the sum would pass 0.99 of full scale, speech, noise and target are all
+    The target is the dry speech, or what the room says. Where the sum would pass 0.99 of full scale, speech, noise and target are all
     scaled by the same gain below 1, so that the SNR holds and a model need not learn a gain.
     Raises ValueError where lengths differ or a signal is silent.
     """
     if len(speech) != len(noise):
         raise ValueError(f"speech has {len(speech)} samples, noise {len(noise)}")
-    heard = speech if room is None else reverberate(speech, room)
+    heard, speech = (speech, speech) if room is None else _placed(speech, room)
     noisy = heard.astype(np.float64)
     noisy += scale_to_snr(heard, noise, snr, rate, active)
     gain = min(1.0, PEAK / loudest(noisy, speech))
@@ -210,7 +222,7 @@ def mix(
 
 
 def in_room(speech: np.ndarray, room: Room) -> Mixture:
-    """Speech in a room without noise; the target is the dry speech. Level as of `mix`."""
-    heard = reverberate(speech, room)
+    """Speech in a room without noise; target and level as of `mix`."""
+    heard, speech = _placed(speech, room)
     gain = np.float32(min(1.0, PEAK / max(loudest(heard, speech), 1e-9)))
     return Mixture(heard * gain, speech * gain, float(gain))

@@ -136,7 +136,7 @@ class Corruption:
     snrs: dB, drawn evenly. noises: kinds are drawn evenly, then a recording of the kind. rooms: an impulse response
     with probability `rir_prob`. voices: clean speech by utterance id that adds the kind "babble", 4 to 8 speakers
     other than the utterance's own; speaker_of: utterance id to speaker, for both. active: see `mixing.scale_to_snr`.
-    rate: of all signals, Hz.
+    rate: of all signals, Hz. early_s: seconds of a room after the direct path that the target has too.
     """
 
     def __init__(
@@ -151,7 +151,9 @@ class Corruption:
         voices: Mapping[str, np.ndarray] | None = None,
         active: bool = True,
         rate: int = mixing.RATE,
+        early_s: float = 0.0,
     ) -> None:
+        early = round(early_s * rate)
         self.speech, self.speaker_of, self.noises, self.snrs, self.seed = speech, speaker_of, noises, list(snrs), seed
         self.active, self.rate = active, rate
         self.rooms, self.rir_prob, self.voices = rooms or {}, rir_prob if rooms else 0.0, voices or {}
@@ -168,7 +170,7 @@ class Corruption:
         if not self.kinds:
             raise UserError("there are no noises to mix in")
         self._kinds, self._rooms, self._speakers = sorted(self.kinds), sorted(self.rooms), sorted(self.utts_of)
-        self._room = lru_cache(KEPT_ROOMS)(lambda name: mixing.Room(self.rooms[name]))
+        self._room = lru_cache(KEPT_ROOMS)(lambda name: mixing.Room(self.rooms[name], early))
         self._power = lru_cache(None)(lambda name: mixing.power(self.noises[name]))
 
     def draw(self, utt: str) -> Draw:

@@ -54,9 +54,7 @@ class Stream:
         """Enhance frames (count, n_fft) and add them to the sums."""
         window = self.stft.window
         spectrum = torch.fft.rfft(frames * window)[None]  # (1, count, bins)
-        features = self.stft.log1p_magnitude(spectrum)
-        mask, self._state = self.model.net.step(features, self._state)
-        spectrum = self.stft.with_phase(self.model.apply_mask(mask, features), spectrum)
+        spectrum, self._state = self.model.step(spectrum, self._state, self.stft)
         parts = torch.fft.irfft(spectrum[0], n=self.latency) * window  # (count, n_fft)
         self._sums = F.pad(self._sums, (0, len(parts) * self.hop))
         for i, part in enumerate(parts):

@@ -27,6 +27,7 @@ class StftConfig:
         win_length: samples of the window, at most n_fft.
         hop_length: samples from frame to frame: at most win_length / 2, less for hann.
         window_type: hamming or hann, periodic.
+        pad_end: one more frame at the end: the inverse is exact where the window is zero at its ends, too.
     """
 
     sample_frequency: Annotated[float, Range(above=0, most=1000000)] = 16000.0
@@ -34,6 +35,7 @@ class StftConfig:
     win_length: Count = 512
     hop_length: Count = 256
     window_type: str = "hamming"
+    pad_end: bool = False
 
     def __post_init__(self) -> None:
         if self.window_type not in WINDOWS:
@@ -42,7 +44,7 @@ class StftConfig:
             raise UserError("need an even --n-fft and 2 <= 2 * --hop-length <= --win-length <= --n-fft")
         # The last samples of a signal lie under one window only, up to a hop from its centre; the inverse divides
         # by that value.
-        if self.window()[self.win_length // 2 + self.hop_length - 1] < 0.05:
+        if not self.pad_end and self.window()[self.win_length // 2 + self.hop_length - 1] < 0.05:
             raise UserError(f"--hop-length={self.hop_length} is too long for an exact inverse with {self.window_type}")
 
     def window(self) -> Tensor:
@@ -74,7 +76,7 @@ class Stft(FrontEnd):
 
     def num_frames(self, samples: int | Tensor) -> int | Tensor:
         """Number of frames of `samples` (1 or more) samples: an int or a tensor of lengths."""
-        return 1 + samples // self.config.hop_length
+        return 1 + self.config.pad_end + samples // self.config.hop_length
 
     def forward(self, waveform: Tensor) -> Tensor:
         x = waveform[None] if waveform.dim() == 1 else waveform  # (batch, samples)

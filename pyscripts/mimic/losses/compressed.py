@@ -7,34 +7,28 @@ counts. Spectra are complex (batch, frames, bins), lengths (batch,) in frames.
 import torch
 from torch import Tensor
 
+from mimic.frontend.compression import EXPONENT, compress, power
 from mimic.nets.masking import masked_mean, valid_frames
 
-COMPRESSION = 0.3
-TINY_POWER = 1e-8  # of a bin, 1e-4 of magnitude: keeps the gradient of a power below one finite
 BARKS = 24
 LOUDNESS = 0.23  # exponent of loudness over power: Zwicker and Fastl, "Psychoacoustics", equation 8.1
 THRESHOLD = 1e-4  # power of a band that counts as silence: about that of 16 bit rounding noise
 ASYMMETRY = 1.2  # what is added disturbs more than what is missing, by the ratio of powers to this: ITU-T P.862
 
 
-def compress(spectrum: Tensor, exponent: float = COMPRESSION) -> Tensor:
-    """Complex -> complex with the magnitude to the power of `exponent` and the same phase; the gradient is finite."""
-    return spectrum * _power(spectrum).pow((exponent - 1) / 2)
-
-
-def magnitude_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor, exponent: float = COMPRESSION) -> Tensor:
+def magnitude_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor, exponent: float = EXPONENT) -> Tensor:
     """Squared distance of compressed magnitudes."""
-    a, b = (_power(spectrum).pow(exponent / 2) for spectrum in (enhanced, clean))
+    a, b = (power(spectrum).pow(exponent / 2) for spectrum in (enhanced, clean))
     return masked_mean((a - b).square(), lengths)
 
 
-def complex_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor, exponent: float = COMPRESSION) -> Tensor:
+def complex_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor, exponent: float = EXPONENT) -> Tensor:
     """Squared distance of compressed spectra in the complex plane."""
     apart = compress(enhanced, exponent) - compress(clean, exponent)
     return masked_mean(apart.real.square() + apart.imag.square(), lengths)
 
 
-def consistency(enhanced: Tensor, again: Tensor, lengths: Tensor, exponent: float = COMPRESSION) -> Tensor:
+def consistency(enhanced: Tensor, again: Tensor, lengths: Tensor, exponent: float = EXPONENT) -> Tensor:
     """Squared distance of an enhanced spectrum from the spectrum of the wave that is made of it (`again`).
 
     Frames overlap, so that not every array of numbers is the spectrum of a wave: what is none is lost in the wave.
@@ -55,7 +49,7 @@ def loudness_distance(enhanced: Tensor, clean: Tensor, lengths: Tensor, bands: T
     disturbance, ITU-T P.862 section 10.2), and neither its alignment nor its levels and pooling. bands: of
     `bark_bands`.
     """
-    a, b = ((_power(spectrum) @ bands) + THRESHOLD for spectrum in (enhanced, clean))  # (batch, frames, BARKS)
+    a, b = ((power(spectrum) @ bands) + THRESHOLD for spectrum in (enhanced, clean))  # (batch, frames, BARKS)
     apart = a.pow(LOUDNESS) - b.pow(LOUDNESS)
     added = (a / b).detach().pow(ASYMMETRY).clamp(1, 12)
     return masked_mean(added.sqrt() * apart.square(), lengths)
@@ -70,7 +64,3 @@ def bark_bands(bins: int, rate: float) -> Tensor:
     bands = (1 - (bark[:, None] - centres).abs() / width).clamp(min=0)
     bands[0] = 0  # 0 Hz is not heard
     return (bands / bands.sum(0).clamp(min=1e-9)).float()
-
-
-def _power(spectrum: Tensor) -> Tensor:
-    return spectrum.real.square() + spectrum.imag.square() + TINY_POWER

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
+from mimic.losses import compressed
 from mimic.losses.stoi import one_minus_stoi
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
 from mimic.metrics.stoi import NATIVE_RATE
@@ -17,19 +18,21 @@ from mimic.models.trained import read_config
 from mimic.nets import ssl
 from mimic.nets.masking import masked_mean
 from mimic.tasks.asr import AsrTask
-from mimic.tasks.enhance_config import PARTS, EnhanceLoss
+from mimic.tasks.enhance_config import OF_SPECTRA, PARTS, EnhanceLoss
 
 
 class Waves(NamedTuple):
     """Padded waves (batch, samples) and their lengths (batch,), for the losses that hear them.
 
     spectrum: of the noisy waves, complex (batch, frames, bins), where the enhanced ones have its phase; else None.
+    estimate: the enhanced spectrum that the enhanced waves were made of, where the network gives one; else None.
     """
 
     enhanced: Tensor
     clean: Tensor
     samples: Tensor
     spectrum: Tensor | None
+    estimate: Tensor | None = None
 
 
 class EnhancementLoss(nn.Module):
@@ -39,6 +42,7 @@ class EnhancementLoss(nn.Module):
         super().__init__()
         self.config, self.stft = config, stft
         self.weights = {name: getattr(config, f"{name}_weight") for name in PARTS}
+        self.register_buffer("bands", compressed.bark_bands(stft.dim, stft.rate), persistent=False)
         self.perceptual: nn.Module | None = None
         if config.mimic_weight > 0:
             self.perceptual = _load(config.perceptual).requires_grad_(False).eval()
@@ -72,13 +76,34 @@ class EnhancementLoss(nn.Module):
             parts["stft"] = multi_resolution_stft(*waves[:3]).mean()
         if config.stoi_weight:
             parts["stoi"] = one_minus_stoi(*waves[:3]).mean()
+        if config.of_spectra:
+            parts |= self._of_spectra(waves, lengths)
+        if config.waveform_weight:
+            parts["waveform"] = compressed.waveform_l1(*waves[:3])
         if self.perceptual is not None:
             parts["mimic"] = self.mimic(enhanced, clean, lengths, waves)
         return parts
 
+    def _of_spectra(self, waves: Waves, lengths: Tensor) -> dict[str, Tensor]:
+        """Losses between complex spectra: of the clean waves, of the enhanced ones, and what these were made of."""
+        config, clean, again = self.config, self.stft.transform(waves.clean), self.stft.transform(waves.enhanced)
+        estimate, parts = again if waves.estimate is None else waves.estimate, {}
+        if config.magnitude_weight:
+            parts["magnitude"] = compressed.magnitude_mse(estimate, clean, lengths)
+        if config.complex_weight:
+            parts["complex"] = compressed.complex_mse(estimate, clean, lengths)
+        if config.consistency_weight:
+            parts["consistency"] = compressed.consistency(estimate, again, lengths)
+        if config.loudness_weight:
+            parts["loudness"] = compressed.loudness_distance(again, clean, lengths, self.bands)
+        return parts
+
     def sizes(self, lengths: Tensor, samples: Tensor | None = None) -> dict[str, int]:
         """Over how many frames or utterances each part is a mean, from lengths in frames and in samples (batch,)."""
-        sizes = {"spectral": int(lengths.sum())} | dict.fromkeys(("si_sdr", "stft", "stoi"), len(lengths))
+        sizes = dict.fromkeys(("spectral", *OF_SPECTRA), int(lengths.sum()))
+        sizes |= dict.fromkeys(("si_sdr", "stft", "stoi"), len(lengths))
+        if samples is not None:
+            sizes["waveform"] = int(samples.sum())
         if self.perceives_waves:
             sizes["mimic"] = int(self.perceptual.num_frames(samples).sum())
         elif self.perceptual is not None:

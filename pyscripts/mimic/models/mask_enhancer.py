@@ -1,7 +1,7 @@
 """Speech enhancement by masking: any mask estimator between STFT and inverse STFT."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class Enhanced(NamedTuple):
     frames: Tensor  # (batch,)
     waves: Tensor  # (batch, samples), zero beyond an utterance's end
     spectrum: Tensor | None  # (batch, frames, bins), complex, of the noisy waves; None where their phase is not used
+    estimate: Tensor | None = None  # (batch, frames, bins), complex, where the network gives one
 
 
 class MaskEnhancer(nn.Module):
@@ -61,6 +62,12 @@ class MaskEnhancer(nn.Module):
         frames = stft.num_frames(samples)
         magnitude = self(stft.log1p_magnitude(spectrum), frames)
         return Enhanced(magnitude, frames, stft.resynthesise(magnitude, spectrum, samples), spectrum)
+
+    def step(self, spectrum: Tensor, state: Any, stft: Stft) -> tuple[Tensor, Any]:
+        """Further frames (batch, frames, bins) of a noisy spectrum -> enhanced ones, and the state after them."""
+        features = stft.log1p_magnitude(spectrum)
+        mask, state = self.net.step(features, state)
+        return stft.with_phase(self.apply_mask(mask, features), spectrum), state
 
     def enhance(self, waves: list[Tensor], stft: Stft) -> list[Tensor]:
         """Noisy waves (samples,) of any lengths -> enhanced waves of the same lengths, with the noisy phase."""

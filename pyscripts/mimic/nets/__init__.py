@@ -22,6 +22,12 @@ MASKS = Registry(
         "metricgan": "mimic.nets.metricgan:MetricganMask,MetricganMaskConfig",
     }
 )
+SPECTRA = Registry(
+    {
+        "fast": "mimic.nets.fast:FastMask,FastConfig",
+        "gtcrn": "mimic.nets.gtcrn:Gtcrn,GtcrnConfig",
+    }
+)
 WAVES = Registry({"demucs": "mimic.nets.demucs:Demucs,DemucsConfig"})
 LMS = Registry(
     {

@@ -137,9 +137,7 @@ class FastMask(nn.Module):
             for width in reversed(others)
         )
         self.leave = Normalised(2 * channels, channels, 1)
-        self.output = nn.ConvTranspose2d(
-            channels, 2, (1, first), (1, config.stride), (0, (first - config.stride) // 2)
-        )
+        self.output = nn.ConvTranspose2d(channels, 2, (1, first), (1, config.stride), (0, (first - config.stride) // 2))
         if config.weight_norm:
             weight_norm(self.output, "weight", dim=1)
 

@@ -22,7 +22,7 @@ from mimic.io.batching import pad
 from mimic.io.tables import read_table
 from mimic.losses.enhancement import EnhancementLoss, Waves
 from mimic.models.mask_enhancer import Enhanced, MaskConfig
-from mimic.nets import MASKS, WAVES
+from mimic.nets import MASKS, SPECTRA, WAVES
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths, network
 from mimic.tasks.enhance_config import DenoiseData, EnhanceLoss
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 
 
 class DenoiseTask(EnhanceTask):
-    NETS = MASKS | WAVES
+    NETS = MASKS | SPECTRA | WAVES
     SECTIONS = {"mask": MaskConfig, "data": DenoiseData, "augment": AugmentConfig, "loss": EnhanceLoss}
 
     def __init__(self, config: Config, directory: Path):
@@ -92,7 +92,7 @@ class DenoiseTask(EnhanceTask):
     def respond(self, batch: Batch) -> tuple[Enhanced, Tensor, dict[str, Tensor]]:
         """What the enhancer makes of a batch, log1p magnitudes (batch, frames, bins) of the clean side, the losses."""
         enhanced, clean = self.model.transform(batch.noisy, batch.samples, self.stft), self.stft(batch.clean)
-        waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum)
+        waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum, enhanced.estimate)
         return enhanced, clean, self.losses(enhanced.magnitude, clean, enhanced.frames, waves)
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:

@@ -17,8 +17,9 @@ from mimic.io.batching import pad, to_device
 from mimic.losses.enhancement import EnhancementLoss, Waves
 from mimic.models import trained
 from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
+from mimic.models.spectrum_enhancer import SpectrumEnhancer
 from mimic.models.wave_enhancer import WaveEnhancer
-from mimic.nets import MASKS, WAVES
+from mimic.nets import MASKS, SPECTRA, WAVES
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import EnhanceData, EnhanceLoss
 from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
@@ -41,7 +42,7 @@ class Batch(NamedTuple):
 
 
 class EnhanceTask(Task):
-    NETS = MASKS
+    NETS = MASKS | SPECTRA
     SECTIONS = {"mask": MaskConfig, "data": EnhanceData, "loss": EnhanceLoss}
     METRICS = {"loss": "min", "pesq": "max", "stoi": "max", "estoi": "max"}
 
@@ -55,7 +56,8 @@ class EnhanceTask(Task):
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
         self.lengths, self.dev_lengths = (feature_dir.read(side)[1] for side in (data.train_noisy, data.dev_noisy))
         self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev_lengths, data.valid_utterances)
-        if self.losses.hears_waves:
+        self.of_waves = self.losses.hears_waves or isinstance(self.model, SpectrumEnhancer)
+        if self.of_waves:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
             self.waves = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
 
@@ -74,7 +76,7 @@ class EnhanceTask(Task):
         for utt, a, b in zip(utterances, lengths.tolist(), clean_lengths.tolist(), strict=True):
             if a != b:
                 raise UserError(f"{utt}: {a} noisy but {b} clean frames: check the pair with steps/validate_data.sh")
-        if not self.losses.hears_waves:
+        if not self.of_waves:
             return Batch(noisy, clean, lengths)
         sides = self.waves[utterances[0] not in self.lengths]
         (noisy_waves, samples), (clean_waves, ends) = (pad([side[utt] for utt in utterances]) for side in sides)
@@ -95,6 +97,10 @@ class EnhanceTask(Task):
         return self.losses.sizes(batch.lengths, batch.samples)
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+        if isinstance(self.model, SpectrumEnhancer):
+            made = self.model.transform(batch.noisy_waves, batch.samples, self.stft)
+            waves = Waves(made.waves, batch.clean_waves, batch.samples, None, made.estimate)
+            return weighted(self.losses(made.magnitude, batch.clean, made.frames, waves), self.losses.weights, share)
         enhanced, waves = self.model(batch.noisy, batch.lengths), None
         if batch.noisy_waves is not None:
             spectrum = self.stft.transform(batch.noisy_waves)
@@ -129,6 +135,9 @@ def network(config: Config, stft: Stft) -> nn.Module:
     if config.net in WAVES:
         net, _ = WAVES[config.net]
         return WaveEnhancer(net(config.model))
+    if config.net in SPECTRA:
+        net, _ = SPECTRA[config.net]
+        return SpectrumEnhancer(net(stft.dim, config.model))
     net, _ = MASKS[config.net]
     return MaskEnhancer(net(stft.dim, config.model), config.mask)
 

@@ -6,7 +6,8 @@ from typing import Literal
 from mimic.inputs import DataDir, Features, Noises, Options, Perceptual, ProbedFeatures, Rirs
 from mimic.settings import CountOrZero, NotNegative
 
-PARTS = ("spectral", "si_sdr", "stft", "stoi", "mimic")
+OF_SPECTRA = ("magnitude", "complex", "consistency", "loudness")  # losses between complex spectra
+PARTS = ("spectral", "si_sdr", "stft", "stoi", *OF_SPECTRA, "waveform", "mimic")
 
 
 @dataclass
@@ -108,6 +109,11 @@ class EnhanceLoss:
         si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it does not hear levels.
         stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waves).
         stoi_weight: weight of 1 - STOI.
+        magnitude_weight: weight of the squared distance of compressed magnitudes |X|^0.3; published for fast: 0.3.
+        complex_weight: the same of compressed complex spectra; published: 0.2.
+        consistency_weight: the same between an enhanced spectrum and that of the wave made of it; published: 0.3.
+        loudness_weight: weight of the distance of loudness in Bark bands, where what was added counts more.
+        waveform_weight: weight of the absolute distance of samples; published: 0.2.
         mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
         mimic_distance: mse, l1 or cosine between the perceptual model's responses.
         mimic_layer: the response that is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
@@ -123,6 +129,11 @@ class EnhanceLoss:
     si_sdr_weight: NotNegative = 0.0
     stft_weight: NotNegative = 0.0
     stoi_weight: NotNegative = 0.0
+    magnitude_weight: NotNegative = 0.0
+    complex_weight: NotNegative = 0.0
+    consistency_weight: NotNegative = 0.0
+    loudness_weight: NotNegative = 0.0
+    waveform_weight: NotNegative = 0.0
     mimic_weight: NotNegative = 0.0
     mimic_distance: Literal["mse", "l1", "cosine"] = "mse"
     mimic_layer: Literal["cnn", "rnn", "dnn", "logits"] = "cnn"
@@ -132,7 +143,13 @@ class EnhanceLoss:
     @property
     def of_waves(self) -> bool:
         """Whether there are losses between waves."""
-        return bool(self.si_sdr_weight or self.stft_weight or self.stoi_weight)
+        weights = self.si_sdr_weight, self.stft_weight, self.stoi_weight, self.waveform_weight
+        return any(weights) or self.of_spectra
+
+    @property
+    def of_spectra(self) -> bool:
+        """Whether there are losses between complex spectra."""
+        return any(getattr(self, f"{name}_weight") for name in OF_SPECTRA)
 
     @property
     def active(self) -> bool:
