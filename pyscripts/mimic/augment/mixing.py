@@ -206,7 +206,8 @@ def mix(
     """Add noise of the same length to speech at `snr` dB; with `room`, to the speech as it sounds there.
 
     The target is the dry speech, or that with the room's early reflections, as `room` has it. Where the sum would
-    pass 0.99 of full scale, speech, noise and target are all scaled by the same gain below 1, so that the SNR holds and a model need not learn a gain.
+    pass 0.99 of full scale, speech, noise and target are all scaled by the same gain below 1, so that the SNR
+    holds and a model need not learn a gain.
     Raises ValueError where lengths differ or a signal is silent.
     """
     if len(speech) != len(noise):
