@@ -62,7 +62,7 @@ if begin 1 "data"; then
   local/simulate_rooms.sh "${alone[@]}" --rooms "$simulated_rooms" --longest 0.8 "$data/simulated/train"
   local/simulate_rooms.sh "${alone[@]}" --rooms 10 --longest 0.8 --seed 2 "$data/simulated/dev"
   for split in train dev; do
-    ln -sfn "$(realpath "$data/simulated/$split/wav")" "$data/rooms/$split/simulated"
+    cp -p "$data/simulated/$split/wav/"*.wav "$data/rooms/$split/"
   done
   local/mix_noise.sh "${alone[@]}" --snrs "$snrs" --rir-dir "$data/rooms/dev" --rir-prob 0.25 \
     --babble-dir "$data/dev_speech" "$data/dev_speech" "$data/noises/dev" "$data/dev_noisy"
