@@ -76,7 +76,7 @@ if begin 2 "training"; then
     rc=0
     "${limit[@]}" steps/train.sh "${training[@]}" "conf/enhance_${name%_seed*}.yaml" "$exp/$name" \
       --train.seed "$(seed_of "$name")" --data.train "$data/train_speech" --data.noises "$data/noises/train" \
-      --data.rooms "$data/rooms/train" --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_clean" \
+      --data.rirs "$data/rooms/train" --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_clean" \
       "${more[@]}" || rc=$?
     case $rc in
       0) ;;

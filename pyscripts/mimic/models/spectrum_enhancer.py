@@ -24,16 +24,16 @@ class SpectrumEnhancer(nn.Module):
     def forward(self, spectrum: Tensor, frames: Tensor) -> Tensor:
         """Noisy complex spectra (batch, frames, bins) and their lengths in frames -> enhanced ones."""
         noisy = compress(spectrum)
-        return self._apply(self.net(torch.stack([noisy.real, noisy.imag], dim=2), frames), noisy)
+        return self._masked(self.net(torch.stack([noisy.real, noisy.imag], dim=2), frames), noisy)
 
     def step(self, spectrum: Tensor, state: Any, stft: Stft) -> tuple[Tensor, Any]:
         """Further frames (batch, frames, bins) of a noisy spectrum -> enhanced ones, and the state after them."""
         noisy = compress(spectrum)
         mask, state = self.net.step(torch.stack([noisy.real, noisy.imag], dim=2), state)
-        return self._apply(mask, noisy), state
+        return self._masked(mask, noisy), state
 
     @staticmethod
-    def _apply(mask: Tensor, noisy: Tensor) -> Tensor:
+    def _masked(mask: Tensor, noisy: Tensor) -> Tensor:
         return expand(torch.complex(*mask.unbind(2)) * noisy)
 
     def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
