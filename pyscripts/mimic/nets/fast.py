@@ -171,9 +171,13 @@ class FastMask(nn.Module):
 
 
 def filterbank(places: int, positions: int) -> Tensor:
-    """Triangles at even distances, (places, positions): at each place they sum to one, as in linear interpolation."""
-    where = torch.linspace(0, positions - 1, places)[:, None]
-    return (1 - (where - torch.arange(positions)).abs()).clamp(min=0)
+    """Triangles at even distances, (places, positions)."""
+    return triangles(torch.linspace(0, positions - 1, places), positions)
+
+
+def triangles(where: Tensor, positions: int) -> Tensor:
+    """Weights of linear interpolation at `where` (places,), 0 to positions - 1: (places, positions), rows sum to 1."""
+    return (1 - (where[:, None] - torch.arange(positions)).abs()).clamp(min=0)
 
 
 def _rows(images: Tensor) -> Tensor:
