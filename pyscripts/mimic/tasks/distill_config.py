@@ -90,7 +90,12 @@ class PretrainData:
 
 @dataclass
 class PretrainLoss:
-    """loss = masked_weight * cross entropy of masked frames + unmasked_weight * that of the others."""
+    """loss = masked_weight * cross entropy of masked frames + unmasked_weight * that of the others.
+
+    Attributes:
+        masked_weight: weight of the masked frames.
+        unmasked_weight: weight of the frames that are not masked.
+    """
 
     masked_weight: NotNegative = 1.0
     unmasked_weight: NotNegative = 0.0
