@@ -1,4 +1,7 @@
-"""Networks by the name that a configuration gives them, imported when used. Each has its sizes' dataclass beside it."""
+"""Networks by the name that a configuration gives them, imported when used. Each has its sizes' dataclass beside it.
+
+A file of this folder needs no line here: `net: my_mask:MyMask,MyMaskConfig` is my_mask.py, its network and its sizes.
+"""
 
 from mimic.registry import Registry
 
@@ -9,7 +12,8 @@ ENCODERS = Registry(
         "deepspeech2": "mimic.nets.deepspeech2:DeepSpeech2,DeepSpeech2Config",
         "probe": "mimic.nets.probe:Probe,ProbeConfig",
         "quartznet": "mimic.nets.quartznet:Quartznet,QuartznetConfig",
-    }
+    },
+    package=__name__,
 )
 MASKS = Registry(
     {
@@ -20,7 +24,8 @@ MASKS = Registry(
         "bilstm": "mimic.nets.bilstm_mask:BilstmMask,BilstmMaskConfig",
         "fcn": "mimic.nets.fcn_mask:FcnMask,FcnMaskConfig",
         "metricgan": "mimic.nets.metricgan:MetricganMask,MetricganMaskConfig",
-    }
+    },
+    package=__name__,
 )
 SPECTRA = Registry(
     {
@@ -33,5 +38,6 @@ LMS = Registry(
     {
         "rnn": "mimic.nets.lm:RnnLm,RnnLmConfig",
         "transformer": "mimic.nets.transformer_lm:TransformerLm,TransformerLmConfig",
-    }
+    },
+    package=__name__,
 )
