@@ -3,8 +3,8 @@
 
     classify.py --labels data/test/utt2keyword exp/probe_keyword exp/feats/test exp/probe_keyword/test
 
-Writes utt2class, embeddings.ark and .scp, and scoring/test/summary.tsv: accuracy, over utterances whose class is known
-from training; and the equal error rate of cosine similarities between all pairs of utterances, by their class.
+Writes utt2class, embeddings.ark and .scp, and scoring/test/summary.json and .tsv: accuracy, over utterances whose class
+is known from training; and the equal error rate of cosine similarities between all pairs of utterances, by their class.
 """
 
 import argparse
@@ -19,10 +19,12 @@ from mimic.io import archives
 from mimic.io.atomic import replace
 from mimic.io.batching import pad
 from mimic.io.tables import read_table, write_table
+from mimic.metrics.figures import Mean, Scores, mean, summary
 from mimic.metrics.identity import identify
-from mimic.metrics.summary import Mean, mean
+from mimic.metrics.scores import write_scores
 from mimic.metrics.verification import equal_error_rate, trials
 from mimic.models.trained import read_config
+from mimic.reporting.layout import tsv
 from mimic.tasks.classify import ClassifyTask
 
 BATCH = 16
@@ -58,10 +60,10 @@ def main() -> None:
     error = Mean(*[100 * (np.nan if rate is None else rate)] * 3, 0 if rate is None else len(utts), 0)
     folder = args.output / "scoring" / "test"
     folder.mkdir(parents=True, exist_ok=True)
-    identify(args.features, utts).write(folder)
+    figures = {"accuracy": accuracy.rounded(), "eer": error.rounded()}
+    write_scores(folder, Scores(len(utts), figures, identify(args.features, utts)))
     with replace(folder / "summary.tsv") as f:
-        f.write("measure\tmean\tci95min\tci95max\tn\tna\n")
-        f.writelines("\t".join([name, *m.cells()]) + "\n" for name, m in (("accuracy", accuracy), ("eer", error)))
+        f.write(tsv(summary(figures)))
 
 
 if __name__ == "__main__":

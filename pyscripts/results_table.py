@@ -17,11 +17,11 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.io.atomic import replace
-from mimic.metrics.verdicts import LEGEND as VERDICTS
-from mimic.metrics.verdicts import pairs_of, verdicts
 from mimic.reporting.layout import aligned
 from mimic.reporting.records import Record, facts
 from mimic.reporting.table import MAIN_COLUMNS, System, parse_columns, read_published, seeds_of, table, trained_at
+from mimic.reporting.verdicts import LEGEND as VERDICTS
+from mimic.reporting.verdicts import pairs_of, verdicts
 
 LEGEND = (
     "PESQ: wide band, MOS-LQO. STOI, eSTOI: x 100. SI-SDR: dB. WER, CER: errors per 100 reference words, characters. "

@@ -1,10 +1,10 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Score a decoding in Kaldi's files and formats; steps/score_asr.sh is the way to call it.
+"""Score a decoding: JSON for later steps, and Kaldi's files; steps/score_asr.sh is the way to call it.
 
     score_asr.py --normaliser upper data/test_noisy exp/asr_mimic/decode_test exp/asr_mimic/scoring/test
 
 Reads text and utt2spk of the data directory and text of the decode directory. A missing hypothesis counts as
-deletions, a hypothesis without a reference is an error.
+deletions, a hypothesis without a reference is an error. summary.json holds all figures, utterances.jsonl alignments.
 """
 
 import argparse
@@ -14,10 +14,22 @@ from pathlib import Path
 from mimic import cli
 from mimic.io.atomic import replace
 from mimic.io.tables import read_text, read_utt2spk
-from mimic.metrics.asr import LMWT, WIP, breakdown, score_files, write_files
+from mimic.io.text import NORMALISERS, normaliser
+from mimic.metrics.figures import Row, Scores
 from mimic.metrics.identity import identify
-from mimic.metrics.normalise import NORMALISERS, normaliser
-from mimic.metrics.wer import align_set, characters, characters_and_spaces, words
+from mimic.metrics.kaldi_files import (
+    INNER,
+    LMWT,
+    WIP,
+    aligned_pairs,
+    breakdown,
+    by_condition,
+    rate,
+    score_files,
+    write_files,
+)
+from mimic.metrics.scores import SUMMARY, UTTERANCES, summary_text, utterances_text
+from mimic.metrics.wer import align_set, characters, characters_and_spaces, interval, words
 from mimic.reporting.layout import tsv
 
 log = logging.getLogger(__name__)
@@ -45,18 +57,28 @@ def main() -> None:
         with_spaces = args.cer_spaces == "true"
         units["cer"] = ("characters and spaces", characters_and_spaces) if with_spaces else ("characters", characters)
 
-    scored = identify(args.data, refs, args.reference)
+    data = identify(args.data, refs, args.reference)
+    aligned = {unit: align_set(refs, hyps, tokenise) for unit, (_, tokenise) in units.items()}
+    missing = [a.utt for a in aligned["wer"] if not a.present]
     files: dict[str, str] = {}
-    for unit, (tokens, tokenise) in units.items():
-        alignments = align_set(refs, hyps, tokenise)
-        missing = [a.utt for a in alignments if not a.present]
-        info = {"normaliser": args.normaliser, "tokens": tokens, "missing": f"{len(missing)}, counted as deletions"}
-        info["data"] = str(scored)
-        files |= score_files(alignments, utt2spk, unit, str(args.decode), info, args.lmwt, args.wip)
+    figures = {}
+    for unit, alignments in aligned.items():
+        info = {"normaliser": args.normaliser, "tokens": units[unit][0]}
+        info |= {"missing": f"{len(missing)}, counted as deletions", "data": str(data)}
+        limits = interval(alignments)
+        figures[unit] = rate(alignments, limits)
+        files |= score_files(alignments, utt2spk, unit, str(args.decode), info, args.lmwt, args.wip, limits)
+    conditions = by_condition(aligned, [args.data])
+    rows = [
+        Row(both[0].utt, alignments=dict(zip(aligned, map(aligned_pairs, both), strict=True)), present=both[0].present)
+        for both in zip(*aligned.values(), strict=True)
+    ]
+    files[f"{INNER}/{SUMMARY}"] = summary_text(Scores(len(refs), figures, data, conditions))
+    files[f"{INNER}/{UTTERANCES}"] = utterances_text(rows)
+    for unit in units:
         with replace(args.scoring / f"breakdown_{unit}.tsv") as f:
-            f.write(tsv(breakdown(alignments, [args.data])))
+            f.write(tsv(breakdown(conditions, unit)))
     write_files(files, args.decode, args.scoring)
-    scored.write(args.scoring)
     if missing:
         log.warning("%d of %d hypotheses are missing, the first is %s", len(missing), len(refs), missing[0])
     for unit in units:

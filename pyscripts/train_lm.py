@@ -21,8 +21,8 @@ from mimic.decoding.ngram.kneser_ney import Grams, estimate, log10_probs
 from mimic.decoding.ngram.lm_text import UNITS, LmText
 from mimic.errors import UserError
 from mimic.io.atomic import replace
+from mimic.io.text import NORMALISERS, normaliser
 from mimic.io.tokens import Tokens
-from mimic.metrics.normalise import NORMALISERS, normaliser
 from mimic.models.trained import read_config
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@
 reference=text   # table of <data-dir> with the reference: text.phn for phones
 cer=true         # characters too
 cer_spaces=false # true: spaces count as characters, as in jiwer, unlike Kaldi
-normaliser=none  # none, upper, upper-nopunct
+normaliser=none  # none, upper, plain, voicebank
 lmwt=1           # language model weight of the decoding, for the names of files in <decode-dir>
 wip=0.0          # word insertion penalty of the decoding, as --lmwt
 cmd=launch.py    # where it runs

@@ -1,4 +1,4 @@
-"""The one exception that is meant for the person at the terminal."""
+"""The exceptions that are meant for a person: an error at the terminal, the reason of a missing score."""
 
 
 class UserError(Exception):
@@ -14,3 +14,7 @@ class AudioError(UserError):
 
     def __str__(self) -> str:
         return self.text
+
+
+class NotScored(Exception):
+    """A measure is not defined for this pair of signals; the text says why, in a few words."""

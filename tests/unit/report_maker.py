@@ -8,10 +8,10 @@ import soundfile
 from score_maker import RATE, noisy, speechlike
 
 from mimic.io.tables import write_data_dir
-from mimic.metrics.asr import score_files, write_files
 from mimic.metrics.enhancement import Row, write_rows
+from mimic.metrics.figures import means, summary
 from mimic.metrics.identity import identify
-from mimic.metrics.summary import summary
+from mimic.metrics.kaldi_files import score_files, write_files
 from mimic.metrics.wer import align_set
 from mimic.reporting.layout import tsv
 
@@ -80,7 +80,7 @@ def write_scores(folder: Path, values: list[float | None]) -> None:
     ]
     folder.mkdir(parents=True)
     write_rows(folder / "per_utt.tsv", rows, MEASURES)
-    (folder / "summary.tsv").write_text("# at 16000 Hz\n" + tsv(summary(rows, MEASURES)))
+    (folder / "summary.tsv").write_text("# at 16000 Hz\n" + tsv(summary(means(rows, MEASURES))))
 
 
 def write_wer(asr: Path, part: str, tables: dict[str, dict[str, str]], hyps: dict[str, str]) -> None:

@@ -12,9 +12,9 @@ import pytest
 from data_maker import ROOT, edit, snapshot
 
 from mimic.errors import UserError
-from mimic.metrics.asr import score_files, write_files
 from mimic.metrics.comparison import Value, bootci_lines, compare, read_system
 from mimic.metrics.enhancement import Row, write_rows
+from mimic.metrics.kaldi_files import score_files, write_files
 from mimic.metrics.wer import align_set, characters, words
 
 NAMES = ("A", "B")

@@ -14,9 +14,11 @@ from score_maker import RATE, needs_pesq, noisy, speechlike, write_pair
 
 from mimic.errors import UserError
 from mimic.io.tables import write_table
-from mimic.metrics.enhancement import MEASURES, Row, read_rows, write_rows
+from mimic.metrics.enhancement import MEASURES
+from mimic.metrics.figures import Row, breakdown, by_condition, mean, means, summary
+from mimic.metrics.kaldi_dir import read_tsv
 from mimic.metrics.pairs import Pairs
-from mimic.metrics.summary import breakdown, mean, summary
+from mimic.metrics.scores import read_lines, read_rows, read_scores, utterances_text
 
 FAST = "stoi,estoi,segsnr,si-sdr"
 TABLES = ("per_utt.tsv", "summary.tsv", "breakdown.tsv")
@@ -58,14 +60,21 @@ def test_any_number_of_jobs_and_a_second_run_give_the_same_bytes(tmp_path, progr
     assert "5 utterances" in done.stdout and "estoi" in done.stdout
     assert step("--nj", "2", "--measures", FAST, clean, noisy_dir, tmp_path / "two").returncode == 0
     first = tables(tmp_path / "one")
-    assert tables(tmp_path / "two") == first and not (tmp_path / "two/shares").exists()
+    assert tables(tmp_path / "two") == first and not (tmp_path / "two/jobs").exists()
     assert "skipping" in step("--nj", "1", "--measures", FAST, clean, noisy_dir, tmp_path / "one").stdout
     program("--measures", FAST, tmp_path / "clean_wav", tmp_path / "noisy_wav", tmp_path / "folders")
     assert (tmp_path / "folders/per_utt.tsv").read_bytes() == first["per_utt.tsv"]
 
-    rows, measures = read_rows(tmp_path / "one/per_utt.tsv")
+    rows, measures = read_tsv(tmp_path / "one/per_utt.tsv")
     assert measures == tuple(FAST.split(",")) and [row.utt for row in rows] == sorted(row.utt for row in rows)
     assert all(row.reason == "-" and 0.2 < row.scores["estoi"] < row.scores["stoi"] < 1 for row in rows)
+    assert read_rows(tmp_path / "one") == {row.utt: row for row in rows}  # the JSON and the tables say the same
+    scores = read_scores(tmp_path / "one")
+    assert scores.utterances == scores.data.utterances == 5 and tuple(scores.figures) == measures
+    texts = [line.split("\t") for line in first["summary.tsv"].decode().splitlines()[2:]]
+    assert texts == summary(scores.figures)
+    texts = [line.split("\t") for line in first["breakdown.tsv"].decode().splitlines()[2:]]
+    assert texts == breakdown(scores.conditions)
     line = next(line for line in first["summary.tsv"].decode().splitlines() if line.startswith("estoi\t")).split("\t")
     assert float(line[1]) == pytest.approx(np.mean([row.scores["estoi"] for row in rows]), abs=1e-4)
     assert float(line[2]) < float(line[1]) < float(line[3]) and line[4:] == ["5", "0"]
@@ -76,22 +85,22 @@ def test_any_number_of_jobs_and_a_second_run_give_the_same_bytes(tmp_path, progr
     ]
 
 
-def test_a_share_that_is_there_is_not_scored_again(tmp_path, program):
+def test_what_a_job_has_scored_is_not_scored_again(tmp_path, program):
     clean, noisy_dir = write_pair(tmp_path)
     scoring = tmp_path / "scoring"
     program("--job", 1, "--nj", 2, "--measures", "si-sdr", clean, noisy_dir, scoring)
-    (share,) = (scoring / "shares").iterdir()
-    rows, measures = read_rows(share)
-    write_rows(share, [Row(row.utt, {"si-sdr": 77.0}) for row in rows], measures)
-    # The next run has other jobs; what one of them would score lies partly in the share.
+    (job_file,) = (scoring / "jobs").iterdir()
+    rows = read_lines(job_file)
+    job_file.write_text(utterances_text(Row(row.utt, {"si-sdr": 77.0}) for row in rows))
+    # The next run has other jobs; what one of them would score lies partly in the file of this one.
     for job in (1, 2, 3):
         program("--job", job, "--nj", 3, "--measures", "si-sdr", clean, noisy_dir, scoring)
     program("--measures", "si-sdr", clean, noisy_dir, scoring)
-    found = {row.utt: row.scores["si-sdr"] for row in read_rows(scoring / "per_utt.tsv")[0]}
+    found = {row.utt: row.scores["si-sdr"] for row in read_tsv(scoring / "per_utt.tsv")[0]}
     assert [utt for utt, value in found.items() if value == 77.0] == [row.utt for row in rows] and len(found) == 5
     program("--job", 1, "--nj", 1, "--measures", "si-sdr", clean, noisy_dir, scoring)
-    program("--measures", "stoi", clean, noisy_dir, scoring)  # a share of other measures is of no use
-    assert read_rows(scoring / "per_utt.tsv")[1] == ("stoi",)
+    program("--measures", "stoi", clean, noisy_dir, scoring)  # scores of other measures are of no use
+    assert read_tsv(scoring / "per_utt.tsv")[1] == ("stoi",)
 
 
 @needs_pesq
@@ -108,7 +117,7 @@ def test_bad_utterances_are_na_with_a_reason(tmp_path):
     done = step("--nj", "2", clean, noisy_dir, tmp_path / "scoring")
     assert done.returncode == 0, done.stderr
     assert "4 of 5 have an NA" in done.stderr
-    rows = {row.utt: row for row in read_rows(tmp_path / "scoring/per_utt.tsv")[0]}
+    rows = {row.utt: row for row in read_tsv(tmp_path / "scoring/per_utt.tsv")[0]}
     assert rows[utts[0]].reason == "the enhanced audio is silent"
     assert rows[utts[1]].reason == "NaN or infinite samples in the enhanced audio"
     assert rows[utts[3]].reason == "no enhanced audio"
@@ -140,7 +149,7 @@ def test_odd_utterances_in_plain_folders_and_the_same_bytes_again(tmp_path, prog
         program(tmp_path / "clean", tmp_path / "enhanced", tmp_path / name)
         written.append(tables(tmp_path / name) | {"printed": capsys.readouterr().out.encode()})
     assert written[0] == written[1]
-    rows = {row.utt: row for row in read_rows(tmp_path / "one/per_utt.tsv")[0]}
+    rows = {row.utt: row for row in read_tsv(tmp_path / "one/per_utt.tsv")[0]}
     assert rows["as-it-is"].scores["wb-pesq"] == pytest.approx(4.644, abs=5e-4)
     assert rows["as-it-is"].reason == "si-sdr: infinite: the signals are equal up to a gain"
     assert rows["clipped"].reason == rows["shifted"].reason == "-"
@@ -225,5 +234,5 @@ def test_means_and_intervals():
     assert found.high == pytest.approx(found.mean + half, abs=0.02)
     assert mean(values) == mean(values) and mean([None]).cells() == ["NA", "NA", "NA", "0", "1"]
     rows = [Row("a-1", {"stoi": 0.5}), Row("a-2", {"stoi": None}, "why")]
-    assert summary(rows, ["stoi"])[1] == ["stoi", "0.5000", "0.5000", "0.5000", "1", "1"]
-    assert len(breakdown(rows, ["stoi"], [Path("nowhere")])) == 1
+    assert summary(means(rows, ["stoi"]))[1] == ["stoi", "0.5000", "0.5000", "0.5000", "1", "1"]
+    assert len(breakdown(by_condition(rows, ["stoi"], [Path("nowhere")]))) == 1

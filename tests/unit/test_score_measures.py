@@ -13,11 +13,10 @@ from data_maker import ROOT
 from scipy.linalg import solve_toeplitz, toeplitz
 from score_maker import RATE, needs_pesq, noisy, speechlike
 
-from mimic.errors import UserError
+from mimic.errors import NotScored, UserError
 from mimic.metrics import composite
 from mimic.metrics.enhancement import MEASURES, parse_measures, score_pair
 from mimic.metrics.pesq import in_child, pesq, stretches
-from mimic.metrics.reason import NotScored
 from mimic.metrics.stoi import stoi_estoi
 
 

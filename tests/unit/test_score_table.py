@@ -14,9 +14,9 @@ from mimic.errors import UserError
 from mimic.inputs import split_paths
 from mimic.metrics.enhancement import Row, write_rows
 from mimic.metrics.identity import Identity
-from mimic.metrics.verdicts import pairs_of, verdicts
 from mimic.reporting.layout import aligned, markdown
 from mimic.reporting.table import COLUMNS, System, parse_columns, read_published, table
+from mimic.reporting.verdicts import pairs_of, verdicts
 
 SHORT = parse_columns("PESQ,eSTOI,dev WER,test WER")
 

@@ -5,6 +5,8 @@ import string
 import unicodedata
 from collections.abc import Callable
 
+from mimic.errors import UserError
+
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "`": "'", "\u201c": '"', "\u201d": '"'})
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -44,3 +46,12 @@ def voicebank(text: str) -> str:
 
 
 NORMALISERS: dict[str, Callable[[str], str]] = {"none": none, "upper": upper, "plain": plain, "voicebank": voicebank}
+FORMER = {"upper-nopunct": "voicebank"}  # names that work for one more release
+
+
+def normaliser(name: str) -> Callable[[str], str]:
+    """Look up a normaliser; UserError lists the names there are."""
+    name = FORMER.get(name, name)
+    if name not in NORMALISERS:
+        raise UserError(f"--normaliser {name}: not known, there are {', '.join(NORMALISERS)}")
+    return NORMALISERS[name]

@@ -1,7 +1,7 @@
 """Two systems on the same utterances: the difference of their scores, its interval, and which is likely the better.
 
 Paired bootstrap over utterances: M. Bisani, H. Ney, "Bootstrap Estimates for Confidence Intervals in ASR Performance
-Evaluation", ICASSP 2004. Scores are read from what scoring has written, Kaldi's own decode directories included.
+Evaluation", ICASSP 2004. Directories of scores and Kaldi's own decode directories are read by mimic.metrics.scores.
 """
 
 import logging
@@ -15,9 +15,10 @@ import numpy as np
 from mimic.errors import UserError
 from mimic.inputs import split_paths
 from mimic.io import aside
-from mimic.metrics.details import read_per_utt
-from mimic.metrics.enhancement import MEASURES, read_rows
-from mimic.metrics.identity import NOISE, OTHER, UNKNOWN, mark, read_identity
+from mimic.metrics.enhancement import MEASURES
+from mimic.metrics.figures import Pairs
+from mimic.metrics.identity import NOISE, OTHER, UNKNOWN, mark
+from mimic.metrics.scores import has_scores, read_identity, read_rows
 from mimic.metrics.wer import EPS, bootci_text
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def read_system(dirs: str, name: str) -> dict[str, Values]:
     """
     found: dict[str, Values] = {}
     for path in split_paths(dirs, ","):
-        scores = read_scores(scores_dir(path, name))
+        scores = read_values(scores_dir(path, name))
         if twice := found.keys() & scores.keys():
             raise UserError(f"{dirs}: {min(twice)} is in more than one of these: which one is meant?")
         found |= scores
@@ -89,13 +90,13 @@ def scores_dir(path: str | Path, name: str) -> Path:
     """Where the scores of a scoring, decode or experiment directory are; UserError names the steps that make them."""
     path = Path(path)
     for place in (path, path / "scoring_kaldi", path / "scoring" / name, path / f"decode_{name}" / "scoring_kaldi"):
-        if _has_scores(place):
+        if has_scores(place):
             if (place / ".fingerprint").exists() and not (place / ".done").exists():
                 raise UserError(f"{place} is incomplete: score again: steps/score_asr.sh or steps/score_enhancement.sh")
             return place
     if not path.is_dir():
         raise UserError(f"{path}: no such directory")
-    scored = sorted(place.name for place in aside.glob(path, "scoring/*") if _has_scores(place))
+    scored = sorted(place.name for place in aside.glob(path, "scoring/*") if has_scores(place))
     there = f", only of {', '.join(scored)} (see --set)" if scored else ""
     raise UserError(f"{path}: no scores of {name}{there}: run steps/score_asr.sh or steps/score_enhancement.sh")
 
@@ -179,8 +180,8 @@ def check(measure: str, a: Values, b: Values, names: tuple[str, str]) -> None:
     """UserError unless both have the same utterances with the same references."""
     if a.keys() != b.keys():
         only = list(zip(names, (sorted(a.keys() - b.keys()), sorted(b.keys() - a.keys())), strict=True))
-        said = "; ".join(f"{len(utts)} only in {name}: {_some(utts)}" for name, utts in only if utts)
-        raise UserError(f"{measure}: the systems were scored on different utterances: {said}")
+        differences = "; ".join(f"{len(utts)} only in {name}: {_some(utts)}" for name, utts in only if utts)
+        raise UserError(f"{measure}: the systems were scored on different utterances: {differences}")
     other = [utt for utt, x in a.items() if x and (y := b[utt]) and x.ref != y.ref]
     if other:
         raise UserError(
@@ -193,28 +194,17 @@ def _some(utts: Sequence[str]) -> str:
     return ", ".join(utts[:NAMED]) + (", ..." if len(utts) > NAMED else "")
 
 
-def _has_scores(place: Path) -> bool:
-    return any((place / file).is_file() for file in ("per_utt.tsv", *(f"{rate}_details/per_utt" for rate in RATES)))
-
-
-def read_scores(place: Path) -> dict[str, Values]:
+def read_values(place: Path) -> dict[str, Values]:
     """The measures of one directory of scores."""
-    found: dict[str, Values] = {}
-    for rate in RATES:
-        if (place / f"{rate}_details/per_utt").is_file():
-            found[rate] = _read_details(place / f"{rate}_details/per_utt")
-    if (place / "per_utt.tsv").is_file():
-        rows, measures = read_rows(place / "per_utt.tsv")
-        for measure in measures:
-            scores = {row.utt: row.scores[measure] for row in rows}
-            found[measure] = {utt: None if score is None else Value(score, 1) for utt, score in scores.items()}
-    return found
+    found: dict[str, dict[str, Value | None]] = {}
+    for utt, row in read_rows(place).items():
+        for unit, pairs in row.alignments.items():
+            found.setdefault(unit, {})[utt] = _errors(pairs)
+        for measure, score in row.scores.items():
+            found.setdefault(measure, {})[utt] = None if score is None else Value(score, 1)
+    return dict(found)
 
 
-def _read_details(path: Path) -> Values:
-    """Errors, reference and hypothesis of each utterance from Kaldi's per_utt."""
-    values = {}
-    for utt, pairs in read_per_utt(path).items():
-        ref, hyp = (tuple(pair[side] for pair in pairs if pair[side] != EPS) for side in (0, 1))
-        values[utt] = Value(sum(op != "C" for _, _, op in pairs), len(ref), ref, hyp)
-    return values
+def _errors(pairs: Pairs) -> Value:
+    ref, hyp = (tuple(pair[side] for pair in pairs if pair[side] != EPS) for side in (0, 1))
+    return Value(sum(op != "C" for _, _, op in pairs), len(ref), ref, hyp)

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mimic.metrics.reason import NotScored
+from mimic.errors import NotScored
 
 RATE = 16000  # Hz
 FRAME, HOP = 480, 120  # 30 ms, a quarter of it

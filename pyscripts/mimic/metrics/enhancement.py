@@ -1,32 +1,22 @@
-"""All measures of enhanced speech in one pass over the audio, and the table per_utt.tsv that holds them."""
+"""All measures of enhanced speech in one pass over the audio, and the table per_utt.tsv for people."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import soxr
 
-from mimic.errors import UserError
+from mimic.errors import NotScored, UserError
 from mimic.io.atomic import replace
 from mimic.metrics.composite import composite, segmental_snr, si_sdr
+from mimic.metrics.figures import Row
 from mimic.metrics.pairs import NARROW, RATE, Pairs
 from mimic.metrics.pesq import pesq, version
-from mimic.metrics.reason import NotScored
 from mimic.metrics.stoi import stoi_estoi
 
 MEASURES = ("wb-pesq", "nb-pesq", "stoi", "estoi", "csig", "cbak", "covl", "segsnr", "si-sdr")
-DIGITS = 6  # after the point, in files and in everything computed from them
-
-
-@dataclass(frozen=True)
-class Row:
-    """Scores of one utterance; None where there is none, and then `reason` says why."""
-
-    utt: str
-    scores: dict[str, float | None]
-    reason: str = "-"
+DIGITS = 6  # after the point, of an utterance's scores in files and in all that is computed from them
 
 
 def describe() -> str:
@@ -114,14 +104,3 @@ def write_rows(path: str | Path, rows: Iterable[Row], measures: Sequence[str]) -
         for row in rows:
             values = (row.scores[m] for m in measures)
             print(row.utt, *("NA" if v is None else f"{v:.{DIGITS}f}" for v in values), row.reason, sep="\t", file=f)
-
-
-def read_rows(path: str | Path) -> tuple[list[Row], tuple[str, ...]]:
-    """Read what `write_rows` wrote: rows and measures."""
-    header, *lines = (line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines())
-    measures = tuple(header[1:-1])
-    rows = []
-    for utt, *values, reason in lines:
-        scores = [None if value == "NA" else float(value) for value in values]
-        rows.append(Row(utt, dict(zip(measures, scores, strict=True)), reason))
-    return rows, measures

@@ -1,21 +1,17 @@
-"""Which data scores were computed on, written beside them: what does not belong together is not put together.
+"""Which data scores were computed on: scores of different data do not stand in one column.
 
-A directory of scores has data.json. Two are of the same data when they have as many utterances and neither the words
-nor the lengths of the clean audio differ, as far as both know them. Names and places do not count. Noise types and SNRs
-may differ (clean and noisy rows of a table), which is worth a line.
+summary.json holds it. Two scorings are of the same data when they have as many utterances and neither the words nor the
+lengths of the clean audio differ, as far as both know them. Names and places do not count. Noise types and SNRs may
+differ (clean and noisy rows of a table), which is worth a line.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from mimic.errors import UserError
-from mimic.io.atomic import replace
 from mimic.io.tables import read_table
 
-FILE = "data.json"
 OTHER, NOISE, UNKNOWN = "other data", "other noise", "unknown data"
 TABLES = ("utt2snr", "utt2noise")
 
@@ -39,10 +35,6 @@ class Identity:
         parts = (("text", self.text), ("audio", self.audio), ("noise", self.noise))
         return ", ".join([f"{self.utterances} utterances", *(f"{name} {value}" for name, value in parts if value)])
 
-    def write(self, folder: Path) -> None:
-        with replace(folder / FILE) as f:
-            f.write(json.dumps(asdict(self), indent=1) + "\n")
-
 
 def identify(
     data: Path, utts: Iterable[str], reference: str = "text", noisy: Path | None = None, clean: bool = False
@@ -65,17 +57,6 @@ def identify(
     )
 
 
-def read_identity(folder: Path) -> Identity | None:
-    """What `Identity.write` wrote, None where the scores are from before there was such a file."""
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        return Identity(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: not what scoring writes ({error}): score again with --force true") from None
-
-
 def mark(identity: Identity | None, common: Identity | None) -> str:
     """OTHER, NOISE or UNKNOWN where scores of `identity` do not belong beside those of `common`, else empty."""
     if identity is None:
@@ -84,14 +65,6 @@ def mark(identity: Identity | None, common: Identity | None) -> str:
         return ""
     other_noise = identity.noise and common.noise and identity.noise != common.noise
     return NOISE if (same := identity.same(common)) and other_noise else "" if same else OTHER
-
-
-def marks(folders: Sequence[Path]) -> dict[Path, str]:
-    """`mark` of each directory of scores against the data that most of those with an identity have."""
-    known = {folder: read_identity(folder) for folder in folders}
-    there = [identity for identity in known.values() if identity]
-    common = max(there, key=lambda x: sum(x.same(y) for y in there), default=None)
-    return {folder: mark(identity, common) for folder, identity in known.items()}
 
 
 def _lengths(data: Path) -> Mapping[str, str]:

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from mimic.errors import AudioError, UserError
+from mimic.errors import AudioError, NotScored, UserError
 from mimic.io.audio import SUFFIXES, AudioReader
-from mimic.metrics.reason import NotScored
 
 RATE = 16000  # Hz, at which everything is scored
 NARROW = 8000  # Hz, of telephone speech, for which some scores are defined, too

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from mimic.metrics.reason import NotScored
+from mimic.errors import NotScored
 
 try:
     import pesq as package

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
-from mimic.metrics.reason import NotScored
+from mimic.errors import NotScored
 
 NATIVE_RATE = 16000  # Hz, of the signals that are given
 RATE = 10000  # Hz; both measures are defined at this rate

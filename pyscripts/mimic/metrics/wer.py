@@ -47,7 +47,7 @@ class Alignment:
     @property
     def ops(self) -> list[str]:
         """C, S, I or D for each pair."""
-        return ["D" if h == EPS else "I" if r == EPS else "C" if r == h else "S" for r, h in self.pairs]
+        return [op_of(ref, hyp) for ref, hyp in self.pairs]
 
     @property
     def ref(self) -> list[str]:
@@ -79,6 +79,11 @@ class Totals:
     def rate(self) -> float:
         """Errors per 100 reference tokens; NaN where there is none."""
         return 100 * self.errors / self.words if self.words else float("nan")
+
+
+def op_of(ref: str, hyp: str) -> str:
+    """C, S, I or D of a pair of tokens, of which one may be EPS."""
+    return "D" if hyp == EPS else "I" if ref == EPS else "C" if ref == hyp else "S"
 
 
 def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
@@ -161,13 +166,13 @@ def totals(alignments: Iterable[Alignment]) -> Totals:
     return Totals(c + s + d, c, s, i, d, sentences, wrong, missing)
 
 
+def percent(part: int, whole: int) -> str:
+    """A rate as Kaldi prints it: it computes in single precision, which decides ties such as 12.345."""
+    return f"{np.float32(100.0 * part / whole):.2f}" if whole else "nan"
+
+
 def wer_lines(total: Totals) -> str:
     """The three lines of Kaldi's wer_<lmwt>_<wip>; [PARTIAL] says that hypotheses were missing, and count."""
-
-    def percent(part: int, whole: int) -> str:
-        # Kaldi computes in single precision, which decides ties such as 12.345.
-        return f"{np.float32(100.0 * part / whole):.2f}" if whole else "nan"
-
     partial = " [PARTIAL]" if total.missing else ""
     return (
         f"%WER {percent(total.errors, total.words)} [ {total.errors} / {total.words}, "
@@ -190,6 +195,6 @@ def bootci_text(result: Mapping[str, float]) -> str:
     return f"%WER {mean:.2f} 95% Conf Interval [ {low:.2f}, {high:.2f} ]"
 
 
-def bootci_line(alignments: Sequence[Alignment]) -> str:
-    """The line of Kaldi's compute-wer-bootci for one system."""
-    return f"Set1: {bootci_text(interval(alignments))}\n"
+def bootci_line(alignments: Sequence[Alignment], limits: Mapping[str, float] | None = None) -> str:
+    """The line of Kaldi's compute-wer-bootci for one system; `limits` is what `interval` returns, if known."""
+    return f"Set1: {bootci_text(limits or interval(alignments))}\n"

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from mimic.errors import NotScored
 from mimic.frontend.stft import Stft
 from mimic.io.audio import AudioReader
 from mimic.metrics.pesq import pesq
-from mimic.metrics.reason import NotScored
 from mimic.metrics.stoi import stoi_estoi
 from mimic.training import parallel
 from mimic.training.processes import rank_info

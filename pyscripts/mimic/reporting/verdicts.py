@@ -9,8 +9,9 @@ from pathlib import Path
 from statistics import mean
 
 from mimic.errors import UserError
-from mimic.metrics.comparison import RATES, bootstrap, check, read_scores
-from mimic.metrics.identity import OTHER, marks
+from mimic.metrics.comparison import RATES, bootstrap, check, read_values
+from mimic.metrics.identity import OTHER
+from mimic.metrics.scores import marks
 from mimic.reporting.table import DIGITS, Column, System, collect
 
 LEGEND = (
@@ -32,7 +33,7 @@ def pairs_of(systems: Sequence[System], chosen: Sequence[Sequence[str]]) -> list
 def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[str]:
     """A line for each column in which both have scores, such as "WER: b against a: -1.20 [-2.30, +0.10], undecided"."""
     lines = []
-    scores = cache(read_scores)  # a directory has those of several columns
+    scores = cache(read_values)  # a directory has those of several columns
     for column in columns:
         first, second = (collect(system, column) for system in (a, b))
         seeds = [seed for seed in first.scores if seed in second.scores]
