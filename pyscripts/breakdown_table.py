@@ -3,7 +3,7 @@
 
     breakdown_table.py --conditions age,snr "clean=exp/ligru/ligru_clean/clean" "noisy=exp/ligru/ligru_clean/noisy"
 
-Each argument is name=asr_dir. Reads <dir>/scoring/test/breakdown_wer.tsv; a condition that no set knows is left out.
+Each argument is name=asr_dir. Reads <dir>/scoring/test/summary.json; a condition that no set knows is left out.
 """
 
 import argparse
@@ -14,22 +14,23 @@ from pathlib import Path
 from mimic import cli
 from mimic.errors import UserError
 from mimic.io.atomic import replace
-from mimic.reporting.layout import aligned
+from mimic.metrics.scores import SUMMARY, read_scores
 from mimic.reporting.records import Record, facts
+from mimic.reporting.score_table import aligned
 
 LEGEND = "Errors per 100 reference words, [95 % interval by bootstrap over utterances]; set: {}."
 
 
-def cells(path: Path, conditions: list[str]) -> dict[tuple[str, str], str]:
-    """{(condition, value): rate and interval} of a breakdown, in its order."""
-    if not path.exists():
-        raise UserError(f"{path} is missing: score the system first")
-    header, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+def cells(folder: Path, conditions: list[str]) -> dict[tuple[str, str], str]:
+    """{(condition, value): rate and interval} of a directory of scores, in its order."""
+    if not (folder / SUMMARY).exists():
+        raise UserError(f"{folder / SUMMARY} is missing: score the system: steps/score_asr.sh, with --force true")
     found = {}
-    for row in rows:
-        r = dict(zip(header, row, strict=True))
-        if r["condition"] in conditions:
-            found[r["condition"], r["value"]] = f"{r['rate']} [{r['ci95min']}, {r['ci95max']}]"
+    for c in read_scores(folder).conditions:
+        rate = c.figures.get("wer")
+        if c.condition in conditions and rate:
+            values = [f"{v:.2f}" if rate.n else "NA" for v in (rate.mean, rate.low, rate.high)]
+            found[c.condition, c.value] = f"{values[0]} [{values[1]}, {values[2]}]"
     return found
 
 
@@ -48,7 +49,7 @@ def main() -> None:
         name, equals, folder = system.partition("=")
         if not equals or not name:
             raise UserError(f"'{system}': expected name=asr_dir")
-        table[name] = cells(Path(folder) / "scoring" / args.set / "breakdown_wer.tsv", conditions)
+        table[name] = cells(Path(folder) / "scoring" / args.set, conditions)
     columns = list(dict.fromkeys(key for found in table.values() for key in found))
     columns.sort(key=lambda key: conditions.index(key[0]))
     if not columns:

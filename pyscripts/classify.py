@@ -24,7 +24,7 @@ from mimic.metrics.identity import identify
 from mimic.metrics.scores import write_scores
 from mimic.metrics.verification import equal_error_rate, trials
 from mimic.models.trained import read_config
-from mimic.reporting.layout import tsv
+from mimic.reporting.score_table import tsv
 from mimic.tasks.classify import ClassifyTask
 
 BATCH = 16

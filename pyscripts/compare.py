@@ -14,7 +14,7 @@ from pathlib import Path
 from mimic import cli
 from mimic.io.atomic import replace
 from mimic.metrics.comparison import HEADER, RATES, REPLICATIONS, bootci_lines, check_identity, compare, read_system
-from mimic.reporting.layout import aligned, tsv
+from mimic.reporting.score_table import aligned, tsv
 
 
 def main() -> None:

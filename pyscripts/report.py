@@ -14,7 +14,7 @@ from pathlib import Path
 from mimic import cli
 from mimic.errors import UserError
 from mimic.reporting.build import build
-from mimic.reporting.collect import Tree
+from mimic.reporting.tree import Tree
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,17 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.io.atomic import replace
-from mimic.reporting.layout import aligned
 from mimic.reporting.records import Record, facts
-from mimic.reporting.table import MAIN_COLUMNS, System, parse_columns, read_published, seeds_of, table, trained_at
+from mimic.reporting.score_table import (
+    MAIN_COLUMNS,
+    System,
+    aligned,
+    parse_columns,
+    read_published,
+    seeds_of,
+    table,
+    trained_at,
+)
 from mimic.reporting.verdicts import LEGEND as VERDICTS
 from mimic.reporting.verdicts import pairs_of, verdicts
 

@@ -30,7 +30,7 @@ from mimic.metrics.kaldi_files import (
 )
 from mimic.metrics.scores import SUMMARY, UTTERANCES, summary_text, utterances_text
 from mimic.metrics.wer import align_set, characters, characters_and_spaces, interval, words
-from mimic.reporting.layout import tsv
+from mimic.reporting.score_table import tsv
 
 log = logging.getLogger(__name__)
 

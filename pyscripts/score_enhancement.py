@@ -23,7 +23,7 @@ from mimic.metrics.figures import Row, Scores, breakdown, by_condition, means, s
 from mimic.metrics.identity import identify
 from mimic.metrics.pairs import Pairs
 from mimic.metrics.scores import read_lines, utterances_text, write_scores
-from mimic.reporting.layout import aligned, tsv
+from mimic.reporting.score_table import aligned, tsv
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import pytest
 from report_maker import PESQ, UTTS, write_tree
 
 from mimic.reporting.build import build
-from mimic.reporting.collect import Tree
+from mimic.reporting.tree import Tree
 
 pytestmark = pytest.mark.xdist_group("browser")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}

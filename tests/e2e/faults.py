@@ -13,7 +13,7 @@ from fault_driver import RANKS, SIGNALS, Driver, Fault, Target
 from injections import can_mount
 from recipe import Recipe, finished_recipe
 
-from mimic.reporting.layout import aligned
+from mimic.reporting.score_table import aligned
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = [

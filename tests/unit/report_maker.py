@@ -1,6 +1,7 @@
 """A small experiment tree as the recipe leaves it, with ids and texts that pages must escape."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import soundfile
 from score_maker import RATE, noisy, speechlike
 
 from mimic.io.tables import write_data_dir
+from mimic.metrics import scores
 from mimic.metrics.enhancement import Row, write_rows
 from mimic.metrics.figures import means, summary
-from mimic.metrics.identity import identify
+from mimic.metrics.identity import Identity, identify
 from mimic.metrics.kaldi_files import score_files, write_files
 from mimic.metrics.wer import align_set
-from mimic.reporting.layout import tsv
+from mimic.reporting.score_table import tsv
 
 UTTS = [f"p{k % 2}-{k:02d}" for k in range(7)] + ["p1-<b>&'q\""]  # in C order once sorted
 UTTS.sort()
@@ -62,8 +64,8 @@ def write_tree(parent: Path, seconds: float = 0.6) -> Path:
     for side in ("mse", "mimic"):
         weight = 0.0 if side == "mse" else 0.15
         write_run(exp / f"enhance_{side}", {"task": "enhance", "loss": {"mimic_weight": weight}}, "pesq")
-    for scores in exp.glob("*/scoring/*"):
-        identify(exp / "fbank/test_clean", UTTS).write(scores)
+    for folder in exp.glob("*/scoring/*"):
+        write_json(folder, identify(exp / "fbank/test_clean", UTTS))
     (exp / "asr_mse/skipped.tsv").write_text("p9-99\tthe audio is <silent> & short\n")
     write_log(exp / "fbank/test_noisy/log/make_feats.1.log", "make_feats.py --job 1", "01:00:00", 10, 100)
     write_log(exp / "fbank/test_noisy/log/make_feats.2.log", "make_feats.py --job 2", "01:00:05", 10, 120)
@@ -71,6 +73,11 @@ def write_tree(parent: Path, seconds: float = 0.6) -> Path:
         exp / "enhance_mse/log/train.log", "train.py --data.train_noisy exp/fbank/test_noisy", "02:00:00", 48, 512
     )
     return exp
+
+
+def write_json(folder: Path, data: Identity) -> None:
+    """The JSON of scores beside what is there of them, as of this data."""
+    scores.write_scores(folder, replace(scores.read_scores(folder), data=data), scores.read_rows(folder).values())
 
 
 def write_scores(folder: Path, values: list[float | None]) -> None:

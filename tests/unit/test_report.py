@@ -2,6 +2,7 @@
 
 import dataclasses
 import filecmp
+import json
 import re
 import shutil
 import subprocess
@@ -13,13 +14,15 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
-from report_maker import PESQ, TEXT, UTTS, tone, write_scores, write_tree
+from report_maker import PESQ, TEXT, UTTS, tone, write_json, write_scores, write_tree
 
 from mimic.metrics.identity import identify
-from mimic.reporting import audio, conditions, results
+from mimic.reporting import audio, plots, report_tables
 from mimic.reporting.build import build
-from mimic.reporting.collect import Tree, differences, left_out
 from mimic.reporting.costs import costs, read_job
+from mimic.reporting.picks import picks
+from mimic.reporting.runs import differences
+from mimic.reporting.tree import Tree
 
 ODD = UTTS.index("p1-<b>&'q\"")
 
@@ -130,31 +133,31 @@ def listen(report: Path) -> str:
 def test_picks(exp):
     tree = tree_at(exp)
     noisy, mimic = (next(s for s in tree.scored if s.name == name) for name in ("noisy", "mimic"))
-    found = conditions.picks(noisy, mimic, UTTS, "wb-pesq", 1)
+    found = picks(noisy, mimic, UTTS, "wb-pesq", 1)
     value = dict(zip(UTTS, PESQ["mimic"], strict=True))
     assert found["best"] == [max((u for u in UTTS if value[u]), key=value.get)]
     assert found["worst"] == [UTTS[3]] and found["most harmed"] == [UTTS[4]]
     assert value[found["median"][0]] == 1.4 and len(found["random"]) == 1
     assert len({utt for utts in found.values() for utt in utts}) == 5  # nobody twice
-    by_words = conditions.picks(noisy, mimic, UTTS, None, 1)
+    by_words = picks(noisy, mimic, UTTS, None, 1)
     assert mimic.errors(by_words["worst"][0]) == (1, 4) and mimic.errors(by_words["best"][0]) == (0, 4)
 
 
 def test_by_snr(exp):
     system = next(s for s in tree_at(exp).scored if s.name == "noisy")
-    levels = conditions.snr_levels(tree_at(exp).known("utt2snr"))
+    levels = plots.snr_levels(tree_at(exp).known("utt2snr"))
     assert {level: len(utts) for level, utts in levels.items()} == {"2.5": 4, "12.5": 4}
-    rate = conditions.word_errors(system, levels["2.5"])  # two of four with a word left out and one added
+    rate = plots.word_errors(system, levels["2.5"])  # two of four with a word left out and one added
     assert (rate.mean, rate.n) == (25.0, 16) and 0 <= rate.low < 25 < rate.high <= 50
-    pesq = conditions.quality(system, levels["2.5"], "wb-pesq")
+    pesq = plots.quality(system, levels["2.5"], "wb-pesq")
     assert (round(pesq.mean, 6), pesq.n, pesq.na) == (round((1.5 + 1.2 + 1.1) / 3, 6), 3, 1)
     many = {f"u{k}": f"{k - 3.3}" for k in range(15)}
-    assert list(conditions.snr_levels(many)) == ["-5 to 0", "0 to 5", "5 to 10", "10 to 15"]
+    assert list(plots.snr_levels(many)) == ["-5 to 0", "0 to 5", "5 to 10", "10 to 15"]
 
 
 def test_results_mark_the_best(exp):
-    header, rows, notes = results.results(tree_at(exp))
-    assert header == ["system", *(column.title for column in results.COLUMNS)] and notes == []
+    header, rows, notes = report_tables.main_scores(tree_at(exp))
+    assert header == ["system", *(column.title for column in report_tables.COLUMNS)] and notes == []
     best = {column: [row[0].text for row in rows if row[k].best] for k, column in enumerate(header)}
     assert best["PESQ"] == ["MSE"] and best["eSTOI"] == ["noisy", "MSE", "MSE + mimic"]
     assert best["test WER"] == ["MSE + mimic"]  # clean has none wrong, and is no rival
@@ -162,12 +165,12 @@ def test_results_mark_the_best(exp):
 
 def test_left_out_and_differences(exp):
     tree = tree_at(exp)
-    rows = left_out(tree)
+    rows = tree.left_out()
     assert ("exp/asr_mse", "p9-99", "skipped: the audio is <silent> & short") in rows
     assert ("exp/noisy/scoring/test", UTTS[2], "no score: wb-pesq: too short <0.25 s") in rows
     assert ("exp/asr_mse/scoring/test", UTTS[5], "no hypothesis: all its words count as deleted") in rows
     assert len(rows) == 1 + 3 + 2
-    runs = [run for run in tree.runs if run.task == "enhance"]
+    runs = [run for run in tree.runs if run.group == "enhance"]
     assert [run.name for run in runs] == ["enhance_mimic", "enhance_mse"]
     assert differences(runs) == [("loss.mimic_weight", ["0.15", "0.0"])]
 
@@ -175,11 +178,25 @@ def test_left_out_and_differences(exp):
 def test_scores_of_another_test_set_are_not_shown_beside_this_one(exp, tmp_path):
     copy = shutil.copytree(exp, tmp_path / "exp", ignore=shutil.ignore_patterns("report"))
     other = dataclasses.replace(identify(copy / "fbank/test_clean", UTTS), text="another")
-    other.write(copy / "enhance_mimic/scoring/test")
+    write_json(copy / "enhance_mimic/scoring/test", other)
     systems = {scored.name: scored for scored in tree_at(copy).scored}
     assert systems["mse"].title == "MSE" and systems["mse"].words
     assert systems["mimic"].title == "MSE + mimic (other data)" and not systems["mimic"].scores
     assert systems["mimic"].words  # of this one
+
+
+def test_a_tree_of_before_without_json_shows_the_same(exp, tmp_path):
+    copy = shutil.copytree(exp, tmp_path / "exp", ignore=shutil.ignore_patterns("report"))
+    for folder in copy.glob("*/scoring/*"):
+        data = json.loads((folder / "summary.json").read_text())["data"]
+        (folder / "data.json").write_text(json.dumps(data))
+        for name in ("summary.json", "utterances.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+    now, before = tree_at(copy), tree_at(exp)
+    assert report_tables.main_scores(now) == report_tables.main_scores(before)
+    assert report_tables.all_scores(now.scored) == report_tables.all_scores(before.scored)
+    assert [(s.words, s.scores) for s in now.scored] == [(s.words, s.scores) for s in before.scored]
+    assert now.left_out() == before.left_out() and not now.foreign
 
 
 def test_what_was_kept_aside_is_not_shown(exp, tmp_path):
@@ -189,7 +206,7 @@ def test_what_was_kept_aside_is_not_shown(exp, tmp_path):
     now, before = tree_at(copy), tree_at(exp)
     assert [s.name for s in now.systems] == [s.name for s in before.systems]
     assert [r.name for r in now.runs] == [r.name for r in before.runs]
-    assert left_out(now) == left_out(before)
+    assert now.left_out() == before.left_out()
 
 
 def test_costs(exp):
@@ -233,7 +250,7 @@ GONE = {
     "recognisers": (["asr_*"], "There is no decoded text of this utterance"),
     "training logs": (["*/train_log.jsonl"], "There are no training logs"),
     "configurations": (["*/config.yaml"], "There are no two runs of one task"),
-    "job logs": (["*/log", "*/*/log"], "There are no logs of jobs"),
+    "job logs": (["*/log", "*/*/log"], "There are no records or logs of jobs"),
     "features": (["fbank"], None),
     "enhanced audio": (["enhance_*/wav"], None),
     "SNR": (["*/*/utt2snr", "*/*/*/utt2snr"], "There are no scores by SNR"),
@@ -276,8 +293,8 @@ def test_two_trees(exp, tmp_path):
     (other / "enhance_mimic/config.yaml").write_text("{task: enhance, loss: {mimic_weight: 0.5}}")
     colours: dict[str, int] = {}
     trees = [tree_at(exp, label="mine", colours=colours), tree_at(other, label="yours", second=True, colours=colours)]
-    titles, rows = results.side_by_side(*trees)
-    assert titles == [column.title for column in results.COLUMNS]
+    titles, rows = report_tables.side_by_side(*trees)
+    assert titles == [column.title for column in report_tables.COLUMNS]
     by_name = {row[0]: row[1:] for row in rows}
     assert by_name["MSE + mimic"][2] == "+0.50" and by_name["MSE"][2] == "+0.00"
     assert by_name["clean"][-2:] == ["-", "-"]  # the other tree has none

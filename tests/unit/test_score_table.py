@@ -1,10 +1,12 @@
 """The results table: seeds, NA counts, what is missing, which system came out better."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,15 @@ from mimic.errors import UserError
 from mimic.inputs import split_paths
 from mimic.metrics.enhancement import Row, write_rows
 from mimic.metrics.identity import Identity
-from mimic.reporting.layout import aligned, markdown
-from mimic.reporting.table import COLUMNS, System, parse_columns, read_published, table
+from mimic.metrics.scores import read_scores, write_scores
+from mimic.reporting.score_table import COLUMNS, System, aligned, markdown, parse_columns, read_published, table
 from mimic.reporting.verdicts import pairs_of, verdicts
 
 SHORT = parse_columns("PESQ,eSTOI,dev WER,test WER")
 
 
 def enhanced(path: Path, pesq: str, estoi: float, na: int = 0) -> None:
-    """A summary as score_enhancement.py leaves it."""
+    """A summary as score_enhancement.py left it before summary.json."""
     (path / "scoring/test").mkdir(parents=True)
     (path / "scoring/test/summary.tsv").write_text(
         "# at 16000 Hz\nmeasure\tmean\tci95min\tci95max\tn\tna\n"
@@ -31,7 +33,7 @@ def enhanced(path: Path, pesq: str, estoi: float, na: int = 0) -> None:
 
 
 def recognised(path: Path, dev: tuple[int, int], test: tuple[int, int], missing: int = 0) -> None:
-    """Error files as score_asr.py leaves them, from (errors, words)."""
+    """Error files of Kaldi, from (errors, words)."""
     for name, (errors, words) in {"dev": dev, "test": test}.items():
         (path / "scoring" / name).mkdir(parents=True)
         partial = " [PARTIAL]" if missing else ""
@@ -73,6 +75,17 @@ def test_rows_columns_and_counts(exp):
     assert len(notes) == 3 and all("steps/score_asr.sh" in n and "asr_mimic/scoring" in n for n in notes[:2])
 
 
+def test_json_and_kaldis_files_give_the_same_table(exp):
+    before = table(systems(exp), SHORT)
+    for folder in exp.glob("*/scoring/*"):
+        write_scores(folder, read_scores(folder))
+        for path in folder.iterdir():
+            if path.name != "summary.json":
+                path.unlink()
+    rows, notes = table(systems(exp), SHORT)
+    assert (rows, notes) == before
+
+
 def test_what_is_not_there_at_all_names_the_stage_that_trains(tmp_path):
     rows, notes = table([System.parse(f"MSE={tmp_path}/enhance_mse,{tmp_path}/asr_mse")], SHORT)
     assert rows[1] == ["MSE", "-", "-", "-", "-"]
@@ -110,7 +123,7 @@ def test_only_pairs_are_compared_and_what_has_no_interval_gets_no_verdict(exp):
 def test_scores_of_other_data_are_marked(exp):
     places = [exp / f"asr_{name}/scoring/test" for name in ("clean", "noisy", "mse")]
     for place, text in zip(places, ("a", "a", "b"), strict=True):
-        Identity("data/test", 10, text).write(place)
+        (place / "data.json").write_text(json.dumps(asdict(Identity("data/test", 10, text))))
     rows, notes = table(systems(exp)[:3], SHORT)
     assert rows[3][4].endswith("(n=300) (other data)") and "other" not in rows[2][4]
     assert any(note.startswith("other data") and "MSE (test WER)" in note for note in notes)

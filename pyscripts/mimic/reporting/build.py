@@ -10,9 +10,11 @@ from urllib.parse import quote
 import jinja2
 
 from mimic.io.atomic import new_dir, replace
-from mimic.reporting import audio, conditions, figures, plots, results
-from mimic.reporting.collect import NAMES, TASKS, Scored, Tree, differences, left_out, quality_measure
+from mimic.reporting import audio, plots, report_tables, svg
 from mimic.reporting.costs import costs
+from mimic.reporting.picks import picks
+from mimic.reporting.runs import GROUPS, differences
+from mimic.reporting.tree import NAMES, Scored, Tree, quality_measure
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
@@ -64,7 +66,7 @@ class Report:
         main = [s for s in self.first.scored if s.enhances and (s.scores or s.words)] or self.first.scored
         self.judged = main[-1] if main else None
         noisy = self.noisy.get(self.first.label)
-        self.picks = conditions.picks(noisy, self.judged, ids, self.measure, count)
+        self.picks = picks(noisy, self.judged, ids, self.measure, count)
         self.picks |= {"asked for": [utt for utt in wanted if utt in ids]} if wanted else {}
         reasons: dict[str, list[str]] = {}
         for why, utts in self.picks.items():
@@ -93,7 +95,7 @@ class Report:
                     before=before,
                     after=after,
                     versions=versions,
-                    heard=[s for s in self.systems if u.utt in s.words],
+                    recognised=[s for s in self.systems if u.utt in s.words],
                     scored=[s for s in self.systems if u.utt in s.scores],
                     scale=audio.gradient(audio.SPECTRUM),
                     gain_scale=audio.gradient(audio.GAIN),
@@ -108,31 +110,27 @@ class Report:
 
     def _index(self) -> Mapping[str, object]:
         hrefs = {u.utt: f"utt/{u.page}.html" for u in self.utterances}
-        levels = conditions.snr_levels(self.first.known("utt2snr"))
-        runs = [run for tree in self.trees for run in tree.runs]
-        by_name = sorted(runs, key=lambda run: run.name)  # those of two trees beside each other
-        tasks = {task: [run for run in by_name if run.task == task] for task in [*TASKS, "other"]}
+        levels = plots.snr_levels(self.first.known("utt2snr"))
+        colours = {run: tree.colour_of(run) for tree in self.trees for run in tree.runs}
+        by_name = sorted(colours, key=lambda run: run.name)  # those of two trees beside each other
+        groups = {title: [run for run in by_name if run.group == group] for group, title in GROUPS.items()}
         return {
-            "results": [results.results(tree) for tree in self.trees],
-            "versus": results.side_by_side(*self.trees) if len(self.trees) == 2 else None,
-            "all_scores": results.all_scores(self.systems),
+            "scores": [report_tables.main_scores(tree) for tree in self.trees],
+            "versus": report_tables.side_by_side(*self.trees) if len(self.trees) == 2 else None,
+            "all_scores": report_tables.all_scores(self.systems),
             "snr": plots.by_snr(self.systems, levels, self.measure),
             "scatters": plots.scatters(self.systems, self.noisy, hrefs, self.measure),
-            "curves": plots.curves(runs, self.first.colours),
+            "curves": plots.curves(colours),
             "utterances": self.utterances,
             "facts": list(dict.fromkeys(name for u in self.utterances for name in u.facts)),
             "noises": sorted({u.facts["noise"] for u in self.utterances if "noise" in u.facts}),
             "picks": self.picks,
             "judged": self.judged,
             "hrefs": hrefs,
-            "left_out": [(tree, left_out(tree)) for tree in self.trees],
-            "differences": [
-                (TASKS.get(task, "Other models"), those, differences(those))
-                for task, those in tasks.items()
-                if len(those) > 1
-            ],
+            "left_out": [(tree, tree.left_out()) for tree in self.trees],
+            "differences": [(title, runs, differences(runs)) for title, runs in groups.items() if len(runs) > 1],
             "costs": [(tree, costs(tree)) for tree in self.trees],
-            "runs": runs,
+            "runs": list(colours),
         }
 
     def _facts(self, utt: str) -> dict[str, str]:
@@ -167,7 +165,7 @@ class Report:
             for name, what in ((key, "spectrogram"), (f"{key}-gain", "gain, enhanced over noisy speech")):
                 label = f"{what} of {u.utt}, {title}"
                 image = f"../media/{quote(images[name])}" if name in images else ""
-                drawn.append(figures.spectrogram(image, len(wave) / audio.RATE, audio.RATE, label) if image else "")
+                drawn.append(svg.spectrogram(image, len(wave) / audio.RATE, audio.RATE, label) if image else "")
             versions.append(Version(key, title, f"../media/{quote(wavs[key])}", *drawn))
         return versions
 

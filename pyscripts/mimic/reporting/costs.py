@@ -10,7 +10,7 @@ from pathlib import Path
 from mimic.errors import UserError
 from mimic.io import aside
 from mimic.io.tables import read_seconds
-from mimic.reporting.collect import Tree
+from mimic.reporting.tree import Tree
 
 STARTED = re.compile(r"^# Started at \w{3} (\w{3} +\d+ [\d:]{8}) \S+ (\d{4})", re.MULTILINE)
 ACCOUNTING = re.compile(r"^# Accounting: .*?\btime=(\d+)(?:.*?\bmemory=(\d+)M)?", re.MULTILINE)

@@ -1,57 +1,17 @@
-"""Scores by signal-to-noise ratio with bootstrap intervals, and the utterances worth a page of their own."""
+"""The utterances with a page of their own: best, worst, median, most harmed, random."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
+from mimic.reporting.tree import Scored
 
-from mimic.metrics.summary import REPLICATIONS, Mean, mean
-from mimic.reporting.collect import Scored
-
-MOST_LEVELS = 12  # of SNR; more are put together
-BIN_DB = 5.0
 PICKS = ("best", "worst", "median", "most harmed", "random")
-
-
-def snr_levels(utt2snr: Mapping[str, str]) -> dict[str, list[str]]:
-    """{SNR in dB: utterances}, rising; where a set has many different ones, in classes of 5 dB."""
-    values: dict[str, float] = {}
-    for utt, text in utt2snr.items():
-        try:
-            values[utt] = float(text)
-        except ValueError:
-            continue
-    binned = len(set(values.values())) > MOST_LEVELS
-    if binned:
-        values = {utt: BIN_DB * np.floor(value / BIN_DB) for utt, value in values.items()}
-    levels: dict[str, list[str]] = {}
-    for utt, value in sorted(values.items(), key=lambda item: (item[1], item[0])):
-        levels.setdefault(f"{value:g} to {value + BIN_DB:g}" if binned else f"{value:g}", []).append(utt)
-    return levels
-
-
-def quality(system: Scored, utts: Sequence[str], measure: str) -> Mean:
-    """Mean of a measure of enhanced speech over some utterances."""
-    return mean(system.quality(utt, measure) for utt in utts if utt in system.scores)
-
-
-def word_errors(system: Scored, utts: Sequence[str]) -> Mean:
-    """Errors per 100 reference words over some utterances; the bootstrap draws utterances, with a fixed seed."""
-    counts = np.array([system.errors(utt) for utt in utts if utt in system.words]).reshape(-1, 2)
-    words = int(counts[:, 1].sum())
-    if not words:
-        return Mean(*[float("nan")] * 3, 0, 0)
-    rng = np.random.default_rng(0)
-    sums = counts[rng.integers(len(counts), size=(REPLICATIONS, len(counts)))].sum(1)  # (replications, 2)
-    rates = 100 * sums[:, 0] / np.maximum(sums[:, 1], 1)
-    low, high = np.percentile(rates, [2.5, 97.5])
-    return Mean(100 * counts[:, 0].sum() / words, float(low), float(high), words, 0)
 
 
 def picks(
     noisy: Scored | None, system: Scored | None, utts: Sequence[str], measure: str | None, count: int
 ) -> dict[str, list[str]]:
-    """{why: utterances}: best, worst, median, most harmed by `system`, random. An utterance has one reason, the first.
+    """{why: utterances}: best, worst, median, most harmed by `system`, random; each utterance once.
 
     Without scores of enhanced speech, word errors rank the utterances.
     """

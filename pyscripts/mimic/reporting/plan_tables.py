@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mimic.errors import UserError
 from mimic.reporting.estimate import Corpus, Costs, Setting, Stage, estimate, total
-from mimic.reporting.layout import aligned
+from mimic.reporting.score_table import aligned
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 TRAINED = ("3 perceptual", "4 enhancement", "6 recognition")

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 
-from mimic.metrics.summary import Mean
-from mimic.reporting import conditions, figures
-from mimic.reporting.collect import NAMES, TASKS, Run, Scored
+from mimic.metrics.figures import REPLICATIONS, Mean, mean
+from mimic.reporting import svg
+from mimic.reporting.runs import GROUPS, Run
+from mimic.reporting.tree import NAMES, Scored
 
+MOST_LEVELS = 12  # of SNR; more are binned
+BIN_DB = 5.0
 WORDS = {"loss": "loss", "pesq": "PESQ", "stoi": "STOI", "estoi": "eSTOI"}
 WORDS |= {"wer": "word error rate, %", "ter": "token error rate, %"}
 
@@ -23,7 +27,7 @@ class Key:
 
     @property
     def marker(self) -> str:
-        return "●■◆▲▼✚✖★"[self.colour % figures.COLOURS]
+        return "●■◆▲▼✚✖★"[self.colour % svg.COLOURS]
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,49 @@ class Group:
     rows: list[list[str]]
 
 
+def snr_levels(utt2snr: Mapping[str, str]) -> dict[str, list[str]]:
+    """{SNR in dB: utterances}, rising; where a set has many different ones, in classes of 5 dB."""
+    values: dict[str, float] = {}
+    for utt, text in utt2snr.items():
+        try:
+            values[utt] = float(text)
+        except ValueError:
+            continue
+    binned = len(set(values.values())) > MOST_LEVELS
+    if binned:
+        values = {utt: BIN_DB * np.floor(value / BIN_DB) for utt, value in values.items()}
+    levels: dict[str, list[str]] = {}
+    for utt, value in sorted(values.items(), key=lambda item: (item[1], item[0])):
+        levels.setdefault(f"{value:g} to {value + BIN_DB:g}" if binned else f"{value:g}", []).append(utt)
+    return levels
+
+
+def quality(system: Scored, utts: Sequence[str], measure: str) -> Mean:
+    """Mean of a measure of enhanced speech over some utterances."""
+    return mean(system.quality(utt, measure) for utt in utts if utt in system.scores)
+
+
+def word_errors(system: Scored, utts: Sequence[str]) -> Mean:
+    """Errors per 100 reference words over some utterances; the bootstrap draws utterances, with a fixed seed."""
+    counts = np.array([system.errors(utt) for utt in utts if utt in system.words]).reshape(-1, 2)
+    words = int(counts[:, 1].sum())
+    if not words:
+        return Mean(*[float("nan")] * 3, 0, 0)
+    rng = np.random.default_rng(0)
+    sums = counts[rng.integers(len(counts), size=(REPLICATIONS, len(counts)))].sum(1)  # (replications, 2)
+    rates = 100 * sums[:, 0] / np.maximum(sums[:, 1], 1)
+    low, high = np.percentile(rates, [2.5, 97.5])
+    return Mean(100 * counts[:, 0].sum() / words, float(low), float(high), words, 0)
+
+
 def by_snr(systems: Sequence[Scored], levels: Mapping[str, Sequence[str]], measure: str | None) -> Group | None:
     """Quality and word errors against SNR, with 95 % intervals."""
     panels = []
     if measure:
-        heard = [(s, [conditions.quality(s, utts, measure) for utts in levels.values()]) for s in systems if s.scores]
-        panels.append((NAMES[measure], 2, heard))
-    heard = [(s, [conditions.word_errors(s, utts) for utts in levels.values()]) for s in systems if s.words]
-    panels.append(("WER, %", 1, heard))
+        curves_of = [(s, [quality(s, utts, measure) for utts in levels.values()]) for s in systems if s.scores]
+        panels.append((NAMES[measure], 2, curves_of))
+    curves_of = [(s, [word_errors(s, utts) for utts in levels.values()]) for s in systems if s.words]
+    panels.append(("WER, %", 1, curves_of))
     plots, rows, shown = [], [], {}
     for title, digits, curves in panels:
         lines = []
@@ -53,14 +92,14 @@ def by_snr(systems: Sequence[Scored], levels: Mapping[str, Sequence[str]], measu
             if there:
                 x, y = [k for k, _ in there], [m.mean for _, m in there]
                 low, high = [m.low for _, m in there], [m.high for _, m in there]
-                lines.append(figures.Line(s.title, s.colour, x, y, low, high, s.dashed))
+                lines.append(svg.Line(s.title, s.colour, x, y, low, high, s.dashed))
                 rows.append([title, s.title, *(_interval(m, digits) for m in means)])
                 shown[s.key] = Key(s.title, s.colour, s.dashed)
         if lines:
             label = f"{title} against SNR. " + "; ".join(
                 f"{line.name}: {line.y[0]:.{digits}f} to {line.y[-1]:.{digits}f}" for line in lines
             )
-            plots.append(figures.lines(title, "SNR in dB", lines, label, list(levels)))
+            plots.append(svg.lines(title, "SNR in dB", lines, label, list(levels)))
     if not levels or not plots:
         return None
     keys = [shown[s.key] for s in systems if s.key in shown]
@@ -80,37 +119,37 @@ def scatters(
         for utt in s.scores:
             x, y = before.quality(utt, measure), s.quality(utt, measure)
             if x is not None and y is not None and utt in hrefs:
-                points.append(figures.Point(x, y, hrefs[utt], f"{utt}: noisy {x:.2f}, enhanced {y:.2f}"))
+                points.append(svg.Point(x, y, hrefs[utt], f"{utt}: noisy {x:.2f}, enhanced {y:.2f}"))
         if points:
             better = sum(p.y > p.x for p in points)
             title = f"{s.title}: better on {better} of {len(points)}"
             label = f"{title} utterances. {NAMES[measure]} noisy against enhanced; arrow keys move, Enter opens."
             points.sort(key=lambda p: (p.x, p.label))
-            plots.append(figures.scatter(title, NAMES[measure], s.colour, points, label))
+            plots.append(svg.scatter(title, NAMES[measure], s.colour, points, label))
     return plots
 
 
-def curves(runs: Sequence[Run], colours: Mapping[str, int]) -> list[Group]:
-    """For each task the losses and validation scores of its runs over epochs."""
+def curves(runs: Mapping[Run, int | None]) -> list[Group]:
+    """For each group of runs their losses and validation scores over epochs; `runs` have the colour of their system."""
     groups = []
-    for task, title in {**TASKS, "other": "Other models"}.items():
-        those = [run for run in runs if run.task == task and run.log]
+    for group, title in GROUPS.items():
+        those = [run for run in runs if run.group == group and run.epochs]
         if not those:
             continue
-        tint = {run.name: colours.get(run.system, k) for k, run in enumerate(those)}
-        names = dict.fromkeys(key for run in those for entry in run.log for key in entry)
+        tint = {run.name: k if (colour := runs[run]) is None else colour for k, run in enumerate(those)}
+        names = dict.fromkeys(key for run in those for entry in run.epochs for key in entry)
         wanted = [n for n in ("train_loss", "valid_loss") if n in names]
         wanted += [n for n in names if n.startswith("valid_") and n not in wanted]
-        if task == "adversarial":  # no single loss tells how it goes
+        if group == "adversarial":  # no single loss tells how it goes
             wanted += [n for n in names if n.startswith("train_") and n not in wanted and "gradient" not in n]
         plots = []
         for name in wanted:
             lines = []
             for run in those:
-                points = [(entry["epoch"], entry[name]) for entry in run.log if name in entry and "epoch" in entry]
+                points = [(entry["epoch"], entry[name]) for entry in run.epochs if name in entry and "epoch" in entry]
                 if points:
                     x, y = zip(*points, strict=True)
-                    lines.append(figures.Line(run.title, tint[run.name], x, y, dashed=run.tree.second))
+                    lines.append(svg.Line(run.title, tint[run.name], x, y, dashed=run.dashed))
             if max((len(line.x) for line in lines), default=0) < 2:
                 continue  # one point is no curve; the table has it
             side, _, what = name.partition("_")
@@ -118,15 +157,17 @@ def curves(runs: Sequence[Run], colours: Mapping[str, int]) -> list[Group]:
             label = f"{title}: {panel} over epochs. " + "; ".join(
                 f"{line.name}: {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines
             )
-            plots.append(figures.lines(panel, "epoch", lines, label))
-        keys = [Key(run.title, tint[run.name], run.tree.second) for run in those]
-        rows = [[run.title, str(run.log[-1].get("epoch", "")), *(_last(run, name) for name in wanted)] for run in those]
+            plots.append(svg.lines(panel, "epoch", lines, label))
+        keys = [Key(run.title, tint[run.name], run.dashed) for run in those]
+        rows = [
+            [run.title, str(run.epochs[-1].get("epoch", "")), *(_last(run, name) for name in wanted)] for run in those
+        ]
         groups.append(Group(title, keys, plots, ["last epoch of", "epoch", *wanted], rows))
     return groups
 
 
 def _last(run: Run, name: str) -> str:
-    values = [entry[name] for entry in run.log if name in entry]
+    values = [entry[name] for entry in run.epochs if name in entry]
     return f"{values[-1]:.4g}" if values else "-"
 
 

@@ -15,7 +15,7 @@ from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.environment import environment
 from mimic.metrics.pesq import version
-from mimic.reporting.layout import markdown
+from mimic.reporting.score_table import markdown
 
 PLACE = re.compile(r"^\{\{ ([\w-]+) \}\}$", re.MULTILINE)
 TEMPLATE = "template.md"

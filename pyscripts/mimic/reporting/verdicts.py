@@ -1,18 +1,18 @@
-"""What can be said of two rows of the results table: the difference, its interval, and what that decides.
+"""What can be said of two rows of a table of scores: the difference, its interval, and what that decides.
 
 Rows are compared by the paired bootstrap of mimic.metrics.comparison, over the seeds that both have.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from statistics import mean
 
 from mimic.errors import UserError
-from mimic.metrics.comparison import RATES, bootstrap, check, read_values
+from mimic.metrics.comparison import bootstrap, check, read_values
 from mimic.metrics.identity import OTHER
 from mimic.metrics.scores import marks
-from mimic.reporting.table import DIGITS, Column, System, collect
+from mimic.reporting.score_table import DIGITS, Column, System, collect
 
 LEGEND = (
     "[95 % interval] of a difference: paired bootstrap over utterances and, where there are several, seeds; undecided: "
@@ -44,16 +44,15 @@ def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[str]:
         if OTHER in marks([*sides[0], *sides[1]]).values():
             lines.append(f"{start} scored on other data, not compared")
             continue
-        measure = column.measure or Path(column.path).name.partition("_")[0]
-        scale = 1.0 if measure in RATES else column.scale
+        measure = column.measure
         try:
             values = [[scores(side)[measure] for side in pair] for pair in zip(*sides, strict=True)]
             for x, y in values:
                 check(measure, x, y, (a.name, b.name))
                 check(measure, values[0][0], x, (a.name, a.name))
         except KeyError:  # no scores by utterance, as of an equal error rate
-            gains = [(first.scores[s].value, second.scores[s].value) for s in seeds]
-            known = [y - x for x, y in gains if x is not None and y is not None]
+            gains = [second.scores[s].mean - first.scores[s].mean for s in seeds]
+            known = [gain for gain in gains if not math.isnan(gain)]
             if known:
                 lines.append(f"{start} {mean(known):+.{DIGITS}f}, {_count(seeds)}, without an interval")
             continue
@@ -62,7 +61,7 @@ def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[str]:
             continue
         found = bootstrap(measure, values)
         if found.n:
-            numbers = [scale * v for v in (found.b - found.a, found.low, found.high)]
+            numbers = [column.scale * v for v in (found.b - found.a, found.low, found.high)]
             difference, low, high = (f"{v:+.{DIGITS}f}" for v in numbers)
             na = f", {found.na} NA" if found.na else ""
             lines.append(

@@ -1,7 +1,7 @@
-"""The results table: what lies under exp/*/scoring, a row for each system, seeds put together."""
+"""The table of scores: what is in exp/*/scoring, a row for each system, seeds combined; and rows as text."""
 
 import json
-import re
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,49 +10,47 @@ from statistics import mean, stdev
 from mimic.errors import UserError
 from mimic.inputs import split_paths
 from mimic.io import aside
-from mimic.metrics.identity import NOISE, OTHER, UNKNOWN, marks
+from mimic.metrics.figures import Mean
+from mimic.metrics.identity import NOISE, OTHER, UNKNOWN
+from mimic.metrics.scores import marks, read_scores
 
-WER_LINE = re.compile(r"%WER (\S+) \[ (\d+) / (\d+), ")
 DIGITS = 2
-SAID = {
+REASONS = {
     OTHER: f"{OTHER} than the rest of the column, no comparison with it",
     NOISE: "other noise types or SNRs than most rows have",
     UNKNOWN: f"{UNKNOWN}, for what they were scored on is not recorded; score again with --force true",
 }
 SCORED = {"enhance": "steps/score_enhancement.sh", "asr": "steps/score_asr.sh"}
 MADE = {"enhance": "steps/train.sh and steps/enhance.sh", "asr": "steps/train.sh and steps/decode.sh"}
-SENTENCES = re.compile(r"Scored (\d+) sentences, (\d+) not present")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A number of each system: where it lies below the system's directory and how it is shown."""
+    """A figure of each system: of which directory and set, its name in summary.json, and how it is shown."""
 
     title: str
     side: str  # "enhance" or "asr": which of the two directories of a system
-    path: str
-    measure: str = ""  # the line of summary.tsv; empty for an error rate
+    set: str
+    measure: str
     scale: float = 1.0
     more_is_better: bool = True
 
 
 COLUMNS = (
-    Column("PESQ", "enhance", "scoring/test/summary.tsv", "wb-pesq"),
-    Column("eSTOI", "enhance", "scoring/test/summary.tsv", "estoi", scale=100),
-    Column("STOI", "enhance", "scoring/test/summary.tsv", "stoi", scale=100),
-    Column("CSIG", "enhance", "scoring/test/summary.tsv", "csig"),
-    Column("CBAK", "enhance", "scoring/test/summary.tsv", "cbak"),
-    Column("COVL", "enhance", "scoring/test/summary.tsv", "covl"),
-    Column("SI-SDR", "enhance", "scoring/test/summary.tsv", "si-sdr"),
-    Column("accuracy", "asr", "scoring/test/summary.tsv", "accuracy"),
-    Column("EER", "asr", "scoring/test/summary.tsv", "eer", more_is_better=False),
-    Column("dev CER", "asr", "scoring/dev/cer_1_0.0", more_is_better=False),
-    Column("test CER", "asr", "scoring/test/cer_1_0.0", more_is_better=False),
-    Column("dev WER", "asr", "scoring/dev/wer_1_0.0", more_is_better=False),
-    Column("test WER", "asr", "scoring/test/wer_1_0.0", more_is_better=False),
+    Column("PESQ", "enhance", "test", "wb-pesq"),
+    Column("eSTOI", "enhance", "test", "estoi", scale=100),
+    Column("STOI", "enhance", "test", "stoi", scale=100),
+    Column("CSIG", "enhance", "test", "csig"),
+    Column("CBAK", "enhance", "test", "cbak"),
+    Column("COVL", "enhance", "test", "covl"),
+    Column("SI-SDR", "enhance", "test", "si-sdr"),
+    Column("accuracy", "asr", "test", "accuracy"),
+    Column("EER", "asr", "test", "eer", more_is_better=False),
+    Column("dev CER", "asr", "dev", "cer", more_is_better=False),
+    Column("test CER", "asr", "test", "cer", more_is_better=False),
+    Column("dev WER", "asr", "dev", "wer", more_is_better=False),
+    Column("test WER", "asr", "test", "wer", more_is_better=False),
 )
-
-
 MAIN_COLUMNS = "PESQ,eSTOI,dev WER,test WER"
 
 
@@ -67,7 +65,7 @@ def parse_columns(names: str) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class System:
-    """A row: an enhancer's directory (or none) and a recogniser's (or none); a further seed's has `_seed<k>` behind."""
+    """A row: an enhancer's directory (or none) and a recogniser's (or none); a further seed's has `_seed<k>` added."""
 
     name: str
     enhance: Path | None
@@ -84,36 +82,34 @@ class System:
 
 
 @dataclass(frozen=True)
-class Score:
-    """One number of one seed, None if all is NA: items scored (utterances or words), utterances NA or missing."""
-
-    value: float | None
-    count: int
-    na: int
-
-
-@dataclass(frozen=True)
 class Cell:
     """All seeds of a system in one column; `missing` names what is not there and the steps that make it."""
 
-    scores: dict[str, Score]
+    scores: dict[str, Mean]  # by seed, in the units of the column
     missing: str = ""
     folders: tuple[Path, ...] = ()  # where the scores were read
+    mark: str = ""  # after the number
 
-    mark: str = ""  # behind the number
+    @property
+    def mean(self) -> float | None:
+        """Mean over the seeds that have a score."""
+        return mean(values) if (values := self.values()) else None
+
+    def values(self) -> list[float]:
+        return [s.mean for s in self.scores.values() if not math.isnan(s.mean)]
 
     def count(self) -> int | None:
         """How many items every seed was scored on, None where that differs or something has no score."""
-        counts = {s.count for s in self.scores.values()}
+        counts = {s.n for s in self.scores.values()}
         return counts.pop() if len(counts) == 1 and not any(s.na for s in self.scores.values()) else None
 
     def text(self, common: int | None = None) -> str:
         """Mean and spread, and on how many items, unless they are as many as `common` says."""
         if not self.scores:
             return "-"
-        values = [s.value for s in self.scores.values() if s.value is not None]
+        values = self.values()
         spread = f" +- {stdev(values):.{DIGITS}f}" if len(values) > 1 else ""
-        counts = {s.count for s in self.scores.values()}
+        counts = {s.n for s in self.scores.values()}
         na = sum(s.na for s in self.scores.values())
         span = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)}-{max(counts)}"
         shown = f"{mean(values):.{DIGITS}f}{spread}" if values else "NA"
@@ -122,7 +118,7 @@ class Cell:
 
 
 def seed_dirs(directory: Path) -> dict[str, Path]:
-    """{seed: directory} of a system: `directory` itself is seed 1, beside it lie directory_seed<k>.
+    """{seed: directory} of a system: `directory` itself is seed 1, beside it are directory_seed<k>.
 
     Of a directory in a system's own, as exp/joint_mse/enhancer, the others are exp/joint_mse_seed<k>/enhancer.
     """
@@ -142,29 +138,21 @@ def collect(system: System, column: Column) -> Cell:
         return Cell({}, missing="")
     scores, missing, folders = {}, [], []
     for seed, path in seed_dirs(directory).items():
-        file = path / column.path
-        if file.exists():
-            scores[seed] = read_score(file, column)
-            folders.append(file.parent)
+        folder = path / "scoring" / column.set
+        found = read_scores(folder)
+        if found and column.measure in found.figures:
+            scores[seed] = _scaled(found.figures[column.measure], column.scale)
+            folders.append(folder)
+        elif found and column.side == "enhance":
+            raise UserError(f"{folder}: no score {column.measure}: score again with --measures all")
         else:
             made = SCORED[column.side] if path.is_dir() else f"{MADE[column.side]}, then {SCORED[column.side]}"
-            missing.append(f"{system.name}, {column.title}: no {file}: run {made}")
+            missing.append(f"{system.name}, {column.title}: no {column.measure} in {folder}: run {made}")
     return Cell(scores, "; ".join(missing), tuple(folders))
 
 
-def read_score(path: Path, column: Column) -> Score:
-    """One number from summary.tsv or a wer file; UserError where it is not in there."""
-    text = path.read_text(encoding="utf-8")
-    if column.measure:
-        lines = [line.split("\t") for line in text.splitlines() if line.startswith(f"{column.measure}\t")]
-        if not lines:
-            raise UserError(f"{path}: no line {column.measure}: score again with --measures all")
-        _, value, _, _, n, na = lines[0]
-        return Score(None if value == "NA" else float(value) * column.scale, int(n), int(na))
-    wer, sentences = WER_LINE.search(text), SENTENCES.search(text)
-    if not wer or not sentences:
-        raise UserError(f"{path}: no %WER line: run steps/score_asr.sh with --force true")
-    return Score(100 * int(wer[2]) / int(wer[3]), int(wer[3]), int(sentences[2]))
+def _scaled(score: Mean, scale: float) -> Mean:
+    return replace(score, mean=scale * score.mean, low=scale * score.low, high=scale * score.high)
 
 
 def table(
@@ -172,8 +160,8 @@ def table(
 ) -> tuple[list[list[str]], list[str]]:
     """The table with its header, and a line for each number that is missing.
 
-    `published` is {system: {title of a column: value}}. With it cells are short: the published value stands behind
-    the measured one in brackets, and a count that a whole column shares is in the header.
+    `published` is {system: {title of a column: value}}. With it cells are short: the published value follows the
+    measured one in brackets, and a count that a whole column shares is in the header.
     """
     cells = [[collect(system, column) for column in columns] for system in systems]
     notes = [cell.missing for line in cells for cell in line if cell.missing]
@@ -186,10 +174,10 @@ def table(
     for column, line in zip(columns, zip(*cells, strict=True), strict=True):
         counts = {count for cell in line if (count := cell.count())}
         common = counts.pop() if len(counts) == 1 else None
-        theirs = [published.get(system.name, {}).get(column.title, "-") for system in systems]
-        title = f"{column.title} [published]" if set(theirs) - {"-"} else column.title
+        values = [published.get(system.name, {}).get(column.title, "-") for system in systems]
+        title = f"{column.title} [published]" if set(values) - {"-"} else column.title
         head.append(f"{title}{f' (n={common})' if common else ''}")
-        for row, cell, value in zip(rows, line, theirs, strict=True):
+        for row, cell, value in zip(rows, line, values, strict=True):
             row.append(cell.text(common) + ("" if value == "-" else f" [{value}]"))
     return [head, *rows], notes
 
@@ -198,7 +186,7 @@ def _mark(
     systems: Sequence[System], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]
 ) -> tuple[list[list[Cell]], list[str]]:
     """The cells, those marked that were scored on other data than most of their column, and a line for each reason."""
-    found: dict[str, dict[str, None]] = {reason: {} for reason in SAID}
+    found: dict[str, dict[str, None]] = {reason: {} for reason in REASONS}
     marked = [list(line) for line in cells]
     for place, column in enumerate(columns):
         reasons = marks([folder for line in cells for folder in line[place].folders])
@@ -208,7 +196,7 @@ def _mark(
                 found[reason][f"{system.name} ({column.title})" if reason == OTHER else system.name] = None
             if OTHER in those:
                 marked[row][place] = replace(line[place], mark=f" ({OTHER})")
-    return marked, [f"{text}: {', '.join(found[reason])}" for reason, text in SAID.items() if found[reason]]
+    return marked, [f"{text}: {', '.join(found[reason])}" for reason, text in REASONS.items() if found[reason]]
 
 
 def read_published(path: Path) -> dict[str, dict[str, str]]:
@@ -232,3 +220,24 @@ def trained_at(systems: Sequence[System]) -> str:
     dirs = [path for system in systems for d in (system.enhance, system.asr) if d for path in seed_dirs(d).values()]
     infos = [path / "run_info.json" for path in dirs]
     return ", ".join(sorted({json.loads(path.read_text())["revision"] for path in infos if path.is_file()}))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded with spaces, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip() + "\n")
+    return "".join(lines)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """The same as a table in Markdown."""
+    head, *body = (f"| {' | '.join(row)} |\n" for row in rows)
+    return head + "|---" * len(rows[0]) + "|\n" + "".join(body)
+
+
+def tsv(rows: Sequence[Sequence[str]]) -> str:
+    """The same, tab-separated."""
+    return "".join("\t".join(row) + "\n" for row in rows)

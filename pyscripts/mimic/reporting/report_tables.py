@@ -1,13 +1,15 @@
-"""The tables of the report: results of one tree or of two side by side, all scores with intervals, utterances."""
+"""The tables of the report: main scores of one tree or of two side by side, all scores with intervals."""
 
-import re
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 
-from mimic.reporting.collect import NAMES, TEST, Scored, Tree
-from mimic.reporting.table import DIGITS, MAIN_COLUMNS, WER_LINE, Cell, System, collect, parse_columns, table
+from mimic.metrics.figures import Mean
+from mimic.metrics.scores import read_scores
+from mimic.metrics.wer import percent
+from mimic.reporting.score_table import DIGITS, MAIN_COLUMNS, Cell, collect, parse_columns, table
+from mimic.reporting.tree import NAMES, TEST, Scored, Tree
 
 COLUMNS = parse_columns(MAIN_COLUMNS)
 
@@ -21,7 +23,7 @@ class Value:
     best: bool = False
 
 
-def results(tree: Tree) -> tuple[list[str], list[list[Value]], list[str]]:
+def main_scores(tree: Tree) -> tuple[list[str], list[list[Value]], list[str]]:
     """Header, rows and notes of the table that RESULTS.md has, the best of each column marked; clean is no rival."""
     systems = [scored.system for scored in tree.scored]
     (header, *rows), notes = table(systems, COLUMNS) if systems else ([""], [])
@@ -42,7 +44,7 @@ def results(tree: Tree) -> tuple[list[str], list[list[Value]], list[str]]:
 
 
 def side_by_side(first: Tree, second: Tree) -> tuple[list[str], list[list[str]]]:
-    """Columns of the results table, and for each system: name, then (first, second, difference) per column."""
+    """Columns of the main table, and for each system: name, then (first, second, difference) per column."""
     rows = []
     names = dict.fromkeys(s.name for tree in (first, second) for s in tree.scored)
     for name in names:
@@ -58,43 +60,28 @@ def side_by_side(first: Tree, second: Tree) -> tuple[list[str], list[list[str]]]
 
 def all_scores(systems: Sequence[Scored]) -> tuple[list[str], list[list[tuple[str, str]]]]:
     """Every measure and error rate of each system's first seed as (mean, interval); empty columns are left out."""
-    columns = {NAMES[measure]: [_summary(s.system, s, measure) for s in systems] for measure in NAMES}
+    columns = {NAMES[measure]: [_figure(s.system.enhance, TEST, measure) for s in systems] for measure in NAMES}
     for unit in ("wer", "cer"):
         for part in ("dev", TEST):
-            columns[f"{part} {unit.upper()}"] = [_rate(s.system, part, unit) for s in systems]
+            columns[f"{part} {unit.upper()}"] = [_figure(s.system.asr, part, unit) for s in systems]
     columns = {title: cells for title, cells in columns.items() if any(cell[0] for cell in cells)}
     rows = [[(s.title, ""), *(cells[k] for cells in columns.values())] for k, s in enumerate(systems)]
     return ["system", *columns], rows
 
 
-def _summary(system: System, scored: Scored, measure: str) -> tuple[str, str]:
-    path = system.enhance / "scoring" / TEST / "summary.tsv" if system.enhance else Path("none")
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        name, *cells = line.split("\t")
-        if name == measure:
-            return _digits(cells[0]), "" if cells[1] == "NA" else f"{_digits(cells[1])} to {_digits(cells[2])}"
-    return "", ""
-
-
-def _rate(system: System, part: str, unit: str) -> tuple[str, str]:
-    where = system.asr / "scoring" / part if system.asr else Path("none")
-    path = where / f"{unit}_1_0.0"
-    found = WER_LINE.search(path.read_text(encoding="utf-8")) if path.exists() else None
-    limits = _limits(where / f"{unit}_details" / f"{unit}_bootci")
-    return (found[1] if found else ""), (f"{limits[0]} to {limits[1]}" if found and limits else "")
-
-
-def _limits(path: Path) -> tuple[str, str] | None:
-    """Limits of the 95 % interval in Kaldi's wer_bootci."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    found = re.search(r"Interval \[ (\S+), (\S+) \]", text)
-    return (found[1], found[2]) if found else None
-
-
-def _digits(text: str) -> str:
-    return text if text == "NA" else f"{float(text):.3f}"
+def _figure(directory: Path | None, part: str, measure: str) -> tuple[str, str]:
+    """A figure and its interval as text, empty where it is not there."""
+    scores = read_scores(directory / "scoring" / part) if directory else None
+    found: Mean | None = scores.figures.get(measure) if scores else None
+    if found is None:
+        return "", ""
+    limits = (found.low, found.high)
+    if measure in ("wer", "cer"):
+        text, digits = percent(found.counts["errors"], found.n), 2
+    else:
+        text, digits = "NA" if math.isnan(found.mean) else f"{found.mean:.3f}", 3
+    return text, "" if any(map(math.isnan, limits)) else " to ".join(f"{v:.{digits}f}" for v in limits)
 
 
 def _number(cell: Cell) -> float | None:
-    values = [score.value for score in cell.scores.values() if score.value is not None]
-    return round(mean(values), DIGITS) if values else None  # as shown: what reads alike is alike
+    return None if cell.mean is None else round(cell.mean, DIGITS)  # as shown: what reads alike is alike
