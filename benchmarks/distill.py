@@ -40,7 +40,7 @@ from mimic.nets.ssl import SslEncoder, base_network  # noqa: E402
 from mimic.nets.ssl_files import write_directory  # noqa: E402
 from mimic.tasks.distill import DistillTask  # noqa: E402
 from mimic.training import config as configuration  # noqa: E402
-from mimic.training.optimise import Learner  # noqa: E402
+from mimic.training.optimiser import ModuleOptimiser  # noqa: E402
 
 RATE = 16000
 DEMO = {"units": 128, "heads": 4, "feedforward": 256, "channels": 64, "position_kernel": 32, "position_groups": 8}
@@ -66,7 +66,7 @@ def corpus(folder: Path, utterances: int, seconds: float) -> None:
     write_data_dir(folder / "data", tables)
 
 
-def task_of(folder: Path, size: str, batch: int, *extra: str) -> tuple[DistillTask, Learner]:
+def task_of(folder: Path, size: str, batch: int, *extra: str) -> tuple[DistillTask, ModuleOptimiser]:
     words = [f"--model.{name}={value}" for name, value in SIZES[size].items()]
     pairs = [word for option in words for word in option.split("=")]
     names = {"train": "data", "dev_noisy": "data", "dev_clean": "data", "noises": "noise", "rooms": "rooms"}
@@ -76,7 +76,7 @@ def task_of(folder: Path, size: str, batch: int, *extra: str) -> tuple[DistillTa
     config = configuration.read(ROOT / "conf/distill.yaml", pairs)
     task = DistillTask(config, folder)
     task.begin_epoch(1)
-    return task, Learner(task.model, config.train, torch.device("cpu"), True)
+    return task, ModuleOptimiser(task.model, config.train, torch.device("cpu"), True)
 
 
 def as_torchaudio(encoder: SslEncoder) -> None:
@@ -91,15 +91,15 @@ def as_torchaudio(encoder: SslEncoder) -> None:
     encoder.convolve = convolve
 
 
-def ours(task: DistillTask, learner: Learner, batches: list[list[str]]) -> None:
+def ours(task: DistillTask, optimiser: ModuleOptimiser, batches: list[list[str]]) -> None:
     for batch in prefetch(task.load, batches):
-        learner.start(1e-4)
-        learner.backward(task(batch, 1)["loss"])
-        learner.finish(True)
+        optimiser.zero_grad()
+        optimiser.backward(task(batch, 1)["loss"])
+        optimiser.step(1e-4)
 
 
 def theirs(
-    task: DistillTask, learner: Learner, batches: list[list[str]], noises: Recordings, rooms: Recordings
+    task: DistillTask, optimiser: ModuleOptimiser, batches: list[list[str]], noises: Recordings, rooms: Recordings
 ) -> None:
     draw = np.random.default_rng(1)
     for utts in batches:
@@ -118,7 +118,7 @@ def theirs(
                 row.copy_(torch.fft.irfft(torch.fft.rfft(row, n) * torch.fft.rfft(h, n), n)[: len(row)])
         with torch.no_grad():
             wanted = [task.teacher([wave], task.config.teacher.layers)[0] for wave in waves]
-        learner.start(1e-4)
+        optimiser.zero_grad()
         answer = task.model.respond(list(noisy))
         frames = answer.predictions[0].shape[1]
         loss = 0.0
@@ -127,8 +127,8 @@ def theirs(
             loss = loss + F.l1_loss(prediction, target) / len(answer.predictions)
             similarity = F.cosine_similarity(prediction, target, dim=2)
             loss = loss - F.logsigmoid(similarity).mean() / len(answer.predictions)
-        learner.backward(loss)
-        learner.finish(True)
+        optimiser.backward(loss)
+        optimiser.step(1e-4)
 
 
 def pruned(teacher: SslEncoder, sparsity: float) -> SslEncoder:

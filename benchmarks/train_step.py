@@ -42,8 +42,8 @@ from mimic.io.tables import write_data_dir  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402
 from mimic.training import checkpoint  # noqa: E402
 from mimic.training import config as configuration  # noqa: E402
-from mimic.training.loop import set_seed, step  # noqa: E402
 from mimic.training.run import Run  # noqa: E402
+from mimic.training.step import set_seed, take_step  # noqa: E402
 
 RATE = 16000
 # Stage -> configuration; batch; whether its epochs from disk are timed.
@@ -102,7 +102,7 @@ class Ours:
         self.task = TASKS[config.task](config, directory)
         checkpoint.save(self.task.model.state_dict(), directory / "model.pt")  # the mimic stage loads the perceptual
         self.run = Run(self.task, config.train, directory, torch.device("cpu"))
-        self.batches = self.run.batches(1)
+        self.batches = self.run.batches.of_epoch(1)
         self.task.train()
 
     def parameters(self) -> int:
@@ -112,7 +112,7 @@ class Ours:
         return self.task.load(utterances)
 
     def step(self, utterances: list[str], batch) -> None:
-        step(self.run, utterances, [batch])
+        take_step(self.run, utterances, [batch])
 
     def epoch(self) -> None:
         for utterances, batch in zip(self.batches, prefetch(self.task.load, self.batches), strict=True):

@@ -100,7 +100,8 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, s
     from mimic.tasks import TASKS
     from mimic.training import config as configuration
     from mimic.training import parallel
-    from mimic.training.loop import fit, set_seed
+    from mimic.training.loop import fit
+    from mimic.training.step import set_seed
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     config = configuration.read(arguments.config, overrides)

@@ -34,7 +34,9 @@ STAGES = [
 ]
 SCORES = r"(wer|cer)_.*|scoring_kaldi"  # stage 7 puts them beside a decoding
 # Times, sizes of jobs, notes of the up-to-date check.
-NOT_COMPARED = re.compile(rf"log|tensorboard|run_info\.json|num_jobs|\.(done|made|changed)|\.lock.*|{SCORES}")
+NOT_COMPARED = re.compile(
+    rf"log|tensorboard|(run_info|summary)\.json|progress\.jsonl|num_jobs|\.(done|made|changed)|\.lock.*|{SCORES}"
+)
 LOOSE = ("log", "tensorboard", "checkpoints", "weights")
 ADVICE = re.compile(r"(?:undo it: rm|remove) ([^\s,;]+)")
 RANKS = ("--num-processes", "2")

@@ -149,7 +149,7 @@ def finished_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
 
 # Times of day, of files too, command lines and what a cut-off run leaves to go on from.
 NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".done", ".lock", "report", "RESULTS.md", "RESULTS.json")
-NOT_RESULTS += ("num_jobs", ".made", ".changed")
+NOT_RESULTS += ("num_jobs", "summary.json", "progress.jsonl", ".made", ".changed")
 
 
 def results(folder: Path) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from mimic.tasks.task import Task
 from mimic.training import checkpoint
 from mimic.training import config as configuration
 from mimic.training.config import Config
-from mimic.training.loop import fit, gradients, set_seed
+from mimic.training.loop import fit
 from mimic.training.run import Run
+from mimic.training.step import gradients, set_seed
 from mimic.training.stop import Stop
 
 SIZES = "channels: [2, 2], rnn_layers: 1, rnn_units: 4, dnn_layers: 1, dnn_units: 8"
@@ -187,7 +188,7 @@ def assert_pieces_are_the_batch(root: Path, kind: str, directory: Path, *extra: 
 
 def _losses_and_gradients(run: Run) -> dict[str, torch.Tensor]:
     utterances = sorted(run.task.lengths)[:5]
-    ((_, losses),) = gradients(run, utterances, run.load(utterances))
+    ((_, losses),) = gradients(run, utterances, run.batches.load(utterances))
     grads = {f"gradient of {n}": p.grad for n, p in run.task.model.named_parameters() if p.grad is not None}
     return {name: value.detach().clone() for name, value in (losses | grads).items()}
 

@@ -22,7 +22,7 @@ from mimic.nets import ssl
 from mimic.nets.student import EnhancementHead, Predictor, Student, StudentConfig, start_from_teacher
 from mimic.tasks.distill import compare
 from mimic.training.config import TrainConfig, read
-from mimic.training.optimise import learning_rate
+from mimic.training.optimiser import learning_rate
 
 
 @pytest.fixture(scope="module")

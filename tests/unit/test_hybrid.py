@@ -1,8 +1,5 @@
 """Acoustic models: sizes, what counts in the loss, the curriculum, priors, training from alignments."""
 
-from dataclasses import replace
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -20,9 +17,10 @@ from mimic.nets.acoustic import BODIES, AcousticModel, MlpConfig, RecurrentConfi
 from mimic.tasks.hybrid import PADDING, Batch, HybridTask, cut, log_priors
 from mimic.training import config as configuration
 from mimic.training.config import TrainConfig
-from mimic.training.loop import fit, set_seed
-from mimic.training.optimise import learning_rate
-from mimic.training.run import Run
+from mimic.training.loop import fit
+from mimic.training.optimiser import learning_rate
+from mimic.training.run import count_plateaus
+from mimic.training.step import set_seed
 
 SMALL = {"ligru": "{layers: 2, units: 8}", "lstm": "{layers: 2, units: 6}", "gru": "{layers: 1, units: 6}",
          "mlp": "{layers: 2, units: 16, context: 2}"}  # fmt: skip
@@ -80,10 +78,7 @@ def test_rate_is_halved_on_plateaus():
 
     def plateaus(*errors: float, best: str = "min") -> int:
         history = [{"epoch": n, "valid_err": value} for n, value in enumerate(errors)]
-        run = SimpleNamespace(
-            config=replace(config, best_metric="err"), task=SimpleNamespace(METRICS={"err": best}), history=history
-        )
-        return Run.plateaus(run)
+        return count_plateaus(history, "err", best, config.lr_threshold)
 
     assert plateaus(50) == 0 and plateaus(50, 40, 39.99, 41, 30) == 2 and plateaus(50, float("nan")) == 1
     assert plateaus(1, 2, 2.0001, best="max") == 1

@@ -24,7 +24,8 @@ from mimic.nets.wide_resnet import WideResnet, WideResnetConfig
 from mimic.tasks import TASKS
 from mimic.training import checkpoint
 from mimic.training import config as configuration
-from mimic.training.loop import fit, set_seed
+from mimic.training.loop import fit
+from mimic.training.step import set_seed
 
 CONFORMER = ConformerConfig(channels=4, layers=2, units=16, heads=2, feedforward=24, kernel=5)
 LM = RnnLmConfig(embedding=4, layers=2, units=8, dnn_units=6)

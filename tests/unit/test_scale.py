@@ -19,9 +19,10 @@ from mimic.tasks.asr import AsrTask
 from mimic.tasks.lm import LmTask
 from mimic.training import checkpoint
 from mimic.training import config as configuration
-from mimic.training.loop import fit, set_seed
+from mimic.training.batches import Batches
+from mimic.training.loop import fit
 from mimic.training.processes import RankInfo, rank_info
-from mimic.training.run import Run
+from mimic.training.step import set_seed
 from mimic.training.stop import SIGNALS, Stop, Stopped
 
 # No batch statistics and no random numbers: what several processes share is then the batch of one.
@@ -116,6 +117,7 @@ def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, reposit
 LEAVES = """
 import os, torch
 from mimic.training import parallel
+from mimic.training.batches import Batches
 from mimic.training.processes import RankInfo
 rank = int(os.fork() == 0)
 parallel.init(RankInfo(rank, 2, rank, 2))
@@ -309,9 +311,8 @@ def test_a_group_is_read_in_the_order_of_the_archive_before_its_batches(corpus, 
     task, config = build(corpus, "perceptual", tmp_path, "--train.shard_utterances", "2", "--train.shard_buffer", "1")
     order: list[str] = []
     monkeypatch.setattr(task, "stream", lambda utterances: order.append(f"stream {sorted(utterances)}"))
-    first = Run(task, config.train, tmp_path, torch.device("cpu"))
-    batches = [utterances for utterances, _ in first.todo()]
-    assert batches == first.batches(1) and sorted(sum(batches, [])) == sorted(task.lengths)
-    assert order == [f"stream {sorted(sum(group, []))}" for group in first.groups(1)]
-    first.batch = 2
-    assert [utterances for utterances, _ in first.todo()] == batches[2:]
+    loader = Batches(task, config.train)
+    batches = [utterances for utterances, _ in loader.load_epoch(1, 0)]
+    assert batches == loader.of_epoch(1) and sorted(sum(batches, [])) == sorted(task.lengths)
+    assert order == [f"stream {sorted(sum(group, []))}" for group in loader.groups(1)]
+    assert [utterances for utterances, _ in loader.load_epoch(1, 2)] == batches[2:]

@@ -28,7 +28,9 @@ from mimic.errors import UserError
 from mimic.io.tables import write_table
 from mimic.tasks.enhance import Batch, EnhanceTask
 from mimic.training import checkpoint
-from mimic.training.loop import set_seed
+from mimic.training.batches import Batches
+from mimic.training.optimiser import Optimiser
+from mimic.training.step import set_seed
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +146,49 @@ def test_ctc_stops_strictly_before_its_epoch(corpus, tmp_path):
 )
 def test_pieces_of_a_batch_give_its_losses_and_its_gradient(corpus, tmp_path, kind, extra):
     assert_pieces_are_the_batch(corpus, kind, tmp_path, *extra)
+
+
+@pytest.mark.parametrize("kind", ["perceptual", "enhance"])
+def test_training_is_the_plain_loop(corpus, tmp_path, kind):
+    """The loop at the top of training/loop.py, with the epochs averaged in the end."""
+    task, config = build(corpus, kind, tmp_path / "plain", "--train.avg_policy", "last")
+    train, batches = config.train, Batches(task, config.train)
+    optimiser, step, weights, losses = Optimiser(task.model, train), 0, [], []
+    for epoch in range(1, train.epochs + 1):
+        task.begin_epoch(epoch)
+        for utterances in batches.of_epoch(epoch):
+            set_seed(train.seed, step)
+            optimiser.zero_grad()
+            loss = task(task.load(utterances), epoch)["loss"]
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(task.model.parameters(), train.max_grad_norm)
+            optimiser.step()
+            step += 1
+        task.eval()
+        losses.append(task.validate()["loss"])
+        weights.append(tmp_path / f"{epoch}.pt")
+        checkpoint.save(task.model.state_dict(), weights[-1])
+    assert_equal(
+        run(corpus, kind, tmp_path / "whole", "--train.avg_policy", "last"),
+        checkpoint.average(weights[-train.num_avg_ckpts :]),
+    )
+    log = [json.loads(line) for line in (tmp_path / "whole/train_log.jsonl").open()]
+    assert [record["valid_loss"] for record in log] == losses
+
+
+def test_a_training_says_what_later_steps_ask(corpus, tmp_path, monkeypatch):
+    run_and_kill(monkeypatch, 4, corpus, "perceptual", tmp_path / "x")
+    summary = json.loads((tmp_path / "x/summary.json").read_text())
+    log = [json.loads(line) for line in (tmp_path / "x/train_log.jsonl").open()]
+    events = [json.loads(line) for line in (tmp_path / "x/progress.jsonl").open()]
+    assert summary["utterances"] == 8 and summary["epochs"] == 3 and summary["steps"] == log[-1]["step"]
+    assert summary["averaged_epochs"] == [2, 3] and summary["best_metric"] == "ter" and summary["parameters"] > 100
+    best = min(log, key=lambda record: record["valid_ter"])
+    assert summary["best_epoch"] == best["epoch"] and summary["metrics"]["ter"] == best["valid_ter"]
+    assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
+    assert sum(event["event"] == "begin" for event in events) > 1 and events[0]["event"] == "begin"
+    times = [event["time"] for event in events]
+    assert times == sorted(times) and 0 < summary["seconds"] <= times[-1] - times[0]
 
 
 @pytest.mark.parametrize("kind", ["perceptual", "enhance"])

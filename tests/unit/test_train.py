@@ -20,8 +20,8 @@ from mimic.nets.crdnn import CrdnnConfig
 from mimic.training import checkpoint
 from mimic.training import config as configuration
 from mimic.training.config import TrainConfig
-from mimic.training.curves import Curves
-from mimic.training.optimise import Optimiser, learning_rate
+from mimic.training.logs import Curves
+from mimic.training.optimiser import Optimiser, learning_rate
 
 YAML = "task: asr\nnet: crdnn\nmodel: {channels: [4]}\ntrain: {lr: 1e-3}\n"
 
@@ -195,11 +195,11 @@ def test_a_step_does_not_load_the_compiler():
     program = """
 import sys, torch
 from mimic.training.config import TrainConfig
-from mimic.training.optimise import Learner
-learner = Learner(torch.nn.Linear(2, 1), TrainConfig(), torch.device("cpu"), True)
-learner.start(0.1)
-learner.backward(learner.module(torch.ones(3, 2)).sum())
-assert learner.finish(True) > 0
+from mimic.training.optimiser import ModuleOptimiser
+optimiser = ModuleOptimiser(torch.nn.Linear(2, 1), TrainConfig(), torch.device("cpu"), True)
+optimiser.zero_grad()
+optimiser.backward(optimiser.module(torch.ones(3, 2)).sum())
+assert optimiser.step(0.1) > 0
 print("torch._dynamo" in sys.modules)
 """
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"

@@ -1,174 +1,176 @@
-"""Where a training run stands, on disk: checkpoints, weights of epochs, logs."""
+"""The state of a training run: what a checkpoint holds, the weights of epochs, the final model and its summary."""
 
 import json
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from mimic.io import atomic
-from mimic.io.batching import deal, make_groups, prefetch
 from mimic.tasks.task import Task
 from mimic.training import checkpoint, parallel
+from mimic.training.batches import Batches
 from mimic.training.config import TrainConfig
-from mimic.training.curves import Curves
-from mimic.training.optimise import Learner
+from mimic.training.logs import TrainLog
+from mimic.training.optimiser import ModuleOptimiser
 
 log = logging.getLogger(__name__)
-SECONDS_BETWEEN_LINES = 2.0
+_STATE = ("epoch", "batch", "step", "rate", "seen", "nonfinite", "skipped", "sums", "history")
 
 
 class Run:
-    """All that a checkpoint holds, and where it goes. Of several processes the first one writes."""
+    """How far a training has come. Of several processes the first one writes.
+
+    Attributes:
+        epoch, batch: the epoch (from 1) and how many of its batches are done.
+        step: optimiser steps done; steps: those of the whole training.
+        rate: learning rate of the last step.
+        sums, seen: of this epoch, the losses times utterances, and these utterances.
+        skipped, nonfinite: batches without a finite loss or gradient, of this epoch and in a row.
+        history: figures of the epochs that are done.
+    """
 
     def __init__(self, task: Task, config: TrainConfig, directory: Path, device: torch.device):
         self.task, self.config, self.directory, self.device = task, config, directory, device
-        modules: dict[str, nn.Module] = task.trainable()
-        self.learners = {name: Learner(m, config, device, len(modules) == 1) for name, m in modules.items()}
+        modules = task.trainable()
+        self.optimisers = {name: ModuleOptimiser(m, config, device, len(modules) == 1) for name, m in modules.items()}
+        self.batches = Batches(task, config)
         self.epoch, self.batch, self.step, self.seen, self.nonfinite, self.skipped = 1, 0, 0, 0, 0, 0
         self.sums: dict[str, float] = {}
         self.history: list[dict[str, Any]] = []
         self.rate = config.lr
-        self.steps = config.epochs * len(self.batches(1))
-        self.writes = parallel.rank() == 0
+        self.steps = config.epochs * len(self.batches.of_epoch(1))
         self._resume()
-        self.saved = self.reported = time.monotonic()
-        self.curves = Curves(directory / "tensorboard", self.step) if self.writes else None
-        self._write_log()
+        self.saved = time.monotonic()
+        self.log = TrainLog(directory, self.epoch, self.step) if parallel.rank() == 0 else None
+        if self.log:
+            self.log.history(self.history)
 
-    def groups(self, epoch: int) -> list[list[list[str]]]:
-        """The batches of an epoch; the utterances of a group are read together."""
-        c = self.config
-        limits = (c.batch_size, c.max_frames, c.sorting, c.seed, epoch, c.shard_utterances, c.shard_buffer)
-        return make_groups(self.task.lengths, *limits)
-
-    def batches(self, epoch: int) -> list[list[str]]:
-        return [batch for group in self.groups(epoch) for batch in group]
-
-    def todo(self) -> Iterator[tuple[list[str], list[Any]]]:
-        """What is left of the epoch: each batch, and its pieces that this process works on, read ahead."""
-        groups, done = self.groups(self.epoch), self.batch
-        several = len(groups) > 1
-        for group in prefetch(self._stream, groups, 1) if several else groups:
-            todo, done = group[done:], max(0, done - len(group))
-            yield from zip(todo, prefetch(self.load, todo, workers=self.config.workers), strict=True)
-
-    def _stream(self, group: list[list[str]]) -> list[list[str]]:
-        self.task.stream([utt for batch in group for piece in self._own(batch) for utt in piece])
-        return group
-
-    def _own(self, batch: list[str]) -> list[list[str]]:
-        pieces = deal(batch, parallel.world_size() * self.config.accum_grad)[parallel.rank() :: parallel.world_size()]
-        return [piece for piece in pieces if piece]
-
-    def load(self, batch: list[str]) -> list[Any]:
-        """The pieces of a batch that this process works on: at least one, so that all of them take part in each step.
-
-        Where a batch is too small for that, an utterance stands in that counts nothing.
-        """
-        return [self.task.load(piece) for piece in self._own(batch) or [batch[:1]]]
-
-    def add(self, values: dict[str, float], utterances: int) -> None:
-        for name, value in values.items():
+    def add(self, losses: dict[str, float], utterances: int) -> None:
+        """Count the losses of a batch, means over its utterances."""
+        for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * utterances
 
-    def report(self) -> None:
-        if not self.writes:
-            return
-        if time.monotonic() - self.reported < SECONDS_BETWEEN_LINES and self.step < self.steps:
-            return
-        self.reported = time.monotonic()
-        mean = self.sums.get("loss", math.nan) / max(self.seen, 1)
-        log.info("progress: %d/%d steps, epoch %d, loss %.4f", self.step, self.steps, self.epoch, mean)
-        self.curves.add({"train/lr": self.rate, "train/loss": mean}, self.step)
+    def finish_step(self) -> None:
+        """A batch is done."""
+        self.batch += 1
+        self.step += 1
+        if self.log:
+            loss = self.sums.get("loss", math.nan) / max(self.seen, 1)
+            self.log.progress(self.step, self.steps, self.epoch, loss, self.rate)
+        if time.monotonic() - self.saved >= 60 * self.config.checkpoint_interval:
+            self.save()
 
-    def finish_epoch(self, figures: dict[str, float]) -> None:
-        """Log the epoch with its validation figures, keep its weights if they may be averaged, and checkpoint."""
+    def finish_epoch(self, metrics: dict[str, float]) -> None:
+        """Log the epoch with its validation metrics, keep its weights if they may be averaged, and checkpoint."""
         record = {"epoch": self.epoch, "step": self.step, "lr": self.rate}
         record |= {f"train_{name}": total / self.seen for name, total in self.sums.items()}
         if self.skipped:
             record["skipped"] = self.skipped
-        record |= {f"valid_{name}": value for name, value in figures.items()}
+        record |= {f"valid_{name}": value for name, value in metrics.items()}
         self.history.append(record)
-        keep = [self.weights(epoch) for epoch in self.chosen_epochs()]
-        if self.writes:
-            self._publish(record)
+        keep = [self.weights(epoch) for epoch in self.averaged_epochs()]
+        if self.log:
+            self.log.epoch(record)
             if self.weights(self.epoch) in keep:
                 self.weights(0).parent.mkdir(exist_ok=True)
                 checkpoint.save(self.task.model.state_dict(), self.weights(self.epoch))
         self.epoch, self.batch, self.seen, self.skipped, self.sums = self.epoch + 1, 0, 0, 0, {}
         self.save()
-        self._write_log()
-        for path in self.weights(0).parent.glob("epoch-*.pt") if self.writes else ():
-            if path not in keep:
-                path.unlink()
-
-    def _publish(self, record: dict[str, Any]) -> None:
-        figures = {name: value for name, value in record.items() if name not in ("epoch", "step")}
-        log.info("epoch %d: %s", self.epoch, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-        self.curves.add({name.replace("_", "/", 1): value for name, value in figures.items()}, self.step)
+        if self.log:
+            self.log.history(self.history)
+            for path in self.weights(0).parent.glob("epoch-*.pt"):
+                if path not in keep:
+                    path.unlink()
 
     def finish(self) -> None:
-        """Write the model: the mean of the chosen epochs."""
-        if not self.writes:
+        """Write the model, the mean of the epochs to average, and summary.json."""
+        if not self.log:
             return
-        self.curves.close()
-        best = self.chosen_epochs()
-        log.info("model.pt: mean of epochs %s", ", ".join(map(str, best)))
-        checkpoint.save(checkpoint.average(self.weights(epoch) for epoch in best), self.directory / "model.pt")
+        self.log.curves.close()
+        averaged = self.averaged_epochs()
+        log.info("model.pt: mean of epochs %s", ", ".join(map(str, averaged)))
+        checkpoint.save(checkpoint.average(self.weights(epoch) for epoch in averaged), self.directory / "model.pt")
         self.task.finish(self.directory)
+        with atomic.replace(self.directory / "summary.json") as f:
+            json.dump(self.summary(self.log), f, indent=2)
+
+    def summary(self, logs: TrainLog) -> dict[str, Any]:
+        """What later steps ask of a training: its sizes, its best epoch and the seconds it took."""
+        ranked = rank_epochs(self.history, self.config.best_metric, self.task.METRICS[self.config.best_metric])
+        best = ranked[0] if ranked else {}
+        return {
+            "parameters": sum(p.numel() for p in self.task.model.parameters()),
+            "utterances": len(self.task.lengths),
+            "frames": sum(self.task.lengths.values()),
+            "processes": parallel.world_size(),
+            "device": self.device.type,
+            "epochs": len(self.history),
+            "steps": self.step,
+            "seconds": logs.seconds(),
+            "averaged_epochs": self.averaged_epochs(),
+            "best_metric": self.config.best_metric,
+            "best_epoch": best.get("epoch"),
+            "metrics": {name.removeprefix("valid_"): best[name] for name in best if name.startswith("valid_")},
+        }
 
     def weights(self, epoch: int) -> Path:
         return self.directory / "weights" / f"epoch-{epoch:04d}.pt"
 
-    def chosen_epochs(self) -> list[int]:
+    def averaged_epochs(self) -> list[int]:
         """The epochs whose weights the final model averages, as far as the run has come."""
         config = self.config
         if config.avg_policy == "last":
             return [record["epoch"] for record in self.history][-config.num_avg_ckpts :]
-        name = f"valid_{config.best_metric}"
-        sign = -1 if self.task.METRICS[config.best_metric] == "max" else 1
-        scored = [record for record in self.history if math.isfinite(record.get(name, math.nan))]
-        ranked = sorted(scored, key=lambda record: (sign * record[name], record["epoch"]))
+        ranked = rank_epochs(self.history, config.best_metric, self.task.METRICS[config.best_metric])
         return sorted(record["epoch"] for record in ranked[: config.num_avg_ckpts])
 
     def plateaus(self) -> int:
-        """Validations so far that were not better than the one before by `lr_threshold` of it."""
-        name = f"valid_{self.config.best_metric}"
-        sign = 1 if self.task.METRICS[self.config.best_metric] == "max" else -1
-        values = [record[name] for record in self.history if name in record]
-        pairs = zip(values, values[1:], strict=False)
-        return sum(not sign * (new - old) >= self.config.lr_threshold * abs(old) for old, new in pairs)
+        """How often the learning rate of the plateau schedule was reduced."""
+        config = self.config
+        return count_plateaus(
+            self.history, config.best_metric, self.task.METRICS[config.best_metric], config.lr_threshold
+        )
 
     def save(self) -> None:
-        if self.writes:
+        """Write the checkpoint that `_resume` reads."""
+        if self.log:
             state = {
-                "learners": {name: learner.state_dict() for name, learner in self.learners.items()},
-                "run": {name: getattr(self, name) for name in self._FIELDS},
+                "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+                "run": {name: getattr(self, name) for name in _STATE},
             }
             checkpoint.save_latest(state, self.directory / "checkpoints", self.step)
         self.saved = time.monotonic()
 
-    _FIELDS = ("epoch", "batch", "step", "rate", "seen", "nonfinite", "skipped", "sums", "history")
-
     def _resume(self) -> None:
-        """Go on from the newest checkpoint. The first process reads it: others may not see the newest file yet."""
-        state = parallel.broadcast(checkpoint.load_latest(self.directory / "checkpoints") if self.writes else None)
-        parallel.broadcast_parameters(learner.module for learner in self.learners.values())
+        """Load the newest checkpoint. The first process reads it: others may not see the newest file yet."""
+        newest = checkpoint.load_latest(self.directory / "checkpoints") if parallel.rank() == 0 else None
+        state = parallel.broadcast(newest)
+        parallel.broadcast_parameters(optimiser.module for optimiser in self.optimisers.values())
         if state is None:
             return
-        for name, learner in self.learners.items():
-            learner.load_state_dict(state["learners"][name])
-        for name in self._FIELDS:
+        states = state["optimisers"] if "optimisers" in state else state["learners"]  # as an earlier release called it
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(states[name])
+        for name in _STATE:
             setattr(self, name, state["run"][name])
-        log.info("continuing at epoch %d, batch %d", self.epoch, self.batch + 1)
+        log.info("resuming at epoch %d, batch %d", self.epoch, self.batch + 1)
 
-    def _write_log(self) -> None:
-        if self.writes:
-            with atomic.replace(self.directory / "train_log.jsonl") as f:
-                f.writelines(json.dumps(record) + "\n" for record in self.history)
+
+def rank_epochs(history: Sequence[dict[str, Any]], metric: str, better: str) -> list[dict[str, Any]]:
+    """Records of the epochs with a finite validation metric, the best one first; `better` is "min" or "max"."""
+    name, sign = f"valid_{metric}", -1 if better == "max" else 1
+    scored = [record for record in history if math.isfinite(record.get(name, math.nan))]
+    return sorted(scored, key=lambda record: (sign * record[name], record["epoch"]))
+
+
+def count_plateaus(history: Sequence[dict[str, Any]], metric: str, better: str, threshold: float) -> int:
+    """Validations that were not better than the one before by the share `threshold` of it."""
+    name, sign = f"valid_{metric}", 1 if better == "max" else -1
+    values = [record[name] for record in history if name in record]
+    pairs = zip(values, values[1:], strict=False)
+    return sum(not sign * (new - old) >= threshold * abs(old) for old, new in pairs)

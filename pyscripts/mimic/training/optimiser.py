@@ -1,4 +1,4 @@
-"""Optimisers: the rate at which the parts of a task learn, and a step of one of them."""
+"""Optimisers: the learning rate of a step, and the step of one module."""
 
 import math
 
@@ -25,31 +25,30 @@ def learning_rate(config: TrainConfig, epoch: int, step: int, steps: int, platea
     return config.lr * factor
 
 
-class Learner:
-    """A module with its optimiser. One step: `start`, `backward` for each piece of the batch, `finish`.
+class ModuleOptimiser:
+    """A module with its optimiser. One step: `zero_grad`, `backward` for each piece of the batch, `step`.
 
     Args:
-        alone: nothing else learns, so that a loss has no gradient but that of this module.
+        only: no other module is trained, so that a loss has no gradient but that of this module.
     """
 
-    def __init__(self, module: nn.Module, config: TrainConfig, device: torch.device, alone: bool):
-        self.module, self.alone = module, alone
+    def __init__(self, module: nn.Module, config: TrainConfig, device: torch.device, only: bool):
+        self.module, self.only = module, only
         self.limit = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.optimiser = Optimiser(module, config)
-        # float16 cannot hold small gradients: the loss is multiplied by what they bear, found by trial.
+        # float16 cannot hold small gradients: the loss is scaled up, by as much as its gradients bear.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "16-mixed")
 
-    def start(self, rate: float) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+    def zero_grad(self) -> None:
         self.optimiser.zero_grad()
 
     def backward(self, loss: Tensor) -> None:
-        inputs = None if self.alone else [p for p in self.module.parameters() if p.requires_grad]
+        """Add the gradient of the loss by this module's parameters to theirs."""
+        inputs = None if self.only else [p for p in self.module.parameters() if p.requires_grad]
         self.scaler.scale(loss).backward(inputs=inputs)
 
-    def finish(self, finite: bool) -> float:
-        """Step, unless the loss (not `finite`) or the gradient is not finite. Gives the norm of the gradient.
+    def step(self, rate: float, finite: bool = True) -> float:
+        """Step with this learning rate, unless the loss (not `finite`) or the gradient is not finite: its norm.
 
         All processes see the gradient of the whole batch, so that all step or none.
         """
@@ -57,13 +56,14 @@ class Learner:
         self.scaler.unscale_(self.optimiser)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.limit))
         if finite and math.isfinite(norm):
+            self.optimiser.set_rate(rate)
             self.scaler.step(self.optimiser)
         self.scaler.update()
         return norm
 
     @property
-    def searching(self) -> bool:
-        """Whether a gradient that was not finite may come from the scale of the loss, which has been lowered."""
+    def overflowed(self) -> bool:
+        """Whether a gradient that is not finite may come from the scale of the loss, which `step` has lowered then."""
         return self.scaler.is_enabled() and self.scaler.get_scale() >= 1
 
     def state_dict(self) -> dict:
@@ -77,8 +77,8 @@ class Learner:
 class Optimiser:
     """Adam (Kingma & Ba, arXiv:1412.6980), AdamW (Loshchilov & Hutter, arXiv:1711.05101) or RMSprop.
 
-    PyTorch's functions with the state that its classes keep, whose checkpoints this one reads. The classes themselves
-    load the compiler at their first step: about a second and 115 MB for each process that trains.
+    The functions of torch.optim with the state of its classes: steps equal theirs bit by bit. The classes themselves
+    load torch's compiler at their first step, seconds and 115 MB for each process that trains.
     """
 
     def __init__(self, module: nn.Module, config: TrainConfig):
@@ -94,6 +94,10 @@ class Optimiser:
         self.param_groups = [{"params": params, "lr": config.lr, "weight_decay": decay} for params, decay in groups]
         self.averages = ("square_avg",) if config.optimiser == "rmsprop" else ("exp_avg", "exp_avg_sq")
         self.state: dict[Tensor, dict[str, Tensor]] = {}
+
+    def set_rate(self, rate: float) -> None:
+        for group in self.param_groups:
+            group["lr"] = rate
 
     def zero_grad(self) -> None:
         for p in self._parameters():
