@@ -144,7 +144,7 @@ class Gtcrn(nn.Module):
 
     def __init__(self, bins: int, config: GtcrnConfig):
         super().__init__()
-        channels = config.channels
+        self.config, channels = config, config.channels
         self.erb = Erb(bins, config.low, config.bands)
         first = nn.Conv1d(9, channels, 5, stride=2, padding=2)
         second = nn.Conv1d(channels, channels, 5, stride=2, padding=2, groups=2)
