@@ -28,7 +28,7 @@ from mimic.nets.fast import FastMask
 
 OPSET = 17
 TOLERANCE = 1e-5  # of samples, full scale 1
-SECONDS = 3  # of the signal that a graph is compared with torch by
+SECONDS = 1  # of the signal that a graph is compared with torch by
 
 
 class GtcrnStep(nn.Module):
