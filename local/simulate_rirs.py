@@ -7,8 +7,8 @@ from pathlib import Path
 from mimic.augment.rirs import simulate
 from mimic.cli import progress, run
 from mimic.io.entries import stored, wav_file
+from mimic.io.recording import write_wav
 from mimic.io.tables import read_table, split, write_table
-from mimic.io.wav import write_wav
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ from mimic.deploy import enhancer
 from mimic.io.audio import AudioReader
 from mimic.io.batching import prefetch
 from mimic.io.entries import stored, wav_file
+from mimic.io.recording import write_wav
 from mimic.io.tables import split, write_table
-from mimic.io.wav import write_wav
 from mimic.settings import Count, Share
 
 log = logging.getLogger(__name__)

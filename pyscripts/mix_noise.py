@@ -10,8 +10,8 @@ from mimic.corpus.copies import OF_AUDIO, prefixed, read_tables
 from mimic.errors import UserError
 from mimic.io.audio import AudioReader
 from mimic.io.entries import stored, wav_file
+from mimic.io.recording import write_wav
 from mimic.io.tables import read_utt2spk, split, write_data_dir
-from mimic.io.wav import write_wav
 
 MOST_SNR = 100  # dB: more than 16 bit have
 MADE = OF_AUDIO | {"utt2snr", "utt2noise", "utt2room"}

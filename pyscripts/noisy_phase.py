@@ -12,8 +12,8 @@ from mimic.errors import UserError
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.io.audio import AudioReader
 from mimic.io.entries import stored, wav_file
+from mimic.io.recording import write_wav
 from mimic.io.tables import split, write_data_dir
-from mimic.io.wav import write_wav
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ from mimic.corpus.copies import OF_AUDIO, check_whole, combined, prefixed, read_
 from mimic.errors import UserError
 from mimic.io.audio import AudioReader
 from mimic.io.entries import stored, wav_file
+from mimic.io.recording import write_wav
 from mimic.io.tables import split, write_data_dir
-from mimic.io.wav import write_wav
 
 SLOWEST, FASTEST = 0.5, 2.0
 

@@ -16,7 +16,7 @@ import numpy as np
 from mimic import cli
 from mimic.errors import UserError
 from mimic.io.atomic import replace
-from mimic.io.wav import write_wav
+from mimic.io.recording import write_wav
 from mimic.reporting.estimate import Corpus, Schedule, Setting, estimate, reach, total
 from mimic.reporting.measured import read_costs
 from mimic.reporting.plan_tables import advice, parse_duration, tables

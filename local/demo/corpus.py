@@ -23,8 +23,8 @@ from mimic.augment.recordings import Corruption, Recordings, share_out
 from mimic.corpus.lexicon import read_lexicon, to_phones
 from mimic.io.atomic import replace
 from mimic.io.entries import stored
+from mimic.io.recording import write_wav
 from mimic.io.tables import write_data_dir, write_table
-from mimic.io.wav import write_wav
 
 SNRS = {"train": (0, 5, 10, 15), "dev": (0, 5, 10, 15), "test": (2.5, 7.5, 12.5, 17.5)}
 NOISES = {"train": (TRAIN_KINDS, 24), "dev": (TRAIN_KINDS, 3), "test": (TEST_KINDS, 6)}  # files of each kind

@@ -6,8 +6,8 @@ import pytest
 
 from mimic.io.archives import ArkWriter, load, read_scp
 from mimic.io.audio import AudioReader
+from mimic.io.recording import write_wav
 from mimic.io.tables import read_table, write_data_dir
-from mimic.io.wav import write_wav
 
 ROWS = (1, 2, 3, 4, 5, 8, 100)
 

@@ -11,8 +11,8 @@ from test_kaldi_io import matrices
 from mimic.corpus.fix import fix
 from mimic.corpus.importing import Side, convert, finish, plan
 from mimic.io.archives import ArkWriter
+from mimic.io.recording import write_wav
 from mimic.io.tables import read_table, write_data_dir, write_table
-from mimic.io.wav import write_wav
 
 UTTS = [f"{speaker}-{i:02}" for speaker in ("p1", "p10", "p2") for i in range(4)]
 

@@ -12,7 +12,7 @@ from mimic.augment.augmenter import Augmentation, AugmentConfig, Augmenter, band
 from mimic.augment.recordings import Recordings
 from mimic.errors import UserError
 from mimic.io.batching import prefetch
-from mimic.io.wav import write_wav
+from mimic.io.recording import write_wav
 from mimic.settings import build
 
 RATE = mixing.RATE

@@ -9,8 +9,8 @@ from data_maker import tone
 from mimic.corpus.scan import resampled_length, scan
 from mimic.errors import AudioError, UserError
 from mimic.io.audio import AudioReader
+from mimic.io.recording import write_wav
 from mimic.io.tables import write_table
-from mimic.io.wav import write_wav
 
 FORMATS = [
     ("wav", "WAV", "PCM_16", 1e-4),

@@ -10,12 +10,12 @@ import soundfile
 
 from mimic.deploy.files import Files, find
 from mimic.errors import AudioError
-from mimic.io import ffmpeg
 from mimic.io.audio import AudioReader
+from mimic.io.recording import ffmpeg_installed
 
 N = 4000
 X = (np.random.default_rng(0).standard_normal(N) / 10).clip(-0.9, 0.9).astype(np.float32)
-needs_ffmpeg = pytest.mark.skipif(not ffmpeg.installed(), reason="ffmpeg is not installed")
+needs_ffmpeg = pytest.mark.skipif(not ffmpeg_installed(), reason="ffmpeg is not installed")
 ZERO, ONES = b"\0" * 8, b"\xff" * 8
 
 

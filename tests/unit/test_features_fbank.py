@@ -65,7 +65,21 @@ def compare(ours: torch.Tensor, theirs: np.ndarray) -> None:
 def test_equals_kaldi(variant):
     config = FbankConfig(**VARIANTS[variant])
     x = speech(12.3)  # more than one block of frames
-    compare(Fbank(config)(torch.from_numpy(x)), kaldi(x, config))
+    fbank, peer = Fbank(config), kaldi(x, config)
+    compare(fbank(torch.from_numpy(x)), peer)
+    compare(fbank.plain(torch.from_numpy(x)).float(), peer)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_fast_way_equals_the_plain_way(variant):
+    fbank, x = Fbank(FbankConfig(**VARIANTS[variant])), torch.from_numpy(speech(1.3))
+    plain, fast = fbank.plain(x), fbank(x)
+    assert plain.dtype == torch.float64 and plain.shape == fast.shape
+    # A bin's power has an error of the transform, which is relative to the loudest bin of its frame: n_fft terms of
+    # float32, and as much again of the sums before it.
+    loudest = plain[:, fbank.config.use_energy :].max(1, keepdim=True).values
+    error = 2 * (2 * fbank.n_fft * torch.finfo(torch.float32).eps * (loudest - plain).div(2).exp())
+    assert ((fast - plain).abs() <= error).all()
 
 
 def test_equals_kaldi_on_real_speech(real_data):

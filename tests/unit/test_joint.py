@@ -25,7 +25,7 @@ from task_maker import (
 from mimic.errors import UserError
 from mimic.frontend.fbank import Fbank
 from mimic.io.audio import AudioReader
-from mimic.io.wav import write_wav
+from mimic.io.recording import write_wav
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.enhance import EnhanceTask
 from mimic.tasks.joint import JointTask

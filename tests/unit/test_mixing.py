@@ -10,8 +10,8 @@ import soundfile
 from mimic.augment import mixing
 from mimic.augment.recordings import Corruption, Recordings
 from mimic.errors import UserError
+from mimic.io.recording import write_wav
 from mimic.io.tables import read_table, write_data_dir
-from mimic.io.wav import write_wav
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = mixing.RATE

@@ -21,8 +21,8 @@ from mimic.corpus.validate import Options, label_problem, transcript_problem, va
 from mimic.errors import AudioError, UserError
 from mimic.io.audio import AudioReader
 from mimic.io.entries import place, stored, wav_file
+from mimic.io.recording import write_wav
 from mimic.io.tables import keyed_by, read_table, read_utt2spk, split, write_data_dir, write_skipped, write_table
-from mimic.io.wav import write_wav
 
 log = logging.getLogger(__name__)
 RATE = 16000

@@ -8,12 +8,12 @@ from mimic.corpus.g2p import LetterToSound
 from mimic.corpus.lexicon import (
     Lexicon,
     first_pronunciations,
+    phone_names,
     read_pronunciations,
     to_phones,
     unknown_words,
     without_repeats,
 )
-from mimic.corpus.phones import phone_names
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.lines import fields

@@ -1,4 +1,4 @@
-"""Pronunciations: reading lexicons, words to phones, and what to do about words that are in none."""
+"""Pronunciations: reading lexicons, sets of phones (ARPABET, stress, word positions), words to phones."""
 
 import re
 import string
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mimic.corpus.phones import first_foreign, phone_names
 from mimic.errors import UserError
 from mimic.io.lines import fields, read_lines
 from mimic.io.text import composed
@@ -21,6 +20,12 @@ _ALTERNATIVE = re.compile(r"^(.+)\(\d+\)$")
 _DECIMAL = re.compile(r"^(?:\d+\.\d*|\.\d+|\d+(?:\.\d*)?[eE][-+]?\d+)$", re.ASCII)
 _NUMBER = re.compile(rf"{_DECIMAL.pattern}|^\d+$", re.ASCII)
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+# CMUdict's 39 phones and those that TIMIT and its relatives add.
+VOWELS = frozenset("AA AE AH AO AW AX AXR AY EH ER EY IH IX IY OW OY UH UW UX".split())
+CONSONANTS = frozenset("B CH D DH DX EL EM EN F G HH HV JH K L M N NG NX P Q R S SH T TH V W WH Y Z ZH".split())
+SILENCES = frozenset("SIL SP SPN NSN".split())  # Kaldi's, which stand in lexicons of any phones
+_STRESSED = re.compile("^([A-Z]+)([0-2])$", re.ASCII)
+_POSITION = re.compile("_[BIES]$")
 
 
 class Pronunciation(NamedTuple):
@@ -43,7 +48,7 @@ def read_pronunciations(path: str | Path, kind: str = "auto") -> Pronunciations:
     """Read a lexicon: `WORD PH PH` lines, Kaldi's lexiconp.txt or lexiconp_silprob.txt, or CMUdict.
 
     kind: "plain", "prob", "silprob", or "auto": told by the columns of all lines. Stress digits, word positions and
-    comments behind `#` are taken off where all phones say that they are such (phones.phone_names).
+    comments behind `#` are taken off where all phones say that they are such (phone_names).
     Raises UserError, with the line, for lines that do not agree on the kind, and for probabilities beyond (0, 1].
     """
     if kind not in TYPES:
@@ -166,3 +171,39 @@ def unknown_words(texts: Mapping[str, str], lexicon: Mapping[str, list[str]]) ->
                 counts[word] += 1
                 first.setdefault(word, utt)
     return {word: (counts[word], first[word]) for word in sorted(counts)}
+
+
+def phone_names(spoken: Iterable[Iterable[str]]) -> tuple[dict[str, str], str]:
+    """What each phone of these pronunciations is called from now on, and a line about it for the user.
+
+    Word positions (`AH0_B`) go where every phone has one. Stress digits go where all phones are ARPABET's and only its
+    vowels have them: elsewhere a digit may be a tone, or all that parts two phones.
+    """
+    names = {phone: phone for phones in spoken for phone in phones}
+    how = []
+    voiced = names.keys() - SILENCES
+    if voiced and all(_POSITION.search(phone) for phone in voiced):
+        how.append("word positions (_B _I _E _S) are taken off")
+        phones = names.keys() | {f"{silence}_{position}" for silence in SILENCES for position in "BIES"}
+        names = {phone: _POSITION.sub("", phone) for phone in phones}
+    foreign = first_foreign(names.values())
+    if foreign:
+        how.append(f"phones are kept as they are, for {foreign} is not of ARPABET")
+    else:
+        stressed = any(_STRESSED.match(name) for name in names.values())
+        how.append(f"phones are ARPABET{', its stress digits are taken off' if stressed else ''}")
+        names = {phone: _bare(name) or name for phone, name in names.items()}
+    return names, "; ".join(how)
+
+
+def first_foreign(phones: Iterable[str]) -> str:
+    """A phone that is neither ARPABET, with or without stress, nor silence; "" where there is none."""
+    return min((phone for phone in phones if phone not in SILENCES and not _bare(phone)), default="")
+
+
+def _bare(phone: str) -> str:
+    """A phone of ARPABET without its stress; "" for any other."""
+    match = _STRESSED.match(phone)
+    if match:
+        return match[1] if match[1] in VOWELS else ""
+    return phone if phone in VOWELS | CONSONANTS else ""

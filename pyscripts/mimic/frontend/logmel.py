@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import FrontEnd
+from mimic.frontend.front_end import FrontEnd, blocks
 from mimic.frontend.options import read_options
 from mimic.settings import Count, CountOrZero, Positive, Range
 
@@ -70,14 +70,13 @@ class LogMel(FrontEnd):
         if not count:
             return waveform.new_zeros(*waveform.shape[:-1], 0, self.dim)
         x = F.pad(x.float()[:, None], (n_fft // 2, n_fft // 2), mode="reflect")[:, 0]
-        step = max(1, (512 if x.device.type == "cpu" else 1 << 17) // len(x))  # an hour's spectrum stays out of memory
-        blocks = []
-        for first in range(0, count, step):
-            frames = x.unfold(1, n_fft, hop)[:, first : min(count, first + step)]  # (batch, block, n_fft)
+        parts = []
+        for first, last in blocks(count, x):
+            frames = x.unfold(1, n_fft, hop)[:, first:last]  # (batch, block, n_fft)
             spectrum = torch.fft.rfft(frames * self.window)
             power = spectrum.real.square() + spectrum.imag.square()
-            blocks.append((power @ self.filters).clamp(min=self.config.floor).log())
-        out = torch.cat(blocks, dim=1)  # (batch, frames, dim)
+            parts.append((power @ self.filters).clamp(min=self.config.floor).log())
+        out = torch.cat(parts, dim=1)  # (batch, frames, dim)
         return out[0] if waveform.dim() == 1 else out
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import FrontEnd
+from mimic.frontend.front_end import FrontEnd, blocks
 from mimic.frontend.options import read_options
 from mimic.settings import Count, Range
 
@@ -81,13 +81,8 @@ class Stft(FrontEnd):
     def forward(self, waveform: Tensor) -> Tensor:
         x = waveform[None] if waveform.dim() == 1 else waveform  # (batch, samples)
         frames = self.num_frames(x.shape[1])
-        # Blocks keep the complex spectrum of an hour out of memory; each takes the samples around its frames.
-        step = max(1, (512 if x.device.type == "cpu" else 1 << 17) // x.shape[0])
-        blocks = []
-        for first in range(0, frames, step):
-            count = min(step, frames - first)
-            blocks.append(self.log1p_magnitude(self._spectrum(x, first, count)))
-        out = torch.cat(blocks, dim=1)
+        parts = [self.log1p_magnitude(self._spectrum(x, first, last - first)) for first, last in blocks(frames, x)]
+        out = torch.cat(parts, dim=1)
         return out[0] if waveform.dim() == 1 else out  # (batch, frames, bins)
 
     def transform(self, waveform: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mimic.corpus.lexicon import read_pronunciations
 from mimic.errors import UserError
+from mimic.hmm.basic_types import topo_text
 from mimic.hmm.kaldi import kaldifst
-from mimic.hmm.topology import topo_text
 from mimic.io.atomic import replace
 from mimic.io.lines import fields, read_lines
 

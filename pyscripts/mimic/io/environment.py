@@ -1,19 +1,19 @@
 """What a result was made with: command, versions, machine, revision of the code."""
 
 import platform
+import subprocess
 import sys
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from mimic.io.revision import revision
 
 PACKAGES = ("torch", "numpy", "scipy", "kaldiio", "sentencepiece", "soundfile", "soxr")
 
 
 def environment() -> dict[str, Any]:
     """Time, command line, machine, package versions and git revision, as plain values for JSON."""
+    from importlib import metadata  # here: it is slow to load, and steps ask for the revision alone
+
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -22,3 +22,13 @@ def environment() -> dict[str, Any]:
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "revision": revision(),
     }
+
+
+def revision() -> str:
+    """Git revision of the code, with `+changes` when tracked files differ from it; `unknown` outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--exclude=*"]
+    try:
+        found = subprocess.run([*git, "--dirty=+changes"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()

@@ -1,19 +1,29 @@
-"""Opening a recording so that it is read to its true end: by libsndfile, or from a copy that is whole."""
+"""One audio file: opened so that it is read to its true end, by libsndfile or from a copy by ffmpeg; written as wav."""
 
 import io
 import os
+import re
 import shutil
+import subprocess
 import tempfile
+from pathlib import Path
 from typing import IO, BinaryIO
 
+import numpy as np
 import soundfile
 
-from mimic.io import ffmpeg
+from mimic.errors import UserError
+from mimic.io.atomic import named
 from mimic.io.containers import Layout, Window, examine
 
 BLOCK = 1 << 18  # samples that are copied at a time
 UNRECOGNISED = 1  # libsndfile's code for a format that it does not know
-UNKNOWN = "in a format that libsndfile does not know"
+# Demuxers of recordings; none that follows names inside a file to other files or hosts (playlists).
+DEMUXERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,"
+    "rm,tak,tta,w64,wav,wv,oma"
+)
+PREFIX = re.compile(r"^\[[^]]* @ 0x[0-9a-f]+\] ")  # the part of ffmpeg that speaks, and where it lies in memory
 
 
 class Unusable(Exception):
@@ -79,18 +89,18 @@ def _copied(source: BinaryIO, layout: Layout) -> tuple[IO[bytes] | None, str]:
     except (soundfile.LibsndfileError, ValueError) as error:
         unknown = getattr(error, "code", 0) == UNRECOGNISED
     if layout.foreign:
-        if not ffmpeg.installed():
+        if not ffmpeg_installed():
             raise Unusable("ffmpeg", f"is {layout.foreign}, which takes ffmpeg, and there is none")
         try:
             return _by_ffmpeg(source), subtype
-        except ffmpeg.FfmpegError as error:
+        except FfmpegError as error:
             raise Unusable("truncated", f"is damaged or truncated (ffmpeg: {error})") from None
     if len(layout.parts) > 1:
         return _joined(source, layout.parts), subtype
-    if unknown and ffmpeg.installed():
+    if unknown and ffmpeg_installed():
         try:
             return _by_ffmpeg(source), subtype
-        except ffmpeg.FfmpegError:
+        except FfmpegError:
             pass  # no audio at all: what libsndfile says counts
     return None, subtype
 
@@ -105,12 +115,12 @@ def _open(source: BinaryIO, layout: Layout) -> soundfile.SoundFile:
 
 def _by_ffmpeg(source: BinaryIO) -> IO[bytes]:
     if isinstance(source, io.BufferedReader):
-        return ffmpeg.decode(source.name)
+        return decode_by_ffmpeg(source.name)
     with tempfile.NamedTemporaryFile() as spool:
         source.seek(0)
         shutil.copyfileobj(source, spool)
         spool.flush()
-        return ffmpeg.decode(spool.name)
+        return decode_by_ffmpeg(spool.name)
 
 
 def _joined(source: BinaryIO, parts: list[tuple[int, int]]) -> IO[bytes]:
@@ -135,3 +145,47 @@ def _joined(source: BinaryIO, parts: list[tuple[int, int]]) -> IO[bytes]:
         if out:
             out.close()
     return copy
+
+
+class FfmpegError(UserError):
+    """Why ffmpeg did not give the whole recording, in words."""
+
+
+def ffmpeg_installed() -> bool:
+    return shutil.which("ffmpeg") is not None
+
+
+def decode_by_ffmpeg(path: str) -> IO[bytes]:
+    """The first audio stream of a file as 32-bit float WAV, in a temporary file that goes when it is closed.
+
+    Raises FfmpegError with ffmpeg's first message, if it has any: what is damaged or cut is not taken for whole.
+    """
+    spool = tempfile.NamedTemporaryFile(suffix=".wav")
+    words = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-format_whitelist", DEMUXERS]
+    words += ["-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_f32le"]
+    words += ["-f", "wav", "-rf64", "auto", "-y", f"file:{spool.name}"]
+    done = subprocess.run(words, capture_output=True, check=False)
+    messages = [PREFIX.sub("", line) for line in done.stderr.decode(errors="replace").strip().splitlines()]
+    if done.returncode or messages:
+        spool.close()
+        raise FfmpegError(messages[0] if messages else f"ffmpeg ended with code {done.returncode}")
+    return spool
+
+
+def write_wav(path: str | Path, x: np.ndarray, rate: int = 16000) -> None:
+    """Write samples (samples,) in [-1, 1) as 16-bit wav; the file is complete or absent, also after a kill.
+
+    Full scale is 32768, as where wavs are read, so that 16-bit audio comes back unchanged. What passes full scale is
+    clipped. Raises OSError that names the file, also where the disk is full.
+    """
+    samples = np.clip(np.rint(x.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
+    wav = io.BytesIO()
+    soundfile.write(wav, samples, rate, "PCM_16", format="WAV")
+    tmp = f"{path}.tmp"
+    try:
+        with open(tmp, "wb") as f:
+            f.write(wav.getbuffer())
+        os.replace(tmp, path)
+    except OSError as error:
+        Path(tmp).unlink(missing_ok=True)
+        raise named(error, path) from None

@@ -30,7 +30,7 @@ class Joint(nn.Module):
 
 
 def _as_written(waves: Tensor) -> Tensor:
-    """Samples as a 16-bit file of mimic.io.wav gives them back.
+    """Samples as a 16-bit file of mimic.io.recording gives them back.
 
     The gradient passes as if nothing had happened to them.
     In silence the logarithm of a filterbank hears the difference.

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mimic.errors import UserError
 from mimic.io.audio import AudioReader
-from mimic.io.wav import write_wav
+from mimic.io.recording import write_wav
 
 RATE = 16000  # Hz
 N_FFT = 512  # 32 ms, 257 bins

@@ -144,7 +144,7 @@ class Check:
         (self.folder / ".done").unlink()  # after that, for a check that is cut short would take the rest for good
 
     def record(self) -> None:
-        from mimic.io.revision import revision
+        from mimic.io.environment import revision
 
         before = self.made if self.state in (State.WORKING, State.DAMAGED) and not self.forced else {}
         write_made(self.folder, before | {"revision": revision(), "noted": "", "inputs": self.inputs()})
@@ -155,7 +155,7 @@ class Check:
 
     def note(self) -> str:
         """Says once that the code is not the one that made this directory."""
-        from mimic.io.revision import revision
+        from mimic.io.environment import revision
 
         now, made, line = revision(), self.made | {"inputs": self.inputs()}, ""
         if made["revision"] == "unknown":  # of an earlier version
