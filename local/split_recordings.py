@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from mimic.augment.recordings import share_out
+from mimic.augment.recordings import split_recordings
 from mimic.cli import run
 from mimic.io.atomic import new_dir
 from mimic.io.entries import found, stored
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("src", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    for name, files in share_out(args.src, args.by_type == "true").items():
+    for name, files in split_recordings(args.src, args.by_type == "true").items():
         with new_dir(args.out / name) as folder:
             write_table(folder / "wav.scp", {key: stored(found(file)) for key, file in files.items()})
 

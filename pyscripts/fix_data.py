@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Mend a Kaldi data directory, or a clean/noisy pair: order, repeated lines, line ends, blanks, spk2utt, and the
+"""Repair a Kaldi data directory, or a clean/noisy pair: order, repeated lines, line ends, blanks, spk2utt, and the
 utterances that some file lacks. Old files go to DATA/.backup, dropped utterances with their reason to
 DATA/skipped.tsv. A good directory is left as it is, byte for byte. Audio is never changed.
 """
@@ -26,20 +26,22 @@ def main() -> None:
     args = parser.parse_args()
     if len(args.data) > 2:
         parser.error("at most two directories: the clean and the noisy one")
-    mended = [fix(data) for data in args.data]
+    repaired = [fix(data) for data in args.data]
     if args.drop_unreadable:
-        for one in mended:
+        for one in repaired:
             one.add(fix(one.path, unreadable(one.path, args.nj, args.allow_pipes == "true", args.channel)))
-    if len(mended) == 2:
-        for one, later in zip(mended, keep_common(*args.data), strict=True):
+    if len(repaired) == 2:
+        for one, later in zip(repaired, keep_common(*args.data), strict=True):
             one.add(later)
-    for one in mended:
+    for one in repaired:
         for utt, why in list(one.dropped.items())[:20]:
             print(f"{one.path}: {utt}: dropped: {why}")
         if one.dropped:
             print(f"{one.path}: {len(one.dropped)} utterances dropped, all listed in {one.path}/skipped.tsv")
         files = ", ".join(one.files)
-        print(f"{one.path}: mended {files}; before: {one.path}/.backup" if files else f"{one.path}: nothing to mend")
+        print(
+            f"{one.path}: repaired {files}; before: {one.path}/.backup" if files else f"{one.path}: nothing to repair"
+        )
 
 
 if __name__ == "__main__":

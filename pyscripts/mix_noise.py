@@ -73,7 +73,7 @@ def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
         Recordings(args.noise),
         snrs,
         args.seed,
-        rooms=Recordings(args.rir_dir) if args.rir_dir else None,
+        rirs=Recordings(args.rir_dir) if args.rir_dir else None,
         rir_prob=args.rir_prob,
         voices=voices,
         active=args.snr_power == "active",
@@ -86,10 +86,10 @@ def write_tables(args: argparse.Namespace, speech: AudioReader, mixer: Corruptio
     draws = {utt: mixer.draw(utt) for utt in speech.utts}
     drawn = {
         "utt2snr": {utt: f"{draw.snr:g}" for utt, draw in draws.items()},
-        "utt2noise": {utt: draw.kind for utt, draw in draws.items()},
+        "utt2noise": {utt: draw.noise_type for utt, draw in draws.items()},
     }
     if args.rir_dir:
-        drawn["utt2room"] = {utt: draw.room or "none" for utt, draw in draws.items()}
+        drawn["utt2room"] = {utt: draw.rir or "none" for utt, draw in draws.items()}
     for out, extra in ((args.out_clean, {}), (args.out_noisy, drawn)):
         wavs = {utt: stored(wav_file(out, utt)) for utt in speech.utts}
         written = Recordings(wavs)

@@ -19,7 +19,7 @@ from noises_train import elsewhere
 from sentences import Utterance
 
 from mimic.augment.mixing import RATE, active_power, power, utterance_rng
-from mimic.augment.recordings import Corruption, Recordings, share_out
+from mimic.augment.recordings import Corruption, Recordings, split_recordings
 from mimic.corpus.lexicon import read_lexicon, to_phones
 from mimic.io.atomic import replace
 from mimic.io.entries import stored
@@ -87,8 +87,8 @@ def corruptions(
     audio: Path, script: list[Utterance], seed: int, noise_dir: Path | None, rir_dir: Path | None, rir_prob: float
 ) -> dict[str, Corruption]:
     """Give the mixer of each set. With synthesised noises, voices of train babble in train and dev."""
-    noises = share_out(noise_dir or audio / "noise", by_kind=True)
-    rirs = share_out(rir_dir, by_kind=False) if rir_dir else {}
+    noises = split_recordings(noise_dir or audio / "noise", by_type=True)
+    rirs = split_recordings(rir_dir, by_type=False) if rir_dir else {}
     speaker_of = {utterance.utt: utterance.voice.speaker for utterance in script}
     voices = Recordings({u.utt: str(audio / "speech" / "train" / f"{u.utt}.wav") for u in script if u.set == "train"})
     return {
@@ -98,7 +98,7 @@ def corruptions(
             Recordings(noises[set_]),
             SNRS[set_],
             seed,
-            rooms=Recordings(rirs[set_]) if rirs else None,
+            rirs=Recordings(rirs[set_]) if rirs else None,
             rir_prob=rir_prob,
             voices=voices if set_ != "test" and noise_dir is None else None,
         )
@@ -129,10 +129,10 @@ def write_sets(data: Path, audio: Path, script: list[Utterance], mixers: Mapping
         }
         extra = {
             "utt2snr": {utt: f"{draw.snr:g}" for utt, draw in draws.items()},
-            "utt2noise": {utt: draw.kind for utt, draw in draws.items()},
+            "utt2noise": {utt: draw.noise_type for utt, draw in draws.items()},
         }
-        if mixer.rooms:
-            extra["utt2room"] = {utt: draw.room or "none" for utt, draw in draws.items()}
+        if mixer.rirs:
+            extra["utt2room"] = {utt: draw.rir or "none" for utt, draw in draws.items()}
         seconds = 0.0
         for side in ("clean", "noisy"):
             wavs = {u.utt: pair(audio, u)[side] for u in utterances}

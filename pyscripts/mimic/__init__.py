@@ -1,1 +1,1 @@
-"""mimic: noise-robust speech recognition and speech enhancement, the library behind pyscripts/*.py."""
+"""mimic: noise-robust speech recognition and speech enhancement, the library that pyscripts/*.py call."""

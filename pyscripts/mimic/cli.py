@@ -44,7 +44,7 @@ def run(main: Callable[[], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except BrokenExecutor:
-        log.error("error: a process beside this one was killed, maybe for lack of memory: run again to go on")
+        log.error("error: a process beside this one was killed, maybe for lack of memory: run again to resume")
         code = 1
     except OSError as error:
         log.error("error: %s", explain(error))

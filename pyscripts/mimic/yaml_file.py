@@ -55,7 +55,7 @@ def read(path: Path, each: Callable[[dict, Path], dict] = lambda raw, _: raw) ->
 
     `each` is given what stands in one file, and its path, and returns what counts.
 
-    Raises UserError for what is no file of `key: value` lines in UTF-8, a key given twice and a circle of bases.
+    Raises UserError for what is not a file of `key: value` lines in UTF-8, a key given twice and a circle of bases.
     """
     values: dict = {}
     files: list[Path] = []

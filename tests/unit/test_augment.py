@@ -53,8 +53,8 @@ def test_a_thousand_mixtures_have_the_snr_that_was_drawn():
         for utt in SPEECH:
             mixture, draw = augment(utt, epoch), augment.plan(utt, epoch).draw
             heard = mixture.target
-            if draw.room:
-                heard = mixing.reverberate(heard, augment.mixer._room(draw.room))
+            if draw.rir:
+                heard = mixing.reverberate(heard, augment.mixer._rir(draw.rir))
             noise = mixture.noisy - heard
             snrs.append((draw.snr, 10 * np.log10(mixing.active_power(heard) / mixing.power(noise))))
             gain = np.dot(mixture.target, SPEECH[utt]) / np.dot(SPEECH[utt], SPEECH[utt])
@@ -94,7 +94,7 @@ def test_a_room_keeps_level_and_time():
 def test_babble_is_of_other_speakers():
     augment = augmenter()
     draws = {utt: augment.plan(utt, 1).draw for utt in SPEECH}
-    babbles = {utt: draw for utt, draw in draws.items() if draw.kind == "babble"}
+    babbles = {utt: draw for utt, draw in draws.items() if draw.noise_type == "babble"}
     assert len(babbles) > 5
     assert all(utt[:2] not in {name[:2] for name in draw.noises} for utt, draw in babbles.items())
     with pytest.raises(UserError, match="babble needs more than 4 speakers"):
@@ -116,20 +116,20 @@ def test_a_quarter_each_is_clean_noisy_in_a_room_and_both():
     options = {"noise_prob": 0.5, "white_prob": 0.3, "clean_rir_prob": 0.5, "snr": [0.0, 20.0], "snr_step": 1.0}
     augment = augmenter(**options, babble=False)
     draws = {(utt, epoch): augment.plan(utt, epoch).draw for utt in SPEECH for epoch in range(1, 51)}
-    noisy = [draw for draw in draws.values() if draw and draw.kind != "quiet"]
+    noisy = [draw for draw in draws.values() if draw and draw.noise_type != "quiet"]
     for part in (
         [draw for draw in draws.values() if draw is None],
-        [draw for draw in draws.values() if draw and draw.kind == "quiet"],
-        [draw for draw in noisy if draw.room],
+        [draw for draw in draws.values() if draw and draw.noise_type == "quiet"],
+        [draw for draw in noisy if draw.rir],
     ):
         assert len(part) / len(draws) == pytest.approx(0.25, abs=0.03)
-    assert np.mean([draw.kind == "white" for draw in noisy]) == pytest.approx(0.3, abs=0.05)
+    assert np.mean([draw.noise_type == "white" for draw in noisy]) == pytest.approx(0.3, abs=0.05)
     snrs, counts = np.unique([draw.snr for draw in noisy], return_counts=True)
     assert snrs.tolist() == list(range(21)) and counts.min() > 0.5 * counts.mean()
     kinds = {"white": 0, "quiet": 0, None: 0}
     for (utt, epoch), draw in list(draws.items())[:60]:
-        kind = draw.kind if draw else None
-        if kind not in kinds or (kind == "white" and draw.room):
+        kind = draw.noise_type if draw else None
+        if kind not in kinds or (kind == "white" and draw.rir):
             continue
         kinds[kind] += 1
         mixture = augment(utt, epoch)
@@ -138,7 +138,7 @@ def test_a_quarter_each_is_clean_noisy_in_a_room_and_both():
             measured = 10 * np.log10(mixing.active_power(mixture.target) / mixing.power(noise))
             assert measured == pytest.approx(draw.snr, abs=0.1)
         elif kind == "quiet":
-            heard = mixing.reverberate(mixture.target, augment.mixer._room(draw.room))
+            heard = mixing.reverberate(mixture.target, augment.mixer._rir(draw.rir))
             np.testing.assert_allclose(mixture.noisy, heard, atol=1e-4)
         else:
             assert not noise.any()

@@ -80,7 +80,7 @@ def test_row_ranges_are_kaldis(tmp_path):
     assert np.array_equal(rows(entry + "[4:9]")(1, 3), whole[5:7])
     assert load(vector + "[2:4]").tolist() == [2, 3, 4]
     for text in ("[3:22]", "[0:1,0:3]", "[4:3]", "[-1:3]", "[]", "[a:b]", "[1]", "[0:1,0:1,0:1]"):
-        with pytest.raises(UserError, match="is no range of 20x3 values"):
+        with pytest.raises(UserError, match="is not a range of 20x3 values"):
             load(entry + text)
 
 

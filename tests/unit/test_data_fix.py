@@ -35,7 +35,7 @@ def test_a_good_directory_is_not_touched(tmp_path):
     )
     before, times = snapshot(tmp_path), {f: f.stat().st_mtime_ns for f in data.iterdir()}
     done = run(FIX, data)
-    assert done.returncode == 0 and done.stdout == f"{data}: nothing to mend\n"
+    assert done.returncode == 0 and done.stdout == f"{data}: nothing to repair\n"
     assert snapshot(tmp_path) == before and {f: f.stat().st_mtime_ns for f in data.iterdir()} == times
 
 
@@ -49,12 +49,12 @@ def test_everything_at_once(tmp_path):
     (data / "spk2utt").write_text("p1 p1-001\n")
     edit(data / "utt2snr", "p1-001 5\n", "")
     damaged = snapshot(data)
-    mended = fix(data)
+    repaired = fix(data)
     assert errors(data) == []
-    assert mended.dropped == {"p1-001": "not in utt2snr", "p10-003": "not in text.phn"}
+    assert repaired.dropped == {"p1-001": "not in utt2snr", "p10-003": "not in text.phn"}
     assert read_table(data / "text") == {"p1-002": "THREE FOUR FIVE", "p10-001": "TWO TWO", "p10-002": "FIVE ONE"}
     assert (data / "skipped.tsv").read_text() == "p1-001\tnot in utt2snr\np10-003\tnot in text.phn\n"
-    assert mended.files == ["spk2utt", "text", "text.phn", "utt2noise", "utt2spk", "wav.scp"]
+    assert repaired.files == ["spk2utt", "text", "text.phn", "utt2noise", "utt2spk", "wav.scp"]
     for name in ("text", "spk2utt", "utt2noise", "text.phn", "wav.scp", "utt2spk"):
         assert (data / ".backup" / name).read_bytes() == damaged[name]
     assert (data / "spk2gender").read_bytes() == before["spk2gender"]
@@ -126,7 +126,7 @@ def test_what_needs_a_person_changes_nothing(tmp_path, name, content, what):
 def test_bad_audio_goes_on_request_only(tmp_path):
     data = make_dir(tmp_path / "data")
     soundfile.write(tmp_path / "data_audio" / "p1-002.wav", np.zeros(9000), 16000)
-    assert run(FIX, data).stdout == f"{data}: nothing to mend\n"
+    assert run(FIX, data).stdout == f"{data}: nothing to repair\n"
     assert list(unreadable(data, 1, False, None)) == ["p1-002"]
     done = run(FIX, "--drop-unreadable", "--nj", "2", data)
     assert done.returncode == 0 and f"{data}: p1-002: dropped: p1-002: " in done.stdout
@@ -145,7 +145,7 @@ def test_a_pair_keeps_what_both_have(tmp_path):
         keep_common(clean, other)
 
 
-def test_a_full_disk_leaves_a_directory_that_can_still_be_mended(tmp_path):
+def test_a_full_disk_leaves_a_directory_that_can_still_be_repaired(tmp_path):
     data = make_dir(tmp_path / "data")
     text = (data / "text").read_text()
     (data / "text").write_text("p10-003 ONE\n" * 20000 + text)

@@ -134,7 +134,7 @@ def test_text_that_is_not_utf8_names_the_line(tmp_path):
         (b"p1-001 ", b"\xef\xbb\xbfp1-001 ", "line 1: byte order mark in front"),
     ],
 )
-def test_lines_that_break_other_tools_can_be_mended(tmp_path, old, new, what):
+def test_lines_that_break_other_tools_can_be_repaired(tmp_path, old, new, what):
     data = make_dir(tmp_path / "data")
     (data / "text").write_bytes((data / "text").read_bytes().replace(old, new))
     (line,) = [line for line in found(data) if what in line]

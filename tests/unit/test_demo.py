@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from mimic.augment import mixing
-from mimic.augment.recordings import Recordings, share_out
+from mimic.augment.recordings import Recordings, split_recordings
 from mimic.corpus.lexicon import read_lexicon, to_phones
 from mimic.errors import UserError
 from mimic.io.tables import read_table
@@ -203,7 +203,7 @@ def test_draws_reach_every_noise_and_snr(made, script):
     for name, mixer in demo.corruptions(data / "demo_audio", script, 0, None, None, 0.5).items():
         draws = [mixer.draw(u.utt) for u in script if u.set == name]
         assert {draw.snr for draw in draws} == set(demo.SNRS[name])
-        kinds = Counter(draw.kind for draw in draws)
+        kinds = Counter(draw.noise_type for draw in draws)
         assert set(kinds) == set(demo.NOISES[name][0]) | ({"babble"} if name != "test" else set())
         assert min(kinds.values()) > 0.4 * max(kinds.values())
 
@@ -257,9 +257,9 @@ def test_recordings_are_split_without_overlap(tmp_path):
             path = tmp_path / kind / f"{kind}-{number}.wav"
             path.parent.mkdir(exist_ok=True)
             path.touch()
-    sets = share_out(tmp_path, by_kind=True)
+    sets = split_recordings(tmp_path, by_type=True)
     assert {name[0] for name in sets["test"]} == {"d"} and len(sets["test"]) == 10
     assert {name[0] for name in sets["dev"]} == {name[0] for name in sets["train"]} == set("abce")
     assert not set(sets["dev"]) & set(sets["train"]) and len(sets["train"]) == 32
-    rooms = share_out(tmp_path, by_kind=False)
+    rooms = split_recordings(tmp_path, by_type=False)
     assert not set(rooms["train"]) & set(rooms["test"]) and len(rooms["test"]) == 12

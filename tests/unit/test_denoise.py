@@ -256,4 +256,4 @@ def test_a_killed_process_of_those_that_score_ends_the_training(corpus, tmp_path
         finally:
             process.kill()
     assert process.returncode == 1 and "Traceback" not in said
-    assert "a process beside this one was killed, maybe for lack of memory: run again to go on" in said
+    assert "a process beside this one was killed, maybe for lack of memory: run again to resume" in said

@@ -105,7 +105,7 @@ def test_words_without_pronunciation_and_reserved_ones(tmp_path, caplog):
     assert found == [("ONE", ("W", "AH", "N"), 1.0), ("ONE", ("W", "AO", "N"), 0.4), ("TWO", ("T", "UW"), 0.5)]
     assert "lexicon.txt:4: NOTHING has no pronunciation: taken as out of vocabulary" in caplog.text
     (tmp_path / "lexicon.txt").write_text("<s> W AH1 N\n")
-    with pytest.raises(UserError, match="are no words: remove them"):
+    with pytest.raises(UserError, match="are not words: remove them"):
         make_lang(tmp_path / "lexicon.txt", tmp_path / "lang", LangOptions())
     (tmp_path / "lexicon.txt").write_text("NOTHING\n")
     with pytest.raises(UserError, match="no words with phones in it"):

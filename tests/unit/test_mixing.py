@@ -42,7 +42,7 @@ def test_snr_holds_with_and_without_room(snr, active):
     speech, rir = tone(2.0), np.exp(-np.arange(4000) / 800) * np.random.default_rng(1).standard_normal(4000)
     rir[37] = 4.0
     for room in (None, rir.astype(np.float32)):
-        room = None if room is None else mixing.Room(room)
+        room = None if room is None else mixing.Rir(room)
         mixture = mixing.mix(speech, noise_of(2.0), snr, room, active=active)
         heard = speech if room is None else mixing.reverberate(speech, room)
         assert mixture.noisy.dtype == mixture.target.dtype == np.float32
@@ -79,14 +79,14 @@ def test_reverberation_is_aligned_and_keeps_energy(delay, sign):
     speech = tone(1.0)
     plain = np.zeros(delay + 1, np.float32)
     plain[delay] = sign * 0.3
-    np.testing.assert_allclose(mixing.reverberate(speech, mixing.Room(plain)), speech, atol=1e-6)
+    np.testing.assert_allclose(mixing.reverberate(speech, mixing.Rir(plain)), speech, atol=1e-6)
     rir = np.concatenate([plain, 0.1 * np.exp(-np.arange(3000) / 500)]).astype(np.float32)
-    wet = mixing.reverberate(speech, mixing.Room(rir))
+    wet = mixing.reverberate(speech, mixing.Rir(rir))
     assert len(wet) == len(speech)
     assert mixing.power(wet) == pytest.approx(mixing.power(speech), rel=1e-4)
     click = np.zeros(4000, np.float32)
     click[1000] = 1
-    assert np.argmax(mixing.reverberate(click, mixing.Room(rir))) == 1000
+    assert np.argmax(mixing.reverberate(click, mixing.Rir(rir))) == 1000
 
 
 @pytest.mark.parametrize("samples", [1, 700, 40000])
@@ -97,7 +97,7 @@ def test_convolution_by_overlap_add_is_the_convolution(samples, taps):
     rir = np.concatenate([[4.0], 0.1 * rng.standard_normal(taps - 1), [1.0]]).astype(np.float32)
     full = np.convolve(x.astype(float), rir)
     for wanted in (1, samples, len(full)):
-        np.testing.assert_allclose(mixing.Room(rir).convolve(x, wanted), full[:wanted], atol=2e-4)
+        np.testing.assert_allclose(mixing.Rir(rir).convolve(x, wanted), full[:wanted], atol=2e-4)
 
 
 def test_short_noise_goes_round_without_a_seam():
@@ -130,7 +130,7 @@ def test_silence_and_wrong_lengths_are_refused(broken):
     arguments |= {"room": (speech, noise, 0, 0 * rir), "length": (speech, noise[1:], 0, rir)}
     with pytest.raises(ValueError, match="silent|samples"):
         *signals, rir = arguments[broken]
-        mixing.mix(*signals, mixing.Room(rir))
+        mixing.mix(*signals, mixing.Rir(rir))
 
 
 def corruption(**options) -> Corruption:
@@ -148,7 +148,7 @@ def test_drawn_mixtures_have_their_snr_and_depend_on_seed_and_id_only():
         assert snr_of(mixed[utt], mixer.speech[utt]) == pytest.approx(mixer.draw(utt).snr, abs=0.05)
         np.testing.assert_array_equal(mixed[utt].noisy, again(utt).noisy)
     assert {mixer.draw(utt).snr for utt in utts} == {0, 5, 10, 15}
-    assert {mixer.draw(utt).kind for utt in utts} == {"fan", "rain"}
+    assert {mixer.draw(utt).noise_type for utt in utts} == {"fan", "rain"}
     other = corruption(seed=4)
     assert any(mixer.draw(utt) != other.draw(utt) for utt in utts)
     assert not np.array_equal(mixed[utts[0]].noisy, other(utts[0]).noisy)
@@ -157,7 +157,7 @@ def test_drawn_mixtures_have_their_snr_and_depend_on_seed_and_id_only():
 def test_babble_is_never_spoken_by_the_speaker_himself():
     mixer = corruption(voices=corruption().speech)
     draws = {utt: mixer.draw(utt) for utt in mixer.speech}
-    babbles = {utt: draw for utt, draw in draws.items() if draw.kind == "babble"}
+    babbles = {utt: draw for utt, draw in draws.items() if draw.noise_type == "babble"}
     assert babbles
     for utt, draw in babbles.items():
         speakers = [name.partition("-")[0] for name in draw.noises]

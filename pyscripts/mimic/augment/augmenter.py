@@ -29,7 +29,7 @@ Factor = Annotated[float, Range(0.5, 2)]  # of speed or pitch
 
 @dataclass
 class Augmentation:
-    """What speech goes through, in this order; the target is the speech without room, noise, hiss and clipping.
+    """What speech goes through, in this order; the target is the speech without RIR, noise, hiss and clipping.
 
     Attributes:
         speeds: factors of speed and pitch, drawn evenly; none: as recorded.
@@ -39,12 +39,12 @@ class Augmentation:
         pitch: semitones up or down, at most.
         noise_prob: share of utterances that noise is mixed into.
         white_prob: share of these whose noise is white.
-        rir_prob: share of these that sound as in one of the rooms, at their level, the direct path aligned.
+        rir_prob: share of these that are reverberant, by one of the RIRs, at their level, the direct path aligned.
         clean_rir_prob: share of the others, without noise, that do.
         snr: lowest and highest signal-to-noise ratio in dB, drawn evenly; of speech its active part counts.
         snr_step: dB; ratios are multiples of it; 0: any ratio.
         curriculum_epochs: over so many epochs the lowest SNR comes down from the highest one; 0: from the beginning.
-        babble: other speakers of the training set are one more kind of noise.
+        babble: other speakers of the training set are one more noise type.
         hiss_prob: share of utterances that get white noise, also those that got noise.
         hiss: its smallest and largest standard deviation, drawn evenly; full scale is 1.
         band_prob: share of mixtures that are limited to a band, from 50-400 Hz to 3-7 kHz, their targets too.
@@ -127,7 +127,7 @@ class Plan:
 class Augmenter:
     """Makes mixtures of the utterances of `speech` ({utterance: samples} at `rate` Hz, which may read files).
 
-    noises, rooms: recordings by name, or None. speaker_of: utterance id to speaker.
+    noises, rirs: recordings by name, or None. speaker_of: utterance id to speaker.
     Raises UserError where noise is to be mixed in and there is none.
     """
 
@@ -138,7 +138,7 @@ class Augmenter:
         noises: Mapping[str, np.ndarray] | None,
         config: Augmentation,
         seed: int,
-        rooms: Mapping[str, np.ndarray] | None = None,
+        rirs: Mapping[str, np.ndarray] | None = None,
         rate: int = mixing.RATE,
     ) -> None:
         self.speech, self.config, self.seed, self.rate = speech, config, seed, rate
@@ -148,7 +148,7 @@ class Augmenter:
             voices = speech if config.babble else None
             prob = config.rir_prob
             early = config.early_ms / 1000
-            self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rooms, prob, voices, True, rate, early)
+            self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rirs, prob, voices, True, rate, early)
 
     def lowest_snr(self, epoch: int) -> float:
         """dB, in an epoch (from 1)."""
@@ -172,10 +172,10 @@ class Augmenter:
             snr = min(c.snr[1], math.floor(snr / c.snr_step) * c.snr_step)
         draw = self.mixer.choose(utt, snr, rng) if self.mixer else None
         if c.white_prob and draw and rng.random() < c.white_prob:
-            draw = replace(draw, kind=WHITE, noises=())
+            draw = replace(draw, noise_type=WHITE, noises=())
         if c.noise_prob < 1 and rng.random() >= c.noise_prob:
-            quiet = self.mixer and self.mixer.rooms and rng.random() < c.clean_rir_prob
-            draw = self.mixer.choose_room(rng) if quiet else None
+            quiet = self.mixer and self.mixer.rirs and rng.random() < c.clean_rir_prob
+            draw = self.mixer.choose_rir(rng) if quiet else None
         stretch, pitch, hiss = 1.0, 1.0, 0.0
         if c.stretch_prob and rng.random() < c.stretch_prob:
             stretch = float(rng.uniform(*c.stretch))

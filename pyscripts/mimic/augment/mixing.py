@@ -1,7 +1,7 @@
-"""The one mixer of the project: speech, a room, noise at a signal-to-noise ratio, and the clean target that fits.
+"""The one mixer of the project: speech, a room impulse response (RIR), noise at an SNR, and the target that fits.
 
 Signals are float32 (samples,), full scale 1; sums are made in float64, so that the result is the same on every
-machine. Nothing here reads files: see corruption.py for that.
+machine. Nothing here reads files: recordings.py does.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ PEAK = 0.99  # of full scale: what the loudest sample of a mixture may reach
 PAUSE = 0.01
 DRAWS = 20
 BLOCK = 4096  # samples that a convolution takes at a time
-TAIL = 1e-6  # of the energy of an impulse response: 60 dB, where a room counts as silent again
+TAIL = 1e-6  # of the energy of an impulse response: 60 dB, where reverberation counts as over
 
 
 def utterance_rng(seed: int | str, utt: str) -> np.random.Generator:
@@ -115,11 +115,11 @@ def babble(voices: Sequence[np.ndarray], length: int, rng: np.random.Generator, 
     return (total / max(len(voices), 1)).astype(np.float32)
 
 
-class Room:
+class Rir:
     """A room impulse response (samples,), with the spectrum that convolution with it takes.
 
     What lies more than 60 dB below the whole at its ends is left out. Raises ValueError for one without energy.
-    early: samples after the direct path that a target has too; 0: its target is the dry speech.
+    early: samples after the direct path that a target has too; 0: the target is the speech without reverberation.
     """
 
     def __init__(self, rir: np.ndarray, early: int = 0) -> None:
@@ -131,7 +131,7 @@ class Room:
         self.direct = int(np.argmax(np.abs(rir)))
         rir = rir * np.sign(rir[self.direct])
         self.spectra = _spectra(rir)  # (pieces, bins)
-        self.early = Room(rir[: self.direct + early + 1]) if early else None
+        self.early = Rir(rir[: self.direct + early + 1]) if early else None
 
     def convolve(self, x: np.ndarray, samples: int) -> np.ndarray:
         """The first `samples` samples of the convolution, by overlap-add of short transforms, which stay in the cache.
@@ -156,7 +156,7 @@ class Room:
 
 
 def _spectra(x: np.ndarray) -> np.ndarray:
-    """Of the pieces of a signal, each with as much silence behind it: (pieces, bins)."""
+    """Of the pieces of a signal, each with as much silence after it: (pieces, bins)."""
     from scipy.fft import rfft
 
     whole = len(x) // BLOCK
@@ -167,22 +167,22 @@ def _spectra(x: np.ndarray) -> np.ndarray:
     return rfft(pieces)
 
 
-def reverberate(speech: np.ndarray, room: Room) -> np.ndarray:
-    """Put speech into a room: same length, same energy, not delayed.
+def reverberate(speech: np.ndarray, rir: Rir) -> np.ndarray:
+    """Reverberant speech: same length, same energy, not delayed.
 
-    The direct path, the largest |h|, is moved to time 0 and made positive, so that the dry speech stays the aligned
-    target.
+    The direct path, the largest |h|, is moved to time 0 and made positive, so that the speech without it stays the
+    aligned target.
     """
-    return _placed(speech, room)[0]
+    return _reverberant(speech, rir)[0]
 
 
-def _placed(speech: np.ndarray, room: Room) -> tuple[np.ndarray, np.ndarray]:
-    """Speech in a room and its target, the dry speech or that with the early reflections only."""
-    wet = room.convolve(speech, room.direct + len(speech))[room.direct :]
+def _reverberant(speech: np.ndarray, rir: Rir) -> tuple[np.ndarray, np.ndarray]:
+    """Reverberant speech and its target: the speech without reverberation, or with the early reflections only."""
+    wet = rir.convolve(speech, rir.direct + len(speech))[rir.direct :]
     gain = np.float32(np.sqrt(power(speech) / max(power(wet), np.finfo(np.float64).tiny)))
-    if room.early is None:
+    if rir.early is None:
         return wet * gain, speech
-    early = room.early
+    early = rir.early
     return wet * gain, early.convolve(speech, early.direct + len(speech))[early.direct :] * gain
 
 
@@ -199,22 +199,22 @@ def mix(
     speech: np.ndarray,
     noise: np.ndarray,
     snr: float,
-    room: Room | None = None,
+    rir: Rir | None = None,
     rate: int = RATE,
     active: bool = True,
 ) -> Mixture:
-    """Add noise of the same length to speech at `snr` dB; with `room`, to the speech as it sounds there.
+    """Add noise of the same length to speech at `snr` dB; with `rir`, to the reverberant speech.
 
-    The target is the dry speech, or that with the room's early reflections, as `room` has it. Where the sum would
+    The target is the speech without reverberation, or with the early reflections, as `rir` has it. Where the sum would
     pass 0.99 of full scale, speech, noise and target are all scaled by the same gain below 1, so that the SNR
     holds and a model need not learn a gain.
     Raises ValueError where lengths differ or a signal is silent.
     """
     if len(speech) != len(noise):
         raise ValueError(f"speech has {len(speech)} samples, noise {len(noise)}")
-    heard, speech = (speech, speech) if room is None else _placed(speech, room)
-    noisy = heard.astype(np.float64)
-    noisy += scale_to_snr(heard, noise, snr, rate, active)
+    reverberant, speech = (speech, speech) if rir is None else _reverberant(speech, rir)
+    noisy = reverberant.astype(np.float64)
+    noisy += scale_to_snr(reverberant, noise, snr, rate, active)
     gain = min(1.0, PEAK / loudest(noisy, speech))
     if gain < 1:
         noisy *= gain
@@ -222,8 +222,8 @@ def mix(
     return Mixture(noisy.astype(np.float32), speech, gain)
 
 
-def in_room(speech: np.ndarray, room: Room) -> Mixture:
-    """Speech in a room without noise; target and level as of `mix`."""
-    heard, speech = _placed(speech, room)
-    gain = np.float32(min(1.0, PEAK / max(loudest(heard, speech), 1e-9)))
-    return Mixture(heard * gain, speech * gain, float(gain))
+def reverberant_mixture(speech: np.ndarray, rir: Rir) -> Mixture:
+    """Reverberant speech without noise; target and level as of `mix`."""
+    reverberant, speech = _reverberant(speech, rir)
+    gain = np.float32(min(1.0, PEAK / max(loudest(reverberant, speech), 1e-9)))
+    return Mixture(reverberant * gain, speech * gain, float(gain))

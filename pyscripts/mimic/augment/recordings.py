@@ -1,4 +1,4 @@
-"""What happens to each utterance of a clean corpus: which noise, which room, which SNR. Reads the recordings."""
+"""What happens to each utterance of a clean corpus: which noise, which RIR, which SNR. Reads the recordings."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from mimic.io.audio import SUFFIXES, AudioReader
 from mimic.io.tables import read_table
 
 KEPT_SAMPLES = 128 * 2**20 // 4
-KEPT_ROOMS = 256
+KEPT_RIRS = 256
 BABBLE = "babble"
-WHITE, QUIET = "white", "quiet"  # kinds that need no recording: Gaussian noise, and none but a room
+WHITE, QUIET = "white", "quiet"  # types that need no recording: Gaussian noise, and none (an RIR alone)
 BABBLE_VOICES = (4, 8)  # fewest, most
 
 
@@ -87,34 +87,34 @@ def list_recordings(source: str | Path) -> dict[str, str]:
     return found
 
 
-def kind_of(name: str) -> str:
-    """The kind of a noise is its name up to the first `-`."""
+def noise_type_of(name: str) -> str:
+    """The type of a noise is its name up to the first `-`."""
     return name.partition("-")[0]
 
 
-def share_out(folder: Path, by_kind: bool) -> dict[str, dict[str, str]]:
-    """Give {set: {name: file}} of a user's noises or rooms.
+def split_recordings(folder: Path, by_type: bool) -> dict[str, dict[str, str]]:
+    """Give {set: {name: file}} of a user's noises or RIRs.
 
-    folder/train and folder/test (and folder/dev) are taken where they are there. Otherwise every fourth kind of noise,
-    or with by_kind=False every fourth file, is for test alone. Without folder/dev, dev gets every fifth file of each
-    kind in train, or all of train when nothing would be left.
+    folder/train and folder/test (and folder/dev) are taken where they are there. Otherwise every fourth noise type,
+    or with by_type=False every fourth file, is for test alone. Without folder/dev, dev gets every fifth file of each
+    type in train, or all of train when nothing would be left.
     """
     if (folder / "train").is_dir() and (folder / "test").is_dir():
         sets = {name: list_recordings(folder / name) for name in ("train", "dev", "test") if (folder / name).is_dir()}
     else:
         names = list_recordings(folder)
-        groups = sorted({kind_of(name) if by_kind else name for name in names})
+        groups = sorted({noise_type_of(name) if by_type else name for name in names})
         if len(groups) < 2:
-            raise UserError(f"{folder}: one kind only: make {folder}/train and {folder}/test")
+            raise UserError(f"{folder}: one noise type only: make {folder}/train and {folder}/test")
         held = set(groups[3::4] or groups[-1:])
         sets = {"train": {}, "test": {}}
         for name, file in names.items():
-            sets["test" if (kind_of(name) if by_kind else name) in held else "train"][name] = file
+            sets["test" if (noise_type_of(name) if by_type else name) in held else "train"][name] = file
     if "dev" not in sets:
-        kinds: dict[str, list[str]] = {}
+        by_name: dict[str, list[str]] = {}
         for name in sorted(sets["train"]):
-            kinds.setdefault(kind_of(name) if by_kind else "", []).append(name)
-        dev = {name for files in kinds.values() for name in files[4::5]} or set(sets["train"])
+            by_name.setdefault(noise_type_of(name) if by_type else "", []).append(name)
+        dev = {name for files in by_name.values() for name in files[4::5]} or set(sets["train"])
         sets["dev"] = {name: sets["train"][name] for name in dev}
         sets["train"] = {name: file for name, file in sets["train"].items() if name not in dev} or sets["train"]
     return sets
@@ -122,21 +122,21 @@ def share_out(folder: Path, by_kind: bool) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True)
 class Draw:
-    """What an utterance gets: SNR in dB, kind of noise, name of the noise (babble: utterances), of the room or ""."""
+    """What an utterance gets: SNR in dB, noise type, name of the noise (babble: utterances), of the RIR or ""."""
 
     snr: float
-    kind: str
+    noise_type: str
     noises: tuple[str, ...]
-    room: str
+    rir: str
 
 
 class Corruption:
     """Draws and makes the mixture of each utterance, from its id and `seed` alone.
 
-    snrs: dB, drawn evenly. noises: kinds are drawn evenly, then a recording of the kind. rooms: an impulse response
-    with probability `rir_prob`. voices: clean speech by utterance id that adds the kind "babble", 4 to 8 speakers
+    snrs: dB, drawn evenly. noises: types are drawn evenly, then a recording of the type. rirs: an impulse response
+    with probability `rir_prob`. voices: clean speech by utterance id that adds the type "babble", 4 to 8 speakers
     other than the utterance's own; speaker_of: utterance id to speaker, for both. active: see `mixing.scale_to_snr`.
-    rate: of all signals, Hz. early_s: seconds of a room after the direct path that the target has too.
+    rate: of all signals, Hz. early_s: seconds of an RIR after the direct path that the target has too.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Corruption:
         noises: Mapping[str, np.ndarray],
         snrs: Sequence[float],
         seed: int = 0,
-        rooms: Mapping[str, np.ndarray] | None = None,
+        rirs: Mapping[str, np.ndarray] | None = None,
         rir_prob: float = 0.5,
         voices: Mapping[str, np.ndarray] | None = None,
         active: bool = True,
@@ -156,21 +156,22 @@ class Corruption:
         early = round(early_s * rate)
         self.speech, self.speaker_of, self.noises, self.snrs, self.seed = speech, speaker_of, noises, list(snrs), seed
         self.active, self.rate = active, rate
-        self.rooms, self.rir_prob, self.voices = rooms or {}, rir_prob if rooms else 0.0, voices or {}
-        self.kinds: dict[str, list[str]] = {}
+        self.rirs, self.rir_prob, self.voices = rirs or {}, rir_prob if rirs else 0.0, voices or {}
+        self.noise_types: dict[str, list[str]] = {}
         for name in sorted(noises):
-            self.kinds.setdefault(kind_of(name), []).append(name)
+            self.noise_types.setdefault(noise_type_of(name), []).append(name)
         self.utts_of: dict[str, list[str]] = {}
         for utt in sorted(self.voices):
             self.utts_of.setdefault(speaker_of[utt], []).append(utt)
         if self.utts_of:
-            if BABBLE in self.kinds or len(self.utts_of) <= BABBLE_VOICES[0]:
+            if BABBLE in self.noise_types or len(self.utts_of) <= BABBLE_VOICES[0]:
                 raise UserError(f"babble needs more than {BABBLE_VOICES[0]} speakers and no noise of that name")
-            self.kinds[BABBLE] = []
-        if not self.kinds:
+            self.noise_types[BABBLE] = []
+        if not self.noise_types:
             raise UserError("there are no noises to mix in")
-        self._kinds, self._rooms, self._speakers = sorted(self.kinds), sorted(self.rooms), sorted(self.utts_of)
-        self._room = lru_cache(KEPT_ROOMS)(lambda name: mixing.Room(self.rooms[name], early))
+        self._noise_types, self._rirs = sorted(self.noise_types), sorted(self.rirs)
+        self._speakers = sorted(self.utts_of)
+        self._rir = lru_cache(KEPT_RIRS)(lambda name: mixing.Rir(self.rirs[name], early))
         self._power = lru_cache(None)(lambda name: mixing.power(self.noises[name]))
 
     def draw(self, utt: str) -> Draw:
@@ -178,24 +179,24 @@ class Corruption:
         rng = mixing.utterance_rng(self.seed, f"{utt} draw")
         return self.choose(utt, self.snrs[rng.integers(len(self.snrs))], rng)
 
-    def choose_room(self, rng: np.random.Generator) -> Draw:
-        """A room without noise."""
-        return Draw(float("inf"), QUIET, (), self._rooms[rng.integers(len(self._rooms))])
+    def choose_rir(self, rng: np.random.Generator) -> Draw:
+        """An RIR without noise."""
+        return Draw(float("inf"), QUIET, (), self._rirs[rng.integers(len(self._rirs))])
 
     def choose(self, utt: str, snr: float, rng: np.random.Generator) -> Draw:
         """Draw all but the SNR."""
-        kind = self._kinds[rng.integers(len(self._kinds))]
-        if self.kinds[kind]:
-            noises = [self.kinds[kind][rng.integers(len(self.kinds[kind]))]]
+        noise_type = self._noise_types[rng.integers(len(self._noise_types))]
+        if self.noise_types[noise_type]:
+            noises = [self.noise_types[noise_type][rng.integers(len(self.noise_types[noise_type]))]]
         else:
             others = [speaker for speaker in self._speakers if speaker != self.speaker_of[utt]]
             number = min(len(others), int(rng.integers(BABBLE_VOICES[0], BABBLE_VOICES[1] + 1)))
             speakers = rng.choice(others, number, replace=False)
             noises = [self.utts_of[speaker][rng.integers(len(self.utts_of[speaker]))] for speaker in speakers]
-        room = ""
-        if self._rooms and rng.random() < self.rir_prob:
-            room = self._rooms[rng.integers(len(self._rooms))]
-        return Draw(snr, kind, tuple(noises), room)
+        rir = ""
+        if self._rirs and rng.random() < self.rir_prob:
+            rir = self._rirs[rng.integers(len(self._rirs))]
+        return Draw(snr, noise_type, tuple(noises), rir)
 
     def __call__(self, utt: str) -> mixing.Mixture:
         """Make the mixture. Raises UserError naming the utterance where a signal is missing, broken or silent."""
@@ -204,17 +205,17 @@ class Corruption:
     def mix(self, utt: str, speech: np.ndarray, draw: Draw, rng: np.random.Generator) -> mixing.Mixture:
         """Do what was drawn to `speech` (samples,), which is all or a part of the utterance; `rng` draws places."""
         try:
-            room = self._room(draw.room) if draw.room else None
-            if not draw.noises:  # kinds of recordings may have the names of what is made here
-                if draw.kind == QUIET:
-                    return mixing.in_room(speech, room)
+            rir = self._rir(draw.rir) if draw.rir else None
+            if not draw.noises:  # types of recordings may have the names of what is made here
+                if draw.noise_type == QUIET:
+                    return mixing.reverberant_mixture(speech, rir)
                 noise = rng.standard_normal(len(speech), dtype=np.float32)
-            elif self.kinds[draw.kind]:
+            elif self.noise_types[draw.noise_type]:
                 (name,) = draw.noises
                 noise = mixing.fit_length(self.noises[name], len(speech), rng, self.rate, self._power(name))
             else:
                 noise = mixing.babble([self.voices[name] for name in draw.noises], len(speech), rng, self.rate)
-            return mixing.mix(speech, noise, draw.snr, room, self.rate, self.active)
+            return mixing.mix(speech, noise, draw.snr, rir, self.rate, self.active)
         except ValueError as error:
-            used = " ".join([*draw.noises, draw.room]).strip()
+            used = " ".join([*draw.noises, draw.rir]).strip()
             raise UserError(f"{utt} with {used}: {error}: remove the silent recording") from None

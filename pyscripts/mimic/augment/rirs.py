@@ -1,4 +1,4 @@
-"""Impulse responses of rooms that do not exist, by the image source method (pyroomacoustics)."""
+"""Simulated room impulse responses (RIRs), by the image source method (pyroomacoustics)."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ NEAR, FAR = 0.5, 3.0  # m from one to the other
 
 
 @dataclass(frozen=True)
-class SimulatedRoom:
+class SimulatedRir:
     """An impulse response (samples,) at 16 kHz; its measured reverberation time in s, volume in m3, distance to the
     talker in m.
     """
@@ -23,8 +23,8 @@ class SimulatedRoom:
     distance: float
 
 
-def simulate(name: str, seed: int, shortest: float, longest: float) -> SimulatedRoom:
-    """The room of this name: a box of random size, its reverberation time by Sabine's formula between `shortest` and
+def simulate(name: str, seed: int, shortest: float, longest: float) -> SimulatedRir:
+    """The RIR of this name: of a box of random size, its reverberation time by Sabine's formula between `shortest` and
     `longest` s. What the image source method makes of it rings up to a quarter longer or shorter: that is measured.
     """
     import pyroomacoustics  # here, because only this needs it
@@ -39,13 +39,13 @@ def simulate(name: str, seed: int, shortest: float, longest: float) -> Simulated
             break
     absorption, order = pyroomacoustics.inverse_sabine(rt60, size)
     material = pyroomacoustics.Material(absorption)
-    room = pyroomacoustics.ShoeBox(size, RATE, materials=material, max_order=order)
-    room.add_source(talker)
-    room.add_microphone(microphone)
-    room.compute_rir()
-    rir = room.rir[0][0][: round((rt60 + 0.1) * RATE)]
+    box = pyroomacoustics.ShoeBox(size, RATE, materials=material, max_order=order)
+    box.add_source(talker)
+    box.add_microphone(microphone)
+    box.compute_rir()
+    rir = box.rir[0][0][: round((rt60 + 0.1) * RATE)]
     rir = (rir / np.abs(rir).max() / 2).astype(np.float32)
-    return SimulatedRoom(rir, reverberation_time(rir), float(size.prod()), distance)
+    return SimulatedRir(rir, reverberation_time(rir), float(size.prod()), distance)
 
 
 def reverberation_time(rir: np.ndarray, rate: int = RATE) -> float:

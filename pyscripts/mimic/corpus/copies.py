@@ -9,7 +9,7 @@ from mimic.io.tables import keyed_by, read_segments, read_table, read_utt2spk
 
 log = logging.getLogger(__name__)
 Tables = dict[str, dict[str, str]]
-# What speaks of one version of the audio, and is made anew for another one.
+# What speaks of one version of the audio, and is made again for another one.
 OF_AUDIO = {"wav.scp", "segments", "feats.scp", "vad.scp", "cmvn.scp", "utt2num_frames", "utt2dur"}
 
 

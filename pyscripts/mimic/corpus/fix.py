@@ -1,4 +1,4 @@
-"""Mend what can be mended in a Kaldi data directory: order, repeated lines, line ends, ids that files disagree on."""
+"""Repairs what it can of a Kaldi data directory: order, repeated lines, line ends, ids that files disagree on."""
 
 import shutil
 from collections.abc import Mapping
@@ -18,38 +18,38 @@ SPACES |= dict.fromkeys([0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
 
 
 @dataclass
-class Mended:
+class Repaired:
     """What was done: files written (their old form is in .backup/), utterances dropped with the reason."""
 
     path: Path
     files: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
 
-    def add(self, later: "Mended") -> None:
+    def add(self, later: "Repaired") -> None:
         self.files = sorted({*self.files, *later.files})
         self.dropped |= later.dropped
 
 
-def fix(path: str | Path, drop: Mapping[str, str] | None = None) -> Mended:
-    """Mend `path`, and drop the utterances {id: reason} of `drop` as well as those that cannot stay.
+def fix(path: str | Path, drop: Mapping[str, str] | None = None) -> Repaired:
+    """Repair `path`, and drop the utterances {id: reason} of `drop` as well as those that cannot stay.
 
     A good directory keeps every byte. Raises UserError, before anything is written, for what needs a person: text
     that is not UTF-8, an id with two different lines, nothing left in common.
     """
-    mended = Mended(Path(path))
-    if not mended.path.is_dir():
+    repaired = Repaired(Path(path))
+    if not repaired.path.is_dir():
         raise UserError(f"{path}: no such data directory")
-    segmented = (mended.path / "segments").exists()
-    names = sorted(f.name for f in mended.path.iterdir() if f.is_file() and keyed_by(f.name, segmented))
-    tables = {name: _read(mended.path / name) for name in names}
+    segmented = (repaired.path / "segments").exists()
+    names = sorted(f.name for f in repaired.path.iterdir() if f.is_file() and keyed_by(f.name, segmented))
+    tables = {name: _read(repaired.path / name) for name in names}
     if "utt2spk" not in tables:
         if "spk2utt" not in tables:
             raise UserError(f"{path}: neither utt2spk nor spk2utt: make utt2spk (`utterance speaker` lines)")
         pairs = ((utt, spk) for spk, utts in tables["spk2utt"].items() for utt in _value(spk, utts).split())
         tables["utt2spk"] = {utt: f"{utt} {spk}" for utt, spk in pairs}
-    mended.dropped = {utt: why for utt, why in (drop or {}).items() if utt in tables["utt2spk"]}
-    _drop_unusable(tables, segmented, mended.dropped)
-    utts = tables["utt2spk"].keys() - mended.dropped.keys()
+    repaired.dropped = {utt: why for utt, why in (drop or {}).items() if utt in tables["utt2spk"]}
+    _drop_unusable(tables, segmented, repaired.dropped)
+    utts = tables["utt2spk"].keys() - repaired.dropped.keys()
     if not utts:
         raise UserError(f"{path}: no utterance is in all of {', '.join(names)}: nothing was changed")
     keep = {"utt": utts, "spk": {_value(utt, tables["utt2spk"][utt]) for utt in utts}, "reco": set()}
@@ -63,12 +63,12 @@ def fix(path: str | Path, drop: Mapping[str, str] | None = None) -> Mended:
         spk: line.split() for spk, line in inverse.items()
     }:
         tables["spk2utt"] = {spk: f"{spk} {line}" for spk, line in inverse.items()}
-    _write(mended, tables)
-    return mended
+    _write(repaired, tables)
+    return repaired
 
 
-def keep_common(clean: str | Path, noisy: str | Path) -> tuple[Mended, Mended]:
-    """Leave two mended directories with the utterances that both have. Audio is never cut to make lengths equal."""
+def keep_common(clean: str | Path, noisy: str | Path) -> tuple[Repaired, Repaired]:
+    """Leave two repaired directories with the utterances that both have. Audio is never cut to make lengths equal."""
     utts = [set(_read(Path(side) / "utt2spk")) for side in (clean, noisy)]
     if not utts[0] & utts[1]:
         raise UserError(f"{clean} and {noisy} have no utterance in common: are they of one corpus?")
@@ -79,13 +79,13 @@ def keep_common(clean: str | Path, noisy: str | Path) -> tuple[Mended, Mended]:
 
 
 def unreadable(path: str | Path, nj: int, allow_pipes: bool, channel: int | None) -> dict[str, str]:
-    """Decode all audio of a mended directory and give {utterance: what is wrong}, to hand to fix()."""
+    """Decode all audio of a repaired directory and give {utterance: what is wrong}, to hand to fix()."""
     reader = AudioReader(path, allow_pipes=allow_pipes, channel=channel)
     return {result.utt: str(result.problem) for result in scan(reader, nj) if result.problem}
 
 
 def _read(file: Path) -> dict[str, str]:
-    """Read {first field: whole line}; line ends, blanks around a line and repeated lines are mended on the way."""
+    """Read {first field: whole line}; line ends, blanks around a line and repeated lines are repaired on the way."""
     try:
         text = file.read_bytes().decode()
     except UnicodeDecodeError as error:
@@ -129,20 +129,20 @@ def _drop_unusable(tables: dict[str, dict[str, str]], segmented: bool, dropped: 
                 break
 
 
-def _write(mended: Mended, tables: dict[str, dict[str, str]]) -> None:
+def _write(repaired: Repaired, tables: dict[str, dict[str, str]]) -> None:
     """Write the files that change, after copies of all of them are in .backup/ (an older copy gets a number)."""
     contents = {name: "".join(f"{line}\n" for line in table.values()) for name, table in tables.items()}
-    files = {name: mended.path / name for name in contents}
+    files = {name: repaired.path / name for name in contents}
     changed = {n: c for n, c in contents.items() if not files[n].exists() or files[n].read_bytes() != c.encode()}
-    mended.files = sorted(changed)
-    if mended.dropped:
-        skipped = mended.path / "skipped.tsv"
+    repaired.files = sorted(changed)
+    if repaired.dropped:
+        skipped = repaired.path / "skipped.tsv"
         before = skipped.read_text(encoding="utf-8") if skipped.exists() else ""
         with replace(skipped) as f:
-            f.write(before + "".join(f"{utt}\t{why}\n" for utt, why in sorted(mended.dropped.items())))
+            f.write(before + "".join(f"{utt}\t{why}\n" for utt, why in sorted(repaired.dropped.items())))
     for name in changed:
         if files[name].exists():
-            copy = mended.path / ".backup" / name
+            copy = repaired.path / ".backup" / name
             copy.parent.mkdir(exist_ok=True)
             number = 0
             while copy.exists():

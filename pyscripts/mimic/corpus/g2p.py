@@ -20,7 +20,7 @@ MAX_PHONES = 2
 
 
 class LetterToSound:
-    """`model(word) -> phones`; [] for a word with a character that is no letter of the lexicon (`strange`).
+    """`model(word) -> phones`; [] for a word with a character that is not a letter of the lexicon (`strange`).
 
     Marks such as apostrophes are silent. An accented letter that the lexicon lacks is read as the one without accent.
     """
@@ -72,7 +72,7 @@ class LetterToSound:
         return []
 
     def plural(self, word: str) -> list[str]:
-        """Phones of a word of the lexicon with S or 'S behind it (plural, possessive, third person); else []."""
+        """Phones of a word of the lexicon with S or 'S after it (plural, possessive, third person); else []."""
         stem = self.lexicon.get(word.removesuffix("S").removesuffix("'")) if word.endswith("S") else None
         if not stem:
             return []

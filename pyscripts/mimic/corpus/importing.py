@@ -1,8 +1,8 @@
 """Bring data directories made elsewhere into the form of this recipe: ids, text, phones, 16 kHz mono audio.
 
-Three acts, so that the middle one can run in parallel jobs: plan() reads the tables and decides what each utterance
-becomes, convert() decodes the audio of a share of them, finish() writes the tables. What cannot be used is listed in
-skipped.tsv with its reason; too much of it is an error.
+Three sub-commands, so that the middle one can run in parallel jobs: plan() reads the tables and decides what each
+utterance becomes, convert() decodes the audio of one job's, finish() writes the tables. What cannot be used is listed
+in skipped.tsv with its reason; too much of it is an error.
 """
 
 import logging
@@ -26,8 +26,8 @@ from mimic.io.tables import keyed_by, read_table, read_utt2spk, split, write_dat
 
 log = logging.getLogger(__name__)
 RATE = 16000
-GOOD = "-"  # stands for "no problem" in the tables between the acts
-# Tables that are made anew, or that speak of features and not of audio.
+GOOD = "-"  # stands for "no problem" in the tables between the sub-commands
+# Tables that are made again, or that speak of features and not of audio.
 NOT_CARRIED = {"wav.scp", "segments", "text", "text.phn", "utt2spk", "spk2utt", "utt2dur", "utt2num_frames", "utt2uniq"}
 NOT_CARRIED |= {"feats.scp", "vad.scp", "cmvn.scp", "spk1.scp", "noise1.scp", "dereverb1.scp"}
 
@@ -243,5 +243,5 @@ def _report_skipped(sides: list[Side], skipped: dict[str, str], total: int, max_
     utt, why = min(skipped.items())
     text = f"{len(skipped)} of {total} utterances cannot be used, listed in {sides[0].out}/skipped.tsv; {utt}: {why}"
     if len(skipped) > max_skip * total:
-        raise UserError(f"{text} (allowed: --max-skip {max_skip:g}; what can be mended: steps/fix_data.sh)")
+        raise UserError(f"{text} (allowed: --max-skip {max_skip:g}; what can be repaired: steps/fix_data.sh)")
     log.warning("skipped: %s", text)

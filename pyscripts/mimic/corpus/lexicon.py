@@ -47,8 +47,8 @@ class Pronunciations(NamedTuple):
 def read_pronunciations(path: str | Path, kind: str = "auto") -> Pronunciations:
     """Read a lexicon: `WORD PH PH` lines, Kaldi's lexiconp.txt or lexiconp_silprob.txt, or CMUdict.
 
-    kind: "plain", "prob", "silprob", or "auto": told by the columns of all lines. Stress digits, word positions and
-    comments behind `#` are taken off where all phones say that they are such (phone_names).
+    kind: "plain", "prob", "silprob", or "auto": found by the columns of all lines. Stress digits, word positions and
+    comments after `#` are taken off where all phones say that they are such (phone_names).
     Raises UserError, with the line, for lines that do not agree on the kind, and for probabilities beyond (0, 1].
     """
     if kind not in TYPES:
@@ -60,13 +60,13 @@ def read_pronunciations(path: str | Path, kind: str = "auto") -> Pronunciations:
             rows.append((number, word, columns))
     if not any(columns for _, _, columns in rows):
         raise UserError(f"{path}: no words with phones in it: expected lines `WORD PH PH`")
-    told = _kind(path, rows) if kind == "auto" else kind
+    found = _kind(path, rows) if kind == "auto" else kind
     entries = []
     for number, word, columns in rows:
         match = _ALTERNATIVE.match(word)
         word = composed(match[1] if match else word)
-        probability = _probability(f"{path}:{number}: {word}", columns, told) if columns else 1.0
-        entries.append(Pronunciation(number, word, tuple(columns[COLUMNS[told] :]), probability))
+        probability = _probability(f"{path}:{number}: {word}", columns, found) if columns else 1.0
+        entries.append(Pronunciation(number, word, tuple(columns[COLUMNS[found] :]), probability))
     less = [entry._replace(phones=entry.phones[: [*entry.phones, "#"].index("#")]) for entry in entries]
     comments = less != entries and not first_foreign(p for e in less if not _is_mark(e) for p in e.phones)
     entries = less if comments else entries
@@ -74,14 +74,14 @@ def read_pronunciations(path: str | Path, kind: str = "auto") -> Pronunciations:
     how += "; what follows # is a comment" if comments else ""
     entries = [entry._replace(phones=tuple(names.get(phone, phone) for phone in entry.phones)) for entry in entries]
     words = len({entry.word for entry in entries})
-    extra = "; its probabilities of silence are not used" if told == "silprob" else ""
+    extra = "; its probabilities of silence are not used" if found == "silprob" else ""
     return Pronunciations(
-        entries, f"{path}: read as {FILES[told]}{extra}: {words} words, {len(entries)} pronunciations; {how}"
+        entries, f"{path}: read as {FILES[found]}{extra}: {words} words, {len(entries)} pronunciations; {how}"
     )
 
 
 def _is_mark(entry: Pronunciation) -> bool:
-    """Whether this is no word but a mark with a phone of its own, such as `<UNK> SPN` or `!SIL SIL`."""
+    """Whether this is not a word but a mark with a phone of its own, such as `<UNK> SPN` or `!SIL SIL`."""
     return len(entry.phones) == 1 and not entry.word[0].isalnum()
 
 
@@ -91,16 +91,16 @@ def _kind(path: str | Path, rows: list[tuple[int, str, list[str]]]) -> str:
     decimal = [_leading(columns, _DECIMAL) for _, _, columns in rows]
     numbers = [_leading(columns, _NUMBER) for _, _, columns in rows]
     # Phones may be whole numbers: it takes a decimal point somewhere, or a 1 on every line, to tell a probability.
-    behind = [column for _, _, columns in rows for column in columns[1:]]
-    ones = all(columns[0] == "1" and len(columns) > 1 for _, _, columns in rows) and not any(map(_NUMBER.match, behind))
+    after = [column for _, _, columns in rows for column in columns[1:]]
+    ones = all(columns[0] == "1" and len(columns) > 1 for _, _, columns in rows) and not any(map(_NUMBER.match, after))
     if all(n >= 4 for n in numbers) and any(_DECIMAL.match(c) for _, _, columns in rows for c in columns[1:4]):
-        told = "silprob"
+        found = "silprob"
     elif all(numbers) and any(decimal) or ones:
-        told = "prob"
+        found = "prob"
     else:
-        told = "plain"
+        found = "plain"
     for number, word, columns in rows:
-        for at in range(COLUMNS[told], len(columns)):
+        for at in range(COLUMNS[found], len(columns)):
             if _DECIMAL.match(columns[at]):
                 others = (n for n, _, cs in rows if not _NUMBER.match(cs[min(at, len(cs) - 1)]))
                 raise UserError(
@@ -108,7 +108,7 @@ def _kind(path: str | Path, rows: list[tuple[int, str, list[str]]]) -> str:
                     f"write the same columns on all lines, as {', '.join(FILES.values())} do, or say which of them it "
                     f"is (--lexicon-type plain, prob or silprob)"
                 )
-    return told
+    return found
 
 
 def _leading(columns: list[str], pattern: re.Pattern) -> int:

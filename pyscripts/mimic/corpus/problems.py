@@ -38,7 +38,7 @@ class Checked:
         return len(set(self.tables.get("utt2spk", {}).values()))
 
     @property
-    def mend(self) -> str:
+    def repair(self) -> str:
         return f"run steps/fix_data.sh {self.path}"
 
     def error(self, kind: str, name: str, key: str, what: str, fix: str) -> None:
@@ -64,12 +64,12 @@ def lines(problems: list[Problem], limit: int) -> list[str]:
 
 def read_leniently(found: Checked, file: Path) -> dict[str, str]:
     """Read a table as far as it goes, noting what read_table would refuse."""
-    name, raw, mend = file.name, file.read_bytes(), found.mend
+    name, raw, repair = file.name, file.read_bytes(), found.repair
     if not raw:
         found.error("empty file", name, "-", "the file is empty", "remove it or fill it")
         return {}
     if not raw.endswith(b"\n"):
-        found.error("last line", name, "-", "the last line has no newline", mend)
+        found.error("last line", name, "-", "the last line has no newline", repair)
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -83,16 +83,16 @@ def read_leniently(found: Checked, file: Path) -> dict[str, str]:
             if "\0" in line:
                 found.error("NUL byte", name, f"line {number}", "NUL byte", "damaged: copy the file again")
             if line.startswith(MARK):
-                found.error("byte order mark", name, f"line {number}", "byte order mark in front", mend)
+                found.error("byte order mark", name, f"line {number}", "byte order mark in front", repair)
         rows = [row.removeprefix(MARK) for row in rows]
     table: dict[str, str] = {}
     framed = f"\n{text}"
     if any(mark in framed for mark in UNCLEAN) or text.endswith((" ", "\t")):
         for number, line in enumerate(rows, 1):
             if "\r" in line:
-                found.error("carriage return", name, f"line {number}", "Windows line end", mend)
+                found.error("carriage return", name, f"line {number}", "Windows line end", repair)
             elif line.strip(BLANKS) != line or not line:
-                found.error("blanks", name, f"line {number}", "empty, or blanks at an end of the line", mend)
+                found.error("blanks", name, f"line {number}", "empty, or blanks at an end of the line", repair)
         rows = [row for row in (line.strip(BLANKS + "\r") for line in rows) if row]
     if "\t" in text:
         rows = [row.replace("\t", " ") for row in rows]
@@ -100,12 +100,12 @@ def read_leniently(found: Checked, file: Path) -> dict[str, str]:
         key, _, rest = line.partition(" ")
         rest = rest.lstrip(" ")
         if key in table:
-            fix = mend if table[key] == rest else "remove the wrong one of its lines"
+            fix = repair if table[key] == rest else "remove the wrong one of its lines"
             found.error("duplicate", name, key, "the id is there twice", fix)
         else:
             table[key] = rest
     keys = list(table)
     if keys != sorted(keys):
         key = next(b for a, b in zip(keys, keys[1:], strict=False) if b < a)
-        found.error("order", name, key, "not in C order (LC_ALL=C sort)", mend)
+        found.error("order", name, key, "not in C order (LC_ALL=C sort)", repair)
     return table

@@ -66,10 +66,10 @@ def validate(path: str | Path, options: Options) -> Checked:
 def validate_pair(clean: str | Path, noisy: str | Path, options: Options) -> tuple[Checked, Checked]:
     """Check two directories that hold the same utterances; what differs is reported with the noisy one."""
     a, b = validate(clean, options), validate(noisy, options)
-    mend = f"run steps/fix_data.sh {clean} {noisy}"
+    repair = f"run steps/fix_data.sh {clean} {noisy}"
     for one, other in ((a, b), (b, a)):
         for utt in sorted(one.utts - other.utts):
-            b.error("ids differ", "utt2spk", utt, f"only in {one.path}", mend)
+            b.error("ids differ", "utt2spk", utt, f"only in {one.path}", repair)
     for name in ("utt2spk", "text", "text.phn"):
         for utt in sorted(a.utts & b.utts):
             values = [side.tables.get(name, {}).get(utt) for side in (a, b)]
@@ -126,7 +126,7 @@ def _check_speakers(found: Checked) -> None:
         expected = spk2utt(utt2spk)
         for speaker in sorted(wrong):
             if found.tables["spk2utt"].get(speaker) != expected.get(speaker):
-                found.error("inverse", "spk2utt", speaker, "is not the inverse of utt2spk", found.mend)
+                found.error("inverse", "spk2utt", speaker, "is not the inverse of utt2spk", found.repair)
     if len(set(utt2spk.values())) == 1:
         found.note("speakers", "there is only one speaker: speaker-wise CMVN and splitting by speaker mean little")
 
@@ -140,9 +140,9 @@ def _check_ids(found: Checked, segmented: bool) -> None:
         if name in ("utt2spk", "spk2utt"):
             continue
         for key in sorted(expected[kind] - table.keys()):
-            found.error("missing ids", name, key, f"is in {what[kind]} but not here", found.mend)
+            found.error("missing ids", name, key, f"is in {what[kind]} but not here", found.repair)
         for key in sorted(table.keys() - expected[kind]):
-            found.error("surplus ids", name, key, f"is not in {what[kind]}", found.mend)
+            found.error("surplus ids", name, key, f"is not in {what[kind]}", found.repair)
 
 
 def _check_values(found: Checked) -> None:

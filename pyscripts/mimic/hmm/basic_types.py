@@ -28,7 +28,7 @@ def pack_ints(values: list[int]) -> bytes:
 
 
 class Reader:
-    """The types of a binary file, one behind the other."""
+    """The types of a binary file, one after the other."""
 
     def __init__(self, data: bytes, path: Path) -> None:
         self.data, self.at, self.path = data, len(HEADER), path
@@ -109,7 +109,7 @@ class TextReader(Reader):
         return [int(word) for word in self._brackets().split()]
 
     def floats(self) -> np.ndarray:
-        """A vector is one line; a matrix begins a new one behind its bracket."""
+        """A vector is one line; a matrix begins a new one after its bracket."""
         begin = self.at
         rows = [[float(word) for word in line.split()] for line in self._brackets().splitlines() if line.strip()]
         matrix = re.match(rb"\s*\[[ \t]*\n", self.data[begin : begin + 99])
@@ -137,7 +137,7 @@ def binary_tree(text: bytes) -> bytes:
     out = _token(next(words)) + pack_int(int(next(words))) + pack_int(int(next(words))) + _token(next(words))
     out += _event_map(words) + _token(next(words))
     if next(words, None) is not None:
-        raise ValueError("more behind the tree")
+        raise ValueError("more after the tree")
     return out
 
 
@@ -152,7 +152,7 @@ def _event_map(words: Iterator[str]) -> bytes:
         out += pack_int(int(next(words)))
     elif kind == "SE":
         out += pack_int(int(next(words)))
-        values, _ = [], next(words)  # behind "["
+        values, _ = [], next(words)  # after "["
         while (word := next(words)) != "]":
             values.append(int(word))
         out += pack_ints(values) + _token(next(words)) + _event_map(words) + _event_map(words) + _token(next(words))
@@ -162,7 +162,7 @@ def _event_map(words: Iterator[str]) -> bytes:
         out += b"\xfc" + struct.pack("<i", size) + _token(next(words))  # \xfc: four bytes without sign
         out += b"".join(_event_map(words) for _ in range(size)) + _token(next(words))
     elif kind != "NULL":
-        raise ValueError(f"{kind!r} is no kind of event map")
+        raise ValueError(f"{kind!r} is not an event map")
     return out
 
 

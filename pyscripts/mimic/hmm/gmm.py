@@ -146,7 +146,7 @@ class AmDiagGmm:
         return AmDiagGmm(weights, means, variances, offsets)
 
     def moved(self, transform: np.ndarray) -> "AmDiagGmm":
-        """The same with transformed means, for features that are transformed likewise."""
+        """The same with transformed means, for features under the same transform."""
         return AmDiagGmm(self.weights, self.means @ transform.T, self.vars, self.offsets)
 
 

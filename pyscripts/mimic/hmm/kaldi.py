@@ -1,6 +1,6 @@
 """The only module that imports kaldi-hmm-gmm and kaldifst.
 
-kaldi-hmm-gmm has to come first: imported behind kaldifst, it never returns.
+kaldi-hmm-gmm has to come first: imported after kaldifst, it never returns.
 """
 
 # ruff: isort: off

@@ -75,7 +75,7 @@ def in_positions(phones: Sequence[str]) -> tuple[str, ...]:
 
 
 def add_disambig(entries: Sequence[Entry]) -> tuple[list[Entry], int]:
-    """Put #1, #2 ... behind pronunciations that are not unique or begin another one; and how many symbols there are."""
+    """Put #1, #2 ... after pronunciations that are not unique or begin another one; and how many symbols there are."""
     count = Counter(phones for _, phones, _ in entries)
     prefixes = {phones[:n] for phones in count for n in range(1, len(phones))}
     used: Counter[tuple[str, ...]] = Counter()
@@ -92,7 +92,7 @@ def add_disambig(entries: Sequence[Entry]) -> tuple[list[Entry], int]:
 def lexicon_fst(
     entries: Iterable[Entry], phones: dict[str, int], words: dict[str, int], sil_prob: float, disambig: str = ""
 ) -> kaldifst.StdVectorFst:
-    """L: phones to words, optional silence between them; behind that silence the symbol `disambig`, if any."""
+    """L: phones to words, optional silence between them; after that silence the symbol `disambig`, if any."""
     fst = kaldifst.StdVectorFst()
     start, loop, silent = (fst.add_state() for _ in range(3))
     fst.start = start
@@ -102,12 +102,12 @@ def lexicon_fst(
         fst.add_arc(source, kaldifst.StdArc(phones[phone], words[word], cost, target))
 
     with_silence, without = -math.log(sil_prob), -math.log(1 - sil_prob)
-    behind = fst.add_state() if disambig else loop
+    after = fst.add_state() if disambig else loop
     arc(start, "<eps>", "<eps>", without, loop)
-    arc(start, SILENCE, "<eps>", with_silence, behind)
-    arc(silent, SILENCE, "<eps>", 0.0, behind)
+    arc(start, SILENCE, "<eps>", with_silence, after)
+    arc(silent, SILENCE, "<eps>", 0.0, after)
     if disambig:
-        arc(behind, disambig, "<eps>", 0.0, loop)
+        arc(after, disambig, "<eps>", 0.0, loop)
     for word, spoken, probability in entries:
         state, out, cost = loop, word, -math.log(probability)  # on the first phone, as in make_lexicon_fst.py
         for phone in spoken[:-1]:
@@ -125,7 +125,7 @@ def make_lang(lexicon: str | Path, out: str | Path, options: LangOptions) -> Non
     entries = dictionary(lexicon, options.lexicon_type)
     known = {word for word, _, _ in entries}
     if known & set(RESERVED):
-        raise UserError(f"{lexicon}: {', '.join(RESERVED)} are no words: remove them")
+        raise UserError(f"{lexicon}: {', '.join(RESERVED)} are not words: remove them")
     if marks := [p for _, spoken, _ in entries for p in spoken if p.startswith("#") or p == "<eps>"]:
         raise UserError(f"{lexicon}: a phone cannot be called {marks[0]}: rename it")
     nonsilence = sorted({p for _, spoken, _ in entries for p in spoken} - {SILENCE, SPOKEN_NOISE})
@@ -138,7 +138,7 @@ def make_lang(lexicon: str | Path, out: str | Path, options: LangOptions) -> Non
     sets += [[f"{phone}_{p}" for p in POSITIONS] for phone in nonsilence]
     spoken = [phone for group in sets for phone in group]
     with_disambig, most = add_disambig(entries)
-    disambig = [f"#{n}" for n in range(most + 2)]  # #0 of the grammar, and the last one behind silence
+    disambig = [f"#{n}" for n in range(most + 2)]  # #0 of the grammar, and the last one after silence
     phones = {phone: n for n, phone in enumerate(["<eps>", *spoken, *disambig])}
     words = {word: n for n, word in enumerate(["<eps>", *sorted({w for w, _, _ in entries}), "#0", "<s>", "</s>"])}
 

@@ -136,7 +136,7 @@ class Model:
         return Model(self.tree, transitions, self.gmm, self.topo)
 
     def phone_starts(self, ali: np.ndarray) -> np.ndarray:
-        """The frames (phones,) at which the phones of an alignment begin; self-loops come behind a state's exit."""
+        """The frames (phones,) at which the phones of an alignment begin; self-loops come after a state's exit."""
         exits = np.flatnonzero(~self.tid_loop[ali])
         after_final = np.concatenate([[True], self.tid_final[ali[exits]][:-1]])
         return exits[after_final]

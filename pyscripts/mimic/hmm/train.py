@@ -68,7 +68,7 @@ class Job:
         return self.directory / f"{name}.{self.job}.acc.npz"
 
     def pooled(self, utts: list[str], alignments: dict, pdfs: np.ndarray, features=None) -> tuple:
-        """Features (frames, dim) and pdfs (frames,) of some utterances, one behind the other."""
+        """Features (frames, dim) and pdfs (frames,) of some utterances, one after the other."""
         features = features or self.features
         x = np.concatenate([features(utt) for utt in utts])
         return x, np.concatenate([pdfs[alignments[utt]] for utt in utts])

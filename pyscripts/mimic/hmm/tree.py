@@ -74,8 +74,8 @@ def make_questions(stats: TreeStats, sets: Sequence[Sequence[int]], extra: Seque
         for a in fresh:  # the loss of likelihood when two become one
             others = [b for b in clusters if b != a]
             both = np.stack([clusters[a][1] + clusters[b][1] for b in others])
-            alone = np.stack([clusters[b][1] for b in others])
-            losses = log_like(clusters[a][1]) + log_like(alone) - log_like(both)
+            single = np.stack([clusters[b][1] for b in others])
+            losses = log_like(clusters[a][1]) + log_like(single) - log_like(both)
             pairs |= {(min(a, b), max(a, b)): loss for b, loss in zip(others, losses, strict=True)}
         a, b = min(pairs, key=lambda pair: (pairs[pair], pair))
         new = next(serial)

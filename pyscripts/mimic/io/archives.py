@@ -93,7 +93,7 @@ def read_scp(path: str | Path) -> dict[str, Entry]:
 def load(entry: str) -> np.ndarray:
     """Read one matrix (frames, bins) or vector from `file.ark:offset` (or `file`), compressed or not, binary or text.
 
-    A range behind it, `[first:last]` or `[first:last,first:last]`, gives these rows (and columns), as in Kaldi.
+    A range after it, `[first:last]` or `[first:last,first:last]`, gives these rows (and columns), as in Kaldi.
     Raises UserError naming the entry, and the utterance where it is one of `read_scp`, when the file is missing,
     shorter than its index says, something else, or holds NaN or infinite values.
     """
@@ -141,7 +141,7 @@ def read_ahead(entries: Iterable[str]) -> None:
     """Read these entries, each archive from its beginning to its end, and leave them in the system's file cache.
 
     Scattered over a file, reads of a network disk cost a round trip each; in their order the disk streams. What is
-    wrong with an entry is said when it is loaded.
+    wrong with an entry is reported when it is loaded.
     """
     places = sorted((path, offset or 0) for path, offset, _ in map(place, entries))
     for path, group in groupby(places, key=lambda one: one[0]):
@@ -171,7 +171,7 @@ def _slices(entry: str, wanted: str, shape: tuple[int, ...]) -> tuple[slice, ...
         found.append(slice(int(first), int(last) + 1))
     if len(found) < len(parts):
         what = "x".join(map(str, shape))
-        raise UserError(f"{_named(entry)}: {wanted} is no range of {what} values: expected [first:last], from 0")
+        raise UserError(f"{_named(entry)}: {wanted} is not a range of {what} values: expected [first:last], from 0")
     return tuple(found)
 
 

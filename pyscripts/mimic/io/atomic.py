@@ -32,7 +32,7 @@ def replace(path: str | Path, mode: str = "w") -> Iterator[IO]:
 def new_dir(path: str | Path) -> Iterator[Path]:
     """Give an empty directory `path`.tmp; on success it becomes `path` (an existing one is replaced), on error it goes.
 
-    What a killed process left behind under the temporary names is removed first.
+    What a killed process left under the temporary names is removed first.
     """
     final = Path(os.path.realpath(path))
     tmp, old = (final.with_name(final.name + suffix) for suffix in (".tmp", ".old"))

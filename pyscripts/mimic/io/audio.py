@@ -264,8 +264,8 @@ class AudioReader(Mapping):
         if self._piped[0] != entry:
             done = subprocess.run(entry[:-1], shell=True, executable="/bin/bash", capture_output=True, check=False)
             if done.returncode:
-                said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-                what = f"{self.entry(utt)} failed with code {done.returncode} ({said[0]})"
+                message = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+                what = f"{self.entry(utt)} failed with code {done.returncode} ({message[0]})"
                 raise self._error(utt, "unreadable", what)
             self._piped = (entry, done.stdout)
         return self._piped[1]

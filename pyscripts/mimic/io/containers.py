@@ -15,7 +15,7 @@ from mimic.io.streams import Flaw, flac_parts, mp3_parts, ogg_parts
 # Sizes from here on mean "not known yet" in the header of a file that was written to a pipe.
 UNKNOWN_SIZE = 0x7FFF0000
 UNKNOWN_64 = 1 << 62
-TAGS = (b"TAG", b"ID3", b"APETAGEX")  # that taggers put behind any file
+TAGS = (b"TAG", b"ID3", b"APETAGEX")  # that taggers put after any file
 JOINED = (b"RIFF", b"RIFX", b"RF64", b"FORM")
 # What only ffmpeg reads: bytes at an offset.
 FOREIGN = (
@@ -32,7 +32,7 @@ class Layout:
         missing: what was cut off, in words, or "".
         flaw: why it cannot be read to its true end, or "".
         edits: {offset: bytes} of a header that says how long the content really is.
-        parts: (first byte, one past the last) of recordings that were joined one behind the other.
+        parts: (first byte, one past the last) of recordings that were joined one after the other.
         foreign: why ffmpeg has to read it, or "".
     """
 
@@ -104,7 +104,7 @@ def _chunks(source: BinaryIO, size: int, head: bytes) -> Layout:
 
 
 def _rest(source: BinaryIO, position: int, size: int, order: str) -> str:
-    """What is wrong with the bytes behind the sound: other chunks and tags may be there, nothing else."""
+    """What is wrong with the bytes after the sound: other chunks and tags may be there, nothing else."""
     begin = position
     while position + 8 <= size:
         source.seek(position)

@@ -46,7 +46,7 @@ def decoded(raw: bytes, where: str) -> str:
     if b"\0" in raw or raw.startswith(UTF16):
         if where.endswith(":1") and raw.startswith(UTF16):
             raise UserError(f"{where}: UTF-16, expected UTF-8: convert the file, e.g. iconv -f utf-16 -t utf-8")
-        raise UserError(f"{where}: NUL byte: this is no text, or it is damaged: copy or write the file again")
+        raise UserError(f"{where}: NUL byte: this is not text, or it is damaged: copy or write the file again")
     try:
         line = raw.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""One writer at a time, on one machine or on several that share a disk: a file that says who, touched while he lives.
+"""One writer at a time, on one machine or on several that share a disk: a file that names the holder, with a heartbeat.
 
 Kernel locks (flock) do not reach other machines on many network disks. The file holds host, process and when that was
 started: on the same machine, it is stale when there is no such process any more; on another one, when nobody has
@@ -31,7 +31,7 @@ class Lock:
         """Raises UserError when another process still holds it after `wait` seconds."""
         deadline = time.monotonic() + wait
         mine = self.path.with_name(f"{self.path.name}.{HOST}.{os.getpid()}")
-        for left in self.path.parent.glob(f"{self.path.name}.{HOST}.*"):  # behind by a kill at the wrong moment
+        for left in self.path.parent.glob(f"{self.path.name}.{HOST}.*"):  # by a kill at the wrong moment
             if not _started(int(left.name.removesuffix(".old").rpartition(".")[2])):
                 left.unlink(missing_ok=True)
         try:

@@ -124,7 +124,7 @@ def _by_ffmpeg(source: BinaryIO) -> IO[bytes]:
 
 
 def _joined(source: BinaryIO, parts: list[tuple[int, int]]) -> IO[bytes]:
-    """Recordings in one file, one behind the other, as one: 32-bit float W64."""
+    """Recordings in one file, one after the other, as one: 32-bit float W64."""
     copy, out = tempfile.NamedTemporaryFile(suffix=".w64"), None
     try:
         for begin, end in parts:

@@ -79,7 +79,7 @@ def _flac_length(raw: bytes, start: int, end: int, promised: int) -> int:
         if len(frame) < 11 or frame[1] & 0xFE != 0xF8 or frame[2] >> 4 == 0 or frame[3] & 1:
             continue
         size_bits, rate_bits = frame[2] >> 4, frame[2] & 15
-        more = max(0, 8 - (frame[4] ^ 0xFF).bit_length() - 1)  # bytes of the number behind its first, as in UTF-8
+        more = max(0, 8 - (frame[4] ^ 0xFF).bit_length() - 1)  # bytes of the number after its first, as in UTF-8
         number = frame[4] & (0x7F >> (more + 1) if more else 0x7F)
         for byte in frame[5 : 5 + more]:
             number = number << 6 | byte & 0x3F
@@ -155,7 +155,7 @@ def _frame_length(head: bytes) -> int:
 
 
 def _after_tags(raw: bytes, position: int) -> int:
-    """Skip tags: ID3v2 before a recording, ID3v1 and APE behind it."""
+    """Skip tags: ID3v2 before a recording, ID3v1 and APE after it."""
     while True:
         head = raw[position : position + 32]
         if head[:3] == b"ID3" and len(head) >= 10:
@@ -177,7 +177,7 @@ def _is_file(source: BinaryIO) -> bool:
 
 
 class _Bytes(bytes):
-    """The content of a source that is no file of its own, as `with` takes it."""
+    """The content of a source that is not a file of its own, as `with` takes it."""
 
     def __new__(cls, source: BinaryIO) -> "_Bytes":
         source.seek(0)

@@ -34,12 +34,12 @@ class Tokens:
 
     @classmethod
     def build(cls, kind: str, texts: Iterable[str], size: int = 0) -> "Tokens":
-        """Collect the tokens of training texts; `size` is the wished number of sentencepiece tokens."""
+        """Collect the tokens of training texts; `size` is the target number of sentencepiece tokens."""
         texts = list(texts)
         if kind in SENTENCEPIECE:
             model = _train_sentencepiece(texts, kind, size)
             pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
-            # Ids 0 to 2 of a sentencepiece model are <unk>, <s>, </s>: ours come first and replace them.
+            # Ids 0 to 2 of a sentencepiece model are <unk>, <s>, </s>: SPECIAL come first and replace them.
             return cls(kind, SPECIAL + [pieces.id_to_piece(i) for i in range(3, len(pieces))], model)
         found = {token for text in texts for token in (text.split() if kind == "phn" else _characters(text))}
         return cls(kind, SPECIAL + sorted(found))
@@ -101,7 +101,7 @@ class Tokens:
             raise UserError(f"{error.filename}: no such file: {directory} is not a trained recogniser") from None
         except RuntimeError:
             raise UserError(f"{directory / MODEL}: not a model of sentencepiece: copy the model again") from None
-        if tokens._pieces and len(tokens._pieces) + 1 != len(tokens):  # ours has one special symbol more
+        if tokens._pieces and len(tokens._pieces) + 1 != len(tokens):  # SPECIAL has one symbol more
             sizes = f"{len(tokens._pieces) + 1} tokens, tokens.txt has {len(tokens)}"
             raise UserError(f"{directory / MODEL}: has {sizes}: take both from the same model")
         return tokens
@@ -123,7 +123,7 @@ def _train_sentencepiece(texts: list[str], kind: str, size: int) -> bytes:
             hard_vocab_limit=False,
             num_threads=1,
             minloglevel=2,
-            # Longer sentences are left out, which is said at a level that hides them: 4192 bytes by default.
+            # Longer sentences are left out, which sentencepiece logs at a level that hides them: 4192 bytes by default.
             max_sentence_length=max([4192, *(len(text.encode()) for text in texts)]),
         )
     except RuntimeError as error:
