@@ -11,14 +11,15 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.corpus.features import collect
+from mimic.settings import Count, Share
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="data directory")
     parser.add_argument("output", type=Path, help="feature directory, with the files of the jobs in archives/")
-    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
-    parser.add_argument("--max-skip", type=float, default=0.01, help="share of bad audio (default: %(default)s)")
+    cli.add_number(parser, "--nj", Count, 1, "number of jobs")
+    cli.add_number(parser, "--max-skip", Share, 0.01, "largest share of bad audio")
     args = parser.parse_args()
     collect(args.data, args.output, args.output / "archives", args.nj, args.max_skip)
 

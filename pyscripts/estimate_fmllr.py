@@ -1,9 +1,9 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""fMLLR transforms of one job's speakers from what a first pass heard; steps/decode_lattice.sh calls it.
+"""fMLLR transforms of one job's speakers from the best paths of a first pass; steps/decode_lattice.sh calls it.
 
     estimate_fmllr.py --job 1 --nj 4 exp/tri3 exp/tri3/graph exp/mfcc/dev exp/tri3/decode_dev exp/tri3/decode_dev
 
-Writes trans.JOB. The alignments are the best paths of a search; the transcripts are not looked at.
+Writes trans.JOB. The alignments are the best paths of a search; the transcripts are not used.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from mimic.hmm.lang import read_symbols  # noqa: E402
 from mimic.hmm.model import Model  # noqa: E402
 from mimic.hmm.train import estimate_fmllr  # noqa: E402
 from mimic.io.lines import fields, read_lines  # noqa: E402
+from mimic.settings import NotNegative  # noqa: E402
 
 
 def main() -> None:
@@ -26,15 +27,14 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of steps/train_sat.sh")
     parser.add_argument("graph", type=Path, help="graph directory, for its silence phones")
     parser.add_argument("data", type=Path, help="feature directory")
-    parser.add_argument("heard", type=Path, help="directory with best.JOB.gz")
+    parser.add_argument("first_pass", type=Path, help="directory with best.JOB.gz")
     parser.add_argument("dir", type=Path, help="directory for trans.JOB; posteriors come from those that are there")
-    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
-    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
-    parser.add_argument("--fmllr-min-count", type=float, default=500.0, help="frames (default: %(default)s)")
+    cli.add_jobs(parser)
+    cli.add_number(parser, "--fmllr-min-count", NotNegative, 500.0, "least frames of a speaker")
     args = parser.parse_args()
     model = Model.read(args.model / "final.mdl")
     features = Features(args.data, args.model, read_trans(args.dir))
-    alignments = dict(read_ali(args.heard / f"best.{args.job}.gz"))
+    alignments = dict(read_ali(args.first_pass / f"best.{args.job}.gz"))
     utts = [utt for utt in job_utts(args.data, args.job, args.nj) if utt in features]
     phones = read_symbols(args.graph / "phones.txt")
     silence = [phones[phone] for _, line in read_lines(args.graph / "phones/silence.txt") for phone in fields(line)]

@@ -6,8 +6,9 @@ DATA/skipped.tsv. A good directory is left as it is, byte for byte. Audio is nev
 
 import argparse
 
-from mimic.cli import run, whole
+from mimic.cli import add_audio, add_number, run
 from mimic.corpus.fix import fix, keep_common, unreadable
+from mimic.settings import Count
 
 
 def main() -> None:
@@ -15,13 +16,8 @@ def main() -> None:
         prog="steps/fix_data.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--drop-unreadable", action="store_true", help="also drop utterances whose audio is bad")
-    parser.add_argument(
-        "--channel", type=whole("--channel", 0), metavar="N", help="with it: the channel of audio with several, from 0"
-    )
-    parser.add_argument("--allow-pipes", choices=["true", "false"], default="false", help="with it: run pipes")
-    parser.add_argument(
-        "--nj", type=whole("--nj", 1), default=1, metavar="N", help="with it: processes that read audio (1)"
-    )
+    add_audio(parser)
+    add_number(parser, "--nj", Count, 1, "processes that read audio, for --drop-unreadable")
     parser.add_argument("data", nargs="+", metavar="DATA", help="one data directory, or the clean and the noisy one")
     args = parser.parse_args()
     if len(args.data) > 2:

@@ -1,15 +1,16 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Import data directories made elsewhere; the verbs are the acts of local/import_corpus.sh, which explains them."""
+"""Import data directories made elsewhere; local/import_corpus.sh explains the sub-commands."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from mimic.cli import progress, run, whole
+from mimic.cli import add_audio, add_jobs, add_number, progress, run
 from mimic.corpus.importing import Side, convert, finish, plan, share
 from mimic.corpus.lang import lang_lexicon, make_lang
 from mimic.corpus.lexicon import TYPES
 from mimic.io.text import NORMALISERS
+from mimic.settings import Share
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb(verbs, "lang", lang, "lexicon and phone list for the words of all sources", sides=False)
     verb(verbs, "plan", make_plan, "tables; prints the number of utterances", sides=True)
-    verb(verbs, "convert", run_convert, "audio of one job's share", sides=True)
+    verb(verbs, "convert", run_convert, "audio of one job", sides=True)
     verb(verbs, "finish", run_finish, "write and check the directories", sides=True)
     args = parser.parse_args()
     args.function(args)
@@ -35,11 +36,9 @@ def verb(verbs: argparse._SubParsersAction, name: str, function: Callable, text:
         sub.add_argument("source", nargs="+", help="data directories with the words")
         return
     sub.add_argument("--lang", default="", help="directory that `lang` has written")
-    sub.add_argument("--allow-pipes", choices=["true", "false"], default="false")
-    sub.add_argument("--channel", type=whole("--channel", 0), metavar="N")
-    sub.add_argument("--max-skip", type=float, default=0.01, help="share of utterances that may be left out")
-    sub.add_argument("--job", type=int, default=1)
-    sub.add_argument("--nj", type=int, default=1)
+    add_audio(sub)
+    add_jobs(sub)
+    add_number(sub, "--max-skip", Share, 0.01, "largest share of utterances that may be left out")
     sub.add_argument("pair", nargs="+", metavar="SOURCE OUT", help="the clean side, then the noisy one if there is one")
 
 

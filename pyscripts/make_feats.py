@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Extract the features of one job's share of a data directory. steps/make_feats.sh calls it.
+"""Extract the features of one job's part of a data directory. steps/make_feats.sh calls it.
 
     make_feats.py --type fbank --config conf/fbank.conf --job 1 --nj 2 data/dev exp/fbank/dev/archives
 
@@ -24,11 +24,9 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="directory for the files of all jobs")
     parser.add_argument("--type", choices=FRONT_ENDS, default="fbank", help="features (default: %(default)s)")
     parser.add_argument("--config", type=Path, required=True, help="option file in Kaldi's format")
-    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
-    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
+    cli.add_jobs(parser)
     parser.add_argument("--compress", choices=METHODS, default="none", help="archive format (default: %(default)s)")
-    parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands in wav.scp")
-    parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
+    cli.add_audio(parser)
     args = parser.parse_args()
 
     torch.set_num_threads(1)  # jobs are what runs in parallel here

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Features after LDA, MLLT and fMLLR, of one job's share; steps/make_fmllr_feats.sh calls it.
+"""Features after LDA, MLLT and fMLLR, of one job; steps/make_fmllr_feats.sh calls it.
 
 make_fmllr_feats.py --job 1 --nj 4 exp/mfcc/dev exp/tri3 exp/tri3/decode_dev exp/fmllr/dev/archives
 """
@@ -20,8 +20,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of the model with final.mat")
     parser.add_argument("transforms", type=Path, help="directory with trans.JOB")
     parser.add_argument("output", type=Path, help="directory for the files of all jobs")
-    parser.add_argument("--job", type=int, default=1, help="this job, from 1 (default: %(default)s)")
-    parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
+    cli.add_jobs(parser)
     args = parser.parse_args()
     trans = read_trans(args.transforms)
     if not trans:

@@ -1,17 +1,18 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Mix noises and rooms into clean speech; the verbs are the acts of local/mix_noise.sh, which explains them."""
+"""Mix noises into clean speech, which RIRs make reverberant; local/mix_noise.sh explains the sub-commands."""
 
 import argparse
 from pathlib import Path
 
 from mimic.augment.recordings import Corruption, Recordings
-from mimic.cli import progress, run
+from mimic.cli import add_audio, add_jobs, add_number, progress, run
 from mimic.corpus.copies import OF_AUDIO, prefixed, read_tables
 from mimic.errors import UserError
 from mimic.io.audio import AudioReader
 from mimic.io.entries import stored, wav_file
 from mimic.io.recording import write_wav
 from mimic.io.tables import read_utt2spk, split, write_data_dir
+from mimic.settings import Seed, Share
 
 MOST_SNR = 100  # dB: more than 16 bit have
 MADE = OF_AUDIO | {"utt2snr", "utt2noise", "utt2room"}
@@ -19,18 +20,16 @@ MADE = OF_AUDIO | {"utt2snr", "utt2noise", "utt2room"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["mix", "collect"], help="the wavs of one job's share; the tables")
-    parser.add_argument("--job", type=int, default=1)
-    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("verb", choices=["mix", "collect"], help="the wavs of one job; the tables")
+    add_jobs(parser)
     parser.add_argument("--snrs", default="0 5 10 15", help="dB, drawn evenly")
     parser.add_argument("--snr-power", choices=["active", "all"], default="active", help="samples that count")
     parser.add_argument("--rir-dir", type=Path, help="folder or wav.scp of room impulse responses")
-    parser.add_argument("--rir-prob", type=float, default=0.5)
+    add_number(parser, "--rir-prob", Share, 0.5, "share of mixtures that are reverberant")
     parser.add_argument("--babble-dir", type=Path, help="clean data directory whose speakers babble")
     parser.add_argument("--prefix", default="", help="before the ids of utterances and speakers")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--allow-pipes", choices=["true", "false"], default="false")
-    parser.add_argument("--channel", type=int)
+    add_number(parser, "--seed", Seed, 1, "of all draws")
+    add_audio(parser)
     parser.add_argument("clean", type=Path, help="data directory")
     parser.add_argument("noise", type=Path, help="folder or wav.scp of noises")
     parser.add_argument("out_noisy", type=Path)
@@ -60,8 +59,6 @@ def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
         snrs = []
     if not snrs or not all(abs(snr) <= MOST_SNR for snr in snrs):
         raise UserError(f"--snrs '{args.snrs}': expected numbers from -{MOST_SNR} to {MOST_SNR} dB, e.g. '0 5 10 15'")
-    if not 0 <= args.rir_prob <= 1:
-        raise UserError(f"--rir-prob {args.rir_prob:g}: expected a probability, from 0 to 1")
     speaker_of = read_utt2spk(args.clean / "utt2spk")
     voices = None
     if args.babble_dir:

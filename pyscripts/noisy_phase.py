@@ -1,12 +1,12 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Clean magnitudes with noisy phases; the verbs are the acts of steps/noisy_phase.sh, which explains them."""
+"""Clean magnitudes with noisy phases; steps/noisy_phase.sh explains the sub-commands."""
 
 import argparse
 from pathlib import Path
 
 import torch
 
-from mimic.cli import progress, run
+from mimic.cli import add_audio, add_jobs, progress, run
 from mimic.corpus.copies import OF_AUDIO, read_tables
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft, StftConfig
@@ -18,14 +18,13 @@ from mimic.io.tables import split, write_data_dir
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["exchange", "collect"], help="the wavs of one job's share; the tables")
+    parser.add_argument("verb", choices=["exchange", "collect"], help="the wavs of one job; the tables")
     parser.add_argument("--stft-config", type=Path, required=True, help="option file in Kaldi's format")
-    parser.add_argument("--job", type=int, default=1)
-    parser.add_argument("--nj", type=int, default=1)
+    add_jobs(parser)
     parser.add_argument("clean", type=Path, help="data directory")
     parser.add_argument("noisy", type=Path, help="data directory with the same utterances")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
+    add_audio(parser, pipes=False)
     args = parser.parse_args()
 
     torch.set_num_threads(1)  # jobs are what runs in parallel here
@@ -42,11 +41,11 @@ def main() -> None:
     (args.out / "wav").mkdir(parents=True, exist_ok=True)
     mine = split(noisy.utts, args.job, args.nj)
     for utt in progress(mine, len(mine), "utterances"):
-        waves = [torch.from_numpy(reader[utt]) for reader in (clean, noisy)]
-        if len(waves[0]) != len(waves[1]):
-            raise UserError(f"{utt}: {len(waves[0])} samples in {args.clean}, {len(waves[1])} in {args.noisy}")
-        spectra = [stft.transform(wave[None]) for wave in waves]  # (1, frames, bins)
-        (samples,) = stft.resynthesise(stft.log1p_magnitude(spectra[0]), spectra[1], len(waves[0]))
+        signals = [torch.from_numpy(reader[utt]) for reader in (clean, noisy)]
+        if len(signals[0]) != len(signals[1]):
+            raise UserError(f"{utt}: {len(signals[0])} samples in {args.clean}, {len(signals[1])} in {args.noisy}")
+        spectra = [stft.transform(signal[None]) for signal in signals]  # (1, frames, bins)
+        (samples,) = stft.resynthesise(stft.log1p_magnitude(spectra[0]), spectra[1], len(signals[0]))
         write_wav(wav_file(args.out, utt), samples.numpy(), stft.rate)
 
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Copies of a data directory at other speeds; the verbs are the acts of steps/perturb_speed.sh, which explains them."""
+"""Copies of a data directory at other speeds; steps/perturb_speed.sh explains the sub-commands."""
 
 import argparse
 from pathlib import Path
 
 import soxr
 
-from mimic.cli import progress, run
+from mimic.cli import add_audio, add_jobs, progress, run
 from mimic.corpus.copies import OF_AUDIO, check_whole, combined, prefixed, read_tables
 from mimic.errors import UserError
 from mimic.io.audio import AudioReader
@@ -19,13 +19,12 @@ SLOWEST, FASTEST = 0.5, 2.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["perturb", "collect"], help="the wavs of one job's share; the tables")
+    parser.add_argument("verb", choices=["perturb", "collect"], help="the wavs of one job; the tables")
     parser.add_argument("--speeds", required=True, help="factors, e.g. '0.9 1.1'")
-    parser.add_argument("--job", type=int, default=1)
-    parser.add_argument("--nj", type=int, default=1)
+    add_jobs(parser)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
+    add_audio(parser, pipes=False)
     args = parser.parse_args()
     speeds = parse_speeds(args.speeds)
     check_whole(args.data)
@@ -35,9 +34,9 @@ def main() -> None:
         return
     (args.out / "wav").mkdir(parents=True, exist_ok=True)
     for utt in progress(mine := split(reader.utts, args.job, args.nj), len(mine), "utterances"):
-        todo = {speed: path for speed in speeds if not (path := wav_file(args.out, f"sp{speed}-{utt}")).exists()}
-        x = reader[utt] if todo else None
-        for speed, path in todo.items():
+        pending = {speed: path for speed in speeds if not (path := wav_file(args.out, f"sp{speed}-{utt}")).exists()}
+        x = reader[utt] if pending else None
+        for speed, path in pending.items():
             # Played faster, as a tape would be: of a recording at a higher rate, all samples are kept.
             write_wav(path, soxr.resample(x, float(speed) * reader.rate, reader.rate, quality="HQ"), reader.rate)
 

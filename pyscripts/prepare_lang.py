@@ -12,6 +12,7 @@ from mimic import cli
 from mimic.corpus.lexicon import TYPES, read_pronunciations
 from mimic.hmm.lang import LangOptions, make_lang
 from mimic.io.atomic import replace
+from mimic.settings import Count, Finite
 
 
 def main() -> None:
@@ -19,9 +20,9 @@ def main() -> None:
     parser.add_argument("lexicon", type=Path, help="lexicon.txt, lexiconp.txt, lexiconp_silprob.txt")
     parser.add_argument("oov", type=str.strip, help="word that stands for those that are not in the lexicon")
     parser.add_argument("lang", type=Path, help="directory to write")
-    parser.add_argument("--sil-prob", type=float, default=0.5, help="of silence between words (default: %(default)s)")
-    parser.add_argument("--num-sil-states", type=int, default=5, help="(default: %(default)s)")
-    parser.add_argument("--num-nonsil-states", type=int, default=3, help="(default: %(default)s)")
+    cli.add_number(parser, "--sil-prob", Finite, 0.5, "probability of silence between words")
+    cli.add_number(parser, "--num-sil-states", Count, 5, "HMM states of a silence phone")
+    cli.add_number(parser, "--num-nonsil-states", Count, 3, "HMM states of another phone")
     parser.add_argument("--lexicon-type", choices=TYPES, default="auto", help="what its columns are (default: auto)")
     args = parser.parse_args()
     options = LangOptions(args.oov, args.sil_prob, args.num_sil_states, args.num_nonsil_states, args.lexicon_type)

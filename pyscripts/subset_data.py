@@ -7,7 +7,7 @@ subset_data.py data/train_clean 100 data/train_clean_100
 import argparse
 from pathlib import Path
 
-from mimic.cli import run
+from mimic.cli import run, whole
 from mimic.corpus.copies import subset
 from mimic.io.tables import read_utt2spk, write_data_dir
 
@@ -15,7 +15,7 @@ from mimic.io.tables import read_utt2spk, write_data_dir
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="data directory")
-    parser.add_argument("utterances", type=int, help="how many, all where there are fewer")
+    parser.add_argument("utterances", type=whole("<utterances>", 1), help="how many, all where there are fewer")
     parser.add_argument("out", type=Path, help="directory to write")
     args = parser.parse_args()
     utts = sorted(read_utt2spk(args.data / "utt2spk"))

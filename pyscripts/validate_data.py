@@ -1,16 +1,16 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Check a Kaldi data directory, or a clean/noisy pair of them; stricter than Kaldi's validate_data_dir.sh.
 
-Prints every problem on a line with its id and the fix; many of one kind are shortened on the screen and listed in
+Prints every problem on a line with its id and the fix; many of one type are shortened on the screen and listed in
 full in DATA/problems.txt. Exit code 0 when there is none, else 1. Notes (another sampling rate, one speaker) are
-no problems.
+not problems.
 """
 
 import argparse
 import logging
 import sys
 
-from mimic.cli import run, whole
+from mimic.cli import add_audio, run, whole
 from mimic.corpus.lexicon import TYPES, first_pronunciations, read_pronunciations
 from mimic.corpus.problems import Checked, lines
 from mimic.corpus.validate import Options, validate, validate_pair
@@ -28,13 +28,10 @@ def main() -> int:
     parser.add_argument("--lexicon", metavar="FILE", help="report words that are not in it")
     parser.add_argument("--lexicon-type", choices=TYPES, default="auto", help="what its columns are (auto)")
     parser.add_argument("--rate", type=whole("--rate", 1), default=16000, metavar="HZ", help="note other rates (16000)")
-    parser.add_argument(
-        "--channel", type=whole("--channel", 0), metavar="N", help="the channel to take of audio with several, from 0"
-    )
-    parser.add_argument("--allow-pipes", choices=["true", "false"], default="false", help="run commands in wav.scp")
+    add_audio(parser)
     parser.add_argument("--nj", type=whole("--nj", 1), default=1, metavar="N", help="processes that read audio (1)")
     parser.add_argument(
-        "--limit", type=whole("--limit", 1), default=20, metavar="N", help="lines to print of each kind (20)"
+        "--limit", type=whole("--limit", 1), default=20, metavar="N", help="lines to print of each type (20)"
     )
     parser.add_argument("data", nargs="+", metavar="DATA", help="one data directory, or the clean and the noisy one")
     args = parser.parse_args()

@@ -17,7 +17,7 @@ from mimic.errors import UserError
 from mimic.progress import progress
 from mimic.settings import convert
 
-__all__ = ["add_device", "add_number", "explain", "leave", "progress", "run", "whole"]
+__all__ = ["add_audio", "add_device", "add_jobs", "add_number", "explain", "leave", "progress", "run", "whole"]
 log = logging.getLogger(__name__)
 
 
@@ -107,6 +107,21 @@ def add_number(parser: argparse.ArgumentParser, name: str, kind: Any, default: f
         parser.add_argument(
             was, action=Former, dest=dest, type=lambda value: convert(kind, value, was), default=hidden, help=hidden
         )
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """--job and --nj: which part of the utterances this process works on."""
+    parser.add_argument("--job", type=whole("--job", 1), default=1, metavar="N", help="this job, from 1")
+    parser.add_argument("--nj", type=whole("--nj", 1), default=1, metavar="N", help="number of jobs (default: 1)")
+
+
+def add_audio(parser: argparse.ArgumentParser, pipes: bool = True) -> None:
+    """--channel and, with `pipes`, --allow-pipes: how audio is read."""
+    text = "channel of audio that has several, from 0"
+    parser.add_argument("--channel", type=whole("--channel", 0), metavar="N", help=text)
+    if pipes:
+        text = "run commands in wav.scp (default: false)"
+        parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help=text)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -55,6 +55,7 @@ Share = Annotated[float, Range(0, 1)]  # both ends included
 BelowOne = Annotated[float, Range(least=0, below=1)]
 Count = Annotated[int, Range(1, LARGEST)]
 CountOrZero = Annotated[int, Range(0, LARGEST)]
+Seed = Annotated[int, Range(0, 2**32 - 1)]
 
 
 def build(section: type[T], given: Mapping[str, Any], where: str) -> T:
