@@ -27,6 +27,7 @@ import soundfile
 from mimic.deploy import files
 from mimic.deploy.captions import as_record
 from mimic.deploy.enhancer import Enhancer
+from mimic.deploy.speech import mono
 from mimic.deploy.transcriber import Transcriber
 from mimic.errors import UserError
 
@@ -68,7 +69,7 @@ class Service:
         info = reader.info(UPLOAD)
         if info.seconds > self.max_seconds:
             raise UserError(f"{info.seconds:.0f} s are more than the {self.max_seconds:.0f} s that are allowed here")
-        before = np.concatenate([block.mean(1, keepdims=True) for block in reader.blocks(UPLOAD, files.BLOCK)])
+        before = np.concatenate([mono(block)[:, None] for block in reader.blocks(UPLOAD, files.BLOCK)])
         result: dict[str, Any] = {"seconds": info.seconds, "before": _wav(before, info.rate)}
         with tempfile.TemporaryDirectory() as folder, self.turn:
             if self.enhancer is not None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mimic.hmm.gmm import AmDiagGmm
+from mimic.hmm.sums import Sums
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class LdaStats:
+class LdaStats(Sums):
     """Frames (classes,) and sums (classes, dim) of each pdf, and x xT of all frames (dim, dim)."""
 
     occ: np.ndarray
@@ -25,11 +26,6 @@ class LdaStats:
     @classmethod
     def zeros(cls, classes: int, dim: int) -> "LdaStats":
         return cls(np.zeros(classes), np.zeros((classes, dim)), np.zeros((dim, dim)))
-
-    def add(self, other: "LdaStats") -> None:
-        self.occ += other.occ
-        self.x += other.x
-        self.xx += other.xx
 
     def accumulate(self, x: np.ndarray, pdfs: np.ndarray) -> None:
         x = x.astype(np.float64)
@@ -51,7 +47,7 @@ class LdaStats:
 
 
 @dataclass
-class MlltStats:
+class MlltStats(Sums):
     """beta: frames; g (dim, dim, dim): for each row of the transform the scatter of x over the variance of that row."""
 
     g: np.ndarray
@@ -60,10 +56,6 @@ class MlltStats:
     @classmethod
     def zeros(cls, dim: int) -> "MlltStats":
         return cls(np.zeros((dim, dim, dim)))
-
-    def add(self, other: "MlltStats") -> None:
-        self.g += other.g
-        self.beta += other.beta
 
     def accumulate(self, gmm: AmDiagGmm, x: np.ndarray, pdfs: np.ndarray) -> None:
         for pdf, frames in gmm.by_pdf(pdfs):

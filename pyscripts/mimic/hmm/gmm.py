@@ -10,11 +10,13 @@ from heapq import heapify, heapreplace
 
 import numpy as np
 
+from mimic.hmm.sums import Sums
+
 LOG_2PI = float(np.log(2 * np.pi))
 
 
 @dataclass
-class GmmStats:
+class GmmStats(Sums):
     """Sums over frames for each Gaussian: occupancy (gauss,), x and x squared (gauss, dim); likelihood and frames."""
 
     occ: np.ndarray
@@ -26,13 +28,6 @@ class GmmStats:
     @classmethod
     def zeros(cls, gauss: int, dim: int) -> "GmmStats":
         return cls(np.zeros(gauss), np.zeros((gauss, dim)), np.zeros((gauss, dim)))
-
-    def add(self, other: "GmmStats") -> None:
-        self.occ += other.occ
-        self.x += other.x
-        self.x2 += other.x2
-        self.log_like += other.log_like
-        self.frames += other.frames
 
 
 class AmDiagGmm:

@@ -224,6 +224,15 @@ class Lang:
         """The phones of phones/NAME.int."""
         return [int(number) for row in self.rows(f"{name}.int") for number in row]
 
+    @property
+    def topo(self) -> str:
+        """The text of its HMM topology."""
+        return (self.path / "topo").read_text()
+
+    def sets(self) -> list[list[int]]:
+        """The phones that are one but for their position in the word."""
+        return [[self.phones[phone] for phone in row] for row in self.rows("sets.txt")]
+
     def rows(self, name: str) -> list[list[str]]:
         """The lines of phones/NAME as words."""
         return [fields(line) for _, line in read_lines(self.path / "phones" / name)]

@@ -35,11 +35,16 @@ def tree_of(data: bytes) -> khg.ContextDependency:
     return tree
 
 
-def transition_model(tree: khg.ContextDependency, topo: str, log_probs: np.ndarray | None = None):
-    """A khg.TransitionModel of a tree and the text of a topology, with these log-probabilities (ids + 1,)."""
+def read_topology(topo: str) -> khg.HmmTopology:
+    """A topology from its text."""
     topology = khg.HmmTopology()
     topology.read(topo)
-    model = khg.TransitionModel(tree, topology)
+    return topology
+
+
+def transition_model(tree: khg.ContextDependency, topo: str, log_probs: np.ndarray | None = None):
+    """A khg.TransitionModel of a tree and the text of a topology, with these log-probabilities (ids + 1,)."""
+    model = khg.TransitionModel(tree, read_topology(topo))
     if log_probs is not None:
         state = list(model.__getstate__())
         if len(log_probs) != len(state[6]):

@@ -5,11 +5,12 @@ X.JOB.acc.npz.
 """
 
 import logging
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from mimic.hmm import sums
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
 from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
 from mimic.hmm.feats import Features, read_trans, transformed, write_trans
@@ -18,16 +19,9 @@ from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
 from mimic.hmm.summary import write_job
 from mimic.hmm.tree import TreeStats, utterance_stats
-from mimic.io.atomic import replace
 from mimic.io.tables import read_text
 
 log = logging.getLogger(__name__)
-
-
-def save_sums(path: Path, stats: object, **more: np.ndarray) -> None:
-    """The fields of a dataclass of sums, and further arrays."""
-    with replace(path, "wb") as f:
-        np.savez(f, **{part.name: getattr(stats, part.name) for part in fields(stats)}, **more)
 
 
 @dataclass
@@ -64,8 +58,9 @@ class Job:
     def alignments(self) -> dict[str, np.ndarray]:
         return dict(read_ali(self.ali_path))
 
-    def sums(self, name: str) -> Path:
-        return self.directory / f"{name}.{self.job}.acc.npz"
+    def save(self, name: str, statistics: sums.Sums, **more: np.ndarray) -> None:
+        """NAME.JOB.acc.npz."""
+        sums.save(sums.job_path(self.directory, name, self.job), statistics, **more)
 
     def pooled(self, utts: list[str], alignments: dict, pdfs: np.ndarray, features=None) -> tuple:
         """Features (frames, dim) and pdfs (frames,) of some utterances, one after the other."""
@@ -88,14 +83,14 @@ class Job:
                 found[utt] = ali
         self.write_alignments(found)
 
-    def write_alignments(self, found: dict[str, np.ndarray], **sums: float) -> None:
+    def write_alignments(self, found: dict[str, np.ndarray], **totals: float) -> None:
         """ali.JOB.gz, and what became of the other utterances."""
-        self.write_summary(**sums)
+        self.write_summary(**totals)
         write_ali(self.ali_path, found)
 
-    def write_summary(self, **sums: float) -> None:
+    def write_summary(self, **totals: float) -> None:
         total = len(set(self.utts) | set(self.skipped))
-        write_job(self.directory, self.job, total, self.skipped, **sums)
+        write_job(self.directory, self.job, total, self.skipped, **totals)
 
     def align(self, model: Model, beam: float, retry_beam: float, boost_silence: float) -> None:
         aligner = Aligner(self.lang, model, boost_silence)
@@ -119,7 +114,7 @@ class Job:
             model.gmm.accumulate(stats, x, pdfs, other)
             stats.log_like += sum(len(alignments[utt]) * self.features.log_det(utt) for utt in utts)
             counts += np.bincount(np.concatenate([alignments[utt] for utt in utts]), minlength=len(counts))
-        save_sums(self.sums(name), stats, transitions=counts)
+        self.save(name, stats, transitions=counts)
 
     def tree_stats(self, model: Model) -> None:
         alignments, silence = self.alignments(), self.lang.integers("context_indep")
@@ -131,7 +126,7 @@ class Job:
             total = TreeStats.merged([*parts, total] if total else parts)
         if total is None:
             total = TreeStats(np.zeros((0, 4), np.int64), np.zeros((0, 1 + 2 * self.dim())))
-        save_sums(self.sums("tree"), total)
+        self.save("tree", total)
 
     def dim(self) -> int:
         return self.features(next(iter(self.features.entries))).shape[1]
@@ -146,7 +141,7 @@ class Job:
             stats.accumulate(x[keep], pdfs[keep])
         if stats is None:
             stats = LdaStats.zeros(model.transitions.num_pdfs, spliced(next(iter(spliced.entries))).shape[1])
-        save_sums(self.sums("lda"), stats)
+        self.save("lda", stats)
 
     def mllt_stats(self, name: str, model: Model) -> None:
         alignments, stats = self.alignments(), MlltStats.zeros(model.gmm.dim)
@@ -154,7 +149,7 @@ class Job:
             x, pdfs = self.pooled(utts, alignments, model.tid_pdf)
             keep = ~np.isin(np.concatenate([model.tid_phone[alignments[utt]] for utt in utts]), self.lang.silence)
             stats.accumulate(model.gmm, x[keep], pdfs[keep])
-        save_sums(self.sums(name), stats)
+        self.save(name, stats)
 
     def fmllr(self, model: Model, min_count: float) -> None:
         """trans.JOB of this job's speakers from their alignments."""

@@ -15,6 +15,7 @@ from mimic.hmm.basic_types import pack_int, pack_ints
 from mimic.hmm.gmm import LOG_2PI
 from mimic.hmm.kaldi import khg
 from mimic.hmm.model import Model, tree_of
+from mimic.hmm.sums import Sums
 
 WIDTH, CENTRAL = 3, 1
 PDF_CLASS = 3  # column of a key; Kaldi calls it -1
@@ -22,7 +23,7 @@ VAR_FLOOR = 0.01
 
 
 @dataclass
-class TreeStats:
+class TreeStats(Sums):
     """keys (n, 4) unique and sorted; sums (n, 1 + 2 dim): frames, x, x squared."""
 
     keys: np.ndarray
@@ -36,6 +37,10 @@ class TreeStats:
         keys, sums = keys[order], sums[order]
         first = np.flatnonzero(np.concatenate([[True], (keys[1:] != keys[:-1]).any(1)]))
         return cls(keys[first], np.add.reduceat(sums, first))
+
+    def add(self, other: "TreeStats") -> None:
+        both = TreeStats.merged([self, other])
+        self.keys, self.sums = both.keys, both.sums
 
 
 def utterance_stats(model: Model, ali: np.ndarray, x: np.ndarray, ci_phones: Sequence[int]) -> TreeStats:
