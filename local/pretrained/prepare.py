@@ -20,8 +20,8 @@ from mimic.cli import progress, run
 from mimic.errors import UserError
 from mimic.io.atomic import new_dir
 from mimic.io.entries import stored
+from mimic.io.recording import write_wav
 from mimic.io.tables import read_table, read_utt2spk, write_data_dir
-from mimic.io.wav import write_wav
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 import noises_train  # noqa: E402
