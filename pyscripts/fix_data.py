@@ -6,9 +6,8 @@ DATA/skipped.tsv. A good directory is left as it is, byte for byte. Audio is nev
 
 import argparse
 
-from mimic.cli import add_audio, add_number, run
+from mimic.cli import add_audio, run, whole
 from mimic.corpus.fix import fix, keep_common, unreadable
-from mimic.settings import Count
 
 
 def main() -> None:
@@ -17,7 +16,8 @@ def main() -> None:
     )
     parser.add_argument("--drop-unreadable", action="store_true", help="also drop utterances whose audio is bad")
     add_audio(parser)
-    add_number(parser, "--nj", Count, 1, "processes that read audio, for --drop-unreadable")
+    text = "processes that read audio, for --drop-unreadable (1)"
+    parser.add_argument("--nj", type=whole("--nj", 1), default=1, metavar="N", help=text)
     parser.add_argument("data", nargs="+", metavar="DATA", help="one data directory, or the clean and the noisy one")
     args = parser.parse_args()
     if len(args.data) > 2:
