@@ -54,14 +54,14 @@ def main() -> None:
     share = job_utts(args.data, args.job, args.nj)
     utts = [utt for utt in share if utt in frames]
 
-    todo = cli.progress(utts, len(utts), "utterances")
+    pending = cli.progress(utts, len(utts), "utterances")
     if args.best_path == "true":
-        paths = {utt: decode.best_path(utt, scores(utt)) for utt in todo}
+        paths = {utt: decode.best_path(utt, scores(utt)) for utt in pending}
         best = {utt: path for utt, path in paths.items() if path is not None}
         write_ali(args.dir / f"best.{args.job}.gz", best)
         done = len(best)
     else:
-        done = write_lattices(args.dir / f"lat.{args.job}.gz", ((utt, decode(utt, scores(utt))) for utt in todo))
+        done = write_lattices(args.dir / f"lat.{args.job}.gz", ((utt, decode(utt, scores(utt))) for utt in pending))
     skipped = {utt: "no features" for utt in share if utt not in frames} | decode.failed
     write_job(args.dir, args.job, len(share), skipped, partial=decode.partial)
     log.info("Done %d utterances, failed for %d", done, len(skipped))

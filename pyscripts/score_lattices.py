@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from mimic import cli
-from mimic.decoding.wfst.lattice import Lattice
+from mimic.decoding.wfst.lattice import Lattice, word_times
 from mimic.decoding.wfst.lattice_io import read_decode_dir
-from mimic.decoding.wfst.word_times import word_times
 from mimic.errors import UserError
 from mimic.hmm.lang import read_symbols
 from mimic.hmm.model import Model

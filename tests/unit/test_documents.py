@@ -119,7 +119,9 @@ def test_options_that_are_named_exist(page):
                 )
                 if not script or not (ROOT / script[1]).exists():
                     continue
-                for option in re.findall(r"(?<!\S)(--[a-z][\w.-]*)", re.sub(r"'[^']*'|\"[^\"]*\"", "x", command[script.end() :])):
+                for option in re.findall(
+                    r"(?<!\S)(--[a-z][\w.-]*)", re.sub(r"'[^']*'|\"[^\"]*\"", "x", command[script.end() :])
+                ):
                     known = settings() if "." in option else options_of(script[1])
                     assert option in known, f"{named(page)}: {script[1]} has no {option}: {command.strip()}"
     for option in re.findall(r"`(--[a-z]\w*\.\w+)", page.read_text()):

@@ -114,7 +114,7 @@ def test_models_that_no_sentence_can_be_spoken_with(tmp_path, lang):
     with pytest.raises(UserError, match="none of its 4 words is in"):
         grammar(tmp_path / "lm.arpa", lang)
     (tmp_path / "lm.arpa").write_text(arpa(2, [*WORDS, "#0"])[0])
-    with pytest.raises(UserError, match="lm.arpa: #0 is no word: remove it"):
+    with pytest.raises(UserError, match="lm.arpa: #0 is not a word: remove it"):
         grammar(tmp_path / "lm.arpa", lang)
 
 

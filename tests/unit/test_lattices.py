@@ -16,11 +16,10 @@ from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
 from mimic.decoding.wfst.determinize import determinize
 from mimic.decoding.wfst.graph import make_graph
 from mimic.decoding.wfst.graph_file import Graph
-from mimic.decoding.wfst.lattice import Lattice
+from mimic.decoding.wfst.lattice import Lattice, word_times
 from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
 from mimic.decoding.wfst.lattice_io import read_decode_dir, read_lattices, write_lattices
-from mimic.decoding.wfst.search import Search
-from mimic.decoding.wfst.word_times import word_times
+from mimic.decoding.wfst.token_passing import TokenPassing
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst
 from mimic.hmm.model import write_tree
@@ -265,7 +264,7 @@ def test_search_remembers_all_that_is_near_the_best_path_and_nothing_else(graph,
     scores = draw.normal(-1, 0.6, (frames, len(model.tid_pdf) - 1)).astype(np.float32)
 
     def found(lattice_beam: float) -> Lattice:
-        search = Search(Graph.read(directory / "HCLG.fst"), 1000.0, 10**9, lattice_beam)
+        search = TokenPassing(Graph.read(directory / "HCLG.fst"), 1000.0, 10**9, lattice_beam)
         assert search(scores) and search.reached_final
         (source, target, tid, *columns), final = search.paths()
         tids = [ids(one) if one else b"" for one in tid]
@@ -288,7 +287,7 @@ def test_few_tokens_may_go_on(graph):
     scores = np.random.default_rng(1).normal(-1, 0.6, (30, len(model.tid_pdf) - 1)).astype(np.float32)
     costs = []
     for most in (1, 3, 10**9):
-        search = Search(Graph.read(directory / "HCLG.fst"), 1000.0, most, 1.0, 0)
+        search = TokenPassing(Graph.read(directory / "HCLG.fst"), 1000.0, most, 1.0, 0)
         assert search(scores)
         costs.append(search.cost.min())
     assert costs[0] >= costs[1] >= costs[2] and costs[0] > costs[2]
@@ -300,12 +299,12 @@ def test_a_narrow_beam_keeps_the_least_number_of_tokens(graph):
     scores = np.random.default_rng(1).normal(-1, 0.6, (30, len(model.tid_pdf) - 1)).astype(np.float32)
     searches = {}
     for beam, least in ((1000.0, 200), (0.1, 200), (0.1, 0)):
-        searches[beam, least] = Search(Graph.read(directory / "HCLG.fst"), beam, 7000, 1.0, least)
+        searches[beam, least] = TokenPassing(Graph.read(directory / "HCLG.fst"), beam, 7000, 1.0, least)
         assert searches[beam, least](scores)
     wide, narrow, lost = searches.values()
     assert narrow.reached_final and len(narrow.cost) > len(lost.cost)
     assert narrow.cost.min() == pytest.approx(wide.cost.min(), abs=1e-6) and lost.cost.min() > wide.cost.min() + 0.1
-    search = Search(Graph.read(directory / "HCLG.fst"), 2.0, 5, 1.0, 3)
+    search = TokenPassing(Graph.read(directory / "HCLG.fst"), 2.0, 5, 1.0, 3)
     # (costs of tokens, cost up to which they go on, next beam) by hand from the rules of GetCutoff
     for costs, cutoff, beam in (
         ([0, 1], np.inf, np.inf),  # no more than the least number
@@ -333,7 +332,7 @@ def test_graphs_of_both_kinds_and_damaged_ones(graph, tmp_path):
     damaged |= {"elsewhere": whole[:-4] + b"\xff\xff\xff\x0f", "cut": whole[:-100]}  # its last arc leads nowhere
     for name, data in damaged.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(UserError, match=f"{name}: no graph of OpenFst, or damaged"):
+        with pytest.raises(UserError, match=f"{name}: not an OpenFst graph, or damaged"):
             Graph.read(tmp_path / name)
 
 

@@ -53,7 +53,7 @@ class DecodeConfig:
             `beam` hypotheses have ended inside the beam; without it, when no other one can win any more.
         nbest: hypotheses returned per utterance. More than 1: steps/decode.sh writes nbest.jsonl.
         window: all but joint read an utterance that is longer than so many frames piece by piece, in memory that does
-            not grow with it. Each piece is encoded with `margin` frames of what is before and behind it.
+            not grow with it. Each piece is encoded with `margin` frames of context before and after it.
         margin: frames of context of a piece.
         valid_beam: beam of the validation during training.
     """

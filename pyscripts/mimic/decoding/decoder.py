@@ -191,7 +191,7 @@ def load(directory: Path, overrides: list[str]) -> tuple[nn.Module, Tokens, Deco
     given = {word.removeprefix("--decode.").replace("-", "_") for word in overrides[::2]}
     for weight, of in (("lm_scale", "lm"), ("ngram_lm_scale", "ngram"), ("rescore_weight", "rescore")):
         if weight in given and not getattr(config.decode, of):
-            known = ", ".join(f"{n}_weight of --decode.{n}" for n in ("lm", "ngram", "rescore"))
+            known = "lm_scale of --decode.lm, ngram_lm_scale of --decode.ngram, rescore_weight of --decode.rescore"
             raise UserError(f"--decode.{weight}: there is no --decode.{of}; the weights are {known}")
     model, tokens = TASKS[config.task].build(config, directory)
     return model, tokens, config.decode

@@ -76,8 +76,8 @@ def search(
         for i, (weight, bonus) in enumerate(grid):
             decoder.weigh(replace(decoder.config, ngram_lm_scale=weight, word_insertion_bonus=bonus))
             sentences = decoder.decode(log_probs)
-            heard = [word for word, _ in sentences[0].words] if sentences else []
-            errors[i] += kaldialign.edit_distance(reference, heard)["total"]
+            hypothesis = [word for word, _ in sentences[0].words] if sentences else []
+            errors[i] += kaldialign.edit_distance(reference, hypothesis)["total"]
     return [Point(*pair, int(n), words) for pair, n in zip(grid, errors, strict=True)]
 
 

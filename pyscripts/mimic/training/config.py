@@ -127,7 +127,7 @@ def read(path: str | Path, overrides: list[str] | None = None) -> Config:
 def read_raw(path: str | Path, overrides: list[str] | None = None) -> dict:
     """What files and command line say, not checked yet. Former names of settings are replaced, with a note of each.
 
-    A config.yaml was written by `write`, maybe of an earlier release: there is no note of what its user did not write.
+    A config.yaml was written by `write`, maybe of an earlier release: its former names get no note.
     """
     raw, _ = yaml_file.read(
         Path(path), lambda raw, file: renamed.rename(raw, "" if file.name == "config.yaml" else str(file))

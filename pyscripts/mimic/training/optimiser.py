@@ -43,7 +43,7 @@ class ModuleOptimiser:
         self.optimiser.zero_grad()
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of the loss by this module's parameters to theirs."""
+        """Add the gradient of the loss by this module's parameters to their gradients."""
         inputs = None if self.only else [p for p in self.module.parameters() if p.requires_grad]
         self.scaler.scale(loss).backward(inputs=inputs)
 
@@ -77,7 +77,7 @@ class ModuleOptimiser:
 class Optimiser:
     """Adam (Kingma & Ba, arXiv:1412.6980), AdamW (Loshchilov & Hutter, arXiv:1711.05101) or RMSprop.
 
-    The functions of torch.optim with the state of its classes: steps equal theirs bit by bit. The classes themselves
+    The functions of torch.optim with the state of its classes: the same steps bit by bit. The classes themselves
     load torch's compiler at their first step, seconds and 115 MB for each process that trains.
     """
 

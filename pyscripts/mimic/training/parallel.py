@@ -137,4 +137,4 @@ def _explained(what: str = "another process of this training has ended or does n
         yield
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:150]
-        raise UserError(f"{what} ({reason}): its own lines say why; run the same command again to go on") from None
+        raise UserError(f"{what} ({reason}): its own lines say why; run the same command again to resume") from None

@@ -22,7 +22,7 @@ try:
 except ImportError:  # no wheel for this system
     flashlight = None
 
-LOOK_BACK = 250  # frames behind the newest one that are still open when an utterance comes in pieces
+LOOK_BACK = 250  # frames before the newest one that may still change when an utterance comes in pieces
 NEVER = -1e9  # log-probability; finite, for sums of it are compared
 LOG10 = math.log(10)
 
@@ -39,7 +39,7 @@ class _Beam:
         self.config, self.tokens = config, tokens
         self.width = len(tokens) + 1  # and the silence
         self.silence = len(tokens)
-        self.closing = np.zeros((0, self.width), np.float32)  # frames behind the last one
+        self.closing = np.zeros((0, self.width), np.float32)  # frames after the last one
         self._begun, self._open, self._path = False, np.zeros((0, self.width), np.float32), Path()
 
     def weigh(self, config: DecodeConfig) -> None:
@@ -104,12 +104,12 @@ class _Beam:
         if len(frames):
             self._decoder.decode_step(frames.ctypes.data, *frames.shape)
 
-    def _frames(self, log_probs: np.ndarray, behind: np.ndarray | None = None) -> np.ndarray:
+    def _frames(self, log_probs: np.ndarray, after: np.ndarray | None = None) -> np.ndarray:
         """(frames, tokens) -> (frames + closing frames, tokens + silence)."""
-        frames = np.full((len(log_probs) + (0 if behind is None else len(behind)), self.width), NEVER, np.float32)
+        frames = np.full((len(log_probs) + (0 if after is None else len(after)), self.width), NEVER, np.float32)
         frames[: len(log_probs), :-1] = log_probs
-        if behind is not None:
-            frames[len(log_probs) :] = behind
+        if after is not None:
+            frames[len(log_probs) :] = after
         return frames
 
     def _take(self, path: Path, result: "flashlight.DecodeResult", frames: np.ndarray) -> None:
@@ -166,7 +166,7 @@ class Lexicon(_Beam):
             if config.lexicon:
                 model.check(self.words, f"words of {config.lexicon}")
             self._lm = model.over(self.words)
-        if spelling.space is not None:  # a word ends where the next space begins, the last one in a frame behind all
+        if spelling.space is not None:  # a word ends where the next space begins, the last one in an added frame
             self.silence = spelling.space
             self.closing = np.full((1, self.width), NEVER, np.float32)
             self.closing[0, spelling.space] = 0.0
@@ -187,7 +187,7 @@ class Lexicon(_Beam):
     def _found(self, path: Path, ctc: float, ngram: float) -> Found:
         ids, spans = path.tokens((BLANK, self.silence, len(self.tokens)))
         labels, frames = path.labels()
-        of = np.searchsorted(frames, [span.start for span in spans])  # the word that ends first behind a token
+        of = np.searchsorted(frames, [span.start for span in spans])  # the word that ends first after a token
         places: list[list[int]] = [[] for _ in range(len(labels) + 1)]
         for place, word in enumerate(of.tolist()):
             places[word].append(place)

@@ -53,7 +53,7 @@ class PrefixScorer:
         scores = log_probs.double()
         padding = ~valid_frames(lengths, log_probs.shape[1])
         scores = scores.masked_fill(padding.unsqueeze(2), IMPOSSIBLE)
-        scores[..., BLANK].masked_fill_(padding, 0.0)  # blanks behind the end change nothing
+        scores[..., BLANK].masked_fill_(padding, 0.0)  # blanks after the end change nothing
         self.probs = scores.exp()  # (batch, frames, tokens)
         self.sums = F.pad(scores.cumsum(1).transpose(1, 2), (1, 0))  # (batch, tokens, frames + 1)
 

@@ -69,7 +69,7 @@ class Spelling(NamedTuple):
 
 
 def _ended(ids: Sequence[int], space: int | None) -> list[int]:
-    """With a space behind a word in place of the one before it."""
+    """With a space after a word in place of the one before it."""
     return list(ids) if space is None else [*(i for i in ids if i != space), space]
 
 

@@ -1,4 +1,4 @@
-"""When words were said: from the frames of their tokens to seconds, with confidences."""
+"""Times of words in seconds, from the frames of their tokens, with confidences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torchaudio.functional import forced_align, merge_tokens
 from mimic.decoding.ctc.prefix import frames_needed
 from mimic.io.tokens import BLANK, Tokens
 
-GAP_S = 0.1  # CTC marks a token by a short peak: a word lasts this much longer on either side, where there is room
+GAP_S = 0.1  # CTC marks a token by a short peak: a word lasts this much longer on either side, where the gap allows it
 
 
 @dataclass(frozen=True)

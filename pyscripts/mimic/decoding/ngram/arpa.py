@@ -34,7 +34,7 @@ def ngrams(path: Path) -> Iterator[tuple[int, list[str], float, float]]:
     """The n-grams of an ARPA file, plain or gzipped: line, words in composed letters, log10 probability and backoff.
 
     Raises UserError with the line where sections are missing or do not hold what the header counts, where <s> or </s>
-    is missing, and for what is no n-gram; a probability above 1 is none.
+    is missing, and for a line without an n-gram; a probability above 1 is none.
     """
     counts: dict[int, int] = {}
     number, n, found, marks = 0, -1, 0, {"<s>", "</s>"}  # n: order of the section; -1 before the header, 0 in it

@@ -142,17 +142,17 @@ def _find(levels: Sequence[Grams], rows: np.ndarray, words: int) -> np.ndarray:
 
 
 def log10_probs(levels: Sequence[Grams], rows: np.ndarray) -> np.ndarray:
-    """What a model gives to the last word of each row (rows, order) behind the others; n-grams as counts has them."""
+    """Log-probability of the last word of each row (rows, order) after the others; n-grams as counts has them."""
     words, order = len(levels[0].rows), rows.shape[1]
     found = np.zeros(len(rows))
-    todo = np.arange(len(rows))
+    pending = np.arange(len(rows))
     for n in range(order, 0, -1):
-        at, there = _listed(levels[:n], rows[todo, order - n :], words)
-        found[todo[there]] += levels[n - 1].prob[at[there]]
-        todo = todo[~there]
+        at, there = _listed(levels[:n], rows[pending, order - n :], words)
+        found[pending[there]] += levels[n - 1].prob[at[there]]
+        pending = pending[~there]
         if n > 1:
-            at, there = _listed(levels[: n - 1], rows[todo, order - n : -1], words)
-            found[todo[there]] += levels[n - 2].backoff[at[there]]
+            at, there = _listed(levels[: n - 1], rows[pending, order - n : -1], words)
+            found[pending[there]] += levels[n - 2].backoff[at[there]]
     return found
 
 

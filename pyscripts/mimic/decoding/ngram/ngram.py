@@ -66,7 +66,7 @@ class Ngram:
         return at, self._keys[at] == keys
 
     def advance(self, context: np.ndarray | int, word: np.ndarray | int) -> np.ndarray:
-        """The contexts behind these words: the longest listed ones."""
+        """The contexts after these words: the longest listed ones."""
         context, word = np.broadcast_arrays(np.asarray(context), np.asarray(word))
         result, context = np.zeros(context.shape, np.int64), context.copy()
         open_ = np.ones(context.shape, bool)
@@ -90,11 +90,11 @@ class Ngram:
             context = int(self.shorter[context])
 
     def arcs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """All n-grams: context, last word, log-probability, and the context behind it; sorted by context and word."""
+        """All n-grams: context, last word, log-probability, and the context after it; sorted by context and word."""
         return self._keys // len(self.words), self._keys % len(self.words), self._log_probs, self._next
 
     def row(self, context: int) -> tuple[np.ndarray, np.ndarray]:
-        """log p(w | context) of all words, and the contexts behind them."""
+        """log p(w | context) of all words, and the contexts after them."""
         chain = [context]
         while chain[-1]:
             chain.append(int(self.shorter[chain[-1]]))

@@ -87,13 +87,13 @@ class _Determinizer:
                 self.labelled[source].append((word, target, *rest))
             else:
                 self.epsilon[source].append((target, *rest))
-        self.behind = [np.inf] * states  # cost of the best way to the end
+        self.to_end = [np.inf] * states  # cost of the best way to the end
         for state in reversed(range(states)):
             costs = [self.ends[state][0]] if state in self.ends else []
-            costs += [arc[1] + self.behind[arc[0]] for arc in self.epsilon[state]]
-            costs += [arc[2] + self.behind[arc[1]] for arc in self.labelled[state]]
-            self.behind[state] = min(costs, default=np.inf)
-        self.beam, self.cutoff = beam, self.behind[0] + beam
+            costs += [arc[1] + self.to_end[arc[0]] for arc in self.epsilon[state]]
+            costs += [arc[2] + self.to_end[arc[1]] for arc in self.labelled[state]]
+            self.to_end[state] = min(costs, default=np.inf)
+        self.beam, self.cutoff = beam, self.to_end[0] + beam
         self.forward: list[float] = []  # of each new state, the cost of the best way to it
         self.arcs: list[tuple[int, int, int, float, float, bytes]] = []
         self.final: dict[int, tuple[float, float, bytes]] = {}
@@ -106,7 +106,7 @@ class _Determinizer:
         self._new_state(self._closure([(0, 0.0, 0.0, b"")]), 0.0)
         while self.queue:
             if self.elements > max_elements and self.final:
-                return self.queue[0][0] - self.behind[0]
+                return self.queue[0][0] - self.to_end[0]
             _, _, source, word, elements = heappop(self.queue)
             total, graph, tids, subset = _normalised(sorted((state, *rest) for state, rest in elements.items()))
             found = self.initial.find(subset)
@@ -152,7 +152,7 @@ class _Determinizer:
         if ends and forward + min(ends)[0] <= self.cutoff:
             self.final[number] = min(ends)
         for word, elements in self._transitions(subset).items():
-            cost = forward + min(rest[0] + self.behind[state] for state, rest in elements.items())
+            cost = forward + min(rest[0] + self.to_end[state] for state, rest in elements.items())
             if cost <= self.cutoff:
                 heappush(self.queue, (cost, self.serial, number, word, elements))
                 self.serial += 1

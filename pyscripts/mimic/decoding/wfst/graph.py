@@ -29,13 +29,13 @@ def grammar(lm: Path, lang: Lang) -> kaldifst.StdVectorFst:
     if not any(word in lang.words for word in ngram.words if word not in MARKS):
         raise UserError(f"{lm}: none of its {len(ngram.words)} words is in {lang.path}/words.txt: same case?")
     if reserved := {"<eps>", "#0"} & ngram.ids.keys():
-        raise UserError(f"{lm}: {min(reserved)} is no word: remove it")
+        raise UserError(f"{lm}: {min(reserved)} is not a word: remove it")
     labels = np.array([{START: -1, END: 0}.get(word, lang.words.get(word, -1)) for word in ngram.words])
     contexts, words, log_probs, following = ngram.arcs()
     listed = (labels[words] >= 0) & np.isfinite(log_probs)
     contexts, words, costs, following = contexts[listed], words[listed], -log_probs[listed], following[listed]
 
-    # A state that only backs off is replaced by the one behind it, with the costs of going there.
+    # A state that only backs off is replaced by the one that it backs off to, with the cost of doing so.
     used = np.zeros(len(ngram.backoff), bool)
     used[contexts] = used[ngram.start] = used[0] = True
     target, extra = np.arange(len(used)), np.zeros(len(used))

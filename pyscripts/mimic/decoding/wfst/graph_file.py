@@ -64,7 +64,7 @@ class Graph:
             if len(source) != len(there) or not there.all() or not 0 <= start < states:
                 raise ValueError("states that are not there")
         except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: no graph of OpenFst, or damaged ({error}): run steps/mkgraph.sh again") from None
+            raise UserError(f"{path}: not an OpenFst graph, or damaged ({error}): run steps/mkgraph.sh again") from None
         parts = []
         for chosen in (table[0] > 0, table[0] == 0):
             count = np.bincount(source[chosen], minlength=states)
@@ -89,7 +89,7 @@ def _header(data: bytes) -> tuple[str, int, int, int, int, int]:
 
 
 def _vector(data: bytes, states: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Final costs, numbers of arcs, and their columns: each state has its arcs behind it."""
+    """Final costs, numbers of arcs, and their columns: each state is followed by its arcs."""
     words = memoryview(data[: len(data) // 4 * 4]).cast("i")
     places, at = array("q"), 0
     for _ in range(states):

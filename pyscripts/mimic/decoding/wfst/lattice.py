@@ -1,11 +1,12 @@
-"""Lattices: best and n best paths under any scale, their words and alignments."""
+"""Lattices: best and n best paths under any scale, their words, alignments and times of words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mimic.hmm.kaldi import kaldifst
+from mimic.hmm.model import Model
 
 Final = tuple[float, float, bytes]
 
@@ -14,7 +15,7 @@ Final = tuple[float, float, bytes]
 class Lattice:
     """Arcs as columns: states from and to, word (0: none), graph and acoustic cost, transition ids; final states.
 
-    State 0 is the start. Acoustic costs are unscaled negative log-likelihoods. Transition ids are int32 one behind the
+    State 0 is the start. Acoustic costs are unscaled negative log-likelihoods. Transition ids are int32 one after the
     other, any number on an arc (Kaldi's CompactLattice); final states have a graph and an acoustic cost and ids, too.
     """
 
@@ -116,3 +117,24 @@ class Lattice:
             _, words, _, weight = kaldifst.get_linear_symbol_sequence(path)
             found.append((float(weight.value), list(words)))
         return sorted(found)
+
+
+def word_times(
+    model: Model, boundary: Mapping[int, str], ali: np.ndarray, words: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    """(word, first frame, frames) of each word of a path; `boundary` is phones/word_boundary.int.
+
+    Phones know their position in the word, so that the n-th stretch from a beginning to an end is the n-th word.
+    """
+    if not len(ali):
+        return []
+    starts = model.phone_starts(ali)
+    ends = [*starts[1:].tolist(), len(ali)]
+    found, begun = [], 0
+    for start, end, phone in zip(starts.tolist(), ends, model.tid_phone[ali[starts]].tolist(), strict=True):
+        position = boundary[phone]
+        if position in ("begin", "singleton"):
+            begun = start
+        if position in ("end", "singleton"):
+            found.append((begun, end - begun))
+    return [(word, *place) for word, place in zip(words, found, strict=False)]

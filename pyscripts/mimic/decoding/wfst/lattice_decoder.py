@@ -1,4 +1,4 @@
-"""Decoding with HCLG: the search, and lattices of what it remembers."""
+"""The lattice decoder: token passing in HCLG, and a determinised lattice of what is within the lattice beam."""
 
 import logging
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from mimic.decoding.wfst.determinize import determinize_phones
 from mimic.decoding.wfst.graph_file import Graph
 from mimic.decoding.wfst.lattice import Lattice
-from mimic.decoding.wfst.search import Search
+from mimic.decoding.wfst.token_passing import TokenPassing
 from mimic.errors import UserError
 from mimic.hmm.model import Model
 
@@ -22,10 +22,10 @@ class SearchOptions:
 
     Attributes:
         beam: largest difference of scaled costs from the best token.
-        lattice_beam: likewise of the paths that the lattice keeps.
+        lattice_beam: largest difference of scaled costs of a path in the lattice from the best path.
         acwt: scale of acoustic log-likelihoods in the search.
-        max_active: so many tokens of a frame go on, the best ones.
-        min_active: so many tokens of a frame go on where fewer are within the beam.
+        max_active: so many tokens of a frame are expanded, the best ones.
+        min_active: so many tokens of a frame are expanded where fewer are within the beam.
         max_elements: determinisation ends after so many states of the search, the best paths first.
     """
 
@@ -81,12 +81,12 @@ class Decoder:
         lattice, _ = self._lattice(search)  # of the best path, and of others that cost the same
         return lattice.alignment(lattice.best_paths([1 / self.options.acwt], [0.0])[0])
 
-    def _search(self, utt: str, log_likes: np.ndarray, lattice_beam: float) -> Search | None:
+    def _search(self, utt: str, log_likes: np.ndarray, lattice_beam: float) -> TokenPassing | None:
         options = self.options
         scores = log_likes * np.float32(options.acwt)
         if not len(scores):
             return self._fail(utt, "it has no frames")
-        search = Search(self.graph, options.beam, options.max_active, lattice_beam, options.min_active)
+        search = TokenPassing(self.graph, options.beam, options.max_active, lattice_beam, options.min_active)
         if not search(scores):
             return self._fail(utt, f"no token survived; a larger --beam than {options.beam:g} may help")
         if not search.reached_final:
@@ -98,8 +98,8 @@ class Decoder:
         self.failed[utt] = reason
         log.warning("%s: empty lattice: no words; %s", utt, reason)
 
-    def _lattice(self, search: Search) -> tuple[Lattice, np.ndarray]:
-        """What the search remembers, and the transition id of each arc."""
+    def _lattice(self, search: TokenPassing) -> tuple[Lattice, np.ndarray]:
+        """The lattice of a search, and the transition id of each arc."""
         (source, target, tid, word, graph, acoustic), final = search.paths()
         packed = tid.astype("<i4").tobytes()
         tids = [packed[4 * arc : 4 * arc + 4] if one else b"" for arc, one in enumerate(tid.tolist())]

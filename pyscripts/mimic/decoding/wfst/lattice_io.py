@@ -131,7 +131,7 @@ def _unpacked(data: bytes, at: int) -> tuple[Lattice, int]:
 
 
 def _parsed(data: bytes, at: int) -> tuple[Lattice, int]:
-    """A lattice as text, from the line behind the utterance to an empty line, and where it ends."""
+    """A lattice as text, from the line after the utterance to an empty line, and where it ends."""
     end = data.find(b"\n\n", at)
     if end < 0:
         raise ValueError("cut short")
