@@ -98,7 +98,7 @@ if begin 3 "scores"; then
   rows=() pairs=()
   for name in noisy $models; do rows+=("$name=$exp/$name,"); done
   for name in $models; do pairs+=(--pair noisy "$name"); done
-  pyscripts/results_table.py --command "${call[*]}" --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" \
+  pyscripts/score_table.py --command "${call[*]}" --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" \
     "${pairs[@]}" "${rows[@]}"
   log "models: $exp/<model>  table: $exp/RESULTS.md"
 fi

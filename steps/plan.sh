@@ -85,7 +85,7 @@ in_background 2 timed decode steps/decode.sh "${decoding[@]}" "$dir/asr" "$dir/f
 in_background 2 timed speech steps/score_enhancement.sh "${common[@]}" "$clean" "$noisy" "$dir/speech"
 wait_all
 timed words steps/score_asr.sh "${one_job[@]}" --cer-spaces true "$clean" "$dir/asr/decode" "$dir/words"
-timed table pyscripts/results_table.py --output "$dir/RESULTS.md" "clean=$dir,$dir/asr"
+timed table pyscripts/score_table.py --output "$dir/RESULTS.md" "clean=$dir,$dir/asr"
 
 json_option=()
 if [ -n "$json" ]; then json_option=(--json "$json"); fi

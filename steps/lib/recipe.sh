@@ -112,7 +112,7 @@ log_changes() {
 }
 
 # results_table WORDS...: a table of scores; finished WORDS...: the last line of a recipe. Neither in a dry run.
-results_table() { dry_run || pyscripts/results_table.py --command "${call[*]}" "$@"; }
+results_table() { dry_run || pyscripts/score_table.py --command "${call[*]}" "$@"; }
 finished() {
   if dry_run; then return; fi
   if [ $# -gt 0 ]; then log "$*"; fi

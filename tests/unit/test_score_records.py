@@ -12,31 +12,42 @@ from data_maker import ROOT
 from test_score_compare import recognised, texts
 
 from mimic.errors import UserError
-from mimic.reporting.records import Record, facts, read_record, render, render_folder
+from mimic.reporting.records import Record, facts, read_record
+from mimic.reporting.results_page import Page, render_folder, verdict
 
-PROGRAM = [sys.executable, str(ROOT / "pyscripts/results.py")]
+PROGRAM = [sys.executable, str(ROOT / "pyscripts/records.py")]
 
 
-def test_results_page_is_what_the_renderer_makes():
-    page = render_folder(ROOT / "results")
-    assert page == (ROOT / "RESULTS.md").read_text(encoding="utf-8"), "run pyscripts/results.py render"
-    assert page == render_folder(ROOT / "results")
-    for path in (ROOT / "results").glob("*.json"):  # each figure has its command and commit beside it
-        record = read_record(path)
-        assert f"- command: {record.facts['command']}\n- commit: {record.facts['commit']}\n" in page
+@pytest.mark.parametrize("folder", ["results", "benchmarks"])
+def test_pages_and_plots_are_what_the_renderer_makes(folder):
+    page = ROOT / ("RESULTS.md" if folder == "results" else "benchmarks/RESULTS.md")
+    made = render_folder(ROOT / folder, page, ROOT / "docs/figures")
+    for path, text in made.items():
+        assert text == path.read_text(encoding="utf-8"), "run pyscripts/records.py render"
+    assert len(made[page].splitlines()) <= 200
+    names = {path.stem: read_record(path) for path in (ROOT / folder).glob("**/*.json")}
+    for name, record in names.items():  # each figure has its record, and RESULTS.md its command and commit
+        assert name in made[page] and record.facts["command"].startswith("`") and record.facts["commit"]
+        assert folder == "benchmarks" or f"{record.facts['command']} (commit {record.facts['commit']})" in made[page]
+
+
+def page_of(template: str, **records: Record) -> str:
+    return Page(records, "results", "figures").render(template)
 
 
 def test_a_record_survives_and_places_must_match(tmp_path):
     table = Record(facts("./run.sh", "MSE: 1,2"), [["system", "PESQ"], ["MSE", "2.1"]], notes=["n: utterances"])
     table.write(tmp_path / "t.json")
     assert read_record(tmp_path / "t.json") == table
-    page = render("# Results\n\n{{ t }}\n\nprose\n", {"t": table})
-    assert page.startswith("# Results\n\n| system | PESQ |\n|---|---|\n| MSE | 2.1 |\n\n- n: utterances\n\n- command: ")
-    assert page.endswith("\n\nprose\n") and "- seeds: MSE: 1,2\n- machine: " in page and "Python 3." in page
+    page = page_of("# Results\n\n{{ table t: PESQ }}\n\nprose\n", t=table)
+    assert page == "# Results\n\n| system | PESQ |\n|---|---|\n| MSE | 2.1 |\n\nprose\n"
+    assert "- seeds: MSE: 1,2\n- machine: " in table.markdown() and "Python 3." in table.markdown()
     with pytest.raises(UserError, match="no results/u.json"):
-        render("{{ t }}\n{{ u }}\n", {"t": table})
+        page_of("{{ table t: PESQ }}\n{{ reproduce u }}\n", t=table)
     with pytest.raises(UserError, match="results/t.json has no place"):
-        render("prose {{ t }} within a line\n", {"t": table})
+        page_of("prose\n", t=table)
+    with pytest.raises(UserError, match="not a directive"):
+        page_of("{{ tables t: PESQ }}\n", t=table)
     for text in (
         "{",
         "[]",
@@ -49,20 +60,34 @@ def test_a_record_survives_and_places_must_match(tmp_path):
             read_record(tmp_path / "t.json")
 
 
-def results(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
+def test_bold_is_only_what_an_interval_decides():
+    pair = {"a": "MSE", "b": "MSE + mimic", "difference": "+0.1"}
+    comparisons = [pair | {"column": "PESQ", "low": "+0.05", "high": "+0.15"}]
+    comparisons += [pair | {"column": "test WER", "low": "-0.10", "high": "+0.20"}]
+    rows = [["system", "PESQ (n=9)", "test WER"], ["MSE", "1.5", "9.0"], ["MSE + mimic", "1.6 +- 0.1", "9.1 (n=3)"]]
+    record = Record({"command": "`x`", "commit": "y"}, rows, comparisons=comparisons)
+    page = page_of("{{ table t: PESQ; test WER }}\n{{ not_better t }}\n", t=record)
+    assert "| MSE + mimic | **1.6 +- 0.1** | 9.1 |" in page and "| MSE | 1.5 | 9.0 |" in page
+    assert page.endswith("| MSE -> MSE + mimic | test WER | +0.1 [-0.10, +0.20] | undecided | t |\n")
+    assert verdict(pair | {"column": "test WER", "low": "0.1", "high": "0.2"}) == "worse"  # less is better
+    assert page_of("{{ compared t }}\n", t=Record(record.facts, rows)).startswith("No paired comparison is recorded")
+
+
+def records(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
     env = os.environ | {"PYTHONPATH": str(ROOT / "pyscripts")}
     return subprocess.run([*PROGRAM, *map(str, arguments)], cwd=folder, env=env, capture_output=True, text=True)
 
 
 def test_program_keeps_what_a_benchmark_prints(tmp_path):
     (tmp_path / "results").mkdir()
-    (tmp_path / "results/template.md").write_text("# Results\n\n{{ speed }}\n")
-    done = results(tmp_path, "run", "speed", sys.executable, "-c", "print('ratio x 2.00')")
+    (tmp_path / "results/template.md").write_text("# Results\n\n{{ speed.last }}, {{ speed.x }}\n")
+    done = records(tmp_path, "run", "speed", sys.executable, "-c", "print('ratio x 2.00')")
     assert done.returncode == 0 and done.stdout == "ratio x 2.00\n", done.stderr
     page = (tmp_path / "RESULTS.md").read_text()
-    assert page.startswith("# Results\n\n```\nratio x 2.00\n```\n\n- command: `") and "print(" in page
-    assert results(tmp_path, "render").returncode == 0 and (tmp_path / "RESULTS.md").read_text() == page
-    done = results(tmp_path, "run", "speed", "false")
+    assert page == "# Results\n\nratio x 2.00, 2.00\n"
+    assert "print(" in read_record(tmp_path / "results/speed.json").facts["command"]
+    assert records(tmp_path, "render").returncode == 0 and (tmp_path / "RESULTS.md").read_text() == page
+    done = records(tmp_path, "run", "speed", "false")
     assert done.returncode == 1 and "failed with code 1: nothing is recorded" in done.stderr
     assert json.loads((tmp_path / "results/speed.json").read_text())["text"] == "ratio x 2.00\n"
 
@@ -106,8 +131,8 @@ def test_results_equals_kaldis_loop(checkout):
     for unit in ("wer", "cer"):
         line = f"for x in exp/*/decode*; do [ -d $x ] && grep WER $x/{unit}_* | utils/best_wer.sh; done"
         done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, text=True, check=True)
-        ours = [line for line in printed(checkout) if f"/{unit}_" in line]
-        assert done.stdout.splitlines() == ours
+        printed_lines = [line for line in printed(checkout) if f"/{unit}_" in line]
+        assert done.stdout.splitlines() == printed_lines
     one = checkout / "exp/asr_mse/decode_test/scoring_kaldi/best_wer"
     assert [*one.read_text().split()[:-1], "exp/asr_mse/decode_test/wer_1_0.0"] == printed(checkout, "asr_mse")[
         0

@@ -108,7 +108,7 @@ def test_only_pairs_are_compared_and_what_has_no_interval_gets_no_verdict(exp):
     with pytest.raises(UserError, match="--pair: no row 'mse', there are clean, noisy"):
         pairs_of(rows, [["noisy", "mse"]])
     *_, mse, mimic = rows
-    assert verdicts(mse, mimic, SHORT)[0] == "PESQ: MSE + mimic against MSE: +0.05, 3 seeds, without an interval"
+    assert str(verdicts(mse, mimic, SHORT)[0]) == "PESQ: MSE + mimic against MSE: +0.05, 3 seeds, without an interval"
     for name, values in (("mse", [1.0, 2.0, 3.0]), ("mimic", [1.5, 2.5, 3.5])):
         found = [Row(f"u{k}", {"wb-pesq": value}) for k, value in enumerate(values)]
         write_rows(exp / f"enhance_{name}/scoring/test/per_utt.tsv", found, ("wb-pesq",))
@@ -116,8 +116,9 @@ def test_only_pairs_are_compared_and_what_has_no_interval_gets_no_verdict(exp):
     for seed in (2, 3):
         for name in ("mse", "mimic"):
             shutil.rmtree(exp / f"enhance_{name}_seed{seed}")
-    said = "PESQ: mimic against mse: +0.50 [+0.50, +0.50], better (1 seed, 3 utterances)"
-    assert verdicts(*one, SHORT)[0] == said
+    (found,) = verdicts(*one, parse_columns("PESQ"))
+    assert str(found) == "PESQ: mimic against mse: +0.50 [+0.50, +0.50], better (1 seed, 3 utterances)"
+    assert found.record()["low"] == "+0.50" and found.record()["verdict"] == "better"
 
 
 def test_scores_of_other_data_are_marked(exp):
@@ -191,7 +192,7 @@ def test_rows_are_arguments():
 
 def test_program_prints_and_writes_markdown(exp, tmp_path):
     env = os.environ | {"PYTHONPATH": str(ROOT / "pyscripts")}
-    command = [sys.executable, str(ROOT / "pyscripts/results_table.py")]
+    command = [sys.executable, str(ROOT / "pyscripts/score_table.py")]
     arguments = [f"noisy={exp}/noisy,{exp}/asr_noisy", f"MSE={exp}/enhance_mse,{exp}/asr_mse"]
     arguments += ["--command", "./run.sh --seeds 3", "--output", str(exp / "RESULTS.md")]
     done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, check=True)

@@ -41,7 +41,7 @@ def identify(
 ) -> Identity:
     """The identity of a data directory or of a folder of audio files.
 
-    `reference` is the table of what was said where there is no `text`; `noisy` may know the noise if `data` does not;
+    `reference` is the table of transcripts where `text` is missing; `noisy` may know the noise if `data` does not;
     `clean` says that `data` is the clean side of scores of enhanced speech.
     """
     utts = sorted(utts)

@@ -1,6 +1,6 @@
 """PESQ as MOS-LQO: wide band (ITU-T P.862.2) and narrow band (P.862.1), by the package `pesq` where it is installed.
 
-The program of the standard has room for 50 stretches of speech and writes beyond it without a check: a wrong score or
+The program of the standard takes 50 stretches of speech and writes beyond it without a check: a wrong score or
 a crash. A stretch lasts 0.2 s at least, and so does the gap before the next, so that 20 s are always safe; in longer
 signals we count first, and let a child process take the risk that is left.
 """

@@ -22,7 +22,7 @@ RANGE_DB = 40.0  # frames of the clean signal this far below its loudest one cou
 CLIP = 1 + 10 ** (15 / 20)  # the degraded envelope may exceed the clean one by 15 dB
 EPS = np.finfo(float).eps
 BLOCK = 128  # segments worked on at a time: temporaries then fit the cache, and long files need no more memory
-FRAMES = 32  # frames transformed at a time, likewise
+FRAMES = 32  # frames transformed at a time
 UP, DOWN = 5, 8  # 16 kHz to 10 kHz
 HOPS = 16  # periods of the resampling filter (8 samples in, 5 out) that one matrix product covers
 

@@ -16,18 +16,18 @@ def trials(embeddings: Mapping[str, np.ndarray], speaker_of: Mapping[str, str]) 
 
 
 def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float | None:
-    """Where as large a share of `same` pairs is refused as of the others is accepted; None without both kinds."""
+    """The rate at which as many `same` pairs are rejected as others are accepted; None unless there are both."""
     if not 0 < same.sum() < len(same):
         return None
     order = np.argsort(scores, kind="stable")
     scores, same = scores[order], same[order]
-    refused = np.append(0, np.cumsum(same)) / same.sum()  # with the threshold behind the first, second, ... score
+    rejected = np.append(0, np.cumsum(same)) / same.sum()  # with the threshold after the first, second, ... score
     accepted = 1 - np.append(0, np.cumsum(~same)) / (~same).sum()
     apart = np.append(True, scores[1:] != scores[:-1])
-    place = np.append(apart, True).nonzero()[0]  # equal scores are accepted or refused together
-    refused, accepted = refused[place], accepted[place]
-    right = int(np.argmax(refused >= accepted))
+    place = np.append(apart, True).nonzero()[0]  # equal scores are accepted or rejected together
+    rejected, accepted = rejected[place], accepted[place]
+    right = int(np.argmax(rejected >= accepted))
     left = max(0, right - 1)
-    gap = accepted[left] - refused[left] - (accepted[right] - refused[right])
-    share = (accepted[left] - refused[left]) / gap if gap else 0.0
-    return float(refused[left] + share * (refused[right] - refused[left]))
+    gap = accepted[left] - rejected[left] - (accepted[right] - rejected[right])
+    share = (accepted[left] - rejected[left]) / gap if gap else 0.0
+    return float(rejected[left] + share * (rejected[right] - rejected[left]))

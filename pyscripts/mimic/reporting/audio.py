@@ -1,4 +1,4 @@
-"""Waves and spectrograms of picked utterances: 16-bit wav, which every browser plays, and WebP images."""
+"""Waveforms and spectrograms of picked utterances: 16-bit wav, which every browser plays, and WebP images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,15 +38,15 @@ def power_db(x: np.ndarray, hop: int) -> np.ndarray:
     return 10 * np.log10(np.abs(np.fft.rfft(frames)).T ** 2 + 1e-10)
 
 
-def write_images(waves: Mapping[str, np.ndarray], folder: Path, stem: str) -> dict[str, str]:
-    """Write <stem>-<version>.webp for each wave, all on one scale, and <stem>-<version>-gain.webp for enhanced ones.
+def write_images(waveforms: Mapping[str, np.ndarray], folder: Path, stem: str) -> dict[str, str]:
+    """Write <stem>-<version>.webp for each waveform, on one scale, and <stem>-<version>-gain.webp for enhanced ones.
 
     The gain is the enhanced over the noisy power of each bin in dB: what an enhancer's mask did, measured on the
     audio, whatever kind of enhancer it was. Returns {version or version-gain: file name}.
     """
-    longest = max(len(x) for x in waves.values())
+    longest = max(len(x) for x in waveforms.values())
     hop = max(HOP, -(-longest // WIDEST))
-    spectra = {name: power_db(x, hop) for name, x in waves.items()}
+    spectra = {name: power_db(x, hop) for name, x in waveforms.items()}
     top = max(float(db.max()) for db in spectra.values())
     files = {}
     for name, db in spectra.items():
@@ -59,11 +59,11 @@ def write_images(waves: Mapping[str, np.ndarray], folder: Path, stem: str) -> di
     return files
 
 
-def write_waves(waves: Mapping[str, np.ndarray], folder: Path, stem: str) -> dict[str, str]:
+def write_waveforms(waveforms: Mapping[str, np.ndarray], folder: Path, stem: str) -> dict[str, str]:
     """Write <stem>-<version>.wav at its own level. Returns {version: file name}."""
-    for name, x in waves.items():
+    for name, x in waveforms.items():
         write_wav(folder / f"{stem}-{name}.wav", x, RATE)
-    return {name: f"{stem}-{name}.wav" for name in waves}
+    return {name: f"{stem}-{name}.wav" for name in waveforms}
 
 
 def gradient(colours: str) -> str:

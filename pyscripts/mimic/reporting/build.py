@@ -151,21 +151,21 @@ class Report:
         places = {name: ("clean" if name == "clean" else "noisy", self._side(name)) for name in ("clean", "noisy")}
         places |= {s.key: (s.title, self._tree(s).side(s.name)) for s in self.enhancers if s.system.enhance}
         found = {key: (title, audio.read(folder, u.utt)) for key, (title, folder) in places.items()}
-        waves = {key: wave for key, (_, wave) in found.items() if not isinstance(wave, str)}
-        if not waves:
+        waveforms = {key: waveform for key, (_, waveform) in found.items() if not isinstance(waveform, str)}
+        if not waveforms:
             return [Version(key, title, reason=str(reason)) for key, (title, reason) in found.items()]
-        wavs = audio.write_waves(waves, media, u.page)
-        images = audio.write_images(waves, media, u.page)
+        wavs = audio.write_waveforms(waveforms, media, u.page)
+        images = audio.write_images(waveforms, media, u.page)
         versions = []
-        for key, (title, wave) in found.items():
-            if isinstance(wave, str):
-                versions.append(Version(key, title, reason=wave))
+        for key, (title, waveform) in found.items():
+            if isinstance(waveform, str):
+                versions.append(Version(key, title, reason=waveform))
                 continue
             drawn = []
             for name, what in ((key, "spectrogram"), (f"{key}-gain", "gain, enhanced over noisy speech")):
                 label = f"{what} of {u.utt}, {title}"
                 image = f"../media/{quote(images[name])}" if name in images else ""
-                drawn.append(svg.spectrogram(image, len(wave) / audio.RATE, audio.RATE, label) if image else "")
+                drawn.append(svg.spectrogram(image, len(waveform) / audio.RATE, audio.RATE, label) if image else "")
             versions.append(Version(key, title, f"../media/{quote(wavs[key])}", *drawn))
         return versions
 

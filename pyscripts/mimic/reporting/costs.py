@@ -126,7 +126,7 @@ def _stage(folder: Path, job: Job, tree: Tree) -> int:
 
 
 def _speech(where: Path, job: Job, tree: Tree) -> float | None:
-    """Seconds of speech that a step worked on; a training hears its training set once an epoch."""
+    """Seconds of speech that a step worked on; a training reads its training set once an epoch."""
     words, epochs = job.command, 1
     log = where / "train_log.jsonl"
     if log.exists():

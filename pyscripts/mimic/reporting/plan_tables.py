@@ -48,7 +48,7 @@ def advice(
     costs: Costs,
     wish: str,
 ) -> str:
-    """One line for each amount of speech: which nj and ngpu reach the wished time."""
+    """One line for each amount of speech: which nj and ngpu reach the target time."""
     lines = ["\n"]
     for corpus, reached in zip(corpora, found, strict=True):
         if reached:

@@ -1,13 +1,12 @@
-"""Records of what was measured, with the command, commit, seeds and environment they come from; RESULTS.md from them.
+"""Records of what was measured: scores or what a benchmark printed, with command, commit, seeds and environment.
 
-A record is a JSON file: a table or the text that a benchmark printed, notes, and facts. RESULTS.md is a template with
-prose, in which a line `{{ name }}` stands for results/name.json.
+A record is a JSON file, results/NAME.json or benchmarks/records/NAME.json. RESULTS.md shows their figures
+(mimic.reporting.results_page); where they come from stands in the records alone.
 """
 
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,30 +16,40 @@ from mimic.io.environment import environment
 from mimic.metrics.pesq import version
 from mimic.reporting.score_table import markdown
 
-PLACE = re.compile(r"^\{\{ ([\w-]+) \}\}$", re.MULTILINE)
-TEMPLATE = "template.md"
+RATIO = re.compile(r"^ratio (\S+) (\S+)$", re.MULTILINE)  # how a benchmark prints what it has measured
 
 
 @dataclass(frozen=True)
 class Record:
-    """`rows` are a table with its header, or `text` is what a program printed; `facts` say where they come from."""
+    """`rows` are a table with its header, or `text` is what a program printed; `facts` say where they come from.
+
+    `comparisons` of two rows: column, a, b, difference (of b from a), low, high,
+    verdict, as text; `ratios` of a benchmark.
+    """
 
     facts: dict[str, str]
     rows: list[list[str]] = field(default_factory=list)
     text: str = ""
     notes: list[str] = field(default_factory=list)
+    comparisons: list[dict[str, str]] = field(default_factory=list)
+    ratios: dict[str, str] = field(default_factory=dict)
 
     def markdown(self) -> str:
-        """The record as a part of RESULTS.md."""
+        """The whole record, as the page that a recipe writes."""
         notes = "".join(f"- {note}\n" for note in self.notes)
         facts = "".join(f"- {name}: {value}\n" for name, value in self.facts.items())
         body = markdown(self.rows) if self.rows else f"```\n{self.text.strip()}\n```\n"
         return "\n".join(part for part in (body, notes, facts) if part)
 
     def write(self, path: Path) -> None:
-        """Write the record as JSON, atomically."""
+        """Write the record as JSON, atomically; what it does not have is left out."""
         with replace(path) as f:
-            f.write(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+            f.write(json.dumps({k: v for k, v in asdict(self).items() if v}, indent=1, ensure_ascii=False) + "\n")
+
+
+def printed(known: dict[str, str], text: str) -> Record:
+    """The record of a program that printed this text; `known` are the `facts` from before it ran."""
+    return Record(known, text=text, ratios=dict(RATIO.findall(text)))
 
 
 def read_record(path: Path) -> Record:
@@ -48,7 +57,7 @@ def read_record(path: Path) -> Record:
     try:
         record = Record(**json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(f"{path}: not a record of results ({error})") from None
+        raise UserError(f"{path}: not a record of scores ({error})") from None
     missing = {"command", "commit"} - record.facts.keys()
     if missing or not (record.rows or record.text):
         raise UserError(f"{path}: a record needs facts command and commit, and rows or text")
@@ -67,21 +76,3 @@ def facts(command: str, seeds: str = "") -> dict[str, str]:
         "software": ", ".join(f"{name} {number}" for name, number in packages.items()),
         "date": found["started"],
     }
-
-
-def render(template: str, records: Mapping[str, Record]) -> str:
-    """Put records into the template. UserError: a record that is not there, or one without a place."""
-    places = PLACE.findall(template)
-    for name in places:
-        if name not in records:
-            raise UserError(f"{TEMPLATE}: {{{{ {name} }}}}: no results/{name}.json")
-    for name in records:
-        if name not in places:
-            raise UserError(f"results/{name}.json has no place: put a line {{{{ {name} }}}} into results/{TEMPLATE}")
-    return PLACE.sub(lambda match: records[match[1]].markdown().rstrip("\n"), template)
-
-
-def render_folder(folder: Path) -> str:
-    """RESULTS.md from a folder with template.md and records."""
-    records = {path.stem: read_record(path) for path in sorted(folder.glob("*.json"))}
-    return render((folder / TEMPLATE).read_text(encoding="utf-8"), records)

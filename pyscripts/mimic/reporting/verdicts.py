@@ -1,18 +1,20 @@
-"""What can be said of two rows of a table of scores: the difference, its interval, and what that decides.
+"""Two rows of a table of scores: their difference, its interval, and what that decides.
 
 Rows are compared by the paired bootstrap of mimic.metrics.comparison, over the seeds that both have.
 """
 
 import math
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
 from statistics import mean
 
 from mimic.errors import UserError
-from mimic.metrics.comparison import bootstrap, check, read_values
+from mimic.metrics.comparison import Values, bootstrap, check, read_values
 from mimic.metrics.identity import OTHER
 from mimic.metrics.scores import marks
-from mimic.reporting.score_table import DIGITS, Column, System, collect
+from mimic.reporting.score_table import DIGITS, Cell, Column, System, collect
 
 LEGEND = (
     "[95 % interval] of a difference: paired bootstrap over utterances and, where there are several, seeds; undecided: "
@@ -30,44 +32,71 @@ def pairs_of(systems: Sequence[System], chosen: Sequence[Sequence[str]]) -> list
     return [(names[a], names[b]) for a, b in dict.fromkeys(map(tuple, found))]
 
 
-def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[str]:
-    """A line for each column in which both have scores, such as "WER: b against a: -1.20 [-2.30, +0.10], undecided"."""
-    lines = []
-    scores = cache(read_values)  # a directory has those of several columns
+@dataclass(frozen=True)
+class Verdict:
+    """How row `b` compares with row `a` in a column; figures as they are shown, without an interval no limits."""
+
+    column: str
+    a: str
+    b: str
+    difference: str = ""
+    low: str = ""
+    high: str = ""
+    note: str = ""  # the verdict, or why there is none
+
+    def __str__(self) -> str:
+        """Such as "WER: b against a: -1.20 [-2.30, +0.10], undecided (3 seeds, 160 utterances)"."""
+        limits = f" [{self.low}, {self.high}]" if self.low else ""
+        figures = f"{self.difference}{limits}, " if self.difference else ""
+        return f"{self.column}: {self.b} against {self.a}: {figures}{self.note}"
+
+    def record(self) -> dict[str, str]:
+        """For Record.comparisons."""
+        figures = {name: getattr(self, name) for name in ("column", "a", "b", "difference", "low", "high")}
+        return figures | {"verdict": self.note.split()[0]}  # of limits that are not rounded
+
+
+def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[Verdict]:
+    """A verdict for each column in which both have scores."""
+    found = []
+    values = cache(read_values)  # a directory has those of several columns
     for column in columns:
         first, second = (collect(system, column) for system in (a, b))
         seeds = [seed for seed in first.scores if seed in second.scores]
-        if not seeds:
-            continue
-        sides = [[dict(zip(cell.scores, cell.folders, strict=True))[s] for s in seeds] for cell in (first, second)]
-        start = f"{column.title}: {b.name} against {a.name}:"
-        if OTHER in marks([*sides[0], *sides[1]]).values():
-            lines.append(f"{start} scored on other data, not compared")
-            continue
-        measure = column.measure
-        try:
-            values = [[scores(side)[measure] for side in pair] for pair in zip(*sides, strict=True)]
-            for x, y in values:
-                check(measure, x, y, (a.name, b.name))
-                check(measure, values[0][0], x, (a.name, a.name))
-        except KeyError:  # no scores by utterance, as of an equal error rate
-            gains = [second.scores[s].mean - first.scores[s].mean for s in seeds]
-            known = [gain for gain in gains if not math.isnan(gain)]
-            if known:
-                lines.append(f"{start} {mean(known):+.{DIGITS}f}, {_count(seeds)}, without an interval")
-            continue
-        except UserError as error:
-            lines.append(f"{start} not compared: {error}")
-            continue
-        found = bootstrap(measure, values)
-        if found.n:
-            numbers = [column.scale * v for v in (found.b - found.a, found.low, found.high)]
-            difference, low, high = (f"{v:+.{DIGITS}f}" for v in numbers)
-            na = f", {found.na} NA" if found.na else ""
-            lines.append(
-                f"{start} {difference} [{low}, {high}], {found.verdict} ({_count(seeds)}, {found.n} utterances{na})"
-            )
-    return lines
+        if seeds:
+            pair = partial(Verdict, column.title, a.name, b.name)
+            if verdict := _verdict(pair, column, seeds, (first, second), values):
+                found.append(verdict)
+    return found
+
+
+def _verdict(
+    pair: Callable[..., Verdict],
+    column: Column,
+    seeds: Sequence[str],
+    cells: tuple[Cell, Cell],
+    values: Callable[[Path], Mapping[str, Values]],
+) -> Verdict | None:
+    sides = [[dict(zip(cell.scores, cell.folders, strict=True))[s] for s in seeds] for cell in cells]
+    if OTHER in marks([*sides[0], *sides[1]]).values():
+        return pair(note="scored on other data, not compared")
+    try:
+        pairs = [tuple(values(side)[column.measure] for side in both) for both in zip(*sides, strict=True)]
+        for x, y in pairs:
+            check(column.measure, x, y, (pair().a, pair().b))
+            check(column.measure, pairs[0][0], x, (pair().a, pair().a))
+    except KeyError:  # no scores by utterance, as of an equal error rate
+        gains = [cells[1].scores[s].mean - cells[0].scores[s].mean for s in seeds]
+        known = [gain for gain in gains if not math.isnan(gain)]
+        return pair(f"{mean(known):+.{DIGITS}f}", note=f"{_count(seeds)}, without an interval") if known else None
+    except UserError as error:
+        return pair(note=f"not compared: {error}")
+    found = bootstrap(column.measure, pairs)
+    if not found.n:
+        return None
+    figures = [f"{column.scale * v:+.{DIGITS}f}" for v in (found.b - found.a, found.low, found.high)]
+    na = f", {found.na} NA" if found.na else ""
+    return pair(*figures, f"{found.verdict} ({_count(seeds)}, {found.n} utterances{na})")
 
 
 def _count(seeds: Sequence[str]) -> str:

@@ -1,0 +1,73 @@
+"""Plots of RESULTS.md as SVG files that follow a reader's light or dark theme. The same data gives the same bytes."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+STYLE = """<style>
+text { font: 13px system-ui, sans-serif; fill: #1f2328; } .axis { stroke: #8c959f; stroke-width: 1; }
+.c0 { stroke: #0969da; fill: #0969da; } .c1 { stroke: #bc4c00; fill: #bc4c00; } .c2 { stroke: #1a7f37; fill: #1a7f37; }
+.c3 { stroke: #8250df; fill: #8250df; } .c4 { stroke: #57606a; fill: #57606a; } .line { fill: none; stroke-width: 2; }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3; } .c0 { stroke: #4493f8; fill: #4493f8; }
+.c1 { stroke: #f0883e; fill: #f0883e; } .c2 { stroke: #3fb950; fill: #3fb950; } .line { fill: none; } }
+</style>"""
+COLOUR_OF = {"better": 2, "worse": 1, "undecided": 4}
+LEFT, WIDTH, TOP, HEIGHT = 56, 420, 24, 220  # pixels, of the field of `by_level`
+LABELS, ROW, FIELD = 350, 22, 300  # pixels of `differences`: width of labels, height of a row, width of the field
+
+
+def by_level(levels: Sequence[str], curves: Mapping[str, Sequence[tuple[float, float, float] | None]]) -> str:
+    """Curves of (rate, low, high) over SNRs in dB, points side by side so that intervals can be seen."""
+    top = max(point[2] for curve in curves.values() for point in curve if point)
+    step = next(s for s in (1, 2, 5, 10, 20, 50) if top / s <= 6)
+    top = step * (int(top / step) + 1)
+
+    def y(value: float) -> float:
+        return TOP + HEIGHT * (1 - value / top)
+
+    parts = ['<text x="8" y="14">WER, %, with 95 % intervals</text>']
+    for value in range(0, top + 1, step):
+        parts.append(f'<path class="axis" d="M{LEFT} {y(value):.1f}h{WIDTH}" opacity="0.4"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value}</text>')
+    gap = WIDTH / len(levels)
+    for k, level in enumerate(levels):
+        parts.append(
+            f'<text x="{LEFT + gap * (k + 0.5):.1f}" y="{TOP + HEIGHT + 18}" text-anchor="middle">{level}</text>'
+        )
+    parts.append(f'<text x="{LEFT + WIDTH / 2:.1f}" y="{TOP + HEIGHT + 36}" text-anchor="middle">SNR, dB</text>')
+    for place, (name, curve) in enumerate(curves.items()):
+        shift = gap * 0.5 * ((place + 0.5) / len(curves) - 0.5)
+        points = [(LEFT + gap * (k + 0.5) + shift, point) for k, point in enumerate(curve) if point]
+        line = " ".join(f"{x:.1f},{y(point[0]):.1f}" for x, point in points)
+        parts.append(f'<polyline class="c{place % 5} line" points="{line}"/>')
+        for x, (rate, low, high) in points:
+            parts.append(f'<path class="c{place % 5}" d="M{x:.1f} {y(max(0, low)):.1f}V{y(high):.1f}"/>')
+            parts.append(f'<circle class="c{place % 5}" cx="{x:.1f}" cy="{y(rate):.1f}" r="3.5"/>')
+        at = TOP + 10 + 20 * place
+        parts.append(f'<circle class="c{place % 5}" cx="{LEFT + WIDTH + 20}" cy="{at}" r="4"/>')
+        parts.append(f'<text x="{LEFT + WIDTH + 30}" y="{at + 4}">{escape(name)}</text>')
+    return _svg(LEFT + WIDTH + 260, TOP + HEIGHT + 44, "WER against SNR", parts)
+
+
+def differences(title: str, bars: Sequence[tuple[str, float, float, float, str]]) -> str:
+    """(label, difference, low, high, verdict) as a row each: the interval, and the line at 0 that it may hold.
+
+    A row has a scale of its own, since scores have different units: its figures stand beside it.
+    """
+    parts = [f'<text x="8" y="16">{escape(title)}</text>']
+    middle, bottom = LABELS + FIELD / 2, 30 + ROW * len(bars)
+    parts.append(f'<path class="axis" d="M{middle} 24V{bottom}"/>')
+    for k, (label, value, low, high, verdict) in enumerate(bars):
+        y, scale = 30 + ROW * (k + 0.5), FIELD / 2 / max(abs(low), abs(high), 1e-9)
+        ends = [middle + scale * v for v in (low, high)]
+        colour = f"c{COLOUR_OF[verdict]}"
+        parts.append(f'<text x="{LABELS - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>')
+        parts.append(f'<path class="{colour} line" d="M{ends[0]:.1f} {y:.1f}H{ends[1]:.1f}"/>')
+        parts.append(f'<circle class="{colour}" cx="{middle + scale * value:.1f}" cy="{y:.1f}" r="4"/>')
+        figures = f"{value:+g} [{low:+g}, {high:+g}] {verdict}"
+        parts.append(f'<text x="{LABELS + FIELD + 12}" y="{y + 4:.1f}">{figures}</text>')
+    return _svg(LABELS + FIELD + 250, bottom + 8, title, parts)
+
+
+def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
+    return "\n".join([f'{head} aria-label="{escape(title)}">', STYLE, *parts, "</svg>", ""])

@@ -1,0 +1,185 @@
+"""RESULTS.md and its plots from a template and records.
+
+A line of the template stands for a part of the page:
+    {{ table NAME...: COLUMN; first.COLUMN; rest.COLUMN as TITLE }}   rows of records, those of one name put together;
+                                       bold: better than its pair, with an interval that does not hold 0; first, rest:
+                                       only of the first record, only of the others
+    {{ by_input NAME...: COLUMN; LABEL... }}       rows named "system, input": a row a system, a column an input
+    {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals
+    {{ differences NAME... }}          plot of the compared rows, with their intervals
+    {{ compared NAME... }}             the same as a table
+    {{ not_better NAME... }}           the same, of those that are undecided or worse
+    {{ reproduce NAME... }}            command, commit and record, a line each
+and {{ NAME.KEY }} within a line for a ratio or a fact, {{ NAME.last }} for the last line that a program printed.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mimic.errors import UserError
+from mimic.reporting import page_plots
+from mimic.reporting.records import Record, read_record
+from mimic.reporting.score_table import COLUMNS, markdown
+
+TEMPLATE = "template.md"
+LINE = re.compile(r"^\{\{ (\w+) ([^:}]+)(?:: (.*))? \}\}$", re.MULTILINE)
+INLINE = re.compile(r"\{\{ ([\w-]+)\.([\w-]+) \}\}")
+RISING = {column.title: column.more_is_better for column in COLUMNS}
+
+
+class Page:
+    """A page in the making: its records, those that have been shown, and the plots that it needs."""
+
+    def __init__(self, records: Mapping[str, Record], folder: str, figures: str) -> None:
+        self.records, self.folder, self.figures = records, folder, figures
+        self.shown: set[str] = set()
+        self.plots: dict[str, str] = {}  # file name: SVG
+
+    def render(self, template: str) -> str:
+        """The page. UserError: a record that is not there or has no place, or a directive that is not known."""
+        text = INLINE.sub(self._value, LINE.sub(self._part, template))
+        if left := re.search(r"\{\{.*", text):
+            raise UserError(f"{TEMPLATE}: {left[0]}: not a directive of mimic/reporting/results_page.py")
+        if unused := sorted(self.records.keys() - self.shown):
+            raise UserError(f"{self.folder}/{unused[0]}.json has no place in {TEMPLATE}: name it in a directive")
+        return text
+
+    def _get(self, name: str) -> Record:
+        if name not in self.records:
+            raise UserError(f"{TEMPLATE}: {{{{ {name} }}}}: no {self.folder}/{name}.json")
+        self.shown.add(name)
+        return self.records[name]
+
+    def _value(self, match: re.Match) -> str:
+        record, key = self._get(match[1]), match[2]
+        if key == "last":
+            return record.text.strip().splitlines()[-1]
+        found = record.ratios.get(key, record.facts.get(key))
+        if found is None:
+            raise UserError(f"{TEMPLATE}: {match[0]}: neither a ratio nor a fact of {self.folder}/{match[1]}.json")
+        return found
+
+    def _part(self, match: re.Match) -> str:
+        parts: dict[str, Callable[[list[str], str], str]] = {
+            "table": self._table,
+            "by_input": self._by_input,
+            "snr": self._snr,
+            "differences": self._differences,
+            "compared": lambda names, _: self._compared(names, lambda c: True),
+            "not_better": lambda names, _: self._compared(names, lambda c: verdict(c) != "better"),
+            "reproduce": self._reproduce,
+        }
+        if match[1] not in parts:
+            return match[0]
+        return parts[match[1]](match[2].split(), match[3] or "").rstrip("\n")
+
+    def _table(self, names: list[str], columns: str) -> str:
+        wanted = [column.partition(" as ") for column in columns.split("; ")]
+        head = ["system", *(title or column for column, _, title in wanted)]
+        rows: dict[str, list[str]] = {}
+        for name in names:
+            record = self._get(name)
+            place = {bare(title): k for k, title in enumerate(record.rows[0])}
+            better = {(c["b"], c["column"]) for c in record.comparisons if verdict(c) == "better"}
+            for row in record.rows[1:]:
+                cells = rows.setdefault(row[0], [""] * len(wanted))
+                for k, (spec, _, _) in enumerate(wanted):
+                    part, dot, column = spec.rpartition(".")
+                    if column in place and not cells[k] and (not dot or (part == "first") == (name == names[0])):
+                        bold = "**" if (row[0], column) in better else ""
+                        cells[k] = f"{bold}{bare(row[place[column]])}{bold}"
+        return markdown([head, *([name, *cells] for name, cells in rows.items())])
+
+    def _by_input(self, names: list[str], spec: str) -> str:
+        column, *labels = spec.split("; ")
+        table: dict[str, dict[str, str]] = {}
+        for name, label in zip(names, labels or [""], strict=True):
+            head, *body = self._get(name).rows
+            at = [bare(title) for title in head].index(column)
+            for row in body:
+                system, _, condition = row[0].rpartition(", ")
+                table.setdefault(system, {})[f"{condition}, {label}" if label else condition] = bare(row[at])
+        conditions = list(dict.fromkeys(condition for cells in table.values() for condition in cells))
+        rows = [[system, *(cells.get(condition, "-") for condition in conditions)] for system, cells in table.items()]
+        return markdown([[column, *conditions], *rows])
+
+    def _snr(self, names: list[str], rows: str) -> str:
+        head, *body = self._get(names[0]).rows
+        levels = [(k, title.removeprefix("snr ")) for k, title in enumerate(head) if title.startswith("snr ")]
+        wanted = rows.split("; ")
+        curves = {row[0]: [numbers(row[k]) for k, _ in levels] for row in body if row[0] in wanted}
+        if missing := set(wanted) - curves.keys():
+            raise UserError(f"{TEMPLATE}: {self.folder}/{names[0]}.json has no row {min(missing)}")
+        return self._plot(names[0], page_plots.by_level([level for _, level in levels], curves), "WER against SNR")
+
+    def _differences(self, names: list[str], title: str) -> str:
+        bars = [
+            (
+                f"{c['b']} - {c['a']}: {c['column']}",
+                *(float(c[key]) for key in ("difference", "low", "high")),
+                verdict(c),
+            )
+            for name in names
+            for c in self._get(name).comparisons
+        ]
+        return self._plot(f"{names[0]}_differences", page_plots.differences(title, bars), title)
+
+    def _compared(self, names: list[str], chosen: Callable[[dict[str, str]], bool]) -> str:
+        rows = [["change", "score", "difference [95 % interval]", "verdict", "record"]]
+        for name in names:
+            rows += [
+                [f"{c['a']} -> {c['b']}", c["column"], f"{c['difference']} [{c['low']}, {c['high']}]", verdict(c), name]
+                for c in self._get(name).comparisons
+                if chosen(c)
+            ]
+        if len(rows) == 1:
+            return "No paired comparison is recorded: undecided."
+        return markdown(rows)
+
+    def _reproduce(self, names: list[str], _: str) -> str:
+        lines: dict[str, list[str]] = {}
+        for name in names:
+            facts = self._get(name).facts
+            line = f"{facts['command']} (commit {facts['commit']})"
+            lines.setdefault(line, []).append(f"[{name}]({self.folder}/{name}.json)")
+        return "".join(f"- {', '.join(links)}: {line}\n" for line, links in lines.items())
+
+    def _plot(self, name: str, svg: str, label: str) -> str:
+        self.plots[f"{name}.svg"] = svg
+        return f"![{label}]({self.figures}/{name}.svg)"
+
+
+def verdict(c: Mapping[str, str]) -> str:
+    """What the interval of a difference means: better, worse, or undecided where it holds 0."""
+    if "verdict" in c:
+        return c["verdict"]
+    low, high = float(c["low"]), float(c["high"])
+    if low <= 0 <= high:
+        return "undecided"
+    return "better" if (low > 0) == RISING.get(c["column"], False) else "worse"
+
+
+def bare(cell: str) -> str:
+    """A cell or a title without counts and published values."""
+    return re.sub(r" (\(n=.*?\)|\[.*?\])", "", cell)
+
+
+def numbers(cell: str) -> tuple[float, float, float] | None:
+    """`12.3 [10.1, 14.5]` as three numbers, None for an empty cell."""
+    found = re.findall(r"-?\d+\.?\d*", cell)
+    return tuple(map(float, found)) if len(found) == 3 else None
+
+
+def render_folder(folder: Path, page: Path, figures: Path) -> dict[Path, str]:
+    """{file: text} of the page and its plots, from a folder with template.md and records (or records/ in it)."""
+    place = folder / "records" if (folder / "records").is_dir() else folder
+    records = {path.stem: read_record(path) for path in sorted(place.glob("*.json"))}
+    made = Page(records, _from(page, place), _from(page, figures))
+    text = made.render((folder / TEMPLATE).read_text(encoding="utf-8"))
+    return {page: text} | {figures / name: svg for name, svg in made.plots.items()}
+
+
+def _from(page: Path, folder: Path) -> str:
+    return os.path.relpath(folder, page.parent)
