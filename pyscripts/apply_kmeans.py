@@ -12,14 +12,12 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from mimic import cli
+from mimic.corpus.kmeans import fit, sample, write_targets
 from mimic.errors import UserError
-from mimic.frontend.kmeans import assign, kmeans
 from mimic.io import archives
 from mimic.io.atomic import replace
+from mimic.settings import Count, Seed
 from mimic.training import checkpoint
 
 
@@ -27,41 +25,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("features", type=Path, help="feature directory")
     parser.add_argument("output", type=Path, help="directory to write")
-    parser.add_argument("--clusters", type=int, default=100, help="(default: %(default)s)")
     parser.add_argument("--centroids", type=Path, help="directory of targets whose centroids are applied")
-    parser.add_argument("--frames", type=int, default=200000, help="sampled for k-means (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
+    cli.add_number(parser, "--clusters", Count, 100, "clusters")
+    cli.add_number(parser, "--frames", Count, 200000, "frames sampled for k-means")
+    cli.add_number(parser, "--seed", Seed, 1, "of the sample and of the initial centroids")
     args = parser.parse_args()
     entries = archives.read_scp(args.features / "feats.scp")
     if args.centroids:
-        found = checkpoint.load(args.centroids / "centres.pt")
+        fitted = checkpoint.load(args.centroids / "centres.pt")
     else:
-        draw, total = np.random.default_rng(args.seed), 0
-        sample = []
-        for utt in draw.permutation(sorted(entries)):  # whole utterances, in random order
-            sample.append(torch.from_numpy(archives.load(entries[utt]).astype(np.float32)))
-            total += len(sample[-1])
-            if total >= args.frames:
-                break
-        x = torch.cat(sample)
+        x = sample(entries, args.frames, args.seed)
         if len(x) < args.clusters:
             raise UserError(f"{args.features}: {len(x)} frames for --clusters {args.clusters}: lower it")
-        scale = 1 / x.std(0).clamp(min=1e-5)
-        found = {"centres": kmeans(x * scale, args.clusters, seed=args.seed), "scale": scale}
-    checkpoint.save(found, args.output / "centres.pt")
-    used = torch.zeros(len(found["centres"]), dtype=torch.long)
-    with archives.ArkWriter(args.output / "units.ark", args.output / "units.scp") as writer:
-        for utt in cli.progress(sorted(entries), len(entries), "utterances"):
-            x = torch.from_numpy(archives.load(entries[utt]).astype(np.float32))
-            if x.shape[1] != len(found["scale"]):
-                raise UserError(f"{utt}: {x.shape[1]} bins, and the clusters have {len(found['scale'])}")
-            units, _ = assign(x * found["scale"], found["centres"])
-            used += torch.bincount(units, minlength=len(used))
-            writer.write(utt, units.int().numpy())
-    share = used[used > 0] / used.sum()
-    perplexity = float((-share * share.log()).sum().exp())
+        fitted = fit(x, args.clusters, args.seed)
+    checkpoint.save(fitted, args.output / "centres.pt")
+    utts = cli.progress(sorted(entries), len(entries), "utterances")
+    summary = write_targets(utts, entries, fitted, args.output)
     with replace(args.output / "summary.json") as f:
-        json.dump({"clusters": len(used), "used": len(share), "perplexity": round(perplexity, 1)}, f)
+        json.dump(summary, f)
 
 
 if __name__ == "__main__":

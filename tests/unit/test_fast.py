@@ -242,11 +242,11 @@ def test_early_reflections_belong_to_the_target():
     rir = np.zeros(4000, np.float32)
     rir[[10, 200, 3000]] = 1.0, 0.5, 0.4
     speech = rng.standard_normal(8000).astype(np.float32) / 10
-    mixture = mixing.in_room(speech, mixing.Room(rir, early=400))
+    mixture = mixing.reverberant_mixture(speech, mixing.Rir(rir, early=400))
     late = mixture.noisy - mixture.target
     wanted = np.zeros_like(speech)
     wanted[2990:] = 0.4 * speech[:-2990]
     gain = float(mixture.target[50] / speech[50])  # before the first reflection
     np.testing.assert_allclose(late, gain * wanted, atol=1e-5)
-    dry = mixing.in_room(speech, mixing.Room(rir))
+    dry = mixing.reverberant_mixture(speech, mixing.Rir(rir))
     assert np.array_equal(dry.target, speech) and math.isclose(np.std(dry.noisy), np.std(speech), rel_tol=0.01)

@@ -7,9 +7,9 @@ from model_maker import program
 from ssl_maker import tiny, waves
 from task_maker import PRETRAIN, assert_equal, build, make_set, run, run_and_kill
 
+from mimic.corpus.kmeans import assign, kmeans
 from mimic.errors import UserError
 from mimic.frontend.front_end import front_end
-from mimic.frontend.kmeans import assign, kmeans
 from mimic.io import archives
 from mimic.io.tables import read_table
 from mimic.nets import ssl
