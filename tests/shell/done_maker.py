@@ -32,7 +32,7 @@ class Done:
 
 def make_tree(root: Path) -> Path:
     (root / "pyscripts/mimic/io").mkdir(parents=True)
-    for name in ("__init__", "errors", "renamed", "yaml_file", "io/__init__", "io/aside", "io/environment", "io/lock"):
+    for name in ("__init__", "errors", "renamed", "yaml_file", "io/__init__", "io/atomic", "io/environment", "io/lock"):
         shutil.copy(ROOT / f"pyscripts/mimic/{name}.py", root / f"pyscripts/mimic/{name}.py")
     shutil.copytree(LIB / "uptodate", root / "steps/lib/uptodate", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(LIB / "done.py", root / "steps/lib")

@@ -1,4 +1,8 @@
-"""Files and directories that are complete or absent: written beside their place, then renamed."""
+"""Files and directories that are complete or absent: written beside their place, then renamed.
+
+What a step has to make again it keeps as <dir>.old or <dir>.unfinished (steps/lib/uptodate/aside.py); no table or
+report counts it.
+"""
 
 import os
 import shutil
@@ -6,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+SUFFIXES = (".new", ".old", ".unfinished")
 
 
 @contextmanager
@@ -56,3 +62,10 @@ def named(error: BaseException, path: str | Path) -> BaseException:
     if isinstance(error, OSError) and error.filename is None and error.errno is not None:
         error.filename = str(path)
     return error
+
+
+def glob(folder: Path, pattern: str) -> Iterator[Path]:
+    """Path.glob in order, less what lies in a directory that was kept aside below `folder`."""
+    for path in sorted(folder.glob(pattern)):
+        if not any(part.endswith(SUFFIXES) for part in path.relative_to(folder).parts):
+            yield path

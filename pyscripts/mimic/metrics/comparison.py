@@ -14,7 +14,7 @@ import numpy as np
 
 from mimic.errors import UserError
 from mimic.inputs import split_paths
-from mimic.io import aside
+from mimic.io import atomic
 from mimic.metrics.enhancement import MEASURES
 from mimic.metrics.figures import Pairs
 from mimic.metrics.identity import NOISE, OTHER, UNKNOWN, mark
@@ -96,7 +96,7 @@ def scores_dir(path: str | Path, name: str) -> Path:
             return place
     if not path.is_dir():
         raise UserError(f"{path}: no such directory")
-    scored = sorted(place.name for place in aside.glob(path, "scoring/*") if has_scores(place))
+    scored = sorted(place.name for place in atomic.glob(path, "scoring/*") if has_scores(place))
     there = f", only of {', '.join(scored)} (see --set)" if scored else ""
     raise UserError(f"{path}: no scores of {name}{there}: run steps/score_asr.sh or steps/score_enhancement.sh")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from mimic.inputs import FirstEncoder
+from mimic.inputs import InitialEncoder
 from mimic.settings import BelowOne, CountOrZero, Positive, Range
 
 Part = Literal["conv", "heads", "feedforward"]
@@ -24,7 +24,7 @@ class PrunedConfig:
         dropout: of the transformer.
     """
 
-    initial_encoder: FirstEncoder = ""
+    initial_encoder: InitialEncoder = ""
     prune: list[Part] = field(default_factory=lambda: ["conv", "heads", "feedforward"])
     sparsity: Annotated[float, Range(above=0, below=1)] = 0.75
     ramp_epochs: CountOrZero = 1

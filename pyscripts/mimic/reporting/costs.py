@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mimic.errors import UserError
-from mimic.io import aside
+from mimic.io import atomic
 from mimic.io.tables import read_seconds
 from mimic.reporting.tree import Tree
 
@@ -59,7 +59,7 @@ class Cost:
 def costs(tree: Tree) -> list[tuple[Cost, list[Cost]]]:
     """Each stage with its steps; stages and steps that left no log are not there."""
     steps: dict[int, list[tuple[Cost, list[Job]]]] = {}
-    folders = {log.parent for root in (tree.data, tree.path) for log in aside.glob(root, "**/log/*.log")}
+    folders = {log.parent for root in (tree.data, tree.path) for log in atomic.glob(root, "**/log/*.log")}
     for folder in sorted(folders - {tree.path / "report" / "log"}):
         jobs = [job for log in sorted(folder.glob("*.log")) if (job := read_job(log))]
         if jobs:

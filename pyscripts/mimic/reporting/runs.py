@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mimic.io import aside
+from mimic.io import atomic
 
 GROUPS = {
     "perceptual": "Perceptual model",
@@ -49,7 +49,7 @@ class Run:
 def read_runs(tree: Path, label: str = "", dashed: bool = False) -> list[Run]:
     """Every directory that a training wrote, in the order of GROUPS."""
     found = []
-    for config in aside.glob(tree, "*/config.yaml"):
+    for config in atomic.glob(tree, "*/config.yaml"):
         folder = config.parent
         values = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
         info = folder / "run_info.json"

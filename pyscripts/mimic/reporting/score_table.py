@@ -9,7 +9,7 @@ from statistics import mean, stdev
 
 from mimic.errors import UserError
 from mimic.inputs import split_paths
-from mimic.io import aside
+from mimic.io import atomic
 from mimic.metrics.figures import Mean
 from mimic.metrics.identity import NOISE, OTHER, UNKNOWN
 from mimic.metrics.scores import marks, read_scores
@@ -124,7 +124,7 @@ def seed_dirs(directory: Path) -> dict[str, Path]:
     """
     found = {"1": directory}
     for base, rest in ((directory, ""), (directory.parent, directory.name)):
-        for path in aside.glob(base.parent, f"{base.name}_seed*"):
+        for path in atomic.glob(base.parent, f"{base.name}_seed*"):
             seed = path.name.removeprefix(f"{base.name}_seed")
             if seed.isdigit() and (path / rest).is_dir():
                 found[seed] = path / rest

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mimic.io import aside
+from mimic.io import atomic
 from mimic.io.tables import read_table
 from mimic.metrics.enhancement import MEASURES
 from mimic.metrics.figures import Pairs, Row
@@ -69,7 +69,7 @@ class Tree:
     @cached_property
     def systems(self) -> list[System]:
         """The rows of the table of scores."""
-        dirs = [d.name for d in aside.glob(self.path, "*") if d.is_dir() and "_seed" not in d.name]
+        dirs = [d.name for d in atomic.glob(self.path, "*") if d.is_dir() and "_seed" not in d.name]
         names = {d.partition("_")[2] for d in dirs if d.startswith(("asr_", "enhance_"))}
         if (self.path / "noisy").is_dir():
             names.add("noisy")
@@ -149,11 +149,11 @@ class Tree:
     def left_out(self) -> list[tuple[str, str, str]]:
         """(where, utterance, reason): what was skipped, has no score, or was not decoded, on any set."""
         found = []
-        for path in [*aside.glob(self.data, "*/skipped.tsv"), *aside.glob(self.path, "**/skipped.tsv")]:
+        for path in [*atomic.glob(self.data, "*/skipped.tsv"), *atomic.glob(self.path, "**/skipped.tsv")]:
             for line in path.read_text(encoding="utf-8").splitlines():
                 utt, _, reason = line.partition("\t")
                 found.append((self.short(path.parent), utt, f"skipped: {reason}"))
-        for folder in aside.glob(self.path, "*/scoring/*"):
+        for folder in atomic.glob(self.path, "*/scoring/*"):
             rows, where = read_rows(folder).values(), self.short(folder)
             found += [(where, row.utt, f"no score: {row.reason}") for row in rows if row.reason != "-"]
             absent = "no hypothesis: all its words count as deleted"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mimic import inputs
-from mimic.inputs import DataDir, Noises, Rirs, TeacherStates, Units
+from mimic.inputs import DataDir, KmeansTargets, Noises, Rirs, TeacherStates
 from mimic.settings import BelowOne, CountOrZero, NotNegative
 
 
@@ -83,9 +83,9 @@ class PretrainData:
     """
 
     train: DataDir = ""
-    targets: Units = ""
+    targets: KmeansTargets = ""
     dev: DataDir = ""
-    dev_targets: Units = ""
+    dev_targets: KmeansTargets = ""
 
 
 @dataclass

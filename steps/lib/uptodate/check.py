@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from mimic.io.aside import SUFFIXES
+from mimic.io.atomic import SUFFIXES
 
 from . import aside, fingerprint, identity
 from .errors import StepError
