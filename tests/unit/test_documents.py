@@ -182,3 +182,11 @@ PYTHON = [(p, code) for p in COMMANDS for code, reason in blocks(p, "python") if
 def test_python_blocks_run(clone, monkeypatch, page, code):
     monkeypatch.chdir(clone)
     exec(compile(code, named(page), "exec"), {})
+
+
+def test_an_utterance_is_followed_through_sixty_files():
+    table = (ROOT / "docs/utterance.md").read_text().partition("What runs")[0]
+    names = re.findall(r"`([\w/]+\.(?:sh|py|yaml))`", table)
+    places = (ROOT, ROOT / "pyscripts", ROOT / "pyscripts/mimic")
+    assert not [name for name in names if not any((place / name).exists() for place in places)]
+    assert len(names) == len(set(names)) <= 60 and f": {len(names)}." in table

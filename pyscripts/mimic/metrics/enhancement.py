@@ -15,7 +15,18 @@ from mimic.metrics.pairs import NARROW, RATE, Pairs
 from mimic.metrics.pesq import pesq, version
 from mimic.metrics.stoi import stoi_estoi
 
-MEASURES = ("wb-pesq", "nb-pesq", "stoi", "estoi", "csig", "cbak", "covl", "segsnr", "si-sdr")
+# Name in files and options -> heading of tables.
+MEASURES = {
+    "wb-pesq": "PESQ",
+    "nb-pesq": "PESQ-nb",
+    "stoi": "STOI",
+    "estoi": "eSTOI",
+    "csig": "CSIG",
+    "cbak": "CBAK",
+    "covl": "COVL",
+    "segsnr": "segSNR",
+    "si-sdr": "SI-SDR",
+}
 DIGITS = 6  # after the point, of an utterance's scores in files and in all that is computed from them
 
 

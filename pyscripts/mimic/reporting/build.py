@@ -10,11 +10,12 @@ from urllib.parse import quote
 import jinja2
 
 from mimic.io.atomic import new_dir, replace
+from mimic.metrics.enhancement import MEASURES
 from mimic.reporting import audio, plots, report_tables, svg
 from mimic.reporting.costs import costs
 from mimic.reporting.picks import picks
 from mimic.reporting.runs import GROUPS, differences
-from mimic.reporting.tree import NAMES, Scored, Tree, quality_measure
+from mimic.reporting.tree import Scored, Tree, quality_measure
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
@@ -81,7 +82,7 @@ class Report:
         loader = jinja2.FileSystemLoader(TEMPLATES)
         self.env = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
         self.env.undefined = jinja2.StrictUndefined
-        self.env.globals |= {"NAMES": NAMES, "measure": self.measure, "trees": trees, "systems": self.systems}
+        self.env.globals |= {"NAMES": MEASURES, "measure": self.measure, "trees": trees, "systems": self.systems}
 
     def write(self, out: Path) -> None:
         """Pages and media first, index.html last."""

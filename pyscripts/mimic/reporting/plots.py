@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from mimic.metrics.enhancement import MEASURES
 from mimic.metrics.figures import REPLICATIONS, Mean, mean
 from mimic.reporting import svg
 from mimic.reporting.runs import GROUPS, Run
-from mimic.reporting.tree import NAMES, Scored
+from mimic.reporting.tree import Scored
 
 MOST_LEVELS = 12  # of SNR; more are binned
 BIN_DB = 5.0
@@ -81,7 +82,7 @@ def by_snr(systems: Sequence[Scored], levels: Mapping[str, Sequence[str]], measu
     panels = []
     if measure:
         curves_of = [(s, [quality(s, utts, measure) for utts in levels.values()]) for s in systems if s.scores]
-        panels.append((NAMES[measure], 2, curves_of))
+        panels.append((MEASURES[measure], 2, curves_of))
     curves_of = [(s, [word_errors(s, utts) for utts in levels.values()]) for s in systems if s.words]
     panels.append(("WER, %", 1, curves_of))
     plots, rows, shown = [], [], {}
@@ -123,9 +124,9 @@ def scatters(
         if points:
             better = sum(p.y > p.x for p in points)
             title = f"{s.title}: better on {better} of {len(points)}"
-            label = f"{title} utterances. {NAMES[measure]} noisy against enhanced; arrow keys move, Enter opens."
+            label = f"{title} utterances. {MEASURES[measure]} noisy against enhanced; arrow keys move, Enter opens."
             points.sort(key=lambda p: (p.x, p.label))
-            plots.append(svg.scatter(title, NAMES[measure], s.colour, points, label))
+            plots.append(svg.scatter(title, MEASURES[measure], s.colour, points, label))
     return plots
 
 

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mimic.metrics.enhancement import MEASURES
 from mimic.metrics.figures import Mean
 from mimic.metrics.scores import read_scores
 from mimic.metrics.wer import percent
 from mimic.reporting.score_table import DIGITS, MAIN_COLUMNS, Cell, collect, parse_columns, table
-from mimic.reporting.tree import NAMES, TEST, Scored, Tree
+from mimic.reporting.tree import TEST, Scored, Tree
 
 COLUMNS = parse_columns(MAIN_COLUMNS)
 
@@ -60,7 +61,7 @@ def side_by_side(first: Tree, second: Tree) -> tuple[list[str], list[list[str]]]
 
 def all_scores(systems: Sequence[Scored]) -> tuple[list[str], list[list[tuple[str, str]]]]:
     """Every measure and error rate of each system's first seed as (mean, interval); empty columns are left out."""
-    columns = {NAMES[measure]: [_figure(s.system.enhance, TEST, measure) for s in systems] for measure in NAMES}
+    columns = {MEASURES[measure]: [_figure(s.system.enhance, TEST, measure) for s in systems] for measure in MEASURES}
     for unit in ("wer", "cer"):
         for part in ("dev", TEST):
             columns[f"{part} {unit.upper()}"] = [_figure(s.system.asr, part, unit) for s in systems]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from mimic.io import atomic
 from mimic.io.tables import read_table
-from mimic.metrics.enhancement import MEASURES
 from mimic.metrics.figures import Pairs, Row
 from mimic.metrics.identity import OTHER, identify
 from mimic.metrics.scores import read_identity, read_rows
@@ -21,7 +20,6 @@ from mimic.reporting.score_table import System
 TITLES = {"mse": "MSE", "mimic": "MSE + mimic"}  # other systems go by their name
 FIRST = ("clean", "noisy", "mse", "mimic")
 QUALITY = ("wb-pesq", "nb-pesq", "estoi", "stoi", "si-sdr")  # the first that has scores is what plots show
-NAMES = dict(zip(MEASURES, "PESQ PESQ-nb STOI eSTOI CSIG CBAK COVL segSNR SI-SDR".split(), strict=True))
 TEST = "test"  # the set whose utterances are shown
 
 
