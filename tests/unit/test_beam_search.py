@@ -8,8 +8,9 @@ from functools import cache
 import pytest
 import torch
 
-from mimic.decoding.attention.beam_search import Fused, narrow_beam, search
+from mimic.decoding.attention.beam_search import narrow_beam, search
 from mimic.decoding.attention.fused_ngram import TokenNgram
+from mimic.decoding.attention.next_token import Fused
 from mimic.decoding.config import DecodeConfig
 from mimic.decoding.ngram.ngram import Ngram
 from mimic.io.tokens import BLANK, BOS, EOS, SPECIAL

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torch import nn
 
-from mimic.decoding.attention.beam_search import Fused
 from mimic.decoding.attention.fused_ngram import TokenNgram, WordNgram
+from mimic.decoding.attention.next_token import Fused
 from mimic.decoding.config import DecodeConfig
 from mimic.decoding.ngram.ngram import Ngram
 from mimic.errors import UserError
