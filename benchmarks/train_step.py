@@ -150,7 +150,7 @@ class Bench:
         a, b = self.ours.parameters(), self.theirs.parameters()
         if a != b:
             sys.exit(f"{stage}: {a} and {b} parameters: not the same network")
-        targets = getattr(self.ours.task, "targets", dict.fromkeys(self.ours.task.lengths, [0]))
+        targets = getattr(self.ours.task, "targets", {utt: [0] for utt in self.ours.task.lengths})
         sides = [data / f"train_{side}" for side in ("noisy", "clean")]
         workers = args.workers if stage == "asr" else 0  # as its recipe has it
         self.loader = peer.loader(*sides, targets, self.ours.task.lengths, batch, workers)

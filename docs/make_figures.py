@@ -23,7 +23,7 @@ def rates(column: str = "test WER") -> dict[str, tuple[float, float]]:
     at = header.index(column)
     found = {row[0]: [float(number) for number in re.findall(r"[\d.]+", row[at])[:2]] for row in rows}
     return {
-        name: (mean, spread if "+-" in dict((r[0], r[at]) for r in rows)[name] else 0.0)
+        name: (mean, spread if "+-" in {r[0]: r[at] for r in rows}[name] else 0.0)
         for name, (mean, spread) in found.items()
     }
 

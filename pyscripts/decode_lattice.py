@@ -14,13 +14,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel here
 
-from mimic import cli  # noqa: E402
-from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions  # noqa: E402
-from mimic.decoding.wfst.lattice_io import write_lattices  # noqa: E402
-from mimic.decoding.wfst.scores import gmm_scores, net_scores  # noqa: E402
-from mimic.hmm.alignments import job_utts, write_ali  # noqa: E402
-from mimic.hmm.summary import write_job  # noqa: E402
-from mimic.io.tables import read_frames  # noqa: E402
+from mimic import cli
+from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
+from mimic.decoding.wfst.lattice_io import write_lattices
+from mimic.decoding.wfst.scores import gmm_scores, net_scores
+from mimic.hmm.alignments import job_utts, write_ali
+from mimic.hmm.summary import write_job
+from mimic.io.tables import read_frames
 
 log = logging.getLogger(__name__)
 

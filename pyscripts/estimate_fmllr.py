@@ -12,14 +12,14 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel here
 
-from mimic import cli  # noqa: E402
-from mimic.hmm.alignments import job_utts, read_ali  # noqa: E402
-from mimic.hmm.feats import Features, read_trans, write_trans  # noqa: E402
-from mimic.hmm.lang import read_symbols  # noqa: E402
-from mimic.hmm.model import Model  # noqa: E402
-from mimic.hmm.train import estimate_fmllr  # noqa: E402
-from mimic.io.lines import fields, read_lines  # noqa: E402
-from mimic.settings import NotNegative  # noqa: E402
+from mimic import cli
+from mimic.hmm.alignments import job_utts, read_ali
+from mimic.hmm.feats import Features, read_trans, write_trans
+from mimic.hmm.lang import read_symbols
+from mimic.hmm.model import Model
+from mimic.hmm.train import estimate_fmllr
+from mimic.io.lines import fields, read_lines
+from mimic.settings import NotNegative
 
 
 def main() -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel here
 
-from mimic import cli  # noqa: E402
-from mimic.hmm import update  # noqa: E402
-from mimic.hmm.lang import Lang  # noqa: E402
-from mimic.hmm.model import Model  # noqa: E402
-from mimic.hmm.train import Job  # noqa: E402
-from mimic.settings import Count, CountOrZero, NotNegative, Positive  # noqa: E402
+from mimic import cli
+from mimic.hmm import update
+from mimic.hmm.lang import Lang
+from mimic.hmm.model import Model
+from mimic.hmm.train import Job
+from mimic.settings import Count, CountOrZero, NotNegative, Positive
 
 
 def main() -> None:

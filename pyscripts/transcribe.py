@@ -99,7 +99,7 @@ def enhanced(work: enhancer.Enhancer | None, reader: AudioReader, name: str) -> 
 def find_targets(reader: AudioReader, output: str, suffix: str, single: bool) -> dict[str, Path]:
     out = Path(output)
     if single and not out.is_dir():
-        return {name: out for name in reader.utts}
+        return dict.fromkeys(reader.utts, out)
     if out.exists() and not out.is_dir():
         raise UserError(f"{output} is a file: name a folder for the transcripts")
     if isinstance(reader, files.Files):  # names of files, not ids of utterances

@@ -70,7 +70,7 @@ class Espeak:
         chunks: list[bytes] = []
 
         @CALLBACK
-        def collect(samples, count, _events):  # noqa: ANN001 (ctypes)
+        def collect(samples, count, _events):
             if samples and count > 0:
                 chunks.append(ctypes.string_at(samples, 2 * count))
             return 0

@@ -24,7 +24,7 @@ from mimic.io.recording import write_wav
 from mimic.io.tables import read_table, read_utt2spk, write_data_dir
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
-import noises_train  # noqa: E402
+import noises_train
 
 DEV_EVERY = 12  # of LibriSpeech's speakers, so many is one for dev
 DEV_KINDS_EVERY = 6  # of the kinds of noise

@@ -25,7 +25,7 @@ def locate(src: Path) -> dict[str, Path]:
             parts[f"{side}_{subset}"] = _wanted(path, src, names[side], f", nor both sides of {subset} as *_16k/")
         parts[f"txt_{subset}"] = _wanted(_folder_or_zip(src, f"{subset}_txt"), src, f"{subset}_txt")
         places = (src, src / LOGS, src / f"{LOGS}.zip")
-        log = next((p for p in places if p.suffix == ".zip" and p.is_file() or log_file(p, subset).is_file()), None)
+        log = next((p for p in places if (p.suffix == ".zip" and p.is_file()) or log_file(p, subset).is_file()), None)
         if log:
             parts[f"log_{subset}"] = log
     return parts

@@ -41,7 +41,7 @@ def parse(text: str, where: str) -> Any:
     Raises UserError, which begins with `where`.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+        return yaml.load(text, _Loader)  # a SafeLoader
     except _Twice as error:
         raise UserError(f"{where}: {error}") from None
     except yaml.YAMLError as error:

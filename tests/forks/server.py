@@ -27,7 +27,7 @@ os.chdir("/")
 
 import numpy as np  # noqa: E402 - what follows is what programs spend their first seconds on
 import soundfile  # noqa: E402, F401
-import torch  # noqa: E402, F401
+import torch  # noqa: E402
 import torch.utils.data  # noqa: E402, F401
 import yaml  # noqa: E402, F401
 

@@ -13,7 +13,7 @@ import pytest
 from done_maker import Done
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps/lib"))
-from uptodate.state import Action, State, transition  # noqa: E402
+from uptodate.state import Action, State, transition
 
 SKIPPED = "exp/x is done and unchanged: skipping"
 

@@ -19,8 +19,8 @@ from data_maker import ROOT
 from mimic.io.tables import write_data_dir
 
 sys.path.insert(0, str(ROOT / "local/demo"))
-import espeak  # noqa: E402
-from voices import Voice  # noqa: E402
+import espeak
+from voices import Voice
 
 LEXICON = """TEA T IY
 TOE T OW

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "steps/lib"))
-from launcher.processes import alive  # noqa: E402
+from launcher.processes import alive
 
 PROGRAM = """
 import json, os, signal, subprocess, sys, time

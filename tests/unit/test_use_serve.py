@@ -94,7 +94,7 @@ def test_pages_of_other_sites_are_kept_out(server):
         ({"Host": "localhost"}, 200),
     ):
         assert ask(server, "POST", "/listen", recording(0.1), **headers)[0] == code, headers
-        assert ask(server, "GET", "/", **{"Host": headers["Host"]})[0] == (403 if "evil" in headers["Host"] else 200)
+        assert ask(server, "GET", "/", Host=headers["Host"])[0] == (403 if "evil" in headers["Host"] else 200)
 
 
 def test_the_page_may_load_nothing_from_elsewhere(server):

@@ -49,7 +49,7 @@ def test_speech_is_found(noise):
 
 
 def test_long_speech_is_cut_where_it_is_quiet():
-    spans = [(i, i + 0.9) for i in range(0, 60)]
+    spans = [(i, i + 0.9) for i in range(60)]
     given = found(bursts(spans, 60, 0.001), 7.0)
     assert all(0 < b - a <= 7 for a, b in given)
     assert all(a == b for (_, a), (b, _) in zip(given, given[1:], strict=False))

@@ -120,7 +120,7 @@ def wrong(path: Path, item: Item, before: Seen | None) -> str:
     if item.size not in (None, path.stat().st_size):
         return f"it has {path.stat().st_size} bytes, not {item.size}"
     md5 = see(path, before).md5 if item.md5 or before else ""
-    if expected := item.md5 or before and before.md5:
+    if expected := item.md5 or (before and before.md5):
         return "" if md5 == expected else f"its md5 is {md5}, not {expected}"
     try:
         if item.name.endswith(".zip"):

@@ -73,8 +73,8 @@ def keep_common(clean: str | Path, noisy: str | Path) -> tuple[Repaired, Repaire
     if not utts[0] & utts[1]:
         raise UserError(f"{clean} and {noisy} have no utterance in common: are they of one corpus?")
     return (
-        fix(clean, {utt: f"not in {noisy}" for utt in utts[0] - utts[1]}),
-        fix(noisy, {utt: f"not in {clean}" for utt in utts[1] - utts[0]}),
+        fix(clean, dict.fromkeys(utts[0] - utts[1], f"not in {noisy}")),
+        fix(noisy, dict.fromkeys(utts[1] - utts[0], f"not in {clean}")),
     )
 
 

@@ -95,7 +95,7 @@ def _kind(path: str | Path, rows: list[tuple[int, str, list[str]]]) -> str:
     ones = all(columns[0] == "1" and len(columns) > 1 for _, _, columns in rows) and not any(map(_NUMBER.match, after))
     if all(n >= 4 for n in numbers) and any(_DECIMAL.match(c) for _, _, columns in rows for c in columns[1:4]):
         found = "silprob"
-    elif all(numbers) and any(decimal) or ones:
+    elif (all(numbers) and any(decimal)) or ones:
         found = "prob"
     else:
         found = "plain"

@@ -9,4 +9,4 @@ import kaldifst
 
 # ruff: isort: on
 
-__all__ = ["khg", "kaldifst"]
+__all__ = ["kaldifst", "khg"]

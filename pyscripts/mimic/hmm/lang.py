@@ -158,7 +158,7 @@ def make_lang(lexicon: str | Path, out: str | Path, options: LangOptions) -> Non
     for name, lines in lists.items():
         _write(folder / f"{name}.txt", lines)
         _write(folder / f"{name}.int", [[phones[p] for p in line] for line in lines])
-        if len(lines) > 1 and all(len(line) == 1 for line in lines) or name == "optional_silence":
+        if (len(lines) > 1 and all(len(line) == 1 for line in lines)) or name == "optional_silence":
             _write(folder / f"{name}.csl", [[":".join(str(phones[p]) for (p,) in lines)]])
     root = ("shared", "split")  # states of silence, too, as where Kaldi's --share-silence-phones is false
     _write(folder / "roots.txt", [[*root, *group] for group in sets])
