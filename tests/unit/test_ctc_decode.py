@@ -77,24 +77,24 @@ def test_beam_one_without_a_model_is_greedy_and_pieces_are_the_whole():
         assert whole.ids == narrow.ids == greedy(torch.from_numpy(log_probs)[None], torch.tensor([61]))[0]
         assert whole.score == pytest.approx(narrow.score, abs=1e-3)
         for size in (1, 7, 61):
-            stream, heard = Greedy(TOKENS), []
+            stream, found_words = Greedy(TOKENS), []
             for first in range(0, 61, size):
-                heard += stream.add(log_probs[first : first + size])
-            assert heard == whole.ids and stream.end() == whole
-            assert stream.end().ids == []  # it has begun anew
+                found_words += stream.add(log_probs[first : first + size])
+            assert found_words == whole.ids and stream.end() == whole
+            assert stream.end().ids == []  # it has begun again
 
 
-def test_a_unidirectional_network_is_heard_while_it_is_spoken_to():
+def test_a_unidirectional_network_recognises_speech_while_it_is_spoken():
     torch.manual_seed(1)
     rnn, head = nn.GRU(5, 16, batch_first=True), nn.Linear(16, 7)
     features = torch.randn(1, 90, 5)
     with torch.inference_mode():
         (whole,) = Greedy(TOKENS).decode((4 * head(rnn(features)[0])).log_softmax(2)[0].numpy())
-        stream, state, heard = Greedy(TOKENS), None, []
+        stream, state, found_words = Greedy(TOKENS), None, []
         for piece in features.split(13, dim=1):
             units, state = rnn(piece, state)
-            heard += stream.add((4 * head(units)).log_softmax(2)[0].numpy())
-    assert heard == whole.ids == stream.end().ids and len(heard) > 10
+            found_words += stream.add((4 * head(units)).log_softmax(2)[0].numpy())
+    assert found_words == whole.ids == stream.end().ids and len(found_words) > 10
 
 
 @pytest.mark.parametrize("name", ["t.arpa", "t.arpa.gz"])

@@ -79,7 +79,7 @@ def test_archives_of_lattices(tmp_path):
     (tmp_path / "num_jobs").write_text("1\n")
     found = dict(read_decode_dir(tmp_path))
     assert list(found) == ["a", "c"]
-    order = np.argsort(lattices[2][1].source, kind="stable")  # arcs lie behind their states
+    order = np.argsort(lattices[2][1].source, kind="stable")  # arcs follow their states
     np.testing.assert_allclose(found["c"].acoustic, lattices[2][1].acoustic[order], rtol=1e-6)
     assert found["c"].tids == [lattices[2][1].tids[arc] for arc in order]
     assert found["c"].final == lattices[2][1].final
@@ -246,15 +246,15 @@ def full_search(path, scores: np.ndarray) -> float:
 def through(lattice: Lattice) -> np.ndarray:
     """For each arc, what the best path through it costs beyond the best one, in order."""
     costs, order = lattice.graph + lattice.acoustic, lattice.order()
-    before, behind = np.full(lattice.states, np.inf), np.full(lattice.states, np.inf)
+    before, to_end = np.full(lattice.states, np.inf), np.full(lattice.states, np.inf)
     before[0] = 0
     for arc in order:
         before[lattice.target[arc]] = min(before[lattice.target[arc]], before[lattice.source[arc]] + costs[arc])
     for state, (graph, *_) in lattice.final.items():
-        behind[state] = graph
+        to_end[state] = graph
     for arc in reversed(order):
-        behind[lattice.source[arc]] = min(behind[lattice.source[arc]], behind[lattice.target[arc]] + costs[arc])
-    return np.sort(before[lattice.source] + costs + behind[lattice.target] - behind[0])
+        to_end[lattice.source[arc]] = min(to_end[lattice.source[arc]], to_end[lattice.target[arc]] + costs[arc])
+    return np.sort(before[lattice.source] + costs + to_end[lattice.target] - to_end[0])
 
 
 @pytest.mark.parametrize("frames", [14, 77])  # within and beyond the frames after which a search forgets
@@ -325,8 +325,8 @@ def test_graphs_of_both_kinds_and_damaged_ones(graph, tmp_path):
     kaldifst.StdConstFst(kaldifst.StdVectorFst.read(str(path))).write(str(tmp_path / "const.fst"))
     const = Graph.read(tmp_path / "const.fst")
     assert const.start == vector.start and np.array_equal(const.final, vector.final)
-    for ours, theirs in zip((*vector.emitting, *vector.epsilon), (*const.emitting, *const.epsilon), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for a, b in zip((*vector.emitting, *vector.epsilon), (*const.emitting, *const.epsilon), strict=True):
+        np.testing.assert_array_equal(a, b)
     whole = (tmp_path / "const.fst").read_bytes()
     damaged = {"short": path.read_bytes()[:-100], "text": b"0 1 2 3\n" * 20, "empty": b""}
     damaged |= {"elsewhere": whole[:-4] + b"\xff\xff\xff\x0f", "cut": whole[:-100]}  # its last arc leads nowhere

@@ -97,7 +97,7 @@ def test_every_probability_equals_the_definition(tmp_path, order, packed):
         ),
     ],
 )
-def test_what_is_not_arpa_is_said_with_its_line(tmp_path, change, message):
+def test_what_is_not_arpa_is_named_with_its_line(tmp_path, change, message):
     path = tmp_path / "lm.arpa"
     path.write_text(change(arpa(2, WORDS)[0]))
     with pytest.raises(UserError, match=message):
@@ -117,7 +117,7 @@ def test_contexts_that_are_not_listed_are_refused(tmp_path):
 
 
 def drive(model, ids: list[int]) -> list[torch.Tensor]:
-    """Log-probabilities of the next token before each of the ids, and behind them; beside it runs another row."""
+    """Log-probabilities of the next token before each of the ids, and after them; beside it runs another row."""
     state, seen = model.start(2), []
     for token in [BOS, *ids]:
         log_probs, state = model.step(torch.tensor([token, token if token == BOS else UNK + 1]), state)

@@ -56,7 +56,7 @@ def log(directory: Path) -> list[dict]:
 
 
 def program(corpus: Path, directory: Path, *extra: str) -> list[str]:
-    """The words behind steps/train.sh or pyscripts/train.py."""
+    """The words after steps/train.sh or pyscripts/train.py."""
     return [str(corpus / "perceptual.yaml"), str(directory), *overrides(corpus, "perceptual"), *extra]
 
 
@@ -90,7 +90,7 @@ def test_two_processes_stop_together_where_the_loss_is_not_finite(corpus, tmp_pa
 
 
 def test_two_processes_go_on_after_a_kill_and_a_signal(corpus, tmp_path, repository):
-    """One of them is killed; the next run is told to end, is started again, and ends as an undisturbed one does."""
+    """One of them is killed; the next run gets a signal, is started again, and ends as an undisturbed one does."""
     extra = ["--train.epochs", "12", "--train.validate_every", "12", "--train.checkpoint_interval", "0"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert two(repository, *program(corpus, whole, *extra)).returncode == 0
@@ -191,7 +191,7 @@ def test_a_signal_while_the_processes_agree_is_not_lost(stop):
 
 
 @pytest.mark.parametrize(("where", "call"), [("forward", 1), ("load", 2), ("validate", 2)])
-def test_a_run_that_was_told_to_end_goes_on_where_it_was(corpus, undisturbed, tmp_path, monkeypatch, stop, where, call):
+def test_a_run_with_a_signal_resumes_where_it_was(corpus, undisturbed, tmp_path, monkeypatch, stop, where, call):
     """The first call of forward tries the largest batch."""
     calls, method = 0, getattr(AsrTask, where)
 

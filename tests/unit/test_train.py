@@ -168,21 +168,21 @@ def test_optimisers_step_as_those_of_pytorch(kind):
     net, same, later = nn.Linear(5, 3), nn.Linear(5, 3), nn.Linear(5, 3)
     same.load_state_dict(net.state_dict())
     adam = {"lr": config.lr, "betas": (0.9, 0.98), "eps": 1e-7, "fused": True}
-    theirs = {
+    torchs = {
         "adam": lambda: torch.optim.Adam(same.parameters(), **adam),
         "adamw": lambda: torch.optim.AdamW(
             [{"params": [same.weight], "weight_decay": 0.1}, {"params": [same.bias], "weight_decay": 0.0}], **adam
         ),
         "rmsprop": lambda: torch.optim.RMSprop(same.parameters(), lr=config.lr, alpha=0.9),
     }[kind]()
-    ours = Optimiser(net, config)
+    own = Optimiser(net, config)
     for step in range(6):
-        if step == 3:  # what PyTorch has saved goes on in ours
+        if step == 3:  # what PyTorch has saved is resumed here
             later.load_state_dict(same.state_dict())
-            net, ours = later, Optimiser(later, config)
-            ours.load_state_dict(theirs.state_dict())
+            net, own = later, Optimiser(later, config)
+            own.load_state_dict(torchs.state_dict())
         x = torch.randn(4, 5)
-        for module, optimiser in ((net, ours), (same, theirs)):
+        for module, optimiser in ((net, own), (same, torchs)):
             optimiser.zero_grad()
             for group in optimiser.param_groups:
                 group["lr"] = 0.01 * (step + 1)

@@ -60,15 +60,15 @@ def test_equals_lmplz_on_real_text():
 def test_equals_the_lmplz_that_is_here(tmp_path):
     text = "\n".join(map(" ".join, licence()))
     made = subprocess.run(["lmplz", "-o", "3", "--discount_fallback"], input=text, capture_output=True, text=True)
-    (tmp_path / "theirs.arpa").write_text(made.stdout)
+    (tmp_path / "kenlm.arpa").write_text(made.stdout)
     _, found, levels = model(licence(), 3)
-    arpa.write(tmp_path / "ours.arpa", levels, found.words)
-    ours, theirs = Ngram(tmp_path / "ours.arpa"), Ngram(tmp_path / "theirs.arpa")
-    assert set(ours.words) == set(theirs.words)
-    for name in ("ours", "theirs"):
+    arpa.write(tmp_path / "mimic.arpa", levels, found.words)
+    mimic, kenlm = Ngram(tmp_path / "mimic.arpa"), Ngram(tmp_path / "kenlm.arpa")
+    assert set(mimic.words) == set(kenlm.words)
+    for name in ("mimic", "kenlm"):
         assert f"ngram 3={len(levels[2].rows)}" in (tmp_path / f"{name}.arpa").read_text()
-    for word in ours.words[3:]:
-        assert ours.log_prob(0, ours.ids[word]) == pytest.approx(theirs.log_prob(0, theirs.ids[word]), abs=1e-5)
+    for word in mimic.words[3:]:
+        assert mimic.log_prob(0, mimic.ids[word]) == pytest.approx(kenlm.log_prob(0, kenlm.ids[word]), abs=1e-5)
 
 
 @pytest.mark.parametrize("prune", [(), (0, 0, 1)])

@@ -48,7 +48,7 @@ def without(state: dict) -> dict:
     return {name: value for name, value in state.items() if name != "encoder.cnn.blocks.0.conv.1.bias"}
 
 
-def spoilt(state: dict) -> dict:
+def not_finite(state: dict) -> dict:
     state["ctc.bias"][2] = torch.nan
     return state
 
@@ -65,7 +65,7 @@ ASR = [
     ("model.pt", lambda state: torch.zeros(3), "model.pt: holds a Tensor that is not weights"),
     ("model.pt", lambda state: state | {"extra": torch.zeros(2)}, r"extra is 2 in model.pt and absent by config.yaml"),
     ("model.pt", without, r"blocks.0.conv.1.bias is absent in model.pt and 2 by config.yaml \(asr/crdnn\)"),
-    ("model.pt", spoilt, "model.pt: ctc.bias has NaN or infinity: train the model again"),
+    ("model.pt", not_finite, "model.pt: ctc.bias has NaN or infinity: train the model again"),
     ("model.pt", infinite, "has NaN or infinity"),
     ("model.pt", lambda state: {"net.weight": torch.zeros(2)}, "model.pt has no normaliser.mean: it is no model"),
     ("model.pt", b"no zip", "damaged checkpoint"),

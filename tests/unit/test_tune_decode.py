@@ -54,8 +54,8 @@ def test_the_program_writes_options_that_decoding_takes(feats, tmp_path, capsys)
     grid = ("--lm-scales", "0.5 1", "--word-insertion-bonuses", " -1 0")
     assert program("tune_decode.py", "search", *grid, model, feats, work, *decode) == 0
     assert program("tune_decode.py", "choose", model, feats, work, *decode) == 0
-    said = capsys.readouterr().out
-    assert said.startswith((work / "table.tsv").read_text()) and "best: WER" in said
+    output = capsys.readouterr().out
+    assert output.startswith((work / "table.tsv").read_text()) and "best: WER" in output
     options = shlex.split((work / "options").read_text())
     assert options[:6] == list(decode) and options[6::2] == ["--decode.ngram_lm_scale", "--decode.word_insertion_bonus"]
     assert program("tune_decode.py", "search", *grid, model, feats, work, "--decode.search", "greedy") == 1
