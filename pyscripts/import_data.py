@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mimic.cli import add_audio, add_jobs, add_number, progress, run
-from mimic.corpus.importing import Side, convert, finish, plan, share
+from mimic.corpus.importing import Side, convert, finish, plan, utts_of_job
 from mimic.corpus.lang import lang_lexicon, make_lang
 from mimic.corpus.lexicon import TYPES
 from mimic.io.text import NORMALISERS
@@ -57,7 +57,7 @@ def make_plan(args: argparse.Namespace) -> None:
 
 def run_convert(args: argparse.Namespace) -> None:
     both = sides(args)
-    total = len(share(both, args.job, args.nj))
+    total = len(utts_of_job(both, args.job, args.nj))
     for _ in progress(convert(both, args.job, args.nj), total, "utterances"):
         pass
 

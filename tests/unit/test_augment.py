@@ -246,7 +246,7 @@ def test_silence_is_named():
 
 
 def test_kept_recordings_are_bounded_and_threads_share_them(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("mimic.augment.recordings.KEPT_SAMPLES", 25000)
+    monkeypatch.setattr("mimic.augment.recordings.CACHED_SAMPLES", 25000)
     for i in range(6):
         write_wav(tmp_path / f"n-{i}.wav", np.full(8000, 0.1 * (i + 1), np.float32))
     recordings = Recordings(tmp_path)

@@ -13,42 +13,42 @@ from mimic.errors import UserError
 from mimic.io.audio import SUFFIXES, AudioReader
 from mimic.io.tables import read_table
 
-KEPT_SAMPLES = 128 * 2**20 // 4
-KEPT_RIRS = 256
+CACHED_SAMPLES = 128 * 2**20 // 4
+CACHED_RIRS = 256
 BABBLE = "babble"
 WHITE, QUIET = "white", "quiet"  # types that need no recording: Gaussian noise, and none (an RIR alone)
 BABBLE_VOICES = (4, 8)  # fewest, most
 
 
-class KeptAudio(AudioReader):
-    """An AudioReader that keeps what it decoded last, up to 128 MB. Threads may share it. It gives read-only arrays."""
+class CachedAudio(AudioReader):
+    """An AudioReader with a cache of what it decoded last, up to 128 MB. Threads may share it. It gives read-only arrays."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
-        self._keep()
+        self._start_cache()
 
-    def _keep(self) -> None:
-        self._kept: dict[str, np.ndarray] = {}  # longest unused first
-        self._free, self._lock = KEPT_SAMPLES, threading.Lock()
+    def _start_cache(self) -> None:
+        self._cached: dict[str, np.ndarray] = {}  # longest unused first
+        self._free, self._lock = CACHED_SAMPLES, threading.Lock()
 
     def __getitem__(self, name: str) -> np.ndarray:
         with self._lock:
-            x = self._kept.pop(name, None)
+            x = self._cached.pop(name, None)
             if x is not None:
-                self._kept[name] = x
+                self._cached[name] = x
                 return x
         x = super().__getitem__(name)
         x.flags.writeable = False
         with self._lock:
-            if name not in self._kept:
+            if name not in self._cached:
                 self._free -= len(x)
-            self._kept[name] = x
-            while self._free < 0 and len(self._kept) > 1:
-                self._free += len(self._kept.pop(next(iter(self._kept))))
+            self._cached[name] = x
+            while self._free < 0 and len(self._cached) > 1:
+                self._free += len(self._cached.pop(next(iter(self._cached))))
         return x
 
 
-class Recordings(KeptAudio):
+class Recordings(CachedAudio):
     """Audio files by name, float32 (samples,): {name: file}, or a folder or wav.scp (see `list_recordings`).
 
     Of several channels the first is taken.
@@ -60,7 +60,7 @@ class Recordings(KeptAudio):
         self.rate, self.allow_pipes, self.channel, self.segments = rate, False, 0, None
         self.wavs = dict(source) if listed else list_recordings(source)
         self.utts = sorted(self.wavs)
-        self._keep()
+        self._start_cache()
 
 
 def list_recordings(source: str | Path) -> dict[str, str]:
@@ -171,7 +171,7 @@ class Corruption:
             raise UserError("there are no noises to mix in")
         self._noise_types, self._rirs = sorted(self.noise_types), sorted(self.rirs)
         self._speakers = sorted(self.utts_of)
-        self._rir = lru_cache(KEPT_RIRS)(lambda name: mixing.Rir(self.rirs[name], early))
+        self._rir = lru_cache(CACHED_RIRS)(lambda name: mixing.Rir(self.rirs[name], early))
         self._power = lru_cache(None)(lambda name: mixing.power(self.noises[name]))
 
     def draw(self, utt: str) -> Draw:

@@ -64,23 +64,26 @@ def plan(sides: list[Side], lexicon: Lexicon, normaliser: str) -> int:
     utts = sorted(set().union(*speakers))
     if not utts:
         raise UserError(f"{clean}/utt2spk: no utterances: there is nothing to import")
-    problems: dict[str, str] = {}
-    for utt in utts:
+
+    def problem(utt: str) -> str:
         known = zip(sides, speakers, readers, strict=True)
         absent = [str(side.source) for side, speaker, reader in known if utt not in speaker or utt not in reader]
         if absent:
-            problems[utt] = f"not in utt2spk or wav.scp (segments) of {' and '.join(absent)}"
-        elif len({speaker[utt] for speaker in speakers}) > 1:
-            problems[utt] = "the clean and the noisy side name different speakers"
-        elif utt not in texts[0]:
-            problems[utt] = f"not in {clean}/text"
-        elif what := transcript_problem(texts[0][utt]):
-            problems[utt] = what
-        elif len({text[utt] for text in texts if utt in text}) > 1:
-            problems[utt] = "the clean and the noisy side have different transcripts"
-        elif not spoken[utt]:
+            return f"not in utt2spk or wav.scp (segments) of {' and '.join(absent)}"
+        if len({speaker[utt] for speaker in speakers}) > 1:
+            return "the clean and the noisy side name different speakers"
+        if utt not in texts[0]:
+            return f"not in {clean}/text"
+        if what := transcript_problem(texts[0][utt]):
+            return what
+        if len({text[utt] for text in texts if utt in text}) > 1:
+            return "the clean and the noisy side have different transcripts"
+        if not spoken[utt]:
             words = sorted({word for word in texts[0][utt].split() if word not in lexicon})
-            problems[utt] = f"words without pronunciation: {' '.join(words)}"
+            return f"words without pronunciation: {' '.join(words)}"
+        return ""
+
+    problems = {utt: what for utt in utts if (what := problem(utt))}
     renamed = _with_speakers({utt: next(s[utt] for s in speakers if utt in s) for utt in utts})
     good = {utt: new for utt, new in renamed.items() if utt not in problems}
     for side, speaker in zip(sides, speakers, strict=True):
@@ -99,7 +102,7 @@ def plan(sides: list[Side], lexicon: Lexicon, normaliser: str) -> int:
     return len(utts)
 
 
-def share(sides: list[Side], job: int, nj: int) -> list[str]:
+def utts_of_job(sides: list[Side], job: int, nj: int) -> list[str]:
     """The new ids of the utterances that job `job` of `nj` converts."""
     return split((new for new, (_, problem) in _planned(sides).items() if problem == GOOD), job, nj)
 
@@ -116,7 +119,7 @@ def convert(sides: list[Side], job: int, nj: int) -> Iterator[str]:
         (side.out / "wav").mkdir(exist_ok=True)
     found: list[dict[str, str]] = [{} for _ in sides]
     bad: dict[str, str] = {}
-    for new in share(sides, job, nj):
+    for new in utts_of_job(sides, job, nj):
         old = planned[new][0]
         try:
             lengths = []
@@ -153,18 +156,15 @@ def finish(sides: list[Side], nj: int, max_skip: float) -> None:
         problems = (label_problem(name, tables[0][name][utt], samples) for name in ("text", "text.phn"))
         if what := next(filter(None, problems), ""):
             bad[utt] = what
+    good = planned.keys() - bad.keys()
     _report_skipped(sides, {planned[new][0]: why for new, why in bad.items()}, len(planned), max_skip)
     for side, table, audio in zip(sides, tables, brought, strict=True):
         table["wav.scp"] = {utt: path for utt, (_, path) in audio.items()}
         table["utt2dur"] = {utt: f"{int(samples) / RATE:.6f}" for utt, (samples, _) in audio.items()}
         speakers = {speaker for utt, speaker in table["utt2spk"].items() if utt not in bad}
         for name in table:
-            kept = (
-                speakers.__contains__
-                if keyed_by(name, False) == "spk"
-                else lambda utt: utt in planned and utt not in bad
-            )
-            table[name] = {key: value for key, value in table[name].items() if kept(key)}
+            kept = speakers if keyed_by(name, False) == "spk" else good
+            table[name] = {key: value for key, value in table[name].items() if key in kept}
         write_data_dir(side.out, table)
         for utt in bad:
             wav_file(side.out, utt).unlink(missing_ok=True)

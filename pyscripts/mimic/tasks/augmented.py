@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from mimic.augment.augmenter import Augmenter
-from mimic.augment.recordings import KeptAudio, Recordings
+from mimic.augment.recordings import CachedAudio, Recordings
 from mimic.errors import UserError
 from mimic.frontend.feature_config import OPTIONS
 from mimic.frontend.front_end import front_end
@@ -26,7 +26,7 @@ class AugmentedFeatures:
         if (data.noises or data.rirs) and not config.waveform_augment.noise_prob:
             raise UserError("--data.noises and --data.rirs need --waveform_augment.noise_prob above 0")
         self.front = front_end(directory / OPTIONS)
-        speech = KeptAudio(data.train, self.front.rate)
+        speech = CachedAudio(data.train, self.front.rate)
         sources = [Recordings(name, self.front.rate) if name else None for name in (data.noises, data.rirs)]
         speaker_of = read_table(Path(data.train) / "utt2spk")
         settings = (config.waveform_augment, config.train.seed, sources[1], self.front.rate)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mimic.augment import mixing
 from mimic.augment.augmenter import AugmentConfig, Augmenter
-from mimic.augment.recordings import KeptAudio, Recordings
+from mimic.augment.recordings import CachedAudio, Recordings
 from mimic.errors import UserError
 from mimic.frontend.feature_config import OPTIONS
 from mimic.frontend.stft import Stft, StftConfig
@@ -51,7 +51,7 @@ class DenoiseTask(EnhanceTask):
             raise UserError(f"{data.stft}: noise is mixed in at {mixing.RATE} Hz, not at {self.stft.rate}")
         self.model = self.new_model(directory)
         self.losses = EnhancementLoss(config.loss, self.stft)
-        speech = KeptAudio(data.train, self.stft.rate)
+        speech = CachedAudio(data.train, self.stft.rate)
         sources = [Recordings(name) if name else None for name in (data.noises, data.rirs)]
         speaker_of = read_table(Path(data.train) / "utt2spk")
         self.augmenter = Augmenter(speech, speaker_of, sources[0], config.augment, config.train.seed, sources[1])

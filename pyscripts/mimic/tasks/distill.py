@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from mimic.augment import mixing
 from mimic.augment.augmenter import AugmentConfig, Augmenter
-from mimic.augment.recordings import KeptAudio, Recordings
+from mimic.augment.recordings import CachedAudio, Recordings
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
 from mimic.io import archives
@@ -64,7 +64,7 @@ class DistillTask(Task):
         self.weights = {name: getattr(config.loss, f"{name}_weight") for name in ("l1", "cosine", "enhance")}
         self.prunes = config.net == "pruned" and bool(config.model.prune)
         self.model = self.new_student()
-        speech, speaker_of = KeptAudio(data.train), read_table(Path(data.train) / "utt2spk")
+        speech, speaker_of = CachedAudio(data.train), read_table(Path(data.train) / "utt2spk")
         noises, rooms = (Recordings(name) if name else None for name in (data.noises, data.rirs))
         self.augmenter = Augmenter(speech, speaker_of, noises, config.augment, config.train.seed, rooms)
         longest = config.augment.crop_s or float("inf")
