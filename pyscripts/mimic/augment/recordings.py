@@ -21,7 +21,7 @@ BABBLE_VOICES = (4, 8)  # fewest, most
 
 
 class CachedAudio(AudioReader):
-    """An AudioReader with a cache of what it decoded last, up to 128 MB. Threads may share it. It gives read-only arrays."""
+    """An AudioReader that caches what it decoded last, up to 128 MB. Threads may share it. Arrays are read-only."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
