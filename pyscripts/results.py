@@ -9,7 +9,7 @@ from mimic import cli
 
 
 def former() -> None:
-    logging.getLogger(__name__).info("results.py is now records.py; the old name works for one more release")
+    logging.getLogger(__name__).info("results.py is now records.py; the old name will be removed in the next release")
     main()
 
 

@@ -9,7 +9,9 @@ from mimic import cli
 
 
 def former() -> None:
-    logging.getLogger(__name__).info("results_table.py is now score_table.py; the old name works for one more release")
+    logging.getLogger(__name__).info(
+        "results_table.py is now score_table.py; the old name will be removed in the next release"
+    )
     main()
 
 

@@ -100,7 +100,7 @@ def add_number(parser: argparse.ArgumentParser, name: str, kind: Any, default: f
 
         class Former(argparse.Action):
             def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-                log.info("%s is now %s; the old name works for one more release", was, present)
+                log.info("%s is now %s; the old name will be removed in the next release", was, present)
                 setattr(namespace, self.dest, values)
 
         dest, hidden = name.lstrip("-").replace("-", "_"), argparse.SUPPRESS

@@ -135,4 +135,4 @@ def _revalued(name: str, value: Any, prefix: str) -> Any:
 def _note(old: str, new: str, prefix: str) -> None:
     """Once in a program."""
     if prefix:
-        log.info("%s is now %s; the old name works for one more release", old, new)
+        log.info("%s is now %s; the old name will be removed in the next release", old, new)

@@ -310,7 +310,9 @@ def test_sections_and_values_have_former_names_too(monkeypatch, caplog):
     new = [("waveform.rir_prob", "1"), ("waveform.snr", "2"), ("decode.search", "lexicon-free")]
     assert renamed.rename_pairs(pairs) == new
     notes = [record.getMessage() for record in caplog.records]
-    assert len(notes) == 5 and notes[4].startswith("--decode.search free is now lexicon-free; the old name works")
+    assert len(notes) == 5 and notes[4].startswith(
+        "--decode.search free is now lexicon-free; the old name will be removed"
+    )
     option = "--decode.search free --decode.beam 3 --waves.room-prob 1"
     assert renamed.recorded_option("decode", option) == (
         "decode",
