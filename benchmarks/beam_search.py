@@ -42,10 +42,9 @@ from mimic.decoding.config import DecodeConfig  # noqa: E402
 from mimic.io import archives  # noqa: E402
 from mimic.io.batching import pad  # noqa: E402
 from mimic.io.tokens import BLANK, BOS, EOS, UNK  # noqa: E402
+from mimic.models.recogniser import Recogniser  # noqa: E402
 from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig  # noqa: E402
 from mimic.nets.masking import valid_frames  # noqa: E402
-from mimic.tasks.asr import AsrTask  # noqa: E402
-from mimic.training import config as configuration  # noqa: E402
 
 SETTINGS = {
     "attention": DecodeConfig(ctc_weight=0.0),
@@ -122,7 +121,7 @@ def train(args: argparse.Namespace) -> tuple[AttentionDecoder, nn.Linear, list[B
 @torch.inference_mode()
 def trained(args: argparse.Namespace) -> tuple[AttentionDecoder, nn.Linear, list[Batch]]:
     """The decoder of an experiment directory, and its encoder's output for a feature directory."""
-    model, _ = AsrTask.build(configuration.read(args.model / "config.yaml"), args.model)
+    model = Recogniser.load(args.model).net
     entries = archives.read_scp(args.features / "feats.scp")
     utterances = sorted(entries)[: args.utterances]
     batches = []

@@ -38,8 +38,8 @@ from mimic.nets.hubert import HubertConfig  # noqa: E402
 from mimic.nets.pruned import PrunedConfig, PrunedStudent  # noqa: E402
 from mimic.nets.ssl import SslEncoder, base_network  # noqa: E402
 from mimic.nets.ssl_files import write_directory  # noqa: E402
+from mimic.tasks import config as configuration  # noqa: E402
 from mimic.tasks.distill import DistillTask  # noqa: E402
-from mimic.training import config as configuration  # noqa: E402
 from mimic.training.optimiser import ModuleOptimiser  # noqa: E402
 
 RATE = 16000

@@ -24,7 +24,8 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 import torch  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from mimic.nets.acoustic import BODIES, AcousticModel, RecurrentConfig  # noqa: E402
+from mimic.nets import BODIES  # noqa: E402
+from mimic.nets.acoustic import AcousticNet, RecurrentConfig  # noqa: E402
 
 INPUTS, PDFS, PHONES = 40, 2000, 170
 
@@ -34,7 +35,7 @@ def trainer(net: str, args: argparse.Namespace) -> Callable[[], None]:
     torch.manual_seed(0)
     body, _ = BODIES[net]
     device = torch.device(args.device)
-    model = AcousticModel(body(INPUTS, RecurrentConfig(args.layers, args.units)), PDFS, PHONES).to(device)
+    model = AcousticNet(body(INPUTS, RecurrentConfig(args.layers, args.units)), PDFS, PHONES).to(device)
     optimiser = torch.optim.RMSprop(model.parameters(), lr=2e-4, alpha=0.95)
     x = torch.randn(args.batch, args.frames, INPUTS, device=device)
     lengths = torch.full((args.batch,), args.frames, device=device)
@@ -77,8 +78,8 @@ def training(args: argparse.Namespace) -> None:
 def decoding(args: argparse.Namespace) -> None:
     """Real-time factors: scores of the network, then the search for lattices."""
     from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
-    from mimic.decoding.wfst.scores import gmm_scores, net_scores
     from mimic.io.tables import read_frames
+    from mimic.models.acoustic_scores import gmm_scores, net_scores
 
     neural = (args.decode / "model.pt").exists()
     if neural:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from mimic.io.tables import read_table
 from mimic.io.tokens import BLANK, BOS, EOS
-from mimic.training.config import Config
+from mimic.models.config import Config
 
 BINS = 257
 STFT_SIZES = {"sample_rate": 16000, "n_fft": 512, "win_length": 32, "hop_length": 16}

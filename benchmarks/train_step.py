@@ -40,8 +40,8 @@ from mimic.io.audio import AudioReader  # noqa: E402
 from mimic.io.batching import prefetch  # noqa: E402
 from mimic.io.tables import write_data_dir  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402
+from mimic.tasks import config as configuration  # noqa: E402
 from mimic.training import checkpoint  # noqa: E402
-from mimic.training import config as configuration  # noqa: E402
 from mimic.training.run import Run  # noqa: E402
 from mimic.training.step import set_seed, take_step  # noqa: E402
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.decoding.config import DecodeConfig
+from mimic.models.config import pairs, read_raw
 from mimic.settings import build
-from mimic.training import config as configuration
 
 
 def main() -> None:
@@ -19,9 +19,11 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
     path = arguments.model / "config.yaml"
     if all(word.startswith("--decode.") for word in overrides[::2]):  # without torch, which takes seconds to load
-        raw = configuration.read_raw(path, overrides)
+        raw = read_raw(path, pairs(overrides))
         build(DecodeConfig, raw.get("decode") or {}, f"{path}: decode")
     else:
+        from mimic.tasks import config as configuration  # here, because it loads torch
+
         configuration.read(path, overrides)
 
 

@@ -11,21 +11,18 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from mimic import cli
 from mimic.errors import UserError
 from mimic.io import archives
 from mimic.io.atomic import replace
-from mimic.io.batching import pad
 from mimic.io.tables import read_table, write_table
 from mimic.metrics.figures import Mean, Scores, mean, summary
 from mimic.metrics.identity import identify
 from mimic.metrics.scores import write_scores
 from mimic.metrics.verification import equal_error_rate, trials
-from mimic.models.trained import read_config
+from mimic.models.classifier import Classifier
 from mimic.reporting.score_table import tsv
-from mimic.tasks.classify import ClassifyTask
 
 BATCH = 16
 
@@ -37,25 +34,22 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="directory to write")
     parser.add_argument("--labels", type=Path, help="table of classes (default: utt2spk of the feature directory)")
     args = parser.parse_args()
-    config = read_config(args.model)
-    if config.task != "classify":
-        raise UserError(f"{args.model}: a model of task {config.task}, not classify")
-    model, names = ClassifyTask.build(config, args.model)
+    classifier = Classifier.load(args.model)
     truth = read_table(args.labels or args.features / "utt2spk")
     entries = {u: e for u, e in archives.read_scp(args.features / "feats.scp").items() if u in truth}
     if not entries:
         raise UserError(f"{args.features}: none of its utterances has a class in {args.labels}")
     utts, found, embeddings = sorted(entries), {}, {}
     files = args.output / "embeddings.ark", args.output / "embeddings.scp"
-    with torch.inference_mode(), archives.ArkWriter(*files) as f:
+    with archives.ArkWriter(*files) as f:
         for start in cli.progress(range(0, len(utts), BATCH), -(-len(utts) // BATCH), "batches"):
             some = utts[start : start + BATCH]
-            vectors, scores = model(*pad([archives.load(entries[utt]) for utt in some]))
-            for utt, vector, best in zip(some, vectors.numpy(), scores.argmax(1).tolist(), strict=True):
-                found[utt], embeddings[utt] = names[best], vector
+            classes, vectors = classifier.classify([archives.load(entries[utt]) for utt in some])
+            for utt, name, vector in zip(some, classes, vectors, strict=True):
+                found[utt], embeddings[utt] = name, vector
                 f.write(utt, vector)
     write_table(args.output / "utt2class", found)
-    accuracy = mean(100.0 * (found[utt] == truth[utt]) for utt in utts if truth[utt] in names)
+    accuracy = mean(100.0 * (found[utt] == truth[utt]) for utt in utts if truth[utt] in classifier.classes)
     rate = equal_error_rate(*trials(embeddings, truth))
     error = Mean(*[100 * (np.nan if rate is None else rate)] * 3, 0 if rate is None else len(utts), 0)
     folder = args.output / "scoring" / "test"

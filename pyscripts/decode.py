@@ -14,13 +14,14 @@ from pathlib import Path
 import torch
 
 from mimic import cli
-from mimic.decoding.decoder import Result, Searcher, load
+from mimic.decoding.decoder import Result
 from mimic.decoding.nbest import ctm, record
 from mimic.frontend.feature_config import check_features
 from mimic.io import archives, feature_dir
 from mimic.io.atomic import replace
 from mimic.io.batching import make_batches, pad, prefetch
 from mimic.io.tables import read_frame_shift, split, write_table
+from mimic.models.recogniser import Recogniser
 from mimic.settings import Count
 
 
@@ -37,8 +38,8 @@ def main() -> None:
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     check_features(arguments.model, arguments.features)
-    model, tokens, config = load(arguments.model, overrides)
-    searcher = Searcher(model.to(arguments.device), tokens, config, arguments.device)
+    recogniser = Recogniser.load(arguments.model, overrides, arguments.device)
+    searcher = recogniser.searcher
     entries, frames = feature_dir.read(arguments.features)
     shift = read_frame_shift(arguments.features)
     mine = split(sorted(entries), arguments.job, arguments.nj)
@@ -59,7 +60,7 @@ def main() -> None:
     write_table(arguments.output / f"text{name}", texts)
     with replace(arguments.output / f"ctm{name}") as f:
         f.writelines(ctm(utt, found[utt][0]) for utt in mine if found[utt])
-    if config.nbest > 1:
+    if searcher.config.nbest > 1:
         with replace(arguments.output / f"nbest{name}") as f:
             f.writelines(json.dumps(record(utt, found[utt]), ensure_ascii=False) + "\n" for utt in mine)
 

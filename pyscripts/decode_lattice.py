@@ -17,10 +17,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel 
 from mimic import cli
 from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
 from mimic.decoding.wfst.lattice_io import write_lattices
-from mimic.decoding.wfst.scores import gmm_scores, net_scores
 from mimic.hmm.alignments import job_utts, write_ali
 from mimic.hmm.summary import write_job
 from mimic.io.tables import read_frames
+from mimic.models.acoustic_scores import gmm_scores, net_scores
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from mimic import cli
-from mimic.deploy import enhancer
 from mimic.io.audio import AudioReader
 from mimic.io.batching import prefetch
 from mimic.io.entries import stored, wav_file
 from mimic.io.recording import write_wav
 from mimic.io.tables import split, write_table
+from mimic.models.enhancer import Enhancer
 from mimic.settings import Count, Share
 
 log = logging.getLogger(__name__)
@@ -33,14 +33,15 @@ def main() -> None:
     cli.add_number(parser, "--job", Count, 1, "this job, from 1")
     cli.add_number(parser, "--nj", Count, 1, "number of jobs")
     cli.add_number(parser, "--batch-size", Count, 8, "utterances at once", was="--batch-utterances")
-    cli.add_number(parser, "--dry-wet", Share, 1.0, "share of the enhanced wave")
+    cli.add_number(parser, "--enhancement-ratio", Share, 1.0, "share of the enhanced signal", was="--dry-wet")
     cli.add_device(parser)
     parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
     arguments, overrides = parser.parse_known_args()
-    share = arguments.dry_wet
+    ratio = arguments.enhancement_ratio
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
-    model, front = enhancer.load(arguments.model, overrides, arguments.device)
+    enhancer = Enhancer.load(arguments.model, overrides, arguments.device)
+    front = enhancer.front
     reader = AudioReader(arguments.data, front.rate, channel=arguments.channel)
     utterances = split(reader.utts, arguments.job, arguments.nj)
     size = arguments.batch_size
@@ -50,10 +51,10 @@ def main() -> None:
     paths, clipped = {}, 0
     with torch.inference_mode():
         for batch, noisy in cli.progress(zip(batches, waves, strict=True), len(batches), "batches"):
-            enhanced = model.enhance([wave.to(arguments.device) for wave in noisy], front)
-            for utt, dry, wet in zip(batch, noisy, enhanced, strict=True):
+            enhanced = enhancer.net.enhance([wave.to(arguments.device) for wave in noisy], front)
+            for utt, x, y in zip(batch, noisy, enhanced, strict=True):
                 path = wav_file(arguments.output, utt)
-                samples = (share * wet.cpu() + (1 - share) * dry).numpy() if share < 1 else wet.cpu().numpy()
+                samples = (ratio * y.cpu() + (1 - ratio) * x).numpy() if ratio < 1 else y.cpu().numpy()
                 clipped += int(np.abs(samples).max(initial=0) > 1)
                 write_wav(path, samples, front.rate)
                 paths[utt] = stored(path)

@@ -2,7 +2,7 @@
 """Enhance audio files: one, those of a folder, those of a wav.scp, or a stream of samples.
 
 enhance_files.py exp/enhance_mimic talk.flac talk_enhanced.flac
-enhance_files.py exp/enhance_mimic recordings enhanced --dry-wet 0.8
+enhance_files.py exp/enhance_mimic recordings enhanced --enhancement-ratio 0.8
 arecord -t raw -f S16_LE -r 16000 | enhance_files.py --stream true exp/enhance_causal - - | aplay -f S16_LE -r 16000
 """
 
@@ -19,12 +19,15 @@ import torch
 
 from mimic import cli
 from mimic.augment.recordings import Recordings
-from mimic.deploy import enhancer, files
+from mimic.deploy import files
 from mimic.deploy.stream import Stream
 from mimic.errors import UserError
 from mimic.io.audio import AudioReader
 from mimic.io.entries import stored
 from mimic.io.tables import write_table
+from mimic.models.blocks import BlockEnhancer
+from mimic.models.enhancer import Enhancer
+from mimic.settings import Share
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ def main() -> int:
     parser.add_argument("model", type=Path, help="directory of a trained enhancer")
     parser.add_argument("input", help="audio file, folder, wav.scp, or - for standard input")
     parser.add_argument("output", help="file or folder; - for standard output")
-    parser.add_argument("--dry-wet", type=float, default=1.0, help="share of the enhanced wave (default: %(default)s)")
+    cli.add_number(parser, "--enhancement-ratio", Share, 1.0, "share of the enhanced signal", was="--dry-wet")
     parser.add_argument("--chunk-seconds", type=float, default=60.0, help="0: all at once (default: %(default)s)")
     parser.add_argument("--stream", choices=("true", "false"), default="false", help="samples in and out")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands of wav.scp")
@@ -42,13 +45,13 @@ def main() -> int:
     arguments, overrides = parser.parse_known_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
-    model, front = enhancer.load(arguments.model, overrides, arguments.device)
+    enhancer = Enhancer.load(arguments.model, overrides, arguments.device)
     if arguments.stream == "true":
         if (arguments.input, arguments.output) != ("-", "-"):
             raise UserError("--stream true goes from standard input to standard output: give - -")
-        stream(Stream(model, front, arguments.dry_wet), front.rate)
+        stream(Stream(enhancer.net, enhancer.front, arguments.enhancement_ratio), enhancer.rate)
         return 0
-    work = enhancer.Enhancer(model, front, arguments.dry_wet, arguments.chunk_seconds)
+    work = enhancer.blocks(arguments.enhancement_ratio, arguments.chunk_seconds)
     reader = files.find(arguments.input, arguments.allow_pipes == "true")
     if arguments.output == "-" and not files.is_single(arguments.input):
         raise UserError(f"{arguments.input}: several files do not fit into standard output: give a folder")
@@ -56,7 +59,7 @@ def main() -> int:
         return enhance(work, reader, files.targets(reader, arguments.input, output), Path(output))
 
 
-def enhance(work: enhancer.Enhancer, reader: AudioReader, targets: dict[str, Path], output: Path) -> int:
+def enhance(work: BlockEnhancer, reader: AudioReader, targets: dict[str, Path], output: Path) -> int:
     """Enhance file by file; one that cannot be is named and the others go on. Gives the exit code."""
     started, failed, seconds = time.monotonic(), 0, 0.0
     for number, (name, path) in enumerate(targets.items(), 1):

@@ -20,7 +20,7 @@ from mimic.io.recording import write_wav
 from mimic.reporting.estimate import Corpus, Schedule, Setting, estimate, reach, total
 from mimic.reporting.measured import read_costs
 from mimic.reporting.plan_tables import advice, parse_duration, tables
-from mimic.training import config as configuration
+from mimic.tasks import config as configuration
 
 TRAININGS = ("perceptual", "enhance", "asr", "finetune")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.errors import UserError
+from mimic.models import config as configuration
 from mimic.settings import build
 from mimic.tasks.inputs import SECTIONS
-from mimic.training import config as configuration
 
 
 def main() -> None:

@@ -6,15 +6,15 @@ serve.py --enhance exp/enhance_mimic --recognise exp/asr_mimic
 
 import argparse
 import logging
-from pathlib import Path
 from typing import Annotated
 
 import torch
 
 from mimic import cli
-from mimic.deploy import enhancer
 from mimic.deploy.server import Server, Service
 from mimic.deploy.transcriber import Transcriber
+from mimic.models.enhancer import Enhancer
+from mimic.models.recogniser import Recogniser
 from mimic.settings import Positive, Range
 
 log = logging.getLogger(__name__)
@@ -34,9 +34,9 @@ def main() -> None:
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     enhance = transcribe = None
     if arguments.enhance:
-        enhance = enhancer.Enhancer(*enhancer.load(Path(arguments.enhance), (), arguments.device))
+        enhance = Enhancer.load(arguments.enhance, (), arguments.device).blocks()
     if arguments.recognise:
-        transcribe = Transcriber(Path(arguments.recognise), (), arguments.device)
+        transcribe = Transcriber(Recogniser.load(arguments.recognise, (), arguments.device))
     service = Service(enhance, transcribe, round(arguments.max_mb * 2**20), 60 * arguments.max_minutes)
     with Server(arguments.host, arguments.port, service) as server:
         log.info("listening on %s: open it in a browser; Ctrl-C ends it", server.url)

@@ -14,9 +14,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="as of steps/extract_ssl.sh")
     arguments = parser.parse_args()
-    from mimic.deploy import encoder
+    from mimic.models.encoder import Encoder  # here, because it loads torch
 
-    print(*range(encoder.load(arguments.model).num_layers + 1))
+    print(*range(Encoder.load(arguments.model).num_layers + 1))
 
 
 if __name__ == "__main__":

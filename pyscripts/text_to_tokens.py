@@ -12,7 +12,7 @@ from mimic import cli
 from mimic.io.lines import decoded
 from mimic.io.text import composed
 from mimic.io.tokens import Tokens
-from mimic.models.trained import read_config
+from mimic.models.config import read_config
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ def main() -> int:
 
 def check(path: str, overrides: list[str]) -> int:
     from mimic.tasks import TASKS
-    from mimic.training import config as configuration
+    from mimic.tasks import config as configuration
     from mimic.training import loop
 
     logging.getLogger().setLevel(logging.WARNING)
@@ -98,7 +98,7 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, s
 
     from mimic.io.environment import environment
     from mimic.tasks import TASKS
-    from mimic.training import config as configuration
+    from mimic.tasks import config as configuration
     from mimic.training import parallel
     from mimic.training.loop import fit
     from mimic.training.step import set_seed

@@ -23,7 +23,7 @@ from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.text import NORMALISERS, normaliser
 from mimic.io.tokens import Tokens
-from mimic.models.trained import read_config
+from mimic.models.config import read_config
 
 log = logging.getLogger(__name__)
 

@@ -18,13 +18,16 @@ from pathlib import Path
 import torch
 
 from mimic import cli
-from mimic.deploy import enhancer, files
+from mimic.deploy import files
 from mimic.deploy.captions import FORMATS, SUFFIX, as_record
-from mimic.deploy.transcriber import Segment, Transcriber
+from mimic.deploy.transcriber import Transcriber
 from mimic.errors import UserError
 from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.entries import file_name
+from mimic.models.blocks import BlockEnhancer
+from mimic.models.enhancer import Enhancer
+from mimic.models.recogniser import Recogniser, Segment
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ def main() -> int:
     parser.add_argument("input", help="audio file, folder, wav.scp, data directory, or - for standard input")
     parser.add_argument("output", nargs="?", default="-", help="file, or folder for several; - for standard output")
     parser.add_argument("--format", default="text", help=f"{', '.join(FORMATS)} (default: %(default)s)")
-    parser.add_argument("--enhance", default="", help="directory of an enhancer to hear through")
+    parser.add_argument("--enhance", default="", help="directory of an enhancer that is applied before")
     parser.add_argument("--max-seconds", type=float, default=15.0, help="longest stretch (default: %(default)s)")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands of wav.scp")
     cli.add_device(parser)
@@ -47,18 +50,19 @@ def main() -> int:
     to_stdout, single = arguments.output == "-", files.is_single(arguments.input)
     if to_stdout and not single and arguments.format in ("srt", "vtt"):
         raise UserError(f"--format {arguments.format} of several recordings: name a folder for the files")
-    transcriber = Transcriber(arguments.model, overrides, arguments.device, arguments.max_seconds)
+    recogniser = Recogniser.load(arguments.model, overrides, arguments.device)
+    transcriber = Transcriber(recogniser, arguments.max_seconds)
     work = None
     if arguments.enhance:
-        work = enhancer.Enhancer(*enhancer.load(Path(arguments.enhance), (), arguments.device))
+        work = Enhancer.load(arguments.enhance, (), arguments.device).blocks()
     reader = files.find(arguments.input, arguments.allow_pipes == "true")
     targets = {} if to_stdout else find_targets(reader, arguments.output, SUFFIX[arguments.format], single)
     started, failed, seconds = time.monotonic(), 0, 0.0
     for name in reader.utts:
         try:
             total = reader.info(name).seconds
-            with enhanced(work, reader, name) as heard:
-                found = list(progress(transcriber(heard, name), total, name))
+            with enhanced(work, reader, name) as source:
+                found = list(progress(transcriber(source, name), total, name))
             seconds += total
             text = FORMATS[arguments.format](name, found)
             if not to_stdout:
@@ -83,7 +87,7 @@ def main() -> int:
 
 
 @contextmanager
-def enhanced(work: enhancer.Enhancer | None, reader: AudioReader, name: str) -> Iterator[AudioReader]:
+def enhanced(work: BlockEnhancer | None, reader: AudioReader, name: str) -> Iterator[AudioReader]:
     """The recording as the enhancer gives it, in a temporary file."""
     if work is None:
         yield reader

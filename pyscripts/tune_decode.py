@@ -22,7 +22,7 @@ import torch
 
 from mimic import cli
 from mimic.decoding import tune
-from mimic.decoding.decoder import choose, ctc_decoder, load
+from mimic.decoding.decoder import choose, ctc_decoder
 from mimic.errors import UserError
 from mimic.frontend.feature_config import check_features
 from mimic.io import archives, feature_dir
@@ -30,7 +30,8 @@ from mimic.io.atomic import replace
 from mimic.io.batching import make_batches, pad, prefetch
 from mimic.io.tables import read_text, split
 from mimic.io.tokens import Tokens
-from mimic.models.trained import read_config
+from mimic.models.config import read_config
+from mimic.models.recogniser import Recogniser
 from mimic.settings import Count, Finite, NotNegative, convert
 
 log = logging.getLogger(__name__)
@@ -57,8 +58,7 @@ def main() -> None:
 @torch.inference_mode()
 def outputs(args: argparse.Namespace, overrides: list[str]) -> None:
     check_features(args.model, args.features)
-    model, _, _ = load(args.model, overrides)
-    model.to(args.device)
+    model = Recogniser.load(args.model, overrides, args.device).net
     entries, frames = feature_dir.read(args.features)
     mine = {utt: frames[utt] for utt in split(sorted(entries), args.job, args.nj)}
     batches = make_batches(mine, args.batch_size, 0, "descending", 0, 0)

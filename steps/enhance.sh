@@ -39,13 +39,13 @@ device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 
 if [ "$stream" = true ] || { [ ! -e "$data/wav.scp" ] && ! pending "$data"; }; then
-  exec pyscripts/enhance_files.py --device "$device" --dry-wet "$enhancement_ratio" --chunk-seconds "$chunk_seconds" \
+  exec pyscripts/enhance_files.py --device "$device" --enhancement-ratio "$enhancement_ratio" --chunk-seconds "$chunk_seconds" \
     --stream "$stream" --allow-pipes "$allow_pipes" "$model" "$data" "$dir" "$@"
 fi
 
 options=("$@")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
-if [ "$enhancement_ratio" != 1 ]; then options+=(--dry-wet "$enhancement_ratio"); fi
+if [ "$enhancement_ratio" != 1 ]; then options+=(--enhancement-ratio "$enhancement_ratio"); fi
 limit_jobs "$data/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$data" \
   --option "mask=${options[*]}"; then

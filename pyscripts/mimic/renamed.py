@@ -48,6 +48,7 @@ VALUES: dict[str, dict[str, str]] = {"decode.search": {"free": "lexicon-free"}}
 # Former name -> name, of what a step records beside settings in its fingerprint: `up_to_date ... --option name=value`.
 STEP_OPTIONS: dict[str, str] = {
     "by_kind": "by_type",
+    "dry_wet": "enhancement_ratio",
     "lm_weights": "lm_scales",
     "rooms": "rirs",
     "word_bonuses": "word_insertion_bonuses",
@@ -110,7 +111,7 @@ def recorded_option(name: str, value: str) -> tuple[str, str]:
 
 def _recorded_setting(match: re.Match) -> str:
     name = match[1].replace("-", "_")
-    new = current(name)
+    new = STEP_OPTIONS[name].replace("_", "-") if name in STEP_OPTIONS else current(name)
     return f"--{match[1] if new == name else new}" + (f" {current_value(new, match[2])}" if match[2] else "")
 
 

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 from model_maker import make_enhancer, make_recogniser
 
-from mimic.deploy import enhancer
 from mimic.deploy.server import Server, Service
 from mimic.deploy.transcriber import Transcriber
+from mimic.models.enhancer import Enhancer
+from mimic.models.recogniser import Recogniser
 
 pytestmark = pytest.mark.xdist_group("browser")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -21,8 +22,8 @@ PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
-    enhance = enhancer.Enhancer(*enhancer.load(make_enhancer(root / "enhancer", "causal")))
-    service = Service(enhance, Transcriber(make_recogniser(root / "asr")), 500_000, 60.0)
+    enhance = Enhancer.load(make_enhancer(root / "enhancer", "causal")).blocks()
+    service = Service(enhance, Transcriber(Recogniser.load(make_recogniser(root / "asr"))), 500_000, 60.0)
     with Server("127.0.0.1", 0, service) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server

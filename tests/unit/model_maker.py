@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from data_maker import ROOT
 
+from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.io.archives import ArkWriter
 from mimic.io.tables import write_table
 from mimic.io.tokens import BLANK, Tokens
+from mimic.models.enhancer import network as enhancer
+from mimic.models.recogniser import network as recogniser
 from mimic.nets.segan import Segan
-from mimic.tasks.asr import _identity
-from mimic.tasks.asr import _network as recogniser
-from mimic.tasks.enhance import network as enhancer
+from mimic.tasks import config as configuration
 from mimic.training import checkpoint
-from mimic.training import config as configuration
 
 ENHANCERS = {
     "cnn_transformer": "{channels: [12, 8], layers: 2, heads: 2, feedforward: 8}",
@@ -73,7 +73,7 @@ def make_recogniser(
     tokens = Tokens.build("char", ["AB CA"])
     tokens.save(directory)
     torch.manual_seed(1)
-    model = recogniser(configuration.read(directory / "config.yaml"), _identity(20), len(tokens))
+    model = recogniser(configuration.read(directory / "config.yaml"), Cmvn(20), len(tokens))
     if net in CTC_ALONE:
         model.ctc.bias.data[BLANK] -= 3  # so that something is heard
     checkpoint.save(model.state_dict(), directory / "model.pt")

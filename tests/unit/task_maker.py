@@ -13,15 +13,15 @@ from mimic.frontend.stft import Stft
 from mimic.io.archives import ArkWriter
 from mimic.io.feature_dir import GLOBAL_KEY, CmvnStats
 from mimic.io.tables import write_data_dir
+from mimic.models.config import Config
 from mimic.tasks import TASKS
-from mimic.tasks.task import Task
+from mimic.tasks import config as configuration
 from mimic.training import checkpoint
-from mimic.training import config as configuration
-from mimic.training.config import Config
 from mimic.training.loop import fit
 from mimic.training.run import Run
 from mimic.training.step import gradients, set_seed
 from mimic.training.stop import Stop
+from mimic.training.task import Task
 
 SIZES = "channels: [2, 2], rnn_layers: 1, rnn_units: 4, dnn_layers: 1, dnn_units: 8"
 DECODER = "{embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}"

@@ -15,10 +15,11 @@ from mimic.io import archives
 from mimic.io.batching import make_batches
 from mimic.io.tables import read_table, write_table
 from mimic.losses import ctc
+from mimic.models.recogniser import Recogniser
+from mimic.tasks import config as configuration
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.joint import JointTask
 from mimic.training import checkpoint
-from mimic.training import config as configuration
 
 YAML = """
 task: asr
@@ -61,7 +62,8 @@ def test_training_decoder_free(trained):
     assert [record["lr"] for record in records] == [0.01, 0.005, 0.0025]
     assert all({"train_ctc", "train_unaligned", "valid_ter", "valid_wer"} <= set(record) for record in records)
     assert not any(name.startswith("decoder.") for name in checkpoint.load(trained / "model.pt"))
-    model, tokens = AsrTask.build(configuration.read(trained / "config.yaml"), trained)
+    recogniser = Recogniser.load(trained)
+    model, tokens = recogniser.net, recogniser.tokens
     assert model.decoder is None and tokens.symbols[4:] == sorted("▁AZ'WORD")
     encoded, lengths, log_probs = model.encode(torch.randn(2, 30, 80), torch.tensor([30, 11]))
     assert encoded.shape == (2, 15, 6) and lengths.tolist() == [15, 6] and log_probs.shape == (2, 15, len(tokens))

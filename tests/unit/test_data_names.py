@@ -8,7 +8,7 @@ import soundfile
 from data_maker import ROOT
 from model_maker import make_enhancer, program
 
-from mimic.deploy.speech import mono
+from mimic.frontend.voice_activity import mono
 from mimic.io.audio import AudioReader
 from mimic.io.tables import read_table, write_data_dir
 

@@ -8,11 +8,10 @@ import pytest
 from arpa_maker import arpa
 from model_maker import make_features, make_recogniser, program
 
-from mimic.decoding import decoder
-from mimic.decoding.decoder import Searcher
 from mimic.errors import UserError
 from mimic.io import archives
 from mimic.io.batching import pad
+from mimic.models.recogniser import Recogniser
 
 ctc_beam = pytest.importorskip("mimic.decoding.ctc.beam")
 if ctc_beam.flashlight is None:
@@ -35,7 +34,7 @@ def settings(name: str, words: str) -> list[str]:
 def test_the_result_is_the_same_in_any_batch(recogniser, tmp_path, name):
     model, feats = recogniser
     words = arpa(tmp_path / "w.arpa", (["-1\tAB\t-0.1", "-1\tCA\t-0.1"], ["-1\tAB CA"]))
-    decode = Searcher(*decoder.load(model, settings(name, words)))
+    decode = Recogniser.load(model, settings(name, words)).searcher
     features = [archives.load(entry) for entry in archives.read_scp(feats / "feats.scp").values()]
     together = decode(*pad(features), 0.01)
     for one, several in zip(features, together, strict=True):
@@ -82,4 +81,4 @@ def test_features_that_are_not_made_as_those_of_training_are_refused(recogniser,
 def test_weights_without_their_model_are_refused(recogniser):
     model, _ = recogniser
     with pytest.raises(UserError, match="--decode.lm_scale: there is no --decode.lm; the weights are"):
-        decoder.load(model, ["--decode.search", "lexicon-free", "--decode.lm_scale", "0.3"])
+        Recogniser.load(model, ["--decode.search", "lexicon-free", "--decode.lm_scale", "0.3"])

@@ -7,11 +7,11 @@ from torch import nn
 
 from mimic import settings
 from mimic.errors import UserError
-from mimic.models.recogniser import Recogniser
 from mimic.nets import ENCODERS
 from mimic.nets.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from mimic.nets.quartznet import Quartznet, QuartznetConfig
-from mimic.training import config as configuration
+from mimic.nets.recogniser import RecogniserNet
+from mimic.tasks import config as configuration
 
 SMALL = {"channels": [3, 2], "kernels": [[5, 7], [3, 5]], "rnn_layers": 2, "rnn_units": 6, "dropout": 0.0}
 SIZES = {
@@ -51,7 +51,7 @@ def seeded(name: str, training: bool = False) -> nn.Module:
 def test_published_sizes(name, bins, expected):
     config = configuration.read(ROOT / f"conf/{name}.yaml")
     with torch.device("meta"):
-        model = Recogniser(ENCODERS[config.net][0](bins, config.model), nn.Identity(), False, 29, None)
+        model = RecogniserNet(ENCODERS[config.net][0](bins, config.model), nn.Identity(), False, 29, None)
         assert parameters(model) == expected
     wanted = [(n - 11) // 2 + 1 - 10 if name == "deepspeech2" else (n + 1) // 2 for n in (101, 60)]
     assert model.encoder.output_lengths(torch.tensor([101, 60])).tolist() == wanted
@@ -116,12 +116,12 @@ def test_pieces_of_a_signal_give_what_the_whole_gives(name, sizes):
 
 
 def test_who_needs_the_future_says_so():
-    recogniser = Recogniser(NETS["bidirectional"], nn.Identity(), False, 5, None)
+    recogniser = RecogniserNet(NETS["bidirectional"], nn.Identity(), False, 5, None)
     with pytest.raises(UserError, match="--model.bidirectional false"):
         recogniser.stream(torch.randn(1, 9, 20))
     for net, centred in (("compact", True), ("quartznet", False)):
         with pytest.raises(UserError, match="needs the .*whole utterance"):
-            Recogniser(NETS[net], nn.Identity(), centred, 5, None).stream(torch.randn(1, 9, 20))
+            RecogniserNet(NETS[net], nn.Identity(), centred, 5, None).stream(torch.randn(1, 9, 20))
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,12 @@ from task_maker import (
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
 from mimic.io.audio import AudioReader
+from mimic.models.enhancer import Enhancer, network
 from mimic.nets.demucs import Demucs, DemucsConfig
 from mimic.nets.metricgan import MetricDiscriminator
-from mimic.tasks import TASKS
+from mimic.tasks import config as configuration
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhance import network
 from mimic.tasks.metricgan import Critic, MetricganConfig, _distance
-from mimic.training import config as configuration
 
 METRICGAN = DENOISE.replace("task: denoise", "task: metricgan").replace("net: bilstm", "net: metricgan").replace(
     "{units: 4, bottleneck: 3}", "{units: 4, layers: 1, dense: 5}"
@@ -131,8 +130,8 @@ def test_resumed_training_equals_the_undisturbed_run_with_any_number_of_threads(
 
 def test_waves_to_waves_with_all_losses(corpus, tmp_path):
     run(corpus, "demucs", tmp_path / "x", "--train.epochs", "1")
-    config = configuration.read(tmp_path / "x" / "config.yaml")
-    model, stft = TASKS["denoise"].build(config, tmp_path / "x")
+    enhancer = Enhancer.load(tmp_path / "x")
+    model, stft = enhancer.net, enhancer.front
     wave = torch.from_numpy(AudioReader(corpus / "dev_noisy")["b-00"])
     with torch.inference_mode():
         (enhanced,) = model.enhance([wave], stft)

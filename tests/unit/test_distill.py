@@ -18,6 +18,7 @@ from task_maker import (
 
 from mimic.errors import UserError
 from mimic.io.archives import ArkWriter
+from mimic.models.enhancer import Enhancer
 from mimic.nets import ssl
 from mimic.nets.student import EnhancementHead, Predictor, Student, StudentConfig, start_from_teacher
 from mimic.tasks.distill import compare
@@ -149,8 +150,8 @@ def test_resumed_training_ends_with_the_same_weights_of_student_and_heads(root, 
 def test_exported_student_is_read_by_us_and_by_transformers(root, tmp_path):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     run(root, "distill", tmp_path / "exp", "--train.epochs", "1")
-    config = read(tmp_path / "exp/config.yaml")
-    model, stft = type(build(root, "distill", tmp_path / "new")[0]).build(config, tmp_path / "exp")
+    enhancer = Enhancer.load(tmp_path / "exp")
+    model, stft = enhancer.net, enhancer.front
     encoder = ssl.load(tmp_path / "exp/encoder")
     assert encoder.num_layers == 2 and model.num_layers == 5
     theirs = transformers.HubertModel.from_pretrained(tmp_path / "exp/encoder").eval()

@@ -17,11 +17,11 @@ from mimic.errors import UserError
 from mimic.frontend.compression import compress, expand
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.losses import compressed
-from mimic.models.spectrum_enhancer import SpectrumEnhancer
 from mimic.nets import fast_step
 from mimic.nets.fast import FastConfig, FastMask
 from mimic.nets.gtcrn import Gtcrn, GtcrnConfig
 from mimic.nets.macs import macs_per_frame
+from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 from mimic.settings import build
 
 SIZES = {

@@ -5,12 +5,14 @@ import torch
 import yaml
 
 from mimic.decoding.attention import fusion
+from mimic.decoding.attention.beam_search import Fused
 from mimic.decoding.attention.fused_ngram import TokenNgram, WordNgram
 from mimic.decoding.config import DecodeConfig
 from mimic.errors import UserError
 from mimic.io.tokens import Tokens
+from mimic.models.language_model import for_search
 from mimic.nets.lm import RnnLm, RnnLmConfig
-from mimic.training import config as configuration
+from mimic.tasks import config as configuration
 
 ARPA = "\\data\\\nngram 1=4\n\\1-grams:\n-0.5\t<s>\n-0.9\t</s>\n-0.5\t{}\n-1\t<unk>\n\\end\\\n"
 
@@ -30,35 +32,39 @@ def lm(tmp_path):
     return directory, tokens, model
 
 
+def load(config: DecodeConfig, tokens: Tokens) -> list[Fused]:
+    return fusion.load(config, tokens, for_search(config, tokens)[0])
+
+
 def test_a_trained_model_is_found_and_fused(lm, tmp_path):
     directory, tokens, model = lm
     (tmp_path / "w.arpa").write_text(ARPA.format("CAB"))
     (tmp_path / "t.arpa").write_text(ARPA.format("C"))
     config = DecodeConfig(lm=str(directory), lm_scale=0.15, lm_temperature=1.25, ngram=str(tmp_path / "w.arpa"))
     config.ngram_unit, config.ngram_lm_scale = "word", 0.4
-    rnn, words = fusion.load(config, tokens)
+    rnn, words = load(config, tokens)
     assert (rnn.weight, rnn.temperature, words.weight) == (0.15, 1.25, 0.4)
     assert isinstance(words.model, WordNgram)
     previous = torch.tensor([1, 5])
     with torch.inference_mode():
         torch.testing.assert_close(rnn.model.step(previous, rnn.model.start(2))[0], model(previous[:, None])[:, 0])
     config.ngram, config.ngram_unit = str(tmp_path / "t.arpa"), "token"
-    assert isinstance(fusion.load(config, tokens)[1].model, TokenNgram)
+    assert isinstance(load(config, tokens)[1].model, TokenNgram)
     config.lm_scale = config.ngram_lm_scale = 0
-    assert fusion.load(config, tokens) == fusion.load(DecodeConfig(), tokens) == []
+    assert load(config, tokens) == load(DecodeConfig(), tokens) == []
 
 
 def test_other_tokens_say_what_to_do(lm, tmp_path):
     directory, tokens, _ = lm
     others = Tokens.build("char", ["A CAB", "D"])
     with pytest.raises(UserError, match="its 8 tokens are not the 9 of the recogniser: train it with --data.tokens"):
-        fusion.load(DecodeConfig(lm=str(directory)), others)
+        load(DecodeConfig(lm=str(directory)), others)
     (tmp_path / "t.arpa").write_text(ARPA.format("CAB"))
     with pytest.raises(UserError, match="--decode.ngram .*t.arpa: .*'CAB', which is not a token"):
-        fusion.load(DecodeConfig(ngram=str(tmp_path / "t.arpa")), tokens)
+        load(DecodeConfig(ngram=str(tmp_path / "t.arpa")), tokens)
     (directory / "config.yaml").write_text("task: asr\nnet: crdnn\n")
     with pytest.raises(UserError, match="model of task asr, not a language model"):
-        fusion.load(DecodeConfig(lm=str(directory)), tokens)
+        load(DecodeConfig(lm=str(directory)), tokens)
 
 
 def test_the_published_search_can_be_written_down(repository):

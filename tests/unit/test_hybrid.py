@@ -6,16 +6,18 @@ import torch
 from data_maker import ROOT
 from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
 
-from mimic.decoding.wfst.scores import net_scores
 from mimic.errors import UserError
 from mimic.hmm.alignments import write_ali
 from mimic.hmm.model import write_tree
 from mimic.io.archives import ArkWriter
 from mimic.io.feature_dir import CmvnStats
 from mimic.io.tables import write_data_dir
-from mimic.nets.acoustic import BODIES, AcousticModel, MlpConfig, RecurrentConfig
-from mimic.tasks.hybrid import PADDING, Batch, HybridTask, cut, log_priors
-from mimic.training import config as configuration
+from mimic.models.acoustic import AcousticModel, log_priors
+from mimic.models.acoustic_scores import net_scores
+from mimic.nets import BODIES
+from mimic.nets.acoustic import AcousticNet, MlpConfig, RecurrentConfig
+from mimic.tasks import config as configuration
+from mimic.tasks.hybrid import PADDING, Batch, HybridTask, cut
 from mimic.training.config import TrainConfig
 from mimic.training.loop import fit
 from mimic.training.optimiser import learning_rate
@@ -42,7 +44,7 @@ def test_an_utterance_does_not_see_its_batch(net):
     torch.manual_seed(0)
     body, kind = BODIES[net]
     sizes = MlpConfig(2, 8, 2, 0.0) if kind is MlpConfig else RecurrentConfig(2, 5, 0.0)
-    model = AcousticModel(body(3, sizes), 7, 4).eval()
+    model = AcousticNet(body(3, sizes), 7, 4).eval()
     x = torch.randn(2, 9, 3)
     both, _ = model(x, torch.tensor([9, 6]))
     alone, phones = model(x[1:, :6], torch.tensor([6]))
@@ -147,7 +149,8 @@ def test_training_and_the_scores_for_a_search(net, corpus, tmp_path):
     scores = scores("s0-00")
     assert scores.shape == (40, len(model.tid_pdf) - 1) and np.isfinite(scores).all()
     # A pdf's score is its log-posterior less its log-prior; all transitions of a pdf share it.
-    network, priors = HybridTask.build(config, tmp_path / net)
+    acoustic = AcousticModel.load(tmp_path / net)
+    network, priors = acoustic.net, acoustic.priors
     with torch.inference_mode():
         features = torch.from_numpy(task.dev_features("s0-00"))[None]
         posterior = network(features, torch.tensor([40]))[0][0].numpy()

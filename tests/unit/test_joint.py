@@ -26,11 +26,10 @@ from mimic.errors import UserError
 from mimic.frontend.fbank import Fbank
 from mimic.io.audio import AudioReader
 from mimic.io.recording import write_wav
-from mimic.tasks.asr import AsrTask
-from mimic.tasks.enhance import EnhanceTask
+from mimic.models import load
+from mimic.models.enhancer import Enhancer
 from mimic.tasks.joint import JointTask
 from mimic.training import checkpoint
-from mimic.training import config as configuration
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +55,14 @@ def test_it_starts_from_both_models(corpus, joint):
         assert_equal(getattr(joint.model, name).state_dict(), checkpoint.load(corpus / start / "model.pt"))
 
 
-def test_the_recogniser_hears_what_the_files_of_stage_5_hold(corpus, joint, tmp_path):
+def test_the_recogniser_is_given_what_the_written_files_hold(corpus, joint, tmp_path):
     joint.eval()
     utterances = sorted(joint.lengths)[:3]
     with torch.inference_mode():
-        heard = joint.hear(joint.load(utterances))
-        enhancer, stft = EnhanceTask.build(
-            configuration.read(corpus / "exp_enhance/config.yaml"), corpus / "exp_enhance"
-        )
-        for utt, features, length in zip(utterances, heard.features, heard.lengths, strict=True):
+        given = joint.recogniser_batch(joint.load(utterances))
+        start = Enhancer.load(corpus / "exp_enhance")
+        enhancer, stft = start.net, start.front
+        for utt, features, length in zip(utterances, given.features, given.lengths, strict=True):
             noisy = torch.from_numpy(AudioReader(corpus / "train_noisy")[utt])
             write_wav(tmp_path / "x.wav", enhancer.enhance([noisy], stft)[0].numpy())
             written = torch.from_numpy(soundfile.read(tmp_path / "x.wav", dtype="float32")[0])
@@ -160,10 +158,9 @@ def test_steps_take_the_two_directories_that_it_writes(corpus, tmp_path):
 
     extra = ["--joint.mask_weight", "0.7", "--train.epochs", "1", "--enhance_loss.mimic_weight", "0.1"]
     step("train", "--num-threads", "1", f"{corpus}/joint.yaml", f"{exp}/joint", *overrides(corpus, "joint"), *extra)
-    enhancer, _ = EnhanceTask.build(configuration.read(exp / "joint/enhancer/config.yaml"), exp / "joint/enhancer")
+    enhancer = load(exp / "joint/enhancer").net
     assert enhancer.config.weight == 0.7
-    config = configuration.read(exp / "joint/recogniser/config.yaml")
-    recogniser, _ = AsrTask.build(config, exp / "joint/recogniser")
+    recogniser = load(exp / "joint/recogniser").net
     whole = checkpoint.load(exp / "joint/model.pt")
     parts = {"enhancer": enhancer, "recogniser": recogniser}
     assert_equal(whole, {f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()})

@@ -11,19 +11,20 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
-from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
-from mimic.models.recogniser import Recogniser
+from mimic.models import load
 from mimic.nets import ENCODERS, LMS, MASKS
 from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
 from mimic.nets.conformer import Attention, Conformer, ConformerConfig, Frames, rotary
 from mimic.nets.crdnn import CrdnnConfig
 from mimic.nets.crdnn_mask import CrdnnMask
+from mimic.nets.enhancers import MaskConfig, MaskEnhancer
 from mimic.nets.lm import LmState, RnnLm, RnnLmConfig
 from mimic.nets.masking import normalise_channels
+from mimic.nets.recogniser import RecogniserNet
 from mimic.nets.wide_resnet import WideResnet, WideResnetConfig
 from mimic.tasks import TASKS
+from mimic.tasks import config as configuration
 from mimic.training import checkpoint
-from mimic.training import config as configuration
 from mimic.training.loop import fit
 from mimic.training.step import set_seed
 
@@ -230,7 +231,7 @@ def test_mask_network_with_fewer_frames_is_refused():
 def test_mimic_loss_of_a_conformer():
     """Its responses after the last layer serve; parts that it has not are named."""
     identity = np.stack([np.append(np.zeros(40), 1.0), np.append(np.ones(40), 0.0)])
-    model = Recogniser(
+    model = RecogniserNet(
         Conformer(40, CONFORMER), Cmvn(identity, norm_vars=True), False, 6, DecoderConfig(4, 6, 5, 2, 2)
     ).eval()
     features = torch.randn(2, 13, 40, requires_grad=True)
@@ -281,7 +282,7 @@ def train(root: Path, kind: str, extra: list[str]) -> Path:
     fit(task, config.train, directory, torch.device("cpu"))
     after = checkpoint.load(directory / "model.pt")
     assert any(not torch.equal(value, after[name]) for name, value in before.items())
-    model, _ = TASKS[config.task].build(configuration.read(directory / "config.yaml"), directory)
+    model = load(directory).net
     assert all(torch.equal(value, after[name]) for name, value in model.state_dict().items())
     return directory
 
@@ -300,7 +301,8 @@ def test_language_model_learns_the_text_and_reports_its_perplexity(corpus):
     (corpus / "text").write_text("AA B K AA\n\n" * 40)
     data = ["--data.train", f"{corpus}/text", "--data.dev", f"{corpus}/text", "--data.tokens", f"{corpus}/exp_asr"]
     directory = train(corpus, "lm", data)
-    model, tokens = TASKS["lm"].build(configuration.read(directory / "config.yaml"), directory)
+    lm = load(directory)
+    model, tokens = lm.net, lm.tokens
     assert len(tokens) == 7  # blank, sentence ends, unknown, three phones
     bos, eos, ids = 1, 2, tokens.encode("AA B K AA")
     state, surprise = model.start(1), 0.0

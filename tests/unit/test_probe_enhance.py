@@ -8,10 +8,11 @@ import torch
 from ssl_maker import tiny
 from task_maker import PROBE_ENHANCE, build, enhanced_alone_as_together, make_noises, make_set, run
 
-from mimic.deploy import enhancer, onnx
+from mimic.deploy import onnx
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
 from mimic.io.feature_dir import GLOBAL_KEY, CmvnStats
+from mimic.models.enhancer import Enhancer
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,10 @@ def test_only_the_probe_learns_and_its_directory_enhances(corpus, tmp_path, kind
     assert len(weights["net.probe.weights"]) == (2 if kind == "ssl" else 1)
     losses = [json.loads(line)["train_loss"] for line in (tmp_path / "x" / "train_log.jsonl").open()]
     assert losses[1] < losses[0]
-    model, stft = enhancer.load(tmp_path / "x")
+    enhancer = Enhancer.load(tmp_path / "x")
+    model, stft = enhancer.net, enhancer.front
     enhanced_alone_as_together(model, stft, (1, 300, 4097, 8000, 7255))
-    with pytest.raises(UserError, match="a probe, which hears features of another model"):
+    with pytest.raises(UserError, match="a probe, whose features another model makes"):
         onnx.export(tmp_path / "x", tmp_path / "onnx")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from mimic.errors import UserError
 from mimic.nets import ENCODERS, MASKS, WAVES
-from mimic.training import config as configuration
+from mimic.tasks import config as configuration
 
 PLACE = "bilstm_mask:BilstmMask,BilstmMaskConfig"
 

@@ -15,10 +15,10 @@ from task_maker import PERCEPTUAL, assert_equal, build, make_set, overrides, run
 
 from mimic.errors import UserError
 from mimic.io.batching import make_batches, make_groups
+from mimic.tasks import config as configuration
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.lm import LmTask
 from mimic.training import checkpoint
-from mimic.training import config as configuration
 from mimic.training.batches import Batches
 from mimic.training.loop import fit
 from mimic.training.processes import RankInfo, rank_info

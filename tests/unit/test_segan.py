@@ -10,9 +10,10 @@ import torch
 from data_maker import ROOT
 
 from mimic import settings
-from mimic.deploy import enhancer
 from mimic.errors import UserError
 from mimic.io.tables import read_table
+from mimic.models.blocks import BlockEnhancer
+from mimic.models.enhancer import Enhancer
 from mimic.nets.segan import (
     Discriminator,
     Generator,
@@ -23,8 +24,8 @@ from mimic.nets.segan import (
     deemphasise,
     preemphasise,
 )
+from mimic.tasks import config as configuration
 from mimic.tasks.segan import SeganTask
-from mimic.training import config as configuration
 
 SMALL = SeganConfig(channels=[4, 6], kernel=7, stride=4, window=4096)
 YAML = """
@@ -96,7 +97,7 @@ def test_inference_is_the_same_each_time_and_in_pieces():
     other.load_state_dict(model.state_dict())
     assert not torch.equal(other.enhance([x], front)[0], a)
     whole, pieces = (
-        np.concatenate(list(enhancer.Enhancer(model, front, chunk_s=s)([x[:, None].numpy()], 16000))) for s in (0, 1)
+        np.concatenate(list(BlockEnhancer(model, front, chunk_s=s)([x[:, None].numpy()], 16000))) for s in (0, 1)
     )
     assert np.abs(whole - pieces).max() < 1e-5 * np.abs(whole).max() + 1e-7
 
@@ -149,7 +150,8 @@ def test_training_resumes_exactly_and_logs_all_losses(corpus, tmp_path, monkeypa
     wanted = ("l1", "adversarial", "loss", "discriminator_loss", "discriminator_real", "discriminator_fake")
     assert all(f"train_{name}" in record for record in log for name in wanted)
     assert all("valid_pesq" in record and "valid_estoi" in record for record in log)
-    model, front = enhancer.load(tmp_path / "a")
+    enhancer = Enhancer.load(tmp_path / "a")
+    model, front = enhancer.net, enhancer.front
     assert model.enhance([torch.zeros(5000)], front)[0].shape == (5000,)
 
 

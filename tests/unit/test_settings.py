@@ -11,11 +11,12 @@ from mimic import inputs, renamed, settings, yaml_file
 from mimic.decoding.config import DecodeConfig
 from mimic.errors import UserError
 from mimic.frontend.front_end import FRONT_ENDS
+from mimic.nets import NETS
 from mimic.nets.crdnn import CrdnnConfig
 from mimic.settings import LARGEST, Range
 from mimic.tasks import TASKS
+from mimic.tasks import config as configuration
 from mimic.tasks import inputs as training_inputs
-from mimic.training import config as configuration
 from mimic.training.config import TrainConfig
 
 
@@ -23,7 +24,9 @@ def sections() -> dict[str, type]:
     """Every section of every task, and the options of features, by the names of their classes."""
     found = [TrainConfig, *(options for _, options in FRONT_ENDS.values())]
     for task in TASKS.values():
-        found += [*task.SECTIONS.values(), *(sizes for _, sizes in task.NETS.values())]
+        found += task.SECTIONS.values()
+    for nets in NETS.values():
+        found += [sizes for _, sizes in nets.values()]
     return {section.__name__: section for section in found}
 
 
@@ -196,7 +199,7 @@ def test_a_section_without_values_is_its_defaults(tmp_path):
 def test_inputs_are_those_of_the_tasks():
     for name, task in TASKS.items():
         read = {section: of for section, of in task.SECTIONS.items() if section != "decode" and paths(of)}
-        sizes = [of for _, of in task.NETS.values() if paths(of)]
+        sizes = [of for _, of in NETS[name].values() if paths(of)]
         assert training_inputs.SECTIONS[name] == read | ({"model": sizes[0]} if sizes else {}) and len(sizes) < 2
 
 
@@ -324,9 +327,9 @@ def test_sections_and_values_have_former_names_too(monkeypatch, caplog):
 
 def test_every_present_name_is_a_setting():
     known = {f"train.{name}" for name in settings.hints(TrainConfig)}
-    for task in TASKS.values():
+    for name, task in TASKS.items():
         of = {**task.SECTIONS}
         known |= {f"{name}.{field}" for name, section in of.items() for field in settings.hints(section)} | of.keys()
-        known |= {f"model.{field}" for _, sizes in task.NETS.values() for field in settings.hints(sizes)}
+        known |= {f"model.{field}" for _, sizes in NETS[name].values() for field in settings.hints(sizes)}
     assert set(renamed.SETTINGS.values()) <= known and not known & renamed.SETTINGS.keys()
     assert renamed.VALUES.keys() <= known

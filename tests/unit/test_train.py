@@ -17,8 +17,8 @@ from mimic.errors import UserError
 from mimic.io.batching import make_batches, pad, prefetch
 from mimic.io.tokens import BOS, EOS, UNK, Tokens
 from mimic.nets.crdnn import CrdnnConfig
+from mimic.tasks import config as configuration
 from mimic.training import checkpoint
-from mimic.training import config as configuration
 from mimic.training.config import TrainConfig
 from mimic.training.logs import Curves
 from mimic.training.optimiser import Optimiser, learning_rate

@@ -12,12 +12,13 @@ import torch
 from data_maker import ROOT, in_tmpfs, run
 from model_maker import ENHANCERS, make_enhancer, make_recogniser, program
 
-from mimic.deploy import enhancer
 from mimic.deploy.stream import Stream
 from mimic.errors import UserError
 from mimic.io.tables import read_table
+from mimic.models.blocks import BlockEnhancer
+from mimic.models.enhancer import Enhancer
 from mimic.nets.causal_mask import CausalMask
-from mimic.training import config as configuration
+from mimic.tasks import config as configuration
 
 ENHANCE = ROOT / "steps/enhance.sh"
 
@@ -48,11 +49,9 @@ def models(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("net", ENHANCERS)
 def test_pieces_equal_the_whole(models, net):
-    loaded = enhancer.load(models / net)
+    loaded = Enhancer.load(models / net)
     x = speech(40.123)
-    whole, pieces = (
-        np.concatenate(list(enhancer.Enhancer(*loaded, chunk_s=seconds)(in_blocks(x), 16000))) for seconds in (0, 4)
-    )
+    whole, pieces = (np.concatenate(list(loaded.blocks(chunk_s=seconds)(in_blocks(x), 16000))) for seconds in (0, 4))
     assert whole.shape == pieces.shape == x.shape
     assert decibels(pieces - whole, whole) < -60
     assert decibels(whole - x, x) > -20  # and it is not the input
@@ -60,10 +59,11 @@ def test_pieces_equal_the_whole(models, net):
 
 def test_what_fits_into_the_reach_is_as_the_published_network_has_it(models):
     for net in ("cnn_transformer", "wide_resnet"):
-        model, stft = enhancer.load(models / net)
+        loaded = Enhancer.load(models / net)
+        model, stft = loaded.net, loaded.front
         x = speech(7)
         expected = model.enhance([torch.from_numpy(x[:, 0])], stft)[0].detach().numpy()
-        (given,) = enhancer.Enhancer(model, stft)([x], 16000)
+        (given,) = BlockEnhancer(model, stft)([x], 16000)
         np.testing.assert_array_equal(given[:, 0], expected)
 
 
@@ -71,7 +71,7 @@ def test_what_fits_into_the_reach_is_as_the_published_network_has_it(models):
     ("rate", "channels", "samples"), [(8000, 7, 1), (44100, 2, 44099), (48000, 1, 100), (11025, 1, 9)]
 )
 def test_length_rate_and_channels_stay(models, rate, channels, samples):
-    work = enhancer.Enhancer(*enhancer.load(models / "causal"))
+    work = Enhancer.load(models / "causal").blocks()
     x = speech(1, rate, channels)[:samples]
     y = np.concatenate(list(work(in_blocks(x, 1000), rate)))
     assert y.shape == x.shape and np.isfinite(y).all()
@@ -79,30 +79,31 @@ def test_length_rate_and_channels_stay(models, rate, channels, samples):
 
 def test_resampled_signals_stay_in_time(models):
     """A mask of ones gives the input back, below the model's Nyquist frequency."""
-    model, stft = enhancer.load(models / "causal")
+    loaded = Enhancer.load(models / "causal")
+    model, stft = loaded.net, loaded.front
     torch.nn.init.zeros_(model.net.output.weight)
     torch.nn.init.ones_(model.net.output.bias)
     t = np.arange(3 * 44100)[:, None] / 44100
     x = (0.3 * np.sin(2 * np.pi * np.array([[440.0, 3000.0]]) * t)).astype(np.float32)
-    y = np.concatenate(list(enhancer.Enhancer(model, stft)(in_blocks(x), 44100)))
+    y = np.concatenate(list(BlockEnhancer(model, stft)(in_blocks(x), 44100)))
     assert decibels((y - x)[2000:-2000], x) < -80
 
 
-def test_dry_and_wet(models):
-    loaded, x = enhancer.load(models / "causal"), speech(1.5, 22050, 2)
-    wet, half, dry = (
-        np.concatenate(list(enhancer.Enhancer(*loaded, dry_wet=share)(in_blocks(x, 777), 22050)))
-        for share in (1, 0.5, 0)
+def test_enhancement_ratio(models):
+    loaded, x = Enhancer.load(models / "causal"), speech(1.5, 22050, 2)
+    enhanced, half, noisy = (
+        np.concatenate(list(loaded.blocks(ratio=share)(in_blocks(x, 777), 22050))) for share in (1, 0.5, 0)
     )
-    np.testing.assert_array_equal(dry, x)
-    np.testing.assert_allclose(half, (wet + x) / 2, atol=1e-6)
-    with pytest.raises(UserError, match="--dry-wet 1.5"):
-        enhancer.Enhancer(*loaded, dry_wet=1.5)
+    np.testing.assert_array_equal(noisy, x)
+    np.testing.assert_allclose(half, (enhanced + x) / 2, atol=1e-6)
+    with pytest.raises(UserError, match="enhancement ratio 1.5"):
+        loaded.blocks(ratio=1.5)
 
 
 @pytest.mark.parametrize("total", [0, 1, 255, 256, 511, 513, 20000])
 def test_stream_equals_the_whole_and_is_as_late_as_it_says(models, total):
-    model, stft = enhancer.load(models / "causal")
+    loaded = Enhancer.load(models / "causal")
+    model, stft = loaded.net, loaded.front
     stream, x, draw = Stream(model, stft), torch.from_numpy(speech(2)[:total, 0]), np.random.default_rng(total)
     given, taken = [], 0
     while taken < total:
@@ -120,7 +121,7 @@ def test_stream_equals_the_whole_and_is_as_late_as_it_says(models, total):
 
 def test_a_stream_cannot_have_the_future(models):
     with pytest.raises(UserError, match="conf/enhance_causal.yaml"):
-        Stream(*enhancer.load(models / "crdnn"))
+        Stream(Enhancer.load(models / "crdnn").net, Enhancer.load(models / "crdnn").front)
 
 
 def test_causal_configuration_has_its_stated_size():
@@ -248,8 +249,8 @@ def test_an_output_that_cannot_be_written(models, tmp_path):
 
 def test_models_that_do_not_enhance(models, tmp_path):
     with pytest.raises(UserError, match="a model of task asr, not an enhancer"):
-        enhancer.load(make_recogniser(tmp_path / "asr"))
+        Enhancer.load(make_recogniser(tmp_path / "asr"))
     (tmp_path / "joint").mkdir()
     (tmp_path / "joint/config.yaml").write_text("task: joint\nnet: crdnn\n")
     with pytest.raises(UserError, match="joint/enhancer"):
-        enhancer.load(tmp_path / "joint")
+        Enhancer.load(tmp_path / "joint")

@@ -15,16 +15,15 @@ from model_maker import ENHANCERS, make_enhancer, make_recogniser, make_segan, p
 from tolerance import of_front_end
 
 from mimic.decoding.ctc.prefix import greedy
-from mimic.deploy import enhancer
 from mimic.errors import UserError
 from mimic.frontend.fbank import Fbank, FbankConfig
 from mimic.frontend.front_end import front_end
 from mimic.io.tokens import Tokens
-from mimic.tasks.asr import AsrTask
-from mimic.training import config as configuration
+from mimic.models.enhancer import Enhancer
+from mimic.models.recogniser import Recogniser
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: steps/setup.sh")
-from mimic.deploy.onnx import WaveFbank, export  # noqa: E402
+from mimic.deploy.onnx import export  # noqa: E402
 
 LENGTHS = (700, 4096, 12345)
 
@@ -57,7 +56,8 @@ def exported(tmp_path_factory) -> Path:
 def test_enhancers(exported, tmp_path, net):
     assert net == "segan" or net in ENHANCERS
     assert export(exported / net, tmp_path) < 1e-4
-    run, (model, front) = session(tmp_path), enhancer.load(exported / net)
+    run, enhancer = session(tmp_path), Enhancer.load(exported / net)
+    model, front = enhancer.net, enhancer.front
     for n in LENGTHS:
         x = signal(n)
         (given,) = run.run(None, {"wave": x})
@@ -69,7 +69,8 @@ def test_enhancers(exported, tmp_path, net):
 @pytest.mark.parametrize("net", ["crdnn", "conformer", "deepspeech2", "quartznet"])
 def test_recognisers(exported, tmp_path, net):
     assert export(exported / net, tmp_path) < 1e-4
-    model, tokens = AsrTask.build(configuration.read(exported / net / "config.yaml"), exported / net)
+    recogniser = Recogniser.load(exported / net)
+    model = recogniser.net
     extract, run = front_end(exported / net / "features.conf"), session(tmp_path)
     for n in (*LENGTHS, 2000):
         x = signal(n)
@@ -88,9 +89,9 @@ def test_recognisers(exported, tmp_path, net):
 )
 def test_features_of_the_graph(options):
     fbank, x = Fbank(FbankConfig(**options)), torch.from_numpy(signal(8000)) + 0.05
-    torch.testing.assert_close(WaveFbank(fbank)(x), fbank(x), atol=of_front_end(fbank, x), rtol=0)
+    torch.testing.assert_close(fbank.onnx()(x), fbank(x), atol=of_front_end(fbank, x), rtol=0)
     with pytest.raises(UserError, match="cannot be exported yet"):
-        WaveFbank(Fbank(FbankConfig(snip_edges=False)))
+        Fbank(FbankConfig(snip_edges=False)).onnx()
 
 
 @pytest.mark.parametrize("net", ["causal", "conformer"])

@@ -13,10 +13,11 @@ import pytest
 import soundfile
 from model_maker import make_enhancer, make_recogniser, program
 
-from mimic.deploy import enhancer
 from mimic.deploy.server import Server, Service
 from mimic.deploy.transcriber import Transcriber
 from mimic.errors import UserError
+from mimic.models.enhancer import Enhancer
+from mimic.models.recogniser import Recogniser
 
 
 def recording(seconds: float = 0.5, rate: int = 16000, channels: int = 1, kind: str = "WAV") -> bytes:
@@ -29,8 +30,8 @@ def recording(seconds: float = 0.5, rate: int = 16000, channels: int = 1, kind: 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory) -> Service:
     root = tmp_path_factory.mktemp("models")
-    enhance = enhancer.Enhancer(*enhancer.load(make_enhancer(root / "enhancer", "causal")))
-    return Service(enhance, Transcriber(make_recogniser(root / "asr")), 200_000, 2.0)
+    enhance = Enhancer.load(make_enhancer(root / "enhancer", "causal")).blocks()
+    return Service(enhance, Transcriber(Recogniser.load(make_recogniser(root / "asr"))), 200_000, 2.0)
 
 
 @pytest.fixture

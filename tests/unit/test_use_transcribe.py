@@ -13,10 +13,11 @@ from model_maker import make_enhancer, make_recogniser, program
 
 from mimic.decoding.ctc.times import Word, align
 from mimic.deploy import captions, files
-from mimic.deploy.speech import Levels, segments
-from mimic.deploy.transcriber import Segment, Transcriber
+from mimic.deploy.transcriber import Transcriber
+from mimic.frontend.voice_activity import Levels, segments
 from mimic.io.tables import write_data_dir
 from mimic.io.tokens import EOS, UNK, Tokens
+from mimic.models.recogniser import Recogniser, Segment
 
 WORDS = [Word("ONE", 0.5, 0.9, 0.98765), Word("<TWO>", 1.0, 1.25, 0.5)]
 SEGMENTS = [Segment(0.4, 1.5, WORDS), Segment(3661.0, 3662.0, [Word("THREE", 3661.5, 3661.75, 1.0)])]
@@ -137,7 +138,7 @@ def recording(path: Path, seconds: float = 0.8, rate: int = 16000, channels: int
 @pytest.mark.parametrize("name", ["asr", "ctc"])
 def test_a_short_recording_is_recognised_as_steps_decode_does(models, tmp_path, name):
     """The same tokens as from feature files, whatever the batch."""
-    transcriber = Transcriber(models / name)
+    transcriber = Transcriber(Recogniser.load(models / name))
     waves = [bursts([(0, s)], s, 0.001) for s in (0.5, 1.1, 0.01, 0.8)]
     together = transcriber.recognise(waves)
     assert together[2] == [] and any(together)
@@ -152,7 +153,7 @@ def test_long_recordings_are_cut_and_times_count_from_the_beginning(models, tmp_
     x = bursts([(1, 2), (4, 5), (30, 31)], 40, 0.0005, 8000)
     soundfile.write(tmp_path / "long.flac", x, 8000)
     reader = files.find(str(tmp_path / "long.flac"))
-    given = list(Transcriber(models / "asr", longest=3)(reader, "long.flac"))
+    given = list(Transcriber(Recogniser.load(models / "asr"), longest=3)(reader, "long.flac"))
     assert [round(segment.start) for segment in given] == [1, 4, 30]
     for segment in given:
         assert all(segment.start <= word.start < word.end <= segment.end + 1e-6 for word in segment.words)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -37,16 +36,25 @@ class Searcher:
     Args:
         model: with `encode(features, lengths) -> (encoded, lengths, CTC log-probabilities)`, an `encoder` that has
             `output_lengths`, and `decoder`, its attention decoder or None.
+        lm, second: networks of the language models that `config.lm` and `config.rescore` name, if they take part.
 
-    Raises UserError for a search that the model cannot do, and for language models that do not fit it.
+    Raises UserError for a search that the model cannot do, and for an n-gram model that does not fit it.
     """
 
-    def __init__(self, model: nn.Module, tokens: Tokens, config: DecodeConfig, device: str = "cpu"):
+    def __init__(
+        self,
+        model: nn.Module,
+        tokens: Tokens,
+        config: DecodeConfig,
+        device: str = "cpu",
+        lm: nn.Module | None = None,
+        second: nn.Module | None = None,
+    ):
         self.model, self.tokens, self.device = model, tokens, device
         self.config = config = replace(config, search=choose(config, model.decoder is not None))
-        self.fused = fusion.load(config, tokens, device) if config.search == "joint" else []
+        self.fused = fusion.load(config, tokens, lm) if config.search == "joint" else []
         self.ctc = None if config.search == "joint" else ctc_decoder(config, tokens)
-        self.second = fusion.neural(config.rescore, "rescore", tokens, device) if config.rescore else None
+        self.second = second
 
     def is_long(self, frames: int) -> bool:
         """Whether `long` is for utterances of this length."""
@@ -172,26 +180,3 @@ def pieces(encoder: nn.Module, frames: int, window: int, margin: int) -> Iterato
             end += stride  # convolutions without padding take more than they give
         end = frames if last == total else min(end, frames)
         yield begin, end, at - first, kept
-
-
-def load(directory: Path, overrides: list[str]) -> tuple[nn.Module, Tokens, DecodeConfig]:
-    """A trained recogniser of an experiment directory, its tokens and its settings of decoding.
-
-    Raises UserError for the directory of something else, and for an override that would have no effect.
-    """
-    # Imported here: the tasks import the searches.
-    from mimic.models.trained import read_config
-    from mimic.tasks import TASKS
-
-    config = read_config(directory, overrides)
-    if config.task == "joint":
-        raise UserError(f"{directory}: enhancer and recogniser in one: give {directory / 'recogniser'}")
-    if "decode" not in config.sections:
-        raise UserError(f"{directory}: a model of task {config.task}, not a recogniser: give one, as exp/asr_clean")
-    given = {word.removeprefix("--decode.").replace("-", "_") for word in overrides[::2]}
-    for weight, of in (("lm_scale", "lm"), ("ngram_lm_scale", "ngram"), ("rescore_weight", "rescore")):
-        if weight in given and not getattr(config.decode, of):
-            known = "lm_scale of --decode.lm, ngram_lm_scale of --decode.ngram, rescore_weight of --decode.rescore"
-            raise UserError(f"--decode.{weight}: there is no --decode.{of}; the weights are {known}")
-    model, tokens = TASKS[config.task].build(config, directory)
-    return model, tokens, config.decode

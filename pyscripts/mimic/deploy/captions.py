@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mimic.deploy.transcriber import Segment, Word
+from mimic.decoding.ctc.times import Word
+from mimic.models.recogniser import Segment
 
 LINE = 42  # characters
 LINES = 2  # in a caption

@@ -22,9 +22,9 @@ from mimic.errors import UserError
 from mimic.frontend.compression import EXPONENT, TINY_POWER
 from mimic.frontend.stft import Stft
 from mimic.io.atomic import replace
-from mimic.models.spectrum_enhancer import SpectrumEnhancer
 from mimic.nets import fast_step, gtcrn
 from mimic.nets.fast import FastMask
+from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 
 OPSET = 17
 TOLERANCE = 1e-5  # of samples, full scale 1

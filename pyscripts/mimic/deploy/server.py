@@ -26,10 +26,10 @@ import soundfile
 
 from mimic.deploy import files
 from mimic.deploy.captions import as_record
-from mimic.deploy.enhancer import Enhancer
-from mimic.deploy.speech import mono
 from mimic.deploy.transcriber import Transcriber
 from mimic.errors import UserError
+from mimic.frontend.voice_activity import mono
+from mimic.models.blocks import BlockEnhancer
 
 log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
@@ -53,7 +53,9 @@ SLOWEST = 1 << 17  # bytes in a second that an upload has to reach
 class Service:
     """What is done with a recording. At least one of the two models is there."""
 
-    def __init__(self, enhancer: Enhancer | None, transcriber: Transcriber | None, max_bytes: int, max_seconds: float):
+    def __init__(
+        self, enhancer: BlockEnhancer | None, transcriber: Transcriber | None, max_bytes: int, max_seconds: float
+    ):
         if enhancer is None and transcriber is None:
             raise UserError("give an enhancer (--enhance), a recogniser (--recognise) or both")
         self.enhancer, self.transcriber = enhancer, transcriber

@@ -6,24 +6,24 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
-from mimic.models.mask_enhancer import MaskEnhancer
+from mimic.nets.enhancers import MaskEnhancer
 
 
 class Stream:
     """One signal through a causal enhancer. In all, as many samples come out as went in: those of the whole signal.
 
-    dry_wet: share of the enhanced signal in the output, from 0 to 1. latency: most samples that come in between a
+    ratio: share of the enhanced signal in the output, from 0 to 1. latency: most samples that come in between a
     sample and its enhanced value.
     Raises UserError for an enhancer that is not causal.
     """
 
-    def __init__(self, model: MaskEnhancer, stft: Stft, dry_wet: float = 1.0):
+    def __init__(self, model: MaskEnhancer, stft: Stft, ratio: float = 1.0):
         if not hasattr(getattr(model, "net", None), "step"):
             raise UserError("this enhancer needs the future: train a causal one (conf/enhance_causal.yaml)")
-        self.model, self.stft, self.dry_wet = model, stft, dry_wet
+        self.model, self.stft, self.ratio = model, stft, ratio
         self.latency, self.hop = stft.config.n_fft, stft.config.hop_length
         zeros = stft.window.new_zeros
-        self._dry = zeros(0)  # input whose output is not settled yet
+        self._noisy = zeros(0)  # input whose output is not settled yet
         self._signal = zeros(self.latency // 2)  # from the first sample of the next frame on; frame 0 is centred at 0
         self._sums = zeros(2, self.latency)  # overlapping frames, and their squared windows, from the same sample on
         self._state = None
@@ -32,9 +32,9 @@ class Stream:
     @torch.inference_mode()
     def __call__(self, x: Tensor, last: bool = False) -> Tensor:
         """Samples (n,), 0 or more -> those that are settled now (m,); with `last`, all that are left."""
-        x = x.to(self._dry.device)
+        x = x.to(self._noisy.device)
         self._samples += len(x)
-        self._dry = torch.cat([self._dry, x])
+        self._noisy = torch.cat([self._noisy, x])
         self._signal = torch.cat([self._signal, x])
         count = max(0, (len(self._signal) - self.latency) // self.hop + 1)
         if last and self._samples:
@@ -47,8 +47,8 @@ class Stream:
         wave = self._sums[0, max(0, -start) : end] / self._sums[1, max(0, -start) : end]
         self._signal, self._sums = self._signal[count * self.hop :], self._sums[:, count * self.hop :]
         self._frames += count
-        dry, self._dry = self._dry[: len(wave)], self._dry[len(wave) :]
-        return self.dry_wet * wave + (1 - self.dry_wet) * dry
+        noisy, self._noisy = self._noisy[: len(wave)], self._noisy[len(wave) :]
+        return self.ratio * wave + (1 - self.ratio) * noisy
 
     def _add(self, frames: Tensor) -> None:
         """Enhance frames (count, n_fft) and add them to the sums."""

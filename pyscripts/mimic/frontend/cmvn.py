@@ -13,12 +13,17 @@ VARIANCE_FLOOR = 1e-8
 class Cmvn(nn.Module):
     """Subtract the mean of the statistics (2, dim + 1), and with `norm_vars` divide by the standard deviation.
 
+    stats may be the dimension alone: then mean 0 and scale 1 change nothing, until stored weights are loaded.
     Works on (..., frames, dim). Mean and scale are buffers, so they are stored with the weights of a model. Raises
     UserError for statistics of nothing.
     """
 
-    def __init__(self, stats: np.ndarray, norm_vars: bool = False) -> None:
+    def __init__(self, stats: np.ndarray | int, norm_vars: bool = False) -> None:
         super().__init__()
+        if isinstance(stats, int):
+            self.register_buffer("mean", torch.zeros(stats))
+            self.register_buffer("scale", torch.ones(stats))
+            return
         count = stats[0, -1]
         if count < 1:
             raise UserError("CMVN statistics hold no frames: run steps/make_feats.sh again")

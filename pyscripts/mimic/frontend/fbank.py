@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.front_end import FrontEnd, blocks
+from mimic.frontend.onnx import LogFilters, fourier_basis
 from mimic.frontend.options import read_options
 from mimic.settings import Count, Finite, NotNegative, Positive, Range
 
@@ -168,6 +169,24 @@ class Fbank(FrontEnd):
             parts = [torch.cat(parts, dim=1) if parts else x.new_zeros(x.shape[0], 0, self.dim)]
         out = parts[0]
         return out[0] if waveform.dim() == 1 else out  # (batch, frames, dim)
+
+    def onnx(self) -> LogFilters:
+        """The same of one signal in operators that ONNX has; not with --use-energy=true or --snip-edges=false."""
+        config, n = self.config, self.length
+        if config.use_energy or not config.snip_edges:
+            raise UserError("features with --use-energy=true or --snip-edges=false cannot be exported yet")
+        # Columns of an identity, through all that is linear: offset, pre-emphasis, window, Fourier transform.
+        x = torch.eye(n, dtype=torch.float64)
+        if config.remove_dc_offset:
+            x = x - x.mean(0, keepdim=True)
+        x = x - config.preemphasis_coefficient * torch.cat([x[:1], x[:-1]])
+        angle = 2 * math.pi * torch.arange(n, dtype=torch.float64) / (n - 1)
+        x = F.pad(INT16_SCALE * WINDOWS[config.window_type](angle)[:, None] * x, (0, 0, 0, self.n_fft - n))
+        filters = torch.zeros(self.n_fft // 2, self.dim)
+        low = self.mel_low.shape[1]
+        for (name, first, last), columns in zip(self.mel_parts, (slice(0, low), slice(low, None)), strict=True):
+            filters[first // 2 : last // 2, columns] = getattr(self, name)[::2]
+        return LogFilters(fourier_basis(x, self.n_fft // 2), filters, self.shift, FLOOR)
 
     def _block(self, x: Tensor) -> Tensor:
         """Features of the frames that fit into `x` (batch, samples), as of `plain`."""

@@ -21,7 +21,7 @@ FRONT_ENDS = Registry(
         "fbank": "mimic.frontend.fbank:Fbank,FbankConfig",
         "logmel": "mimic.frontend.logmel:LogMel,LogMelConfig",
         "mfcc": "mimic.frontend.mfcc:Mfcc,MfccConfig",
-        "ssl": "mimic.frontend.ssl:SslFeatures,SslConfig",
+        "ssl": "mimic.models.ssl_features:SslFeatures,SslConfig",
         "stft": "mimic.frontend.stft:Stft,StftConfig",
     }
 )
@@ -46,6 +46,10 @@ class FrontEnd(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def onnx(self) -> nn.Module:
+        """The same of one signal, (1, samples) -> (1, frames, dim), in operators that ONNX has."""
+        raise UserError(f"{type(self).__name__} features cannot be exported yet")
 
     @torch.inference_mode()
     def extract(self, waveform: np.ndarray) -> np.ndarray:

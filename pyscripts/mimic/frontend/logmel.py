@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.front_end import FrontEnd, blocks
+from mimic.frontend.onnx import LogFilters, fourier_basis
 from mimic.frontend.options import read_options
 from mimic.settings import Count, CountOrZero, Positive, Range
 
@@ -78,6 +79,12 @@ class LogMel(FrontEnd):
             parts.append((power @ self.filters).clamp(min=self.config.floor).log())
         out = torch.cat(parts, dim=1)  # (batch, frames, dim)
         return out[0] if waveform.dim() == 1 else out
+
+    def onnx(self) -> LogFilters:
+        """The same of one signal in operators that ONNX has."""
+        basis = fourier_basis(torch.diag(self.window.double()), len(self.filters))
+        config = self.config
+        return LogFilters(basis, self.filters, config.hop_length, config.floor, config.n_fft // 2)
 
 
 def filters(config: LogMelConfig) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.front_end import FrontEnd, blocks
+from mimic.frontend.onnx import StftOperators
 from mimic.frontend.options import read_options
 from mimic.settings import Count, Range
 
@@ -111,6 +112,10 @@ class Stft(FrontEnd):
         weight = self._overlap_add(window.square(), samples)
         inside = torch.arange(samples, device=spec.device) < lengths
         return waveform / torch.where(inside, weight, 1) * inside  # (batch, samples)
+
+    def onnx(self) -> StftOperators:
+        """The same of one signal in operators that ONNX has; with `transform` and `inverse` of real pairs."""
+        return StftOperators(self.window, self.config.hop_length)
 
     def log1p_magnitude(self, spec: Tensor) -> Tensor:
         """log(1 + |spec|), real, of the same shape; the gradient is finite everywhere."""

@@ -15,6 +15,7 @@ from mimic.io.lines import read_lines
 BLANK, BOS, EOS, UNK = range(4)
 SENTENCEPIECE = ("unigram", "bpe")
 MODEL = "tokens.model"
+TABLE = "tokens.txt"
 SPECIAL = ["<blank>", "<bos>", "<eos>", "<unk>"]
 
 
@@ -78,14 +79,14 @@ class Tokens:
         if self._model:
             with atomic.replace(directory / MODEL, "wb") as f:
                 f.write(self._model)
-        with atomic.replace(directory / "tokens.txt") as f:
+        with atomic.replace(directory / TABLE) as f:
             f.writelines(f"{symbol} {i}\n" for i, symbol in enumerate(self.symbols))
 
     @classmethod
     def load(cls, directory: Path, kind: str) -> "Tokens":
         """Read what `save` wrote. Raises UserError when it is not there."""
         symbols = []
-        for number, line in read_lines(directory / "tokens.txt", "file, which every trained recogniser has"):
+        for number, line in read_lines(directory / TABLE, "file, which every trained recogniser has"):
             symbol, _, place = line.rpartition(" ")
             if not symbol or place != str(len(symbols)):
                 raise UserError(f"{directory}/tokens.txt:{number}: expected `token {len(symbols)}`, got {line!r}")

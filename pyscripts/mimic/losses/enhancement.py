@@ -14,10 +14,10 @@ from mimic.losses import compressed
 from mimic.losses.stoi import one_minus_stoi
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
 from mimic.metrics.stoi import NATIVE_RATE
-from mimic.models.trained import read_config
+from mimic.models.config import read_config
+from mimic.models.recogniser import Recogniser
 from mimic.nets import ssl
 from mimic.nets.masking import masked_mean
-from mimic.tasks.asr import AsrTask
 from mimic.tasks.enhance_config import OF_SPECTRA, PARTS, EnhanceLoss
 
 
@@ -147,4 +147,4 @@ def _load(path: str) -> nn.Module:
     config = read_config(Path(path))
     if config.task != "asr":
         raise UserError(f"--loss.perceptual {path}: task {config.task}, not asr: conf/perceptual.yaml trains one")
-    return AsrTask.build(config, Path(path))[0]
+    return Recogniser.load(path).net

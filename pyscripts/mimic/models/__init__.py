@@ -1,1 +1,48 @@
-"""Trained directories as things: a network, its front end, and what it does."""
+"""Trained models as things: the public Python API.
+
+    from mimic import models
+
+    enhancer = models.load("exp/enhance_mimic")
+    enhanced = enhancer.enhance(samples, rate)
+
+A trained directory gives an `Enhancer` (`enhance`), `Recogniser` (`recognise`), `AcousticModel` (`score`), `Encoder`
+(`encode`), `LanguageModel` (`score`) or `Classifier` (`classify`): a network with its front end. All of them have
+`load` and `save`. Each is imported when it is used.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mimic.models.config import read_raw, task_name
+from mimic.registry import Registry
+
+MODELS = Registry(
+    {
+        "asr": "mimic.models.recogniser:Recogniser",
+        "classify": "mimic.models.classifier:Classifier",
+        "denoise": "mimic.models.enhancer:Enhancer",
+        "distill": "mimic.models.encoder:Encoder",
+        "enhance": "mimic.models.enhancer:Enhancer",
+        "hybrid": "mimic.models.acoustic:AcousticModel",
+        "joint": "mimic.models.recogniser:Recogniser",
+        "lm": "mimic.models.language_model:LanguageModel",
+        "metricgan": "mimic.models.enhancer:Enhancer",
+        "pretrain_ssl": "mimic.models.encoder:Encoder",
+        "probe_enhance": "mimic.models.enhancer:Enhancer",
+        "segan": "mimic.models.enhancer:Enhancer",
+    }
+)
+
+
+def load(directory: str | Path, overrides: Iterable[str] = (), device: str = "cpu") -> Any:
+    """The trained model of a directory, of the class that fits its task.
+
+    overrides: words `--section.name value` that change settings, as ("--decode.beam", "20"). device: cpu, or cuda.
+    Raises mimic.errors.UserError for the directory of something else, and for parts that do not belong together.
+    """
+    path = Path(directory)
+    config = path / "config.yaml"
+    if not config.is_file():
+        return MODELS["pretrain_ssl"].load(path, overrides, device)  # an encoder, or a line that says what is missing
+    return MODELS[task_name(read_raw(config), str(config))].load(path, overrides, device)

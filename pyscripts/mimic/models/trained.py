@@ -1,42 +1,101 @@
-"""The parts of a trained directory, read so that parts which do not belong together are told, not tracebacks.
+"""What all trained models have in common: a directory with config.yaml, model.pt and a few files beside them.
 
-config.yaml says which network it is, model.pt has its weights, tokens.txt or labels.txt the meaning of its outputs.
+config.yaml says which network it is, model.pt has its weights, the files beside them the front end's options and the
+meaning of the outputs. What does not fit together is one line, not a traceback.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.inputs import similar
-from mimic.models.weights import check_weights
-from mimic.training import checkpoint
-from mimic.training import config as configuration
-from mimic.training.config import Config
+from mimic.frontend.feature_config import OPTIONS
+from mimic.io import atomic, weights
+from mimic.models import config as configuration
+from mimic.models.config import Config, read_config
+from mimic.nets.graphs import Graph
 
-T = TypeVar("T", bound=nn.Module)
+N = TypeVar("N", bound=nn.Module)
+M = TypeVar("M", bound="Trained")
 MODEL = "model.pt"
 
 
-def read_config(directory: Path, overrides: list[str] | None = None) -> Config:
-    """The configuration of a trained directory, with `--section.key value` overrides.
+class Trained:
+    """A network and what it needs to be used.
 
-    Raises UserError for a directory that is not there, with what has a similar name, and for one of something else.
+    A subclass says which TASKS train it, what it is (WHAT, for messages), which FILES lie beside config.yaml and
+    model.pt, and how `from_directory` makes it.
+
+    Attributes:
+        config: names, sizes and settings.
+        net: the network, in eval mode when it was loaded.
+        files: {name: content} of what lies beside config.yaml and model.pt.
     """
-    if not directory.is_dir():
-        made = "steps/train.sh makes one"
-        raise UserError(f"{directory}: no such model directory{similar(directory)}: {made}")
-    if not (directory / "config.yaml").exists():
-        raise UserError(f"{directory}: holds no config.yaml, so it is no model of steps/train.sh")
-    return configuration.read(directory / "config.yaml", overrides)
+
+    TASKS: ClassVar[tuple[str, ...]]
+    WHAT: ClassVar[str]
+    FILES: ClassVar[tuple[str, ...]] = (OPTIONS,)
+
+    def __init__(self, config: Config, net: nn.Module, directory: Path):
+        self.config, self.net = config, net
+        self.files = {name: (directory / name).read_bytes() for name in self.FILES if (directory / name).is_file()}
+
+    @classmethod
+    def load(cls: type[M], directory: str | Path, overrides: Iterable[str] = (), device: str = "cpu") -> M:
+        """The trained model of a directory, in eval mode on `device`.
+
+        overrides: words `--section.name value` that change settings of config.yaml. Raises UserError for the directory
+        of something else, for a setting that is wrong, and for parts that do not belong together.
+        """
+        directory = Path(directory)
+        config = read_config(directory, overrides)
+        if config.task == "joint":
+            parts = " or ".join(str(directory / name) for name in ("enhancer", "recogniser"))
+            raise UserError(f"{directory}: enhancer and recogniser in one: give {parts}")
+        if config.task not in cls.TASKS:
+            raise UserError(f"{directory}: a model of task {config.task}, not {cls.WHAT}")
+        model = cls.from_directory(config, directory)
+        model.net.eval()
+        return model.to(device)
+
+    @classmethod
+    def from_directory(cls: type[M], config: Config, directory: Path) -> M:
+        """The same, where config.yaml has been read."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next(self.net.parameters()).device
+
+    def to(self: M, device: str | torch.device) -> M:
+        """The same model with its network, and its front end, on this device."""
+        self.net.to(device)
+        return self
+
+    def onnx(self) -> Graph:
+        """The model as a graph from a waveform, in operators that ONNX has (mimic.deploy.onnx writes it)."""
+        raise UserError(f"a model of task {self.config.task} cannot be exported")
+
+    def save(self, directory: str | Path) -> None:
+        """Write a directory that `load` reads: config.yaml, model.pt and the files beside them."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        configuration.write(self.config, directory / "config.yaml")
+        for name, content in self.files.items():
+            with atomic.replace(directory / name, "wb") as f:
+                f.write(content)
+        weights.save({name: value.cpu() for name, value in self.net.state_dict().items()}, directory / MODEL)
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
     """The weights in model.pt by their names. Raises UserError for anything else, and for NaN and infinity."""
     path = directory / MODEL
-    state = checkpoint.load(path)
-    check_weights(state, path, "train the model again, or take an undamaged copy")
+    state = weights.load(path)
+    weights.check_weights(state, path, "train the model again, or take an undamaged copy")
     return state
 
 
@@ -56,9 +115,9 @@ def check_count(directory: Path, outputs: int, file: str, lines: int, what: str)
         )
 
 
-def fill(model: T, state: dict[str, Tensor], directory: Path, config: Config) -> T:
+def fill(net: N, state: dict[str, Tensor], directory: Path, config: Config) -> N:
     """The network with these weights, in eval mode. UserError names the first weight that does not fit it."""
-    here = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    here = {name: tuple(value.shape) for name, value in net.state_dict().items()}
     there = {name: tuple(value.shape) for name, value in state.items()}
     for name in [*here, *there]:
         a, b = here.get(name), there.get(name)
@@ -67,8 +126,8 @@ def fill(model: T, state: dict[str, Tensor], directory: Path, config: Config) ->
                 f"{directory}: {name} is {_shape(b)} in {MODEL} and {_shape(a)} by config.yaml ({_net(config)}) and "
                 "what lies beside it: they are of two models, or sizes were changed, which stay as they were trained"
             )
-    model.load_state_dict(state)
-    return model.eval()
+    net.load_state_dict(state)
+    return net.eval()
 
 
 def _net(config: Config) -> str:

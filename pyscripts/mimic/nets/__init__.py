@@ -3,6 +3,8 @@
 A file of this folder needs no line here: `net: my_mask:MyMask,MyMaskConfig` is my_mask.py, its network and its sizes.
 """
 
+from collections.abc import Mapping
+
 from mimic.registry import Registry
 
 ENCODERS = Registry(
@@ -41,3 +43,33 @@ LMS = Registry(
     },
     package=__name__,
 )
+BODIES = Registry(
+    {
+        "ligru": "mimic.nets.acoustic:LiGruBody,RecurrentConfig",
+        "lstm": "mimic.nets.acoustic:LstmBody,RecurrentConfig",
+        "gru": "mimic.nets.acoustic:GruBody,RecurrentConfig",
+        "mlp": "mimic.nets.acoustic:MlpBody,MlpConfig",
+    }
+)
+STUDENTS = Registry(
+    {
+        "student": "mimic.nets.student:Student,StudentConfig",
+        "pruned": "mimic.nets.pruned:PrunedStudent,PrunedConfig",
+    }
+)
+
+# Of each task: the networks that it trains.
+NETS: Mapping[str, Registry] = {
+    "asr": ENCODERS,
+    "classify": Registry({"probe": "mimic.nets.probe:Classifier,ProbeConfig"}),
+    "denoise": MASKS | SPECTRA | WAVES,
+    "distill": STUDENTS,
+    "enhance": MASKS | SPECTRA,
+    "hybrid": BODIES,
+    "joint": ENCODERS,
+    "lm": LMS,
+    "metricgan": MASKS,
+    "pretrain_ssl": Registry({"hubert": "mimic.nets.hubert:Hubert,HubertConfig"}),
+    "probe_enhance": Registry({"probe": "mimic.nets.probe_enhancer:FeatureMask,ProbeConfig"}),
+    "segan": Registry({"segan": "mimic.nets.segan:Segan,SeganConfig"}),
+}

@@ -110,15 +110,7 @@ class MlpBody(nn.Module):
         return unpack(y, lengths, frames)
 
 
-BODIES = {
-    "ligru": (LiGruBody, RecurrentConfig),
-    "lstm": (LstmBody, RecurrentConfig),
-    "gru": (GruBody, RecurrentConfig),
-    "mlp": (MlpBody, MlpConfig),
-}
-
-
-class AcousticModel(nn.Module):
+class AcousticNet(nn.Module):
     """A body, an output layer of tied states (pdfs), and one of phones that regularises training."""
 
     def __init__(self, body: nn.Module, pdfs: int, phones: int):

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
+from mimic.frontend.cmvn import Cmvn
+from mimic.nets.masking import valid_frames
 from mimic.nets.rnn import Rnn
 from mimic.settings import BelowOne, Count, CountOrZero
 
@@ -55,3 +57,23 @@ class Probe(nn.Module):
         states = x.unflatten(2, (len(self.weights), -1))  # (batch, frames, states, dim)
         x = self.project(torch.einsum("btsd,s->btd", states, self.weights.softmax(0)))
         return (x if self.rnn is None else self.rnn(x, lengths)), lengths
+
+
+class Classifier(nn.Module):
+    """Features (batch, frames, bins) and lengths -> embeddings (batch, units): means over real frames; and scores.
+
+    normaliser: of the features, stored with the weights.
+    """
+
+    def __init__(self, config: ProbeConfig, normaliser: Cmvn, classes: int):
+        super().__init__()
+        self.normaliser = normaliser
+        self.probe = Probe(len(normaliser.mean), config)
+        self.output = nn.Linear(self.probe.output_size, classes)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings and scores (batch, classes)."""
+        x, lengths = self.probe(self.normaliser(features), lengths)
+        real = valid_frames(lengths, x.shape[1]).unsqueeze(2)
+        embeddings = (x * real).sum(1) / lengths.unsqueeze(1)
+        return embeddings, self.output(embeddings)

@@ -12,7 +12,7 @@ from torchaudio.models import Wav2Vec2Model
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.lines import read_lines
-from mimic.models.weights import check_weights
+from mimic.io.weights import check_weights
 
 KINDS = ("wav2vec2", "hubert", "wavlm")
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

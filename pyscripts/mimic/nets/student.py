@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft, StftConfig
-from mimic.models.mask_enhancer import Enhanced, enhance_each
+from mimic.nets.enhancers import Enhanced, enhance_each
 from mimic.nets.masking import frames_at
 from mimic.nets.rnn import Rnn
 from mimic.nets.ssl import EncoderConfig, SslEncoder, base_network

@@ -25,16 +25,17 @@ from mimic.io.tables import read_frames, read_text, write_skipped
 from mimic.io.tokens import BOS, EOS, UNK, Tokens
 from mimic.losses import ctc
 from mimic.models import trained
-from mimic.models.recogniser import Recogniser
-from mimic.nets import ENCODERS
+from mimic.models.config import Config
+from mimic.models.recogniser import network
 from mimic.nets.attention_decoder import DecoderConfig
 from mimic.nets.masking import valid_frames
+from mimic.nets.recogniser import RecogniserNet
 from mimic.tasks.asr_config import AsrData, AsrLoss
 from mimic.tasks.augmented import AugmentedFeatures
+from mimic.tasks.common import check_texts, copy_feature_options, leave_out
 from mimic.tasks.start import check_start, start_from
-from mimic.tasks.task import WHOLE, Task, check_texts, copy_feature_options, leave_out, weighted
 from mimic.training import parallel
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, Task, weighted
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,6 @@ class Batch(NamedTuple):
 
 
 class AsrTask(Task):
-    NETS = ENCODERS
     SECTIONS = {
         "decoder": DecoderConfig,
         "data": AsrData,
@@ -96,26 +96,25 @@ class AsrTask(Task):
         """Length of each utterance of a set, in frames."""
         return read_frames(directory)
 
-    def _initial(self) -> Recogniser:
+    def _initial(self) -> RecogniserNet:
         """The recogniser before training: new, or with the weights of `data.init`."""
-        data = self.config.data
-        if data.init:
-            init = Path(data.init)
-            state = trained.read_weights(init)
-            bins = trained.size(state, "normaliser.mean", init, self.config)
-            outputs = trained.size(state, "ctc.weight", init, self.config)
-            trained.check_count(init, outputs, "tokens.txt", len(self.tokens), "tokens")
-            model = _network(self.config, _identity(bins), outputs)
-            start_from(model, state, init)
-            if data.init_features == "other":
-                model.normaliser = _network(self.config, self._statistics(), len(self.tokens)).normaliser
-            return model
-        return _network(self.config, self._statistics(), len(self.tokens))
+        if not self.config.data.init:
+            return network(self.config, self._normaliser(), len(self.tokens))
+        init = Path(self.config.data.init)
+        state = trained.read_weights(init)
+        bins = trained.size(state, "normaliser.mean", init, self.config)
+        outputs = trained.size(state, "ctc.weight", init, self.config)
+        trained.check_count(init, outputs, "tokens.txt", len(self.tokens), "tokens")
+        net = network(self.config, Cmvn(bins), outputs)
+        start_from(net, state, init)
+        if self.config.data.init_features == "other":
+            net.normaliser = self._normaliser()
+        return net
 
-    def _statistics(self) -> np.ndarray:
-        """Of the training set, (2, bins + 1)."""
+    def _normaliser(self) -> Cmvn:
+        """By the statistics of the training set, (2, bins + 1)."""
         stats = feature_dir.read_global(Path(self.config.data.train))
-        return _identity(stats.shape[1] - 1) if self.config.data.normalise == "none" else stats
+        return Cmvn(stats.shape[1] - 1) if self.config.data.normalise == "none" else Cmvn(stats, norm_vars=True)
 
     def begin_epoch(self, epoch: int) -> None:
         super().begin_epoch(epoch)
@@ -124,16 +123,6 @@ class AsrTask(Task):
     def frozen(self, epoch: int) -> list[nn.Module]:
         data = self.config.data
         return [self.recogniser.encoder] if data.init and epoch < data.unfreeze_epoch else []
-
-    @staticmethod
-    def build(config: Config, directory: Path) -> tuple[Recogniser, Tokens]:
-        """The trained model of an experiment directory, in eval mode, and its tokens."""
-        state = trained.read_weights(directory)
-        tokens = Tokens.load(directory, config.data.token_type)
-        bins = trained.size(state, "normaliser.mean", directory, config)
-        outputs = trained.size(state, "ctc.weight", directory, config)
-        trained.check_count(directory, outputs, "tokens.txt", len(tokens), "tokens")
-        return trained.fill(_network(config, _identity(bins), outputs), state, directory, config), tokens
 
     def _usable(
         self, train: Path, texts: dict[str, str]
@@ -167,7 +156,7 @@ class AsrTask(Task):
             )
 
     def _dev_targets(self, directory: Path) -> dict[str, list[int]]:
-        """Tokens of the development set. What CTC cannot align there is heard and counted all the same."""
+        """Tokens of the development set. What CTC cannot align there is decoded and counted all the same."""
         targets = {utt: self.tokens.encode(text) for utt, text in self.dev_texts.items()}
         frames = {utt: self.recogniser.encoder.output_lengths(frames) for utt, frames in self.dev_lengths.items()}
         if short := {utt: why for utt in targets.keys() & frames if (why := ctc.too_long(targets[utt], frames[utt]))}:
@@ -190,8 +179,8 @@ class AsrTask(Task):
             return self.augmented(utt, self.epoch)
         return feature_dir.load(self.features[utt], utt, self.lengths.get(utt) or self.dev_lengths[utt])
 
-    def hear(self, batch: Batch) -> Batch:
-        """What the recogniser gets of a loaded batch."""
+    def recogniser_batch(self, batch: Batch) -> Batch:
+        """What the recogniser is given of a loaded batch."""
         return batch
 
     def sizes(self, batch: Batch) -> dict[str, int]:
@@ -247,11 +236,11 @@ class AsrTask(Task):
             batch = to_device(cpu_batch, device)
             # Not an epoch's number but one at which every loss that is still in use counts.
             loss = float(self(batch, train.epochs)["loss"])
-            heard = self.decode(self.recogniser, self.hear(batch), config)
-            results[number] = loss, dict(zip(batches[number], heard, strict=True))
-        losses, heard = zip(*parallel.all_gather(results), strict=True)
-        weights = [len(part) for part in heard]
-        hypotheses = {utt: ids for part in heard for utt, ids in part.items()}
+            decoded = self.decode(self.recogniser, self.recogniser_batch(batch), config)
+            results[number] = loss, dict(zip(batches[number], decoded, strict=True))
+        losses, decoded = zip(*parallel.all_gather(results), strict=True)
+        weights = [len(part) for part in decoded]
+        hypotheses = {utt: ids for part in decoded for utt, ids in part.items()}
         tokens = [kaldialign.edit_distance(self.targets[utt], ids) for utt, ids in hypotheses.items()]
         words = [
             kaldialign.edit_distance(self.dev_texts[utt].split(), self.tokens.decode(ids).split())
@@ -264,23 +253,10 @@ class AsrTask(Task):
         }
 
     @staticmethod
-    def decode(model: Recogniser, batch: Batch, config: DecodeConfig) -> list[list[int]]:
+    def decode(model: RecogniserNet, batch: Batch, config: DecodeConfig) -> list[list[int]]:
         """Token ids of the best hypothesis of each utterance."""
         encoded, lengths, log_probs = model.encode(batch.features, batch.lengths)
         if model.decoder is None or (config.ctc_weight == 1 and config.beam == 1):
             return greedy(log_probs, lengths)
         results = search(model.decoder, encoded, lengths, log_probs, config)
         return [best[0].tokens if best else [] for best in results]
-
-
-def _network(config: Config, stats: np.ndarray, tokens: int) -> Recogniser:
-    """A recogniser of features with these CMVN statistics (2, bins + 1)."""
-    encoder, _ = ENCODERS[config.net]
-    bins, centred = stats.shape[1] - 1, config.data.normalise == "utterance"
-    decoder = config.decoder if config.loss.attention_weight > 0 else None
-    return Recogniser(encoder(bins, config.model), Cmvn(stats, norm_vars=True), centred, tokens, decoder)
-
-
-def _identity(bins: int) -> np.ndarray:
-    """Statistics (2, bins + 1) of one frame with mean 0 and variance 1, which normalise nothing."""
-    return np.stack([np.append(np.zeros(bins), 1.0), np.append(np.ones(bins), 0.0)])

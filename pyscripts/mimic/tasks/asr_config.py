@@ -17,21 +17,19 @@ from mimic.inputs import (
     Text,
     Tokens,
 )
+from mimic.models.config import AcousticData, AcousticLoss, RecogniserData, RecogniserLoss, TokenData
 from mimic.settings import LARGEST, BelowOne, Count, CountOrZero, NotNegative, Range, Share
 
 
 @dataclass
-class AsrData:
+class AsrData(RecogniserData):
     """What a recogniser is trained on.
 
     Attributes:
         train: feature directory with transcripts (feats.scp, utt2num_frames, text).
         dev: the same, for validation.
-        token_type: phn reads text.phn; char, unigram and bpe (of sentencepiece) read text.
-        vocabulary: wished number of sentencepiece tokens.
+        vocabulary: target number of sentencepiece tokens.
         alphabet: with char, characters that are tokens besides those of the training set.
-        normalise: global normalises features with mean and deviation of the training set, utterance with each
-            utterance's own mean and the deviation of the training set; none takes them as they are.
         init: directory of a trained recogniser to start from: its weights, tokens and normalisation.
         init_features: with init, whether the features have the options of those that it was trained on: same; other
             lets them differ (in the sampling rate, say), and then the normalisation is that of the training set.
@@ -46,10 +44,8 @@ class AsrData:
 
     train: Features = ""
     dev: Features = ""
-    token_type: Literal["phn", "char", "unigram", "bpe"] = "unigram"
     vocabulary: Count = 1000
     alphabet: str = ""
-    normalise: Literal["global", "utterance", "none"] = "global"
     init: Recogniser = ""
     init_features: Literal["same", "other"] = "same"
     unfreeze_epoch: Count = 1
@@ -60,19 +56,17 @@ class AsrData:
 
 
 @dataclass
-class AsrLoss:
+class AsrLoss(RecogniserLoss):
     """loss = ctc_weight * CTC + attention_weight * cross entropy of the next token.
 
     Attributes:
         ctc_weight: of CTC, active in epochs before ctc_epochs.
         ctc_epochs: first epoch without CTC (strict: 5 means epochs 1 to 4); 0: never; -1: always.
-        attention_weight: of the decoder's loss; 0: the recogniser has no decoder, its CTC output alone is searched.
         label_smoothing: share of the target spread over all tokens.
     """
 
     ctc_weight: NotNegative = 0.3
     ctc_epochs: Annotated[int, Range(-1, LARGEST)] = -1
-    attention_weight: NotNegative = 0.7
     label_smoothing: BelowOne = 0.1
 
     def check(self) -> str:
@@ -117,26 +111,24 @@ class JointConfig:
 
 
 @dataclass
-class LmData:
+class LmData(TokenData):
     """What a language model is trained on.
 
     Attributes:
         train: text file, one sentence per line; or a data directory, whose transcripts are taken.
         dev: the same, for validation.
         tokens: directory of the recogniser that the model will help: its tokens are predicted.
-        token_type: of that recogniser.
         max_unknown: largest share of <unk> among a text's tokens: more means another spelling or token type.
     """
 
     train: Text = ""
     dev: Text = ""
     tokens: Tokens = ""
-    token_type: Literal["phn", "char", "unigram", "bpe"] = "unigram"
     max_unknown: Share = 0.05
 
 
 @dataclass
-class HybridData:
+class HybridData(AcousticData):
     """What an acoustic model is trained on.
 
     Attributes:
@@ -144,7 +136,6 @@ class HybridData:
             speech and the same with noise.
         train_ali: directory of alignments (ali.JOB.gz, final.mdl, tree) of these utterances.
         dev, dev_ali: the same, for validation.
-        norm_vars: divide by each speaker's standard deviation, not only subtract the mean.
         first_sequence: frames of the pieces into which utterances are cut in the first epoch; they double with each
             epoch. 0: never cut.
         max_sequence: longest pieces; 0: in the end utterances stay whole.
@@ -155,23 +146,20 @@ class HybridData:
     train_ali: Alignments = ""
     dev: SpeakerFeatures = ""
     dev_ali: Alignments = ""
-    norm_vars: bool = True
     first_sequence: CountOrZero = 100
     max_sequence: CountOrZero = 500
     max_skip: Share = 0.05
 
 
 @dataclass
-class HybridLoss:
+class HybridLoss(AcousticLoss):
     """loss = cross-entropy of pdfs + mono_weight * cross-entropy of phones.
 
     Attributes:
         mono_weight: of the phones, which regularise.
-        prior_floor: smallest prior of a pdf in decoding, as a share of the training frames.
     """
 
     mono_weight: NotNegative = 1.0
-    prior_floor: Annotated[float, Range(above=0, most=1)] = 1e-5
 
 
 @dataclass

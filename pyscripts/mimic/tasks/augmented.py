@@ -11,7 +11,7 @@ from mimic.errors import UserError
 from mimic.frontend.feature_config import OPTIONS
 from mimic.frontend.front_end import front_end
 from mimic.io.tables import read_table
-from mimic.training.config import Config
+from mimic.models.config import Config
 
 
 class AugmentedFeatures:

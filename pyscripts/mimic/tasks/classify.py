@@ -6,41 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
 from mimic.io import atomic, feature_dir
 from mimic.io.batching import pad, to_device
-from mimic.io.lines import read_lines
 from mimic.io.tables import read_table
-from mimic.models import trained
-from mimic.nets.masking import valid_frames
-from mimic.nets.probe import Probe, ProbeConfig
+from mimic.models.classifier import LABELS
+from mimic.models.config import Config
+from mimic.nets.probe import Classifier
 from mimic.tasks.asr_config import ClassifyData, ClassifyLoss
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
+from mimic.tasks.common import copy_feature_options
 from mimic.training import parallel
-from mimic.training.config import Config
-
-LABELS = "labels.txt"
-
-
-class Classifier(nn.Module):
-    """Features (batch, frames, bins) and lengths -> embeddings (batch, units): means over real frames; and scores."""
-
-    def __init__(self, config: ProbeConfig, stats: np.ndarray, classes: int):
-        super().__init__()
-        self.normaliser = Cmvn(stats, norm_vars=True)
-        self.probe = Probe(stats.shape[1] - 1, config)
-        self.output = nn.Linear(self.probe.output_size, classes)
-
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings and scores (batch, classes)."""
-        x, lengths = self.probe(self.normaliser(features), lengths)
-        real = valid_frames(lengths, x.shape[1]).unsqueeze(2)
-        embeddings = (x * real).sum(1) / lengths.unsqueeze(1)
-        return embeddings, self.output(embeddings)
+from mimic.training.task import WHOLE, Task, weighted
 
 
 class Batch(NamedTuple):
@@ -52,7 +32,6 @@ class Batch(NamedTuple):
 
 
 class ClassifyTask(Task):
-    NETS = {"probe": (Classifier, ProbeConfig)}
     SECTIONS = {"data": ClassifyData, "loss": ClassifyLoss}
     METRICS = {"loss": "min", "accuracy": "max"}
 
@@ -74,20 +53,9 @@ class ClassifyTask(Task):
         if not self.lengths or not self.dev:
             raise UserError(f"no utterance of {data.train if self.dev else data.dev} has a class")
         self.labels |= dev_labels
-        self.model = Classifier(config.model, feature_dir.read_global(train), len(self.names))
+        self.model = Classifier(config.model, Cmvn(feature_dir.read_global(train), norm_vars=True), len(self.names))
         with atomic.replace(directory / LABELS) as f:
             f.writelines(f"{name}\n" for name in self.names)
-
-    @staticmethod
-    def build(config: Config, directory: Path) -> tuple[Classifier, list[str]]:
-        """The trained model of an experiment directory, in eval mode, and the names of its classes."""
-        state = trained.read_weights(directory)
-        names = [line for _, line in read_lines(directory / LABELS, "list of classes")]
-        bins = trained.size(state, "normaliser.mean", directory, config)
-        outputs = trained.size(state, "output.weight", directory, config)
-        trained.check_count(directory, outputs, LABELS, len(names), "classes")
-        model = Classifier(config.model, np.ones((2, bins + 1)) * 2, outputs)
-        return trained.fill(model, state, directory, config), names
 
     def load(self, utterances: list[str]) -> Batch:
         features, lengths = pad([self._features(utt) for utt in utterances])

@@ -1,4 +1,4 @@
-"""Enhancement learnt from clean speech alone: noise and rooms are mixed in while it is trained.
+"""Enhancement learnt from clean speech alone: noise and reverberation are mixed in while it is trained.
 
 The network may estimate a mask of spectra or go from wave to wave. Validation takes mixtures that were made once and
 stored, so that its figures can be compared from epoch to epoch and between systems.
@@ -21,13 +21,13 @@ from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
 from mimic.io.tables import read_table
 from mimic.losses.enhancement import EnhancementLoss, Waves
-from mimic.models.mask_enhancer import Enhanced, MaskConfig
-from mimic.nets import MASKS, SPECTRA, WAVES
+from mimic.models.config import Config
+from mimic.models.enhancer import network
+from mimic.nets.enhancers import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhance import EnhanceTask, check_lengths, network
+from mimic.tasks.enhance import EnhanceTask, check_lengths
 from mimic.tasks.enhance_config import DenoiseData, EnhanceLoss
-from mimic.tasks.task import WHOLE, Task, weighted
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, Task, weighted
 
 
 class Batch(NamedTuple):
@@ -39,7 +39,6 @@ class Batch(NamedTuple):
 
 
 class DenoiseTask(EnhanceTask):
-    NETS = MASKS | SPECTRA | WAVES
     SECTIONS = {"mask": MaskConfig, "data": DenoiseData, "augment": AugmentConfig, "loss": EnhanceLoss}
 
     def __init__(self, config: Config, directory: Path):

@@ -23,19 +23,18 @@ from mimic.io.audio import AudioReader
 from mimic.io.batching import pad, to_device
 from mimic.io.tables import read_table
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
-from mimic.models import trained
+from mimic.models.config import Config
+from mimic.models.encoder import student_network
 from mimic.nets import ssl
 from mimic.nets.masking import masked_mean, valid_frames
 from mimic.nets.pruned import PrunedStudent
-from mimic.nets.pruned_config import PrunedConfig
 from mimic.nets.ssl_files import write_directory
-from mimic.nets.student import FRONT, Student, StudentConfig, start_from_teacher
+from mimic.nets.student import FRONT, start_from_teacher
 from mimic.tasks.denoise import seconds
 from mimic.tasks.distill_config import DistillData, DistillLoss, Teacher
 from mimic.tasks.enhance import check_lengths
-from mimic.tasks.task import WHOLE, Task, weighted
 from mimic.training import checkpoint, parallel
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, Task, weighted
 
 
 class Batch(NamedTuple):
@@ -52,7 +51,6 @@ class Batch(NamedTuple):
 
 
 class DistillTask(Task):
-    NETS = {"student": (Student, StudentConfig), "pruned": (PrunedStudent, PrunedConfig)}
     SECTIONS = {"teacher": Teacher, "data": DistillData, "augment": AugmentConfig, "loss": DistillLoss}
     METRICS = {"loss": "min", "l1": "min", "cosine": "min"}
 
@@ -82,20 +80,10 @@ class DistillTask(Task):
             first = ssl.load(Path(config.model.initial_encoder or config.teacher.path), config.model.dropout)
             head = config.loss.enhance_weight > 0
             return PrunedStudent(config.model, first.requires_grad_(True), config.teacher.layers, units, head)
-        model = student(config, units, self.teacher.normalise)
+        model = student_network(config, units, self.teacher.normalise)
         if config.teacher.start:
             start_from_teacher(model.encoder, self.teacher)
         return model
-
-    @staticmethod
-    def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
-        """The trained student of an experiment directory, in eval mode, and the STFT of its enhancement head."""
-        if config.net != "student":
-            raise UserError(f"{directory}: a pruned student: what is left of it is in {directory / 'encoder'}")
-        state = trained.read_weights(directory)
-        normalise = ssl.load(directory / "encoder").normalise
-        model = student(config, trained.size(state, "predictor.tasks.0.bias", directory, config), normalise)
-        return trained.fill(model, state, directory, config), Stft(FRONT)
 
     def _known_targets(self) -> dict[str, str]:
         data, a = self.config.data, self.config.augment
@@ -208,11 +196,6 @@ def compare(predictions: list[Tensor], wanted: list[Tensor], lengths: Tensor) ->
     a, b = (torch.stack([x[:, :frames][real] for x in side]) for side in (predictions, wanted))  # (layers, n, units)
     a, b = a.float(), b.float()
     return {"l1": F.l1_loss(a, b), "cosine": -F.logsigmoid(F.cosine_similarity(a, b, dim=2)).mean()}
-
-
-def student(config: Config, units: int, normalise: bool) -> Student:
-    """A student of a teacher with so many units, with random weights."""
-    return Student(config.model, len(config.teacher.layers), units, config.loss.enhance_weight > 0, normalise)
 
 
 def load_teacher(config: Teacher) -> ssl.SslEncoder:

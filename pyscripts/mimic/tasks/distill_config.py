@@ -1,27 +1,26 @@
 """Sections of a distillation's configuration: its teacher, its data and its loss."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from mimic import inputs
 from mimic.inputs import DataDir, KmeansTargets, Noises, Rirs, TeacherStates
-from mimic.settings import BelowOne, CountOrZero, NotNegative
+from mimic.models.config import StudentLoss, StudentTeacher
+from mimic.settings import BelowOne, NotNegative
 
 
 @dataclass
-class Teacher:
+class Teacher(StudentTeacher):
     """What the student learns from.
 
     Attributes:
         path: a self-supervised encoder (wav2vec 2.0, HuBERT, WavLM): a file of weights as torchaudio downloads it, or a
             directory of transformers, or the directory `encoder` of a trained one.
-        layers: its hidden states that are learnt; 0 is the input of the first transformer layer.
         start: the student begins with the teacher's convolutions, projection, positions and first layers.
         dropout: of the teacher while it teaches. The published code leaves it in training mode: 0.1.
     """
 
     path: inputs.Teacher = ""
-    layers: list[CountOrZero] = field(default_factory=lambda: [4, 8, 12])
     start: bool = True
     dropout: BelowOne = 0.0
 
@@ -51,19 +50,17 @@ class DistillData:
 
 
 @dataclass
-class DistillLoss:
+class DistillLoss(StudentLoss):
     """loss = l1_weight * L1 + cosine_weight * cosine + enhance_weight * distance of enhanced speech.
 
     Attributes:
         l1_weight: of the mean difference of predictions and hidden states.
         cosine_weight: of the mean of -log sigmoid(cosine similarity) of a frame.
-        enhance_weight: of the enhancement head's loss; 0: there is no head. Published: 2.
         enhance: l1 or l2 of magnitudes; stft (multi-resolution STFT) or si_sdr (dB) of waves.
     """
 
     l1_weight: NotNegative = 1.0
     cosine_weight: NotNegative = 1.0
-    enhance_weight: NotNegative = 0.0
     enhance: Literal["l1", "l2", "stft", "si_sdr"] = "l1"
 
     def check(self) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimic.errors import UserError
 from mimic.frontend.feature_config import OPTIONS
@@ -15,16 +15,15 @@ from mimic.io import archives, feature_dir
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad, to_device
 from mimic.losses.enhancement import EnhancementLoss, Waves
-from mimic.models import trained
-from mimic.models.mask_enhancer import MaskConfig, MaskEnhancer
-from mimic.models.spectrum_enhancer import SpectrumEnhancer
-from mimic.models.wave_enhancer import WaveEnhancer
-from mimic.nets import MASKS, SPECTRA, WAVES
+from mimic.models.config import Config
+from mimic.models.enhancer import network
+from mimic.nets.enhancers import MaskConfig
+from mimic.nets.spectrum_enhancer import SpectrumEnhancer
+from mimic.tasks.common import copy_feature_options
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import EnhanceData, EnhanceLoss
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, weighted
 from mimic.training import parallel
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, Task, weighted
 
 
 class Batch(NamedTuple):
@@ -42,7 +41,6 @@ class Batch(NamedTuple):
 
 
 class EnhanceTask(Task):
-    NETS = MASKS | SPECTRA
     SECTIONS = {"mask": MaskConfig, "data": EnhanceData, "loss": EnhanceLoss}
     METRICS = {"loss": "min", "pesq": "max", "stoi": "max", "estoi": "max"}
 
@@ -60,12 +58,6 @@ class EnhanceTask(Task):
         if self.of_waves:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
             self.waves = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
-
-    @staticmethod
-    def build(config: Config, directory: Path) -> tuple[nn.Module, Stft]:
-        """The trained enhancer of an experiment directory, in eval mode, and its STFT."""
-        stft = Stft(StftConfig.read(directory / OPTIONS))
-        return trained.fill(network(config, stft), trained.read_weights(directory), directory, config), stft
 
     def stream(self, utterances: list[str]) -> None:
         archives.read_ahead(entry for utt in utterances for entry in self.noisy[utt])
@@ -128,18 +120,6 @@ def check_lengths(utterances: list[str], noisy: Tensor, clean: Tensor) -> None:
     for utt, a, b in zip(utterances, noisy.tolist(), clean.tolist(), strict=True):
         if a != b:
             raise UserError(f"{utt}: {a} noisy but {b} clean samples: check with steps/validate_data.sh")
-
-
-def network(config: Config, stft: Stft) -> nn.Module:
-    """The enhancer before training."""
-    if config.net in WAVES:
-        net, _ = WAVES[config.net]
-        return WaveEnhancer(net(config.model))
-    if config.net in SPECTRA:
-        net, _ = SPECTRA[config.net]
-        return SpectrumEnhancer(net(stft.dim, config.model))
-    net, _ = MASKS[config.net]
-    return MaskEnhancer(net(stft.dim, config.model), config.mask)
 
 
 def _pair_features(noisy: str, clean: str) -> dict[str, tuple[str, str]]:

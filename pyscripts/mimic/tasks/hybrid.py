@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,20 +12,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
+from mimic.hmm.speaker_features import SpeakerFeatures
 from mimic.inputs import split_paths
-from mimic.io import archives, atomic, feature_dir
+from mimic.io import archives, atomic
 from mimic.io.batching import make_batches, pad, prefetch, to_device
-from mimic.io.tables import read_utt2spk
-from mimic.models import trained
-from mimic.nets.acoustic import BODIES, AcousticModel
+from mimic.models.acoustic import COUNTS, network
+from mimic.models.config import Config
 from mimic.tasks.asr_config import HybridData, HybridLoss
-from mimic.tasks.task import WHOLE, Task, copy_feature_options, leave_out, weighted
+from mimic.tasks.common import copy_feature_options, leave_out
 from mimic.training import parallel
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, Task, weighted
 
 log = logging.getLogger(__name__)
 PADDING = -1  # label of a frame that is none
-COUNTS = "ali_train_pdf.counts"  # Kaldi's name
 
 
 class Batch(NamedTuple):
@@ -37,44 +36,7 @@ class Batch(NamedTuple):
     phones: Tensor
 
 
-class SpeakerFeatures:
-    """Features of feature directories, normalised by speaker.
-
-    An utterance of directory k > 0 is `utterance+k` here; base[utterance+k] is its id there, and in alignments.
-    """
-
-    def __init__(self, directories: Sequence[Path], norm_vars: bool) -> None:
-        self.entries: dict[str, str] = {}
-        self.lengths: dict[str, int] = {}
-        self.base: dict[str, str] = {}
-        self._speaker: dict[str, tuple[int, str]] = {}
-        self._stats: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
-        for k, directory in enumerate(directories):
-            suffix = f"+{k}" if k else ""
-            entries, frames = feature_dir.read(directory)
-            self.entries |= {u + suffix: e for u, e in entries.items()}
-            self.base |= {u + suffix: u for u in entries}
-            self.lengths |= {u + suffix: n for u, n in frames.items()}
-            self._speaker |= {u + suffix: (k, s) for u, s in read_utt2spk(directory / "utt2spk").items()}
-            for speaker, entry in archives.read_scp(directory / "cmvn.scp").items():
-                stats = archives.load(entry)
-                mean = stats[0, :-1] / stats[0, -1]
-                variance = np.maximum(stats[1, :-1] / stats[0, -1] - mean**2, 1e-8)
-                scale = 1 / np.sqrt(variance) if norm_vars else np.ones_like(mean)
-                self._stats[k, speaker] = mean.astype(np.float32), scale.astype(np.float32)
-
-    @property
-    def dim(self) -> int:
-        return len(next(iter(self._stats.values()))[0])
-
-    def __call__(self, utt: str) -> np.ndarray:
-        """(frames, dim) float32."""
-        mean, scale = self._stats[self._speaker[utt]]
-        return (feature_dir.load(self.entries[utt], utt, self.lengths[utt]) - mean) * scale
-
-
 class HybridTask(Task):
-    NETS = BODIES
     SECTIONS = {"data": HybridData, "loss": HybridLoss}
     METRICS = {"err": "min", "loss": "min"}
 
@@ -108,25 +70,9 @@ class HybridTask(Task):
         counts = np.bincount(self.tid_pdf[frames], minlength=pdfs)
         with atomic.replace(directory / COUNTS) as f:
             f.write(f" [ {' '.join(map(str, counts))} ]\n")
-        self.model = _network(config, self.features.dim, pdfs, phones)
+        self.model = network(config, self.features.dim, pdfs, phones)
         body = sum(p.numel() for p in self.model.body.parameters())
         log.info("%d parameters below the output layers, %d pdfs, %d phones", body, pdfs, phones)
-
-    @staticmethod
-    def build(config: Config, directory: Path) -> tuple[AcousticModel, np.ndarray]:
-        """The trained model of an experiment directory, in eval mode, and log-priors (pdfs,)."""
-        state = trained.read_weights(directory)
-        first = "body.project.0.weight" if config.net == "ligru" else _FIRST[config.net]
-        inputs = trained.size(state, first, directory, config, dim=1)
-        inputs //= 2 * config.model.context + 1 if config.net == "mlp" else 1
-        pdfs, phones = (trained.size(state, f"{name}.bias", directory, config) for name in ("pdf", "phone"))
-        model = trained.fill(_network(config, inputs, pdfs, phones), state, directory, config)
-        try:
-            counts = np.array([float(word) for word in (directory / COUNTS).read_text().split()[1:-1]])
-        except (FileNotFoundError, ValueError) as error:
-            raise UserError(f"{directory / COUNTS}: cannot be read ({error}): it lies beside the model") from None
-        trained.check_count(directory, pdfs, COUNTS, len(counts), "pdfs")
-        return model, log_priors(counts, config.loss.prior_floor)
 
     @staticmethod
     def _usable(features: SpeakerFeatures, alignments: Mapping[str, np.ndarray]) -> tuple[dict, dict[str, str]]:
@@ -200,19 +146,6 @@ class HybridTask(Task):
             results[number] = float(losses["pdf"]) * frames, int(wrong), frames
         loss, wrong, frames = (sum(column) for column in zip(*parallel.all_gather(results), strict=True))
         return {"err": 100 * wrong / frames, "loss": loss / frames}
-
-
-_FIRST = {"lstm": "body.layers.0.weight_ih_l0", "gru": "body.layers.0.weight_ih_l0", "mlp": "body.layers.0.weight"}
-
-
-def _network(config: Config, inputs: int, pdfs: int, phones: int) -> AcousticModel:
-    body, _ = BODIES[config.net]
-    return AcousticModel(body(inputs, config.model), pdfs, phones)
-
-
-def log_priors(counts: np.ndarray, floor: float) -> np.ndarray:
-    """Counts of pdfs in the alignments -> log-priors float32; what was (nearly) never seen gets `floor`."""
-    return np.log(np.maximum(counts / counts.sum(), floor)).astype(np.float32)
 
 
 def cut(batch: Batch, frames: int) -> Batch:

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from mimic import inputs
 from mimic.errors import UserError
+from mimic.models import config as configuration
 from mimic.nets.pruned_config import PrunedConfig
 from mimic.settings import build
 from mimic.tasks.asr_config import AsrData, ClassifyData, HybridData, JointConfig, JointData, LmData
 from mimic.tasks.distill_config import DistillData, PretrainData, Teacher
 from mimic.tasks.enhance_config import DenoiseData, EnhanceData, EnhanceLoss, ProbeEnhanceData, SeganData
-from mimic.training import config as configuration
 from mimic.yaml_file import flat
 
 # Of each task's sections those with input paths. What only decoding reads is not here.
@@ -55,7 +55,7 @@ def training(path: Path, overrides: list[str], *, exist: bool = True) -> Trainin
 
     Raises UserError for a setting of these sections that is wrong, and for an input that is not given or not there.
     """
-    raw = configuration.read_raw(path, overrides)
+    raw = configuration.read_raw(path, configuration.pairs(overrides))
     task = configuration.task_name(raw, str(path))
     reads = []
     for name, section in SECTIONS[task].items():

@@ -1,6 +1,6 @@
-"""Joint training: an enhancer and the recogniser behind it, from waves to tokens, by the recogniser's loss.
+"""Joint training: an enhancer and the recogniser after it, from waveforms to tokens, by the recogniser's loss.
 
-Both start from trained ones (stages 4 and 6). SpeechBrain's recipe calls it unfreezing the enhancer in robust ASR.
+Both start from trained ones. SpeechBrain's recipe calls it unfreezing the enhancer in robust ASR.
 """
 
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
 from mimic.losses.enhancement import EnhancementLoss, Waves
-from mimic.models import trained
-from mimic.models.joint import Joint
+from mimic.models.config import Config
+from mimic.models.enhancer import Enhancer
+from mimic.models.recogniser import Recogniser
+from mimic.nets.joint import Joint
 from mimic.tasks import asr
 from mimic.tasks.asr import AsrTask
 from mimic.tasks.asr_config import AsrData, JointConfig, JointData
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhance import EnhanceTask, check_lengths
+from mimic.tasks.enhance import check_lengths
 from mimic.tasks.enhance_config import EnhanceLoss
-from mimic.tasks.task import WHOLE, weighted
 from mimic.training import checkpoint
-from mimic.training import config as configuration
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, weighted
 
 
 class Batch(NamedTuple):
@@ -49,14 +49,18 @@ class JointTask(AsrTask):
 
     def __init__(self, config: Config, directory: Path):
         if config.waveform_augment.active:
-            raise UserError("joint training hears noisy speech as it is: leave the section waves out")
+            raise UserError("joint training takes noisy speech as it is: leave the section waveform_augment out")
         super().__init__(config, directory)
         self.augmented = None
         data, weights = config.data, config.enhance_loss
         for name in ("train_clean", "dev_clean") if weights.active else ("dev_clean",):
             if not getattr(data, name):
                 raise UserError(f"give --data.{name} DIR: the losses and scores of the enhancer need clean speech")
-        self.model = Joint(self.enhancer, self.stft, self.recogniser, self.fbank)
+        self.parts = {
+            "enhancer": self.enhancer,
+            "recogniser": Recogniser(_recogniser_config(config), self.recogniser, self.tokens, Path(data.init)),
+        }
+        self.model = Joint(self.enhancer.net, self.stft, self.recogniser, self.fbank)
         self.enhancement_losses = None
         if weights.active:
             self.enhancement_losses = EnhancementLoss(weights, self.stft)
@@ -68,12 +72,11 @@ class JointTask(AsrTask):
         data, joint = self.config.data, self.config.joint
         if not data.init or not joint.enhancer:
             raise UserError("joint training starts from two models: give --data.init DIR and --joint.enhancer DIR")
-        self.enhancer_config = trained.read_config(Path(joint.enhancer))
-        if joint.mask_weight:
-            self.enhancer_config.mask.weight = joint.mask_weight
-        self.enhancer, self.stft = EnhanceTask.build(self.enhancer_config, Path(joint.enhancer))
-        self.fbank = Fbank(FbankConfig.read(Path(data.init) / OPTIONS))
-        self.options = {name: (Path(name) / OPTIONS).read_bytes() for name in (joint.enhancer, data.init)}
+        changed = ("--mask.weight", str(joint.mask_weight)) if joint.mask_weight else ()
+        self.enhancer = Enhancer.load(joint.enhancer, changed)
+        if not hasattr(self.enhancer.net, "transform"):
+            raise UserError(f"--joint.enhancer {joint.enhancer}: no gradient passes through it: give one of masks")
+        self.stft, self.fbank = self.enhancer.front, Fbank(FbankConfig.read(Path(data.init) / OPTIONS))
         if self.stft.rate != self.fbank.rate:
             raise UserError(f"{joint.enhancer} is for {self.stft.rate} Hz, {data.init} for {self.fbank.rate} Hz")
         self.noisy = AudioReader(data.train, self.stft.rate), AudioReader(data.dev, self.stft.rate)
@@ -96,11 +99,11 @@ class JointTask(AsrTask):
             check_lengths(utterances, samples, clean_samples)
         return Batch(noisy, clean, samples, tokens, token_lengths)
 
-    def hear(self, batch: Batch) -> asr.Batch:
-        return self._heard(batch, self.model.enhance(batch.noisy, batch.samples).waves)
+    def recogniser_batch(self, batch: Batch) -> asr.Batch:
+        return self._features(batch, self.model.enhance(batch.noisy, batch.samples).waves)
 
-    def _heard(self, batch: Batch, waves: Tensor) -> asr.Batch:
-        features, lengths = self.model.hear(waves, batch.samples)
+    def _features(self, batch: Batch, waves: Tensor) -> asr.Batch:
+        features, lengths = self.model.features(waves, batch.samples)
         return asr.Batch(features, lengths, batch.tokens, batch.token_lengths)
 
     def sizes(self, batch: Batch) -> dict[str, int]:
@@ -111,7 +114,7 @@ class JointTask(AsrTask):
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         enhanced = self.model.enhance(batch.noisy, batch.samples)
-        losses, weights = self.recognition_losses(self._heard(batch, enhanced.waves), epoch)
+        losses, weights = self.recognition_losses(self._features(batch, enhanced.waves), epoch)
         if batch.clean is not None:
             clean = self.stft(batch.clean)
             waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum)
@@ -120,30 +123,25 @@ class JointTask(AsrTask):
         return weighted(losses, weights, share)
 
     def frozen(self, epoch: int) -> list[nn.Module]:
-        enhancer = [self.enhancer] if epoch < self.config.joint.unfreeze_epoch else []
+        enhancer = [self.enhancer.net] if epoch < self.config.joint.unfreeze_epoch else []
         return super().frozen(epoch) + enhancer
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """The figures of a recogniser, and wb-PESQ, STOI and eSTOI (percent) of the enhancer."""
-        scores = self.scores.start(self.enhancer, self.stft, self.config.train.batch_size)
+        scores = self.scores.start(self.enhancer.net, self.stft, self.config.train.batch_size)
         return super().validate() | DevScores.means(scores)
 
     def finish(self, directory: Path) -> None:
-        """Write enhancer/ and recogniser/, experiment directories as of stages 4 and 6."""
-        config = self.config
-        state = checkpoint.load(directory / "model.pt")
-        sections = {name: config.sections[name] for name in ("model", *AsrTask.SECTIONS, "train")}
-        sections["data"] = AsrData(**{field.name: getattr(config.data, field.name) for field in fields(AsrData)})
-        parts = {
-            "enhancer": (self.enhancer_config, config.joint.enhancer),
-            "recogniser": (replace(config, task="asr", sections=sections), config.data.init),
-        }
-        for name, (part, start) in parts.items():
-            weights = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}.")}
+        """Write enhancer/ and recogniser/, trained directories of their own."""
+        self.model.load_state_dict(checkpoint.load(directory / "model.pt"))
+        for name, part in self.parts.items():
             with atomic.new_dir(directory / name) as folder:
-                configuration.write(part, folder / "config.yaml")
-                (folder / OPTIONS).write_bytes(self.options[start])
-                if name == "recogniser":
-                    self.tokens.save(folder)
-                checkpoint.save(weights, folder / "model.pt")
+                part.save(folder)
+
+
+def _recogniser_config(config: Config) -> Config:
+    """The configuration of the recogniser alone."""
+    sections = {name: config.sections[name] for name in ("model", *AsrTask.SECTIONS, "train")}
+    sections["data"] = AsrData(**{field.name: getattr(config.data, field.name) for field in fields(AsrData)})
+    return replace(config, task="asr", sections=sections)

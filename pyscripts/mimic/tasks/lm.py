@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
@@ -16,12 +16,11 @@ from mimic.io.lines import read_lines
 from mimic.io.tables import read_text
 from mimic.io.text import composed
 from mimic.io.tokens import BLANK, BOS, EOS, UNK, Tokens
-from mimic.models import trained
-from mimic.nets import LMS
+from mimic.models.config import Config
+from mimic.models.language_model import network
 from mimic.tasks.asr_config import LmData
-from mimic.tasks.task import WHOLE, Task
 from mimic.training import parallel
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, Task
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,6 @@ class Batch(NamedTuple):
 
 
 class LmTask(Task):
-    NETS = LMS
     SECTIONS = {"data": LmData}
     METRICS = {"loss": "min", "ppl": "min"}
 
@@ -43,19 +41,10 @@ class LmTask(Task):
         self.config, data = config, config.data
         self.tokens = Tokens.load(Path(data.tokens), data.token_type)
         self.tokens.save(directory)
-        self.model = _network(config, len(self.tokens))
+        self.model = network(config, len(self.tokens))
         self.sentences, self.lengths = self._read(data.train, "train")
         dev, self.dev_lengths = self._read(data.dev, "dev")
         self.sentences |= dev
-
-    @staticmethod
-    def build(config: Config, directory: Path) -> tuple[nn.Module, Tokens]:
-        """The trained model of an experiment directory, in eval mode, and its tokens."""
-        tokens = Tokens.load(directory, config.data.token_type)
-        state = trained.read_weights(directory)
-        outputs = trained.size(state, "embedding.weight", directory, config)
-        trained.check_count(directory, outputs, "tokens.txt", len(tokens), "tokens")
-        return trained.fill(_network(config, outputs), state, directory, config), tokens
 
     def _read(self, path: str, name: str) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """Tokens of every sentence that is not empty, and how many predictions they ask for, the end included."""
@@ -104,11 +93,6 @@ class LmTask(Task):
             sums[number] = float(self._surprise(to_device(batch, device)))
         loss = sum(parallel.all_gather(sums)) / sum(self.dev_lengths.values())
         return {"loss": loss, "ppl": float(np.exp(loss))}
-
-
-def _network(config: Config, tokens: int) -> nn.Module:
-    network, _ = LMS[config.net]
-    return network(tokens, config.model)
 
 
 def _texts(path: Path, kind: str) -> dict[str, str]:

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.metrics.pesq import version
-from mimic.nets import MASKS
+from mimic.models.config import Config
 from mimic.nets.metricgan import MetricDiscriminator
 from mimic.settings import Count, CountOrZero, NotNegative
 from mimic.tasks.denoise import Batch, DenoiseTask
-from mimic.tasks.task import WHOLE, weighted
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, weighted
 
 HEARD = ("clean", "enhanced", "noisy", "former")  # by the discriminator
 
@@ -84,7 +83,6 @@ class Critic(nn.Module):
 
 
 class MetricganTask(DenoiseTask):
-    NETS = MASKS
     SECTIONS = DenoiseTask.SECTIONS | {"gan": MetricganConfig}
 
     def __init__(self, config: Config, directory: Path):

@@ -14,13 +14,13 @@ from mimic.errors import UserError
 from mimic.io import archives
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad, to_device
-from mimic.nets.hubert import Hubert, HubertConfig
+from mimic.models.config import Config
+from mimic.nets.hubert import Hubert
 from mimic.nets.ssl_files import write_directory
 from mimic.tasks.denoise import seconds
 from mimic.tasks.distill_config import PretrainData, PretrainLoss
-from mimic.tasks.task import WHOLE, Task, weighted
 from mimic.training import checkpoint, parallel
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, Task, weighted
 
 IGNORED = -100
 
@@ -35,7 +35,6 @@ class Batch(NamedTuple):
 
 
 class PretrainSslTask(Task):
-    NETS = {"hubert": (Hubert, HubertConfig)}
     SECTIONS = {"data": PretrainData, "loss": PretrainLoss}
     METRICS = {"loss": "min", "accuracy": "max"}
 

@@ -12,12 +12,11 @@ from torch.nn import functional as F
 from mimic.corpus.scan import resampled_length
 from mimic.errors import UserError
 from mimic.io.audio import AudioReader
-from mimic.models import trained
-from mimic.nets.segan import Discriminator, Segan, SeganConfig, SeganFront, preemphasise
+from mimic.models.config import Config
+from mimic.nets.segan import Discriminator, Segan, SeganFront, preemphasise
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import SeganData, SeganLoss
-from mimic.tasks.task import WHOLE, Task, weighted
-from mimic.training.config import Config
+from mimic.training.task import WHOLE, Task, weighted
 
 
 class Batch(NamedTuple):
@@ -28,7 +27,6 @@ class Batch(NamedTuple):
 
 
 class SeganTask(Task):
-    NETS = {"segan": (Segan, SeganConfig)}
     SECTIONS = {"data": SeganData, "loss": SeganLoss}
     METRICS = {"loss": "min", "pesq": "max", "estoi": "max"}
 
@@ -54,12 +52,6 @@ class SeganTask(Task):
             samples = resampled_length(info.frames, info.rate, self.noisy.rate)
             for start in range(0, max(1, samples - size // 2), size // 2):
                 yield f"{utt} {start}", size
-
-    @staticmethod
-    def build(config: Config, directory: Path) -> tuple[Segan, SeganFront]:
-        """The trained generator of an experiment directory, in eval mode."""
-        model = trained.fill(Segan(config.model), trained.read_weights(directory), directory, config)
-        return model, SeganFront(config.model)
 
     def load(self, utterances: list[str]) -> Batch:
         return Batch(

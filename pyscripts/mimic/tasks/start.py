@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend import feature_config
-from mimic.models.trained import read_config
-from mimic.training import config as configuration
+from mimic.models.config import Config, read_config
 
 
-def check_start(config: configuration.Config, directory: Path) -> None:
+def check_start(config: Config, directory: Path) -> None:
     """UserError unless `data.init` is a recogniser of the same tokens and normalisation, and of the same features,
     where the options of those are in the new experiment directory already and have to be equal.
     """

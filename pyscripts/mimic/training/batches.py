@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mimic.io.batching import deal, make_groups, prefetch
-from mimic.tasks.task import Task
 from mimic.training import parallel
 from mimic.training.config import TrainConfig
+from mimic.training.task import Task
 
 
 class Batches:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,35 +9,12 @@ from typing import Any
 import torch
 
 from mimic.errors import UserError
-from mimic.io import atomic
+from mimic.io.weights import load, save
+
+__all__ = ["average", "load", "load_latest", "save", "save_latest"]
 
 log = logging.getLogger(__name__)
 KEEP = 2
-
-
-def save(state: dict[str, Any], path: str | Path) -> None:
-    """Write `state` so that `path` is either the old file or the new one, whenever the process dies."""
-    with atomic.replace(path, "wb") as f:
-        try:
-            torch.save(state, f)
-        except RuntimeError as error:  # of torch's own, while it closes what a full disk has cut short
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
-
-
-def load(path: str | Path) -> dict[str, Any]:
-    """Read a file written by `save`, to CPU. Raises UserError when it is missing or damaged."""
-    try:
-        with zipfile.ZipFile(path) as parts:  # torch does not look at the checksums that it writes
-            if damaged := parts.testzip():
-                raise ValueError(f"checksum of {damaged}")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such model: the training of {Path(path).parent} has not finished") from None
-    except Exception as error:  # torch raises whatever the damaged bytes lead to
-        what = f"damaged checkpoint ({type(error).__name__})"
-        raise UserError(f"{path}: {what}: copy it again, or delete it and run its training again") from None
 
 
 def save_latest(state: dict[str, Any], directory: Path, step: int) -> None:

@@ -1,22 +1,9 @@
-"""Configuration of a training run: typed sections with documented defaults and ranges, YAML over them, command line
-over it.
-
-A configuration names a `task` and a `net` and has one section per dataclass of the two, plus `train`. It may start
-from another one (`base: file.yaml`) and change some of its values. The same file with every value written out,
-exp/*/config.yaml, rebuilds the model for inference.
-"""
+"""Settings of the training loop, a section of every task's configuration (mimic.tasks.config)."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-
-from mimic import renamed, yaml_file
-from mimic.errors import UserError
-from mimic.io.atomic import replace
-from mimic.settings import Count, CountOrZero, NotNegative, Positive, Range, Share, build, check_keys, nearest
-from mimic.tasks import TASKS
+from mimic.settings import Count, CountOrZero, NotNegative, Positive, Range, Share
 
 
 @dataclass
@@ -90,81 +77,3 @@ class TrainConfig:
     workers: Annotated[int, Range(0, 256)] = 1
     checkpoint_interval: NotNegative = 10.0
     max_nonfinite_batches: Count = 3
-
-
-@dataclass
-class Config:
-    """A resolved configuration: the names, and an instance of every section's dataclass."""
-
-    task: str
-    net: str
-    sections: dict[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["sections"][name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-def read(path: str | Path, overrides: list[str] | None = None) -> Config:
-    """Read a YAML file and `--section.key value` overrides.
-
-    Raises UserError for a missing file, an unknown key, naming the nearest known one, a value of the wrong type or
-    outside its range, and for values that do not fit each other.
-    """
-    raw = read_raw(path, overrides)
-    name, net = task_name(raw, str(path)), str(raw.get("net"))
-    task = TASKS[name]
-    if net not in task.NETS:
-        raise UserError(f"{path}: net: {nearest(net, list(task.NETS))}")
-    classes = {"model": task.NETS[net][1], **task.SECTIONS, "train": TrainConfig}
-    check_keys(raw, ["task", "net", *classes], f"{path}: ")
-    sections = {key: build(section, raw.get(key) or {}, f"{path}: {key}") for key, section in classes.items()}
-    return Config(name, net, sections)
-
-
-def read_raw(path: str | Path, overrides: list[str] | None = None) -> dict:
-    """What files and command line say, not checked yet. Former names of settings are replaced, with a note of each.
-
-    A config.yaml was written by `write`, maybe of an earlier release: its former names get no note.
-    """
-    raw, _ = yaml_file.read(
-        Path(path), lambda raw, file: renamed.rename(raw, "" if file.name == "config.yaml" else str(file))
-    )
-    for key, value in renamed.rename_pairs(_pairs(overrides or [])):
-        _set(raw, key, value)
-    return raw
-
-
-def write(config: Config, path: str | Path) -> None:
-    """Write every value, defaults included."""
-    values = {"task": config.task, "net": config.net}
-    values |= {name: vars(section) for name, section in config.sections.items()}
-    with replace(path) as f:
-        yaml.safe_dump(values, f, sort_keys=False)
-
-
-def task_name(raw: dict, where: str) -> str:
-    """The task of `read_raw`'s values. Raises UserError for one that is not known."""
-    name = str(raw.get("task"))
-    if name not in TASKS:
-        raise UserError(f"{where}: task: {nearest(name, list(TASKS))}")
-    return name
-
-
-def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
-    if len(arguments) % 2 or any(not name.startswith("--") for name in arguments[::2]):
-        raise UserError(f"expected `--section.key value` pairs, got: {' '.join(arguments)}")
-    return [(name[2:].replace("-", "_"), value) for name, value in zip(arguments[::2], arguments[1::2], strict=True)]
-
-
-def _set(raw: dict, key: str, value: str) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        if raw.get(section) is None:  # a section without a line
-            raw[section] = {}
-        raw = raw[section]
-        if not isinstance(raw, dict):
-            raise UserError(f"--{key}: {section} has no keys of its own")
-    raw[last] = value

@@ -29,12 +29,12 @@ from pathlib import Path
 import torch
 
 from mimic.errors import UserError
-from mimic.tasks.task import Task
 from mimic.training import parallel
 from mimic.training.config import TrainConfig
 from mimic.training.run import Run
 from mimic.training.step import gradients, take_step
 from mimic.training.stop import Stop, Stopped
+from mimic.training.task import Task
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from mimic.io import atomic
-from mimic.tasks.task import Task
 from mimic.training import checkpoint, parallel
 from mimic.training.batches import Batches
 from mimic.training.config import TrainConfig
 from mimic.training.logs import TrainLog
 from mimic.training.optimiser import ModuleOptimiser
+from mimic.training.task import Task
 
 log = logging.getLogger(__name__)
 _STATE = ("epoch", "batch", "step", "rate", "seen", "nonfinite", "skipped", "sums", "history")

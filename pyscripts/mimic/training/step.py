@@ -17,10 +17,10 @@ from torch import Tensor
 from mimic.errors import UserError
 from mimic.io import atomic
 from mimic.io.batching import to_device
-from mimic.tasks.task import WHOLE
 from mimic.training import parallel
 from mimic.training.optimiser import learning_rate
 from mimic.training.run import Run
+from mimic.training.task import WHOLE
 
 log = logging.getLogger(__name__)
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

@@ -6,11 +6,6 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from mimic.errors import UserError
-from mimic.frontend import feature_config
-from mimic.io import atomic
-from mimic.io.tables import write_skipped
-
 
 class _Whole(dict):
     def __missing__(self, name: str) -> float:
@@ -25,12 +20,11 @@ class Task(nn.Module):
 
     A subclass defines
 
-    - NETS: networks by name, as (module, dataclass of its sizes); SECTIONS: further sections of its configuration;
-      METRICS: validation figures, and whether "min" or "max" is better;
-    - `build(config, directory)`: the model alone, from an experiment directory, for inference; of an enhancer,
-      a model with `enhance(waves, front)` and that front end, which has `rate` (Hz) and `config.hop_length`;
-    - `__init__(config, directory)`: sets `model`, which ends as model.pt, and `lengths`, the training utterances with
-      their frames. What else is a module here stays frozen and in eval mode, unless it is `trainable`;
+    - SECTIONS: sections of its configuration beside `model` (mimic.nets.NETS has the networks) and `train`; METRICS:
+      validation figures, and whether "min" or "max" is better;
+    - `__init__(config, directory)`: sets `model`, the network of a trained model of mimic.models, which ends as
+      model.pt, and `lengths`, the training utterances with their frames. What else is a module here stays frozen and
+      in eval mode, unless it is `trainable`;
     - `load(utterances)`: their batch on CPU, a named tuple of tensors, called in reading threads;
     - `sizes(batch)`: over how many things (utterances, frames, tokens) each part of the loss is a mean;
     - `forward(batch, epoch, share)`: {"loss": scalar to minimise, other names: scalars to log}, see `weighted`;
@@ -54,7 +48,6 @@ class Task(nn.Module):
     pieces: what a task adds that is no part in `weighted` has to count its share itself.
     """
 
-    NETS: ClassVar[Mapping[str, tuple[type, type]]]
     SECTIONS: ClassVar[Mapping[str, type]]
     METRICS: ClassVar[Mapping[str, str]]
 
@@ -123,32 +116,3 @@ def weighted(
     shared = {name: value * share[name] for name, value in parts.items()}
     total = sum(weights[name] * value for name, value in shared.items())
     return {"loss": total, **{name: value.detach() for name, value in shared.items()}}
-
-
-def copy_feature_options(features: Path, directory: Path, name: str = feature_config.OPTIONS) -> None:
-    """Keep the options of the training features beside the model: inference reads nothing but its directory."""
-    made = feature_config.of_features(features)
-    if not made:
-        found = "several option files, or no option file in its conf"
-        raise UserError(f"{features}: {found}: steps/make_feats.sh makes a feature directory")
-    with atomic.replace(directory / name, "wb") as f:
-        f.write(made.read_bytes())
-
-
-def check_texts(path: Path, texts: Mapping[str, str], lengths: Mapping[str, int]) -> None:
-    """UserError unless the table `path` of transcripts has all of these utterances, and words."""
-    if missing := lengths.keys() - texts.keys():
-        raise UserError(f"{path}: has no {min(missing)}, which is in utt2num_frames: give it a transcript")
-    if not any(texts[utt].strip() for utt in lengths):
-        raise UserError(f"{path}: has no words: validation needs transcripts")
-
-
-def leave_out(skipped: Mapping[str, str], total: int, most: float, directory: Path) -> None:
-    """List left-out utterances with their reasons in skipped.tsv. Raises UserError when they are too many."""
-    write_skipped(directory / "skipped.tsv", skipped)
-    if len(skipped) > most * total:
-        utt, reason = next(iter(sorted(skipped.items())))
-        raise UserError(
-            f"{len(skipped)} of {total} training utterances cannot be used, more than --data.max_skip {most}: "
-            f"{utt}: {reason}; the list is in {directory / 'skipped.tsv'}"
-        )

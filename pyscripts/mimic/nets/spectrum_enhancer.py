@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mimic.frontend.compression import compress, expand
 from mimic.frontend.stft import Stft
-from mimic.models.mask_enhancer import Enhanced, enhance_each
+from mimic.nets.enhancers import Enhanced, enhance_each
 
 
 class SpectrumEnhancer(nn.Module):

@@ -8,6 +8,7 @@ import numpy as np
 from mimic.errors import UserError
 from mimic.hmm.feats import Features, read_trans
 from mimic.hmm.model import Model
+from mimic.hmm.speaker_features import SpeakerFeatures
 
 Scores = Callable[[str], np.ndarray]  # utterance -> (frames, transition ids)
 
@@ -49,20 +50,14 @@ def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | 
     # Imported here: Gaussian mixtures do without torch, which takes seconds.
     import torch
 
-    from mimic.models.trained import read_config
-    from mimic.tasks.hybrid import HybridTask, SpeakerFeatures
+    from mimic.models.acoustic import AcousticModel
 
     torch.set_flush_denormal(True)
-    config = read_config(model_dir)
-    network, priors = HybridTask.build(config, model_dir)
-    network.to(device)
+    acoustic = AcousticModel.load(model_dir, device=device)
     model = _model(model_dir / "final.mdl", graph)
-    features = SpeakerFeatures([feats], config.data.norm_vars)
+    features = SpeakerFeatures([feats], acoustic.config.data.norm_vars)
 
     def scores(utt: str) -> np.ndarray:
-        x = torch.from_numpy(features(utt)).to(device)
-        with torch.inference_mode():
-            log_post, _ = network(x[None], torch.tensor([len(x)], device=device))
-        return (log_post[0].cpu().numpy() - priors)[:, model.tid_pdf[1:]]
+        return (acoustic.score(features(utt)) - acoustic.priors)[:, model.tid_pdf[1:]]
 
     return model, scores

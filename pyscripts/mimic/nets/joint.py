@@ -1,4 +1,4 @@
-"""An enhancer in front of a recogniser, one network: noisy waves -> enhanced waves -> features of the recogniser."""
+"""An enhancer in front of a recogniser, one network: noisy waveforms -> enhanced ones -> features of the recogniser."""
 
 import torch
 from torch import Tensor, nn
@@ -6,14 +6,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mimic.frontend.fbank import Fbank
 from mimic.frontend.stft import Stft
-from mimic.models.mask_enhancer import Enhanced, MaskEnhancer
-from mimic.models.recogniser import Recogniser
+from mimic.nets.enhancers import Enhanced, MaskEnhancer
+from mimic.nets.recogniser import RecogniserNet
 
 
 class Joint(nn.Module):
     """Both networks with what lies between them. The gradient passes from the recogniser to the enhancer."""
 
-    def __init__(self, enhancer: MaskEnhancer, stft: Stft, recogniser: Recogniser, fbank: Fbank):
+    def __init__(self, enhancer: MaskEnhancer, stft: Stft, recogniser: RecogniserNet, fbank: Fbank):
         super().__init__()
         self.enhancer, self.stft = enhancer, stft
         self.recogniser, self.fbank = recogniser, fbank
@@ -22,8 +22,8 @@ class Joint(nn.Module):
         """Padded noisy waves (batch, samples), their lengths -> enhanced ones with the noisy phase."""
         return self.enhancer.transform(waves, samples, self.stft)
 
-    def hear(self, waves: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Enhanced waves, their lengths -> features (batch, frames, bins), lengths: as of the files of stage 5."""
+    def features(self, waves: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Enhanced waves, their lengths -> features (batch, frames, bins), lengths: those of the written files."""
         waves = _as_written(waves)
         rows = [self.fbank(row[:n]) for row, n in zip(waves, samples.tolist(), strict=True)]
         return pad_sequence(rows, batch_first=True), self.fbank.num_frames(samples)
@@ -33,7 +33,7 @@ def _as_written(waves: Tensor) -> Tensor:
     """Samples as a 16-bit file of mimic.io.recording gives them back.
 
     The gradient passes as if nothing had happened to them.
-    In silence the logarithm of a filterbank hears the difference.
+    In silence the logarithm of a filterbank shows the difference.
     """
     with torch.no_grad():
         change = (32768 * waves).round().clamp(-32768, 32767) / 32768 - waves

@@ -1,15 +1,15 @@
 """Hidden states of self-supervised encoders as features."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.options import read_options
+from mimic.models.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,7 @@ class SslFeatures(FrontEnd):
     def __init__(self, config: SslConfig) -> None:
         super().__init__()
         self.rate = 16000
-        # Imported here and by name, because other features need no networks: loading them takes seconds, and a change
-        # of them would make these features again (for hidden states steps/make_feats.sh names the module).
-        self.encoder = import_module("mimic.deploy.encoder").load(Path(config.model))
+        self.encoder = Encoder.load(config.model).net
         self.frame_shift_s = self.encoder.stride / self.rate
         most = self.encoder.num_layers
         self.layers = _numbers("layers", config.layers, int) or list(range(most + 1))
@@ -63,6 +61,21 @@ class SslFeatures(FrontEnd):
         if self.weights is None:
             return torch.cat(states, dim=2)[0]
         return torch.einsum("n,nftu->tu", self.weights, torch.stack(states))
+
+    def onnx(self) -> nn.Module:
+        """The same of one signal in operators that ONNX has."""
+        return _OneSignal(self)
+
+
+class _OneSignal(nn.Module):
+    """Features with their batch: (1, samples) -> (1, frames, dim)."""
+
+    def __init__(self, features: SslFeatures) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.features(waveform[0]).unsqueeze(0)
 
 
 def _numbers(name: str, text: str, kind: type) -> list:

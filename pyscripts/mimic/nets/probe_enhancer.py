@@ -1,15 +1,16 @@
 """Enhancement from frozen features: a probe that estimates a mask of the spectrum (Tsai et al., "SUPERB-SG: Enhanced
 Speech processing Universal PERformance Benchmark for Semantic and Generative Capabilities", 2022)."""
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.stft import Stft
-from mimic.models.mask_enhancer import Enhanced, MaskConfig, MaskEnhancer
+from mimic.nets.enhancers import Enhanced, MaskConfig, MaskEnhancer
+from mimic.nets.graphs import Graph
 from mimic.nets.masking import frames_at
 from mimic.nets.probe import Probe, ProbeConfig
 
@@ -21,14 +22,14 @@ class FeatureMask(nn.Module):
 
     Args:
         config: of the probe.
-        stats: CMVN statistics (2, dim + 1) of the features.
+        normaliser: of the features, stored with the weights.
         bins: of the spectrum.
     """
 
-    def __init__(self, config: ProbeConfig, stats: np.ndarray, bins: int):
+    def __init__(self, config: ProbeConfig, normaliser: Cmvn, bins: int):
         super().__init__()
-        self.normaliser = Cmvn(stats, norm_vars=True)
-        self.probe = Probe(stats.shape[1] - 1, config)
+        self.normaliser = normaliser
+        self.probe = Probe(len(normaliser.mean), config)
         self.output = nn.Linear(self.probe.output_size, bins)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class ProbeEnhancer(MaskEnhancer):
         self._front = [front.requires_grad_(False).eval()]  # in a list, where no module looks for what learns
 
     @torch.no_grad()
-    def hear(self, waves: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def features(self, waves: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Waves (samples,) -> features (batch, frames, dim), lengths (batch,)."""
         front = self._front[0].to(waves[0].device)
         least = round(SHORTEST_S * front.rate)
@@ -60,9 +61,9 @@ class ProbeEnhancer(MaskEnhancer):
     def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
         """Padded noisy waves (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase.
 
-        Each frame of the spectrum takes the mask of that moment, those behind the last features the last mask.
+        Each frame of the spectrum takes the mask of that moment, those after the last features the last mask.
         """
-        features, lengths = self.hear([wave[:n] for wave, n in zip(waves, samples.tolist(), strict=True)])
+        features, lengths = self.features([wave[:n] for wave, n in zip(waves, samples.tolist(), strict=True)])
         mask = self.net(features, lengths)
         spectrum, frames = stft.transform(waves), stft.num_frames(samples)
         noisy = stft.log1p_magnitude(spectrum)  # (batch, frames, bins)
@@ -70,3 +71,7 @@ class ProbeEnhancer(MaskEnhancer):
         place = (torch.arange(noisy.shape[1], device=waves.device) * ratio + 1e-6).long()
         magnitude = self.apply_mask(frames_at(place, mask, lengths), noisy)
         return Enhanced(magnitude, frames, stft.resynthesise(magnitude, spectrum, samples), spectrum)
+
+    def onnx(self, stft: Stft) -> Graph:
+        """None: the features of another model would have to be in it."""
+        raise UserError("a probe, whose features another model makes, cannot be exported: export that, or an enhancer")

@@ -1,12 +1,14 @@
-"""Speech enhancement by masking: any mask estimator between STFT and inverse STFT."""
+"""Networks that enhance speech: a mask estimator between STFT and its inverse, or one from waveform to waveform."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mimic.frontend.stft import Stft
+from mimic.nets.graphs import Graph, count_frames
 from mimic.settings import NotNegative, Share
 
 
@@ -27,7 +29,7 @@ class MaskConfig:
 
 
 class Enhanced(NamedTuple):
-    """What an enhancer makes of a batch of waves."""
+    """The enhanced batch."""
 
     magnitude: Tensor  # (batch, frames, bins), log1p
     frames: Tensor  # (batch,)
@@ -73,9 +75,48 @@ class MaskEnhancer(nn.Module):
         """Noisy waves (samples,) of any lengths -> enhanced waves of the same lengths, with the noisy phase."""
         return enhance_each(self, waves, stft)
 
+    def onnx(self, stft: Stft) -> Graph:
+        """`enhance` of one signal in operators that ONNX has."""
+        operators = stft.onnx()
+
+        def run(wave: Tensor) -> Tensor:
+            real, imaginary = operators.transform(wave)
+            magnitude = operators.magnitude(real, imaginary)
+            features = torch.log1p(magnitude)
+            enhanced = self(features, count_frames(features))
+            gain = torch.expm1(enhanced).clamp(min=0) / magnitude
+            return operators.inverse(real * gain, imaginary * gain, wave.shape[1])
+
+        return Graph(run, partial(enhance_one, self, stft), [self, operators], stft.rate, "enhanced")
+
+
+class WaveEnhancer(nn.Module):
+    """A network from padded waveforms (batch, samples) and their lengths (batch,) to waveforms (batch, samples)."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, waves: Tensor, samples: Tensor) -> Tensor:
+        return self.net(waves, samples)
+
+    def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
+        """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones and their magnitudes."""
+        enhanced = self(waves, samples)
+        return Enhanced(stft.log1p_magnitude(stft.transform(enhanced)), stft.num_frames(samples), enhanced, None)
+
+    def enhance(self, waves: list[Tensor], stft: Stft) -> list[Tensor]:
+        """Noisy waveforms (samples,) of any lengths -> enhanced ones of the same lengths."""
+        return enhance_each(self, waves, stft)
+
 
 def enhance_each(model: nn.Module, waves: list[Tensor], stft: Stft) -> list[Tensor]:
     """Waves (samples,) of any lengths -> those that `transform` of an enhancer makes of them, as one batch."""
     samples = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
     rows = model.transform(nn.utils.rnn.pad_sequence(waves, batch_first=True), samples, stft).waves
     return [row[: len(wave)] for row, wave in zip(rows, waves, strict=True)]
+
+
+def enhance_one(model: nn.Module, front: nn.Module, wave: Tensor) -> Tensor:
+    """A wave (1, samples) -> the enhanced one, of any enhancer."""
+    return model.enhance([wave[0]], front)[0].unsqueeze(0)

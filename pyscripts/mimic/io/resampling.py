@@ -1,0 +1,26 @@
+"""Other sampling rates: whole signals, and signals that come in blocks."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import soxr
+
+
+def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """float32 (samples,) or (samples, channels) at `rate` Hz -> the same signal at `new_rate` Hz."""
+    x = np.ascontiguousarray(samples, np.float32)
+    return x if rate == new_rate else soxr.resample(x, rate, new_rate, quality="HQ")
+
+
+def resampled_blocks(blocks: Iterable[np.ndarray], rate: int, new_rate: int) -> Iterator[np.ndarray]:
+    """Blocks (samples, channels) at another rate, in memory that does not grow with the signal."""
+    if rate == new_rate:
+        yield from blocks
+        return
+    stream = None
+    for block in blocks:
+        if stream is None:
+            stream = soxr.ResampleStream(rate, new_rate, block.shape[1], dtype="float32", quality="HQ")
+        yield stream.resample_chunk(block)
+    if stream is not None:
+        yield stream.resample_chunk(block[:0], last=True)

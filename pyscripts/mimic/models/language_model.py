@@ -1,0 +1,71 @@
+"""Trained language models over the tokens of a recogniser."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from mimic.decoding.config import DecodeConfig
+from mimic.decoding.rescore import log_probs
+from mimic.errors import UserError
+from mimic.io.tokens import MODEL as PIECES
+from mimic.io.tokens import TABLE, Tokens
+from mimic.models import trained
+from mimic.models.config import Config
+from mimic.models.trained import Trained
+from mimic.nets import LMS
+
+
+def network(config: Config, tokens: int) -> nn.Module:
+    """The network before training, for a table of so many tokens."""
+    net, _ = LMS[config.net]
+    return net(tokens, config.model)
+
+
+class LanguageModel(Trained):
+    """Says how likely a sentence is."""
+
+    TASKS = ("lm",)
+    WHAT = "a language model"
+    FILES = (TABLE, PIECES)
+
+    def __init__(self, config: Config, net: nn.Module, tokens: Tokens, directory: Path):
+        super().__init__(config, net, directory)
+        self.tokens = tokens
+
+    @classmethod
+    def from_directory(cls, config: Config, directory: Path) -> "LanguageModel":
+        tokens = Tokens.load(directory, config.data.token_type)
+        state = trained.read_weights(directory)
+        outputs = trained.size(state, "embedding.weight", directory, config)
+        trained.check_count(directory, outputs, TABLE, len(tokens), "tokens")
+        net = trained.fill(network(config, outputs), state, directory, config)
+        return cls(config, net, tokens, directory)
+
+    def score(self, sentences: Sequence[str]) -> list[float]:
+        """Log-probabilities (natural logarithms) of sentences, their ends included."""
+        return log_probs(self.net, [self.tokens.encode(text) for text in sentences], str(self.device))
+
+
+def for_search(
+    config: DecodeConfig, tokens: Tokens, joint: bool = True, device: str = "cpu"
+) -> tuple[nn.Module | None, nn.Module | None]:
+    """Networks of the language models that a search takes: `lm`, in a joint one, and `rescore`; None for none.
+
+    Raises UserError where their tokens are not the recogniser's.
+    """
+    lm = _network_for("lm", config.lm, tokens, device) if joint and config.lm and config.lm_scale else None
+    return lm, _network_for("rescore", config.rescore, tokens, device) if config.rescore else None
+
+
+def _network_for(option: str, path: str, tokens: Tokens, device: str) -> nn.Module:
+    try:
+        model = LanguageModel.load(path, device=device)
+    except UserError as error:
+        raise UserError(f"--decode.{option} {error}") from None
+    if model.tokens.symbols != tokens.symbols:
+        raise UserError(
+            f"--decode.{option} {path}: its {len(model.tokens)} tokens are not the {len(tokens)} of the recogniser: "
+            "train it with --data.tokens and --data.token_type of this recogniser"
+        )
+    return model.net
