@@ -17,6 +17,7 @@ sys.path.insert(0, str(PAGE.parents[1] / "pyscripts"))
 
 from mimic.frontend import fbank, logmel, mfcc, stft  # noqa: E402
 from mimic.inputs import Input  # noqa: E402
+from mimic.nets import NETS  # noqa: E402
 from mimic.settings import LARGEST, Range, hints  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402
 from mimic.training.config import TrainConfig  # noqa: E402
@@ -117,8 +118,8 @@ def page() -> str:
     tasks = {name: TASKS[name] for name in TASKS}
     sections = headings({name: task.SECTIONS for name, task in tasks.items()})
     nets: dict[type, list[str]] = {}
-    for task in tasks.values():
-        for net, (_, sizes) in task.NETS.items():
+    for of in NETS.values():
+        for net, (_, sizes) in of.items():
             nets.setdefault(sizes, [])
             if net not in nets[sizes]:
                 nets[sizes].append(net)
@@ -126,7 +127,7 @@ def page() -> str:
     for name, task in tasks.items():
         links = [f"[{key}](#{anchor(sections[section])})" for key, section in task.SECTIONS.items()]
         found = [
-            f"[{net}](#{anchor('model of net ' + ', '.join(nets[sizes]))})" for net, (_, sizes) in task.NETS.items()
+            f"[{net}](#{anchor('model of net ' + ', '.join(nets[sizes]))})" for net, (_, sizes) in NETS[name].items()
         ]
         cells = (
             f"`{name}`",

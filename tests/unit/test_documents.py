@@ -104,8 +104,9 @@ def settings() -> set[str]:
     """`--section.key` of all tasks."""
     made = runpy.run_path(str(ROOT / "docs/make_configuration.py"))
     sections = [("train", made["TrainConfig"])]
-    for task in (made["TASKS"][name] for name in made["TASKS"]):
-        sections += [*task.SECTIONS.items(), *(("model", sizes) for _, sizes in task.NETS.values())]
+    for name in made["TASKS"]:
+        nets = made["NETS"][name].values()
+        sections += [*made["TASKS"][name].SECTIONS.items(), *(("model", sizes) for _, sizes in nets)]
     return {f"--{name}.{key}" for name, section in sections for key in made["hints"](section)}
 
 

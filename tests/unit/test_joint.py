@@ -73,7 +73,7 @@ def test_the_recogniser_is_given_what_the_written_files_hold(corpus, joint, tmp_
             error = float((Fbank()(neighbours) - expected).abs().max())
             torch.testing.assert_close(features[:length], expected, atol=error, rtol=0)
     quiet = 1e-6 * torch.randn(1, 8000)  # below the smallest step of 16 bits: a file would hold silence
-    features, _ = joint.model.hear(quiet, torch.tensor([8000]))
+    features, _ = joint.model.features(quiet, torch.tensor([8000]))
     assert torch.equal(features[0], Fbank()(torch.zeros(8000)))
 
 
