@@ -138,15 +138,15 @@ def recording(path: Path, seconds: float = 0.8, rate: int = 16000, channels: int
 @pytest.mark.parametrize("name", ["asr", "ctc"])
 def test_a_short_recording_is_recognised_as_steps_decode_does(models, tmp_path, name):
     """The same tokens as from feature files, whatever the batch."""
-    transcriber = Transcriber(Recogniser.load(models / name))
+    recogniser = Recogniser.load(models / name)
     waves = [bursts([(0, s)], s, 0.001) for s in (0.5, 1.1, 0.01, 0.8)]
-    together = transcriber.recognise(waves)
+    together = recogniser.words(waves)
     assert together[2] == [] and any(together)
     for wave, words in zip(waves, together, strict=True):
-        (alone,) = transcriber.recognise([wave])
+        (alone,) = recogniser.words([wave])
         assert [w.word for w in alone] == [w.word for w in words]
         assert all(0 <= w.start < w.end <= len(wave) / 16000 + 1e-9 and 0 <= w.confidence <= 1 for w in words)
-    assert transcriber.recognise([np.zeros(16000, dtype=np.float32)]) == [[]]
+    assert recogniser.words([np.zeros(16000, dtype=np.float32)]) == [[]]
 
 
 def test_long_recordings_are_cut_and_times_count_from_the_beginning(models, tmp_path):
