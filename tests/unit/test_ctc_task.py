@@ -207,5 +207,5 @@ def test_tables_that_do_not_fit_the_features(corpus, tmp_path, file, old, new, l
 
 def test_joint_training_takes_noisy_speech_as_it_is(tmp_path):
     (tmp_path / "joint.yaml").write_text(JOINT)
-    with pytest.raises(UserError, match="leave the section waves out"):
+    with pytest.raises(UserError, match="leave the section waveform_augment out"):
         JointTask(configuration.read(tmp_path / "joint.yaml", ["--waveform_augment.hiss_prob", "1"]), tmp_path)
