@@ -57,10 +57,10 @@ class JointTask(AsrTask):
             if not getattr(data, name):
                 raise UserError(f"give --data.{name} DIR: the losses and scores of the enhancer need clean speech")
         self.parts = {
-            "enhancer": self.enhancer,
+            "enhancer": self.start,
             "recogniser": Recogniser(_recogniser_config(config), self.recogniser, self.tokens, Path(data.init)),
         }
-        self.model = Joint(self.enhancer.net, self.stft, self.recogniser, self.fbank)
+        self.model = Joint(self.enhancer, self.stft, self.recogniser, self.fbank)
         self.enhancement_losses = None
         if weights.active:
             self.enhancement_losses = EnhancementLoss(weights, self.stft)
@@ -73,10 +73,11 @@ class JointTask(AsrTask):
         if not data.init or not joint.enhancer:
             raise UserError("joint training starts from two models: give --data.init DIR and --joint.enhancer DIR")
         changed = ("--mask.weight", str(joint.mask_weight)) if joint.mask_weight else ()
-        self.enhancer = Enhancer.load(joint.enhancer, changed)
-        if not hasattr(self.enhancer.net, "transform"):
+        self.start = Enhancer.load(joint.enhancer, changed)
+        self.enhancer, self.stft = self.start.net, self.start.front
+        if not hasattr(self.enhancer, "transform"):
             raise UserError(f"--joint.enhancer {joint.enhancer}: no gradient passes through it: give one of masks")
-        self.stft, self.fbank = self.enhancer.front, Fbank(FbankConfig.read(Path(data.init) / OPTIONS))
+        self.fbank = Fbank(FbankConfig.read(Path(data.init) / OPTIONS))
         if self.stft.rate != self.fbank.rate:
             raise UserError(f"{joint.enhancer} is for {self.stft.rate} Hz, {data.init} for {self.fbank.rate} Hz")
         self.noisy = AudioReader(data.train, self.stft.rate), AudioReader(data.dev, self.stft.rate)
@@ -123,13 +124,13 @@ class JointTask(AsrTask):
         return weighted(losses, weights, share)
 
     def frozen(self, epoch: int) -> list[nn.Module]:
-        enhancer = [self.enhancer.net] if epoch < self.config.joint.unfreeze_epoch else []
+        enhancer = [self.enhancer] if epoch < self.config.joint.unfreeze_epoch else []
         return super().frozen(epoch) + enhancer
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """The figures of a recogniser, and wb-PESQ, STOI and eSTOI (percent) of the enhancer."""
-        scores = self.scores.start(self.enhancer.net, self.stft, self.config.train.batch_size)
+        scores = self.scores.start(self.enhancer, self.stft, self.config.train.batch_size)
         return super().validate() | DevScores.means(scores)
 
     def finish(self, directory: Path) -> None:
