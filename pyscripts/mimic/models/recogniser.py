@@ -158,4 +158,4 @@ def check_scales(overrides: Sequence[str], config: Config) -> None:
     for scale, model in SCALES.items():
         if scale in given and not getattr(config.decode, model):
             known = ", ".join(f"{name} of --decode.{of}" for name, of in SCALES.items())
-            raise UserError(f"--decode.{scale}: there is no --decode.{model}; the scales are {known}")
+            raise UserError(f"--decode.{scale}: there is no --decode.{model}; the weights are {known}")
