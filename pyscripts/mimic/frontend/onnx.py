@@ -72,8 +72,9 @@ class StftOperators(nn.Module):
     def inverse(self, real: Tensor, imaginary: Tensor, samples: int) -> Tensor:
         """Both parts -> (1, samples)."""
         both = torch.cat([real, imaginary], dim=2).transpose(1, 2)  # (1, 2 * bins, frames)
-        wave = F.conv_transpose1d(both, self.back, stride=self.hop)
+        waveform = F.conv_transpose1d(both, self.back, stride=self.hop)
         weight = F.conv_transpose1d(torch.ones_like(both[:, :1]), self.square, stride=self.hop)
         # After the last frame there may be no sample of any window, but none of these is in the signal.
-        wave, weight = (F.pad(x[:, 0], (0, self.hop))[:, self.n_fft // 2 :][:, :samples] for x in (wave, weight))
-        return wave / weight
+        cut = slice(self.n_fft // 2, self.n_fft // 2 + samples)
+        waveform, weight = (F.pad(x[:, 0], (0, self.hop))[:, cut] for x in (waveform, weight))
+        return waveform / weight

@@ -45,7 +45,7 @@ class Task(nn.Module):
         yield "generator", weighted({"adversarial": D(fake)..., "l1": ...}, weights, share)
 
     All pieces of a batch (`--train.accum_grad`, several processes) yield the same names. A loss is a sum over the
-    pieces: what a task adds that is no part in `weighted` has to count its share itself.
+    pieces: what a task adds outside of `weighted` has to count its share itself.
     """
 
     SECTIONS: ClassVar[Mapping[str, type]]
