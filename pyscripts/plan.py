@@ -17,9 +17,18 @@ from mimic import cli
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.recording import write_wav
-from mimic.reporting.estimate import Corpus, Schedule, Setting, estimate, reach, total
-from mimic.reporting.measured import read_costs
-from mimic.reporting.plan_tables import advice, parse_duration, tables
+from mimic.reporting.plan_costs import read_costs
+from mimic.reporting.plan_estimate import (
+    Corpus,
+    Schedule,
+    Setting,
+    advice,
+    estimate,
+    parse_duration,
+    reach,
+    tables,
+    total,
+)
 from mimic.tasks import config as configuration
 
 TRAININGS = ("perceptual", "enhance", "asr", "finetune")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How long run.sh takes here for any amount of training speech, the memory of its jobs and the disk space, and
 # which --nj and --ngpu reach a target time. Runs each step on a small sample of the demo corpus, which takes about a
-# minute with the demo configurations, and computes the rest (assumptions: pyscripts/mimic/reporting/estimate.py).
+# minute with the demo configurations, and computes the rest (assumptions: pyscripts/mimic/reporting/plan_estimate.py).
 # Calibrate while nothing else runs. Writes nothing but --json: the sample is removed in the end.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
@@ -49,7 +49,7 @@ trap 'rm -rf "$dir"' EXIT
 timed() {
   local begin=$EPOCHREALTIME
   "${@:2}" > "$dir/$1.out" 2>&1 || { cat "$dir/$1.out" >&2; return 1; }
-  echo "$1 $begin $EPOCHREALTIME" >> "$dir/times"
+  printf '{"name": "%s", "begin": %s, "end": %s}\n' "$1" "$begin" "$EPOCHREALTIME" >> "$dir/times.jsonl"
 }
 # learn NAME CONFIG EPOCHS [--section.key value]...: a training with a validation after its last epoch
 learn() {

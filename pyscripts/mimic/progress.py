@@ -1,6 +1,8 @@
 """Progress lines in the log of a program that works on many items."""
 
+import json
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -14,6 +16,7 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Yield `items`, logging `progress: 120/500 WHAT` at the beginning, at most every 2 s and at the end."""
     last, done = time.monotonic(), 0
     log.info("progress: %d/%d %s", done, total, what)
+    _record(done, total, what)
     for item in items:
         yield item
         done += 1
@@ -21,3 +24,12 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
             last = time.monotonic()
             log.info("progress: %d/%d %s", done, total, what)
     log.info("progress: %d/%d %s", done, total, what)
+    _record(done, total, what)
+
+
+def _record(done: int, total: int, unit: str) -> None:
+    """Add the begin or the end of a loop to the record of the launcher's job, if this is one."""
+    if record := os.environ.get("MIMIC_JOB"):
+        event = {"event": "progress", "time": round(time.time(), 3), "done": done, "total": total, "unit": unit}
+        with open(record, "a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")

@@ -97,7 +97,7 @@ def test_same_as_run_pl(launch, kaldi_utils, tmp_path, name):
         (tmp_path / "kill.sh").write_text("kill -9 $$\n")
         (tmp_path / "exit.sh").write_text("exit 7\n")
         result = launch(*CALLS[name], program=program)
-        files = {p: shape(p.read_text()) for p in tmp_path.rglob("*") if p.is_file()}
+        files = {p: shape(p.read_text()) for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".jsonl"}
         found[program] = result.returncode, files
         summary = re.findall(r"launch.py: .*, log is in .*", result.stderr.replace("run.pl", "launch.py"))
         found[program] += (summary,)
@@ -194,7 +194,7 @@ def test_two_calls_never_share_a_gpu(launch, tmp_path, script):
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(lambda call: launch(*call, **more), calls))
     assert [result.returncode for result in results] == [0, 0]
-    assert {path.read_text().splitlines()[3] for path in (tmp_path / "log").iterdir()} == {"0", "1"}
+    assert {path.read_text().splitlines()[3] for path in (tmp_path / "log").glob("?.?")} == {"0", "1"}
 
 
 def test_code_75_asks_for_another_start(launch, tmp_path, script):
@@ -203,7 +203,8 @@ def test_code_75_asks_for_another_start(launch, tmp_path, script):
     assert result.returncode == 0
     line = "launch.py: log/x.log: stopped with its state saved (code 75): starting it again"
     assert result.stderr.splitlines() == [line, line]
-    assert sorted(p.name for p in (tmp_path / "log").iterdir()) == ["x.log", "x.log.try1", "x.log.try2"]
+    names = sorted(p.name for p in (tmp_path / "log").iterdir())
+    assert names == ["x.log", "x.log.jsonl", "x.log.try1", "x.log.try2"]
 
 
 def test_a_log_that_cannot_be_written(launch, tmp_path):

@@ -1,5 +1,6 @@
-"""Planning: what the logs of a calibration say, and what is computed from that."""
+"""Planning: what the records of a calibration hold, and what is computed from that."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,9 +9,32 @@ from pathlib import Path
 import pytest
 
 from mimic.errors import UserError
-from mimic.reporting.calibration import Epochs, Span, Step, Training, read_epochs, read_loop, slowdown, step, training
-from mimic.reporting.estimate import Corpus, Costs, Schedule, Setting, duration, estimate, makespan, reach, total
-from mimic.reporting.plan_tables import advice, number, parse_duration, tables
+from mimic.reporting.plan_costs import (
+    Costs,
+    Epochs,
+    Span,
+    Step,
+    Training,
+    read_epochs,
+    read_loop,
+    slowdown,
+    step,
+    training,
+)
+from mimic.reporting.plan_estimate import (
+    Corpus,
+    Schedule,
+    Setting,
+    advice,
+    duration,
+    estimate,
+    makespan,
+    number,
+    parse_duration,
+    reach,
+    tables,
+    total,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP = Step(fixed=4, rate=10, memory=512)
@@ -31,7 +55,7 @@ COSTS = Costs(
     words=Step(1),
     speech=STEP,
     table=Step(3),
-    waves_size=2e8,
+    wav_size=2e8,
     stft_size=4e8,
     fbank_size=1e8,
     enhanced_size=1e8,
@@ -65,32 +89,25 @@ def test_costs_of_a_step_with_two_jobs():
     assert found == Step(fixed=5, rate=4.5, memory=5)
 
 
-def test_the_logs_of_programs_are_read(tmp_path):
+def test_the_records_of_programs_are_read(tmp_path):
     program = "import time\nfrom mimic import cli\n"
     program += "cli.run(lambda: [time.sleep(0.1) for _ in cli.progress(range(3), 3, 'utterances')] and None)\n"
     log = tmp_path / "x.log"
-    with open(log, "w") as file:
-        subprocess.run(
-            [sys.executable, "-c", program], env={"PYTHONPATH": f"{ROOT}/pyscripts"}, stderr=file, check=True
-        )
+    env = {"PYTHONPATH": f"{ROOT}/pyscripts", "MIMIC_JOB": f"{log}.jsonl"}
+    subprocess.run([sys.executable, "-c", program], env=env, stderr=subprocess.DEVNULL, check=True)
     span, count = read_loop(log)
     assert count == 3 and span.seconds > 0.29
-    with pytest.raises(UserError, match=r"x\.log: 0 epochs, of at least 3"):
-        read_epochs(log)
+    with pytest.raises(UserError, match=r"progress\.jsonl: 0 epochs, of at least 3"):
+        read_epochs(tmp_path)
 
 
-def test_epochs_of_a_log(tmp_path):
-    log = tmp_path / "train.log"
-    log.write_text(
-        "2026-01-01 10:00:00.500 train.py: asr/crdnn: 100 parameters, 40 utterances\n"
-        "2026-01-01 10:00:01.000 train.py: progress: 2/9 steps, epoch 1, loss 1.0\n"
-        "2026-01-01 10:00:01.100 train.py: epoch 1: loss or gradient is not finite, batch skipped: a\n"
-        "2026-01-01 10:00:02.500 train.py: epoch 1: lr 0.1\n"
-        "2026-01-01 10:00:03.750 train.py: epoch 2: lr 0.1\n"
-        "2026-01-01 10:00:05.000 train.py: epoch 3: lr 0.1, valid_wer 5\n"
-        "# Accounting: time=9 threads=1 memory=321M\n"
-    )
-    found = read_epochs(log)
+def test_epochs_of_a_training(tmp_path):
+    events = [("begin", 0, 0.5), ("epoch", 1, 2.5), ("epoch", 2, 3.75), ("epoch", 3, 5.0)]
+    lines = [json.dumps({"event": name, "epoch": epoch, "step": 1, "time": time}) for name, epoch, time in events]
+    (tmp_path / "progress.jsonl").write_text("\n".join(lines))
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/train.log.jsonl").write_text('{"event": "end", "code": 0, "seconds": 9, "memory": 321}\n')
+    found = read_epochs(tmp_path)
     assert [found.epoch(n).seconds for n in (1, 2, 3)] == [2.0, 1.25, 1.25] and found.memory == 321
 
 

@@ -19,7 +19,8 @@ from report_maker import PESQ, TEXT, UTTS, tone, write_json, write_scores, write
 from mimic.metrics.identity import identify
 from mimic.reporting import audio, plots, report_tables
 from mimic.reporting.build import build
-from mimic.reporting.costs import costs, read_job
+from mimic.reporting.costs import costs
+from mimic.reporting.jobs import Job, read_job, read_kaldi_log
 from mimic.reporting.picks import picks
 from mimic.reporting.runs import differences
 from mimic.reporting.tree import Tree
@@ -225,8 +226,10 @@ def test_log_of_a_launcher(tmp_path, repository):
     subprocess.run([repository / "steps/lib/launch.py", log, *words], check=True)
     job = read_job(log)
     assert job and job.command == words and job.seconds in (1, 2) and 1 <= job.memory < 100
+    old = read_kaldi_log(log)  # its log alone says the same, to the second
+    assert old and old == Job(words, old.begin, job.seconds, job.memory)
     subprocess.run([repository / "steps/lib/launch.py", log, "false"], check=False, capture_output=True)
-    assert read_job(log) is None
+    assert read_job(log) is None and read_kaldi_log(log) is None
 
 
 def test_images_are_on_one_scale(tmp_path):

@@ -1,20 +1,15 @@
-"""Wall time, real-time factor and peak memory of every step, from the logs that the launcher writes."""
+"""Wall time, real-time factor and peak memory of every step, from the records of its jobs."""
 
-import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from mimic.errors import UserError
 from mimic.io import atomic
 from mimic.io.tables import read_seconds
+from mimic.reporting.jobs import Job, read_job
 from mimic.reporting.tree import Tree
 
-STARTED = re.compile(r"^# Started at \w{3} (\w{3} +\d+ [\d:]{8}) \S+ (\d{4})", re.MULTILINE)
-ACCOUNTING = re.compile(r"^# Accounting: .*?\btime=(\d+)(?:.*?\bmemory=(\d+)M)?", re.MULTILINE)
-ENDED = re.compile(r"^# (?:Ended \(code 0\)|Finished at .* with status 0)", re.MULTILINE)
 STAGES = {
     1: "data",
     2: "features",
@@ -25,17 +20,6 @@ STAGES = {
     7: "scoring",
 }
 TRAININGS = {"perceptual": 3, "enhance": 4, "asr": 6}
-HEAD = TAIL = 4096  # bytes of a log in which its first and last lines are looked for
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job that ended well: seconds since 1970 when it began, seconds it took, MiB it held at most."""
-
-    command: list[str]
-    begin: float
-    seconds: int
-    memory: int | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +41,7 @@ class Cost:
 
 
 def costs(tree: Tree) -> list[tuple[Cost, list[Cost]]]:
-    """Each stage with its steps; stages and steps that left no log are not there."""
+    """Each stage with its steps; stages and steps without a record or log of a job are not there."""
     steps: dict[int, list[tuple[Cost, list[Job]]]] = {}
     folders = {log.parent for root in (tree.data, tree.path) for log in atomic.glob(root, "**/log/*.log")}
     for folder in sorted(folders - {tree.path / "report" / "log"}):
@@ -74,25 +58,6 @@ def costs(tree: Tree) -> list[tuple[Cost, list[Cost]]]:
         whole = None if None in speech else sum(s for s in speech if s is not None)
         result.append((_cost(stage, STAGES[stage], [job for _, jobs in those for job in jobs], whole), each))
     return result
-
-
-def read_job(log: Path) -> Job | None:
-    """A job from its log, as launch.py, run.pl or slurm.pl write it; None when it did not end well."""
-    with open(log, "rb") as file:
-        head = file.read(HEAD).decode(errors="replace")
-        file.seek(max(0, log.stat().st_size - TAIL))
-        tail = file.read().decode(errors="replace")
-    started, accounts = STARTED.search(head), ACCOUNTING.findall(tail)
-    commands = [line[2:] for line in head.splitlines() if re.match(r"# (?!Started|Running|Accounting|Ended)\S", line)]
-    if not (started and accounts and commands and ENDED.search(tail)):
-        return None
-    begin = datetime.strptime(" ".join(f"{started[1]} {started[2]}".split()), "%b %d %H:%M:%S %Y")
-    seconds, memory = accounts[-1]
-    try:
-        words = shlex.split(commands[0])
-    except ValueError:  # of run.pl, which does not quote as a shell does
-        words = commands[0].split()
-    return Job(words, (begin - datetime(1970, 1, 1)).total_seconds(), int(seconds), int(memory or 0) or None)
 
 
 def _cost(stage: int, name: str, jobs: list[Job], speech: float | None) -> Cost:

@@ -1,7 +1,12 @@
-"""One job on this machine: its process group, and the first and the last lines of its log."""
+"""One job on this machine: its process group, the first and the last lines of its log, and its record.
+
+The record of x.log is x.log.jsonl, for the report and the plan: an event a line, "start" (the command), "end" (exit
+code, seconds, MiB) and between them what the program adds, which finds its name in MIMIC_JOB.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -34,9 +39,13 @@ def start(request: Request, number: int, gpus: list[str], before: Callable[[], N
     """Starts one job in a process group of its own. `before` runs in that process before its program does."""
     log, words = request.log_of(number), request.command(number)
     log.parent.mkdir(parents=True, exist_ok=True)
-    env = dict(os.environ, OMP_NUM_THREADS=request.options.get("num_threads", "1"))
+    env = dict(
+        os.environ, OMP_NUM_THREADS=request.options.get("num_threads", "1"), MIMIC_JOB=str(record_of(log).absolute())
+    )
     if gpus:
         env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(gpus)}
+    record_of(log).unlink(missing_ok=True)
+    add_event(log, "start", command=words)
     with open(log, "wb") as file:
         file.write(os.fsencode(f"# {shlex.join(words)}\n# Started at {date()}\n#{where}\n"))
     with open(log, "ab") as file:
@@ -60,7 +69,17 @@ def finish(job: Job, request: Request) -> int:
     with open(job.log, "ab") as file:
         file.write(f"# Accounting: time={seconds} threads={threads} memory={job.memory}M\n".encode())
         file.write(f"# Ended (code {code}) at {date()}, elapsed time {seconds} seconds\n".encode())
+    add_event(job.log, "end", code=code, seconds=seconds, threads=int(threads), memory=job.memory)
     return code
+
+
+def record_of(log: Path) -> Path:
+    return log.with_name(f"{log.name}.jsonl")
+
+
+def add_event(log: Path, name: str, **values: object) -> None:
+    with open(record_of(log), "a", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(json.dumps({"event": name, "time": round(time.time(), 3)} | values) + "\n")
 
 
 def keep_log(log: Path, tries: int) -> None:

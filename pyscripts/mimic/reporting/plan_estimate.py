@@ -1,42 +1,22 @@
-"""Time, memory and disk of every stage of run.sh for any amount of speech, from the costs that a calibration gives.
+"""Time, memory and disk of every stage of run.sh for any amount of speech, from measured costs; and as tables.
 
 Assumed: utterances as long as the sample's; features, enhancement, decoding and scores take time in proportion to the
 speech, and trainings in proportion to speech and epochs; what is trained keeps its size. Two steps run side by side
 (trainings: train_jobs), each in nj jobs, as many of them as the machine has cores.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mimic.reporting.calibration import Step, Training
+from mimic.errors import UserError
+from mimic.reporting.plan_costs import Costs, Step, Training
+from mimic.reporting.score_table import aligned
 
 GPU_EFFICIENCY = 0.9  # of each further GPU of a training
 SIDES = 2  # clean and noisy
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What the calibration found. The sizes are bytes for an hour of speech; waves: of stage 1, both sides."""
-
-    slowdown: float
-    utterance_seconds: float
-    data: Step
-    stft: Step
-    fbank: Step
-    perceptual: Training
-    mse: Training
-    mimic: Training
-    enhance: Step
-    asr: Training
-    finetune: Training
-    decode: Step
-    words: Step
-    speech: Step
-    table: Step
-    waves_size: float
-    stft_size: float
-    fbank_size: float
-    enhanced_size: float
+UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+TRAINED = ("3 perceptual", "4 enhancement", "6 recognition")
 
 
 @dataclass(frozen=True)
@@ -95,10 +75,10 @@ class Stage:
 
 def makespan(jobs: Iterable[float], places: int, slowdown: float = 1.0) -> float:
     """Seconds of jobs that start in this order, `places` at a time, each slower by a factor while it is not alone."""
-    waiting, running, total = list(jobs), [], 0.0
-    while waiting or running:
-        while waiting and len(running) < places:
-            running.append(waiting.pop(0))
+    pending, running, total = list(jobs), [], 0.0
+    while pending or running:
+        while pending and len(running) < places:
+            running.append(pending.pop(0))
         step, speed = min(running), (slowdown if len(running) > 1 else 1.0)
         total += step * speed
         running = [left - step for left in running if left > step]
@@ -152,7 +132,7 @@ def estimate(costs: Costs, setting: Setting, corpus: Corpus) -> list[Stage]:
     data = duration(c.data, everything, s.side_by_side(2 * s.nj))
     enhanced = len(enhancers) * everything * (c.enhanced_size + c.fbank_size)
     return [
-        Stage("1 data", data, mib(c.data), everything * c.waves_size),
+        Stage("1 data", data, mib(c.data), everything * c.wav_size),
         Stage("2 features", pairs(features), mib(*both), feature_size),
         Stage("3 perceptual", train(c.perceptual, s.perceptual), memory(c.perceptual), c.perceptual.size),
         Stage("4 enhancement", pairs(enhancers, train_places), memory(c.mse, c.mimic), len(enhancers) * c.mse.size),
@@ -185,3 +165,58 @@ def reach(costs: Costs, setting: Setting, corpus: Corpus, seconds: float) -> tup
             if needed <= seconds:
                 return tried, needed
     return None
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of 90m, 24h or 3d. UserError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", text)
+    if not match or not float(match[1]):
+        raise UserError(f"--within takes a time such as 90m, 24h or 3d, got {text!r}")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def number(value: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.01 else f"{value:.2f}"
+
+
+def tables(plans: Sequence[tuple[Corpus, list[Stage]]]) -> str:
+    """Hours, memory of a job and disk of each stage and in all, a column for each amount of training speech."""
+    full = [[*stages, total(stages)] for _, stages in plans]
+    head = [f"{number(corpus.train)} h" for corpus, _ in plans]
+    text = []
+    for title, value in (
+        ("hours", lambda stage: stage.seconds / 3600),
+        ("GiB of memory per job", lambda stage: stage.memory / 2**30),
+        ("GB of disk", lambda stage: stage.disk / 1e9),
+    ):
+        rows = [[title, *head]]
+        for row in zip(*full, strict=True):
+            rows.append([row[0].name, *(number(value(stage)) for stage in row)])
+        text.append(aligned(rows))
+    return "\n".join(text)
+
+
+def advice(
+    corpora: Sequence[Corpus],
+    found: Sequence[tuple[Setting, float] | None],
+    setting: Setting,
+    costs: Costs,
+    target: str,
+) -> str:
+    """One line for each amount of speech: which nj and ngpu reach the target time."""
+    lines = ["\n"]
+    for corpus, reached in zip(corpora, found, strict=True):
+        if reached:
+            needs = f"--nj {reached[0].nj} --ngpu {reached[0].ngpu}"
+            line = f"{needs}: {number(reached[1] / 3600)} h, on a cluster or machine with {2 * reached[0].nj} cores"
+        else:
+            stages = estimate(costs, setting, corpus)
+            trained = sum(stage.seconds for stage in stages if stage.name in TRAINED) / 3600
+            line = (
+                f"not with 1024 jobs{' and 64 GPUs' if setting.ngpu else ''}: training alone takes {number(trained)} h"
+            )
+            if not setting.ngpu:
+                line += "; --ngpu 1 on a machine with a GPU says how many are needed"
+        lines.append(f"{number(corpus.train)} h of speech within {target}: {line}\n")
+    return "".join(lines)
