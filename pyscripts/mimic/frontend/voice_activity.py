@@ -38,7 +38,7 @@ class Levels:
         x = np.concatenate([self._rest, x])
         whole = len(x) // self.size * self.size
         self._rest = x[whole:]
-        # A constant offset cannot be heard.
+        # A constant offset is not sound: the variance leaves it out.
         power = x[:whole].reshape(-1, self.size).astype(np.float64).var(axis=1)
         self._levels.append(10 * np.log10(power + 1e-12))
 
