@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Noisy speech made while training, ours against speechbrain's and audiomentations' transforms, on one thread.
+"""Noisy speech made while training, mimic against speechbrain's and audiomentations' transforms, on one thread.
 
     steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/augment.py
 
-All three do the same chain to the same speech in batches of 8: speed 0.9, 1.0 or 1.1; a room; noise at 0 to 15 dB; a
-band limit; a gain; clipping. Speech is in memory for all; noises and rooms are on disk, and what of them is kept in
-memory is up to each program. Only ours gives the clean target too, measures the level of speech on its active part,
+All three do the same chain to the same speech in batches of 8: speed 0.9, 1.0 or 1.1; an RIR; noise at 0 to 15 dB; a
+band limit; a gain; clipping. Speech is in memory for all; noises and RIRs are on disk, and what of them is kept in
+memory is up to each program. Only mimic gives the clean target too, measures the level of speech on its active part,
 and keeps target and mixture aligned. Real recordings are taken from $MIMIC_REAL_DATA where they are there.
 """
 
@@ -40,9 +40,9 @@ Step = Callable[[list[np.ndarray]], torch.Tensor]
 
 
 def material(folder: Path, utterances: int) -> list[np.ndarray]:
-    """Write wavs of noises and rooms to `folder`, real ones or made by rule; give speech (samples,), likewise."""
+    """Write wavs of noises and RIRs to `folder`, real ones or made by rule; give speech (samples,), real or made."""
     draw = np.random.default_rng(0)
-    for name in ("noise", "rooms"):
+    for name in ("noise", "rirs"):
         (folder / name).mkdir()
         found = sorted((REAL / name / "train").glob("*")) if (REAL / name / "train").is_dir() else []
         for i, path in enumerate([path for path in found if path.suffix in (".flac", ".opus", ".wav")][:40]):
@@ -59,19 +59,19 @@ def material(folder: Path, utterances: int) -> list[np.ndarray]:
     return [(draw.normal(0, 0.1, n) * syllables[:n]).astype(np.float32) for n in lengths]
 
 
-def ours(folder: Path, speech: list[np.ndarray]) -> Step:
+def mimic(folder: Path, speech: list[np.ndarray]) -> Step:
     config = AugmentConfig(
         speeds=[0.9, 1.0, 1.1], rir_prob=1, snr=[0, 15], babble=False, band_prob=1, gain_db=6, clip_prob=1
     )
     held: dict[str, np.ndarray] = {}
     speaker_of: dict[str, str] = {}
-    noises, rooms = Recordings(folder / "noise"), Recordings(folder / "rooms")
-    augment, epoch = Augmenter(held, speaker_of, noises, config, 1, rooms), iter(range(1, 1 << 30))
+    noises, rirs = Recordings(folder / "noise"), Recordings(folder / "rirs")
+    augment, epoch = Augmenter(held, speaker_of, noises, config, 1, rirs), iter(range(1, 1 << 30))
 
-    def step(waves: list[np.ndarray]) -> torch.Tensor:
+    def step(waveforms: list[np.ndarray]) -> torch.Tensor:
         number = next(epoch)
-        held.update({str(i): wave for i, wave in enumerate(waves)})
-        mixtures = [augment(str(i), number) for i in range(len(waves))]
+        held.update({str(i): waveform for i, waveform in enumerate(waveforms)})
+        mixtures = [augment(str(i), number) for i in range(len(waveforms))]
         pad([mixture.target for mixture in mixtures])
         return pad([mixture.noisy for mixture in mixtures])[0]
 
@@ -81,21 +81,21 @@ def ours(folder: Path, speech: list[np.ndarray]) -> Step:
 def speechbrain(folder: Path, speech: list[np.ndarray]) -> Step:
     from speechbrain.augment import time_domain as sb
 
-    for name in ("noise", "rooms"):
+    for name in ("noise", "rirs"):
         reader = Recordings(folder / name)
         lines = [f"{n},{reader.info(n).seconds},{reader.wavs[n]},wav,\n" for n in reader.utts]
         (folder / f"{name}.csv").write_text("ID,duration,wav,wav_format,wav_opts\n" + "".join(lines))
     chain = [
         sb.SpeedPerturb(RATE, [90, 100, 110]),
-        sb.AddReverb(str(folder / "rooms.csv")),
+        sb.AddReverb(str(folder / "rirs.csv")),
         sb.AddNoise(str(folder / "noise.csv"), snr_low=0, snr_high=15),
         sb.DropFreq(),
         sb.RandAmp(0.5, 2.0),
         sb.DoClip(0.3, 0.9),
     ]
 
-    def step(waves: list[np.ndarray]) -> torch.Tensor:
-        batch, samples = pad(waves)
+    def step(waveforms: list[np.ndarray]) -> torch.Tensor:
+        batch, samples = pad(waveforms)
         lengths = samples / samples.max()
         for transform in chain:
             if isinstance(transform, sb.AddNoise):
@@ -114,14 +114,14 @@ def audiomentations(folder: Path, speech: list[np.ndarray]) -> Step:
     chain = am.Compose(
         [
             am.Resample(round(RATE / 1.1), round(RATE / 0.9), p=1.0),  # played at the old rate, another speed
-            am.ApplyImpulseResponse(str(folder / "rooms"), p=1.0),
+            am.ApplyImpulseResponse(str(folder / "rirs"), p=1.0),
             am.AddBackgroundNoise(str(folder / "noise"), min_snr_db=0, max_snr_db=15, p=1.0),
             am.BandPassFilter(p=1.0),
             am.Gain(-6, 6, p=1.0),
             am.ClippingDistortion(0, 5, p=1.0),
         ]
     )
-    return lambda waves: pad([chain(wave, RATE) for wave in waves])[0]
+    return lambda waveforms: pad([chain(waveform, RATE) for waveform in waveforms])[0]
 
 
 def main() -> None:
@@ -136,7 +136,7 @@ def main() -> None:
         folder = Path(name)
         speech = sorted(material(folder, args.utterances), key=len)
         batches = [speech[i : i + BATCH] for i in range(0, len(speech), BATCH)]
-        steps = {make.__name__: make(folder, speech) for make in (ours, speechbrain, audiomentations)}
+        steps = {make.__name__: make(folder, speech) for make in (mimic, speechbrain, audiomentations)}
         times: dict[str, list[float]] = {program: [] for program in steps}
         for _ in range(args.rounds + 1):
             for program, step in steps.items():  # in turn, so that a busy moment of the machine hits all of them
@@ -153,8 +153,8 @@ def main() -> None:
     rounds = [dict(zip(times, spent, strict=True)) for spent in zip(*times.values(), strict=True)][1:]
     print()
     for peer in ("speechbrain", "audiomentations"):
-        print(f"ratio augment_vs_{peer} {statistics.median(r[peer] / r['ours'] for r in rounds):.2f}")
-    fastest = [min(r["speechbrain"], r["audiomentations"]) / r["ours"] for r in rounds]
+        print(f"ratio augment_vs_{peer} {statistics.median(r[peer] / r['mimic'] for r in rounds):.2f}")
+    fastest = [min(r["speechbrain"], r["audiomentations"]) / r["mimic"] for r in rounds]
     print(f"ratio augment {statistics.median(fastest):.2f}")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Beam search on a CPU, one thread: ours against speechbrain's S2SRNNBeamSearcher with the same weights and beam.
+"""Beam search on a CPU, one thread: mimic against speechbrain's S2SRNNBeamSearcher with the same weights and beam.
 
     steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/beam_search.py                  # the recogniser in exp/asr_clean and its test set
@@ -7,7 +7,7 @@
 
 attention and ctc score as we do: no division by the length, no threshold for the end. published has both, coverage
 penalty, temperature and limit on the attention's shift, as conf/asr.yaml has them; no language model in any of them.
-speechbrain scores CTC for the decoder's 2 * beam likeliest tokens only, ours for all: with a decided recogniser both
+speechbrain scores CTC for the decoder's 2 * beam likeliest tokens only, mimic for all: with a decided recogniser both
 find the same, with the barely trained decoder of --made-up they often do not.
 
 Times are CPU seconds, so that other programs on the machine do not count.
@@ -132,18 +132,18 @@ def trained(args: argparse.Namespace) -> tuple[AttentionDecoder, nn.Linear, list
     return model.decoder, model.ctc, batches
 
 
-def peer(ours: AttentionDecoder, ctc: nn.Linear, config: DecodeConfig) -> S2SRNNBeamSearcher:
-    """speechbrain's searcher with our weights and the same settings."""
-    units, size, tokens = ours.rnn.hidden_size, ours.key.out_features, ours.output.out_features
-    theirs = AttentionalRNNDecoder(
-        "gru", "location", units, size, 1, ours.key.in_features, ours.embedding.embedding_dim,
-        channels=ours.location.out_channels, kernel_size=ours.location.padding[0],
+def peer(mimic: AttentionDecoder, ctc: nn.Linear, config: DecodeConfig) -> S2SRNNBeamSearcher:
+    """speechbrain's decoder with our weights and the same settings."""
+    units, size, tokens = mimic.rnn.hidden_size, mimic.key.out_features, mimic.output.out_features
+    reference = AttentionalRNNDecoder(
+        "gru", "location", units, size, 1, mimic.key.in_features, mimic.embedding.embedding_dim,
+        channels=mimic.location.out_channels, kernel_size=mimic.location.padding[0],
     )  # fmt: skip
-    attention, output = theirs.attn, Linear(n_neurons=tokens, input_size=units)
+    attention, output = reference.attn, Linear(n_neurons=tokens, input_size=units)
     pairs = [
-        (ours.key, attention.mlp_enc), (ours.query, attention.mlp_dec), (ours.energy, attention.mlp_attn),
-        (ours.location, attention.conv_loc), (ours.location_key, attention.mlp_loc), (ours.value, attention.mlp_out),
-        (ours.rnn, theirs.rnn.rnn_cells[0]), (ours.combine, theirs.proj), (ours.output, output.w),
+        (mimic.key, attention.mlp_enc), (mimic.query, attention.mlp_dec), (mimic.energy, attention.mlp_attn),
+        (mimic.location, attention.conv_loc), (mimic.location_key, attention.mlp_loc), (mimic.value, attention.mlp_out),
+        (mimic.rnn, reference.rnn.rnn_cells[0]), (mimic.combine, reference.proj), (mimic.output, output.w),
     ]  # fmt: skip
     for source, target in pairs:
         target.load_state_dict(source.state_dict())
@@ -155,8 +155,8 @@ def peer(ours: AttentionDecoder, ctc: nn.Linear, config: DecodeConfig) -> S2SRNN
         partial.append(CTCScorer(ctc, BLANK, EOS))
         weights["ctc"] = config.ctc_weight
     return S2SRNNBeamSearcher(
-        embedding=ours.embedding,
-        decoder=theirs,
+        embedding=mimic.embedding,
+        decoder=reference,
         linear=output,
         temperature=config.temperature,
         bos_index=BOS,
@@ -173,14 +173,14 @@ def peer(ours: AttentionDecoder, ctc: nn.Linear, config: DecodeConfig) -> S2SRNN
     ).eval()
 
 
-def run_ours(decoder: AttentionDecoder, ctc: nn.Linear, batch: Batch, config: DecodeConfig) -> list[list[int]]:
+def run_mimic(decoder: AttentionDecoder, ctc: nn.Linear, batch: Batch, config: DecodeConfig) -> list[list[int]]:
     log_probs = ctc(batch.encoded).log_softmax(2) if config.ctc_weight else None
     found = search(decoder, batch.encoded, batch.lengths, log_probs, config)
     return [hypotheses[0].tokens for hypotheses in found]
 
 
-def run_theirs(searcher: S2SRNNBeamSearcher, batch: Batch) -> list[list[int]]:
-    hypotheses, *_ = searcher(batch.encoded, batch.lengths / batch.encoded.shape[1])
+def run_reference(decoder: S2SRNNBeamSearcher, batch: Batch) -> list[list[int]]:
+    hypotheses, *_ = decoder(batch.encoded, batch.lengths / batch.encoded.shape[1])
     return [list(map(int, tokens)) for tokens in hypotheses]
 
 
@@ -201,17 +201,17 @@ def score(decoder: AttentionDecoder, ctc: nn.Linear, batch: Batch, row: int, tok
 @torch.inference_mode()
 def compare(name: str, config: DecodeConfig, model: tuple[AttentionDecoder, nn.Linear], batches: list[Batch], rounds):
     """Print one line for a setting; returns the ratio of the times."""
-    searcher, times = peer(*model, config), {"ours": [], "theirs": []}
+    decoder, times = peer(*model, config), {"mimic": [], "reference": []}
     same = differing = better = 0
     for repeat in range(rounds):
         spent = dict.fromkeys(times, 0.0)
         for batch in batches:
             begun = time.process_time()
-            mine = run_ours(*model, batch, config)
+            mine = run_mimic(*model, batch, config)
             between = time.process_time()
-            other = run_theirs(searcher, batch)
-            spent["theirs"] += time.process_time() - between
-            spent["ours"] += between - begun
+            other = run_reference(decoder, batch)
+            spent["reference"] += time.process_time() - between
+            spent["mimic"] += between - begun
             for row, (a, b) in enumerate(zip(mine, other, strict=True)) if repeat == 0 else ():
                 same += a == b
                 differing += a != b
@@ -220,11 +220,11 @@ def compare(name: str, config: DecodeConfig, model: tuple[AttentionDecoder, nn.L
                     better += scores[0] > scores[1]
         for who, seconds in spent.items():
             times[who].append(seconds)
-    ratio = statistics.median(b / a for a, b in zip(times["ours"], times["theirs"], strict=True))
-    note = f"; of {differing} others ours scores higher in {better}" if differing and not config.length_norm else ""
-    mine, other = (statistics.median(times[who]) for who in ("ours", "theirs"))
+    ratio = statistics.median(b / a for a, b in zip(times["mimic"], times["reference"], strict=True))
+    note = f"; of {differing} others mimic scores higher in {better}" if differing and not config.length_norm else ""
+    mine, other = (statistics.median(times[who]) for who in ("mimic", "reference"))
     total = same + differing
-    print(f"{name:10} ours {mine:.2f} s, speechbrain {other:.2f} s; {same} of {total} best hypotheses identical{note}")
+    print(f"{name:10} mimic {mine:.2f} s, speechbrain {other:.2f} s; {same} of {total} best hypotheses identical{note}")
     return ratio
 
 

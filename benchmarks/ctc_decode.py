@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""CTC beam search on a CPU, one thread: ours against pyctcdecode and against flashlight-text called directly.
+"""CTC beam search on a CPU, one thread: mimic against pyctcdecode and against flashlight-text called directly.
 
     steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/ctc_decode.py                       # made-up CTC outputs of real sentences, a trigram of such sentences
     benchmarks/ctc_decode.py --utterances 40
 
-ratio ctc_decode                time of pyctcdecode / ours, equal beam, n-gram model and weights; more is better
+ratio ctc_decode                time of pyctcdecode / mimic, equal beam, n-gram model and weights; more is better
 ratio ctc_decode_vs_flashlight  our time / flashlight's with the same spellings, its result unused; 1 is the least
 ratio ctc_greedy                time of greedy decoding, times and confidences too / time of the compact Deep Speech 2's
                                 recurrent layers for the same frames; less is better
@@ -13,7 +13,7 @@ ratio ctc_greedy                time of greedy decoding, times and confidences t
 The sentences are $MIMIC_REAL_DATA's transcripts where they are there, else lines of LICENSE. Each character lasts a few
 frames and is mistaken for others in some; the n-gram model is estimated from sentences that are not decoded. The
 programs take turns at each utterance; times are seconds of the processor. All drop hypotheses that are 15 worse than
-the best (natural logarithms). Of tokens, pyctcdecode takes those above -8 (its -5 costs it many words), ours any.
+the best (natural logarithms). Of tokens, pyctcdecode takes those above -8 (its -5 costs it many words), mimic any.
 """
 
 import os
@@ -68,7 +68,7 @@ def sentences() -> tuple[list[str], str]:
 
 
 def ctc_output(draw: np.random.Generator, ids: list[int], tokens: int) -> np.ndarray:
-    """Log-probabilities (frames, tokens) as of a network that hears these tokens in noise."""
+    """Log-probabilities (frames, tokens) as of a network whose input is these tokens in noise."""
     frames = []
     for token in ids:
         frames += [token] * int(draw.integers(1, 3)) + [BLANK] * int(draw.integers(1, 4))
@@ -119,49 +119,49 @@ def main() -> None:
             search="lexicon", beam=args.beam, beam_threshold=15.0, ngram=f"{folder}/lm.arpa",
             ngram_lm_scale=0.8, word_insertion_bonus=1.0,
         )  # fmt: skip
-        ours, theirs = Lexicon(config, tokens), pyctc(config.ngram, counts.words[3:], tokens, config)
-        raw, greedy = direct(ours, config), Greedy(tokens)
+        mimic, reference = Lexicon(config, tokens), pyctc(config.ngram, counts.words[3:], tokens, config)
+        raw, greedy = direct(mimic, config), Greedy(tokens)
         network = torch.nn.GRU(384, 800, 3, batch_first=True)
-        spent = dict.fromkeys(("ours", "pyctcdecode", "flashlight", "greedy", "network"), 0.0)
-        errors = dict.fromkeys(("ours", "pyctcdecode", "flashlight", "greedy"), 0)
+        spent = dict.fromkeys(("mimic", "pyctcdecode", "flashlight", "greedy", "network"), 0.0)
+        errors = dict.fromkeys(("mimic", "pyctcdecode", "flashlight", "greedy"), 0)
         for counted in (False, True):
             for line, log_probs in zip(lines, outputs if counted else outputs[:1], strict=False):
-                heard, times = {}, [time.process_time()]
-                (found,) = ours.decode(log_probs)
+                recognised, times = {}, [time.process_time()]
+                (found,) = mimic.decode(log_probs)
                 timed(found.words, found.spans, FRAME_S, len(log_probs) * FRAME_S)
-                heard["ours"] = [word for word, _ in found.words]
+                recognised["mimic"] = [word for word, _ in found.words]
                 times.append(time.process_time())
-                heard["pyctcdecode"] = theirs.decode(
+                recognised["pyctcdecode"] = reference.decode(
                     log_probs, beam_width=args.beam, beam_prune_logp=-config.beam_threshold, token_min_logp=TOKEN
                 ).split()
                 times.append(time.process_time())
-                frames = np.full((len(log_probs) + 1, ours.width), NEVER, np.float32)
+                frames = np.full((len(log_probs) + 1, mimic.width), NEVER, np.float32)
                 frames[:-1, :-1] = log_probs
-                frames[-1, ours.silence] = 0.0
+                frames[-1, mimic.silence] = 0.0
                 result = raw.decode(frames.ctypes.data, *frames.shape)[0]
-                heard["flashlight"] = [ours.words[word] for word in result.words if word >= 0]
+                recognised["flashlight"] = [mimic.words[word] for word in result.words if word >= 0]
                 times.append(time.process_time())
                 (found,) = greedy.decode(log_probs)
                 timed(found.words, found.spans, FRAME_S, len(log_probs) * FRAME_S)
-                heard["greedy"] = [word for word, _ in found.words]
+                recognised["greedy"] = [word for word, _ in found.words]
                 times.append(time.process_time())
                 with torch.inference_mode():
                     network(torch.zeros(1, len(log_probs), 384))
                 times.append(time.process_time())
                 for name, seconds in zip(spent, np.diff(times), strict=True):
                     spent[name] += seconds * counted
-                for name, words in heard.items():
+                for name, words in recognised.items():
                     errors[name] += counted * kaldialign.edit_distance(line.split(), words)["total"]
     total = sum(len(line.split()) for line in lines[: args.utterances])
     audio = FRAME_S * sum(map(len, outputs))
-    print(f"{args.utterances} utterances, {audio:.0f} s of {what}; beam {args.beam}, {len(ours.words)} words, "
+    print(f"{args.utterances} utterances, {audio:.0f} s of {what}; beam {args.beam}, {len(mimic.words)} words, "
           f"{len(levels[2].rows)} trigrams")  # fmt: skip
     print(f"{'':14}{'seconds':>9}{'real-time factor':>18}{'WER':>8}")
     for name, seconds in spent.items():
         wer = f"{100 * errors[name] / total:8.2f}" if name in errors else ""
         print(f"{name:14}{seconds:9.3f}{seconds / audio:18.4f}{wer}")
-    print(f"ratio ctc_decode {spent['pyctcdecode'] / spent['ours']:.2f}")
-    print(f"ratio ctc_decode_vs_flashlight {spent['ours'] / spent['flashlight']:.3f}")
+    print(f"ratio ctc_decode {spent['pyctcdecode'] / spent['mimic']:.2f}")
+    print(f"ratio ctc_decode_vs_flashlight {spent['mimic'] / spent['flashlight']:.3f}")
     print(f"ratio ctc_greedy {spent['greedy'] / spent['network']:.4f}")
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Steps of a distillation, ours against the same step in s3prl's pattern; and a pruned encoder against its teacher.
+"""Steps of a distillation, mimic against the same step in s3prl's pattern; and a pruned encoder against its teacher.
 
     benchmarks/distill.py
     benchmarks/distill.py --size demo --clock cpu       small networks, on a busy machine
 
 Both have the same networks, losses, batches and corruption, with random weights. s3prl's pattern, with torchaudio's
-convolutions: the teacher hears one utterance after the other, corruption is made inside the step, one utterance at a
-time on the padded batch, and padding counts. Ours: corruption is made in reading threads; the teacher hears the batch
-at once (asked), or what it says was stored before (known; what that takes is printed, too).
+convolutions: the teacher runs on one utterance after the other, corruption is made inside the step, one utterance at a
+time on the padded batch, and padding counts. Mimic: corruption is made in reading threads; the teacher runs on the
+batch at once (asked), or its outputs were stored before (known; the time of that is printed, too).
 """
 
 import os
@@ -48,10 +48,10 @@ SIZES = {"base": {}, "demo": DEMO}
 
 
 def corpus(folder: Path, utterances: int, seconds: float) -> None:
-    """Speech-like signals of half to one and a half times `seconds`, noises and rooms as wavs."""
+    """Speech-like signals of half to one and a half times `seconds`, noises and RIRs as wavs."""
     draw = np.random.default_rng(0)
     tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "utt2dur": {}}
-    for name in ("noise", "rooms", "wav"):
+    for name in ("noise", "rirs", "wav"):
         (folder / name).mkdir()
     for i in range(utterances):
         n = int(draw.uniform(0.5, 1.5) * seconds * RATE)
@@ -62,14 +62,14 @@ def corpus(folder: Path, utterances: int, seconds: float) -> None:
     for i in range(20):
         soundfile.write(folder / "noise" / f"hiss-{i}.wav", draw.normal(0, 0.1, int(draw.uniform(5, 20) * RATE)), RATE)
         h = draw.normal(0, 0.1, 8000) * np.exp(-np.arange(8000) / 1200)
-        soundfile.write(folder / "rooms" / f"room-{i}.wav", h, RATE)
+        soundfile.write(folder / "rirs" / f"rir-{i}.wav", h, RATE)
     write_data_dir(folder / "data", tables)
 
 
 def task_of(folder: Path, size: str, batch: int, *extra: str) -> tuple[DistillTask, ModuleOptimiser]:
     words = [f"--model.{name}={value}" for name, value in SIZES[size].items()]
     pairs = [word for option in words for word in option.split("=")]
-    names = {"train": "data", "dev_noisy": "data", "dev_clean": "data", "noises": "noise", "rooms": "rooms"}
+    names = {"train": "data", "dev_noisy": "data", "dev_clean": "data", "noises": "noise", "rirs": "rirs"}
     pairs += [word for name, path in names.items() for word in (f"--data.{name}", f"{folder}/{path}")]
     pairs += ["--teacher.path", f"{folder}/teacher", "--augment.crop_s", "0", "--loss.enhance_weight", "0"]
     pairs += ["--train.batch_size", str(batch), *extra]
@@ -82,42 +82,42 @@ def task_of(folder: Path, size: str, batch: int, *extra: str) -> tuple[DistillTa
 def as_torchaudio(encoder: SslEncoder) -> None:
     """Let an encoder compute its convolutions as torchaudio does."""
 
-    def convolve(waves: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        lengths = torch.tensor([len(wave) for wave in waves])
-        return encoder.net.feature_extractor(torch.nn.utils.rnn.pad_sequence(waves, batch_first=True), lengths)
+    def convolve(waveforms: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths = torch.tensor([len(waveform) for waveform in waveforms])
+        return encoder.net.feature_extractor(torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True), lengths)
 
     for layer in encoder.net.feature_extractor.conv_layers:
         layer.conv.__class__ = torch.nn.Conv1d
     encoder.convolve = convolve
 
 
-def ours(task: DistillTask, optimiser: ModuleOptimiser, batches: list[list[str]]) -> None:
+def mimic(task: DistillTask, optimiser: ModuleOptimiser, batches: list[list[str]]) -> None:
     for batch in prefetch(task.load, batches):
         optimiser.zero_grad()
         optimiser.backward(task(batch, 1)["loss"])
         optimiser.step(1e-4)
 
 
-def theirs(
-    task: DistillTask, optimiser: ModuleOptimiser, batches: list[list[str]], noises: Recordings, rooms: Recordings
+def reference(
+    task: DistillTask, optimiser: ModuleOptimiser, batches: list[list[str]], noises: Recordings, rirs: Recordings
 ) -> None:
     draw = np.random.default_rng(1)
     for utts in batches:
-        waves = [torch.from_numpy(task.augmenter.speech[utt].copy()) for utt in utts]
-        padded = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
+        waveforms = [torch.from_numpy(task.augmenter.speech[utt].copy()) for utt in utts]
+        padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
         noisy = padded.clone()
-        for row in noisy:  # noise, room, both or neither
+        for row in noisy:  # noise, RIR, both or neither
             kind = draw.integers(4)
             if kind in (1, 3):
                 noise = torch.from_numpy(np.resize(noises[noises.utts[draw.integers(len(noises))]], len(row)))
                 gain = (row.square().mean() / noise.square().mean() * 10 ** (-draw.integers(21) / 10)).sqrt()
                 row += gain * noise
             if kind in (2, 3):
-                h = torch.from_numpy(rooms[rooms.utts[draw.integers(len(rooms))]].copy())
+                h = torch.from_numpy(rirs[rirs.utts[draw.integers(len(rirs))]].copy())
                 n = len(row) + len(h) - 1
                 row.copy_(torch.fft.irfft(torch.fft.rfft(row, n) * torch.fft.rfft(h, n), n)[: len(row)])
         with torch.no_grad():
-            wanted = [task.teacher([wave], task.config.teacher.layers)[0] for wave in waves]
+            wanted = [task.teacher([waveform], task.config.teacher.layers)[0] for waveform in waveforms]
         optimiser.zero_grad()
         answer = task.model.respond(list(noisy))
         frames = answer.predictions[0].shape[1]
@@ -191,19 +191,19 @@ def main() -> None:
         as_torchaudio(peer[0].teacher), as_torchaudio(peer[0].model.encoder)
         known = task_of(folder, args.size, args.utterances, "--data.targets", str(folder / "targets"))
         batches = [utts[i : i + args.utterances] for i in range(0, len(utts), args.utterances)]
-        recordings = Recordings(folder / "noise"), Recordings(folder / "rooms")
+        recordings = Recordings(folder / "noise"), Recordings(folder / "rirs")
         steps = {
-            "s3prl's pattern": lambda: theirs(*peer, batches, *recordings),
-            "asked": lambda: ours(*asked, batches),
-            "known": lambda: ours(*known, batches),
+            "s3prl's pattern": lambda: reference(*peer, batches, *recordings),
+            "asked": lambda: mimic(*asked, batches),
+            "known": lambda: mimic(*known, batches),
         }
         times = timed(steps, args.rounds, clock)
         small = pruned(SslEncoder(net, False).eval(), 0.75)
-        waves = [torch.from_numpy(task.augmenter.speech[utt].copy()) for utt in batches[-1]]
+        waveforms = [torch.from_numpy(task.augmenter.speech[utt].copy()) for utt in batches[-1]]
         encoders = {"teacher": task.teacher, "pruned": small}
         with torch.inference_mode():
-            forward = {name: lambda net=net: net(waves, [net.num_layers]) for name, net in encoders.items()}
-            hearing = timed(forward, args.rounds, clock)
+            forward = {name: lambda net=net: net(waveforms, [net.num_layers]) for name, net in encoders.items()}
+            forward_times = timed(forward, args.rounds, clock)
     print(f"{args.batches} batches of {args.utterances} utterances of {args.seconds:g} s, {args.size} size, one thread")
     print(f"median of {args.rounds} rounds, {args.clock} time")
     for name, spent in times.items():
@@ -211,10 +211,10 @@ def main() -> None:
     print(f"storing the teacher's hidden states: {stored / statistics.median(times['known']):.2f} epochs of known")
     for name, net in encoders.items():
         size = sum(p.numel() for p in net.parameters())
-        print(f"{name:18}{statistics.median(hearing[name]):8.3f} s a batch, {size} parameters")
+        print(f"{name:18}{statistics.median(forward_times[name]):8.3f} s a batch, {size} parameters")
     print(f"\nratio distill_asked {ratio(times, next(iter(steps)), 'asked'):.2f}")
     print(f"ratio distill {ratio(times, next(iter(steps)), 'known'):.2f}")
-    print(f"ratio pruned_speed {ratio(hearing, 'teacher', 'pruned'):.2f}")
+    print(f"ratio pruned_speed {ratio(forward_times, 'teacher', 'pruned'):.2f}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Filterbank features, ours against kaldi-native-fbank and torchaudio.compliance.kaldi, on one thread.
+"""Filterbank features, mimic against kaldi-native-fbank and torchaudio.compliance.kaldi, on one thread.
 
     benchmarks/features.py                 # ten minutes of speech: read wavs, compute, write archives
     benchmarks/features.py --memory        # peak memory of one job of steps/make_feats.sh for 20 hours
@@ -66,7 +66,7 @@ def data_dir(folder: Path, paths: list[Path], repeats: int = 1) -> Path:
     return folder / "data"
 
 
-def ours() -> Callable[[np.ndarray], np.ndarray]:
+def mimic() -> Callable[[np.ndarray], np.ndarray]:
     fbank = Fbank(FbankConfig.read(OPTIONS))
     return lambda x: fbank(torch.from_numpy(x)).numpy()
 
@@ -102,7 +102,7 @@ def run(data: Path, archive: Path, compute: Callable[[np.ndarray], np.ndarray]) 
 
 def compare(folder: Path, seconds: float, repeats: int) -> None:
     data = data_dir(folder, speech(folder, seconds))
-    programs = {"ours": ours(), "kaldi-native-fbank": knf(), "torchaudio.compliance": compliance()}
+    programs = {"mimic": mimic(), "kaldi-native-fbank": knf(), "torchaudio.compliance": compliance()}
     programs["reading and writing"] = lambda x: np.zeros(((len(x) - 400) // 160 + 1, 80), np.float32)
     times: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(repeats + 1):
@@ -115,7 +115,7 @@ def compare(folder: Path, seconds: float, repeats: int) -> None:
     print()
     for name, peer in (("knf", "kaldi-native-fbank"), ("torchaudio", "torchaudio.compliance")):
         # Within a round the machine is about equally busy, so the ratio is taken there.
-        ratios = [theirs / ours for theirs, ours in zip(times[peer][1:], times["ours"][1:], strict=True)]
+        ratios = [reference / mimic for reference, mimic in zip(times[peer][1:], times["mimic"][1:], strict=True)]
         print(f"ratio features_vs_{name} {statistics.median(ratios):.2f}")
 
 

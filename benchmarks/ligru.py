@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Light GRU, forward and backward at the published size on a CPU: ours against speechbrain's LiGRU.
+"""Light GRU, forward and backward at the published size on a CPU: mimic against speechbrain's LiGRU.
 
     steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/ligru.py                    # 4 layers x 512, both directions, input 12,800, batch 8 x 200 frames
@@ -33,11 +33,11 @@ from mimic.nets.ligru import LiGru  # noqa: E402
 LAYERS, HIDDEN, INPUT = 4, 512, 12800
 
 
-def ours(dropout: float) -> LiGru:
+def mimic(dropout: float) -> LiGru:
     return LiGru(INPUT, HIDDEN, LAYERS, dropout)
 
 
-def theirs(dropout: float, batch: int) -> LiGRU:
+def reference(dropout: float, batch: int) -> LiGRU:
     return LiGRU(HIDDEN, (batch, 1, INPUT), num_layers=LAYERS, dropout=dropout, bidirectional=True)
 
 
@@ -51,7 +51,7 @@ def copy(source: LiGru, target: LiGRU) -> None:
 def check(x: Tensor, lengths: Tensor, gradient: Tensor) -> None:
     """Same output and gradients without dropout; in float64, where rounding decides the sign of no candidate."""
     x, gradient = x.double(), gradient.double()
-    a, b = ours(0.0).double(), theirs(0.0, len(x)).double()
+    a, b = mimic(0.0).double(), reference(0.0, len(x)).double()
     copy(a, b)
     runs = []
     for net in (lambda x: a(x, lengths), lambda x: b(x)[0]):
@@ -96,10 +96,10 @@ def main() -> None:
     few = min(args.frames, 40)
     check(x[:, :few], lengths.clamp(max=few), gradient[:, :few])
 
-    a, b = ours(args.dropout), theirs(args.dropout, args.batch)
-    c = torch.jit.script(theirs(args.dropout, args.batch))
+    a, b = mimic(args.dropout), reference(args.dropout, args.batch)
+    c = torch.jit.script(reference(args.dropout, args.batch))
     programs = {
-        "ours": (a, lambda x: a(x, lengths)),
+        "mimic": (a, lambda x: a(x, lengths)),
         "speechbrain": (b, lambda x: b(x)[0]),
         "speechbrain, torch.jit": (c, lambda x: c(x)[0]),
     }
@@ -118,7 +118,7 @@ def main() -> None:
         print(f"{name:24}{forward:11.3f}{backward:12.3f}")
     for name, peer in (("ligru_vs_jit", "speechbrain, torch.jit"), ("ligru", "speechbrain")):
         # Within a round the machine is about equally busy, so the ratio is taken there.
-        ratios = [sum(b) / sum(a) for a, b in zip(times["ours"], times[peer], strict=True)]
+        ratios = [sum(b) / sum(a) for a, b in zip(times["mimic"], times[peer], strict=True)]
         print(f"ratio {name} {statistics.median(ratios):.2f}")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores of enhanced speech, ours against pesq + pystoi + composite called one after another, each on one core.
+"""Scores of enhanced speech, mimic against pesq + pystoi + composite called one after another, each on one core.
 
     benchmarks/scoring.py                      # a test set of VoiceBank-DEMAND's size: 824 utterances of 2.5 s
     benchmarks/scoring.py --utterances 100     # the same ratios from less
@@ -8,9 +8,9 @@ ratio scoring          time of wb-PESQ, then STOI by pystoi, then CSIG, CBAK, CO
                        enhancement recipes call them / time of our nine measures; more is better
 ratio scoring_vs_pesq  time of our wb-PESQ, STOI, eSTOI and SI-SDR together / time of the package pesq alone for
                        wb-PESQ; less is better, 1 is the least there can be
-ratio stoi             time of STOI and eSTOI by pystoi / time of ours; more is better
+ratio stoi             time of STOI and eSTOI by pystoi / time of mimic; more is better
 
-Ours is timed from opening the audio to a row of the table, the others without reading. The programs take turns at
+Mimic is timed from opening the audio to a row of the table, the others without reading. The programs take turns at
 each utterance and are timed in seconds of the processor, which are seconds of the clock on a free machine.
 Real speech and noise are taken from $MIMIC_REAL_DATA where they are there.
 """
@@ -105,15 +105,15 @@ class Clock:
 
 
 def one(pairs: Pairs, utt: str, clock: Clock) -> dict[str, float]:
-    """Score one utterance in every way; returns how far the others are from ours."""
+    """Score one utterance in every way; returns how far the others are from mimic."""
     x, y, _ = pairs.load(utt)
-    theirs = {"wb-pesq": clock("pesq", pesq, RATE, x, y, "wb"), "stoi": clock("pystoi", stoi, x, y, RATE)}
-    theirs |= zip(("csig", "cbak", "covl"), clock("composite", composite, x, y), strict=True)
-    theirs["estoi"] = clock("pystoi, extended", stoi, x, y, RATE, extended=True)
-    ours = clock("ours, all nine", lambda: next(score(pairs, [utt], MEASURES))).scores
-    clock("ours, wb-PESQ, STOI, eSTOI, SI-SDR", lambda: next(score(pairs, [utt], FEW)))
-    clock("ours, STOI and eSTOI", stoi_estoi, x.astype(np.float64), y.astype(np.float64))
-    return {name: abs(value - ours[name]) for name, value in theirs.items()}
+    reference = {"wb-pesq": clock("pesq", pesq, RATE, x, y, "wb"), "stoi": clock("pystoi", stoi, x, y, RATE)}
+    reference |= zip(("csig", "cbak", "covl"), clock("composite", composite, x, y), strict=True)
+    reference["estoi"] = clock("pystoi, extended", stoi, x, y, RATE, extended=True)
+    mimic = clock("mimic, all nine", lambda: next(score(pairs, [utt], MEASURES))).scores
+    clock("mimic, wb-PESQ, STOI, eSTOI, SI-SDR", lambda: next(score(pairs, [utt], FEW)))
+    clock("mimic, STOI and eSTOI", stoi_estoi, x.astype(np.float64), y.astype(np.float64))
+    return {name: abs(value - mimic[name]) for name, value in reference.items()}
 
 
 def main() -> None:
@@ -129,14 +129,14 @@ def main() -> None:
     print(f"\n{'':36}{'seconds':>9}{'ms/utterance':>14}")
     for name, seconds in clock.seconds.items():
         print(f"{name:36}{seconds:9.2f}{1000 * seconds / args.utterances:14.2f}")
-    print("\nlargest difference between theirs and ours: " + ", ".join(f"{m} {d:.1e}" for m, d in worst.items()))
+    print("\nlargest difference between reference and mimic: " + ", ".join(f"{m} {d:.1e}" for m, d in worst.items()))
     if wrong := [name for name, limit in TOLERANCES.items() if not worst[name] <= limit]:
         sys.exit(f"not the same figures: {', '.join(wrong)}")
     t = clock.seconds
     recipe = t["pesq"] + t["pystoi"] + t["composite"]
-    print(f"ratio scoring {recipe / t['ours, all nine']:.2f}")
-    print(f"ratio scoring_vs_pesq {t['ours, wb-PESQ, STOI, eSTOI, SI-SDR'] / t['pesq']:.2f}")
-    print(f"ratio stoi {(t['pystoi'] + t['pystoi, extended']) / t['ours, STOI and eSTOI']:.2f}")
+    print(f"ratio scoring {recipe / t['mimic, all nine']:.2f}")
+    print(f"ratio scoring_vs_pesq {t['mimic, wb-PESQ, STOI, eSTOI, SI-SDR'] / t['pesq']:.2f}")
+    print(f"ratio stoi {(t['pystoi'] + t['pystoi, extended']) / t['mimic, STOI and eSTOI']:.2f}")
 
 
 if __name__ == "__main__":

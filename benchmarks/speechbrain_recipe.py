@@ -1,7 +1,7 @@
 """The training steps of this recipe built from speechbrain's blocks: what benchmarks/train_step.py compares with.
 
 Networks as in its recipe Voicebank/MTL/ASR_enhance (CRDNN, LiGRU, attention decoder, CNN-Transformer, wide ResNet), its
-losses, and its Brain, which makes the step. Its features are computed in the step, from waves that its data set reads.
+losses, and its Brain, which makes the step. The step computes features from waveforms that its data set reads.
 """
 
 from pathlib import Path
@@ -35,9 +35,9 @@ STFT_SIZES = {"sample_rate": 16000, "n_fft": 512, "win_length": 32, "hop_length"
 
 
 class Batch(NamedTuple):
-    """Features (batch, frames, bins), relative lengths (batch,); tokens (batch, length) and theirs, where used.
+    """Features (batch, frames, bins), relative lengths (batch,); tokens (batch, length) and reference, where used.
 
-    Where the noisy waves (batch, samples) are there, the step resynthesises enhanced ones, as its recipe always does.
+    With the noisy waveforms (batch, samples) the step resynthesises enhanced ones, as its recipe always does.
     """
 
     noisy: Tensor | None
@@ -45,7 +45,7 @@ class Batch(NamedTuple):
     lens: Tensor
     tokens: Tensor | None = None
     token_lens: Tensor | None = None
-    waves: Tensor | None = None
+    waveforms: Tensor | None = None
 
 
 def crdnn(config: Config, bins: int) -> CRDNN:
@@ -123,21 +123,21 @@ class Recipe(sb.Brain):
     def parameters(self) -> int:
         return sum(p.numel() for p in self.modules.parameters())
 
-    def spectrum(self, waves: Tensor) -> Tensor:
-        return torch.log1p(spectral_magnitude(self.stft(waves), power=0.5))
+    def spectrum(self, waveforms: Tensor) -> Tensor:
+        return torch.log1p(spectral_magnitude(self.stft(waveforms), power=0.5))
 
     def features(self, batch) -> Batch:
-        """What its recipe computes of the waves in each step."""
+        """What its recipe computes of the waveforms in each step."""
         noisy, lens = batch.noisy_sig
         clean, _ = batch.clean_sig
         if not self.asr:
-            return Batch(self.spectrum(noisy), self.spectrum(clean), lens, waves=noisy)
-        if self.enhancer is None:  # the perceptual model hears clean speech
+            return Batch(self.spectrum(noisy), self.spectrum(clean), lens, waveforms=noisy)
+        if self.enhancer is None:  # the input of the perceptual model is clean speech
             return Batch(None, self.spectrum(clean), lens, *batch.tokens)
         with torch.no_grad():
             feats = self.spectrum(noisy)
-            waves = self.resynthesise(self.enhancer(feats) * feats, noisy)
-            return Batch(self.fbank(waves), None, lens, *batch.tokens)
+            waveforms = self.resynthesise(self.enhancer(feats) * feats, noisy)
+            return Batch(self.fbank(waveforms), None, lens, *batch.tokens)
 
     def resynthesise(self, feats: Tensor, noisy: Tensor) -> Tensor:
         return resynthesize(torch.expm1(feats), noisy, self.stft, self.istft)
@@ -145,8 +145,8 @@ class Recipe(sb.Brain):
     def compute_forward(self, batch: Batch, stage: sb.Stage) -> dict[str, Tensor]:
         if not self.asr:
             feats = self._enhance(batch.noisy)
-            if batch.waves is not None:
-                self.resynthesise(feats, batch.waves)
+            if batch.waveforms is not None:
+                self.resynthesise(feats, batch.waveforms)
             return {"feats": feats}
         if batch.clean is None:
             feats = self.normaliser(batch.noisy, batch.lens)
@@ -180,13 +180,13 @@ class Recipe(sb.Brain):
         distance = {"mse": losses.mse_loss, "l1": losses.l1_loss}
         total = distance[loss.distance](predictions["feats"], batch.clean, batch.lens)
         if self.perceptual is not None:
-            wanted, heard = self.perceptual(batch.clean), self.perceptual(predictions["feats"])
-            total = total + loss.mimic_weight * distance[loss.mimic_distance](heard, wanted, batch.lens)
+            wanted, embedded = self.perceptual(batch.clean), self.perceptual(predictions["feats"])
+            total = total + loss.mimic_weight * distance[loss.mimic_distance](embedded, wanted, batch.lens)
         return total
 
 
 def loader(noisy: Path, clean: Path, tokens: dict[str, list[int]], lengths: dict[str, int], batch: int, workers: int):
-    """Its data loader over the waves of two data directories, in ascending order of length."""
+    """Its data loader over the waveforms of two data directories, in ascending order of length."""
     noisy_wavs, clean_wavs = read_table(noisy / "wav.scp"), read_table(clean / "wav.scp")
     items = {
         utt: {"noisy_wav": noisy_wavs[utt], "clean_wav": clean_wavs[utt], "target": " ".join(map(str, tokens[utt]))}

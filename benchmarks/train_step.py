@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A training step of each stage on a CPU, ours against the same network, batch and loss built from speechbrain.
+"""A training step of each stage on a CPU, mimic against the same network, batch and loss built from speechbrain.
 
     steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/train_step.py                          # noise with the rhythm of speech, made in a temporary directory
@@ -7,8 +7,8 @@
     benchmarks/train_step.py --sizes demo --stages mimic
 
 `train_step`: forward, loss, backward, clipping and optimiser step on a batch in memory. `train_pipeline`: epochs from
-disk; ours reads archives of features ahead of the step, theirs reads waves and computes features in the step, as its
-recipe for VoiceBank does (before the recogniser also the enhanced wave, for which ours has the dump of stage 5).
+disk; mimic reads archives of features ahead of the step, speechbrain waveforms, with features made in the step, as its
+recipe for VoiceBank does (before the recogniser also the enhanced waveform, for which mimic has the dump of stage 5).
 """
 
 import argparse
@@ -71,9 +71,9 @@ def corpus(folder: Path, utterances: int, seconds: float) -> None:
             "text.phn": " ".join(draw.choice(phones, max(1, int(12 * n / RATE)))),
             "utt2spk": utt.partition("-")[0],
         }
-        for side, wave in (("clean", clean), ("noisy", clean + draw.normal(0, 0.02, n))):
+        for side, waveform in (("clean", clean), ("noisy", clean + draw.normal(0, 0.02, n))):
             path = folder / f"{utt}-{side}.wav"
-            soundfile.write(path, wave.clip(-1, 1), RATE, "PCM_16")
+            soundfile.write(path, waveform.clip(-1, 1), RATE, "PCM_16")
             for name, value in ({"wav.scp": str(path)} | spoken).items():
                 tables[side][name][utt] = value
     for side, named in tables.items():
@@ -92,7 +92,7 @@ def features(data: Path, folder: Path, kind: str, options: str) -> Path:
     return out
 
 
-class Ours:
+class Mimic:
     """A stage of this recipe, with its own task, optimiser and step."""
 
     def __init__(self, config: configuration.Config, directory: Path):
@@ -138,54 +138,54 @@ class Bench:
         options |= {"train.batch_size": batch, "train.sorting": "ascending"}
         words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
         config = configuration.read(ROOT / "conf" / f"{name}.yaml", words)
-        self.stage, self.ours = stage, Ours(config, work / stage)
+        self.stage, self.mimic = stage, Mimic(config, work / stage)
 
-        tokens = getattr(self.ours.task, "tokens", ())
+        tokens = getattr(self.mimic.task, "tokens", ())
         suffix = "_demo" if args.sizes == "demo" else ""
         other = {kind: configuration.read(ROOT / f"conf/{kind}{suffix}.yaml") for kind in ("perceptual", "enhance")}
-        self.theirs = peer.Recipe(
+        self.reference = peer.Recipe(
             config, 40 if stage == "asr" else peer.BINS, len(tokens),
             perceptual=other["perceptual"] if mimic else None, enhancer=other["enhance"] if stage == "asr" else None,
         )  # fmt: skip
-        a, b = self.ours.parameters(), self.theirs.parameters()
+        a, b = self.mimic.parameters(), self.reference.parameters()
         if a != b:
             sys.exit(f"{stage}: {a} and {b} parameters: not the same network")
-        targets = getattr(self.ours.task, "targets", {utt: [0] for utt in self.ours.task.lengths})
+        targets = getattr(self.mimic.task, "targets", {utt: [0] for utt in self.mimic.task.lengths})
         sides = [data / f"train_{side}" for side in ("noisy", "clean")]
         workers = args.workers if stage == "asr" else 0  # as its recipe has it
-        self.loader = peer.loader(*sides, targets, self.ours.task.lengths, batch, workers)
+        self.loader = peer.loader(*sides, targets, self.mimic.task.lengths, batch, workers)
         self.times: dict[str, list[tuple[float, float]]] = {"step": [], "pipeline": []}
 
     def describe(self) -> str:
-        batch = self.ours.load(self.ours.batches[-1])
-        return f"{self.ours.parameters():>12,} parameters, batch {' x '.join(map(str, batch[0].shape))}"
+        batch = self.mimic.load(self.mimic.batches[-1])
+        return f"{self.mimic.parameters():>12,} parameters, batch {' x '.join(map(str, batch[0].shape))}"
 
     def time_step(self) -> None:
-        utterances = self.ours.batches[-1]
-        batch = self.ours.load(utterances)
+        utterances = self.mimic.batches[-1]
+        batch = self.mimic.load(utterances)
         relative = batch.lengths / batch.lengths.max()
         if hasattr(batch, "noisy"):
-            theirs = peer.Batch(batch.noisy, batch.clean, relative)
+            reference = peer.Batch(batch.noisy, batch.clean, relative)
         else:
             token_lens = batch.token_lengths / batch.token_lengths.max()
             sides = (None, batch.features) if self.stage == "perceptual" else (batch.features, None)
-            theirs = peer.Batch(*sides, relative, batch.tokens, token_lens)
-        ours = seconds(lambda: self.ours.step(utterances, batch), self.clock)
-        self.times["step"].append((ours, seconds(lambda: self.theirs.fit_batch(theirs), self.clock)))
+            reference = peer.Batch(*sides, relative, batch.tokens, token_lens)
+        mimic = seconds(lambda: self.mimic.step(utterances, batch), self.clock)
+        self.times["step"].append((mimic, seconds(lambda: self.reference.fit_batch(reference), self.clock)))
 
     def time_pipeline(self) -> None:
         def epoch() -> None:
             for batch in self.loader:
-                self.theirs.fit_batch(self.theirs.features(batch))
+                self.reference.fit_batch(self.reference.features(batch))
 
-        self.times["pipeline"].append((seconds(self.ours.epoch, self.clock), seconds(epoch, self.clock)))
+        self.times["pipeline"].append((seconds(self.mimic.epoch, self.clock), seconds(epoch, self.clock)))
 
     def report(self, what: str) -> float:
         """Prints medians; returns the median ratio. Within a round the machine is about equally busy."""
         spent = self.times[what]
-        ours, theirs = (statistics.median(side) for side in zip(*spent, strict=True))
+        mimic, reference = (statistics.median(side) for side in zip(*spent, strict=True))
         ratio = statistics.median(b / a for a, b in spent)
-        print(f"{what:9}{self.stage:11}{ours:8.3f}{theirs:13.3f}{ratio:8.2f}", flush=True)
+        print(f"{what:9}{self.stage:11}{mimic:8.3f}{reference:13.3f}{ratio:8.2f}", flush=True)
         return ratio
 
 
@@ -232,10 +232,10 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     ratios: dict[str, dict[str, float]] = {"step": {}, "pipeline": {}}
     machine = f"{args.threads} of {os.cpu_count()} cores, median of {args.repeats} rounds"
     print(f"{machine}; {args.clock} seconds of a step, of an epoch")
-    print(f"{'':20}{'ours':>8}{'speechbrain':>13}{'ratio':>8}")
+    print(f"{'':20}{'mimic':>8}{'speechbrain':>13}{'ratio':>8}")
     for stage in stages:
         bench = Bench(stage, args, folder)
-        print(f"{stage}: {bench.describe()}, {len(bench.ours.batches)} batches")
+        print(f"{stage}: {bench.describe()}, {len(bench.mimic.batches)} batches")
         for what, measure in (("step", bench.time_step), ("pipeline", bench.time_pipeline)):
             if what in args.what and (what == "step" or bench.from_disk):
                 measure(), bench.times[what].clear()  # the first round warms up
