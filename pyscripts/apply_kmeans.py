@@ -15,10 +15,9 @@ from pathlib import Path
 from mimic import cli
 from mimic.corpus.kmeans import fit, sample, write_targets
 from mimic.errors import UserError
-from mimic.io import archives
+from mimic.io import archives, weights
 from mimic.io.atomic import replace
 from mimic.settings import Count, Seed
-from mimic.training import checkpoint
 
 
 def main() -> None:
@@ -32,13 +31,13 @@ def main() -> None:
     args = parser.parse_args()
     entries = archives.read_scp(args.features / "feats.scp")
     if args.centroids:
-        fitted = checkpoint.load(args.centroids / "centres.pt")
+        fitted = weights.load(args.centroids / "centres.pt")
     else:
         x = sample(entries, args.frames, args.seed)
         if len(x) < args.clusters:
             raise UserError(f"{args.features}: {len(x)} frames for --clusters {args.clusters}: lower it")
         fitted = fit(x, args.clusters, args.seed)
-    checkpoint.save(fitted, args.output / "centres.pt")
+    weights.save(fitted, args.output / "centres.pt")
     utts = cli.progress(sorted(entries), len(entries), "utterances")
     summary = write_targets(utts, entries, fitted, args.output)
     with replace(args.output / "summary.json") as f:

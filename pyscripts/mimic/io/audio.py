@@ -15,12 +15,12 @@ from typing import BinaryIO
 
 import numpy as np
 import soundfile
-import soxr
 
 from mimic.errors import AudioError, UserError
 from mimic.io.containers import in_archive
 from mimic.io.entries import place
 from mimic.io.recording import Opener, Unusable, reason
+from mimic.io.resampling import resample
 from mimic.io.tables import read_segments, read_table
 
 # Names of files that a folder is searched for: those of libsndfile, then those of ffmpeg.
@@ -131,7 +131,7 @@ class AudioReader(Mapping):
 
     def resampled(self, x: np.ndarray, rate: int) -> np.ndarray:
         """Bring samples (samples,) at `rate` Hz to the reader's rate."""
-        return x if rate == self.rate else soxr.resample(x, rate, self.rate, quality="HQ")
+        return resample(x, rate, self.rate)
 
     def native(self, utt: str) -> tuple[np.ndarray, int]:
         """Give the samples (samples,) float32 as they are stored, and their rate in Hz."""
