@@ -39,11 +39,11 @@ def main() -> None:
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     check_features(arguments.model, arguments.features)
     recogniser = Recogniser.load(arguments.model, overrides, arguments.device)
-    searcher = recogniser.searcher
+    decoder = recogniser.decoder
     entries, frames = feature_dir.read(arguments.features)
     shift = read_frame_shift(arguments.features)
     mine = split(sorted(entries), arguments.job, arguments.nj)
-    short = {utt: frames[utt] for utt in mine if not searcher.is_long(frames[utt])}
+    short = {utt: frames[utt] for utt in mine if not decoder.is_long(frames[utt])}
     batches = make_batches(short, arguments.batch_size, 0, "descending", 0, 0)
     batches = [[utt] for utt in mine if utt not in short] + batches
     found: dict[str, list[Result]] = {}
@@ -53,14 +53,14 @@ def main() -> None:
     for utterances, batch in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):
         if batch is None:
             (utt,) = utterances
-            found[utt] = searcher.long(archives.rows(entries[utt]), frames[utt], shift)
+            found[utt] = decoder.long(archives.rows(entries[utt]), frames[utt], shift)
         else:
-            found |= zip(utterances, searcher(*batch, shift), strict=True)
+            found |= zip(utterances, decoder(*batch, shift), strict=True)
     name, texts = f".{arguments.job}", {utt: results[0].text if results else "" for utt, results in found.items()}
     write_table(arguments.output / f"text{name}", texts)
     with replace(arguments.output / f"ctm{name}") as f:
         f.writelines(ctm(utt, found[utt][0]) for utt in mine if found[utt])
-    if searcher.config.nbest > 1:
+    if decoder.config.nbest > 1:
         with replace(arguments.output / f"nbest{name}") as f:
             f.writelines(json.dumps(record(utt, found[utt]), ensure_ascii=False) + "\n" for utt in mine)
 

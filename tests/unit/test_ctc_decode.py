@@ -20,7 +20,7 @@ from mimic.decoding.ctc.kenlm import KenLm
 from mimic.decoding.ctc.path import Greedy
 from mimic.decoding.ctc.prefix import greedy
 from mimic.decoding.ctc.times import Word
-from mimic.decoding.decoder import Result, Searcher, ctc_decoder
+from mimic.decoding.decoder import EndToEndDecoder, Result, ctc_decoder
 from mimic.decoding.ngram.ngram import Ngram
 from mimic.decoding.rescore import log_probs as second_opinion
 from mimic.errors import UserError
@@ -193,8 +193,8 @@ def test_an_utterance_in_pieces_equals_the_whole(tmp_path, padded, compress):
         # A logarithm of a softmax is off by its logit's error and the denominator's; a confidence is at most 1.
         error = 2 * tolerance.of_sums(net.weight[0].numel() + 1 + 7, float(sizes.max()))
         for settings in ({"search": "greedy"}, {"search": "lexicon-free", "beam": 5}):
-            whole = Searcher(Convolutions(padded), TOKENS, DecodeConfig(**settings))
-            pieces = Searcher(Convolutions(padded), TOKENS, DecodeConfig(window=40, margin=10, **settings))
+            whole = EndToEndDecoder(Convolutions(padded), TOKENS, DecodeConfig(**settings))
+            pieces = EndToEndDecoder(Convolutions(padded), TOKENS, DecodeConfig(window=40, margin=10, **settings))
             assert pieces.is_long(41) and not pieces.is_long(40) and not whole.is_long(333)
             ((one,),) = whole(features[None], torch.tensor([333]), 0.01)
             (other,) = pieces.long(archives.rows(entry), 333, 0.01)
@@ -257,8 +257,10 @@ def test_a_second_opinion_ranks_again(name):
             torch.testing.assert_close(found.detach()[0], steps[i], atol=1e-5, rtol=0)
     config = DecodeConfig(search="lexicon-free", beam=30, nbest=10, rescore="lm", rescore_weight=0.5)
     features = torch.randn(1, 40, 3)
-    (first,) = Searcher(Convolutions(True), TOKENS, replace(config, rescore=""))(features, torch.tensor([40]), 0.01)
-    (second,) = Searcher(Convolutions(True), TOKENS, config, second=lm)(features, torch.tensor([40]), 0.01)
+    (first,) = EndToEndDecoder(Convolutions(True), TOKENS, replace(config, rescore=""))(
+        features, torch.tensor([40]), 0.01
+    )
+    (second,) = EndToEndDecoder(Convolutions(True), TOKENS, config, second=lm)(features, torch.tensor([40]), 0.01)
     before = {one.text: one.score for one in first}
     assert [one.score for one in second] == sorted((one.score for one in second), reverse=True)
     for one in second:

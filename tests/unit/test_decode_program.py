@@ -34,7 +34,7 @@ def settings(name: str, words: str) -> list[str]:
 def test_the_result_is_the_same_in_any_batch(recogniser, tmp_path, name):
     model, feats = recogniser
     words = arpa(tmp_path / "w.arpa", (["-1\tAB\t-0.1", "-1\tCA\t-0.1"], ["-1\tAB CA"]))
-    decode = Recogniser.load(model, settings(name, words)).searcher
+    decode = Recogniser.load(model, settings(name, words)).decoder
     features = [archives.load(entry) for entry in archives.read_scp(feats / "feats.scp").values()]
     together = decode(*pad(features), 0.01)
     for one, several in zip(features, together, strict=True):

@@ -30,7 +30,7 @@ class Result(NamedTuple):
     parts: dict[str, float]
 
 
-class Searcher:
+class EndToEndDecoder:
     """Decodes batches of features.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mimic.decoding.ctc.times import Word
-from mimic.decoding.decoder import Searcher, choose
+from mimic.decoding.decoder import EndToEndDecoder, choose
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.feature_config import OPTIONS
@@ -93,11 +93,11 @@ class Recogniser(Trained):
         return self.front.rate
 
     @cached_property
-    def searcher(self) -> Searcher:
+    def decoder(self) -> EndToEndDecoder:
         """The search, with the language models that it names. UserError where these do not fit."""
         decode, device = self.config.decode, str(self.device)
         joint = choose(decode, self.net.decoder is not None) == "joint"
-        return Searcher(self.net, self.tokens, decode, device, *for_search(decode, self.tokens, joint, device))
+        return EndToEndDecoder(self.net, self.tokens, decode, device, *for_search(decode, self.tokens, joint, device))
 
     def onnx(self) -> Graph:
         return self.net.onnx(self.front)
@@ -140,7 +140,7 @@ class Recogniser(Trained):
             return results
         signals = [torch.from_numpy(waveforms[i]).to(self.device) for i in used]
         features, lengths = pad([self.front(signal).cpu().numpy() for signal in signals])
-        found = self.searcher(features, lengths, self.front.frame_shift_s)
+        found = self.decoder(features, lengths, self.front.frame_shift_s)
         for i, hypotheses in zip(used, found, strict=True):
             seconds = len(waveforms[i]) / self.rate  # features may have a frame at the very end
             words = hypotheses[0].words if hypotheses else []
