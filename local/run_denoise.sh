@@ -6,7 +6,7 @@
 . steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
 exp=exp/denoise        # where everything goes but data: the demo corpus is in --data, what is mixed in <data>/denoise
 corpus=demo            # 'demo', 'mini_librispeech', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
-models=bilstm          # any of bilstm, fcn, cnn_transformer, demucs, metricgan: conf/mask_<model>.yaml
+models=bilstm          # any of bilstm, fcn, cnn_transformer, demucs, metricgan, fast, gtcrn: conf/mask_<model>.yaml
 size=                  # _demo takes conf/mask_<model>_demo.yaml; the default for --corpus demo; full: the large ones
 train_options=""       # stage 2: further settings, as "--train.epochs 5"; split at spaces
 noise_dir=             # recorded noises: DIR/train and DIR/test, or DIR, which is then split by noise type
@@ -127,9 +127,11 @@ if begin 2 "training"; then
   if [ -n "$rirs" ]; then mixing+=(--data.rirs "$rirs/train"); fi
   read -r -a more <<< "$train_options"
   for name in "${systems[@]}"; do
+    stft=(--data.stft conf/stft.conf)
+    if [[ $name == fast* || $name == gtcrn* ]]; then stft=(); fi  # their configurations name their own
     in_background "$train_jobs" steps/train.sh "${training[@]}" "${configs[${name%_seed*}]}" "$exp/$name" \
       --train.seed "$(seed_of "$name")" --data.train "${side[train_clean]}" "${mixing[@]}" \
-      --data.dev_noisy "${side[dev_noisy]}" --data.dev_clean "${side[dev_clean]}" --data.stft conf/stft.conf \
+      --data.dev_noisy "${side[dev_noisy]}" --data.dev_clean "${side[dev_clean]}" "${stft[@]}" \
       "${few[@]}" "${more[@]}"
   done
   wait_all

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Clean speech, noises and room impulse responses for the enhancer that ships, as 16 kHz wavs (../run_pretrained.sh).
+"""Clean speech, noises and RIRs for the enhancer that ships, as 16 kHz wavs (../run_pretrained.sh).
 
-Writes <out>/{train,dev}_speech (data directories), <out>/noises/{train,dev} and <out>/rooms/{train,dev}. Long
+Writes <out>/{train,dev}_speech (data directories), <out>/noises/{train,dev} and <out>/rirs/{train,dev}. Long
 recordings are cut into pieces, so that a piece is read fast. dev has speakers and kinds of noise that train has not;
 the corpora's own test folders are not read.
 """
@@ -56,11 +56,11 @@ def main() -> None:
         with new_dir(args.out / "noises" / split) as folder:
             named = [(kind, file) for kind, file in noises if (kind in held) == (split == "dev")]
             write_noises(named, round(args.noise_piece * RATE), folder, made=split == "train")
-        with new_dir(args.out / "rooms" / split) as folder:
-            rooms = Recordings(args.corpora / "rooms" / "train")
-            for number, name in enumerate(rooms.utts):
+        with new_dir(args.out / "rirs" / split) as folder:
+            rirs = Recordings(args.corpora / "rooms" / "train")
+            for number, name in enumerate(rirs.utts):
                 if (number == 0) == (split == "dev"):
-                    write_wav(folder / f"{name}.wav", rooms[name])
+                    write_wav(folder / f"{name}.wav", rirs[name])
     print(f"noise types of dev alone: {' '.join(sorted(held))}")
 
 
