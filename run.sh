@@ -164,7 +164,7 @@ if begin 7 "scores"; then
   in_background 2 score_speech "$exp/noisy" "$data/test_noisy"
   for name in "${enhancers[@]}"; do in_background 2 score_speech "$exp/enhance_$name" "$exp/enhance_$name/enhanced/test"; done
   wait_all
-  results_table --output "$exp/RESULTS.md" \
+  score_table --output "$exp/RESULTS.md" \
     --pair noisy MSE --pair noisy "MSE + mimic" clean=,"$exp/asr_clean" noisy="$exp/noisy,$exp/asr_noisy" \
     MSE="$exp/enhance_mse,$exp/asr_mse" "MSE + mimic=$exp/enhance_mimic,$exp/asr_mimic"
   dry_run || steps/report.sh --cmd "$train_cmd" --force "$force" --data "$data" "$exp"

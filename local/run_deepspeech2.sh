@@ -186,7 +186,9 @@ decode_model() {  # decode_model NAME SIDE SEARCH: scales are tuned on the devel
     how=(--decode.search "$search" --decode.ngram "$exp/ngram/lm.arpa" "${how[@]}")
     if [ "$tokens" = phn ]; then how+=(--decode.lexicon "${lexicon:-$source/lang/lexicon.txt}"); fi
     steps/tune_decode.sh "${decoding[@]}" "$exp/$1" "$feats/dev_$2" "$dir/tuned" "${how[@]}"
-    dry_run || mapfile -d '' -t how < <(xargs printf '%s\0' < "$dir/tuned/options")  # words with a shell's quotes
+    if [ -f "$dir/tuned/options" ]; then  # not in a dry run before it is tuned
+      mapfile -d '' -t how < <(xargs printf '%s\0' < "$dir/tuned/options")  # words in a shell's quotes
+    fi
   fi
   for set in dev test; do
     steps/decode.sh "${decoding[@]}" "$exp/$1" "$feats/${set}_$2" "$dir/decode_$set" "${how[@]}"
@@ -221,7 +223,7 @@ if begin 6 "scores"; then
       if [ "$way" = ngram ]; then pairs+=(--pair "$side, greedy" "$side, ngram"); fi
     done
   done
-  results_table --columns "dev CER,test CER,dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
+  score_table --columns "dev CER,test CER,dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
 fi
 
 finished "recogniser: $exp/asr  text: $exp/asr/*/decode_*  table: $exp/RESULTS.md"

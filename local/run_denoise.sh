@@ -162,7 +162,7 @@ if begin 4 "scores"; then
   if [ -n "$recogniser" ]; then columns+=",test WER"; fi
   for name in $models; do pairs+=(--pair noisy "$name"); done
   for name in noisy $models; do rows+=("$name=$exp/$name,${recogniser:+$exp/$name/asr}"); done
-  results_table --columns "$columns" --output "$exp/RESULTS.md" "${pairs[@]}" \
+  score_table --columns "$columns" --output "$exp/RESULTS.md" "${pairs[@]}" \
     "${rows[@]}"
 fi
 

@@ -154,7 +154,7 @@ if begin 4 "scores"; then
       pairs+=(--pair noisy "$title")
     fi
   done
-  results_table --columns "PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER" \
+  score_table --columns "PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER" \
     --published local/vbdemand/published.tsv --output "$exp/TABLE.md" "${pairs[@]}" "${table[@]}"
 fi
 

@@ -54,6 +54,9 @@ def main() -> int:
         with ExitStack() as stack:
             train(arguments, overrides, here, stop, stack)
     except Stopped as stopped:
+        (arguments.directory / "log").mkdir(parents=True, exist_ok=True)
+        with atomic.replace(arguments.directory / "log/stopped.json") as f:
+            json.dump({"code": stopped.code}, f)
         return stopped.code
     return 0
 

@@ -36,5 +36,5 @@ elif ! printf %s "$settings" | cmp -s - "$conf"; then  # a dry run writes nothin
   trap 'rm "$conf"' EXIT
   printf %s "$settings" > "$conf"
 fi
-steps/make_feats.sh --type ssl --feat-config "$conf" --nj "$nj" --cmd "$cmd" --compress "$compress" \
+steps/make_feats.sh --type ssl --ssl-model "$model" --feat-config "$conf" --nj "$nj" --cmd "$cmd" --compress "$compress" \
   --max-skip "$max_skip" --channel "$channel" --force "$force" "$data" "$dir"

@@ -4,13 +4,14 @@
 # utt2num_frames, frame_shift, cmvn.scp (per speaker), global_cmvn.ark, conf/ and skipped.tsv.
 # Takes about 5 s per hour of speech and job, more where audio has to be decoded (Opus, MP3).
 
-type=fbank        # fbank, logmel, mfcc or stft
+type=fbank        # fbank, logmel, mfcc, stft; ssl: by steps/extract_ssl.sh
 feat_config=      # option file in Kaldi's format; empty: conf/<type>.conf
 nj=2              # jobs
 cmd=launch.py     # where they run
 compress=none     # archives: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
 allow_pipes=false # true: run the commands in wav.scp
 channel=          # of audio that has several, from 0
+ssl_model=        # of --type ssl, the encoder that --feat-config names: steps/extract_ssl.sh gives it
 max_skip=0.01     # largest share of utterances whose audio cannot be used
 force=false       # true: compute again although nothing changed
 
@@ -30,8 +31,7 @@ require "$data/wav.scp" "local/*/prepare.sh or local/import_corpus.sh"
 [ -f "$conf" ] || die "$conf is missing: --type is fbank, logmel, mfcc or stft, --feat-config an option file"
 
 limit_jobs "$data/utt2spk"
-model=$(sed -n 's/^--model= *//p' "$conf")  # of hidden states as features
-if up_to_date "$dir" --force "$force" --version 1 --input "$conf" --input "$data" ${model:+--input "$model"} \
+if up_to_date "$dir" --force "$force" --version 1 --input "$conf" --input "$data" ${ssl_model:+--input "$ssl_model"} \
   --option "type=$type" --option "compress=$compress" --option "channel=$channel"; then
   check_skipped "$dir" "$max_skip"
   exit 0

@@ -53,6 +53,7 @@ if [ "$num_nodes" -gt 1 ]; then
   start=(srun --nodes "$num_nodes" --ntasks-per-node "$num_processes" --kill-on-bad-exit=1)
 fi
 mkdir -p "$dir/log"
+rm -f "$dir/log/stopped.json"
 printf '#!/usr/bin/env bash\n# Made by %s: trains this model again.\ncd %q || exit 1\nexec %q --cmd %q --num-processes %q --ngpu %q --num-nodes %q "$@" %q %q %s\n' \
   "$0" "$PWD" "$0" "$cmd" "$num_processes" "$ngpu" "$num_nodes" "$config" "$dir" "${*@Q}" > "$dir/run.sh"
 chmod +x "$dir/run.sh"
@@ -61,8 +62,8 @@ log "training $dir with $config"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
 $cmd --num-threads "$num_threads" "${place[@]}" "$dir/log/train.log" "${start[@]}" \
   pyscripts/train.py --device "$device" --num-processes "$num_processes" "$config" "$dir" "$@" || {
-  rc=$?  # launchers make every failure a 1, but all write the code into the log
-  if tail -n 1 "$dir/log/train.log" | grep -q '(code 75)'; then
+  rc=$?  # launchers make every failure a 1
+  if [ "$(summary "$dir/log/stopped.json" 2> /dev/null)" = "code 75" ]; then
     log "$dir: saved after a signal: run the same command again to resume"
     exit 75
   fi

@@ -131,6 +131,6 @@ probe_table() {
       if [[ ! " fbank ${*:3} " == *" $encoder "* ]]; then pairs+=(--pair "fbank, $condition" "$encoder, $condition"); fi
     done
   done
-  results_table --columns "$2" --output "$exp/$1/RESULTS.md" "${pairs[@]}" "${rows[@]}"
+  score_table --columns "$2" --output "$exp/$1/RESULTS.md" "${pairs[@]}" "${rows[@]}"
   dry_run || log "table: $exp/$1/RESULTS.md"
 }

@@ -111,8 +111,8 @@ log_changes() {
   while IFS= read -r line; do log "$line"; done < <("${call[@]}" --dry-run true 2> /dev/null | grep ': to do again' || true)
 }
 
-# results_table WORDS...: a table of scores; finished WORDS...: the last line of a recipe. Neither in a dry run.
-results_table() { dry_run || pyscripts/score_table.py --command "${call[*]}" "$@"; }
+# score_table WORDS...: a table of scores; finished WORDS...: the last line of a recipe. Neither in a dry run.
+score_table() { dry_run || pyscripts/score_table.py --command "${call[*]}" "$@"; }
 finished() {
   if dry_run; then return; fi
   if [ $# -gt 0 ]; then log "$*"; fi
