@@ -151,7 +151,8 @@ def clone(tmp_path_factory) -> Path:
     (root / "lexicon.txt").write_text(LEXICON)
     (root / "sentences.txt").write_text("ONE TWO\nTWO THREE FOUR\nFIVE ONE TWO\n" * 20)
     make_enhancer(root / "exp/enhance_mimic", "causal")
-    make_recogniser(root / "exp/asr_clean")
+    for name in ("clean", "mimic"):
+        make_recogniser(root / f"exp/asr_{name}")
     make_features(root / "exp/fbank/dev_clean", 2)
     (root / "exp/fbank/dev_clean/utt2spk").write_text("utt0 p1\nutt1 p2\n")
     (root / "exp/fbank/dev_clean/spk2utt").write_text("p1 utt0\np2 utt1\n")
