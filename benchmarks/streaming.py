@@ -102,9 +102,9 @@ def make(folder: Path) -> None:
 
     from mimic.deploy import onnx_stream
     from mimic.frontend.stft import Stft, StftConfig
-    from mimic.models.spectrum_enhancer import SpectrumEnhancer
     from mimic.nets import SPECTRA
-    from mimic.training import config as configuration
+    from mimic.nets.spectrum_enhancer import SpectrumEnhancer
+    from mimic.tasks import config as configuration
 
     torch.manual_seed(1)
     stft = Stft(StftConfig(window_type="hann", pad_end=True))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from task_maker import configuration, make_noises, make_set, overrides
 from tolerance import of_sums
 from torch import nn
 
@@ -23,6 +24,7 @@ from mimic.nets.gtcrn import Gtcrn, GtcrnConfig
 from mimic.nets.macs import macs_per_frame
 from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 from mimic.settings import build
+from mimic.tasks import TASKS
 
 SIZES = {
     "fast_t": FastConfig(),
@@ -179,7 +181,6 @@ def test_compression_and_its_inverse():
 LOSSES = {
     "magnitude": compressed.magnitude_mse,
     "complex": compressed.complex_mse,
-    "consistency": compressed.consistency,
     "loudness": lambda a, b, n: compressed.loudness_distance(a, b, n, compressed.bark_bands(257, 16000)),
 }
 
@@ -250,3 +251,34 @@ def test_early_reflections_belong_to_the_target():
     np.testing.assert_allclose(late, gain * wanted, atol=1e-5)
     dry = mixing.reverberant_mixture(speech, mixing.Rir(rir))
     assert np.array_equal(dry.target, speech) and math.isclose(np.std(dry.noisy), np.std(speech), rel_tol=0.01)
+
+
+@pytest.mark.parametrize("task", ["enhance", "denoise"])
+def test_tasks_train_and_validate_it(task, tmp_path, repository):
+    """On pairs and on mixtures made on the fly, with all losses; a step against the gradient lowers the loss."""
+    make_set(tmp_path, "train", "aa", 3)
+    make_set(tmp_path, "dev", "b", 2)
+    make_noises(tmp_path)
+    words = [*overrides(tmp_path, task), "--model.channels", "4", "--model.units", "4", "--train.batch_size", "3"]
+    words += ["--loss.loudness_weight", "0.1", "--loss.si_sdr_weight", "0.01"]
+    words += ["--augment.babble", "false"] if task == "denoise" else []
+    config = configuration.read(repository / f"conf/{'mask' if task == 'denoise' else task}_fast.yaml", words)
+    torch.manual_seed(1)
+    learner = TASKS[config.task](config, tmp_path)
+    learner.begin_epoch(1)
+    batch = learner.load(sorted(learner.lengths))
+    optimiser = torch.optim.Adam(learner.model.parameters(), 0.01)
+    losses = []
+    for _ in range(6):
+        optimiser.zero_grad()
+        parts = learner(batch, 1)
+        parts["loss"].backward()
+        optimiser.step()
+        losses.append(float(parts["loss"].detach()))
+    assert (
+        {"magnitude", "complex", "consistency", "waveform", "loudness"}
+        <= parts.keys()
+        <= learner.sizes(batch).keys() | {"loss"}
+    )
+    assert losses[-1] < losses[0]
+    assert math.isfinite(learner.validate()["loss"])

@@ -7,7 +7,7 @@ counts. Spectra are complex (batch, frames, bins), lengths (batch,) in frames.
 import torch
 from torch import Tensor
 
-from mimic.frontend.compression import EXPONENT, compress, power
+from mimic.frontend.compression import power
 from mimic.nets.masking import masked_mean, valid_frames
 
 BARKS = 24
@@ -16,24 +16,20 @@ THRESHOLD = 1e-4  # power of a band that counts as silence: about that of 16 bit
 ASYMMETRY = 1.2  # what is added disturbs more than what is missing, by the ratio of powers to this: ITU-T P.862
 
 
-def magnitude_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor, exponent: float = EXPONENT) -> Tensor:
-    """Squared distance of compressed magnitudes."""
-    a, b = (power(spectrum).pow(exponent / 2) for spectrum in (enhanced, clean))
+def magnitude_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor) -> Tensor:
+    """Squared distance of the magnitudes of compressed spectra."""
+    a, b = (power(spectrum).sqrt() for spectrum in (enhanced, clean))
     return masked_mean((a - b).square(), lengths)
 
 
-def complex_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor, exponent: float = EXPONENT) -> Tensor:
-    """Squared distance of compressed spectra in the complex plane."""
-    apart = compress(enhanced, exponent) - compress(clean, exponent)
-    return masked_mean(apart.real.square() + apart.imag.square(), lengths)
+def complex_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor) -> Tensor:
+    """Squared distance of compressed spectra in the complex plane.
 
-
-def consistency(enhanced: Tensor, again: Tensor, lengths: Tensor, exponent: float = EXPONENT) -> Tensor:
-    """Squared distance of an enhanced spectrum from the spectrum of the wave that is made of it (`again`).
-
-    Frames overlap, so that not every array of numbers is the spectrum of a wave: what is none is lost in the wave.
+    Also their consistency: the distance of an enhanced spectrum from that of the waveform made of it. Frames overlap,
+    so that not every array of numbers is the spectrum of a waveform: what is none is lost in the waveform.
     """
-    return complex_mse(enhanced, again, lengths, exponent)
+    apart = enhanced - clean
+    return masked_mean(apart.real.square() + apart.imag.square(), lengths)
 
 
 def waveform_l1(enhanced: Tensor, clean: Tensor, samples: Tensor) -> Tensor:

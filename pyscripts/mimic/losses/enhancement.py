@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
+from mimic.frontend.compression import compress
 from mimic.frontend.stft import Stft
 from mimic.losses import compressed
 from mimic.losses.stoi import one_minus_stoi
@@ -86,16 +87,18 @@ class EnhancementLoss(nn.Module):
 
     def _of_spectra(self, waves: Waves, lengths: Tensor) -> dict[str, Tensor]:
         """Losses between complex spectra: of the clean waves, of the enhanced ones, and what these were made of."""
-        config, clean, again = self.config, self.stft.transform(waves.clean), self.stft.transform(waves.enhanced)
-        estimate, parts = again if waves.estimate is None else waves.estimate, {}
+        config, parts = self.config, {}
+        clean, again = self.stft.transform(waves.clean), self.stft.transform(waves.enhanced)
+        if config.loudness_weight:
+            parts["loudness"] = compressed.loudness_distance(again, clean, lengths, self.bands)
+        clean, again = compress(clean), compress(again)  # once: a power of each bin takes long
+        estimate = again if waves.estimate is None else compress(waves.estimate)
         if config.magnitude_weight:
             parts["magnitude"] = compressed.magnitude_mse(estimate, clean, lengths)
         if config.complex_weight:
             parts["complex"] = compressed.complex_mse(estimate, clean, lengths)
         if config.consistency_weight:
-            parts["consistency"] = compressed.consistency(estimate, again, lengths)
-        if config.loudness_weight:
-            parts["loudness"] = compressed.loudness_distance(again, clean, lengths, self.bands)
+            parts["consistency"] = compressed.complex_mse(estimate, again, lengths)
         return parts
 
     def sizes(self, lengths: Tensor, samples: Tensor | None = None) -> dict[str, int]:
