@@ -13,13 +13,13 @@ from mimic.errors import UserError
 from mimic.frontend.stft import Stft
 from mimic.io.archives import ArkWriter
 from mimic.io.tokens import Tokens
+from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss
 from mimic.models import load
 from mimic.models.config import read_config
 from mimic.models.enhancer import Enhancer
 from mimic.models.recogniser import Recogniser
 from mimic.nets import ssl
-from mimic.tasks.enhance_config import EnhanceLoss
 from mimic.training import checkpoint
 
 

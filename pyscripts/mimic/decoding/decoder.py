@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from mimic.decoding.attention import fusion
 from mimic.decoding.attention.beam_search import search
 from mimic.decoding.config import DecodeConfig
-from mimic.decoding.ctc import beam
 from mimic.decoding.ctc.path import CtcDecoder, Found, Greedy
 from mimic.decoding.ctc.times import Word, align, timed
-from mimic.decoding.rescore import log_probs
 from mimic.errors import UserError
 from mimic.io.tokens import Tokens
 from mimic.nets.masking import valid_frames
+from mimic.registry import Registry
+
+# Searches that read language models; most decodings do without.
+BEAMS = Registry({"lexicon": "mimic.decoding.ctc.beam:Lexicon", "lexicon-free": "mimic.decoding.ctc.beam:LexiconFree"})
 
 
 class Result(NamedTuple):
@@ -36,7 +38,8 @@ class EndToEndDecoder:
     Args:
         model: with `encode(features, lengths) -> (encoded, lengths, CTC log-probabilities)`, an `encoder` that has
             `output_lengths`, and `decoder`, its attention decoder or None.
-        lm, second: networks of the language models that `config.lm` and `config.rescore` name, if they take part.
+        lm: the network that `config.lm` names, if it takes part.
+        second: log-probabilities of sentences of token ids by the model that `config.rescore` names, if it takes part.
 
     Raises UserError for a search that the model cannot do, and for an n-gram model that does not fit it.
     """
@@ -48,7 +51,7 @@ class EndToEndDecoder:
         config: DecodeConfig,
         device: str = "cpu",
         lm: nn.Module | None = None,
-        second: nn.Module | None = None,
+        second: Callable[[list[list[int]]], list[float]] | None = None,
     ):
         self.model, self.tokens, self.device = model, tokens, device
         self.config = config = replace(config, search=choose(config, model.decoder is not None))
@@ -118,7 +121,7 @@ class EndToEndDecoder:
         if self.second is None:
             return results
         every = [one for of_utterance in results for one in of_utterance]
-        second = iter(log_probs(self.second, [self._spelt(one) for one in every], self.device))
+        second = iter(self.second([self._spelt(one) for one in every]))
         ranked = []
         for of_utterance in results:
             again = []
@@ -161,7 +164,7 @@ def ctc_decoder(config: DecodeConfig, tokens: Tokens) -> CtcDecoder:
     """The search over CTC outputs of that name."""
     if config.search == "greedy":
         return Greedy(tokens)
-    return (beam.Lexicon if config.search == "lexicon" else beam.LexiconFree)(config, tokens)
+    return BEAMS[config.search](config, tokens)
 
 
 def pieces(encoder: nn.Module, frames: int, window: int, margin: int) -> Iterator[tuple[int, int, int, int]]:

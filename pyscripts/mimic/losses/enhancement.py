@@ -12,6 +12,7 @@ from mimic.errors import UserError
 from mimic.frontend.compression import compress
 from mimic.frontend.stft import Stft
 from mimic.losses import compressed
+from mimic.losses.config import OF_SPECTRA, PARTS, EnhanceLoss
 from mimic.losses.stoi import one_minus_stoi
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
 from mimic.metrics.stoi import NATIVE_RATE
@@ -19,7 +20,6 @@ from mimic.models.config import read_config
 from mimic.models.recogniser import Recogniser
 from mimic.nets import ssl
 from mimic.nets.masking import masked_mean
-from mimic.tasks.enhance_config import OF_SPECTRA, PARTS, EnhanceLoss
 
 
 class Waves(NamedTuple):

@@ -1,6 +1,6 @@
 """Trained language models over the tokens of a recogniser."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -49,13 +49,17 @@ class LanguageModel(Trained):
 
 def for_search(
     config: DecodeConfig, tokens: Tokens, joint: bool = True, device: str = "cpu"
-) -> tuple[nn.Module | None, nn.Module | None]:
-    """Networks of the language models that a search takes: `lm`, in a joint one, and `rescore`; None for none.
+) -> tuple[nn.Module | None, Callable[[list[list[int]]], list[float]] | None]:
+    """The language models that a search takes: the network `lm`, in a joint one, and `rescore` as a function from
+    sentences of token ids to log-probabilities; None for none.
 
     Raises UserError where their tokens are not the recogniser's.
     """
     lm = _network_for("lm", config.lm, tokens, device) if joint and config.lm and config.lm_scale else None
-    return lm, _network_for("rescore", config.rescore, tokens, device) if config.rescore else None
+    if not config.rescore:
+        return lm, None
+    second = _network_for("rescore", config.rescore, tokens, device)
+    return lm, lambda sentences: log_probs(second, sentences, device)
 
 
 def _network_for(option: str, path: str, tokens: Tokens, device: str) -> nn.Module:

@@ -21,7 +21,6 @@ from mimic.io.tokens import MODEL as PIECES
 from mimic.io.tokens import TABLE, Tokens
 from mimic.models import trained
 from mimic.models.config import Config
-from mimic.models.language_model import for_search
 from mimic.models.trained import Trained
 from mimic.nets import ENCODERS
 from mimic.nets.graphs import Graph
@@ -97,6 +96,10 @@ class Recogniser(Trained):
         """The search, with the language models that it names. UserError where these do not fit."""
         decode, device = self.config.decode, str(self.device)
         joint = choose(decode, self.net.decoder is not None) == "joint"
+        if not decode.lm and not decode.rescore:
+            return EndToEndDecoder(self.net, self.tokens, decode, device)
+        from mimic.models.language_model import for_search  # of few decodings
+
         return EndToEndDecoder(self.net, self.tokens, decode, device, *for_search(decode, self.tokens, joint, device))
 
     def onnx(self) -> Graph:

@@ -20,13 +20,14 @@ from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
 from mimic.io.tables import read_table
+from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss, Waves
 from mimic.models.config import Config
 from mimic.models.enhancer import network
 from mimic.nets.enhancers import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
-from mimic.tasks.enhance_config import DenoiseData, EnhanceLoss
+from mimic.tasks.enhance_config import DenoiseData
 from mimic.training.task import WHOLE, Task, weighted
 
 

@@ -14,6 +14,7 @@ from mimic.frontend.stft import Stft, StftConfig
 from mimic.io import archives, feature_dir
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad, to_device
+from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss, Waves
 from mimic.models.config import Config
 from mimic.models.enhancer import network
@@ -21,7 +22,7 @@ from mimic.nets.enhancers import MaskConfig
 from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 from mimic.tasks.common import copy_feature_options
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhance_config import EnhanceData, EnhanceLoss
+from mimic.tasks.enhance_config import EnhanceData
 from mimic.training import parallel
 from mimic.training.task import WHOLE, Task, weighted
 

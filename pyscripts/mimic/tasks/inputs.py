@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 from mimic import inputs
 from mimic.errors import UserError
+from mimic.losses.config import EnhanceLoss
 from mimic.models import config as configuration
 from mimic.nets.pruned_config import PrunedConfig
 from mimic.settings import build
 from mimic.tasks.asr_config import AsrData, ClassifyData, HybridData, JointConfig, JointData, LmData
 from mimic.tasks.distill_config import DistillData, PretrainData, Teacher
-from mimic.tasks.enhance_config import DenoiseData, EnhanceData, EnhanceLoss, ProbeEnhanceData, SeganData
+from mimic.tasks.enhance_config import DenoiseData, EnhanceData, ProbeEnhanceData, SeganData
 from mimic.yaml_file import flat
 
 # Of each task's sections those with input paths. What only decoding reads is not here.

@@ -18,6 +18,7 @@ from mimic.frontend.feature_config import OPTIONS
 from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
+from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss, Waves
 from mimic.models.config import Config
 from mimic.models.enhancer import Enhancer
@@ -28,7 +29,6 @@ from mimic.tasks.asr import AsrTask
 from mimic.tasks.asr_config import AsrData, JointConfig, JointData
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import check_lengths
-from mimic.tasks.enhance_config import EnhanceLoss
 from mimic.training import checkpoint
 from mimic.training.task import WHOLE, weighted
 

@@ -2,12 +2,19 @@
 
 from torch import nn
 
-from mimic.decoding.attention.fused_ngram import TokenNgram, WordNgram
 from mimic.decoding.attention.next_token import Fused
 from mimic.decoding.config import DecodeConfig
-from mimic.decoding.ngram.ngram import Ngram
 from mimic.errors import UserError
 from mimic.io.tokens import Tokens
+from mimic.registry import Registry
+
+# By what they predict: the model in a search, and the reader of its file.
+NGRAMS = Registry(
+    {
+        "token": "mimic.decoding.attention.fused_ngram:TokenNgram,Ngram",
+        "word": "mimic.decoding.attention.fused_ngram:WordNgram,Ngram",
+    }
+)
 
 
 def load(config: DecodeConfig, tokens: Tokens, lm: nn.Module | None = None) -> list[Fused]:
@@ -19,8 +26,8 @@ def load(config: DecodeConfig, tokens: Tokens, lm: nn.Module | None = None) -> l
     if lm is not None:
         models.append(Fused(lm, config.lm_scale, config.lm_temperature))
     if config.ngram and config.ngram_lm_scale:
-        unit = TokenNgram if config.ngram_unit == "token" else WordNgram
-        ngram = Ngram(config.ngram)
+        unit, read = NGRAMS[config.ngram_unit]
+        ngram = read(config.ngram)
         try:
             models.append(Fused(unit(ngram, tokens.symbols), config.ngram_lm_scale))
         except UserError as error:

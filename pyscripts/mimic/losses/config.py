@@ -1,0 +1,68 @@
+"""The section `loss` of an enhancer's configuration. Nothing here loads torch."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mimic.inputs import Perceptual
+from mimic.settings import CountOrZero, NotNegative
+
+OF_SPECTRA = ("magnitude", "complex", "consistency", "loudness")  # losses between complex spectra
+PARTS = ("spectral", "si_sdr", "stft", "stoi", *OF_SPECTRA, "waveform", "mimic")
+
+
+@dataclass
+class EnhanceLoss:
+    """loss = the sum of all losses, each times its weight; what has weight 0 is left out.
+
+    Attributes:
+        spectral_weight: weight of the distance of spectra; with 0 it is still logged.
+        distance: mse or l1 between log1p magnitudes.
+        si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it does not hear levels.
+        stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waves).
+        stoi_weight: weight of 1 - STOI.
+        magnitude_weight: weight of the squared distance of compressed magnitudes |X|^0.3; published for fast: 0.3.
+        complex_weight: the same of compressed complex spectra; published: 0.2.
+        consistency_weight: the same between an enhanced spectrum and that of the wave made of it; published: 0.3.
+        loudness_weight: weight of the distance of loudness in Bark bands, where what was added counts more.
+        waveform_weight: weight of the absolute distance of samples; published: 0.2.
+        mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
+        mimic_distance: mse, l1 or cosine between the perceptual model's responses.
+        mimic_layer: the response that is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
+            the first papers on mimic loss.
+        mimic_layers: the same for a self-supervised encoder: hidden layers, whose distances are averaged; 0 is the
+            input of the first transformer layer. None: all transformer layers.
+        perceptual: directory of the trained perceptual model; or a self-supervised encoder (wav2vec 2.0, HuBERT,
+            WavLM): a file of weights as torchaudio downloads it, or a directory of transformers.
+    """
+
+    spectral_weight: NotNegative = 1.0
+    distance: Literal["mse", "l1"] = "mse"
+    si_sdr_weight: NotNegative = 0.0
+    stft_weight: NotNegative = 0.0
+    stoi_weight: NotNegative = 0.0
+    magnitude_weight: NotNegative = 0.0
+    complex_weight: NotNegative = 0.0
+    consistency_weight: NotNegative = 0.0
+    loudness_weight: NotNegative = 0.0
+    waveform_weight: NotNegative = 0.0
+    mimic_weight: NotNegative = 0.0
+    mimic_distance: Literal["mse", "l1", "cosine"] = "mse"
+    mimic_layer: Literal["cnn", "rnn", "dnn", "logits"] = "cnn"
+    mimic_layers: list[CountOrZero] = field(default_factory=list)
+    perceptual: Perceptual = ""
+
+    @property
+    def of_waves(self) -> bool:
+        """Whether there are losses between waves."""
+        weights = self.si_sdr_weight, self.stft_weight, self.stoi_weight, self.waveform_weight
+        return any(weights) or self.of_spectra
+
+    @property
+    def of_spectra(self) -> bool:
+        """Whether there are losses between complex spectra."""
+        return any(getattr(self, f"{name}_weight") for name in OF_SPECTRA)
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a loss at all."""
+        return any(getattr(self, f"{name}_weight") for name in PARTS)

@@ -1,0 +1,89 @@
+"""The library is a house of rooms: imports go down or stay, and inference loads few of its files."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from data_maker import ROOT
+from model_maker import make_enhancer, make_recogniser
+
+# From the ground up: a module imports what stands in its own line, or above it.
+ROOMS = """
+    errors settings yaml_file inputs registry renamed progress cli
+    io
+    corpus augment metrics
+    frontend
+    nets
+    hmm
+    decoding
+    models
+    losses
+    training
+    tasks
+    reporting deploy
+    __main__ commands
+"""
+FLOOR = {room: floor for floor, line in enumerate(ROOMS.split("\n")) for room in line.split()}
+MOST = 35  # files that a decoding or an enhancement loads
+LIBRARY = ROOT / "pyscripts" / "mimic"
+
+
+def imports() -> dict[str, set[str]]:
+    """Module -> modules of the library that it imports, in functions, too; packages are their own modules."""
+    files = {}
+    for path in LIBRARY.rglob("*.py"):
+        parts = path.relative_to(LIBRARY.parent).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    found: dict[str, set[str]] = {}
+    for module, path in files.items():
+        found[module] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found[module] |= {alias.name for alias in node.names if alias.name.startswith("mimic.")}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "mimic":
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                found[module] |= (names & files.keys()) or {node.module}
+    return {module: names - {module, "mimic"} for module, names in found.items()}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_imports_go_down():
+    known = {module: names for module, names in imports().items() if module != "mimic"}
+    assert known.keys() and {room(module) for module in known} <= FLOOR.keys(), "a room that the table does not have"
+    up = [
+        f"{module} imports {name}"
+        for module, names in known.items()
+        for name in sorted(names)
+        if FLOOR[room(name)] > FLOOR[room(module)]
+    ]
+    assert not up, "\n".join(up)
+
+
+def test_no_circles():
+    left = imports()
+    while leaves := {module for module, names in left.items() if not names & left.keys()}:
+        left = {module: names for module, names in left.items() if module not in leaves}
+    assert not left, f"these import each other in a circle: {sorted(left)}"
+
+
+@pytest.mark.parametrize("verb", ["decode", "enhance"])
+def test_inference_loads_few_files_and_no_task(tmp_path, verb):
+    directory = tmp_path / "model"
+    make_enhancer(directory, "causal") if verb == "enhance" else make_recogniser(directory)
+    code = {
+        "decode": "model.searcher(torch.ones(1, 60, 20), torch.tensor([60]), 0.01)",
+        "enhance": "model.enhance(np.ones(16000, 'f') / 9, 16000)",
+    }[verb]
+    words = f"import sys, torch, numpy as np; from mimic import models; model = models.load(sys.argv[1]); {code}"
+    words += "; print(*(m.__file__ for name, m in sys.modules.items() if name.partition('.')[0] == 'mimic'))"
+    environment = {"PYTHONPATH": str(LIBRARY.parent), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", words, directory], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    files = [path for path in map(Path, done.stdout.split()) if path.name != "__init__.py"]  # a line of text each
+    assert 10 < len(files) <= MOST, sorted(str(path.relative_to(LIBRARY)) for path in files)
+    assert not [path for path in files if path.relative_to(LIBRARY).parts[0] in ("tasks", "training", "losses")]
