@@ -258,7 +258,10 @@ def test_a_second_opinion_ranks_again(name):
             torch.testing.assert_close(found.detach()[0], steps[i], atol=1e-5, rtol=0)
     config = DecodeConfig(search="lexicon-free", beam=30, nbest=10, rescore="lm", rescore_weight=0.5)
     features = torch.randn(1, 40, 3)
-    (first,) = EndToEndDecoder(Convolutions(True), TOKENS, replace(config, rescore=""))(features, torch.tensor([40]), 0.01)
+    plain = EndToEndDecoder(Convolutions(True), TOKENS, replace(config, rescore=""))
+    (first,) = plain(features, torch.tensor([40]), 0.01)
+        features, torch.tensor([40]), 0.01
+    )
     rescoring = EndToEndDecoder(Convolutions(True), TOKENS, config, second=partial(second_opinion, lm))
     (second,) = rescoring(features, torch.tensor([40]), 0.01)
     before = {one.text: one.score for one in first}

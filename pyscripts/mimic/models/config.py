@@ -135,7 +135,7 @@ class Config:
     task: str
     net: str
     sections: dict[str, Any]
-    others: dict[str, Any] = field(default_factory=dict, repr=False)
+    others: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -1,0 +1,1 @@
+"""The verbs of the command `mimic`: programs that a package without the recipe has, too."""
