@@ -260,8 +260,6 @@ def test_a_second_opinion_ranks_again(name):
     features = torch.randn(1, 40, 3)
     plain = EndToEndDecoder(Convolutions(True), TOKENS, replace(config, rescore=""))
     (first,) = plain(features, torch.tensor([40]), 0.01)
-        features, torch.tensor([40]), 0.01
-    )
     rescoring = EndToEndDecoder(Convolutions(True), TOKENS, config, second=partial(second_opinion, lm))
     (second,) = rescoring(features, torch.tensor([40]), 0.01)
     before = {one.text: one.score for one in first}

@@ -76,7 +76,7 @@ def test_inference_loads_few_files_and_no_task(tmp_path, verb):
     directory = tmp_path / "model"
     make_enhancer(directory, "causal") if verb == "enhance" else make_recogniser(directory)
     code = {
-        "decode": "model.searcher(torch.ones(1, 60, 20), torch.tensor([60]), 0.01)",
+        "decode": "model.decoder(torch.ones(1, 60, 20), torch.tensor([60]), 0.01)",
         "enhance": "model.enhance(np.ones(16000, 'f') / 9, 16000)",
     }[verb]
     words = f"import sys, torch, numpy as np; from mimic import models; model = models.load(sys.argv[1]); {code}"
