@@ -15,11 +15,13 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from mimic.deploy import onnx_stream
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.models import load
 from mimic.models.encoder import Encoder, is_encoder
 from mimic.models.recogniser import Recogniser
+from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 
 OPSET = 17
 EXAMPLE = Path(__file__).parent / "examples" / "example.py"
@@ -31,10 +33,16 @@ TRACED = 9000  # samples of the signal that the graph is made with; it takes any
 def export(directory: Path, output: Path) -> float:
     """Write model.onnx, model.json and example.py (and tokens.txt of a recogniser) into the folder `output`.
 
+    Of an enhancer from spectrum to spectrum: the graphs of a stream, see `mimic.deploy.onnx_stream`.
+
     Gives the largest difference between onnxruntime and torch over signals of several lengths. Raises UserError where
     it is above 1e-4, and for a model that cannot be exported.
     """
     model = Encoder.load(directory) if is_encoder(directory) else load(directory)
+    if isinstance(getattr(model, "net", None), SpectrumEnhancer):
+        worst = onnx_stream.export(model.net, model.front, output)
+        shutil.copyfile(EXAMPLE.with_name("stream.py"), output / "example.py")
+        return worst
     try:
         graph = model.onnx()
     except UserError as error:
