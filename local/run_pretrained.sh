@@ -7,7 +7,7 @@
 . steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
 data=data/pretrained   # where data directories go
 exp=exp/pretrained     # where everything else goes
-corpora=               # folder with speechocean762, librispeech251, ljspeech, noise, noise2 and rooms
+corpora=               # folder with speechocean762, librispeech251, ljspeech, noise, noise2 and rooms (RIRs)
 also=                  # data directory of more training speech, as train_clean of local/demo/prepare.sh
 models=fast            # any of fast, fast_b, fast_m, fast_20ms, gtcrn: conf/mask_<model>.yaml
 simulated_rirs=100     # RIRs to simulate, beside the measured ones
@@ -72,7 +72,7 @@ if begin 2 "training"; then
       "${more[@]}" || rc=$?
     case $rc in
       0) ;;
-      75 | 124 | 143) log "$exp/$name: stopped after $hours h: the same command goes on"; exit 75 ;;
+      75 | 124 | 143) log "$exp/$name: stopped after $hours h: the same command resumes it"; exit 75 ;;
       *) exit "$rc" ;;
     esac
   done

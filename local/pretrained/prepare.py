@@ -2,7 +2,7 @@
 """Clean speech, noises and RIRs for the enhancer that ships, as 16 kHz wavs (../run_pretrained.sh).
 
 Writes <out>/{train,dev}_speech (data directories), <out>/noises/{train,dev} and <out>/rirs/{train,dev}. Long
-recordings are cut into pieces, so that a piece is read fast. dev has speakers and kinds of noise that train has not;
+recordings are cut into pieces, so that a piece is read fast. dev has speakers and noise types that train has not;
 the corpora's own test folders are not read.
 """
 
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 import noises_train
 
 DEV_EVERY = 12  # of LibriSpeech's speakers, so many is one for dev
-DEV_KINDS_EVERY = 6  # of the kinds of noise
+DEV_KINDS_EVERY = 6  # of the noise types
 DEV_UTTERANCES = 60  # of each corpus
 MADE = ("pink", "brown", "hum", "machinery", "impulses", "music")  # functions of local/demo/noises_train.py
 PREFIXES = ("moodist-", "blanket-")  # what stands before the kind in noise2

@@ -67,7 +67,7 @@ def test_published_size_of_gtcrn():
     matrices = 192 * 64  # there and back
     assert sum(p.numel() for p in net.parameters()) + 2 * matrices == pytest.approx(48.2e3, rel=0.002)
     # Published are 33 M (repository) to 40 M (paper), with normalisations, activations and biases: on networks of few
-    # channels these are a fifth and more. Products alone, by hand: 421 k a frame.
+    # channels these are a fifth and more. Products single, by hand: 421 k a frame.
     assert macs_per_frame(net, 257) == 420944
     assert 0.6 * 40e6 < macs_per_frame(net, 257) * 62.5 < 33e6
 
@@ -77,8 +77,8 @@ def test_published_size_of_gtcrn():
 def test_an_utterance_does_not_depend_on_its_batch(config):
     net, x = network(config), torch.randn(2, 9, 2, 257)
     together = net(x, torch.tensor([9, 5]))
-    alone = net(x[1:, :5], torch.tensor([5]))
-    torch.testing.assert_close(together[1:, :5], alone, atol=STREAM, rtol=0)
+    single = net(x[1:, :5], torch.tensor([5]))
+    torch.testing.assert_close(together[1:, :5], single, atol=STREAM, rtol=0)
     assert not together[1, 5:].any() or isinstance(config, GtcrnConfig)
 
 
@@ -123,7 +123,7 @@ def test_onnx_stream_equals_torch(name, tmp_path):
         network(GtcrnConfig(channels=4, blocks=1) if name == "gtcrn" else SMALL, stft.n_fft // 2 + 1)
     )
     assert onnx_stream.export(model, Stft(stft), tmp_path) <= STREAM
-    assert (tmp_path / "wave.onnx").exists() == (name != "hop100")
+    assert (tmp_path / "waveform.onnx").exists() == (name != "hop100")
 
 
 def test_no_stream_of_a_network_that_needs_the_future(tmp_path):
@@ -136,13 +136,13 @@ def test_no_stream_of_a_network_that_needs_the_future(tmp_path):
 @torch.no_grad()
 def test_stream_of_samples_equals_the_whole(pieces):
     model, stft = SpectrumEnhancer(network(SMALL)), Stft(STFT)
-    wave = torch.randn(4096) / 10
-    (whole,) = model.enhance([wave], stft)
+    waveform = torch.randn(4096) / 10
+    (whole,) = model.enhance([waveform], stft)
     stream, out, first = Stream(model, stft), [], 0
     for size in [*pieces, 4096 - sum(pieces)]:
-        out.append(stream(wave[first : first + size]))
+        out.append(stream(waveform[first : first + size]))
         first += size
-    out.append(stream(wave[:0], last=True))
+    out.append(stream(waveform[:0], last=True))
     torch.testing.assert_close(torch.cat(out), whole, atol=STREAM, rtol=0)
 
 
@@ -162,9 +162,9 @@ def test_settings_that_do_not_fit():
 def test_one_more_frame_makes_the_inverse_of_hann_exact(hop):
     stft = Stft(StftConfig(n_fft=2 * hop, win_length=2 * hop, hop_length=hop, window_type="hann", pad_end=True))
     for samples in (1, hop - 1, hop, 5 * hop + 17):
-        wave = torch.randn(samples).clamp(-1, 1)
-        back = stft.inverse(stft.transform(wave), samples)
-        torch.testing.assert_close(back, wave, atol=of_sums(2 * hop, 20.0), rtol=0)
+        waveform = torch.randn(samples).clamp(-1, 1)
+        back = stft.inverse(stft.transform(waveform), samples)
+        torch.testing.assert_close(back, waveform, atol=of_sums(2 * hop, 20.0), rtol=0)
 
 
 def test_compression_and_its_inverse():
@@ -197,8 +197,10 @@ def test_losses_of_spectra(name):
     padded = clean + noise
     padded[1, 4:] = 9
     torch.testing.assert_close(loss(padded, clean, lengths), loss(clean + noise, clean, lengths))
-    alone = [loss((clean + noise)[i : i + 1, :n], clean[i : i + 1, :n], torch.tensor([n])) for i, n in ((0, 6), (1, 4))]
-    torch.testing.assert_close(loss(padded, clean, lengths), 0.6 * alone[0] + 0.4 * alone[1])
+    single = [
+        loss((clean + noise)[i : i + 1, :n], clean[i : i + 1, :n], torch.tensor([n])) for i, n in ((0, 6), (1, 4))
+    ]
+    torch.testing.assert_close(loss(padded, clean, lengths), 0.6 * single[0] + 0.4 * single[1])
     estimate = (clean + noise).requires_grad_()
     value = loss(estimate, clean, lengths)
     value.backward()
@@ -253,32 +255,32 @@ def test_early_reflections_belong_to_the_target():
     assert np.array_equal(dry.target, speech) and math.isclose(np.std(dry.noisy), np.std(speech), rel_tol=0.01)
 
 
-@pytest.mark.parametrize("task", ["enhance", "denoise"])
-def test_tasks_train_and_validate_it(task, tmp_path, repository):
+@pytest.mark.parametrize("name", ["enhance", "denoise"])
+def test_tasks_train_and_validate_it(name, tmp_path, repository):
     """On pairs and on mixtures made on the fly, with all losses; a step against the gradient lowers the loss."""
     make_set(tmp_path, "train", "aa", 3)
     make_set(tmp_path, "dev", "b", 2)
     make_noises(tmp_path)
-    words = [*overrides(tmp_path, task), "--model.channels", "4", "--model.units", "4", "--train.batch_size", "3"]
+    words = [*overrides(tmp_path, name), "--model.channels", "4", "--model.units", "4", "--train.batch_size", "3"]
     words += ["--loss.loudness_weight", "0.1", "--loss.si_sdr_weight", "0.01"]
-    words += ["--augment.babble", "false"] if task == "denoise" else []
-    config = configuration.read(repository / f"conf/{'mask' if task == 'denoise' else task}_fast.yaml", words)
+    words += ["--augment.babble", "false"] if name == "denoise" else []
+    config = configuration.read(repository / f"conf/{'mask' if name == 'denoise' else name}_fast.yaml", words)
     torch.manual_seed(1)
-    learner = TASKS[config.task](config, tmp_path)
-    learner.begin_epoch(1)
-    batch = learner.load(sorted(learner.lengths))
-    optimiser = torch.optim.Adam(learner.model.parameters(), 0.01)
+    task = TASKS[config.task](config, tmp_path)
+    task.begin_epoch(1)
+    batch = task.load(sorted(task.lengths))
+    optimiser = torch.optim.Adam(task.model.parameters(), 0.01)
     losses = []
     for _ in range(6):
         optimiser.zero_grad()
-        parts = learner(batch, 1)
+        parts = task(batch, 1)
         parts["loss"].backward()
         optimiser.step()
         losses.append(float(parts["loss"].detach()))
     assert (
         {"magnitude", "complex", "consistency", "waveform", "loudness"}
         <= parts.keys()
-        <= learner.sizes(batch).keys() | {"loss"}
+        <= task.sizes(batch).keys() | {"loss"}
     )
     assert losses[-1] < losses[0]
-    assert math.isfinite(learner.validate()["loss"])
+    assert math.isfinite(task.validate()["loss"])

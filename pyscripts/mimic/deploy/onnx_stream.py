@@ -3,7 +3,7 @@
 Two graphs, of the same network with its normalisations folded into plain weights:
 
 - spectrum.onnx: a noisy frame of an STFT (2, bins), real and imaginary part -> the enhanced frame;
-- wave.onnx: the next samples (hop,) -> as many enhanced samples, `delay` samples late. It has the Fourier transforms
+- waveform.onnx: the next samples (hop,) -> as many enhanced samples, `delay` samples late. It has Fourier transforms
   inside, as matrix products.
 
 stream.json says rate, hop, delay, window and the shapes of the states, which begin as zeros.
@@ -61,7 +61,7 @@ class SpectrumGraph(nn.Module):
         return (enhanced * _power(enhanced).pow((1 / EXPONENT - 1) / 2), *after)
 
 
-class WaveGraph(nn.Module):
+class WaveformGraph(nn.Module):
     """The next samples (hop,), the samples before them, what overlaps, and the state -> enhanced samples, all after it.
 
     The transforms are products with the cosines of the even part of a frame and the sines of its odd part: half of the
@@ -72,7 +72,7 @@ class WaveGraph(nn.Module):
         super().__init__()
         n, half = stft.config.n_fft, stft.config.n_fft // 2
         if stft.config.hop_length != half:
-            raise UserError(f"--hop-length={stft.config.hop_length}: a graph of waves needs half of --n-fft={n}")
+            raise UserError(f"--hop-length={stft.config.hop_length}: a graph of waveforms needs half of --n-fft={n}")
         self.graph, self.half = graph, half
         window = stft.window.double()
         angle = 2 * torch.pi / n * torch.arange(half + 1)[:, None] * torch.arange(half + 1)
@@ -105,10 +105,10 @@ class WaveGraph(nn.Module):
 
 
 def export(model: nn.Module, stft: Stft, output: Path) -> float:
-    """Write spectrum.onnx, wave.onnx and stream.json into the folder `output`.
+    """Write spectrum.onnx, waveform.onnx and stream.json into the folder `output`.
 
-    Gives the largest difference between onnxruntime, hop by hop, and torch, the whole signal at once. wave.onnx is left
-    out where the hop is not half of the window. Raises UserError where the difference is above 1e-5, and for a model
+    Gives the largest difference between onnxruntime, hop by hop, and torch, the whole signal at once. waveform.onnx is
+    left out where the hop is not half of the window. Raises UserError where the difference is above 1e-5, and for a model
     that has no streaming form.
     """
     if not isinstance(model, SpectrumEnhancer) or getattr(model.net.config, "bidirectional", False):
@@ -122,11 +122,16 @@ def export(model: nn.Module, stft: Stft, output: Path) -> float:
     facts = {"rate": stft.rate, "n_fft": config.n_fft, "hop": config.hop_length, "window": config.window_type}
     facts |= {"delay": config.n_fft - config.hop_length, "spectrum": _shapes(graph.net.initial(), names)}
     if config.n_fft == 2 * config.hop_length:
-        waves = WaveGraph(graph, stft).eval()
+        waveforms = WaveformGraph(graph, stft).eval()
         names = ["before", "overlap", *names]
-        _write(waves, output / "wave.onnx", (torch.zeros(config.hop_length), *waves.initial()), ["samples", *names])
-        worst = max(worst, _compare_waves(output / "wave.onnx", model, stft))
-        facts["wave"] = _shapes(waves.initial(), names)
+        _write(
+            waveforms,
+            output / "waveform.onnx",
+            (torch.zeros(config.hop_length), *waveforms.initial()),
+            ["samples", *names],
+        )
+        worst = max(worst, _compare_waveforms(output / "waveform.onnx", model, stft))
+        facts["waveform"] = _shapes(waveforms.initial(), names)
     if not worst <= TOLERANCE:
         raise UserError(f"{output}: differs from torch by {worst:.1e}: this network cannot be exported")
     with replace(output / "stream.json") as f:
@@ -161,21 +166,21 @@ def _write(graph: nn.Module, path: Path, inputs: tuple[Tensor, ...], names: list
 
 
 def _compare_spectra(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:
-    wave = _signal(stft)
+    waveform = _signal(stft)
     with torch.no_grad():
-        spectrum = stft.transform(wave[None])
-        wanted = stft.inverse(model(spectrum, torch.tensor([spectrum.shape[1]])), len(wave))[0]
+        spectrum = stft.transform(waveform[None])
+        wanted = stft.inverse(model(spectrum, torch.tensor([spectrum.shape[1]])), len(waveform))[0]
         frames = torch.stack([spectrum[0].real, spectrum[0].imag], dim=1).numpy()  # (frames, 2, bins)
         given = torch.from_numpy(run(session(path), frames))
-        given = stft.inverse(torch.complex(given[:, 0], given[:, 1])[None], len(wave))[0]
+        given = stft.inverse(torch.complex(given[:, 0], given[:, 1])[None], len(waveform))[0]
     return float((given - wanted).abs().max())
 
 
-def _compare_waves(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:
-    wave, hop = _signal(stft), stft.config.hop_length
+def _compare_waveforms(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:
+    waveform, hop = _signal(stft), stft.config.hop_length
     with torch.no_grad():
-        (wanted,) = model.enhance([wave], stft)
-    hops = torch.cat([wave, torch.zeros(hop)]).view(-1, hop).numpy()
+        (wanted,) = model.enhance([waveform], stft)
+    hops = torch.cat([waveform, torch.zeros(hop)]).view(-1, hop).numpy()
     given = torch.from_numpy(run(session(path), hops)).flatten()[hop:]
     return float((given - wanted).abs().max())
 

@@ -33,7 +33,7 @@ def complex_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor) -> Tensor:
 
 
 def waveform_l1(enhanced: Tensor, clean: Tensor, samples: Tensor) -> Tensor:
-    """Mean absolute distance of waves (batch, samples) over real samples."""
+    """Mean absolute distance of waveforms (batch, samples) over real samples."""
     real = valid_frames(samples, clean.shape[1])
     return ((enhanced - clean).abs() * real).sum() / real.sum()
 
@@ -58,5 +58,5 @@ def bark_bands(bins: int, rate: float) -> Tensor:
     centres = torch.linspace(0.0, float(bark[-1]), BARKS, dtype=torch.float64)
     width = max(1.0, float(centres[1]))
     bands = (1 - (bark[:, None] - centres).abs() / width).clamp(min=0)
-    bands[0] = 0  # 0 Hz is not heard
+    bands[0] = 0  # 0 Hz is inaudible
     return (bands / bands.sum(0).clamp(min=1e-9)).float()

@@ -24,14 +24,14 @@ if rate != facts["rate"]:
     sys.exit(f"{sys.argv[1]} has {rate} Hz, the model {facts['rate']}: resample it first")
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
-session = onnxruntime.InferenceSession(here / "wave.onnx", options)
+session = onnxruntime.InferenceSession(here / "waveform.onnx", options)
 hop, delay = facts["hop"], facts["delay"]
 
 
 def run(channel: np.ndarray) -> np.ndarray:
     """Samples (samples,) through the stream; what comes out `delay` samples late is moved back."""
     hops = np.pad(channel, (0, delay + -len(channel) % hop)).reshape(-1, hop)
-    states = {name: np.zeros(shape, np.float32) for name, shape in facts["wave"].items()}
+    states = {name: np.zeros(shape, np.float32) for name, shape in facts["waveform"].items()}
     enhanced = []
     for samples in hops:
         out, *values = session.run(None, {"samples": samples, **states})
