@@ -108,8 +108,8 @@ def export(model: nn.Module, stft: Stft, output: Path) -> float:
     """Write spectrum.onnx, waveform.onnx and stream.json into the folder `output`.
 
     Gives the largest difference between onnxruntime, hop by hop, and torch, the whole signal at once. waveform.onnx is
-    left out where the hop is not half of the window. Raises UserError where the difference is above 1e-5, and for a model
-    that has no streaming form.
+    left out where the hop is not half of the window. Raises UserError where the difference is above 1e-5, and for a
+    model that has no streaming form.
     """
     if not isinstance(model, SpectrumEnhancer) or getattr(model.net.config, "bidirectional", False):
         raise UserError("no streaming form: train conf/enhance_fast.yaml or another causal network of spectra")
