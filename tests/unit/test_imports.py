@@ -1,4 +1,4 @@
-"""The library is a house of rooms: imports go down or stay, and inference loads few of its files."""
+"""The packages of the library stand in an order: imports go down or stay, and inference loads few files."""
 
 import ast
 import subprocess
