@@ -1,12 +1,12 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
-"""Writes docs/figures/demo.svg: test WER of the systems of the demo corpus, from results/demo_seeds.json."""
+"""Writes docs/figures/demo.svg: test WER of the systems of the demo corpus, from results/demo.json."""
 
 import json
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORD, FIGURE = ROOT / "results/demo_seeds.json", ROOT / "docs/figures/demo.svg"
+RECORD, FIGURE = ROOT / "results/demo.json", ROOT / "docs/figures/demo.svg"
 STYLE = """<style>
     text { font: 14px system-ui, sans-serif; fill: #1f2328; }
     .bar { fill: #8fb8de; } .best { fill: #0969da; } .error { stroke: #1f2328; stroke-width: 1.5; }
@@ -40,14 +40,14 @@ def figure() -> str:
             bars.append(f'<path class="error" d="M{ends[0]:.1f} {y + 12}H{ends[1]:.1f}"/>')
         shown = f"{mean:.2f}" + f" ± {spread:.2f}" * bool(spread)
         bars.append(f'<text x="{x + SCALE * spread + 8:.1f}" y="{y + 17}">{shown}</text>')
-    title = "WER (%) on the demo test set; MSE and MSE + mimic: mean and standard deviation of 3 seeds"
+    title = "WER (%) on the demo test set, one seed"
     return (
         "\n  ".join(
             [
                 '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 180" role="img" aria-labelledby="title">',
                 f'<title id="title">{title}</title>',
                 STYLE,
-                '<text x="8" y="20">test WER (%); ±: standard deviation of 3 seeds</text>',
+                '<text x="8" y="20">test WER (%), one seed</text>',
                 *bars,
             ]
         )
