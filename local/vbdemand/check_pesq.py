@@ -7,7 +7,7 @@ from statistics import fmean
 
 from mimic.cli import run
 from mimic.errors import UserError
-from mimic.metrics.enhancement import read_rows
+from mimic.metrics.scores import read_rows
 
 MEASURE = "wb-pesq"
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("data", help="name of the test set, for messages")
     parser.add_argument("scoring", type=Path)
     args = parser.parse_args()
-    rows, _ = read_rows(args.scoring / "per_utt.tsv")
+    rows = list(read_rows(args.scoring).values())
     scores = [score for row in rows if (score := row.scores[MEASURE]) is not None]
     if not scores:
         fix = "repair that, or give --skip-pesq-check true"

@@ -253,4 +253,4 @@ def test_kept_recordings_are_bounded_and_threads_share_them(tmp_path: Path, monk
     names = [f"n-{random.Random(i).randrange(6)}" for i in range(200)]
     for name, x in zip(names, prefetch(recordings.__getitem__, names, workers=4), strict=True):
         assert len(x) == 8000 and x[0] == pytest.approx(0.1 * (int(name[-1]) + 1), abs=1e-4)
-        assert sum(map(len, recordings._kept.values())) <= 25000 + 4 * 8000
+        assert sum(map(len, recordings._cached.values())) <= 25000 + 4 * 8000

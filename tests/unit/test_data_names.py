@@ -49,7 +49,7 @@ def test_slashes_and_channels(tmp_path, data, caplog):
     for name, words, ((first, second),), out in words_of(tmp_path, data):
         caplog.clear()
         assert program(name, first, *words) == 1 and "has 2 channels: pick one with --channel N" in caplog.text
-        assert program(name, first, "--channel", "-1", *words) == 1 and "channels are counted from 0" in caplog.text
+        assert program(name, first, "--channel", "-1", *words) == 1 and "--channel takes a whole number of at least 0" in caplog.text
         assert program(name, first, "--channel", "1", *words) == 0
         assert program(name, second, "--channel", "1", *words) == 0
         reader = AudioReader(out, channel=1)
@@ -70,7 +70,7 @@ def test_an_enhancer_and_scores_of_one_channel(tmp_path, data, capsys):
 def test_mixtures_that_cannot_be(tmp_path, data, caplog, option, value):
     words = ("--channel", "0", data, tmp_path / "noises", tmp_path / "m", tmp_path / "c")
     assert program("mix_noise.py", "mix", option, value, *words) == 1
-    assert f"{option} " in caplog.text and "expected" in caplog.text
+    assert option in caplog.text and ("expected" in caplog.text or "out of its range" in caplog.text)
 
 
 def test_programs_find_their_python_and_library_from_anywhere(tmp_path):

@@ -21,8 +21,9 @@ from mimic.io.archives import ArkWriter
 from mimic.models.enhancer import Enhancer
 from mimic.nets import ssl
 from mimic.nets.student import EnhancementHead, Predictor, Student, StudentConfig, start_from_teacher
+from mimic.tasks.config import read
 from mimic.tasks.distill import compare
-from mimic.training.config import TrainConfig, read
+from mimic.training.config import TrainConfig
 from mimic.training.optimiser import learning_rate
 
 
