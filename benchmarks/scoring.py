@@ -77,7 +77,7 @@ def test_set(folder: Path, utterances: int) -> Pairs:
 
 
 def crop(draw: np.random.Generator, source: np.ndarray, samples: int) -> np.ndarray:
-    """A piece of a recording that is no pause: PESQ gives no value without speech."""
+    """A piece of a recording that is not a pause: PESQ gives no value without speech."""
     loud = np.mean(source**2)
     while True:
         start = draw.integers(len(source) - samples)

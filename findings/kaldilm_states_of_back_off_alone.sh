@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A pruned ARPA model has histories behind which no word was kept. In a grammar such a state has one arc, the back-off.
+# A pruned ARPA model has histories after which no word was kept. In a grammar such a state has one arc, the back-off.
 # Guess: kaldilm, a port of Kaldi's arpa2fst, removes it as that does (RemoveRedundantStates): arcs lead on to where it
 # backs off to. Seen: it stays.
 set -euo pipefail
@@ -46,7 +46,7 @@ for line in text.splitlines():
         arcs.setdefault(words[0], []).append(words)
     elif words:
         final.add(words[0])
-alone = [state for state, out in arcs.items() if len(out) == 1 and out[0][3] == "0" and state not in final]
+single = [state for state, out in arcs.items() if len(out) == 1 and out[0][3] == "0" and state not in final]
 print(f"kaldilm {version('kaldilm')}: {len(alone)} of {len(arcs)} states have nothing but a back-off arc, of cost 0")
 assert alone and all(len(arcs[state][0]) == 4 for state in alone)
 PYTHON

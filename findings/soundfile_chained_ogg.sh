@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two Ogg files behind one another are one Ogg file of two chained streams (RFC 3533, 4), as internet radio sends it.
+# Two concatenated Ogg files are one Ogg file of two chained streams (RFC 3533, 4), as internet radio sends it.
 # Guess: soundfile gives the samples of both, or an error.
 # Seen: those of the first, for Vorbis and for Opus, without a word.
 set -euo pipefail

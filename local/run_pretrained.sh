@@ -37,7 +37,7 @@ set -euo pipefail
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common "$@"
 check_files config
-[ -n "$corpora" ] || die "give --corpora: the folder of speech, noises and rooms"
+[ -n "$corpora" ] || die "give --corpora: the folder of speech, noises and RIRs"
 check_dirs corpora also
 for model in $models; do
   [ -f "conf/mask_$model.yaml" ] || die "--models: no model '$model': conf/mask_$model.yaml is not there"

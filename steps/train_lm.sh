@@ -19,7 +19,7 @@ force=false      # true: estimate again although nothing changed
 . ./path.sh
 help_message="Usage: $0 [options] <text-or-data-dir> <out-dir>
 e.g.: $0 --order 3 --dev data/dev_clean sentences.txt exp/3gram                      # for --decode.search lexicon
-      $0 --order 6 --unit char --tokens exp/ds2 data/train_clean exp/6gram_char     # for --decode.search free
+      $0 --order 6 --unit char --tokens exp/ds2 data/train_clean exp/6gram_char     # for --decode.search lexicon-free
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh

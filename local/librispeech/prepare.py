@@ -52,7 +52,7 @@ def read_genders(path: Path) -> dict[str, str]:
 def speaker_of(utt: str, chapter: Path) -> str:
     match = UTTERANCE.fullmatch(utt)
     if not match or [match[1], match[2]] != [chapter.parent.parent.name, chapter.parent.name]:
-        raise UserError(f"{chapter}: `{utt}` is no utterance of this speaker and chapter: the folders are mixed up")
+        raise UserError(f"{chapter}: `{utt}` is not an utterance of this speaker and chapter: the folders are mixed up")
     return match[1]
 
 

@@ -94,7 +94,7 @@ def named_files(folder: Path, suffix: str) -> dict[str, Path]:
 def utterance(name: str, where: str) -> str:
     match = NAME.fullmatch(name)
     if not match:
-        raise UserError(f"{where}: `{name}` is no name like p226_001: remove it, or is this another corpus?")
+        raise UserError(f"{where}: `{name}` is not a name like p226_001: remove it, or is this another corpus?")
     return f"{match[1]}-{match[2]}"
 
 
