@@ -65,7 +65,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Real speech, noise and rooms, where the machine has them."""
+    """Real speech, noise and RIRs, where the machine has them."""
     path = Path(os.environ.get("MIMIC_REAL_DATA", ROOT.parent / "shared" / "data"))
     if not (path / "speechocean762").is_dir():
         pytest.skip(f"no real speech at {path}: set MIMIC_REAL_DATA")

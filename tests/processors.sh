@@ -31,12 +31,12 @@ for setting in "${settings[@]}"; do
   fi
   count=$((count + 1))
   begun=$SECONDS
-  if said=$(env OMP_NUM_THREADS=1 "$setting" python3 -m pytest -q -n "$jobs" --only numerical "${words[@]}" 2>&1); then
+  if output=$(env OMP_NUM_THREADS=1 "$setting" python3 -m pytest -q -n "$jobs" --only numerical "${words[@]}" 2>&1); then
     green=$((green + 1))
-    log "$setting: $(tail -n 1 <<< "$said")"
+    log "$setting: $(tail -n 1 <<< "$output")"
   else
     log "$setting: failed after $((SECONDS - begun)) s"
-    tail -n 100 <<< "$said" >&2
+    tail -n 100 <<< "$output" >&2
   fi
 done
 [ "$count" -gt 0 ] || die "--only $only: the settings are ${settings[*]}"

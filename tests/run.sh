@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set-up, style of Python and shell, then the tests. Arguments behind the options go to pytest.
+# Set-up, style of Python and shell, then the tests. Arguments after the options go to pytest.
 
 fast=false  # true: what to run before each commit, in less than 2 minutes on two cores
 forks=true  # false: start each program as users do, not as a fork of one that has loaded torch (tests/forks)
@@ -28,7 +28,7 @@ shellcheck -x ./*.sh RESULTS .ci/run tests/forks/python3 {local,steps,tests}/**/
 
 if ! "$forks"; then export MIMIC_FORKS=; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them. One
-# worker more than cores: tests that wait for a scheduler, a browser or a signal leave theirs idle.
+# worker more than cores: tests that wait for a scheduler, a browser or a signal leave their core idle.
 workers=3
 if "$fast"; then workers=2; set -- --only fast "$@"; fi
 python3 -m pytest -n $workers --dist loadgroup "$@"

@@ -19,14 +19,14 @@ COMPARES |= {"assert_equal", "assert_near"}
 def reached(item: pytest.Item) -> set[str]:
     """All names in the code that a test reaches."""
     fixtures = [definition.func for found in item._fixtureinfo.name2fixturedefs.values() for definition in found]
-    todo, seen, names = [item.function, *fixtures], set(), set()
-    while todo:
-        part = todo.pop()
+    pending, seen, names = [item.function, *fixtures], set(), set()
+    while pending:
+        part = pending.pop()
         if not isinstance(part, type | types.FunctionType) or part in seen:
             continue
         seen.add(part)
         if isinstance(part, type):
-            todo += [getattr(method, "__func__", method) for method in vars(part).values()]
+            pending += [getattr(method, "__func__", method) for method in vars(part).values()]
             continue
         function = inspect.unwrap(part)
         if not isinstance(function, types.FunctionType):
@@ -37,7 +37,7 @@ def reached(item: pytest.Item) -> set[str]:
         for code in codes:
             codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
             names.update(code.co_names)
-            todo += [function.__globals__.get(name) for name in code.co_names]
+            pending += [function.__globals__.get(name) for name in code.co_names]
     return names
 
 

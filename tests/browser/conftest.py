@@ -18,7 +18,7 @@ def chromium():
         found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
         if found is None and not Path(playwright.chromium.executable_path).exists():
             pytest.skip("no Chromium here: apt install chromium, or name one in CHROMIUM")
-        # Where a page records, it hears beeps.
+        # Where a page records, its input is beeps.
         arguments = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=found, args=arguments)

@@ -1,4 +1,4 @@
-"""The page of steps/serve.sh in a real Chromium: a file is chosen, dropped, recorded; before and after are seen, heard
+"""The page of steps/serve.sh in a real Chromium: a file is chosen, dropped, recorded; before and after are seen, played
 and read.
 """
 
@@ -33,21 +33,21 @@ def server(tmp_path_factory):
 @pytest.fixture
 def visit(chromium, server):
     """visit() opens the page; what it says on the console, or asks of another site, fails the test at its end."""
-    said, contexts = [], []
+    problems, contexts = [], []
 
     def visit(size: dict[str, int] = DESK, scheme: str = "light"):
         contexts.append(chromium.new_context(viewport=size, color_scheme=scheme, permissions=["microphone"]))
         page = contexts[-1].new_page()
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url) if not own(request.url, server) else None)
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.append(request.url) if not own(request.url, server) else None)
         page.goto(server.url)
         return page
 
     yield visit
     for context in contexts:
         context.close()
-    assert [line for line in said if "status of 4" not in line] == []
+    assert [line for line in problems if "status of 4" not in line] == []
 
 
 def own(url: str, server: Server) -> bool:

@@ -22,21 +22,21 @@ def report(tmp_path_factory) -> Path:
 @pytest.fixture
 def visit(chromium, report):
     """visit("index.html") opens a page of the report; what it says on the console fails the test at its end."""
-    said, contexts = [], []
+    problems, contexts = [], []
 
     def visit(name: str, size: dict[str, int] = DESK, scheme: str = "light"):
         contexts.append(chromium.new_context(viewport=size, color_scheme=scheme, offline=True))
         page = contexts[-1].new_page()
-        page.on("console", lambda message: said.append(f"{name}: {message.text}"))
-        page.on("pageerror", lambda error: said.append(f"{name}: {error}"))
-        page.on("requestfailed", lambda request: said.append(f"{name}: {request.url} failed"))
+        page.on("console", lambda message: problems.append(f"{name}: {message.text}"))
+        page.on("pageerror", lambda error: problems.append(f"{name}: {error}"))
+        page.on("requestfailed", lambda request: problems.append(f"{name}: {request.url} failed"))
         page.goto((report / name).as_uri())
         return page
 
     yield visit
     for context in contexts:
         context.close()
-    assert said == []
+    assert problems == []
 
 
 def column(page, title: str) -> list[str]:
@@ -161,7 +161,7 @@ def test_players(visit, report):
     assert page.locator(".version").first.locator(".cursor.on").count() == 1
     noisy.evaluate("player => player.play()")
     page.wait_for_function("document.querySelectorAll('audio')[0].paused")
-    assert noisy.evaluate("player => player.currentTime") >= 0.05  # it goes on where the other one was
+    assert noisy.evaluate("player => player.currentTime") >= 0.05  # it continues where the other one was
     page.wait_for_function("document.querySelectorAll('audio')[1].ended")
     image = page.locator(".version").nth(2).locator("image").first
     box = bounding(image)

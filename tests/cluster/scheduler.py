@@ -66,8 +66,8 @@ class Cluster:
 
     def queue(self) -> list[str]:
         """The array jobs that wait or run."""
-        said = self.call("squeue", "-h", "-o", "%F") if self.kind == "slurm" else self.call("qstat")
-        return sorted({line.split()[0] for line in said.splitlines() if line.split()[0].isdigit()})
+        output = self.call("squeue", "-h", "-o", "%F") if self.kind == "slurm" else self.call("qstat")
+        return sorted({line.split()[0] for line in output.splitlines() if line.split()[0].isdigit()})
 
     def checkout(self, name: str) -> Path:
         """What jobs need of a checkout, in a directory of its own."""
@@ -80,17 +80,17 @@ class Cluster:
         return copy
 
     def body(self, name: str) -> list[str]:
-        """What a job has said, less the lines of the launcher."""
+        """What a job has printed, less the lines of the launcher."""
         return [line for line in (self.folder / name).read_text().splitlines() if not line.startswith("# ")]
 
 
 def ended(process: subprocess.Popen, code: int = 0) -> str:
     try:
-        _, said = process.communicate(timeout=120)
+        _, output = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == code, said
-    return said
+    assert process.returncode == code, output
+    return output
 
 
 @contextmanager
@@ -100,12 +100,12 @@ def running(kind: str) -> Iterator[dict[str, str]]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     process = subprocess.Popen([HERE / "server.sh", kind, folder / "run"], **pipes)
     try:
-        said = ""
+        output = ""
         while (line := process.stdout.readline()) and line != "ready\n":
-            said = line.strip()
+            output = line.strip()
         if not line:
-            assert process.wait() == 77, f"{kind} did not start: {said}"
-            pytest.skip(f"no {kind} here: {said}")
+            assert process.wait() == 77, f"{kind} did not start: {output}"
+            pytest.skip(f"no {kind} here: {output}")
         lines = (folder / "run/env").read_text().splitlines()
         drop = ("MIMIC_RUN_PID", "CUDA_VISIBLE_DEVICES", "PYTHONPATH")
         env = {k: v for k, v in os.environ.items() if k not in drop}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A cluster of one node for the tests, as root and without systemd: "server.sh slurm DIR" or "server.sh sge DIR".
 # Installs what it needs where that is missing, keeps all files in DIR, writes DIR/env for those who submit, says
-# "ready" and runs until a line or the end of its input comes: after a kill -9 of the tests nothing stays behind.
+# "ready" and runs until a line or the end of its input comes: after a kill -9 of the tests nothing is left.
 # Exit code 77: it cannot run here; the last line says why.
 set -euo pipefail
 kind=$1 dir=$2

@@ -1,4 +1,4 @@
-"""launch.py on Slurm and SGE: array jobs, their options, failures, other tries, and that nothing is left behind."""
+"""launch.py on Slurm and SGE: array jobs, their options, failures, other tries, and that nothing is left over."""
 
 import os
 import re
@@ -27,8 +27,8 @@ def alive(pid_file: Path) -> bool:
 def test_an_array_with_all_options(cluster: Cluster):
     job = cluster.script("job.sh", f"echo task $1 threads $OMP_NUM_THREADS; {FACTS[cluster.kind]}")
     options = "--mem 300M --num-threads 2 --time 0:10:0 --max-jobs-run 1 --name x.y".split()
-    said = cluster.launch(*options, "JOB=2:4", "exp/log/x.JOB.log", *job, "JOB")
-    assert not [line for line in said.splitlines() if "waiting" not in line and "jobs" not in line]
+    output = cluster.launch(*options, "JOB=2:4", "exp/log/x.JOB.log", *job, "JOB")
+    assert not [line for line in output.splitlines() if "waiting" not in line and "jobs" not in line]
     for number in (2, 3, 4):
         log = (cluster.folder / f"exp/log/x.{number}.log").read_text()
         assert log.startswith(f"# bash job.sh {number}\n# Started at ") and "\n# Running on " in log
@@ -87,7 +87,7 @@ def test_a_signal_or_kill_9_cancels_what_was_submitted(cluster: Cluster):
 def test_a_program_that_saved_its_state_is_started_again(cluster: Cluster):
     """Announced by the scheduler, Slurm before the time limit, SGE before it suspends; not one of the --retries."""
     text = "trap 'echo saved; exit 75' USR1; test -e again && exit 0; touch again; sleep 300 & wait"
-    deaf = "echo on; sleep 4; echo end"  # knows no signals, and goes on
+    deaf = "echo on; sleep 4; echo end"  # knows no signals, and continues
     calls = [
         cluster.start("--retries", 0, "log/save.log", *cluster.script("save.sh", text)),
         cluster.start("--retries", 0, "log/deaf.log", *cluster.script("deaf.sh", deaf)),

@@ -18,16 +18,16 @@ def write_cmd(copy: Path, **commands: str) -> None:
     (copy / "cmd.sh").write_text("".join(lines))
 
 
-def problems(said: str) -> list[str]:
+def problems(output: str) -> list[str]:
     """What a check complains of, each with the lines that explain it as one."""
-    return [re.sub(r"\s+", " ", part) for part in re.split(r"  PROBLEM: ", said)[1:]]
+    return [re.sub(r"\s+", " ", part) for part in re.split(r"  PROBLEM: ", output)[1:]]
 
 
 def test_all_is_well(cluster: Cluster):
-    said = cluster.call("steps/check_cluster.sh", "--cmd-backend", cluster.kind, cwd=cluster.checkout("good"))
-    assert said.count("  ok after ") == 3 and "PROBLEM" not in said
+    output = cluster.call("steps/check_cluster.sh", "--cmd-backend", cluster.kind, cwd=cluster.checkout("good"))
+    assert output.count("  ok after ") == 3 and "PROBLEM" not in output
     host = subprocess.check_output(["hostname"], text=True).strip()
-    assert said.splitlines()[-1].endswith(f" jobs run on: {host} ")
+    assert output.splitlines()[-1].endswith(f" jobs run on: {host} ")
 
 
 def test_what_the_cluster_does_not_have(cluster: Cluster):
@@ -42,9 +42,9 @@ def test_what_the_cluster_does_not_have(cluster: Cluster):
         "cuda_cmd": backend,
     }
     write_cmd(copy, **commands)
-    said = cluster.call("steps/check_cluster.sh", "--gpu", 1, cwd=copy, code=1)
-    found = problems(said)
-    assert len(found) == 3 and "check_cluster.sh: 3 problems" in said, said
+    output = cluster.call("steps/check_cluster.sh", "--gpu", 1, cwd=copy, code=1)
+    found = problems(output)
+    assert len(found) == 3 and "check_cluster.sh: 3 problems" in output, output
     for problem, wanted in zip(found, SAID[cluster.kind], strict=True):
         assert all(text in problem for text in wanted), problem
 
@@ -84,8 +84,8 @@ def test_nodes_that_do_not_see_the_directory_or_its_venv_and_a_queue_that_starts
     check = ["steps/check_cluster.sh", "--patience", "40"]
     calls = [["unshare", "-m", "bash", "-c", f"{mount} && {' '.join(check)}"], check, check]
     with ThreadPoolExecutor() as pool:
-        said = pool.map(lambda at, words: cluster.call(*words, cwd=at, code=1), copies, calls)
-        unseen, without, waiting = (" ".join(problems(text)) for text in said)
+        output = pool.map(lambda at, words: cluster.call(*words, cwd=at, code=1), copies, calls)
+        unseen, without, waiting = (" ".join(problems(text)) for text in output)
     assert f"does its node see {hidden}? It has to be on a disk that all nodes share" in unseen, unseen
     assert f"does not see {bare}/.venv, its Python is " in without, without
     reason = {

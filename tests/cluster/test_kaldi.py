@@ -18,9 +18,9 @@ def test_a_step_with_kaldis_launcher(cluster: Cluster, monkeypatch):
         pytest.skip("KALDI_ROOT names no Kaldi checkout with egs/wsj/s5/utils/parallel")
     copy = cluster.checkout("copy")
     make_dir(copy / "data/x")
-    theirs = KALDI / ("slurm.pl" if cluster.kind == "slurm" else "queue.pl")
+    launcher = KALDI / ("slurm.pl" if cluster.kind == "slurm" else "queue.pl")
     step = 'steps/make_feats.sh --nj 2 --cmd "$1 --mem 1G --time 0:10:0 --max-jobs-run 2" data/x feats/$2'
-    commands = {"theirs": theirs, "ours": f"launch.py --backend {cluster.kind}"}
+    commands = {"kaldi": launcher, "mimic": f"launch.py --backend {cluster.kind}"}
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: cluster.call("bash", "-c", step, "x", commands[name], name, cwd=copy), commands))
     monkeypatch.chdir(copy)  # paths in tables are relative to the repository
@@ -28,5 +28,5 @@ def test_a_step_with_kaldis_launcher(cluster: Cluster, monkeypatch):
     assert list(found[0]) == list(found[1]) and len(found[0]) == 4
     for utt in found[0]:
         assert (archives.load(found[0][utt]) == archives.load(found[1][utt])).all()
-    log = (copy / "feats/theirs/log/make_feats.2.log").read_text()
-    assert "with status 0" in log  # it was not ours
+    log = (copy / "feats/kaldi/log/make_feats.2.log").read_text()
+    assert "with status 0" in log  # it was not launch.py

@@ -70,15 +70,15 @@ def test_alignments_are_kaldis(kaldi, spoken, lang, tmp_path):  # noqa: F811
         "tee ali.ark | copy-int-vector ark:- ark,t:ali.txt && gzip ali.ark ali.txt",
         tmp_path,
     )
-    theirs = dict(read_ali(tmp_path / "ali.ark.gz"))
+    expected = dict(read_ali(tmp_path / "ali.ark.gz"))
     as_text = dict(read_ali(tmp_path / "ali.txt.gz"))
-    assert list(theirs) == list(as_text) == list(feats)
+    assert list(expected) == list(as_text) == list(feats)
     aligner = Aligner(lang, model)
     for utt, x in feats.items():
         ali, _ = aligner.align(utt, texts[utt], lambda pdfs, x=x: model.gmm.log_likes(x, pdfs), 10, 40)
-        assert ali.tolist() == theirs[utt].tolist() == as_text[utt].tolist(), utt
-    write_ali(tmp_path / "ours.gz", theirs)
-    assert kaldi("copy-int-vector 'ark:gunzip -c ours.gz |' ark,t:- | cmp - <(gunzip -c ali.txt.gz)", tmp_path) == ""
+        assert ali.tolist() == expected[utt].tolist() == as_text[utt].tolist(), utt
+    write_ali(tmp_path / "mimic.gz", expected)
+    assert kaldi("copy-int-vector 'ark:gunzip -c mimic.gz |' ark,t:- | cmp - <(gunzip -c ali.txt.gz)", tmp_path) == ""
 
 
 def lattices(spoken, directory: Path, options: SearchOptions, name: Path) -> None:
@@ -92,15 +92,15 @@ def lattices(spoken, directory: Path, options: SearchOptions, name: Path) -> Non
 def test_lattices_are_kaldis(kaldi, spoken, graph, tmp_path, beam, max_active, min_active):  # noqa: F811
     root, model, feats = spoken
     directory = graph[0]
-    lattices(spoken, directory, SearchOptions(beam, 6.0, ACWT, max_active, min_active), tmp_path / "ours.gz")
+    lattices(spoken, directory, SearchOptions(beam, 6.0, ACWT, max_active, min_active), tmp_path / "mimic.gz")
     kaldi(
         f"gmm-latgen-faster --beam={beam} --lattice-beam=6 --max-active={max_active} --min-active={min_active} "
         f"--acoustic-scale={ACWT} --allow-partial=true {root}/final.mdl {directory}/HCLG.fst ark:{root}/feats.ark "
-        "'ark:| gzip -c > theirs.gz'",
+        "'ark:| gzip -c > kaldi.gz'",
         tmp_path,
     )
     best = {}
-    for name in ("ours", "theirs"):
+    for name in ("mimic", "kaldi"):
         read = f"'ark:gunzip -c {name}.gz |'"
         kaldi(f"lattice-best-path --acoustic-scale={ACWT} {read} ark,t:{name}.words ark,t:{name}.ali", tmp_path)
         best[name] = [(tmp_path / f"{name}.{kind}").read_text() for kind in ("words", "ali")]
@@ -108,8 +108,8 @@ def test_lattices_are_kaldis(kaldi, spoken, graph, tmp_path, beam, max_active, m
         kaldi(f"lattice-copy --write-compact=false {read} ark,t:- | gzip -c > {name}_plain.gz", tmp_path)
         kaldi(f"lattice-copy --write-compact=false {read} ark:- | gzip -c > {name}_binary.gz", tmp_path)
     if max_active > 1000:  # which tokens Kaldi keeps of too many depends on their order
-        assert best["ours"] == best["theirs"]
-    for name in ("ours", "theirs"):  # our reader sees the same in every form
+        assert best["mimic"] == best["kaldi"]
+    for name in ("mimic", "kaldi"):  # our reader sees the same in every form
         found = [dict(read_lattices(tmp_path / f"{name}{form}.gz")) for form in ("", "_text", "_plain", "_binary")]
         for utt in feats:
             nbest = [each[utt].nbest(3, 1 / ACWT, 0.0) for each in found]
@@ -124,14 +124,14 @@ def test_lattices_are_kaldis(kaldi, spoken, graph, tmp_path, beam, max_active, m
 def test_word_times_and_confidences_from_our_lattices(kaldi, spoken, graph, tmp_path, by):  # noqa: F811
     root, model, feats = spoken
     directory = graph[0]
-    lattices(spoken, directory, SearchOptions(13.0, 6.0, ACWT), tmp_path / "ours.gz")
+    lattices(spoken, directory, SearchOptions(13.0, 6.0, ACWT), tmp_path / "mimic.gz")
     kaldi(
         f"gmm-latgen-faster --beam=13 --lattice-beam=6 --max-active=7000 --acoustic-scale={ACWT} --allow-partial=true "
-        f"{root}/final.mdl {directory}/HCLG.fst ark:{root}/feats.ark 'ark:| gzip -c > theirs.gz'",
+        f"{root}/final.mdl {directory}/HCLG.fst ark:{root}/feats.ark 'ark:| gzip -c > kaldi.gz'",
         tmp_path,
     )
     ctm, table = {}, {"words": "word_boundary", "words-lexicon": "align_lexicon"}[by]
-    for name in ("ours", "theirs"):
+    for name in ("mimic", "kaldi"):
         kaldi(
             f"lattice-align-{by} {directory}/phones/{table}.int {root}/final.mdl 'ark:gunzip -c {name}.gz |' "
             f"ark:- | lattice-to-ctm-conf --acoustic-scale={ACWT} ark:- {name}.ctm",
@@ -141,19 +141,19 @@ def test_word_times_and_confidences_from_our_lattices(kaldi, spoken, graph, tmp_
         ctm[name] = [
             (utt, word, float(start), float(length), float(conf)) for utt, _, start, length, word, conf in rows
         ]
-    assert [row[:2] for row in ctm["ours"]] == [row[:2] for row in ctm["theirs"]]
-    np.testing.assert_allclose([row[2:] for row in ctm["ours"]], [row[2:] for row in ctm["theirs"]], atol=0.011)
+    assert [row[:2] for row in ctm["mimic"]] == [row[:2] for row in ctm["kaldi"]]
+    np.testing.assert_allclose([row[2:] for row in ctm["mimic"]], [row[2:] for row in ctm["kaldi"]], atol=0.011)
 
 
 def test_models_and_trees_that_kaldi_writes_as_text(kaldi, spoken, tmp_path):
     root, model, _ = spoken
     kaldi(f"gmm-copy --binary=false {root}/final.mdl final.mdl && copy-tree --binary=false {root}/tree tree", tmp_path)
-    text = Model.read(tmp_path / "final.mdl")
-    assert text.tuples == model.tuples
-    np.testing.assert_allclose(text.gmm.means, model.gmm.means, rtol=1e-4, atol=1e-4)
+    model_as_text = Model.read(tmp_path / "final.mdl")
+    assert model_as_text.tuples == model.tuples
+    np.testing.assert_allclose(model_as_text.gmm.means, model.gmm.means, rtol=1e-4, atol=1e-4)
     trees = read_tree(root / "tree"), read_tree(tmp_path / "tree")
-    ours, theirs = ([tree.compute([phone], 0) for phone in range(1, 9)] for tree in trees)
-    assert ours == theirs
+    binary, text = ([tree.compute([phone], 0) for phone in range(1, 9)] for tree in trees)
+    assert binary == text
 
 
 def test_alignments_of_texts_and_error_rates_are_kaldis(kaldi, tmp_path):
@@ -166,7 +166,7 @@ def test_alignments_of_texts_and_error_rates_are_kaldis(kaldi, tmp_path):
         (tmp_path / name).write_text("".join(f"{utt} {text}\n" for utt, text in texts.items()))
     alignments = align_set(tables["ref"], tables["hyp"])
     lines = kaldi("align-text --special-symbol='***' ark:ref ark:hyp ark,t:-", tmp_path).splitlines()
-    ours = [f"{a.utt} {' ; '.join(f'{r} {h}' for r, h in a.pairs)} " for a in alignments]
-    assert ours == lines
+    found = [f"{a.utt} {' ; '.join(f'{r} {h}' for r, h in a.pairs)} " for a in alignments]
+    assert found == lines
     printed = kaldi("compute-wer --text --mode=present ark:ref ark:hyp", tmp_path)
     assert wer_lines(compute_wer((a.ref, a.hyp, True) for a in alignments)) == printed

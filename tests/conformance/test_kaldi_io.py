@@ -22,14 +22,14 @@ def test_kaldi_reads_the_same_numbers_as_we_do(tmp_path, compress):
     with ArkWriter(tmp_path / "f.ark", tmp_path / "f.scp", compress) as writer:
         for utt, matrix in matrices().items():
             writer.write(utt, matrix)
-    ours = {utt: load(entry) for utt, entry in read_scp(tmp_path / "f.scp").items()}
+    loaded = {utt: load(entry) for utt, entry in read_scp(tmp_path / "f.scp").items()}
     with kaldi.SequentialFloatMatrixReader(f"ark:{tmp_path}/f.ark") as reader:
         sequential = {utt: np.array(matrix) for utt, matrix in reader}
     with kaldi.RandomAccessFloatMatrixReader(f"scp:{tmp_path}/f.scp") as reader:
-        assert all(utt in reader for utt in ours) and "gone" not in reader
-        random = {utt: np.array(reader[utt]) for utt in ours}
-    assert list(sequential) == list(ours)
-    for utt, matrix in ours.items():
+        assert all(utt in reader for utt in loaded) and "gone" not in reader
+        random = {utt: np.array(reader[utt]) for utt in loaded}
+    assert list(sequential) == list(loaded)
+    for utt, matrix in loaded.items():
         # The two decompress in another order of operations: a rounding error of float32 is allowed.
         np.testing.assert_allclose(sequential[utt], matrix, rtol=0, atol=0 if compress == "none" else 2e-5)
         assert np.array_equal(random[utt], sequential[utt])
@@ -69,15 +69,15 @@ def test_vectors_of_both_kinds(tmp_path):
         assert list(reader["a"]) == list(range(7))
 
 
-def test_kaldi_reads_our_waves_and_tables(tmp_path):
+def test_kaldi_reads_our_waveforms_and_tables(tmp_path):
     x = np.random.default_rng(0).uniform(-1, 1, 16000).astype(np.float32)
     write_wav(tmp_path / "a.wav", x)
     tables = {"wav.scp": {"s-1": str(tmp_path / "a.wav")}, "utt2spk": {"s-1": "s"}, "text": {"s-1": "ONE TWO"}}
     write_data_dir(tmp_path, tables)
     with kaldi.SequentialWaveReader(f"scp:{tmp_path}/wav.scp") as reader:
-        for utt, wave in reader:
-            assert utt == "s-1" and wave.sample_freq == 16000
-            assert np.array_equal(np.array(wave.data)[0] / 32768, AudioReader(tmp_path)["s-1"])
+        for utt, waveform in reader:
+            assert utt == "s-1" and waveform.sample_freq == 16000
+            assert np.array_equal(np.array(waveform.data)[0] / 32768, AudioReader(tmp_path)["s-1"])
     with kaldi.SequentialTokenVectorReader(f"ark,t:{tmp_path}/text") as reader:
         assert [(utt, list(words)) for utt, words in reader] == [("s-1", ["ONE", "TWO"])]
     assert read_table(tmp_path / "spk2utt") == {"s": "s-1"}

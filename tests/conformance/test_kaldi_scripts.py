@@ -85,7 +85,7 @@ def test_our_directories_are_valid(data, tmp_path):
     assert_valid(tmp_path, with_features(data))
 
 
-def test_fixing_changes_nothing_theirs_and_ours(data, tmp_path):
+def test_fixing_changes_nothing_kaldis_and_mimics(data, tmp_path):
     before = files(with_features(data))
     kaldi(tmp_path, "fix_data_dir.sh", "--utt-extra-files", "utt2snr text.phn", data)
     assert files(data) == before
@@ -109,7 +109,7 @@ def test_splitting_per_utterance_and_per_speaker(data, tmp_path):
         parts = [data / folder / str(job) for job in range(1, jobs + 1)]
         for part in parts:
             assert_valid(tmp_path, part)
-        # Speakers are shared out in another order than utterances.
+        # Speakers are split in another order than utterances.
         assert sorted(utt for part in parts for utt in read_table(part / "text")) == UTTS
 
 

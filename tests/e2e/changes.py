@@ -12,7 +12,7 @@ from fault_driver import Driver, Fault, NotRecovered, own_files
 
 CODE = ("pyscripts", "steps", "local")
 CONFIGS = {"perceptual": "perceptual", "enhance": "enhance", "asr_clean": "asr", "asr": "asr_finetune"}
-# Steps, and what they read; the directory that is mistaken for theirs is OUT.
+# Steps, and what they read; the directory that is mistaken for their output is OUT.
 STEPS = {
     "steps/decode.sh": "exp/asr_clean exp/fbank/dev_clean OUT",
     "steps/make_feats.sh": "data/dev_clean OUT",
@@ -58,8 +58,8 @@ def pulled(driver: Driver, fault: Fault) -> Iterator[str]:
 def edited_code(driver: Driver, fault: Fault) -> Iterator[str]:
     """Every Python file changes between two runs, of which the second has nothing to do."""
     yield edit_code(driver)
-    if driver.run() or ": to do" in driver.said:
-        raise NotRecovered(f"something was made again: {driver.said[-2000:]}")
+    if driver.run() or ": to do" in driver.output:
+        raise NotRecovered(f"something was made again: {driver.output[-2000:]}")
 
 
 def edit_code(driver: Driver) -> str:
@@ -76,14 +76,14 @@ def edited_config(driver: Driver, fault: Fault) -> Iterator[str]:
     folder = driver.root / "tests/e2e"
     for path in folder.glob("*.yaml"):
         path.write_text(f"# x\n{path.read_text()}")
-    if driver.run() or ": to do" in driver.said:
-        raise NotRecovered(f"a comment made something again: {driver.said[-2000:]}")
+    if driver.run() or ": to do" in driver.output:
+        raise NotRecovered(f"a comment made something again: {driver.output[-2000:]}")
     name = Path(fault.target.folders[0]).name
     config = folder / f"{next(CONFIGS[key] for key in (name, name.split('_')[0]) if key in CONFIGS)}.yaml"
     before = config.read_text()
     config.write_text(re.sub(r"epochs: (\d+)", lambda found: f"epochs: {int(found[1]) + 1}", before))
-    if driver.run() or f"what was here is in {fault.target.folders[0]}.old" not in driver.said:
-        raise NotRecovered(f"other epochs: {driver.said[-2000:]}")
+    if driver.run() or f"what was here is in {fault.target.folders[0]}.old" not in driver.output:
+        raise NotRecovered(f"other epochs: {driver.output[-2000:]}")
     config.write_text(before)
     yield f"{config.name} edited, and back"
 
@@ -96,7 +96,7 @@ def mistaken(driver: Driver, fault: Fault) -> Iterator[str]:
     before = state(driver.root / folder)
     if driver.run([step, *STEPS[step].replace("OUT", folder).split()]) == 0:
         raise NotRecovered(f"{step} wrote into {folder}")
-    driver.must_have_said("name another directory")
+    driver.must_have_printed("name another directory")
     if state(driver.root / folder) != before:
         raise NotRecovered(f"{step} touched {folder}")
     yield f"{step} was refused {folder}"

@@ -99,7 +99,7 @@ class Driver:
         self.recipe, self.root, self.draw, self.mounts, self.acts = recipe, recipe.root, draw, mounts, acts
         self.command: list[str] = []  # makes the target of the fault at hand
         self.wanted = recipe.saved  # what that gives when nothing disturbs it
-        self.said = ""  # by the last command
+        self.output = ""  # by the last command
         self.undo: list[Callable[[], object]] = []  # what a fault has done to more than results
         self.cleared: set[str] = set()  # directories that the fault at hand has removed itself
 
@@ -188,7 +188,7 @@ class Driver:
         if not (self.wanted / folder).exists():
             self.clear(target.folders)
             if self.run():
-                raise NotRecovered(f"the undisturbed training in two processes failed: {self.said[-2000:]}")
+                raise NotRecovered(f"the undisturbed training in two processes failed: {self.output[-2000:]}")
             shutil.copytree(self.root / folder, self.wanted / folder)
 
     def full_disk(self, fault: Fault) -> Iterator[str]:
@@ -196,14 +196,14 @@ class Driver:
         for folder in target.folders:
             shutil.rmtree(self.root / folder)
         size = sum(path.stat().st_size for path in own_files(self.recipe.saved / name).values()) >> 10
-        room = int(self.draw.uniform(0, 0.8) * size) + 8
-        with small_disk(self.root / name, room) as disk:
-            while self.run() == 0 and room > 8:
+        space = int(self.draw.uniform(0, 0.8) * size) + 8
+        with small_disk(self.root / name, space) as disk:
+            while self.run() == 0 and space > 8:
                 self.clear(target.folders)
-                room //= 2
-                disk.resize(room)
-            yield f"{name} on a disk of {room} KiB"
-            self.must_have_said("disk full", "No space left")
+                space //= 2
+                disk.resize(space)
+            yield f"{name} on a disk of {space} KiB"
+            self.must_have_printed("disk full", "No space left")
             disk.resize(100_000)
             yield from self.heal()
 
@@ -211,16 +211,16 @@ class Driver:
         """Where no file system can be mounted: files may not grow beyond a size, as with some quotas."""
         target = fault.target
         sizes = [p.stat().st_size for folder in target.folders for p in own_files(self.root / folder).values()]
-        room = int(self.draw.uniform(0, 0.9) * max(sizes)) + 512
+        space = int(self.draw.uniform(0, 0.9) * max(sizes)) + 512
         self.clear(target.folders)
-        while self.run(["prlimit", f"--fsize={room}", *self.command]) == 0 and room > 512:
+        while self.run(["prlimit", f"--fsize={space}", *self.command]) == 0 and space > 512:
             self.clear(target.folders)
-            room //= 2
-        yield f"no file of more than {room} bytes"
-        self.must_have_said("File too large", "File size limit exceeded")
+            space //= 2
+        yield f"no file of more than {space} bytes"
+        self.must_have_printed("File too large", "File size limit exceeded")
 
     def damaged(self, fault: Fault) -> Iterator[str]:
-        """A file of a finished directory is spoilt; the stage that reads it sees that first, or its own stage."""
+        """A file of a finished directory is changed; the stage that reads it sees that first, or its own stage."""
         target, tables = fault.target, fault.kind == "damaged table"
         path = self.draw.choice([path for folder in target.folders for path in self.outputs(folder, tables)])
         yield f"{path.parent.relative_to(self.root)}: {self.spoil(path, tables)}"
@@ -229,7 +229,7 @@ class Driver:
             stage = next(stage for pattern, stage in STAGES if re.fullmatch(pattern, target.reader))
             if self.run(self.stage(stage)) == 0:
                 raise NotRecovered(f"{target.reader} was made from it")
-            self.must_have_said("after it was made: run ")
+            self.must_have_printed("after it was made: run ")
             yield f"refused by stage {stage}"
 
     def reads(self, reader: str, path: Path) -> bool:
@@ -276,15 +276,15 @@ class Driver:
         for _ in range(5):
             if self.run() == 0:
                 return
-            advice = ADVICE.search(self.said)
-            if "wait for it, or end it" in self.said:
+            advice = ADVICE.search(self.output)
+            if "wait for it, or end it" in self.output:
                 time.sleep(2)
             elif advice:
-                yield f"as told, removed {advice[1]}"
+                yield f"as asked, removed {advice[1]}"
                 self.recipe.remove(advice[1])
             else:
                 break
-        raise NotRecovered(f"the rerun failed: {self.said[-2000:]}")
+        raise NotRecovered(f"the rerun failed: {self.output[-2000:]}")
 
     def run(self, command: list[str] | None = None) -> int:
         """Exit code of a command, by default that of the fault."""
@@ -292,12 +292,12 @@ class Driver:
             code = self.wait_for(self.recipe.begin(command or self.command, log.fileno()), 600)
             self.wait_for_survivors()
             log.seek(0)
-            self.said = log.read()
+            self.output = log.read()
         return code
 
-    def must_have_said(self, *lines: str) -> None:
-        if "Traceback" in self.said or not any(line in self.said for line in lines):
-            raise NotRecovered(f"it did not say clearly what is wrong: {self.said[-2000:]}")
+    def must_have_printed(self, *lines: str) -> None:
+        if "Traceback" in self.output or not any(line in self.output for line in lines):
+            raise NotRecovered(f"it did not say clearly what is wrong: {self.output[-2000:]}")
 
     def lost(self) -> list[str]:
         """The trained models of the undisturbed run that are nowhere any more, whatever has been trained since.

@@ -37,7 +37,7 @@ class Recipe:
         (root / "local/path.sh").write_text(f'PATH={forks}:${{PATH//"{forks}:"/}}\n')
         drop = ("MIMIC_RUN_PID", "CUDA_VISIBLE_DEVICES", "PYTHONPATH")
         self.env = {k: v for k, v in os.environ.items() if k not in drop}
-        self.said = ""  # by the first run of everything
+        self.output = ""  # by the first run of everything
         self.changed = False  # since everything was saved
 
     def command(self, *words: str) -> list[str]:
@@ -53,9 +53,11 @@ class Recipe:
         assert done.returncode == code, done.stdout
         return done.stdout
 
-    def begin(self, command: list[str], said: int = subprocess.DEVNULL) -> subprocess.Popen:
-        """A command at work, as the leader of a process group of its own; what it says goes to the file `said`."""
-        return subprocess.Popen(command, cwd=self.root, env=self.env, stdout=said, stderr=said, start_new_session=True)
+    def begin(self, command: list[str], output: int = subprocess.DEVNULL) -> subprocess.Popen:
+        """A command at work, as the leader of a process group of its own; its output goes to the file `output`."""
+        return subprocess.Popen(
+            command, cwd=self.root, env=self.env, stdout=output, stderr=output, start_new_session=True
+        )
 
     def save(self) -> None:
         for name in KEPT:
@@ -92,7 +94,7 @@ class Recipe:
 
 
 def make_noises(folder: Path) -> Path:
-    """Two kinds of noise to train with and another one to test with."""
+    """Two noise types to train with and another one to test with."""
     rng = np.random.default_rng(0)
     t = np.arange(5 * 16000) / 16000
     noises = {
@@ -142,12 +144,12 @@ def new_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
 def finished_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
     """All seven stages, undisturbed, in folder/root, and a copy of what they made in folder/saved."""
     made = new_recipe(repository, folder, *options)
-    made.said = made.run()
+    made.output = made.run()
     made.save()
     return made
 
 
-# Times of day, of files too, command lines and what a cut-off run leaves to go on from.
+# Times of day, of files too, command lines and what a cut-off run leaves to resume from.
 NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".done", ".lock", "report", "RESULTS.md", "RESULTS.json")
 NOT_RESULTS += ("num_jobs", "summary.json", "progress.jsonl", ".made", ".changed")
 

@@ -29,10 +29,12 @@ def test_stages_on_a_cluster_give_the_results_of_this_machine(recipe, kind):
     with running(kind) as env:
         recipe.env |= {name: value for name, value in env.items() if name.startswith(("SLURM", "SGE"))}
         words = ["--cmd-backend", kind, "--nj", "2", "--num-threads", "1"]
-        said = "".join(recipe.run(*words, "--stage", stage, "--stop-stage", stage) for stage in STAGES[kind])
-    assert {*re.findall(r"^(exp\S+): to do", said, re.MULTILINE)} >= {*MADE[kind]} - {"exp/asr_mimic/decode_dev"}, said
+        output = "".join(recipe.run(*words, "--stage", stage, "--stop-stage", stage) for stage in STAGES[kind])
+    assert {*re.findall(r"^(exp\S+): to do", output, re.MULTILINE)} >= {*MADE[kind]} - {"exp/asr_mimic/decode_dev"}, (
+        output
+    )
     for name in MADE[kind]:
         logs = [log.read_text() for log in (recipe.root / name / "log").glob("*.log")]
         assert logs and all("\n# Running on " in log for log in logs), name
         assert len(logs) == 1 if name == "exp/asr_mimic/scoring/dev" else len(logs) == 2
-    assert not difference(made(recipe), before), said
+    assert not difference(made(recipe), before), output

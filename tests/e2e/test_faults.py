@@ -15,8 +15,8 @@ def test_reruns_after_faults_give_the_undisturbed_results(recipe, capsys, monkey
     """
     monkeypatch.setitem(recipe.env, "MIMIC_FORKS", "")
     code = inject(recipe, 4, seed=43)
-    said = capsys.readouterr()
-    assert said.out.splitlines()[-1] == "faults: 4 injected, 4 recovered, 4 equal" and code == 0, said.err
+    output = capsys.readouterr()
+    assert output.out.splitlines()[-1] == "faults: 4 injected, 4 recovered, 4 equal" and code == 0, output.err
 
 
 def test_a_short_run_takes_every_kind_and_every_stage():

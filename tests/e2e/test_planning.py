@@ -15,14 +15,14 @@ def test_a_plan_from_a_calibration(begun, monkeypatch):
     monkeypatch.setitem(begun.env, "MIMIC_FORKS", "")  # what a fork takes of time and memory says little
     options = ("--config", "tests/e2e/micro.conf", "--hours", "0.0125 10", "--within", "90d", "--json", "plan.json")
     try:
-        said = begun.call("steps/plan.sh", *options)
+        output = begun.call("steps/plan.sh", *options)
         plan = json.loads((begun.root / "plan.json").read_text())
     finally:
         (begun.root / "plan.json").unlink(missing_ok=True)
     assert not list((begun.root / "exp").glob("plan.*"))
     for head in HEADS:
-        assert f"\n{head} " in said
-    assert "0.0125 h of speech within 90d: --nj 1 --ngpu 0: " in said
+        assert f"\n{head} " in output
+    assert "0.0125 h of speech within 90d: --nj 1 --ngpu 0: " in output
     small, large = plan["plans"]
     assert [stage["name"][0] for stage in small["stages"]] == [*"1234567", "t"]
     for few, many in zip(small["stages"], large["stages"], strict=True):
@@ -34,8 +34,8 @@ def test_a_plan_from_a_calibration(begun, monkeypatch):
     for kind in ("stft", "fbank"):
         begun.call("steps/make_feats.sh", "--type", kind, "corpus/dev_clean", f"exp/{kind}")
         size[kind] = sum(path.stat().st_size for path in (begun.root / "exp" / kind).rglob("*.ark"))
-    waves = read_table(begun.root / "corpus/dev_clean/wav.scp").values()
-    hours = sum(soundfile.info(begun.root / wave).duration for wave in waves) / 3600
+    wavs = read_table(begun.root / "corpus/dev_clean/wav.scp").values()
+    hours = sum(soundfile.info(begun.root / wav).duration for wav in wavs) / 3600
     corpus = large["corpus"]
     learnt = corpus["train"] + corpus["dev"]
     made = 2 * (size["stft"] * learnt + size["fbank"] * (learnt + corpus["test"])) / hours  # noisy and clean

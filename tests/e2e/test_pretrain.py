@@ -39,10 +39,10 @@ def make_librispeech(recipe: Recipe) -> None:
 
 def test_a_recogniser_from_librispeech_is_what_others_start_from(begun):
     make_librispeech(begun)
-    said = begun.call(*WORDS)
+    output = begun.call(*WORDS)
     exp = begun.root / "exp/librispeech"
     for folder, name in (("asr", "model.pt"), ("lm", "model.pt"), ("asr/decode_test", "wer_1_0.0")):
-        assert (exp / folder / name).stat().st_size, said
+        assert (exp / folder / name).stat().st_size, output
     assert len(read_table(exp / "asr/decode_dev/text")) == SIZES["dev"]
     assert (exp / "asr/tokens.txt").read_bytes() == (exp / "lm/tokens.txt").read_bytes()
     again = begun.call(*WORDS)

@@ -17,9 +17,9 @@ MODELS = ["perceptual", "enhance_mse", "enhance_mimic", "asr_clean", "asr_noisy"
 ROWS = ["clean", "noisy", "MSE", "MSE + mimic"]
 
 
-def redone(said: str) -> set[str]:
+def redone(output: str) -> set[str]:
     """The directories that a run made or made again."""
-    return set(re.findall(r"^(\S+): to do", said, re.MULTILINE))
+    return set(re.findall(r"^(\S+): to do", output, re.MULTILINE))
 
 
 def words(finished, name: str) -> int:
@@ -27,7 +27,7 @@ def words(finished, name: str) -> int:
 
 
 def test_the_table_has_four_rows_with_counts(finished):
-    head, *rows = finished.said[finished.said.index("\nsystem ") + 1 :].splitlines()[:5]
+    head, *rows = finished.output[finished.output.index("\nsystem ") + 1 :].splitlines()[:5]
     assert re.split(r"  +", head) == ["system", "PESQ", "eSTOI", "dev WER", "test WER"]
     cells = [re.split(r"  +", row) for row in rows]
     assert [row[0] for row in cells] == ROWS
@@ -37,7 +37,7 @@ def test_the_table_has_four_rows_with_counts(finished):
         for score, count in zip(scores, counts, strict=True):
             assert re.fullmatch(rf"{number} \(n={count}\)", score) or (name == "clean" and score == "-"), (name, score)
         assert (name == "clean") == (scores[:2] == ["-", "-"])
-    *_, places, end = finished.said.splitlines()
+    *_, places, end = finished.output.splitlines()
     assert "scores: exp/*/scoring" in places and "exp/RESULTS.md" in places and "finished. [elapsed=" in end
     lines = (finished.root / "exp/RESULTS.md").read_text().splitlines()
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
@@ -87,14 +87,14 @@ def test_the_dump_is_ordinary_data(finished, name):
 
 def test_a_rerun_skips_all_and_says_so(recipe):
     before = results(recipe.root / "exp") | results(recipe.root / "data")
-    said = recipe.run()
-    assert not redone(said), said
+    output = recipe.run()
+    assert not redone(output), output
     done = sorted(path.parent for name in ("data", "exp") for path in (recipe.root / name).rglob(".done"))
-    skipped = re.findall(r"^(\S+) is done and unchanged: skipping$", said, re.MULTILINE)
-    assert sorted(recipe.root / name for name in skipped) == done and len(done) > 50, said
+    skipped = re.findall(r"^(\S+) is done and unchanged: skipping$", output, re.MULTILINE)
+    assert sorted(recipe.root / name for name in skipped) == done and len(done) > 50, output
     assert not difference(results(recipe.root / "exp") | results(recipe.root / "data"), before)
-    table = slice(recipe.said.index("\nsystem "), recipe.said.index("\nPESQ: wide"))
-    assert recipe.said[table] in said
+    table = slice(recipe.output.index("\nsystem "), recipe.output.index("\nPESQ: wide"))
+    assert recipe.output[table] in output
 
 
 @pytest.mark.parametrize(
@@ -115,54 +115,54 @@ def test_the_step_that_makes_what_is_missing_is_named(finished, stage, name, mak
     words = ("--stage", str(stage), "--stop-stage", str(stage))
     step = re.escape(maker)
     with finished.without(name):
-        said = finished.run(*words, code=1)
+        output = finished.run(*words, code=1)
     missing = rf"{name}\S* is missing: run .*{step}|{name}: no such .*directory.*: {step}"
-    assert re.search(missing, said) and "Traceback" not in said and not redone(said), said
+    assert re.search(missing, output) and "Traceback" not in output and not redone(output), output
     with finished.without(f"{name}/.done"):
-        said = finished.run(*words, code=1)
-    assert re.search(rf"{name} is incomplete: run .*{step}.* again", said), said
-    assert not redone(said), said
+        output = finished.run(*words, code=1)
+    assert re.search(rf"{name} is incomplete: run .*{step}.* again", output), output
+    assert not redone(output), output
 
 
 def test_a_changed_configuration_redoes_what_depends_on_it(recipe):
     before = results(recipe.root / "exp")
     recipe.edit("tests/e2e/perceptual.yaml", lambda text: text.replace("epochs: 2", "epochs: 1"))
-    said = recipe.run("--stage", "2", "--stop-stage", "4")
-    assert redone(said) == {"exp/perceptual", "exp/enhance_mimic"}
+    output = recipe.run("--stage", "2", "--stop-stage", "4")
+    assert redone(output) == {"exp/perceptual", "exp/enhance_mimic"}
     line = 'exp/perceptual: to do again, train.epochs was "2" and is "1"'
-    assert f"{line}; what was here is in exp/perceptual.old" in said
-    assert said.index(line) < said.index("stage 2")  # before any work, too
+    assert f"{line}; what was here is in exp/perceptual.old" in output
+    assert output.index(line) < output.index("stage 2")  # before any work, too
     after = results(recipe.root / "exp")
     for name in ("perceptual", "enhance_mimic"):
         assert difference(after[f"{name}/model.pt"], before[f"{name}/model.pt"])
     # What had been made of the old model is gone with it, and stage 6 does not take anything else instead.
-    said = recipe.run("--stage", "6", "--stop-stage", "6", code=1)
-    assert "exp/enhance_mimic/enhanced/train" in said and "steps/make_feats.sh" in said and not redone(said)
+    output = recipe.run("--stage", "6", "--stop-stage", "6", code=1)
+    assert "exp/enhance_mimic/enhanced/train" in output and "steps/make_feats.sh" in output and not redone(output)
 
 
 def test_a_changed_transcript_redoes_what_depends_on_it(recipe):
     for side in ("clean", "noisy"):
         recipe.edit(f"corpus/test_{side}/text", lambda text: re.sub(r" (\S+)\n", r" \1 \1\n", text, count=1))
-    said = recipe.run("--stage", "1", "--stop-stage", "2")
+    output = recipe.run("--stage", "1", "--stop-stage", "2")
     places = ("data", "exp/fbank")
-    assert redone(said) == {"data/lang"} | {f"{place}/test_{side}" for place in places for side in ("clean", "noisy")}
-    said = recipe.run("--stage", "6")
-    assert redone(said) == {
+    assert redone(output) == {"data/lang"} | {f"{place}/test_{side}" for place in places for side in ("clean", "noisy")}
+    output = recipe.run("--stage", "6")
+    assert redone(output) == {
         *(f"exp/asr_{name}/{what}" for name in ("clean", "noisy") for what in ("decode_test", "scoring/test")),
         *(f"exp/{name}/scoring/test" for name in ("noisy", "enhance_mse", "enhance_mimic")),
         "exp/report",
     }
-    assert f"(n={words(recipe, 'test_clean')})" in said
+    assert f"(n={words(recipe, 'test_clean')})" in output
 
 
 def test_changed_code_starts_nothing_again(recipe):
     code = "pyscripts/mimic/nets/segan.py"
     recipe.edit(code, lambda text: f"{text}# changed\n")
     try:
-        said = recipe.run()
+        output = recipe.run()
     finally:
         recipe.edit(code, lambda text: text.removesuffix("# changed\n"))
-    assert not redone(said), said
+    assert not redone(output), output
 
 
 def test_comments_in_a_configuration_and_ways_of_working_start_nothing_again(recipe):
@@ -185,8 +185,8 @@ def test_a_copy_elsewhere_is_as_good_as_the_original(recipe, copy):
     root.rename(away)
     recipe.root = there
     try:
-        said = recipe.run()
-        assert not redone(said), said
+        output = recipe.run()
+        assert not redone(output), output
         recipe.call("steps/decode.sh", "exp/asr_clean", "exp/fbank/dev_clean", "exp/asr_clean/decode_again")
         tables = [path for name in ("data", "exp") for path in (there / name).rglob("*.scp")]
         assert not [path for path in tables if str(root) in path.read_text()]
@@ -199,18 +199,18 @@ def test_a_copy_elsewhere_is_as_good_as_the_original(recipe, copy):
 def test_a_dry_run_says_what_would_be_made_again_and_why(recipe):
     before = sorted((path, path.stat().st_mtime_ns) for path in (recipe.root / "exp").rglob("*") if path.is_file())
     recipe.edit("tests/e2e/perceptual.yaml", lambda text: text.replace("epochs: 2", "epochs: 1"))
-    said = recipe.run("--dry-run", "true")
-    lines = dict(line.split(": ", 1) for line in said.splitlines())
+    output = recipe.run("--dry-run", "true")
+    lines = dict(line.split(": ", 1) for line in output.splitlines())
     assert lines["exp/perceptual"] == 'to do again, train.epochs was "2" and is "1"'
     assert lines["exp/enhance_mimic"] == "to do again, input exp/perceptual is made before"
     assert lines["exp/asr_mimic/decode_test"].startswith("to do again")
-    assert not any("mse" in name or "fbank" in name for name in lines), said
+    assert not any("mse" in name or "fbank" in name for name in lines), output
     assert before == sorted((p, p.stat().st_mtime_ns) for p in (recipe.root / "exp").rglob("*") if p.is_file())
 
 
 def test_a_corpus_in_the_place_of_another_is_refused(recipe):
-    said = recipe.call("./run.sh", "--stop-stage", "1", "--demo-hours", "0.01", code=1)
-    assert "holds the output of local/import_corpus.sh: name another directory" in said and not redone(said)
+    output = recipe.call("./run.sh", "--stop-stage", "1", "--demo-hours", "0.01", code=1)
+    assert "holds the output of local/import_corpus.sh: name another directory" in output and not redone(output)
 
 
 def test_every_directory_says_what_it_is_made_from(finished):
@@ -221,8 +221,8 @@ def test_every_directory_says_what_it_is_made_from(finished):
 
 
 def test_another_seed_stands_beside_the_first(recipe):
-    said = recipe.run("--seeds", "2", "--stage", "4", "--stop-stage", "4")
-    assert redone(said) == {"exp/enhance_mse_seed2", "exp/enhance_mimic_seed2"}
+    output = recipe.run("--seeds", "2", "--stage", "4", "--stop-stage", "4")
+    assert redone(output) == {"exp/enhance_mse_seed2", "exp/enhance_mimic_seed2"}
     found = results(recipe.root / "exp")
     for name in ("enhance_mse", "enhance_mimic"):
         assert yaml.safe_load((recipe.root / f"exp/{name}_seed2/config.yaml").read_text())["train"]["seed"] == 2

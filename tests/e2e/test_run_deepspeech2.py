@@ -45,8 +45,10 @@ def test_from_data_directories_to_the_table(tmp_path):
         assert sorted(read_table(exp / f"asr/clean_{way}/decode_test/text")) == sorted(
             read_table(corpus / "test_clean/text")
         )
-    words_heard = {w for text in read_table(exp / "asr/clean_ngram/decode_test/text").values() for w in text.split()}
-    assert words_heard <= set("ONE TWO THREE FOUR FIVE".split())  # of the lexicon that the text has made
+    recognised_words = {
+        w for text in read_table(exp / "asr/clean_ngram/decode_test/text").values() for w in text.split()
+    }
+    assert recognised_words <= set("ONE TWO THREE FOUR FIVE".split())  # of the lexicon that the text has made
     options = (exp / "asr/clean_ngram/tuned/options").read_text()
     assert "--decode.ngram_lm_scale" in options and "--decode.word_insertion_bonus" in options
     assert json.loads((exp / "asr/train_log.jsonl").read_text().splitlines()[0])["lr"] > 0
@@ -64,8 +66,8 @@ def test_noisy_and_enhanced_sides_noise_in_training_and_phones(tmp_path):
     done = recipe(*words, "--stop-stage", "3", "--noise-dir", make_noises(tmp_path / "noises"))
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("dev", "test"):
-        waves = [read_table(exp / f"feats/{name}_{side}/wav.scp")["p1-001"] for side in ("clean", "noisy", "enhanced")]
-        assert len(set(waves)) == 3 and str(exp / f"enhanced/{name}") in waves[2]
+        wavs = [read_table(exp / f"feats/{name}_{side}/wav.scp")["p1-001"] for side in ("clean", "noisy", "enhanced")]
+        assert len(set(wavs)) == 3 and str(exp / f"enhanced/{name}") in wavs[2]
     assert not (exp / "feats/train_noisy").exists() and "noise_prob: 0.5" in (exp / "asr/config.yaml").read_text()
     symbols = [line.split()[0] for line in (exp / "asr/tokens.txt").read_text().splitlines()]
     assert symbols[4:] == sorted({phone for line in LEXICON.splitlines() for phone in line.split()[1:]})
@@ -96,12 +98,12 @@ def make_noises(folder: Path) -> Path:
         ("--stage 3 --stop-stage 2", "--stage 3 is after --stop-stage 2"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_runs(tmp_path, words, line):
+def test_what_cannot_work_is_reported_before_anything_runs(tmp_path, words, line):
     for name in SETS:
         (tmp_path / "corpus" / f"{name}_clean").mkdir(parents=True)
     (tmp_path / "enhancer").mkdir()
     (tmp_path / "enhancer/model.pt").touch()
     words = words.replace("CORPUS", str(tmp_path / "corpus")).replace("ENHANCER", str(tmp_path / "enhancer"))
     done = recipe("--exp", tmp_path / "exp", *words.split())
-    said = done.stdout + done.stderr
-    assert done.returncode == 1 and line in said and said.count("\n") == 1 and not (tmp_path / "exp").exists()
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and line in output and output.count("\n") == 1 and not (tmp_path / "exp").exists()

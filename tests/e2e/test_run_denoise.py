@@ -14,11 +14,11 @@ def test_run_denoise_from_clean_speech_to_the_table(begun):
     words = ["local/run_denoise.sh", "--corpus", "corpus", "--noise-dir", noises, "--debug", "true", "--nj", "1"]
     words += ["--size", "_demo", "--recogniser", "exp/asr", "--fbank-config", "exp/asr/features.conf"]
     words += ["--train-options", "--train.lr 3e-4 --train.max_grad_norm 4"]
-    said = begun.call(*words)
+    output = begun.call(*words)
     exp = begun.root / "exp/denoise_debug"
     table = (exp / "RESULTS.md").read_text()
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
-    assert rows == ["system", "noisy", "bilstm"], said
+    assert rows == ["system", "noisy", "bilstm"], output
     assert all(title in table for title in ("PESQ", "STOI", "SI-SDR", "test WER"))
     assert (exp / "bilstm/asr/decode_test/wer_1_0.0").exists()
     config = (exp / "bilstm/config.yaml").read_text()
@@ -51,6 +51,6 @@ def test_run_denoise_from_clean_speech_to_the_table(begun):
         (("--simulated-rirs", "some"), "--simulated-rirs takes a whole number"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_runs(begun, words, line):
-    said = begun.call("local/run_denoise.sh", *words, code=1)
-    assert line in said and "stage 1" not in said and said.count("\n") == 1
+def test_what_cannot_work_is_reported_before_anything_runs(begun, words, line):
+    output = begun.call("local/run_denoise.sh", *words, code=1)
+    assert line in output and "stage 1" not in output and output.count("\n") == 1

@@ -9,18 +9,18 @@ from mimic.nets import ssl
 pytestmark = pytest.mark.xdist_group("begun")
 
 
-def test_a_teacher_from_speech_alone_and_a_student_that_hears_noise(begun):
+def test_a_teacher_from_speech_alone_and_a_student_of_noisy_speech(begun):
     words = ["local/run_pretrain_ssl.sh", "--corpus", "corpus", "--ssl-config", "tests/e2e/hubert.yaml", "--nj", "1"]
-    said = begun.call(*words)
+    output = begun.call(*words)
     teacher = begun.root / "exp/ssl/hubert1/encoder"
-    assert ssl.load(teacher).num_layers == 2 and "encoder: exp/ssl/hubert1/encoder" in said
+    assert ssl.load(teacher).num_layers == 2 and "encoder: exp/ssl/hubert1/encoder" in output
     words = ["local/run_distill.sh", "--corpus", "corpus", "--noise-dir", begun.root.parent / "noises", "--nj", "1"]
     words += ["--simulated-rirs", "4", "--distill-config", "tests/e2e/distill.yaml", "--keep-targets", "true"]
     words += ["--students", "robust", "--conditions", "noise", "--stop-stage", "2"]
-    said = begun.call(*words)
-    assert ssl.load(begun.root / "exp/distill/robust/encoder").num_layers == 1, said
+    output = begun.call(*words)
+    assert ssl.load(begun.root / "exp/distill/robust/encoder").num_layers == 1, output
     words[-2:] = ["--probes", "enhance", "--probe-options", "--model.rnn_units 4 --model.units 4 --train.epochs 1"]
-    said = begun.call(*words)
+    output = begun.call(*words)
     table = (begun.root / "exp/distill/enhance/RESULTS.md").read_text()
     for encoder in ("unprocessed", "fbank", "teacher", "robust"):
         assert re.search(rf"^\| {encoder}, noise \| \d", table, re.M), table
@@ -44,6 +44,6 @@ DISTIL, TEACHER = "local/run_distill.sh", ("--teacher", "conf")
         (("local/run_pretrain_ssl.sh", "--corpus", "nowhere"), "has no directory train_clean"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_runs(begun, words, line):
-    said = begun.call(*words, code=1)
-    assert line in said and "stage 1" not in said and said.count("\n") == 1
+def test_what_cannot_work_is_reported_before_anything_runs(begun, words, line):
+    output = begun.call(*words, code=1)
+    assert line in output and "stage 1" not in output and output.count("\n") == 1

@@ -67,5 +67,5 @@ def test_from_data_directories_to_the_tables(tmp_path):
         ("--lm nowhere", "--lm nowhere: no such file"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_runs(tmp_path, words, line):
+def test_what_cannot_work_is_reported_before_anything_runs(tmp_path, words, line):
     assert line in recipe("--exp", tmp_path / "exp", *words.split(), code=1)

@@ -1,4 +1,4 @@
-"""The published table goes on where run.sh has finished; copies of training speech reach the robust recognisers."""
+"""The published table continues where run.sh has finished; copies of training speech reach the robust recognisers."""
 
 import re
 
@@ -19,8 +19,8 @@ def cells(line: str) -> list[str]:
 
 def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
     words = ["local/run_table.sh", "--config", "tests/e2e/micro.conf", "--rows", ROWS]
-    said = recipe.call(*words)
-    made = set(re.findall(r"^(exp/[^/\n]*): to do", said, re.MULTILINE))
+    output = recipe.call(*words)
+    made = set(re.findall(r"^(exp/[^/\n]*): to do", output, re.MULTILINE))
     assert made == {"exp/joint_mse", "exp/enhance_crdnn_mse", "exp/asr_crdnn_mse"}
     lines = [line for line in (recipe.root / "exp/TABLE.md").read_text().splitlines() if line.startswith("| ")]
     head, *rows = map(cells, lines)
@@ -43,22 +43,22 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
 
 def test_the_table_needs_a_finished_run(recipe):
     recipe.remove("exp/asr_clean")
-    said = recipe.call("local/run_table.sh", "--config", "tests/e2e/micro.conf", code=1)
-    assert said.strip() == "local/run_table.sh: exp/asr_clean/model.pt is missing: run ./run.sh first"
+    output = recipe.call("local/run_table.sh", "--config", "tests/e2e/micro.conf", code=1)
+    assert output.strip() == "local/run_table.sh: exp/asr_clean/model.pt is missing: run ./run.sh first"
 
 
 def test_copies_are_enhanced_and_trained_on_like_the_rest(recipe):
     words = ("--speeds", "1.0 1.1")
-    said = recipe.run(*words, "--stage", "1", "--stop-stage", "5")
-    redone = set(re.findall(r"^(exp/\S+): to do", said, re.MULTILINE))
+    output = recipe.run(*words, "--stage", "1", "--stop-stage", "5")
+    redone = set(re.findall(r"^(exp/\S+): to do", output, re.MULTILINE))
     assert not redone & {"exp/perceptual", "exp/enhance_mse", "exp/enhance_mimic"}
     for feats in ("exp/fbank/train_augmented", "exp/enhance_mse/enhanced/train", "exp/enhance_mimic/enhanced/train"):
         utts = read_table(recipe.root / feats / "feats.scp")
         assert len(utts) == 2 * SIZES["train"] and sum(utt.startswith("sp1.1-") for utt in utts) == SIZES["train"]
     assert len(read_table(recipe.root / "exp/enhance_mse/enhanced/dev/feats.scp")) == SIZES["dev"]
     recipe.remove("exp/fbank/train_augmented")
-    said = recipe.run(*words, "--train-jobs", "1", "--stage", "6", code=1)
-    assert "exp/asr_clean is done" in said and "exp/fbank/train_augmented: no such directory" in said
+    output = recipe.run(*words, "--train-jobs", "1", "--stage", "6", code=1)
+    assert "exp/asr_clean is done" in output and "exp/fbank/train_augmented: no such directory" in output
 
 
 def test_segan_is_trained_on_the_data_of_the_recipe(recipe):

@@ -70,8 +70,8 @@ def main() -> None:
     try:
         socket.send_fds(server, [len(message).to_bytes(8, "big")], [reader, *descriptors])
         server.sendall(message)
-        answers = server.makefile()
-        first = answers.readline()
+        replies = server.makefile()
+        first = replies.readline()
     except OSError:
         first = ""
     if not first.startswith("pid "):
@@ -79,7 +79,7 @@ def main() -> None:
     program = int(first.split()[1])
     for number in waiting:
         pass_on(number)
-    status = answers.readline()
+    status = replies.readline()
     if not status:
         print("front.py: the server of the tests is gone", file=sys.stderr)
         os._exit(70)

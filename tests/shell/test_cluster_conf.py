@@ -1,4 +1,4 @@
-"""conf/slurm.conf and conf/queue.conf: what options become, and what is said about mistakes in them."""
+"""conf/slurm.conf and conf/queue.conf: what options become, and what is reported about mistakes in them."""
 
 import itertools
 import subprocess
@@ -76,8 +76,8 @@ def test_without_the_file_or_the_cluster(env, root, tmp_path, backend, conf, pro
         done = subprocess.run(command, cwd=tmp_path, env=env | {"PATH": path}, capture_output=True, text=True)
         return done.returncode, done.stderr
 
-    code, said = launch()
-    assert (code, said) == (
+    code, output = launch()
+    assert (code, output) == (
         255,
         f"launch.py: no conf/{conf}.conf: --config names the file that describes the cluster\n",
     )
@@ -85,9 +85,9 @@ def test_without_the_file_or_the_cluster(env, root, tmp_path, backend, conf, pro
     for name in ("env", "python3"):  # and nothing else
         (tmp_path / "bin" / name).symlink_to(subprocess.check_output(["which", name], text=True, env=env).strip())
     shipped = str(root / f"conf/{conf}.conf")
-    code, said = launch("--config", shipped, path=str(tmp_path / "bin"))
+    code, output = launch("--config", shipped, path=str(tmp_path / "bin"))
     line = f"launch.py: no {program} here: run this where jobs are submitted, or with --cmd-backend local\n"
-    assert (code, said) == (255, line)
+    assert (code, output) == (255, line)
 
 
 @pytest.mark.parametrize(

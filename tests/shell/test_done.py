@@ -62,7 +62,7 @@ def test_a_renamed_step_and_option_start_nothing_again(done):
     assert done.check("--option", "rirs=1", step="local/simulate_rirs.sh") == (0, SKIPPED)
 
 
-def test_code_that_changed_starts_nothing_again_and_is_said_once(done):
+def test_code_that_changed_starts_nothing_again_and_is_reported_once(done):
     git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org"]
     (done.tree / "code.py").write_text("")
     for words in (["init", "-q"], ["add", "code.py"], ["commit", "-q", "-m", "one"]):
@@ -277,7 +277,7 @@ def test_links_are_not_followed(done):
     assert (done.tree / "precious/file").exists()
 
 
-def test_a_directory_elsewhere_behind_a_link(done):
+def test_a_directory_elsewhere_through_a_link(done):
     (done.tree / "big").mkdir()
     (done.tree / "exp").mkdir()
     done.dir.symlink_to(done.tree / "big")

@@ -39,7 +39,7 @@ def script(tmp_path: Path):
 def shape(log: str) -> list[str]:
     """A log without what differs from run to run: dates and times."""
     log = re.sub(r"(Started at|Ended \(.*\) at) .*?(, elapsed.*)?$", r"\1", log, flags=re.MULTILINE)
-    log = re.sub(r" memory=\d+M$", "", log, flags=re.MULTILINE)  # ours alone
+    log = re.sub(r" memory=\d+M$", "", log, flags=re.MULTILINE)  # only launch.py writes it
     return [line.rstrip() for line in re.sub(r"time=\d+", "time=", log).splitlines()]
 
 
@@ -304,13 +304,15 @@ REPORTING = "for n in 1 2 3 4 5; do echo progress: $n/5 utterances; sleep 0.25; 
 
 def test_progress_bar_on_a_terminal(tmp_path, env, script):
     pytest.importorskip("rich")
-    ours, theirs = pty.openpty()
+    terminal, terminal_of_process = pty.openpty()
     words = ["launch.py", "--max-jobs-run", "2", "JOB=1:4", "log/enhance.JOB.log", *script(REPORTING)]
-    process = subprocess.Popen(words, cwd=tmp_path, env=env | {"TERM": "xterm", "COLUMNS": "120"}, stderr=theirs)
-    os.close(theirs)
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=env | {"TERM": "xterm", "COLUMNS": "120"}, stderr=terminal_of_process
+    )
+    os.close(terminal_of_process)
     shown = b""
     try:
-        while piece := os.read(ours, 65536):
+        while piece := os.read(terminal, 65536):
             shown += piece
     except OSError:  # the other side closed
         pass

@@ -76,15 +76,15 @@ def test_an_interrupt_says_one_line_and_ends_with_130(sh, tmp_path, env):
                 assert process.poll() is None
                 time.sleep(0.02)
             os.killpg(process.pid, signal.SIGINT)
-            said, line = process.communicate(timeout=60)
+            output, line = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, line) == (
         130,
         "run.sh: interrupted (stage 2: two): the same command resumes there\n",
     )
-    assert said.count(" after\n") == 1 and " never" not in said
-    assert sorted(said.splitlines()[-2:]) == [f"launch.py: stopped, logs are in exp/{n}/log/x.log" for n in (2, 3)]
+    assert output.count(" after\n") == 1 and " never" not in output
+    assert sorted(output.splitlines()[-2:]) == [f"launch.py: stopped, logs are in exp/{n}/log/x.log" for n in (2, 3)]
     with pytest.raises(ProcessLookupError):  # nobody is left
         os.killpg(process.pid, 0)
 

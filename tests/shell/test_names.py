@@ -24,10 +24,10 @@ def test_a_step_in_directories_with_odd_names(step, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ODD_NAMES[:1] and not (ROOT / "ran").exists()
 
 
-@pytest.mark.parametrize(("name", "said"), [("-x", "write ./-x for a name"), ("a\nb", "a line break")])
-def test_names_that_no_program_can_take(step, name, said):
+@pytest.mark.parametrize(("name", "message"), [("-x", "write ./-x for a name"), ("a\nb", "a line break")])
+def test_names_that_no_program_can_take(step, name, message):
     result = step("steps/combine_data.sh", "exp/none", name)
-    assert result.returncode == 1 and said in result.stderr and "exp/none" not in result.stderr
+    assert result.returncode == 1 and message in result.stderr and "exp/none" not in result.stderr
 
 
 def test_a_data_directory_without_utterances(step, tmp_path):

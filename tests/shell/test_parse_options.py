@@ -102,7 +102,7 @@ def test_values_out_of_range_are_one_line(sh, tmp_path, words, line):
 def test_values_in_range(sh):
     words = ["--nj", "1", "--max-skip", "1e-3", "--channel", "", "--sil-prob", ".9", "--snrs", "-2.5,+5"]
     words += ["--prune", "0 0 1", "--compress", "uint8", "--size", ""]
-    assert sh(RANGES, *words, nj="no number of ours").stdout == "1|1|1e-3||.9|-2.5,+5|0 0 1|uint8|\n"
+    assert sh(RANGES, *words, nj="no number").stdout == "1|1|1e-3||.9|-2.5,+5|0 0 1|uint8|\n"
 
 
 def defaults(script: Path) -> dict[str, str]:
@@ -188,7 +188,7 @@ def test_config_is_no_yaml(sh, tmp_path):
 @pytest.mark.parametrize("words", [[], ["--stage", "3"], ["--stop-stage", "2", "--flag", "true", "x"]])
 def test_same_as_kaldi(sh, kaldi_utils, words):
     script = SCRIPT.replace("set -euo pipefail", "")
-    ours = sh(script, *words)
-    theirs = sh(script.replace(". parse", f". {kaldi_utils}/parse"), *words)
-    assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
-    assert ours.returncode == 0
+    mimic = sh(script, *words)
+    kaldi = sh(script.replace(". parse", f". {kaldi_utils}/parse"), *words)
+    assert (mimic.returncode, mimic.stdout) == (kaldi.returncode, kaldi.stdout)
+    assert mimic.returncode == 0

@@ -32,25 +32,25 @@ def run(checkout: Path, env: dict[str, str]):
         command = [*before, "./run.sh", *words]
         result = subprocess.run(command, cwd=checkout, env=clean, capture_output=True, text=True, timeout=60)
         lines = (result.stdout + result.stderr).splitlines(keepends=True)
-        said = "".join(line for line in lines if not line.startswith("path.sh: no "))
-        assert code is None or result.returncode == code, said
-        return said
+        output = "".join(line for line in lines if not line.startswith("path.sh: no "))
+        assert code is None or result.returncode == code, output
+        return output
 
     return call
 
 
 def test_help_has_every_option_with_its_default_and_every_stage(run, checkout):
-    said = run("--help", code=0)
+    output = run("--help", code=0)
     block = (checkout / "run.sh").read_text().split("help_message=")[0]
     block += (checkout / "steps/lib/recipe_options.sh").read_text()
     options = re.findall(r"^([a-z_]+)=(\S*) ", block, re.MULTILINE)
     assert len(options) > 20
     for name, default in options:
-        found = re.search(rf"^  --{name.replace('_', '-')} +\S.*$", said, re.MULTILINE)
+        found = re.search(rf"^  --{name.replace('_', '-')} +\S.*$", output, re.MULTILINE)
         assert found, name
         assert not default or found[0].endswith(f"({default})"), name
-    assert "no-gate" not in said
-    table = said[said.index("reads ") :]
+    assert "no-gate" not in output
+    table = output[output.index("reads ") :]
     assert all(re.search(rf"^  {stage} \w+ .*\d min$", table, re.MULTILINE) for stage in range(1, 8))
     assert not (checkout / "exp").exists() and not (checkout / ".venv").exists()
 
@@ -100,15 +100,15 @@ OWN = "--lexicon, --lexicon-type and --allow-pipes are for your own data: give -
     ],
 )
 def test_what_cannot_work_is_one_line(run, checkout, words, line):
-    said = run(*words.split(), code=1)
-    assert said.splitlines() == [line if line.startswith("cmd.sh") else f"./run.sh: {line}"]
+    output = run(*words.split(), code=1)
+    assert output.splitlines() == [line if line.startswith("cmd.sh") else f"./run.sh: {line}"]
     assert not (checkout / "exp").exists()
 
 
 def test_the_former_name_of_an_option_works_and_names_the_new_one(run):
-    said = run("--no-gate", "true", code=1).splitlines()
-    assert said[0].startswith("./run.sh: --no-gate is now --skip-pesq-check; the old name")
-    assert said[1] == "./run.sh: --vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"
+    output = run("--no-gate", "true", code=1).splitlines()
+    assert output[0].startswith("./run.sh: --no-gate is now --skip-pesq-check; the old name")
+    assert output[1] == "./run.sh: --vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"
 
 
 def test_config_is_read_before_the_command_line(run, checkout):
@@ -120,17 +120,17 @@ def test_config_is_read_before_the_command_line(run, checkout):
 def test_one_run_at_a_time(run, checkout):
     (checkout / "exp").mkdir()
     with Lock(checkout / "exp/.lock"):
-        said = run(code=1)
+        output = run(code=1)
     who = f"process {os.getpid()} on {os.uname().nodename}"
-    assert said.startswith(f"done.py: exp is being written by another run ({who}): wait for it")
-    assert said.count("\n") == 1
+    assert output.startswith(f"done.py: exp is being written by another run ({who}): wait for it")
+    assert output.count("\n") == 1
 
 
 def test_unwritable_exp(run, checkout, powerless):
     (checkout / "exp").mkdir()
     (checkout / "exp").chmod(0o555)
-    said = run(before=tuple(powerless), code=1)
-    assert "exp/.lock" in said and "Permission denied" in said and said.count("\n") == 1
+    output = run(before=tuple(powerless), code=1)
+    assert "exp/.lock" in output and "Permission denied" in output and output.count("\n") == 1
 
 
 def test_with_kaldis_parse_options(run, checkout, kaldi_utils):

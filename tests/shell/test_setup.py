@@ -86,8 +86,8 @@ def copied(finished, root, tmp_path, env) -> SetUp:
 
 
 def test_a_copy_or_a_moved_checkout_is_set_right_without_installing(copied, finished):
-    said = copied("--benchmarks", "true")
-    assert said.count("was made as") == 2 and "installing" not in said
+    output = copied("--benchmarks", "true")
+    assert output.count("was made as") == 2 and "installing" not in output
     assert copied("--benchmarks", "true") == ""
     names = {path.name: path.read_text() for path in (copied.venv / "bin").iterdir() if not path.is_symlink()}
     assert not [name for name, text in names.items() if str(finished) in text]
@@ -124,8 +124,8 @@ def test_made_again(copied):
     """Of another Python, or cut short by a kill: made again beside its place, and not on what is to be replaced."""
     next(copied.venv.glob("lib/python3*")).rename(copied.venv / "lib/python3.9")
     (copied.folder / "requirements.txt").write_text("no-such-package-anywhere==1\n")
-    said = copied(code=1)
-    assert "making" in said and "no-such-package-anywhere" in said and "could not install" in said
+    output = copied(code=1)
+    assert "making" in output and "no-such-package-anywhere" in output and "could not install" in output
     assert (copied.venv / "lib/python3.9").exists() and (copied.venv / ".installed").exists()  # nothing is lost
 
     copied.write("requirements.txt", one=1)
@@ -134,16 +134,16 @@ def test_made_again(copied):
     broken.mkdir(parents=True)
     for name in ("python3", *(path.name for path in (copied.venv / "bin").glob("python3.*"))):
         (broken / name).symlink_to("/nowhere/python3")
-    said = copied(PATH=f"{broken}:{copied.venv}/bin:{copied.env['PATH']}")
-    assert "is ready" in said and f"({copied.folder}" not in said
+    output = copied(PATH=f"{broken}:{copied.venv}/bin:{copied.env['PATH']}")
+    assert "is ready" in output and f"({copied.folder}" not in output
     assert copied.value("one") == 1
     assert sorted(path.name for path in copied.folder.glob(".venv*")) == [".venv", ".venv.old"]
 
 
 def test_pesq_does_not_build(copied):
     (copied.folder / "requirements-pesq.txt").write_text("no-such-package-anywhere==1\n")
-    said = copied("--force", "true")
-    assert "PESQ scores will be NA" in said and "apt install build-essential python3-dev" in said
+    output = copied("--force", "true")
+    assert "PESQ scores will be NA" in output and "apt install build-essential python3-dev" in output
     assert copied.value("one") == 1
     assert copied() == ""
     copied.write("requirements-pesq.txt", three=1)
@@ -165,7 +165,7 @@ def test_python_without_ensurepip(setup, tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        said = setup(
+        output = setup(
             *("--pip-version", bundled[0].name.split("-")[1]),
             PYTHONPATH=str(tmp_path / "blocked"),
             PIP_INDEX_URL=f"http://127.0.0.1:{server.server_address[1]}/simple/",
@@ -173,14 +173,14 @@ def test_python_without_ensurepip(setup, tmp_path):
         )
     finally:
         server.shutdown()
-    assert "without ensurepip" in said and setup.value("one") == 1
+    assert "without ensurepip" in output and setup.value("one") == 1
 
 
 def test_old_python(setup, tmp_path):
     (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "python3").chmod(0o755)
-    said = setup("--python", str(tmp_path / "python3"), code=1)
-    assert "needs Python 3.10 or newer" in said and said.count("\n") == 1
+    output = setup("--python", str(tmp_path / "python3"), code=1)
+    assert "needs Python 3.10 or newer" in output and output.count("\n") == 1
     assert not setup.venv.exists()
 
 

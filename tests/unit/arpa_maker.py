@@ -1,4 +1,4 @@
-"""Small n-gram models as ARPA files, of words unless told otherwise."""
+"""Small n-gram models as ARPA files, of words by default."""
 
 import gzip
 

@@ -12,7 +12,7 @@ from mimic.io.tables import write_data_dir
 ROOT = Path(__file__).resolve().parents[2]
 LEXICON = "ONE W AH N\nTWO T UW\nTHREE TH R IY\nFOUR F AO R\nFIVE F AY V\n"
 TEXTS = ["ONE TWO", "THREE FOUR FIVE", "TWO TWO", "FIVE ONE"]
-UTTS = ["p1-001", "p1-002", "p10-001", "p10-002"]  # in C order only with the `-` behind the speaker
+UTTS = ["p1-001", "p1-002", "p10-001", "p10-002"]  # in C order only with the `-` after the speaker
 
 
 def tone(seconds: float = 1.0, rate: int = 16000, seed: int = 0) -> np.ndarray:

@@ -121,7 +121,7 @@ def make_sets(root: Path, sets: dict[str, int]) -> dict[str, Times]:
     (root / "lexicon.txt").write_text(LEXICON)
     speaker = TimedEspeak()
     begins: dict[str, Times] = {}
-    said: list[str] = []
+    texts: list[str] = []
     draw = np.random.default_rng(3)
     for name, number in sets.items():
         tables: dict[str, dict[str, str]] = {"wav.scp": {}, "text": {}, "utt2spk": {}, "spk2age": {}}
@@ -140,8 +140,8 @@ def make_sets(root: Path, sets: dict[str, int]) -> dict[str, Times]:
                 if len(times) == len(text.split()):
                     begins[utt] = [[ms / 1000 + PAUSE for ms in word] for word in times]
         write_data_dir(root / name, tables)
-        said += tables["text"].values()
-    (root / "lm.arpa").write_text(arpa(said))
+        texts += tables["text"].values()
+    (root / "lm.arpa").write_text(arpa(texts))
     return begins
 
 

@@ -75,7 +75,7 @@ def make_recogniser(
     torch.manual_seed(1)
     model = recogniser(configuration.read(directory / "config.yaml"), Cmvn(20), len(tokens))
     if net in CTC_ALONE:
-        model.ctc.bias.data[BLANK] -= 3  # so that something is heard
+        model.ctc.bias.data[BLANK] -= 3  # so that the output is not empty
     checkpoint.save(model.state_dict(), directory / "model.pt")
     return directory
 

@@ -1,4 +1,4 @@
-"""Tiny self-supervised encoders with random weights, and something for them to hear."""
+"""Tiny self-supervised encoders with random weights, and inputs for them."""
 
 import torch
 from torchaudio.models import wav2vec2_model, wavlm_model
@@ -34,6 +34,6 @@ def tiny(kind: str) -> torch.nn.Module:
     return net.eval()
 
 
-def waves() -> list[torch.Tensor]:
+def waveforms() -> list[torch.Tensor]:
     draw = torch.Generator().manual_seed(2)
     return [0.1 * torch.randn(n, generator=draw) for n in (9000, 16000, 12345)]

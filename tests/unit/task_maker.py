@@ -106,10 +106,10 @@ def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
             with ArkWriter(directory / "feats.ark", directory / "feats.scp") as writer:
                 for i in range(utterances):
                     utt = f"{prefix}-{i:02d}"
-                    wave = draw.normal(0, 0.05, 5000 + 700 * i).astype(np.float32)
-                    wave += draw.normal(0, 0.02, len(wave)).astype(np.float32) * (side == "noisy")
-                    soundfile.write(directory / f"{utt}.wav", wave, 16000)
-                    features = extract(torch.from_numpy(wave)).numpy()
+                    waveform = draw.normal(0, 0.05, 5000 + 700 * i).astype(np.float32)
+                    waveform += draw.normal(0, 0.02, len(waveform)).astype(np.float32) * (side == "noisy")
+                    soundfile.write(directory / f"{utt}.wav", waveform, 16000)
+                    features = extract(torch.from_numpy(waveform)).numpy()
                     writer.write(utt, features)
                     stats.add(GLOBAL_KEY, features)
                     tables["wav.scp"][utt] = str(directory / f"{utt}.wav")
@@ -123,7 +123,7 @@ def make_set(root: Path, name: str, prefix: str, utterances: int) -> None:
 
 
 def make_noises(root: Path) -> None:
-    """Two kinds of noise in root/noises."""
+    """Two noise types in root/noises."""
     draw = np.random.default_rng(5)
     (root / "noises").mkdir()
     for name in ("hiss-1", "hiss-2", "wind-1"):
@@ -200,15 +200,15 @@ def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None
 
 
 def enhanced_alone_as_together(model: torch.nn.Module, stft: Stft, lengths: tuple[int, ...]) -> list[torch.Tensor]:
-    """What an enhancer makes of a batch of noise: waves of these lengths, which do not depend on the batch."""
-    waves = [0.1 * torch.randn(n) for n in lengths]
+    """What an enhancer makes of a batch of noise: waveforms of these lengths, which do not depend on the batch."""
+    waveforms = [0.1 * torch.randn(n) for n in lengths]
     with torch.inference_mode():
-        together = model.enhance(waves, stft)
-        assert [enhanced.shape for enhanced in together] == [wave.shape for wave in waves]
-        errors = of_network(model, lambda: dict(enumerate(model.enhance(waves, stft))))
-        alone = [model.enhance([wave], stft)[0] for wave in waves]
-        errors = dict.fromkeys(errors, max(errors.values()))  # a single sample is no measure
-        assert_near(dict(enumerate(alone)), dict(enumerate(together)), errors)
+        together = model.enhance(waveforms, stft)
+        assert [enhanced.shape for enhanced in together] == [waveform.shape for waveform in waveforms]
+        errors = of_network(model, lambda: dict(enumerate(model.enhance(waveforms, stft))))
+        single = [model.enhance([waveform], stft)[0] for waveform in waveforms]
+        errors = dict.fromkeys(errors, max(errors.values()))  # a single sample is not a measure
+        assert_near(dict(enumerate(single)), dict(enumerate(together)), errors)
     return together
 
 

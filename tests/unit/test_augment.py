@@ -34,7 +34,7 @@ NOISES = {f"{kind}-{i}": np.random.default_rng(i).normal(0, 0.05, 9000).astype(n
 
 
 @cache
-def rooms() -> dict[str, np.ndarray]:
+def rirs() -> dict[str, np.ndarray]:
     found = {}
     for i in range(3):
         rir = 0.03 * np.random.default_rng(i).standard_normal(2500) * np.exp(-np.arange(2500) / 500)
@@ -44,7 +44,7 @@ def rooms() -> dict[str, np.ndarray]:
 
 
 def augmenter(seed: int = 1, **options) -> Augmenter:
-    return Augmenter(SPEECH, SPEAKERS, NOISES, AugmentConfig(**options), seed, rooms())
+    return Augmenter(SPEECH, SPEAKERS, NOISES, AugmentConfig(**options), seed, rirs())
 
 
 def test_a_thousand_mixtures_have_the_snr_that_was_drawn():
@@ -52,11 +52,11 @@ def test_a_thousand_mixtures_have_the_snr_that_was_drawn():
     for epoch in range(1, 26):
         for utt in SPEECH:
             mixture, draw = augment(utt, epoch), augment.plan(utt, epoch).draw
-            heard = mixture.target
+            reverberant = mixture.target
             if draw.rir:
-                heard = mixing.reverberate(heard, augment.mixer._rir(draw.rir))
-            noise = mixture.noisy - heard
-            snrs.append((draw.snr, 10 * np.log10(mixing.active_power(heard) / mixing.power(noise))))
+                reverberant = mixing.reverberate(reverberant, augment.mixer._rir(draw.rir))
+            noise = mixture.noisy - reverberant
+            snrs.append((draw.snr, 10 * np.log10(mixing.active_power(reverberant) / mixing.power(noise))))
             gain = np.dot(mixture.target, SPEECH[utt]) / np.dot(SPEECH[utt], SPEECH[utt])
             np.testing.assert_allclose(mixture.target, gain * SPEECH[utt], atol=1e-6)  # scaled as the speech was
             assert np.abs(mixture.noisy).max() < 1
@@ -78,11 +78,11 @@ def test_a_mixture_depends_on_seed_epoch_and_utterance_only():
     assert all(one.plan(utt, 1) != one.plan(utt, 2) and one.plan(utt, 1) != two.plan(utt, 1) for utt in utts)
 
 
-def test_a_room_keeps_level_and_time():
+def test_a_rir_keeps_level_and_time():
     draw = np.random.default_rng(8)
     speech = {utt: (0.05 * draw.standard_normal(6000)).astype(np.float32) for utt in list(SPEECH)[:10]}
     config = AugmentConfig(rir_prob=1.0, snr=[60.0, 60.0], babble=False)
-    augment = Augmenter(speech, SPEAKERS, NOISES, config, 1, rooms())
+    augment = Augmenter(speech, SPEAKERS, NOISES, config, 1, rirs())
     for utt in speech:
         mixture = augment(utt, 1)
         assert len(mixture.noisy) == 6000
@@ -111,8 +111,8 @@ def test_curriculum_widens_from_the_easiest():
         assert lowest <= min(snrs) < lowest + 4 and max(snrs) <= 20
 
 
-def test_a_quarter_each_is_clean_noisy_in_a_room_and_both():
-    """The draws of RobustDistiller: whole SNRs, files or white noise, and rooms without noise."""
+def test_a_quarter_each_is_clean_noisy_reverberant_and_both():
+    """The draws of RobustDistiller: whole SNRs, files or white noise, and RIRs without noise."""
     options = {"noise_prob": 0.5, "white_prob": 0.3, "clean_rir_prob": 0.5, "snr": [0.0, 20.0], "snr_step": 1.0}
     augment = augmenter(**options, babble=False)
     draws = {(utt, epoch): augment.plan(utt, epoch).draw for utt in SPEECH for epoch in range(1, 51)}
@@ -138,8 +138,8 @@ def test_a_quarter_each_is_clean_noisy_in_a_room_and_both():
             measured = 10 * np.log10(mixing.active_power(mixture.target) / mixing.power(noise))
             assert measured == pytest.approx(draw.snr, abs=0.1)
         elif kind == "quiet":
-            heard = mixing.reverberate(mixture.target, augment.mixer._rir(draw.rir))
-            np.testing.assert_allclose(mixture.noisy, heard, atol=1e-4)
+            reverberant = mixing.reverberate(mixture.target, augment.mixer._rir(draw.rir))
+            np.testing.assert_allclose(mixture.noisy, reverberant, atol=1e-4)
         else:
             assert not noise.any()
     assert min(kinds.values()) > 0
@@ -155,8 +155,8 @@ def test_speed_changes_length_and_pitch_and_crops_bound_it():
     assert max(lengths) - min(lengths) <= 2 and max(lengths) == pytest.approx(0.2 * RATE, abs=2)
 
 
-def waves(rate: int = RATE, **options) -> Augmenter:
-    return Augmenter(SPEECH, SPEAKERS, NOISES, Augmentation(**options), 1, rooms(), rate)
+def of_waveforms(rate: int = RATE, **options) -> Augmenter:
+    return Augmenter(SPEECH, SPEAKERS, NOISES, Augmentation(**options), 1, rirs(), rate)
 
 
 def pitch_of(x: np.ndarray) -> int:
@@ -167,25 +167,25 @@ def test_stretching_keeps_the_pitch_and_pitch_shifting_the_length():
     utt = "s0-00"  # 110 Hz
     size = len(SPEECH[utt])
     for speed in (0.8, 1.25):
-        x = waves(stretch_prob=1.0, stretch=[speed, speed])(utt, 1).noisy
+        x = of_waveforms(stretch_prob=1.0, stretch=[speed, speed])(utt, 1).noisy
         assert len(x) == round(size / speed) and pitch_of(x) == pytest.approx(110, abs=4)
     for epoch in range(1, 5):
-        augment = waves(pitch_prob=1.0, pitch=12.0)
+        augment = of_waveforms(pitch_prob=1.0, pitch=12.0)
         x, factor = augment(utt, epoch).noisy, augment.plan(utt, epoch).pitch
         assert abs(len(x) - size) <= 2 and pitch_of(x) == pytest.approx(110 * factor, abs=6 * factor)
-    both = waves(stretch_prob=1.0, stretch=[1.25, 1.25], speeds=[0.8])(utt, 1).noisy
+    both = of_waveforms(stretch_prob=1.0, stretch=[1.25, 1.25], speeds=[0.8])(utt, 1).noisy
     assert abs(len(both) - size) <= 2 and pitch_of(both) == pytest.approx(110 * 0.8, abs=4)
 
 
 def test_each_share_of_the_utterances_is_what_was_asked_for():
     options = dict(stretch_prob=0.25, pitch_prob=0.5, noise_prob=0.75, hiss_prob=0.5, hiss=[0.01, 0.02])
-    plans = [waves(**options).plan(utt, epoch) for utt in SPEECH for epoch in range(1, 11)]
+    plans = [of_waveforms(**options).plan(utt, epoch) for utt in SPEECH for epoch in range(1, 11)]
     shares = [np.mean(x) for x in zip(*((p.stretch != 1, p.pitch != 1, p.draw is not None, p.hiss > 0) for p in plans),
                                       strict=True)]  # fmt: skip
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.75, 0.5], atol=0.08)
     assert all(0.8 <= p.stretch <= 1.25 and 0.79 < p.pitch < 1.26 and p.hiss in (0, np.clip(p.hiss, 0.01, 0.02))
                for p in plans)  # fmt: skip
-    hissing = waves(hiss_prob=1.0, hiss=[0.01, 0.01])("s0-00", 1)
+    hissing = of_waveforms(hiss_prob=1.0, hiss=[0.01, 0.01])("s0-00", 1)
     assert np.std(hissing.noisy - SPEECH["s0-00"]) == pytest.approx(0.01, rel=0.05)
     np.testing.assert_array_equal(hissing.target, SPEECH["s0-00"])
     assert not Augmentation().active and Augmentation(**options).active and Augmentation(speeds=[0.9]).active
@@ -199,7 +199,7 @@ def test_seconds_and_hertz_are_those_of_the_rate():
             assert mixing.power(out[2000:]) / 0.5 == pytest.approx(kept, abs=0.1)
         config = AugmentConfig(crop_s=0.1, noise_prob=0.0)
         assert len(Augmenter(SPEECH, SPEAKERS, None, config, 1, rate=rate)("s0-00", 1).noisy) == 0.1 * rate
-        assert waves(rate, noise_prob=1.0).mixer.rate == rate
+        assert of_waveforms(rate, noise_prob=1.0).mixer.rate == rate
 
 
 def test_band_limit_gain_and_clipping():

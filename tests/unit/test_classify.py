@@ -50,14 +50,14 @@ def test_utterances_without_a_class_are_left_out_and_padding_does_not_count(root
     batch = task.load(sorted(task.lengths))
     together = task.model(batch.features, batch.lengths)[0]
     for row, n in enumerate(batch.lengths.tolist()):
-        alone = task.model(batch.features[row : row + 1, :n], torch.tensor([n]))[0]
-        torch.testing.assert_close(together[row], alone[0], atol=1e-5, rtol=1e-5)
+        single = task.model(batch.features[row : row + 1, :n], torch.tensor([n]))[0]
+        torch.testing.assert_close(together[row], single[0], atol=1e-5, rtol=1e-5)
     (root / "other").write_text("s1-00 c\n")
     with pytest.raises(UserError, match="s1-00: class c is not in training"):
         build(root, "classify", tmp_path / "exp", *words(root)[:2], "--data.dev_labels", str(root / "other"))
 
 
-def test_what_a_classifier_hears_is_written_and_counted(root, tmp_path, caplog):
+def test_the_output_of_a_classifier_is_written_and_counted(root, tmp_path, caplog):
     run(root, "classify", tmp_path / "exp", *words(root))
     (tmp_path / "out").mkdir()
     features = root / "fbank/train_clean"

@@ -17,7 +17,7 @@ def good(done) -> None:
 
 
 def error(done) -> str:
-    """The one line that says what is wrong, wherever it was said."""
+    """The one line that says what is wrong, wherever it was printed."""
     assert done.returncode != 0
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "error: " in line or ".sh: " in line]
     assert "Traceback" not in done.stdout + done.stderr
@@ -105,8 +105,8 @@ def test_copies_with_more_noise_stand_beside_the_others(data, tmp_path):
         gain = (x @ y) / (x @ x)  # a mixture that would clip is scaled down
         snr = 10 * np.log10(gain**2 * (x @ x) / ((y - gain * x) @ (y - gain * x)))
         assert len(x) == len(y) and snr == pytest.approx(5, abs=0.5)
-    said = run("local/augment_data.sh", *options, "--speeds", "0.9", data, out).stdout
-    assert said.count("is done and unchanged: skipping") == 4
+    output = run("local/augment_data.sh", *options, "--speeds", "0.9", data, out).stdout
+    assert output.count("is done and unchanged: skipping") == 4
     good(run("local/augment_data.sh", *options, data, out))
     assert AudioReader(out).utts == sorted(p + utt for p in ("", "more-") for utt in UTTS)
 

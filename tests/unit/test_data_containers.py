@@ -95,8 +95,8 @@ def test_a_cut_file(tmp_path, kind):
 )
 def test_joined_recordings_are_read_one_after_the_other(tmp_path, kind, subtype):
     parts = [sound(tmp_path, kind, subtype, X[:n]) for n in (N, N // 2)]
-    alone = [read(tmp_path, part) for part in parts]
-    assert np.abs(read(tmp_path, parts[0] + parts[1]) - np.concatenate(alone)).max() < 1e-6
+    single = [read(tmp_path, part) for part in parts]
+    assert np.abs(read(tmp_path, parts[0] + parts[1]) - np.concatenate(single)).max() < 1e-6
     with pytest.raises(AudioError, match="several recordings in one, of different rates"):
         read(tmp_path, parts[0] + sound(tmp_path, kind, subtype, rate=24000))
     with pytest.raises(AudioError):

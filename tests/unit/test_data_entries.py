@@ -28,7 +28,7 @@ def test_paths_inside_the_repository_are_relative_to_it(clone, tmp_path, monkeyp
     assert entries.stored("exp/../exp/a.ark") == "exp/a.ark" and entries.stored("../x.wav") == str(tmp_path / "x.wav")
 
 
-def test_a_repository_behind_a_link_and_a_linked_exp(clone, tmp_path, monkeypatch):
+def test_a_repository_through_a_link_and_a_linked_exp(clone, tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(clone)
     (tmp_path / "scratch").mkdir()
     (clone / "exp").rmdir()

@@ -1,4 +1,4 @@
-"""Mending: what is good stays byte for byte, what is bad becomes valid, what was there is in .backup."""
+"""Repair: what is good stays byte for byte, what is bad becomes valid, what was there is in .backup."""
 
 import subprocess
 from pathlib import Path

@@ -29,7 +29,7 @@ def sides(tmp_path: Path, **options) -> list[Side]:
 
 
 def import_set(tmp_path: Path, nj: int = 1, max_skip: float = 0.01, normaliser: str = "upper", **options) -> Path:
-    """The acts of local/import_corpus.sh without the shell around them; gives the directory with the results."""
+    """The sub-commands of local/import_corpus.sh without the shell around them; gives the output directory."""
     both = sides(tmp_path, **options)
     plan(both, read_lexicon(tmp_path / "corpus" / "lang" / "lexicon.txt"), normaliser)
     for job in range(1, nj + 1):
@@ -113,7 +113,7 @@ def test_speakers_are_put_in_front_of_ids_on_both_sides(corpus, tmp_path):
     assert read_table(data / "train_clean" / "text")["spk10-p10-001"] == "TWO TWO"
 
 
-# what is done to the corpus, what is said about p1-002
+# what is done to the corpus, the report on p1-002
 BAD = {
     "missing": (lambda clean, noisy: audio(noisy).unlink(), "cannot be opened (No such file or directory): correct"),
     "truncated": (lambda clean, noisy: audio(clean).write_bytes(audio(clean).read_bytes()[:9000]), "is truncated ("),
@@ -320,7 +320,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1 and snapshot(corpus) == before
 
 
-def test_a_full_disk_is_named_and_the_import_goes_on_where_there_is_room(tmp_path):
+def test_a_full_disk_is_named_and_the_import_resumes_where_there_is_space(tmp_path):
     corpus = make_corpus(tmp_path / "corpus")
     for name in ("clean", "noisy"):
         for file in (corpus / f"train_{name}_audio").iterdir():

@@ -63,7 +63,7 @@ AS_THEY_ARE = "phones are kept as they are"
         ("ONE 1 2 3\nTWO 1\n", ["1 2 3", "1"], PLAIN),
         ("ONE 1\nTWO 2\n", ["1", "2"], PLAIN),
         ("MA1 M A1\nMA2 M A2\nMA0 M A0\n", ["M A1", "M A2", "M A0"], "kept as they are, for A0 is not of ARPABET"),
-        ("A AA1 B\nB AA3 B\n", ["AA1 B", "AA3 B"], AS_THEY_ARE),  # a third tone is no stress
+        ("A AA1 B\nB AA3 B\n", ["AA1 B", "AA3 B"], AS_THEY_ARE),  # a third tone is not a stress
         ("A AH0_B B_E\nB AH1_S\n!SIL SIL_S\n<UNK> SPN\n", ["AH B", "AH", "SIL", "SPN"], "word positions (_B _I _E _S)"),
         ("A a1_B b_E\n", ["a1 b"], f"are taken off; {AS_THEY_ARE}"),
         ("A AH # 5\n[X] LAUGH\n", ["AH", "LAUGH"], "phones are ARPABET; what follows # is a comment"),
@@ -72,7 +72,7 @@ AS_THEY_ARE = "phones are kept as they are"
         ("A\u00a0B AH\n", ["AH"], "1 words"),
     ],
 )
-def test_what_a_lexicon_is_told_by_all_its_lines(tmp_path, content, phones, taken_as):
+def test_the_type_of_a_lexicon_comes_from_all_its_lines(tmp_path, content, phones, taken_as):
     (tmp_path / "lex").write_text(content, newline="")
     found = read_pronunciations(tmp_path / "lex")
     assert [" ".join(entry.phones) for entry in found.entries] == phones and taken_as in found.taken_as
@@ -105,7 +105,7 @@ def test_lexicons_that_do_not_agree_with_themselves(tmp_path, content, kind, mes
         read_lexicon(tmp_path / "lex", kind)
 
 
-def test_the_kind_of_a_lexicon_may_be_said(tmp_path):
+def test_the_kind_of_a_lexicon_may_be_given(tmp_path):
     (tmp_path / "lex").write_text("A 1 2.5 A\nB 1 B\n")
     assert read_lexicon(tmp_path / "lex", "plain")["A"] == ["1", "2.5", "A"]
     assert read_lexicon(tmp_path / "lex", "prob")["A"] == ["2.5", "A"]

@@ -142,7 +142,7 @@ def test_lines_that_break_other_tools_can_be_repaired(tmp_path, old, new, what):
 
 
 def test_speaker_order_of_unpadded_ids(tmp_path):
-    # p1_001 sorts behind p10_001, the speaker p1 before p10: Kaldi's tools cannot work with such a directory.
+    # p1_001 sorts after p10_001, the speaker p1 before p10: Kaldi's tools cannot work with such a directory.
     data = make_dir(tmp_path / "data")
     tables = {name: read_table(data / name) for name in ("wav.scp", "text", "utt2spk")}
     renamed = {name: {utt.replace("-", "_"): v for utt, v in table.items()} for name, table in tables.items()}

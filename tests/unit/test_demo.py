@@ -231,22 +231,22 @@ def test_killed_run_continues_to_the_same_bytes(made, tmp_path):
     assert contents(killed) == contents(data)
 
 
-def test_own_noises_and_rooms(tmp_path):
+def test_own_noises_and_rirs(tmp_path):
     rng = np.random.default_rng(0)
     for name, rate in (("fan-1", 44100), ("fan-2", 16000), ("crowd-1", 8000), ("bell-1", 48000), ("saw-1", 16000)):
         path = tmp_path / "noise" / f"{name}.flac"
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, 0.1 * rng.standard_normal((rate, 2)), rate)
     for split in ("train", "test"):
-        (tmp_path / "rooms" / split).mkdir(parents=True)
-        soundfile.write(tmp_path / "rooms" / split / f"{split}room.wav", np.exp(-np.arange(2000) / 300), 16000)
+        (tmp_path / "rirs" / split).mkdir(parents=True)
+        soundfile.write(tmp_path / "rirs" / split / f"{split}rir.wav", np.exp(-np.arange(2000) / 300), 16000)
     data = tmp_path / "data"
-    options = ("--noise-dir", str(tmp_path / "noise"), "--rir-dir", str(tmp_path / "rooms"), "--rir-prob", "1")
+    options = ("--noise-dir", str(tmp_path / "noise"), "--rir-dir", str(tmp_path / "rirs"), "--rir-prob", "1")
     finish(prepare(data, *options))
     kinds = {name: set(read_table(data / f"{name}_noisy" / "utt2noise").values()) for name in SETS}
     assert kinds["test"] == {"saw"} and kinds["train"] == {"fan", "crowd", "bell"} and "saw" not in kinds["dev"]
-    rooms = {name: set(read_table(data / f"{name}_noisy" / "utt2room").values()) for name in SETS}
-    assert rooms == {"train": {"trainroom"}, "dev": {"trainroom"}, "test": {"testroom"}}
+    rirs = {name: set(read_table(data / f"{name}_noisy" / "utt2room").values()) for name in SETS}
+    assert rirs == {"train": {"trainrir"}, "dev": {"trainrir"}, "test": {"testrir"}}
     assert not (data / "demo_audio" / "noise").exists()
 
 
@@ -260,5 +260,5 @@ def test_recordings_are_split_without_overlap(tmp_path):
     assert {name[0] for name in sets["test"]} == {"d"} and len(sets["test"]) == 10
     assert {name[0] for name in sets["dev"]} == {name[0] for name in sets["train"]} == set("abce")
     assert not set(sets["dev"]) & set(sets["train"]) and len(sets["train"]) == 32
-    rooms = split_recordings(tmp_path, by_type=False)
-    assert not set(rooms["train"]) & set(rooms["test"]) and len(rooms["test"]) == 12
+    mixed = split_recordings(tmp_path, by_type=False)
+    assert not set(mixed["train"]) & set(mixed["test"]) and len(mixed["test"]) == 12

@@ -94,23 +94,23 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_an_enhanced_wave_is_as_long_and_does_not_depend_on_its_batch(name, tmp_path):
+def test_an_enhanced_waveform_is_as_long_and_does_not_depend_on_its_batch(name, tmp_path):
     (tmp_path / "x.yaml").write_text(f"task: denoise\nnet: {name}\n{MODELS[name]}\n")
     torch.manual_seed(1)
     model, stft = network(configuration.read(tmp_path / "x.yaml"), Stft()).eval(), Stft()
     together = enhanced_alone_as_together(model, stft, (1, 300, 4097, 8000, 7255))
-    assert max(float(wave.abs().max()) for wave in together) > 1e-3
+    assert max(float(waveform.abs().max()) for waveform in together) > 1e-3
 
 
-def test_demucs_hears_nothing_of_what_comes():
+def test_demucs_does_not_depend_on_later_samples():
     """But for the samples under one window of its encoder."""
     torch.manual_seed(1)
     net, at = Demucs(DemucsConfig(channels=2, layers=2, lstm_layers=1, upsample=1)), 4096
-    wave = 0.1 * torch.randn(1, 6000)
-    changed = wave.clone()
+    waveform = 0.1 * torch.randn(1, 6000)
+    changed = waveform.clone()
     changed[0, at:] = 0.3
     with torch.inference_mode():
-        a, b = (net(x, torch.tensor([6000])) for x in (wave, changed))
+        a, b = (net(x, torch.tensor([6000])) for x in (waveform, changed))
     window = 8 + 4 * (8 - 1)
     assert torch.equal(a[0, : at - window], b[0, : at - window]) and not torch.equal(a[0, at:], b[0, at:])
 
@@ -128,19 +128,19 @@ def test_resumed_training_equals_the_undisturbed_run_with_any_number_of_threads(
     assert wanted <= set(logs[0][-1])
 
 
-def test_waves_to_waves_with_all_losses(corpus, tmp_path):
+def test_waveforms_to_waveforms_with_all_losses(corpus, tmp_path):
     run(corpus, "demucs", tmp_path / "x", "--train.epochs", "1")
     enhancer = Enhancer.load(tmp_path / "x")
     model, stft = enhancer.net, enhancer.front
-    wave = torch.from_numpy(AudioReader(corpus / "dev_noisy")["b-00"])
+    waveform = torch.from_numpy(AudioReader(corpus / "dev_noisy")["b-00"])
     with torch.inference_mode():
-        (enhanced,) = model.enhance([wave], stft)
-    assert enhanced.shape == wave.shape and torch.isfinite(enhanced).all()
+        (enhanced,) = model.enhance([waveform], stft)
+    assert enhanced.shape == waveform.shape and torch.isfinite(enhanced).all()
     record = json.loads((tmp_path / "x" / "train_log.jsonl").read_text())
     assert {"train_si_sdr", "train_stft", "train_stoi"} <= set(record)
 
 
-def test_every_epoch_hears_other_mixtures_and_validation_the_stored_ones(corpus, tmp_path):
+def test_every_epoch_receives_other_mixtures_and_validation_the_stored_ones(corpus, tmp_path):
     task, _ = build(corpus, "denoise", tmp_path / "x")
     utts = sorted(task.lengths)[:2]
     batches = []
@@ -200,13 +200,13 @@ def test_the_critic_learns_scores_and_remembers(corpus):
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True)) and len(first[0]) == 2
 
 
-def test_the_critic_does_not_hear_padding():
+def test_the_critic_does_not_depend_on_padding():
     critic = MetricDiscriminator(3)
     clean, degraded, lengths = torch.rand(2, 40, 30), torch.rand(2, 40, 30), torch.tensor([40, 22])
     critic.eval()
     together = critic(degraded, clean, lengths)
-    alone = critic(degraded[1:, :22], clean[1:, :22], lengths[1:])
-    torch.testing.assert_close(together[1:], alone)
+    single = critic(degraded[1:, :22], clean[1:, :22], lengths[1:])
+    torch.testing.assert_close(together[1:], single)
     assert torch.isfinite(critic(degraded[:, :3], clean[:, :3], torch.tensor([3, 2]))).all()  # shorter than its reach
 
 
@@ -229,13 +229,13 @@ def test_metricgan_turns_teach_each_side_by_itself(corpus, tmp_path):
 
 def test_an_utterance_without_a_score_costs_the_critic_nothing(corpus, tmp_path):
     task, _ = build(corpus, "metricgan", tmp_path / "x")
-    waves = torch.stack([torch.from_numpy(task.dev[1]["b-01"])[:5000], torch.zeros(5000)])
-    scores = task._scores(waves, waves, torch.tensor([5000, 5000]))
+    waveforms = torch.stack([torch.from_numpy(task.dev[1]["b-01"])[:5000], torch.zeros(5000)])
+    scores = task._scores(waveforms, waveforms, torch.tensor([5000, 5000]))
     assert bool(scores[1].isnan())
-    said = torch.zeros(2, requires_grad=True)
-    loss = _distance(said, torch.tensor([0.5, torch.nan]))
+    predicted = torch.zeros(2, requires_grad=True)
+    loss = _distance(predicted, torch.tensor([0.5, torch.nan]))
     loss.backward()
-    assert loss.item() == 0.125 and said.grad.tolist() == [-0.5, 0.0]
+    assert loss.item() == 0.125 and predicted.grad.tolist() == [-0.5, 0.0]
 
 
 @pytest.mark.parametrize("which", range(min(2, os.cpu_count())))
@@ -251,8 +251,8 @@ def test_a_killed_process_of_those_that_score_ends_the_training(corpus, tmp_path
                 time.sleep(0.1)
             workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[: os.cpu_count()]
             os.kill(int(workers[which]), signal.SIGKILL)
-            said = process.communicate(timeout=60)[1]
+            output = process.communicate(timeout=60)[1]
         finally:
             process.kill()
-    assert process.returncode == 1 and "Traceback" not in said
-    assert "a process beside this one was killed, maybe for lack of memory: run again to resume" in said
+    assert process.returncode == 1 and "Traceback" not in output
+    assert "a process beside this one was killed, maybe for lack of memory: run again to resume" in output

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from ssl_maker import tiny, waves
+from ssl_maker import tiny, waveforms
 from task_maker import (
     DISTILL,
     assert_equal,
@@ -95,7 +95,7 @@ def test_losses_count_the_frames_that_both_sides_have_and_nothing_else():
 
 @pytest.mark.parametrize("enhance", ["l1", "l2", "stft", "si_sdr"])
 def test_loss_does_not_depend_on_padding(root, tmp_path, enhance):
-    """A batch gives the mean of what its utterances give alone; the teacher hears clean speech."""
+    """A batch gives the mean of what its utterances give alone; the input of the teacher is clean speech."""
     where = "last" if enhance == "l2" else "conv"
     options = ("--loss.enhance", enhance, "--augment.crop_s", "0", "--model.head_input", where)
     task, _ = build(root, "distill", tmp_path / "exp", *options)
@@ -104,14 +104,14 @@ def test_loss_does_not_depend_on_padding(root, tmp_path, enhance):
     batch = task.load(utts)
     assert not torch.equal(batch.noisy, batch.clean)
     together, sizes = task.parts(batch), task.sizes(batch)
-    alone = [(task.parts(task.load([utt])), task.sizes(task.load([utt]))) for utt in utts]
+    single = [(task.parts(task.load([utt])), task.sizes(task.load([utt]))) for utt in utts]
     for name, value in together.items():
-        mean = sum(float(parts[name]) * size[name] for parts, size in alone) / sizes[name]
+        mean = sum(float(parts[name]) * size[name] for parts, size in single) / sizes[name]
         assert float(value) == pytest.approx(mean, rel=1e-4), name
-    heard = []
-    task.teacher.register_forward_pre_hook(lambda _, args: heard.append(args[0]))
+    received = []
+    task.teacher.register_forward_pre_hook(lambda _, args: received.append(args[0]))
     task.parts(batch)
-    assert all(torch.equal(a, b[: len(a)]) for a, b in zip(heard[0], batch.clean, strict=True))
+    assert all(torch.equal(a, b[: len(a)]) for a, b in zip(received[0], batch.clean, strict=True))
     together["enhance"].backward()
     assert task.model.head.output.weight.grad.abs().sum() > 0
 
@@ -155,26 +155,26 @@ def test_exported_student_is_read_by_us_and_by_transformers(root, tmp_path):
     model, stft = enhancer.net, enhancer.front
     encoder = ssl.load(tmp_path / "exp/encoder")
     assert encoder.num_layers == 2 and model.num_layers == 5
-    theirs = transformers.HubertModel.from_pretrained(tmp_path / "exp/encoder").eval()
-    for wave in waves():
-        states, _ = model([wave], [0, 1, 2, 4])
-        expected = theirs(wave[None], output_hidden_states=True).hidden_states
-        for ours, read_back, wanted in zip(states[:3], encoder([wave], [0, 1, 2])[0], expected, strict=True):
-            assert torch.equal(ours, read_back)
-            torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(states[3], model.respond([wave]).predictions[1])
+    peer = transformers.HubertModel.from_pretrained(tmp_path / "exp/encoder").eval()
+    for waveform in waveforms():
+        states, _ = model([waveform], [0, 1, 2, 4])
+        expected = peer(waveform[None], output_hidden_states=True).hidden_states
+        for state, read_back, wanted in zip(states[:3], encoder([waveform], [0, 1, 2])[0], expected, strict=True):
+            assert torch.equal(state, read_back)
+            torch.testing.assert_close(state, wanted, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(states[3], model.respond([waveform]).predictions[1])
     from mimic.deploy.onnx import export  # here: it loads much
 
     assert export(tmp_path / "exp", tmp_path / "onnx") < 1e-4
-    (enhanced,) = model.enhance(waves()[:1], stft)
-    assert enhanced.shape == waves()[0].shape and torch.isfinite(enhanced).all()
+    (enhanced,) = model.enhance(waveforms()[:1], stft)
+    assert enhanced.shape == waveforms()[0].shape and torch.isfinite(enhanced).all()
 
 
 def test_teacher_drops_only_where_that_is_asked_for(root, tmp_path):
     for dropout, same in ((0.0, True), (0.1, False)):
         task, _ = build(root, "distill", tmp_path / "exp", "--teacher.dropout", str(dropout))
         task.begin_epoch(1)
-        a, b = (task.teacher(waves()[:1], [3])[0][0] for _ in range(2))
+        a, b = (task.teacher(waveforms()[:1], [3])[0][0] for _ in range(2))
         assert torch.equal(a, b) == same and not any(p.requires_grad for p in task.teacher.parameters())
         task.eval()
         assert not task.teacher.training
@@ -194,8 +194,8 @@ def test_what_cannot_be_distilled(root, tmp_path, words, message):
         build(root, "distill", tmp_path / "exp", *words)
 
 
-def test_head_stands_still_behind_the_last_frame_of_the_student():
+def test_head_stands_still_after_the_last_frame_of_the_student():
     head = EnhancementHead(4, units=3, layers=1, dropout=0.0).eval()
-    heard = torch.randn(1, 3, 4)
-    mask = head(heard, torch.tensor([3]), 9, torch.tensor([9]))
+    states = torch.randn(1, 3, 4)
+    mask = head(states, torch.tensor([3]), 9, torch.tensor([9]))
     assert mask.shape == (1, 9, 257) and float(mask.min()) > 0 and float(mask.max()) < 1

@@ -63,9 +63,9 @@ def test_kaldi_reads_the_archive(utterances, tmp_path):
     stats = collected(utterances)
     stats.write(tmp_path / "cmvn.ark", tmp_path / "cmvn.scp")
     with kaldi_native_io.SequentialDoubleMatrixReader(f"scp:{tmp_path}/cmvn.scp") as reader:
-        theirs = {key: np.array(value) for key, value in reader}
-    assert list(theirs) == ["a", "b"]
-    assert all(np.array_equal(theirs[key], stats.by_key[key]) for key in "ab")
+        kaldi_values = {key: np.array(value) for key, value in reader}
+    assert list(kaldi_values) == ["a", "b"]
+    assert all(np.array_equal(kaldi_values[key], stats.by_key[key]) for key in "ab")
 
 
 def test_global_statistics_survive_a_move(utterances, tmp_path):

@@ -54,11 +54,11 @@ def kaldi(x: np.ndarray, config: FbankConfig) -> np.ndarray:
     return np.array([fbank.get_frame(i) for i in range(fbank.num_frames_ready)], np.float32).reshape(-1, dim)
 
 
-def compare(ours: torch.Tensor, theirs: np.ndarray) -> None:
-    assert ours.dtype == torch.float32 and ours.shape == theirs.shape
-    above = (theirs > theirs.max(axis=1, keepdims=True) - BELOW_LOUDEST) & (theirs > np.log(FLOOR) + 1)
+def compare(actual: torch.Tensor, expected: np.ndarray) -> None:
+    assert actual.dtype == torch.float32 and actual.shape == expected.shape
+    above = (expected > expected.max(axis=1, keepdims=True) - BELOW_LOUDEST) & (expected > np.log(FLOOR) + 1)
     assert above.mean() > 0.9
-    assert np.abs(ours.numpy() - theirs)[above].max() < 1e-3
+    assert np.abs(actual.numpy() - expected)[above].max() < 1e-3
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -96,20 +96,20 @@ def test_number_of_frames_at_every_length(snip_edges):
     lengths = [*range(0, 200, 7), *range(390, 410), *range(555, 565), 719, 720, 721]
     for n in lengths:
         x = speech(0.1)[:n]
-        theirs = kaldi(x, config) if n else np.zeros((0, 80))
-        assert fbank(torch.from_numpy(x)).shape == (len(theirs), 80) == (fbank.num_frames(n), 80)
+        expected = kaldi(x, config) if n else np.zeros((0, 80))
+        assert fbank(torch.from_numpy(x)).shape == (len(expected), 80) == (fbank.num_frames(n), 80)
     assert fbank.num_frames(torch.tensor(lengths)).tolist() == [fbank.num_frames(n) for n in lengths]
 
 
 def test_does_not_depend_on_the_batch():
-    waves = [torch.from_numpy(speech(seconds, seed)) for seed, seconds in enumerate((0.3, 7.0, 2.21))]
-    batch = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True)
+    waveforms = [torch.from_numpy(speech(seconds, seed)) for seed, seconds in enumerate((0.3, 7.0, 2.21))]
+    batch = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
     fbank = Fbank()
     together = fbank(batch)
     assert together.shape == (3, fbank.num_frames(7 * 16000), 80)
-    for wave, row in zip(waves, together, strict=True):
-        alone = fbank(wave)
-        torch.testing.assert_close(row[: len(alone)], alone, atol=1e-3, rtol=0)
+    for waveform, row in zip(waveforms, together, strict=True):
+        single = fbank(waveform)
+        torch.testing.assert_close(row[: len(single)], single, atol=1e-3, rtol=0)
 
 
 def test_silence_and_level():

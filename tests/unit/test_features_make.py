@@ -90,8 +90,8 @@ def test_directory_is_complete(data, tmp_path, kind, shift):
     for name in ("wav.scp", "text", "utt2spk", "spk2utt", "utt2snr", "spk2gender"):
         assert (out / name).read_bytes() == (data / name).read_bytes()
     assert (out / "skipped.tsv").read_text() == ""
-    with kaldi_native_io.SequentialFloatMatrixReader(f"scp:{out}/feats.scp") as theirs:
-        assert_same({utt: np.array(matrix) for utt, matrix in theirs}, expected)
+    with kaldi_native_io.SequentialFloatMatrixReader(f"scp:{out}/feats.scp") as matrices:
+        assert_same({utt: np.array(matrix) for utt, matrix in matrices}, expected)
     speakers = {"p1": ("p1-001", "p1-002"), "p10": ("p10-001", "p10-002")}
     for speaker, entry in read_scp(out / "cmvn.scp").items():
         x = np.concatenate([expected[utt] for utt in speakers.pop(speaker)]).astype(np.float64)

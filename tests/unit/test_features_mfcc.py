@@ -41,9 +41,9 @@ def kaldi(x: np.ndarray, config: MfccConfig) -> np.ndarray:
 def test_cepstra_are_those_of_kaldi(options):
     config = MfccConfig(**options)
     x = speech(2.0)
-    ours, theirs = Mfcc(config)(torch.from_numpy(x)), kaldi(x, config)
-    assert ours.shape == theirs.shape == (Mfcc(config).num_frames(len(x)), config.num_ceps)
-    np.testing.assert_allclose(ours, theirs, atol=of_front_end(Mfcc(config), torch.from_numpy(x)), rtol=0)
+    actual, expected = Mfcc(config)(torch.from_numpy(x)), kaldi(x, config)
+    assert actual.shape == expected.shape == (Mfcc(config).num_frames(len(x)), config.num_ceps)
+    np.testing.assert_allclose(actual, expected, atol=of_front_end(Mfcc(config), torch.from_numpy(x)), rtol=0)
 
 
 def test_a_batch_gives_what_each_utterance_gives_alone():

@@ -21,7 +21,7 @@ if sys.argv[1] == "die":
     os.kill(os.getpid(), signal.SIGTERM)
 if sys.argv[1] == "wait":
     child = subprocess.Popen(["sleep", "60"])
-    signal.signal(signal.SIGUSR1, lambda *_: (child.kill(), os.write(1, b"heard\\n"), sys.exit(75)))
+    signal.signal(signal.SIGUSR1, lambda *_: (child.kill(), os.write(1, b"caught\\n"), sys.exit(75)))
     print(os.getpid(), child.pid, flush=True)
     time.sleep(60)
 print("forked" if "torch" in sys.modules else "started", file=sys.stderr)
@@ -71,7 +71,7 @@ def test_signals_reach_it_and_nothing_of_it_outlives_a_kill(program):
 
     front, _ = begin()
     front.send_signal(signal.SIGUSR1)
-    assert front.wait(60) == 75 and front.stdout.read() == "heard\n"
+    assert front.wait(60) == 75 and front.stdout.read() == "caught\n"
     front, pids = begin()
     front.kill()
     front.wait(60)
@@ -91,8 +91,8 @@ def test_a_program_of_the_recipe_is_forked_when_it_is_called_by_its_name(program
     copy.write_text(f"{first}\n{PROGRAM}")
     copy.chmod(0o755)
     env = os.environ | {"WORD": ""}
-    said = [
+    output = [
         subprocess.run([copy, "x"], env=env | more, stdin=subprocess.DEVNULL, capture_output=True, text=True).stderr
         for more in ({}, {"MIMIC_FORKS": ""})
     ]
-    assert said == ["forked\n", "started\n"]
+    assert output == ["forked\n", "started\n"]

@@ -58,11 +58,11 @@ def samples(gmm: AmDiagGmm, frames: int = 3000, seed: int = 2) -> tuple[np.ndarr
 
 def their_pdf(gmm: AmDiagGmm, pdf: int) -> khg.DiagGmm:
     rows = gmm.rows(pdf)
-    theirs = khg.DiagGmm(rows.stop - rows.start, gmm.dim)
-    theirs.set_weights(gmm.weights[rows].astype(np.float32))
-    theirs.set_invvars_and_means(gmm.inv_vars[rows].astype(np.float32), gmm.means[rows].astype(np.float32))
-    theirs.compute_gconsts()
-    return theirs
+    kaldi = khg.DiagGmm(rows.stop - rows.start, gmm.dim)
+    kaldi.set_weights(gmm.weights[rows].astype(np.float32))
+    kaldi.set_invvars_and_means(gmm.inv_vars[rows].astype(np.float32), gmm.means[rows].astype(np.float32))
+    kaldi.compute_gconsts()
+    return kaldi
 
 
 def test_lang_has_kaldis_files_and_both_lexicons_accept_what_they_should(lang):
@@ -120,15 +120,15 @@ def test_likelihoods_update_and_split_are_kaldis():
     start = AmDiagGmm(gmm.weights, gmm.means + 0.3, np.ones_like(gmm.vars), gmm.offsets)
     stats = GmmStats.zeros(start.num_gauss, start.dim)
     start.accumulate(stats, x, pdfs)
-    ours = start.update(stats)
+    updated = start.update(stats)
     likes = start.log_likes(x)
     for pdf in range(start.num_pdfs):
-        theirs = their_pdf(start, pdf)
-        assert likes[7, pdf] == pytest.approx(theirs.log_likelihood(x[7]), abs=1e-3)
+        kaldi = their_pdf(start, pdf)
+        assert likes[7, pdf] == pytest.approx(kaldi.log_likelihood(x[7]), abs=1e-3)
         assert start.log_likes(x, np.array([pdf, 0]))[7] == pytest.approx(likes[7, [pdf, 0]], abs=1e-4)
-        acc = khg.AccumDiagGmm(theirs, 15)
+        acc = khg.AccumDiagGmm(kaldi, 15)
         for frame in x[pdfs == pdf]:
-            acc.accumulate_from_diag(theirs, frame, 1.0)
+            acc.accumulate_from_diag(kaldi, frame, 1.0)
         np.testing.assert_allclose(stats.occ[start.rows(pdf)], acc.occupancy, rtol=1e-3)
         np.testing.assert_allclose(stats.x[start.rows(pdf)], acc.mean_accumulator, rtol=1e-3, atol=0.05)
         np.testing.assert_allclose(stats.x2[start.rows(pdf)], acc.variance_accumulator, rtol=1e-3)
@@ -138,10 +138,10 @@ def test_likelihoods_update_and_split_are_kaldis():
     for frame in x[pdfs == 0]:
         accs.accumulate_for_gmm(am, frame, 0, 1.0)
     khg.mle_am_diag_gmm_update(khg.MleDiagGmmOptions(), accs, 15, am)
-    np.testing.assert_allclose(ours.means[:2], am.get_pdf(0).means, atol=1e-3)
-    np.testing.assert_allclose(ours.weights[:2], am.get_pdf(0).weights, atol=1e-4)
-    np.testing.assert_allclose(ours.vars[:2], am.get_pdf(0).vars, rtol=1e-3)
-    split = ours.split(np.array([5000.0, 300.0, 300.0]), 12)
+    np.testing.assert_allclose(updated.means[:2], am.get_pdf(0).means, atol=1e-3)
+    np.testing.assert_allclose(updated.weights[:2], am.get_pdf(0).weights, atol=1e-4)
+    np.testing.assert_allclose(updated.vars[:2], am.get_pdf(0).vars, rtol=1e-3)
+    split = updated.split(np.array([5000.0, 300.0, 300.0]), 12)
     assert split.num_gauss == 12 and np.diff(split.offsets)[0] > np.diff(split.offsets)[1]
     np.testing.assert_allclose(np.add.reduceat(split.weights, split.offsets[:-1]), 1)
 
@@ -370,7 +370,7 @@ def test_fmllr_undoes_an_affine_change_and_needs_frames(caplog):
 
 
 def test_the_tree_asks_about_what_changes_the_sound(lang, tmp_path):
-    """AH sounds different behind W; the tree must ask for that first and keep silence whole."""
+    """AH sounds different after W; the tree must ask for that first and keep silence whole."""
     model, draw = monophones(lang), np.random.default_rng(0)
     spoken = [p for name, p in lang.phones.items() if name[-2:] in ("_B", "_I", "_E", "_S") and p not in lang.silence]
     keys, sums = [], []

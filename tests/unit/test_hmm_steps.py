@@ -112,17 +112,17 @@ def test_words_and_their_times_come_from_lattices(trained):
     assert program("breakdown_table.py", f"SAT={trained.root}/tri3", "--set", "dev", "--output", table) == 0
     assert re.search(r"\| SAT \| \d+\.\d+ \[\S+, \S+\] \|", table.read_text()) and "children" in table.read_text()
     assert program("breakdown_table.py", f"SAT={trained.root}/tri2", "--output", table) == 1
-    heard = read_table(decode / "text")
-    assert heard.keys() == texts.keys()
+    hypotheses = read_table(decode / "text")
+    assert hypotheses.keys() == texts.keys()
     ctm = [line.split() for line in (decode / "ctm").read_text().splitlines()]
-    for utt, text in heard.items():
+    for utt, text in hypotheses.items():
         rows = [row for row in ctm if row[0] == utt]
         assert [word for *_, word in rows] == text.split()
         if text == texts[utt] and len(trained.begins[utt]) == len(rows):
             off = [abs(float(row[2]) - true[0]) for row, true in zip(rows, trained.begins[utt], strict=True) if true]
             assert max(off) < 0.15
     best = [line.split(" ", 2)[2] for line in (decode / "nbest").read_text().splitlines() if "-1 " in line]
-    assert sorted(best) == sorted(heard.values())
+    assert sorted(best) == sorted(hypotheses.values())
     test = trained.root / "tri3/decode_again"
     shutil.copytree(decode, test, ignore=shutil.ignore_patterns("best_path", "scoring*", "wer_*", "lmwt", "wip", ".*"))
     (decode / "lmwt").write_text("9\n")
@@ -133,7 +133,7 @@ def test_words_and_their_times_come_from_lattices(trained):
     assert "has no lmwt: score the development set first" in missing
 
 
-def test_adaptation_comes_from_what_was_heard(trained, tmp_path):
+def test_adaptation_comes_from_the_first_pass(trained, tmp_path):
     decode = trained.root / "tri3/decode_dev"
     text = logs(decode, "fmllr.1.*")
     gains = [(float(a), float(b)) for a, b in re.findall(r"objective per frame from (\S+) to (\S+),", text)]
@@ -145,15 +145,17 @@ def test_adaptation_comes_from_what_was_heard(trained, tmp_path):
     other = tmp_path / "dev"
     shutil.copytree(trained.dev, other)
     (other / "text").write_text("".join(f"{utt} SEEM\n" for utt in read_table(trained.dev / "utt2spk")))
-    heard, found = tmp_path / "heard", []
-    heard.mkdir()
+    first_pass, found = tmp_path / "first_pass", []
+    first_pass.mkdir()
     jobs = range(1, 1 + int((decode / "num_jobs").read_text()))
-    write_ali(heard / "best.1.gz", {utt: path for job in jobs for utt, path in read_ali(decode / f"best.{job}.gz")})
+    write_ali(
+        first_pass / "best.1.gz", {utt: path for job in jobs for utt, path in read_ali(decode / f"best.{job}.gz")}
+    )
     for data in (trained.dev, other):
         out = tmp_path / f"trans_{len(found)}"
         out.mkdir()
         tri = trained.root / "tri3"
-        assert program("estimate_fmllr.py", "--fmllr-min-count", 150, tri, tri / "graph", data, heard, out) == 0
+        assert program("estimate_fmllr.py", "--fmllr-min-count", 150, tri, tri / "graph", data, first_pass, out) == 0
         found.append(read_trans(out))
     assert all((found[0][speaker] == found[1][speaker]).all() for speaker in found[0])
     assert not np.allclose(found[0]["s0"], np.eye(40, 41))

@@ -47,10 +47,10 @@ def test_an_utterance_does_not_see_its_batch(net):
     model = AcousticNet(body(3, sizes), 7, 4).eval()
     x = torch.randn(2, 9, 3)
     both, _ = model(x, torch.tensor([9, 6]))
-    alone, phones = model(x[1:, :6], torch.tensor([6]))
-    torch.testing.assert_close(both[1, :6], alone[0])
+    single, phones = model(x[1:, :6], torch.tensor([6]))
+    torch.testing.assert_close(both[1, :6], single[0])
     assert phones.shape == (1, 6, 4)
-    torch.testing.assert_close(alone.exp().sum(2), torch.ones(1, 6))
+    torch.testing.assert_close(single.exp().sum(2), torch.ones(1, 6))
 
 
 def test_curriculum_cuts_utterances_and_loses_no_frame():
@@ -163,12 +163,12 @@ def test_padding_is_outside_of_the_loss(corpus, tmp_path):
     utts = sorted(task.lengths, key=task.lengths.get)
     batch = task.load([utts[0], utts[-1]])
     assert (batch.pdfs[0, batch.lengths[0] :] == PADDING).all() and (batch.pdfs[1] != PADDING).all()
-    spoilt = batch.features.clone()
-    spoilt[0, batch.lengths[0] :] = 1e3
-    losses = [task._losses(b)[0]["pdf"] for b in (batch, batch._replace(features=spoilt))]
+    changed = batch.features.clone()
+    changed[0, batch.lengths[0] :] = 1e3
+    losses = [task._losses(b)[0]["pdf"] for b in (batch, batch._replace(features=changed))]
     torch.testing.assert_close(*losses)
-    alone = [task._losses(task.load([utt]))[0]["pdf"] * task.lengths[utt] for utt in (utts[0], utts[-1])]
-    torch.testing.assert_close(losses[0], sum(alone) / batch.lengths.sum())
+    single = [task._losses(task.load([utt]))[0]["pdf"] * task.lengths[utt] for utt in (utts[0], utts[-1])]
+    torch.testing.assert_close(losses[0], sum(single) / batch.lengths.sum())
     assert task.sizes(batch) == {"pdf": int(batch.lengths.sum()), "mono": int(batch.lengths.sum())}
 
 

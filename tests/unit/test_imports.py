@@ -10,7 +10,7 @@ from data_maker import ROOT
 from model_maker import make_enhancer, make_recogniser
 
 # From the ground up: a module imports what stands in its own line, or above it.
-ROOMS = """
+PACKAGES = """
     errors settings yaml_file inputs registry renamed progress cli
     io
     corpus augment metrics
@@ -25,7 +25,7 @@ ROOMS = """
     reporting deploy
     __main__ commands
 """
-FLOOR = {room: floor for floor, line in enumerate(ROOMS.split("\n")) for room in line.split()}
+FLOOR = {package: floor for floor, line in enumerate(PACKAGES.split("\n")) for package in line.split()}
 MOST = 35  # files that a decoding or an enhancement loads
 LIBRARY = ROOT / "pyscripts" / "mimic"
 
@@ -48,18 +48,20 @@ def imports() -> dict[str, set[str]]:
     return {module: names - {module, "mimic"} for module, names in found.items()}
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     return module.split(".")[1]
 
 
 def test_imports_go_down():
     known = {module: names for module, names in imports().items() if module != "mimic"}
-    assert known.keys() and {room(module) for module in known} <= FLOOR.keys(), "a room that the table does not have"
+    assert known.keys() and {package(module) for module in known} <= FLOOR.keys(), (
+        "a package that the table does not have"
+    )
     up = [
         f"{module} imports {name}"
         for module, names in known.items()
         for name in sorted(names)
-        if FLOOR[room(name)] > FLOOR[room(module)]
+        if FLOOR[package(name)] > FLOOR[package(module)]
     ]
     assert not up, "\n".join(up)
 

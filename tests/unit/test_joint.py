@@ -174,7 +174,7 @@ def test_steps_take_the_two_directories_that_it_writes(corpus, tmp_path):
     assert len((exp / "decode/text").read_text().splitlines()) == 3
 
 
-def test_what_is_missing_is_said(corpus, tmp_path):
+def test_what_is_missing_is_reported(corpus, tmp_path):
     with pytest.raises(UserError, match="give --data.init DIR and --joint.enhancer DIR"):
         build(corpus, "joint", tmp_path / "x", "--joint.enhancer", "")
     extra = ["--data.train_clean", "", "--enhance_loss.spectral_weight", "1"]

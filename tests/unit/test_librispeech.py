@@ -146,11 +146,11 @@ def test_data_directories_are_those_that_kaldi_would_have(unpacked, tmp_path):
         reader = AudioReader(folder)
         assert len(reader.utts) == utts and all(reader.entry(utt).endswith(".flac") for utt in reader.utts)
     assert AudioReader(train)["103-1240-0001"].shape == (20000,)  # where tar has put it
-    said = prepare(unpacked, tmp_path / "data").stdout
-    assert said.count("is done and unchanged: skipping") == 4
+    output = prepare(unpacked, tmp_path / "data").stdout
+    assert output.count("is done and unchanged: skipping") == 4
 
 
-def test_what_is_wrong_is_said_in_one_line(unpacked, tmp_path):
+def test_what_is_wrong_is_reported_in_one_line(unpacked, tmp_path):
     line = last_line(prepare(tmp_path, tmp_path / "data"))
     assert "LibriSpeech: no such directory: local/librispeech/download.sh" in line
     assert "no transcripts: local/librispeech/download.sh --parts dev-other" in last_line(
@@ -162,7 +162,10 @@ def test_what_is_wrong_is_said_in_one_line(unpacked, tmp_path):
             (lambda c: (c / chapter / "103-1240-0001.flac").unlink(), "103-1240-0001: no 103-1240-0001.flac beside it"),
             (lambda c: (c / "LibriSpeech/SPEAKERS.TXT").write_text("; none\n"), "no line for speaker 103"),
             (lambda c: (c / "LibriSpeech/SPEAKERS.TXT").unlink(), "SPEAKERS.TXT: no such file"),
-            (lambda c: (c / chapter).rename(c / chapter.with_name("9")), "is no utterance of this speaker and chapter"),
+            (
+                lambda c: (c / chapter).rename(c / chapter.with_name("9")),
+                "is not an utterance of this speaker and chapter",
+            ),
         ]
     ):
         shutil.copytree(unpacked, tmp_path / f"{number}")

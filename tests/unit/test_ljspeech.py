@@ -114,7 +114,7 @@ def test_at_its_own_rate_the_files_stay_where_they_are(unpacked, tmp_path):
     assert len(read_table(tmp_path / "data/dev_clean/text")) == 2
 
 
-def test_what_is_wrong_is_said_in_one_line(unpacked, tmp_path):
+def test_what_is_wrong_is_reported_in_one_line(unpacked, tmp_path):
     prepare = ["local/ljspeech/prepare.sh", "--rate", "own"]
     cases = [
         ([tmp_path], "metadata.csv: no such file: local/ljspeech/download.sh"),

@@ -69,7 +69,7 @@ def test_it_is_touched_as_long_as_it_is_held(path, monkeypatch):
 def test_a_keeper_ends_when_another_program_has_released_the_lock(path):
     held = Lock(path)
     held.take()
-    Lock(path).release()  # as "done.py mark" does it for a shell that goes on
+    Lock(path).release()  # as "done.py mark" does it for a shell that continues
     held.keep()
     assert list(path.parent.iterdir()) == []
 
@@ -89,7 +89,7 @@ def test_a_keeper_lets_go_when_the_process_has_ended(path, monkeypatch):
     assert list(path.parent.iterdir()) == []
 
 
-def test_what_a_kill_left_behind_goes(path):
+def test_what_a_kill_left_goes(path):
     left = path.with_name(f".lock.{os.uname().nodename}.{2**22 + 1}")
     left.touch()
     with Lock(path):

@@ -14,24 +14,24 @@ from mimic.frontend.logmel import LogMel, LogMelConfig
 @pytest.mark.filterwarnings("ignore:At least one mel filterbank")  # as published: 128 triangles, 161 bins
 @pytest.mark.parametrize("name", ["logmel", "logmel_22k"])
 def test_log_mel_equals_torchaudio(name):
-    ours = front_end(ROOT / f"conf/{name}.conf")
-    c = ours.config
-    theirs = torchaudio.transforms.MelSpectrogram(ours.rate, c.n_fft, hop_length=c.hop_length, n_mels=128)
+    front = front_end(ROOT / f"conf/{name}.conf")
+    c = front.config
+    torchaudio_mel = torchaudio.transforms.MelSpectrogram(front.rate, c.n_fft, hop_length=c.hop_length, n_mels=128)
     for samples in (c.n_fft // 2 + 1, 16000, 16159, 100_000):  # the last has more frames than a block
         x = 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(samples))
-        features = ours(x)
-        assert features.shape == (ours.num_frames(samples), ours.dim) == (1 + samples // c.hop_length, 128)
-        error = of_front_end(ours, x)
-        torch.testing.assert_close(features, theirs(x).clamp(min=1e-5).log().T, atol=error, rtol=0)
+        features = front(x)
+        assert features.shape == (front.num_frames(samples), front.dim) == (1 + samples // c.hop_length, 128)
+        error = of_front_end(front, x)
+        torch.testing.assert_close(features, torchaudio_mel(x).clamp(min=1e-5).log().T, atol=error, rtol=0)
     lengths = torch.tensor([c.n_fft // 2, 5000])
-    assert ours.num_frames(lengths).tolist() == [0, 1 + 5000 // c.hop_length] == [len(ours(x[:n])) for n in lengths]
-    assert ours.frame_shift_s == pytest.approx(0.01, rel=0.01)
+    assert front.num_frames(lengths).tolist() == [0, 1 + 5000 // c.hop_length] == [len(front(x[:n])) for n in lengths]
+    assert front.frame_shift_s == pytest.approx(0.01, rel=0.01)
 
 
 def test_log_spectrum_holds_the_power_of_a_tone():
-    ours = front_end(ROOT / "conf/logspectrum.conf")
+    front = front_end(ROOT / "conf/logspectrum.conf")
     x = 0.5 * torch.sin(2 * torch.pi * 1000 * torch.arange(16000) / 16000)
-    features = ours(torch.stack([x, x]))  # (batch, frames, bins)
+    features = front(torch.stack([x, x]))  # (batch, frames, bins)
     assert features.shape == (2, 101, 160) and (features[:, 5:-5].argmax(2) == 20).all()  # 50 Hz apart
     assert features[0, 50, 20].exp() == pytest.approx((0.5 * 320 / 2 / 2) ** 2, rel=1e-3)
 

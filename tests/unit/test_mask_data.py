@@ -1,4 +1,4 @@
-"""Data for enhancers from clean speech: Mini LibriSpeech and OpenRIR from a server here, rooms, shares and subsets."""
+"""Data for enhancers from clean speech: Mini LibriSpeech and OpenRIR from a server here, RIRs, shares and subsets."""
 
 import io
 import threading
@@ -43,7 +43,7 @@ def speech_archive(path: Path, part: str) -> None:
     write_tar(path, members)
 
 
-def room_archive(path: Path) -> None:
+def rir_archive(path: Path) -> None:
     """The folders, lists and names of OpenSLR 28: RIRs with the room, noises of two sorts, and simulated rooms."""
     real, lists = "RIRS_NOISES/real_rirs_isotropic_noises", {"noise": "", "iso": "", "rir": ""}
     with zipfile.ZipFile(path, "w") as archive:
@@ -71,7 +71,7 @@ def miniature(tmp_path_factory) -> Path:
     for part in PARTS:
         speech_archive(folder / f"{part}.tar.gz", part)
     (folder / NAMES[3]).write_text("HE HH IY1\nWAS W AA1 Z\n")
-    room_archive(folder / NAMES[4])
+    rir_archive(folder / NAMES[4])
     return folder
 
 
@@ -110,8 +110,8 @@ def test_download_goes_on_checks_unpacks_and_prepares(miniature, tmp_path):
              for kind in ("noises", "rooms")}  # fmt: skip
     assert len(found["noises"]["train"]) == 9 and len(found["noises"]["test"]) == 3
     assert {name.partition("-")[0] for name in found["noises"]["train"]} == {"pointsource", "isotropic"}
-    rooms = {part: {name.partition("-")[0] for name in found["rooms"][part]} for part in found["rooms"]}
-    assert rooms["test"] == {"RVB2014_room3"} and len(rooms["train"]) == 5  # all of a room are on one side
+    sources = {part: {name.partition("-")[0] for name in found["rooms"][part]} for part in found["rooms"]}
+    assert sources["test"] == {"RVB2014_room3"} and len(sources["train"]) == 5  # all of a room are on one side
     assert all(len(x) == 900 for x in found["rooms"]["train"].values())
 
     Path(found["noises"]["train"].wavs["pointsource-noise-free-sound-0000"]).unlink()

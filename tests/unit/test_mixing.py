@@ -29,25 +29,25 @@ def noise_of(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.05 * np.random.default_rng(seed).standard_normal(int(seconds * RATE))).astype(np.float32)
 
 
-def snr_of(mixture: mixing.Mixture, heard: np.ndarray, active: bool = True) -> float:
+def snr_of(mixture: mixing.Mixture, reverberant: np.ndarray, active: bool = True) -> float:
     """Measure the SNR from what comes out: the noise is what the mixture has beyond the speech."""
-    speech = heard * mixture.gain
+    speech = reverberant * mixture.gain
     measure = mixing.active_power if active else mixing.power
     return 10 * np.log10(measure(speech) / mixing.power(mixture.noisy - speech))
 
 
 @pytest.mark.parametrize("active", [True, False])
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 2.5, 17.5])
-def test_snr_holds_with_and_without_room(snr, active):
-    speech, rir = tone(2.0), np.exp(-np.arange(4000) / 800) * np.random.default_rng(1).standard_normal(4000)
-    rir[37] = 4.0
-    for room in (None, rir.astype(np.float32)):
-        room = None if room is None else mixing.Rir(room)
-        mixture = mixing.mix(speech, noise_of(2.0), snr, room, active=active)
-        heard = speech if room is None else mixing.reverberate(speech, room)
+def test_snr_holds_with_and_without_rir(snr, active):
+    speech, decay = tone(2.0), np.exp(-np.arange(4000) / 800) * np.random.default_rng(1).standard_normal(4000)
+    decay[37] = 4.0
+    for rir in (None, decay.astype(np.float32)):
+        rir = None if rir is None else mixing.Rir(rir)
+        mixture = mixing.mix(speech, noise_of(2.0), snr, rir, active=active)
+        reverberant = speech if rir is None else mixing.reverberate(speech, rir)
         assert mixture.noisy.dtype == mixture.target.dtype == np.float32
         assert len(mixture.noisy) == len(mixture.target) == len(speech)
-        assert snr_of(mixture, heard, active) == pytest.approx(snr, abs=0.05)
+        assert snr_of(mixture, reverberant, active) == pytest.approx(snr, abs=0.05)
 
 
 def test_active_power_ignores_pauses_and_follows_level():
@@ -102,7 +102,7 @@ def test_convolution_by_overlap_add_is_the_convolution(samples, taps):
 
 def test_short_noise_goes_round_without_a_seam():
     t = np.arange(5000) / RATE
-    hum = np.sin(2 * np.pi * 160 * t).astype(np.float32)  # 160 Hz: the loop's period is no multiple of its own
+    hum = np.sin(2 * np.pi * 160 * t).astype(np.float32)  # 160 Hz: the loop's period is not a multiple of its own
     looped = mixing.fit_length(hum, 3 * RATE, np.random.default_rng(3))
     assert len(looped) == 3 * RATE
     assert np.abs(np.diff(looped)).max() < 1.5 * np.abs(np.diff(hum)).max()
@@ -123,11 +123,11 @@ def test_long_noise_is_cropped_where_there_is_sound():
     assert len(starts) > 20
 
 
-@pytest.mark.parametrize("broken", ["speech", "noise", "room", "length"])
+@pytest.mark.parametrize("broken", ["speech", "noise", "rir", "length"])
 def test_silence_and_wrong_lengths_are_refused(broken):
     speech, noise, rir = tone(1.0), noise_of(1.0), np.ones(1, np.float32)
     arguments = {"speech": (0 * speech, noise, 0, rir), "noise": (speech, 0 * noise, 0, rir)}
-    arguments |= {"room": (speech, noise, 0, 0 * rir), "length": (speech, noise[1:], 0, rir)}
+    arguments |= {"rir": (speech, noise, 0, 0 * rir), "length": (speech, noise[1:], 0, rir)}
     with pytest.raises(ValueError, match="silent|samples"):
         *signals, rir = arguments[broken]
         mixing.mix(*signals, mixing.Rir(rir))
@@ -184,9 +184,9 @@ def test_silent_recording_is_named():
 
 @pytest.fixture
 def corpus(tmp_path):
-    """A clean data directory, noises in several formats and a stereo room."""
-    clean, noise, rooms = (tmp_path / name for name in ("clean", "noise", "rooms"))
-    for folder in (clean / "wav", noise / "more", rooms):
+    """A clean data directory, noises in several formats and a stereo RIR."""
+    clean, noise, rirs = (tmp_path / name for name in ("clean", "noise", "rirs"))
+    for folder in (clean / "wav", noise / "more", rirs):
         folder.mkdir(parents=True)
     utts = [f"a{i % 3}-{i}" for i in range(9)]
     for i, utt in enumerate(utts):
@@ -200,7 +200,7 @@ def corpus(tmp_path):
     rir = np.zeros((3000, 2))
     rir[200] = 0.9
     rir[200:, 0] += 0.02 * np.exp(-np.arange(2800) / 400) * np.random.default_rng(2).standard_normal(2800)
-    soundfile.write(rooms / "hall.wav", rir, 48000)
+    soundfile.write(rirs / "hall.wav", rir, 48000)
     return tmp_path
 
 
@@ -210,7 +210,7 @@ def mix_noise(corpus: Path, out: str, *options: str) -> subprocess.CompletedProc
 
 
 def test_mix_noise_writes_a_pair_for_any_number_of_jobs(corpus):
-    options = ("--snrs", "0 7.5", "--rir-dir", str(corpus / "rooms"), "--rir-prob", "0.5", "--babble-dir")
+    options = ("--snrs", "0 7.5", "--rir-dir", str(corpus / "rirs"), "--rir-prob", "0.5", "--babble-dir")
     done = mix_noise(corpus, "x_noisy", *options, "", "--nj", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert mix_noise(corpus, "y_noisy", *options, "", "--nj", "2").returncode == 0
@@ -218,17 +218,17 @@ def test_mix_noise_writes_a_pair_for_any_number_of_jobs(corpus):
     again = Recordings(corpus / "y_noisy")
     source = Recordings(corpus / "clean")
     assert list(clean) == list(noisy) == list(source)
-    snrs, kinds, rooms = (read_table(corpus / "x_noisy" / name) for name in ("utt2snr", "utt2noise", "utt2room"))
-    assert set(kinds.values()) == {"fan", "rain"} and set(rooms.values()) == {"hall", "none"}
+    snrs, kinds, rirs = (read_table(corpus / "x_noisy" / name) for name in ("utt2snr", "utt2noise", "utt2room"))
+    assert set(kinds.values()) == {"fan", "rain"} and set(rirs.values()) == {"hall", "none"}
     for utt in noisy:
         np.testing.assert_array_equal(noisy[utt], again[utt])
         assert len(noisy[utt]) == len(clean[utt]) == len(source[utt])
         gain = float(np.dot(clean[utt], source[utt]) / np.dot(source[utt], source[utt]))
         np.testing.assert_allclose(clean[utt], gain * source[utt], atol=2e-5)
-        if rooms[utt] == "none":
+        if rirs[utt] == "none":
             snr = 10 * np.log10(mixing.active_power(clean[utt]) / mixing.power(noisy[utt] - clean[utt]))
             assert snr == pytest.approx(float(snrs[utt]), abs=0.05)
-        else:  # the room must not have moved the speech
+        else:  # the RIR must not have moved the speech
             lags = np.correlate(noisy[utt], clean[utt][400:-400], "valid")
             assert abs(int(np.argmax(lags)) - 400) <= 1
     for side in ("x_clean", "x_noisy"):

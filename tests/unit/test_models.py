@@ -54,8 +54,8 @@ def test_encoder_does_not_see_padding(kind):
     x = torch.randn(3, 50, 40)
     together, frames = model(x, lengths)
     for row, (length, output) in enumerate(zip(lengths, frames, strict=True)):
-        alone, _ = model(x[row : row + 1, :length], length[None])
-        torch.testing.assert_close(together[row, :output], alone[0], atol=1e-6, rtol=1e-5)
+        single, _ = model(x[row : row + 1, :length], length[None])
+        torch.testing.assert_close(together[row, :output], single[0], atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
@@ -74,8 +74,8 @@ def test_mask_network_does_not_see_padding():
     together = model(x, lengths)
     assert (together >= 0).all()
     for row, length in enumerate(lengths):
-        alone = model(x[row : row + 1, :length], length[None])
-        torch.testing.assert_close(together[row, :length], alone[0], atol=1e-5, rtol=1e-4)
+        single = model(x[row : row + 1, :length], length[None])
+        torch.testing.assert_close(together[row, :length], single[0], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("bounded", [False, True])
@@ -212,5 +212,5 @@ def test_mask_network_follows_pytorchs_transformer(training):
     torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-4)
     weight = torch.randn_like(output)
     leaves = [x, *model.parameters()]
-    ours, wanted = (torch.autograd.grad((y * weight).sum(), leaves) for y in (output, expected))
-    torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=1e-3)
+    grads, wanted = (torch.autograd.grad((y * weight).sum(), leaves) for y in (output, expected))
+    torch.testing.assert_close(grads, wanted, atol=1e-5, rtol=1e-3)

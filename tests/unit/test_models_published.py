@@ -229,7 +229,7 @@ def test_mask_network_with_fewer_frames_is_refused():
 
 
 def test_mimic_loss_of_a_conformer():
-    """Its responses after the last layer serve; parts that it has not are named."""
+    """Its outputs after the last layer serve; parts that it has not are named."""
     identity = np.stack([np.append(np.zeros(40), 1.0), np.append(np.ones(40), 0.0)])
     model = RecogniserNet(
         Conformer(40, CONFORMER), Cmvn(identity, norm_vars=True), False, 6, DecoderConfig(4, 6, 5, 2, 2)

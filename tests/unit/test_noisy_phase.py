@@ -19,7 +19,7 @@ def sides(tmp_path_factory):
     return clean, noisy
 
 
-def test_waves_lie_between_clean_and_noisy_and_tables_are_kept(sides, tmp_path):
+def test_waveforms_lie_between_clean_and_noisy_and_tables_are_kept(sides, tmp_path):
     clean, noisy = sides
     done = run("steps/noisy_phase.sh", "--nj", "2", clean, noisy, tmp_path / "out")
     assert done.returncode == 0, done.stderr

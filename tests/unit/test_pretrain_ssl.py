@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from model_maker import program
-from ssl_maker import tiny, waves
+from ssl_maker import tiny, waveforms
 from task_maker import PRETRAIN, assert_equal, build, make_set, run, run_and_kill
 
 from mimic.corpus.kmeans import assign, kmeans
@@ -71,13 +71,13 @@ def test_masks_are_stretches_inside_their_utterances():
     assert 4 <= int(masks[2].sum()) < 60 and edges <= masks[2].sum() / 2
 
 
-def test_hidden_frames_are_not_heard():
+def test_masked_frames_have_no_influence():
     model = Hubert(HubertConfig(**SMALL)).eval()
     everything = torch.ones(1, 60, dtype=torch.bool)
-    a, b = (model([wave[:16000]], everything)[0] for wave in (waves()[1], -3 * waves()[1].flip(0)))
+    a, b = (model([waveform[:16000]], everything)[0] for waveform in (waveforms()[1], -3 * waveforms()[1].flip(0)))
     assert torch.equal(a, b)
     everything[0, 10] = False
-    assert not torch.equal(a, model([waves()[1]], everything)[0])
+    assert not torch.equal(a, model([waveforms()[1]], everything)[0])
 
 
 def test_loss_does_not_depend_on_padding_and_counts_hidden_frames(root, tmp_path):
@@ -86,8 +86,8 @@ def test_loss_does_not_depend_on_padding_and_counts_hidden_frames(root, tmp_path
     utts = sorted(task.lengths)[:3]
     batch = task.load(utts)
     sizes, together = task.sizes(batch)["masked"], float(task(batch, 1)["loss"])
-    alone = [task.load([utt]) for utt in utts]
-    mean = sum(float(task(one, 1)["loss"]) * task.sizes(one)["masked"] for one in alone) / sizes
+    single = [task.load([utt]) for utt in utts]
+    mean = sum(float(task(one, 1)["loss"]) * task.sizes(one)["masked"] for one in single) / sizes
     assert together == pytest.approx(mean, rel=1e-4)
     assert sizes == int(batch.masks.sum()) < int((batch.units >= 0).sum())
     task.epoch = 2
@@ -113,14 +113,14 @@ def test_units_that_do_not_fit(root, tmp_path):
 
 def test_hidden_states_are_features(tmp_path):
     torch.save(tiny("group_norm").state_dict(), tmp_path / "model.pt")
-    encoder, wave = ssl.load(tmp_path / "model.pt"), waves()[0]
-    states, _ = encoder([wave], [0, 1, 2, 3])
+    encoder, waveform = ssl.load(tmp_path / "model.pt"), waveforms()[0]
+    states, _ = encoder([waveform], [0, 1, 2, 3])
 
     def features(options: str) -> torch.Tensor:
         (tmp_path / "ssl.conf").write_text(f"--type=ssl\n--model={tmp_path / 'model.pt'}\n{options}")
         front = front_end(tmp_path / "ssl.conf")
-        assert front.frame_shift_s == encoder.stride / 16000 == 0.02 and front.dim == front(wave).shape[1]
-        return front(wave)
+        assert front.frame_shift_s == encoder.stride / 16000 == 0.02 and front.dim == front(waveform).shape[1]
+        return front(waveform)
 
     torch.testing.assert_close(features("--layers=2\n"), states[2][0])
     torch.testing.assert_close(features("--layers=\n"), torch.cat(states, 2)[0])

@@ -54,10 +54,10 @@ def test_only_the_probe_learns_and_its_directory_enhances(corpus, tmp_path, kind
 def test_a_mask_stands_at_the_moment_of_its_features(corpus, tmp_path):
     """Features of 10 ms, spectra of 16 ms: a mask that opens at frame 20 of the features, 0.2 s."""
     task, _ = build(corpus, "probe_enhance", tmp_path / "x")
-    model, stft, wave = task.model, Stft(), 0.1 * torch.randn(16000)
+    model, stft, waveform = task.model, Stft(), 0.1 * torch.randn(16000)
     opens = (torch.arange(98) >= 20).float()[None, :, None].expand(1, 98, stft.dim)
     model.net.forward = lambda features, lengths: opens
-    enhanced = model.transform(wave[None], torch.tensor([16000]), stft)
+    enhanced = model.transform(waveform[None], torch.tensor([16000]), stft)
     share = enhanced.magnitude.expm1() / stft.log1p_magnitude(enhanced.spectrum).expm1()
     expected = (torch.arange(share.shape[1]) * 0.016 >= 0.2 - 1e-9).float()
     torch.testing.assert_close(share[0], expected[:, None].expand_as(share[0]), atol=1e-4, rtol=0)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ssl_maker import tiny, waves
+from ssl_maker import tiny, waveforms
 from task_maker import DISTILL, build, make_noises, make_set, run
 from tolerance import assert_near, of_network
 
@@ -55,8 +55,8 @@ def test_what_is_left_gives_what_the_gated_student_gives_and_is_smaller(root, tm
     write_directory(left.net, left.normalise, ssl_dir)
     read = ssl.load(ssl_dir)
     assert count(read) == count(left)
-    errors = of_network(model, lambda: dict(enumerate(model(waves(), [0, 1, 2, 3])[0])))
-    expected, *others = (dict(enumerate(m(waves(), [0, 1, 2, 3])[0])) for m in (model, left, read))
+    errors = of_network(model, lambda: dict(enumerate(model(waveforms(), [0, 1, 2, 3])[0])))
+    expected, *others = (dict(enumerate(m(waveforms(), [0, 1, 2, 3])[0])) for m in (model, left, read))
     for got in others:
         assert_near(got, expected, errors)
 
@@ -65,8 +65,8 @@ def test_open_gates_change_nothing(root):
     model = student(root / "teacher.pt").eval()
     for gates in model.gates.values():
         gates.odds.data.fill_(100 / gates.rate)
-    wanted, _ = ssl.load(root / "teacher.pt")(waves(), [1, 3])
-    for got, state in zip(model(waves(), [1, 3])[0], wanted, strict=True):
+    wanted, _ = ssl.load(root / "teacher.pt")(waveforms(), [1, 3])
+    for got, state in zip(model(waveforms(), [1, 3])[0], wanted, strict=True):
         torch.testing.assert_close(got, state, atol=1e-5, rtol=1e-5)
     assert float(model.sparsity()) == pytest.approx(0, abs=1e-4)
     assert not model.pruned().net.feature_extractor.conv_layers[1].conv._forward_pre_hooks

@@ -161,7 +161,7 @@ def test_results_mark_the_best(exp):
     assert header == ["system", *(column.title for column in report_tables.COLUMNS)] and notes == []
     best = {column: [row[0].text for row in rows if row[k].best] for k, column in enumerate(header)}
     assert best["PESQ"] == ["MSE"] and best["eSTOI"] == ["noisy", "MSE", "MSE + mimic"]
-    assert best["test WER"] == ["MSE + mimic"]  # clean has none wrong, and is no rival
+    assert best["test WER"] == ["MSE + mimic"]  # clean has none wrong, and is not a rival
 
 
 def test_left_out_and_differences(exp):
@@ -233,11 +233,11 @@ def test_log_of_a_launcher(tmp_path, repository):
 
 
 def test_images_are_on_one_scale(tmp_path):
-    waves = {"clean": tone(0.5), "noisy": tone(0.5), "x": tone(0.05)}  # x is 20 dB below
-    files = audio.write_images(waves, tmp_path, "1")
+    waveforms = {"clean": tone(0.5), "noisy": tone(0.5), "x": tone(0.05)}  # x is 20 dB below
+    files = audio.write_images(waveforms, tmp_path, "1")
     assert sorted(files) == ["clean", "noisy", "x", "x-gain"]
     loud, soft = (np.asarray(Image.open(tmp_path / files[name]).convert("L"), float) for name in ("noisy", "x"))
-    assert loud.shape == soft.shape == (257, 1 + len(waves["clean"]) // audio.HOP)
+    assert loud.shape == soft.shape == (257, 1 + len(waveforms["clean"]) // audio.HOP)
     ridge = loud > 150
     assert ridge.sum() > 50 and (loud[ridge] - soft[ridge]).min() > 15
     gain = np.asarray(Image.open(tmp_path / files["x-gain"]).convert("RGB"), float)
@@ -263,7 +263,7 @@ GONE = {
 
 @pytest.mark.parametrize("what", GONE)
 def test_missing_parts_are_left_out(what, exp, tmp_path):
-    patterns, said = GONE[what]
+    patterns, message = GONE[what]
     copy = tmp_path / "exp"
     shutil.copytree(exp, copy, ignore=shutil.ignore_patterns("report"))
     for pattern in patterns:
@@ -272,7 +272,7 @@ def test_missing_parts_are_left_out(what, exp, tmp_path):
     copy.mkdir(exist_ok=True)
     build([tree_at(copy)], tmp_path / "report", 1, [])
     texts = " ".join(Page(path).text for path in tmp_path.glob("report/**/*.html"))
-    assert said is None or said in texts
+    assert message is None or message in texts
     if what == "features":
         assert "No audio: there is no such audio in the experiment directory" in texts
 

@@ -1,4 +1,4 @@
-"""steps/compare.sh: differences, intervals and probabilities of two systems; what cannot be compared is said."""
+"""steps/compare.sh: differences, intervals and probabilities of two systems; what cannot be compared is reported."""
 
 import random
 import re
@@ -79,13 +79,13 @@ def test_word_error_rates_agree_with_kaldialign(tmp_path, wrong):
     systems = [read_system(str(recognised(tmp_path / name, hyps)), "test") for name, hyps in (("a", a), ("b", b))]
     found = {c.measure: c for c in compare(*systems, NAMES)}
     lists = [[text[utt].split() for utt in sorted(refs)] for text in (refs, a, b)]
-    theirs = kaldialign.bootstrap_wer_ci(*lists)
+    reference = kaldialign.bootstrap_wer_ci(*lists)
     total = kaldialign.batch_error_rate(lists[0], lists[1])
     assert found["wer"].a == pytest.approx(100 * total["err_rate"]) and found.keys() == {"wer", "cer"}
-    assert found["wer"].better == pytest.approx(theirs["p_s2_improv_over_s1"], abs=0.02)
-    expected = 100 * (theirs["system2"]["wer"] - theirs["system1"]["wer"])
+    assert found["wer"].better == pytest.approx(reference["p_s2_improv_over_s1"], abs=0.02)
+    expected = 100 * (reference["system2"]["wer"] - reference["system1"]["wer"])
     assert (found["wer"].low + found["wer"].high) / 2 == pytest.approx(expected, abs=0.3)
-    p = re.escape(f"{100 * theirs['p_s2_improv_over_s1']:.2f}")
+    p = re.escape(f"{100 * reference['p_s2_improv_over_s1']:.2f}")
     line = r"%WER \d+\.\d\d 95% Conf Interval \[ \d+\.\d\d, \d+\.\d\d \]"
     kaldis = bootci_lines(*(system["wer"] for system in systems))
     assert re.fullmatch(rf"Set1: {line}\nSet2: {line}\nProbability of Set2 improving Set1: {p}\n", kaldis)
@@ -159,7 +159,7 @@ def begin_again(exp: Path) -> None:
         (begin_again, "is incomplete: score again"),
     ],
 )
-def test_what_cannot_be_compared_is_said_in_one_line(tmp_path, change: Callable[[Path], None], problem):
+def test_what_cannot_be_compared_is_reported_in_one_line(tmp_path, change: Callable[[Path], None], problem):
     a, b = (recognised(tmp_path / name, texts(1, 0.2)) for name in NAMES)
     change(b)
     done = step(a, b, tmp_path / "out")

@@ -57,9 +57,9 @@ def test_totals_equal_jiwer_and_kaldialign(seed):
     refs, hyps = random_set(seed)
     pairs = [(refs[utt], hyps.get(utt, "")) for utt in refs]
     total = totals(align_set(refs, hyps))
-    theirs = jiwer.process_words(*map(list, zip(*pairs, strict=True)))
-    assert total.errors == theirs.substitutions + theirs.insertions + theirs.deletions
-    assert total.rate == pytest.approx(100 * theirs.wer)
+    peer = jiwer.process_words(*map(list, zip(*pairs, strict=True)))
+    assert total.errors == peer.substitutions + peer.insertions + peer.deletions
+    assert total.rate == pytest.approx(100 * peer.wer)
     assert total.words == sum(len(ref.split()) for ref, _ in pairs) == total.correct + total.sub + total.dele
     third = kaldialign.batch_error_rate([r.split() for r, _ in pairs], [h.split() for _, h in pairs])
     printed = compute_wer((a.ref, a.hyp, a.present) for a in align_set(refs, hyps))
@@ -76,11 +76,11 @@ def test_character_totals_equal_jiwer_when_spaces_count(seed):
         {utt: re.sub(r"[\[<]\w+[\]>]", "X", text) for utt, text in table.items()} for table in random_set(seed)
     )
     pairs = [(refs[utt], hyps.get(utt, "")) for utt in refs]
-    theirs = jiwer.cer(*map(list, zip(*pairs, strict=True)))
-    assert totals(align_set(refs, hyps, characters_and_spaces)).rate == pytest.approx(100 * theirs)
+    peer = jiwer.cer(*map(list, zip(*pairs, strict=True)))
+    assert totals(align_set(refs, hyps, characters_and_spaces)).rate == pytest.approx(100 * peer)
     bare = [[text.replace(" ", "") for text in pair] for pair in pairs]
-    theirs = jiwer.cer(*map(list, zip(*bare, strict=True)))
-    assert totals(align_set(refs, hyps, characters)).rate == pytest.approx(100 * theirs)
+    peer = jiwer.cer(*map(list, zip(*bare, strict=True)))
+    assert totals(align_set(refs, hyps, characters)).rate == pytest.approx(100 * peer)
 
 
 def test_characters_as_kaldi_splits_them():
@@ -195,14 +195,16 @@ def test_kaldis_scripts_give_our_files(kaldi, tmp_path, tokenise, seed):
     alignments = align_set(refs, hyps, tokenise)
     # What align-text would print; an utterance with neither side is none that Kaldi's script can take.
     text = "".join(f"{a.utt} {' ; '.join(f'{r} {h}' for r, h in a.pairs)}\n" for a in alignments if a.pairs)
-    ours = per_utt(alignments)
-    scored = "".join(line for line in ours.splitlines(True) if not line.startswith("p1-both "))
+    mimic_details = per_utt(alignments)
+    scored = "".join(line for line in mimic_details.splitlines(True) if not line.startswith("p1-both "))
     assert scored == pipe(text, kaldi / "scoring/wer_per_utt_details.pl", "--special-symbol", "***")
     speakers = utt2spk(refs)
     write_table(tmp_path / "utt2spk", speakers)
-    assert per_spk(alignments, speakers) == pipe(ours, kaldi / "scoring/wer_per_spk_details.pl", tmp_path / "utt2spk")
-    theirs = pipe(scored, kaldi / "scoring/wer_ops_details.pl", "--special-symbol", "***")
-    assert ops(alignments) == pipe(theirs, *"sort -b -i -k 1,1 -k 4,4rn -k 2,2 -k 3,3".split())
+    assert per_spk(alignments, speakers) == pipe(
+        mimic_details, kaldi / "scoring/wer_per_spk_details.pl", tmp_path / "utt2spk"
+    )
+    peer = pipe(scored, kaldi / "scoring/wer_ops_details.pl", "--special-symbol", "***")
+    assert ops(alignments) == pipe(peer, *"sort -b -i -k 1,1 -k 4,4rn -k 2,2 -k 3,3".split())
 
 
 def score(*arguments: str | Path) -> subprocess.CompletedProcess:
@@ -271,7 +273,7 @@ def test_step_notices_a_new_decoding_and_options(decoded):
     score("--cer", "false", data, decode)
     assert not (decode / "cer_1_0.0").exists()
     for name in ("wer_1_0.0", "wer_info"):
-        (decode / name).unlink()  # as when decoding runs anew and finds the same text
+        (decode / name).unlink()  # as when decoding runs again and finds the same text
     assert score("--cer", "false", data, decode).returncode == 0 and (decode / "wer_1_0.0").exists()
     assert "normaliser" in score("--cer", "false", "--normaliser", "upper", data, decode).stdout
     assert "normaliser upper\n" in (decode / "wer_info").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import ssl_maker
 import torch
-from ssl_maker import tiny, waves
+from ssl_maker import tiny, waveforms
 from tolerance import assert_near, of_network
 from torchaudio import pipelines
 from torchaudio.models import wav2vec2_model, wavlm_model
@@ -55,24 +55,24 @@ def test_architecture_of_every_published_checkpoint_is_recognised(name):
 
 def test_torchaudio_checkpoint_gives_what_torchaudio_gives(checkpoint):
     encoder, net = ssl.load(checkpoint), tiny(checkpoint.stem)
-    for wave in waves():
-        x = torch.nn.functional.layer_norm(wave, wave.shape) if checkpoint.stem == "layer_norm" else wave
+    for waveform in waveforms():
+        x = torch.nn.functional.layer_norm(waveform, waveform.shape) if checkpoint.stem == "layer_norm" else waveform
         expected, _ = net.extract_features(x[None])
-        states, lengths = encoder([wave], [1, 2, 3])
+        states, lengths = encoder([waveform], [1, 2, 3])
         assert lengths.tolist() == [expected[0].shape[1]]
-        errors = of_network(encoder, lambda wave=wave: dict(enumerate(encoder([wave], [1, 2, 3])[0])))
+        errors = of_network(encoder, lambda waveform=waveform: dict(enumerate(encoder([waveform], [1, 2, 3])[0])))
         assert_near(dict(enumerate(states)), dict(enumerate(expected)), errors)
 
 
 def test_hidden_states_do_not_depend_on_the_batch(checkpoint):
     encoder = ssl.load(checkpoint)
-    together, lengths = encoder(waves(), [0, 2, 3])
-    for row, wave in enumerate(waves()):
-        alone, (length,) = encoder([wave], [0, 2, 3])
+    together, lengths = encoder(waveforms(), [0, 2, 3])
+    for row, waveform in enumerate(waveforms()):
+        single, (length,) = encoder([waveform], [0, 2, 3])
         assert length == lengths[row]
-        errors = of_network(encoder, lambda wave=wave: dict(enumerate(encoder([wave], [0, 2, 3])[0])))
+        errors = of_network(encoder, lambda waveform=waveform: dict(enumerate(encoder([waveform], [0, 2, 3])[0])))
         cut = [state[row : row + 1, :length] for state in together]
-        assert_near(dict(enumerate(alone)), dict(enumerate(cut)), errors)
+        assert_near(dict(enumerate(single)), dict(enumerate(cut)), errors)
 
 
 @pytest.mark.parametrize("stable", [False, True])
@@ -103,22 +103,22 @@ def test_hidden_states_equal_those_of_transformers(kind, stable, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
     encoder = ssl.load(tmp_path)
     body = getattr(model, model.base_model_prefix)
-    for wave in waves():
+    for waveform in waveforms():
         with torch.no_grad():
-            expected = body(wave[None], output_hidden_states=True)
+            expected = body(waveform[None], output_hidden_states=True)
 
-        def ours(wave: torch.Tensor = wave) -> dict[int, torch.Tensor]:
-            states = dict(enumerate(encoder([wave], [0, 1, 2, 3])[0]))
+        def mimic_states(waveform: torch.Tensor = waveform) -> dict[int, torch.Tensor]:
+            states = dict(enumerate(encoder([waveform], [0, 1, 2, 3])[0]))
             return states | {3: body.encoder.layer_norm(states[3]) if stable else states[3]}
 
-        theirs = dict(enumerate([*expected.hidden_states[:3], expected.last_hidden_state]))
-        assert_near(ours(), theirs, of_network(encoder, ours))
+        hugging_face = dict(enumerate([*expected.hidden_states[:3], expected.last_hidden_state]))
+        assert_near(mimic_states(), hugging_face, of_network(encoder, mimic_states))
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     (tmp_path / "model.safetensors").unlink()
-    assert torch.equal(ssl.load(tmp_path)([wave], [3])[0][0], encoder([wave], [3])[0][0])
+    assert torch.equal(ssl.load(tmp_path)([waveform], [3])[0][0], encoder([waveform], [3])[0][0])
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
-    normalised = torch.nn.functional.layer_norm(wave, wave.shape)
-    assert torch.equal(ssl.load(tmp_path)([wave], [3])[0][0], encoder([normalised], [3])[0][0])
+    normalised = torch.nn.functional.layer_norm(waveform, waveform.shape)
+    assert torch.equal(ssl.load(tmp_path)([waveform], [3])[0][0], encoder([normalised], [3])[0][0])
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_files_that_are_no_such_encoder(content, message, tmp_path, capfd):
 
 def batch(stft: Stft) -> tuple[torch.Tensor, ...]:
     """log1p magnitudes of noisy and of clean speech, frames, noisy spectrum, samples."""
-    samples = torch.tensor([len(wave) for wave in waves()])
-    clean = torch.nn.utils.rnn.pad_sequence(waves(), batch_first=True)
+    samples = torch.tensor([len(waveform) for waveform in waveforms()])
+    clean = torch.nn.utils.rnn.pad_sequence(waveforms(), batch_first=True)
     spectrum = stft.transform(clean + 0.05 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(4)))
     return stft.log1p_magnitude(spectrum), stft(clean), stft.num_frames(samples), spectrum, samples
 
@@ -168,10 +168,10 @@ def test_mimic_loss(checkpoint, kind):
     losses = EnhancementLoss(config, stft)
     before = {name: value.clone() for name, value in losses.perceptual.state_dict().items()}
     noisy, clean, lengths, spectrum, samples = batch(stft)
-    heard = Waves(None, None, samples, spectrum)
-    assert float(losses.mimic(clean, clean, lengths, heard)) == pytest.approx(0, abs=1e-6)
+    waveforms_and_spectrum = Waves(None, None, samples, spectrum)
+    assert float(losses.mimic(clean, clean, lengths, waveforms_and_spectrum)) == pytest.approx(0, abs=1e-6)
     noisy.requires_grad_(True)
-    value = losses.mimic(noisy, clean, lengths, heard)
+    value = losses.mimic(noisy, clean, lengths, waveforms_and_spectrum)
     assert float(value.detach()) > 0.001
     value.backward()
     for row, length in enumerate(lengths):
@@ -180,13 +180,13 @@ def test_mimic_loss(checkpoint, kind):
     assert all(p.grad is None and not p.requires_grad for p in losses.perceptual.parameters())
     after = losses.perceptual.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    frames = losses._respond(clean, lengths, heard, False)[1]
+    frames = losses._respond(clean, lengths, waveforms_and_spectrum, False)[1]
     one = [slice(i, i + 1) for i in range(3)]
-    alone = [
+    single = [
         float(losses.mimic(noisy[i], clean[i], lengths[i], Waves(None, None, samples[i], spectrum[i])).detach())
         for i in one
     ]
-    mean = sum(a * n for a, n in zip(alone, frames.tolist(), strict=True)) / int(frames.sum())
+    mean = sum(a * n for a, n in zip(single, frames.tolist(), strict=True)) / int(frames.sum())
     assert float(value.detach()) == pytest.approx(mean, rel=1e-4)
 
 

@@ -93,7 +93,7 @@ def test_without_mimic_only_that_term_is_gone(corpus, tmp_path):
     torch.testing.assert_close(full["loss"], plain["loss"] + 0.15 * full["mimic"])
 
 
-def test_enhanced_waves_keep_their_lengths_and_do_not_depend_on_the_batch(enhance):
+def test_enhanced_waveforms_keep_their_lengths_and_do_not_depend_on_the_batch(enhance):
     enhanced_alone_as_together(enhance.model.eval(), enhance.stft, (1, 200, 4097, 8000, 8255))
 
 
@@ -126,7 +126,7 @@ def test_asr_loss_does_not_depend_on_padding(corpus, tmp_path, normalise):
     torch.testing.assert_close(task(padded, 1)["loss"], task(batch, 1)["loss"])
 
 
-def test_centred_features_do_not_hear_a_constant_channel(corpus, tmp_path):
+def test_centred_features_do_not_depend_on_a_constant_channel(corpus, tmp_path):
     task, _ = build(corpus, "perceptual", tmp_path / "x", "--data.normalise", "utterance")
     task.eval()
     batch = task.load(sorted(task.lengths)[:3])

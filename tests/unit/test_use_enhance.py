@@ -216,8 +216,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(models, tmp_path, caplog, name
     make, line = BAD[name]
     make(tmp_path / name)
     assert program("enhance_files.py", models / "causal", tmp_path / name, tmp_path / "out.wav") == 1
-    (said,) = caplog.messages
-    assert line in said and name in said
+    (message,) = caplog.messages
+    assert line in message and name in message
     assert not list(tmp_path.glob("out*"))
 
 

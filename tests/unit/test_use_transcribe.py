@@ -1,4 +1,4 @@
-"""Transcripts of files: what is recognised, when each word was said, where recordings are cut, the formats."""
+"""Transcripts of files: what is recognised, when each word was spoken, where recordings are cut, the formats."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def found(x: np.ndarray, longest: float = 15.0, rate: int = 16000) -> list[tuple
 def test_speech_is_found(noise):
     spans = [(1.0, 3.0), (3.2, 5.0), (9.0, 12.0), (40.0, 40.5)]
     given = found(bursts(spans, 60, noise))
-    assert len(given) == 3  # a pause of 0.2 s is no place to cut
+    assert len(given) == 3  # a pause of 0.2 s is not a place to cut
     for (start, end), (a, b) in zip([(1.0, 5.0), (9.0, 12.0), (40.0, 40.5)], given, strict=True):
         assert start - 0.3 < a <= start - 0.1 and end + 0.1 <= b < end + 0.3
 
@@ -139,13 +139,13 @@ def recording(path: Path, seconds: float = 0.8, rate: int = 16000, channels: int
 def test_a_short_recording_is_recognised_as_steps_decode_does(models, tmp_path, name):
     """The same tokens as from feature files, whatever the batch."""
     recogniser = Recogniser.load(models / name)
-    waves = [bursts([(0, s)], s, 0.001) for s in (0.5, 1.1, 0.01, 0.8)]
-    together = recogniser.words(waves)
+    waveforms = [bursts([(0, s)], s, 0.001) for s in (0.5, 1.1, 0.01, 0.8)]
+    together = recogniser.words(waveforms)
     assert together[2] == [] and any(together)
-    for wave, words in zip(waves, together, strict=True):
-        (alone,) = recogniser.words([wave])
+    for waveform, words in zip(waveforms, together, strict=True):
+        (alone,) = recogniser.words([waveform])
         assert [w.word for w in alone] == [w.word for w in words]
-        assert all(0 <= w.start < w.end <= len(wave) / 16000 + 1e-9 and 0 <= w.confidence <= 1 for w in words)
+        assert all(0 <= w.start < w.end <= len(waveform) / 16000 + 1e-9 and 0 <= w.confidence <= 1 for w in words)
     assert recogniser.words([np.zeros(16000, dtype=np.float32)]) == [[]]
 
 
@@ -205,8 +205,8 @@ def test_bad_input_is_one_line(models, tmp_path, caplog, name):
     make, line = BAD[name]
     make(tmp_path / name)
     assert program("transcribe.py", models / "asr", tmp_path / name, tmp_path / "out.txt") == 1
-    (said,) = caplog.messages
-    assert line in said and name in said and not (tmp_path / "out.txt").exists()
+    (message,) = caplog.messages
+    assert line in message and name in message and not (tmp_path / "out.txt").exists()
 
 
 def test_strange_input_and_outputs_that_cannot_be(models, tmp_path, capsys, caplog):
@@ -217,8 +217,8 @@ def test_strange_input_and_outputs_that_cannot_be(models, tmp_path, capsys, capl
     for output, line in (("/proc/nowhere/out.txt", "/proc/nowhere"), (tmp_path / "one.wav/out.txt", "one.wav")):
         caplog.clear()
         assert program("transcribe.py", models / "asr", tmp_path / "coarse.wav", output) == 1
-        (said,) = caplog.messages
-        assert line in said
+        (message,) = caplog.messages
+        assert line in message
     (tmp_path / "list.scp").write_text(f"../x {tmp_path / 'one.wav'}\n")
     assert program("transcribe.py", models / "asr", tmp_path / "list.scp", tmp_path / "out") == 0
     assert (tmp_path / "out/..%2Fx.txt").exists()

@@ -142,7 +142,7 @@ BAD = {
         "logfiles.zip: damaged (File is not a zip file): remove it and run local/vbdemand/download.sh",
     ),
     "empty zip": (lambda c: zipped(c / "testset_txt.zip", {"a": b""}), [], "testset_txt.zip: holds no .wav or .txt"),
-    "names": (lambda c: zipped(c / "testset_txt.zip", {"a.txt": b""}), [], "/a.txt: `a` is no name like p226_001"),
+    "names": (lambda c: zipped(c / "testset_txt.zip", {"a.txt": b""}), [], "/a.txt: `a` is not a name like p226_001"),
     "twice": (lambda c: zipped(c / "testset_txt.zip", {"a/a.txt": b"", "b/a.txt": b""}), [], "two files are called a"),
     "latin1": (
         lambda c: zipped(c / "testset_txt.zip", {"p232_001.txt": b"caf\xe9"}),
@@ -170,7 +170,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_wrong_is_said_in_one_line(miniature, tmp_path, name):
+def test_what_is_wrong_is_reported_in_one_line(miniature, tmp_path, name):
     break_it, options, text = BAD[name]
     shutil.copytree(miniature, tmp_path / "corpus")
     break_it(tmp_path / "corpus")

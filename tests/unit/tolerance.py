@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 FLIPS = 3  # how often all weights are rounded otherwise
-MARGIN = 32.0  # layers round at each of their steps, flipped weights once; and the largest of so few draws is no bound
+# Layers round at each of their steps, flipped weights once; and the largest of so few draws is not a bound.
+MARGIN = 32.0
 
 
 def of_sums(terms: int, size: float, dtype: torch.dtype = torch.float32) -> float:
@@ -48,9 +49,9 @@ def of_network(module: nn.Module, evaluate: Callable[[], Mapping[Any, Tensor]]) 
     return _measured(evaluate(), flipped)
 
 
-def of_front_end(front_end: Callable[[Tensor], Tensor], wave: Tensor) -> float:
+def of_front_end(front_end: Callable[[Tensor], Tensor], waveform: Tensor) -> float:
     """The same for what is computed from samples: each of these goes one eps up or down."""
-    return _measured({"": front_end(wave)}, lambda draw: {"": front_end(_flip(wave, draw))})[""]
+    return _measured({"": front_end(waveform)}, lambda draw: {"": front_end(_flip(waveform, draw))})[""]
 
 
 def _flip(value: Tensor, draw: torch.Generator) -> Tensor:

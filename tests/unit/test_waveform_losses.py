@@ -1,4 +1,4 @@
-"""Losses between waves: best at equality, with a gradient, blind to padding and to the other utterances of a batch."""
+"""Losses of waveforms: best at equality, with a gradient, blind to padding and to the other utterances of a batch."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ SAMPLES = torch.tensor([16000, 11111, 9000])
 
 
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
-    """Enhanced and clean waves (3, 16000), zero beyond their lengths."""
+    """Enhanced and clean waveforms (3, 16000), zero beyond their lengths."""
     draw = torch.Generator().manual_seed(1)
     t = torch.arange(16000) / 16000
     clean = torch.randn(3, 16000, generator=draw) * torch.sin(2 * torch.pi * 3 * t).clamp(min=0.05) * 0.1
@@ -59,8 +59,8 @@ def test_padding_and_neighbours_do_not_count(name):
     dirty = LOSSES[name](enhanced.masked_fill(beyond, 0.3), clean.masked_fill(beyond, -0.2), SAMPLES)
     torch.testing.assert_close(dirty, together)
     for i, n in enumerate(SAMPLES.tolist()):
-        alone = LOSSES[name](enhanced[i : i + 1, :n], clean[i : i + 1, :n], SAMPLES[i : i + 1])
-        torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-5)
+        single = LOSSES[name](enhanced[i : i + 1, :n], clean[i : i + 1, :n], SAMPLES[i : i + 1])
+        torch.testing.assert_close(single[0], together[i], atol=1e-5, rtol=1e-5)
 
 
 def test_stoi_and_si_sdr_are_the_scores():
@@ -72,7 +72,7 @@ def test_stoi_and_si_sdr_are_the_scores():
         assert float(ratio[i]) == pytest.approx(si_sdr(x, y), abs=1e-3)
 
 
-def test_si_sdr_does_not_hear_levels_and_stft_does():
+def test_si_sdr_does_not_depend_on_levels_and_stft_does():
     enhanced, clean = pair()
     torch.testing.assert_close(negative_si_sdr(3 * enhanced, clean, SAMPLES), negative_si_sdr(enhanced, clean, SAMPLES))
     assert (multi_resolution_stft(3 * clean, clean, SAMPLES) > 0.5).all()
@@ -92,10 +92,10 @@ def test_what_cannot_be_measured_costs_nothing():
 def test_the_weighted_sum_has_the_parts_that_have_a_weight():
     enhanced, clean = pair()
     stft = Stft()
-    frames, waves = stft.num_frames(SAMPLES), Waves(enhanced, clean, SAMPLES, None)
+    frames, waveforms = stft.num_frames(SAMPLES), Waves(enhanced, clean, SAMPLES, None)
     config = EnhanceLoss(spectral_weight=0.5, si_sdr_weight=0.1, stft_weight=2.0, stoi_weight=3.0)
     losses = EnhancementLoss(config, stft)
-    parts = losses(stft(enhanced), stft(clean), frames, waves)
+    parts = losses(stft(enhanced), stft(clean), frames, waveforms)
     assert list(parts) == ["spectral", "si_sdr", "stft", "stoi"] and losses.hears_waves
     assert {name: losses.weights[name] for name in parts} == {"spectral": 0.5, "si_sdr": 0.1, "stft": 2.0, "stoi": 3.0}
     for name, loss in LOSSES.items():
