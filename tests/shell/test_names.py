@@ -20,7 +20,7 @@ def test_a_step_in_directories_with_odd_names(step, tmp_path):
     result = step("steps/perturb_speed.sh", "--nj", 2, "--speeds", "1.1", data, out)
     assert (result.returncode, result.stderr) == (0, "")
     assert list(read_table(out / "wav.scp")) == [*UTTS[:2], *(f"sp1.1-{utt}" for utt in UTTS[:2])]
-    assert sorted(path.name for path in (out / "log").iterdir()) == ["perturb_speed.1.log", "perturb_speed.2.log"]
+    assert sorted(path.name for path in (out / "log").glob("*.log")) == ["perturb_speed.1.log", "perturb_speed.2.log"]
     assert [path.name for path in tmp_path.iterdir()] == ODD_NAMES[:1] and not (ROOT / "ran").exists()
 
 
