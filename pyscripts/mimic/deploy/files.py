@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import soundfile
@@ -36,6 +37,8 @@ FIXES = {
 class Files(AudioReader):
     """Audio files {name: path}, all channels of them, with errors that speak of the file."""
 
+    spool: IO[bytes]  # of standard input
+
     def __init__(self, paths: dict[str, str]) -> None:
         self.wavs, self.segments, self.allow_pipes = paths, None, False
         self.utts = sorted(paths)
@@ -62,9 +65,9 @@ def find(source: str, allow_pipes: bool = False) -> AudioReader:
         reader.spool = spool  # it is removed together with the reader
         return reader
     if path.suffix == ".scp" or (path / "wav.scp").is_file():
-        reader = Recordings(path)
-        reader.allow_pipes = allow_pipes
-        return reader
+        recordings = Recordings(path)
+        recordings.allow_pipes = allow_pipes
+        return recordings
     if path.is_dir():
         files = [p for p in sorted(path.rglob("*")) if not p.is_dir()]
         found = {str(p.relative_to(path)): str(p) for p in files if p.suffix.lower() in SUFFIXES}

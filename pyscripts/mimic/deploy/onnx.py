@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -39,7 +40,7 @@ def export(directory: Path, output: Path) -> float:
     it is above 1e-4, and for a model that cannot be exported.
     """
     model = Encoder.load(directory) if is_encoder(directory) else load(directory)
-    if isinstance(getattr(model, "net", None), SpectrumEnhancer):
+    if not isinstance(model, Encoder) and isinstance(getattr(model, "net", None), SpectrumEnhancer):
         worst = onnx_stream.export(model.net, model.front, output)
         shutil.copyfile(EXAMPLE.with_name("stream.py"), output / "example.py")
         return worst
@@ -47,7 +48,7 @@ def export(directory: Path, output: Path) -> float:
         graph = model.onnx()
     except UserError as error:
         raise UserError(f"{directory}: {error}") from None
-    facts = {"rate": graph.rate, "input": "wave", "output": graph.output}
+    facts: dict[str, Any] = {"rate": graph.rate, "input": "wave", "output": graph.output}
     if not isinstance(model, Encoder):
         facts["trained_as"] = f"{model.config.task}/{model.config.net}"
     output.mkdir(parents=True, exist_ok=True)
@@ -67,9 +68,17 @@ def _write(graph: nn.Module, path: Path, names: tuple[str, str]) -> None:
     with replace(path, "wb") as f, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about branches on lengths, which are the same for every signal
         torch.onnx.register_custom_op_symbolic("aten::expm1", _expm1, OPSET)
-        options = {"input_names": names[:1], "output_names": names[1:], "dynamic_axes": axes, "opset_version": OPSET}
         try:
-            torch.onnx.export(graph, (wave,), f, dynamo=False, **options)
+            torch.onnx.export(
+                graph,
+                (wave,),
+                f,  # type: ignore[arg-type]  # the stub forgets open files, which this exporter takes
+                dynamo=False,
+                input_names=names[:1],
+                output_names=names[1:],
+                dynamic_axes=axes,
+                opset_version=OPSET,
+            )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"{path}: this network cannot be exported: {reason}") from None

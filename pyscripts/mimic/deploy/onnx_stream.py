@@ -49,6 +49,8 @@ class GtcrnStep(nn.Module):
 class SpectrumGraph(nn.Module):
     """A noisy frame (2, bins) and the state -> the enhanced frame and the state."""
 
+    net: fast_step.FoldedFast | GtcrnStep
+
     def __init__(self, model: SpectrumEnhancer):
         super().__init__()
         self.net = fast_step.folded(model.net) if isinstance(model.net, FastMask) else GtcrnStep(model.net)
@@ -68,12 +70,19 @@ class WaveformGraph(nn.Module):
     work of one with all of the frame.
     """
 
+    window: Tensor
+    cosines: Tensor
+    sines: Tensor
+    back_cosines: Tensor
+    back_sines: Tensor
+    synthesis: Tensor
+
     def __init__(self, graph: SpectrumGraph, stft: Stft):
         super().__init__()
         n, half = stft.config.n_fft, stft.config.n_fft // 2
         if stft.config.hop_length != half:
             raise UserError(f"--hop-length={stft.config.hop_length}: a graph of waveforms needs half of --n-fft={n}")
-        self.graph, self.half = graph, half
+        self.graph, self.hop = graph, half
         window = stft.window.double()
         angle = 2 * torch.pi / n * torch.arange(half + 1)[:, None] * torch.arange(half + 1)
         twice = torch.full((half + 1,), 2.0)
@@ -88,10 +97,10 @@ class WaveformGraph(nn.Module):
         self.register_buffer("synthesis", (window / weight.repeat(2)).float())
 
     def initial(self) -> tuple[Tensor, ...]:
-        return self.window.new_zeros(self.half), self.window.new_zeros(self.half), *self.graph.net.initial()
+        return self.window.new_zeros(self.hop), self.window.new_zeros(self.hop), *self.graph.net.initial()
 
     def forward(self, samples: Tensor, before: Tensor, overlap: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        half = self.half
+        half = self.hop
         frame = torch.cat([before, samples]) * self.window
         left, right = frame[None, 1:half], frame[None, half + 1 :].flip(1)
         even = torch.cat([frame[None, :1], left + right, frame[None, half : half + 1]], dim=1)
@@ -161,8 +170,15 @@ def _write(graph: nn.Module, path: Path, inputs: tuple[Tensor, ...], names: list
     outputs = ["enhanced", *(f"{name}_out" for name in names[1:])]
     with replace(path, "wb") as f, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about branches on sizes, which never change
-        options = {"input_names": names, "output_names": outputs, "opset_version": OPSET}
-        torch.onnx.export(graph, inputs, f, dynamo=False, **options)
+        torch.onnx.export(
+            graph,
+            inputs,
+            f,  # type: ignore[arg-type]  # the stub forgets open files, which this exporter takes
+            dynamo=False,
+            input_names=names,
+            output_names=outputs,
+            opset_version=OPSET,
+        )
 
 
 def _compare_spectra(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:

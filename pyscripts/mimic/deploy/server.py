@@ -100,8 +100,9 @@ class Server(http.server.ThreadingHTTPServer):
             raise UserError(f"{host}:{port}: {reason}: give another --host or --port") from None
         self.service, self.patience = service, patience
         self.open: dict[Handler, float] = {}  # when a client has to have sent what it has announced
-        self.local = ipaddress.ip_address(self.server_address[0]).is_loopback
-        self.url = f"http://{self.server_address[0]}:{self.server_address[1]}/"
+        address = str(self.server_address[0])
+        self.local = ipaddress.ip_address(address).is_loopback
+        self.url = f"http://{address}:{self.server_address[1]}/"
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         if len(self.open) < CLIENTS:

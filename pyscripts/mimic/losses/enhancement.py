@@ -20,6 +20,7 @@ from mimic.models.config import read_config
 from mimic.models.recogniser import Recogniser
 from mimic.nets import ssl
 from mimic.nets.masking import masked_mean
+from mimic.nets.recogniser import RecogniserNet
 
 
 class Waves(NamedTuple):
@@ -39,19 +40,21 @@ class Waves(NamedTuple):
 class EnhancementLoss(nn.Module):
     """The losses, with the perceptual model if they need one: frozen, its parameters take no gradient."""
 
+    bands: Tensor
+
     def __init__(self, config: EnhanceLoss, stft: Stft):
         super().__init__()
         self.config, self.stft = config, stft
         self.weights = {name: getattr(config, f"{name}_weight") for name in PARTS}
         self.register_buffer("bands", compressed.bark_bands(stft.dim, stft.rate), persistent=False)
-        self.perceptual: nn.Module | None = None
+        self.perceptual: RecogniserNet | ssl.SslEncoder | None = None
         if config.mimic_weight > 0:
             self.perceptual = _load(config.perceptual).requires_grad_(False).eval()
         self.perceives_waves = isinstance(self.perceptual, ssl.SslEncoder)
         self.hears_waves = self.perceives_waves or config.of_waves
         if config.stoi_weight and stft.rate != NATIVE_RATE:
             raise UserError(f"loss.stoi_weight: STOI takes {NATIVE_RATE} Hz, the features are made from {stft.rate} Hz")
-        if self.perceives_waves:
+        if isinstance(self.perceptual, ssl.SslEncoder):
             if stft.rate != ssl.RATE:
                 raise UserError(f"{config.perceptual} hears {ssl.RATE} Hz: the features are made from {stft.rate} Hz")
             self.layers = config.mimic_layers or list(range(1, self.perceptual.num_layers + 1))
@@ -69,8 +72,17 @@ class EnhancementLoss(nn.Module):
 
         `waves` are needed where `hears_waves`.
         """
-        config = self.config
-        parts = {"spectral": distance(config.distance, enhanced, clean, lengths)}
+        parts = {"spectral": distance(self.config.distance, enhanced, clean, lengths)}
+        if self.config.of_waves:
+            assert waves is not None  # as `hears_waves` says
+            parts |= self._of_waves(waves, lengths)
+        if self.perceptual is not None:
+            parts["mimic"] = self.mimic(enhanced, clean, lengths, waves)
+        return parts
+
+    def _of_waves(self, waves: Waves, lengths: Tensor) -> dict[str, Tensor]:
+        """Losses of waves, and of their complex spectra."""
+        config, parts = self.config, {}
         if config.si_sdr_weight:
             parts["si_sdr"] = negative_si_sdr(*waves[:3]).mean()
         if config.stft_weight:
@@ -81,8 +93,6 @@ class EnhancementLoss(nn.Module):
             parts |= self._of_spectra(waves, lengths)
         if config.waveform_weight:
             parts["waveform"] = compressed.waveform_l1(*waves[:3])
-        if self.perceptual is not None:
-            parts["mimic"] = self.mimic(enhanced, clean, lengths, waves)
         return parts
 
     def _of_spectra(self, waves: Waves, lengths: Tensor) -> dict[str, Tensor]:
@@ -107,7 +117,8 @@ class EnhancementLoss(nn.Module):
         sizes |= dict.fromkeys(("si_sdr", "stft", "stoi"), len(lengths))
         if samples is not None:
             sizes["waveform"] = int(samples.sum())
-        if self.perceives_waves:
+        if isinstance(self.perceptual, ssl.SslEncoder):
+            assert samples is not None  # where `hears_waves`
             sizes["mimic"] = int(self.perceptual.num_frames(samples).sum())
         elif self.perceptual is not None:
             sizes["mimic"] = int(self.perceptual.embedded_lengths(lengths, self.config.mimic_layer).sum())
@@ -125,9 +136,11 @@ class EnhancementLoss(nn.Module):
         self, magnitude: Tensor, lengths: Tensor, waves: Waves | None, enhanced: bool
     ) -> tuple[list[Tensor], Tensor]:
         """The responses that are compared, each (batch, frames, ...), and their lengths."""
-        if not self.perceives_waves:
+        assert self.perceptual is not None
+        if not isinstance(self.perceptual, ssl.SslEncoder):
             response, lengths = self.perceptual.embed(magnitude, lengths, self.config.mimic_layer)
             return [response], lengths
+        assert waves is not None  # as `hears_waves` says
         if waves.spectrum is None:
             rows = waves.enhanced if enhanced else waves.clean
         else:  # clean speech gets the noisy phase too: an enhancer of magnitudes can reach it, and at zero it is there
@@ -142,7 +155,7 @@ def distance(kind: str, a: Tensor, b: Tensor, lengths: Tensor) -> Tensor:
     return masked_mean((a - b).square() if kind == "mse" else (a - b).abs(), lengths)
 
 
-def _load(path: str) -> nn.Module:
+def _load(path: str) -> RecogniserNet | ssl.SslEncoder:
     if not path:
         raise UserError("mimic loss needs --loss.perceptual DIR: steps/train.sh conf/perceptual.yaml trains one")
     if ssl.is_ssl(Path(path)):

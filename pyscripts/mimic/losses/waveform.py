@@ -31,7 +31,7 @@ def multi_resolution_stft(enhanced: Tensor, clean: Tensor, samples: Tensor) -> T
     Yamamoto et al., "Parallel WaveGAN", 2020.
     """
     real = valid_frames(samples, clean.shape[1])
-    total = 0.0
+    total = torch.zeros((), device=clean.device)
     for points, hop, width in RESOLUTIONS:
         window = torch.hann_window(width, device=clean.device)
         y, x = (_magnitude(wave * real, points, hop, window) for wave in (enhanced, clean))  # (batch, frames, bins)

@@ -34,13 +34,15 @@ def gmm_scores(
     `trans`: directory with the fMLLR transforms of the speakers. `graph`: to check that it was made for this model.
     """
     model = _model(model_dir / ("final.alimdl" if alimdl else "final.mdl"), graph)
+    gmm = model.gmm
+    assert gmm is not None  # of such directories
     features = Features(feats, model_dir, read_trans(trans) if trans else None)
 
     def scores(utt: str) -> np.ndarray:
         x = features(utt)
-        if x.shape[1] != model.gmm.dim:
-            raise UserError(f"{feats}: {x.shape[1]} dimensions, but {model_dir} was trained on {model.gmm.dim}")
-        return model.gmm.log_likes(x)[:, model.tid_pdf[1:]]
+        if x.shape[1] != gmm.dim:
+            raise UserError(f"{feats}: {x.shape[1]} dimensions, but {model_dir} was trained on {gmm.dim}")
+        return gmm.log_likes(x)[:, model.tid_pdf[1:]]
 
     return model, scores
 

@@ -33,7 +33,8 @@ class BlockEnhancer:
             raise UserError(f"enhancement ratio {ratio:g}: from 0 (the input) to 1 (the enhanced signal)")
         if not 0 <= chunk_s < math.inf:
             raise UserError(f"--chunk-seconds {chunk_s:g}: 0 (everything at once) or more")
-        self.model, self.front, self.ratio = model, front, ratio
+        self.model: Any = model  # `enhance` is not of all modules
+        self.front, self.ratio = front, ratio
         self.device = next(model.parameters()).device
         hop = front.config.hop_length
         grid = math.lcm(GRID, hop)

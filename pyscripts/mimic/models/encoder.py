@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimic.errors import UserError
 from mimic.io.resampling import resample
@@ -44,8 +45,11 @@ class Encoder(Trained):
     WHAT = "an encoder"
     FILES = ()
 
-    def __init__(self, config: Config | None, net: nn.Module):
-        self.config, self.net, self.files = config, net, {}
+    net: ssl.SslEncoder | Student
+
+    def __init__(self, config: Config | None, net: ssl.SslEncoder | Student):
+        self.config = cast(Config, config)  # None beside an SslEncoder: nothing asks for it then
+        self.net, self.files = net, {}
         net.requires_grad_(False)
 
     @classmethod
@@ -93,7 +97,7 @@ class Encoder(Trained):
         experiment directory.
         """
         directory = Path(directory)
-        if self.config is None:
+        if isinstance(self.net, ssl.SslEncoder):
             write_directory(self.net.net, self.net.normalise, directory)
             return
         super().save(directory)

@@ -58,12 +58,16 @@ class Enhancer(Trained):
     WHAT = "an enhancer: give one, as exp/enhance_mse"
     FILES = (OPTIONS, PROBED)
 
+    net: Any  # a module; each kind has methods of its own
+
     def __init__(self, config: Config, net: nn.Module, front: Any, directory: Path):
         super().__init__(config, net, directory)
         self.front = front
 
     @classmethod
     def from_directory(cls, config: Config, directory: Path) -> "Enhancer":
+        model: nn.Module | None
+        front: Any
         if config.task == "segan":
             from mimic.nets.segan import SeganFront
 

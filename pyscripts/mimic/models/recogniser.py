@@ -59,6 +59,8 @@ class Recogniser(Trained):
     WHAT = "a recogniser: give one, as exp/asr_clean"
     FILES = (OPTIONS, TABLE, PIECES)
 
+    net: RecogniserNet
+
     def __init__(self, config: Config, net: RecogniserNet, tokens: Tokens, directory: Path):
         super().__init__(config, net, directory)
         self.tokens, self._options = tokens, directory / OPTIONS
@@ -152,7 +154,7 @@ class Recogniser(Trained):
 
     def _long_enough(self, samples: int) -> bool:
         frames = self.front.num_frames(samples)
-        return frames > 0 and self.net.encoder.output_lengths(frames) > 0
+        return bool(frames > 0 and self.net.encoder.output_lengths(frames) > 0)
 
 
 def check_scales(overrides: Sequence[str], config: Config) -> None:

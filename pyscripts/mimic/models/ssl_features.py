@@ -35,6 +35,8 @@ class SslConfig:
 class SslFeatures(FrontEnd):
     """Samples in [-1, 1) at 16 kHz, (samples,) or (1, samples) -> (frames, dim), at the encoder's own frame shift."""
 
+    weights: Tensor | None
+
     def __init__(self, config: SslConfig) -> None:
         super().__init__()
         self.rate = 16000

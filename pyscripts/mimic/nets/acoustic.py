@@ -56,7 +56,7 @@ class LiGruBody(LiGru):
 class RnnBody(nn.Module):
     """LSTM or GRU; batch normalisation and dropout before each layer but the first, whose input is normalised only."""
 
-    def __init__(self, inputs: int, config: RecurrentConfig, kind: type[nn.RNNBase]):
+    def __init__(self, inputs: int, config: RecurrentConfig, kind: type[nn.LSTM] | type[nn.GRU]):
         super().__init__()
         self.outputs = 2 * config.units
         sizes = [inputs] + [self.outputs] * (config.layers - 1)
@@ -71,6 +71,7 @@ class RnnBody(nn.Module):
             x = unpack(norm(pack(x, lengths)), lengths, frames)
             if number:
                 x = self.dropout(x)
+            assert isinstance(layer, nn.LSTM | nn.GRU)
             x = bidirectional(layer, x, lengths)
         return x
 
@@ -113,7 +114,7 @@ class MlpBody(nn.Module):
 class AcousticNet(nn.Module):
     """A body, an output layer of tied states (pdfs), and one of phones that regularises training."""
 
-    def __init__(self, body: nn.Module, pdfs: int, phones: int):
+    def __init__(self, body: LiGruBody | RnnBody | MlpBody, pdfs: int, phones: int):
         super().__init__()
         self.body = body
         self.pdf = nn.Linear(body.outputs, pdfs)

@@ -97,7 +97,7 @@ class AttentionDecoder(nn.Module):
         """The location filters over previous attention weights: (rows, frames) -> (rows, frames, channels)."""
         # As one matrix product; a convolution with one input channel costs several times as much per call, and so
         # does a product for every row, which is what overlapping windows lead to unless they are copied.
-        half = self.location.padding[0]
+        half = self.location.kernel_size[0] // 2
         windows = F.pad(weights, (half, half)).unfold(1, 2 * half + 1, 1)
         return F.linear(windows.flatten(0, 1), self.location.weight.squeeze(1)).view(*weights.shape, -1)
 

@@ -1,6 +1,7 @@
 """CNN-Transformer mask estimator of the 2021 mimic-loss recipe (Bagchi and Fosler-Lussier; SpeechBrain)."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +41,10 @@ class CnnTransformerConfig:
 class Layer(nn.TransformerEncoderLayer):
     """PyTorch's encoder layer, its parameters and equations, normalised after each residual, with quicker dropout."""
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, src: Tensor, src_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
         """(batch, frames, size), what is added to attention scores (batch, 1, 1 or frames, frames) -> the same."""
+        assert src_mask is not None  # optional, with more behind it, in PyTorch's layer alone
+        x, bias = src, src_mask
         x = self.norm1(x + self._drop(self._attend(x, bias)))
         hidden = self._drop(F.leaky_relu(self.linear1(x), inplace=True))
         return self.norm2(x + self._drop(self.linear2(hidden)))
@@ -60,7 +63,8 @@ class Layer(nn.TransformerEncoderLayer):
             weights = self._drop(scores.add_(bias).softmax(3)).flatten(0, 1)  # (batch * heads, frames, frames)
             heard = torch.bmm(weights, value).unflatten(0, (batch, -1))
         else:
-            heard = F.scaled_dot_product_attention(*projected, bias, self.dropout.p if self.training else 0.0)
+            query, key, value = projected  # (batch, heads, frames, size / heads) each
+            heard = F.scaled_dot_product_attention(query, key, value, bias, self.dropout.p if self.training else 0.0)
         return net.out_proj(heard.transpose(1, 2).flatten(2))  # (batch, frames, size)
 
 
@@ -88,6 +92,7 @@ class CnnTransformer(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         for conv, norm in zip(self.conv, self.norm, strict=True):
+            assert isinstance(conv, nn.Conv1d)
             x = F.leaky_relu(norm(_convolve(conv, x, lengths)), inplace=True)  # (batch, frames, channels)
         bias = torch.zeros(len(x), 1, 1, x.shape[1], dtype=x.dtype, device=x.device)
         bias.masked_fill_(~valid_frames(lengths, x.shape[1])[:, None, None], -torch.inf)
@@ -96,6 +101,7 @@ class CnnTransformer(nn.Module):
             bias = bias.masked_fill((time[:, None] - time).abs() > self.reach, -torch.inf)  # (batch, 1, frames, frames)
         for layer in self.transformer.layers:
             x = layer(x, bias)
+        assert self.transformer.norm is not None
         return self.output(self.transformer.norm(x)).relu()
 
 

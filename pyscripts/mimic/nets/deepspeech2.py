@@ -94,23 +94,24 @@ class Convolution(nn.Module):
                  bias: bool, limit: float):  # fmt: skip
         super().__init__()
         half = [size // 2 if padding else 0 for size in kernel]
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, (0, half[1]), bias=bias)  # time is padded below
+        sizes, steps = (kernel[0], kernel[1]), (stride[0], stride[1])
+        self.conv = nn.Conv2d(inputs, outputs, sizes, steps, (0, half[1]), bias=bias)  # time is padded below
         self.norm = nn.BatchNorm1d(outputs)
         self.activation = Activation(limit)
-        self.half, self.kernel, self.stride = half[0], kernel[0], stride[0]
+        self.edge, self.kernel, self.stride = half[0], kernel[0], stride[0]
         self.bins = (bins + 2 * half[1] - kernel[1]) // stride[1] + 1
 
     def output_lengths(self, lengths):
         """Frames (int or tensor) that so many frames give."""
-        frames = (lengths + 2 * self.half - self.kernel) // self.stride + 1
+        frames = (lengths + 2 * self.edge - self.kernel) // self.stride + 1
         return frames.clamp(min=0) if isinstance(frames, Tensor) else max(0, frames)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(batch, frames, bins, inputs) -> (batch, frames', bins', outputs)."""
-        if self.half and not alone():  # beyond its end an utterance is zero, whatever stands there in its batch
+        if self.edge and not alone():  # beyond its end an utterance is zero, whatever stands there in its batch
             x = x.masked_fill(~valid_frames(lengths, x.shape[1])[:, :, None, None], 0)
-        after = max(self.half, self.kernel - self.half - x.shape[1])  # a batch of very short ones is no error
-        return self.respond(F.pad(x, (0, 0, 0, 0, self.half, after)), self.output_lengths(lengths))
+        after = max(self.edge, self.kernel - self.edge - x.shape[1])  # a batch of very short ones is no error
+        return self.respond(F.pad(x, (0, 0, 0, 0, self.edge, after)), self.output_lengths(lengths))
 
     def respond(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The same of frames with their padding; `lengths` of the output."""
@@ -119,10 +120,10 @@ class Convolution(nn.Module):
 
     def stream(self, x: Tensor, held: Tensor | None, last: bool) -> tuple[Tensor, Tensor]:
         """The next frames and those held of earlier ones -> the response as far as it is settled, what to hold."""
-        held = x.new_zeros(len(x), self.half, *x.shape[2:]) if held is None else held
+        held = x.new_zeros(len(x), self.edge, *x.shape[2:]) if held is None else held
         x = torch.cat([held, x], dim=1)
         if last:
-            x = F.pad(x, (0, 0, 0, 0, 0, self.half))
+            x = F.pad(x, (0, 0, 0, 0, 0, self.edge))
         count = max(0, (x.shape[1] - self.kernel) // self.stride + 1)
         rest = x[:, count * self.stride :]
         if not count:
@@ -192,14 +193,16 @@ class DeepSpeech2(nn.Module):
         given, inputs = bins, 1
         for outputs, kernel, stride in zip(config.channels, config.kernels, config.strides, strict=True):
             sizes = (bins, inputs, outputs, kernel, stride, config.padding, config.conv_bias, config.limit)
-            self.convs.append(Convolution(*sizes))
-            bins, inputs = self.convs[-1].bins, outputs
+            conv = Convolution(*sizes)
+            self.convs.append(conv)
+            bins, inputs = conv.bins, outputs
             if bins < 1:
                 raise UserError(f"{given} bins are too few for the convolutions: more of them, or --model.padding true")
         size, self.rnns = bins * inputs, nn.ModuleList()
         for _ in range(config.rnn_layers):
-            self.rnns.append(Recurrence(size, config))
-            size = self.rnns[-1].units
+            rnn = Recurrence(size, config)
+            self.rnns.append(rnn)
+            size = rnn.units
         self.lookahead = Lookahead(size, config.lookahead, config.limit) if config.lookahead else None
         self.dense = nn.Sequential(Dropout(config.dropout))
         if config.dense:
@@ -215,6 +218,7 @@ class DeepSpeech2(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x = x.unsqueeze(3)
         for conv in self.convs:
+            assert isinstance(conv, Convolution)
             x = conv(x, lengths)  # (batch, frames', bins', channels)
             lengths = conv.output_lengths(lengths)
         x = x.flatten(2)
@@ -232,18 +236,19 @@ class DeepSpeech2(nn.Module):
         """
         if self.bidirectional:
             raise UserError("this recogniser hears the end first: train one with --model.bidirectional false")
-        first = state is None
-        held = [None] * len(self.convs) if first else list(state.held)
-        hidden = [None] * len(self.rnns) if first else list(state.hidden)
+        held: list[Any] = [None] * len(self.convs) if state is None else list(state.held)
+        hidden: list[Any] = [None] * len(self.rnns) if state is None else list(state.hidden)
         x = x.unsqueeze(3)
         for i, conv in enumerate(self.convs):
+            assert isinstance(conv, Convolution)
             x, held[i] = conv.stream(x, held[i], last)
         x = x.flatten(2)
         for i, rnn in enumerate(self.rnns):
+            assert isinstance(rnn, Recurrence)
             x, hidden[i] = rnn.stream(x, hidden[i])
         ahead = x[:, :0]
         if self.lookahead:
-            x = x if first else torch.cat([state.ahead, x], dim=1)
+            x = x if state is None else torch.cat([state.ahead, x], dim=1)
             x = F.pad(x, (0, 0, 0, self.lookahead.frames)) if last else x
             count = max(0, x.shape[1] - self.lookahead.frames)
             ahead = x[:, count:]

@@ -76,7 +76,9 @@ class Demucs(nn.Module):
             x = layer(x)  # (batch, channels, frames)
             skips.append(x)
         x = self.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0)
-        for i, (gate, up) in enumerate(self.decoder):
+        for i, layer in enumerate(self.decoder):
+            assert isinstance(layer, nn.ModuleList)
+            gate, up = layer
             frames = lengths[-1 - i]
             x = gate(x + skips.pop()) * valid_frames(frames, x.shape[2]).unsqueeze(1)
             x = up(x)
@@ -97,9 +99,10 @@ class Demucs(nn.Module):
         return lengths
 
 
-def _rescale(conv: nn.Module, reference: float = 0.1) -> None:
+def _rescale(conv: nn.Conv1d | nn.ConvTranspose1d, reference: float = 0.1) -> None:
     """Bring the deviation of initial weights half way (in logarithm) to the reference, as published."""
     scale = (conv.weight.detach().std() / reference).sqrt()
+    assert conv.bias is not None
     with torch.no_grad():
         conv.weight /= scale
         conv.bias /= scale

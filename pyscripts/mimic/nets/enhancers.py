@@ -41,6 +41,8 @@ class Enhanced(NamedTuple):
 class MaskEnhancer(nn.Module):
     """log1p magnitudes of noisy speech -> those of enhanced speech; and waveforms, with the noisy phase."""
 
+    net: Any  # a module; a causal one has `step`
+
     def __init__(self, net: nn.Module, config: MaskConfig):
         super().__init__()
         self.net, self.config = net, config
@@ -110,13 +112,13 @@ class WaveEnhancer(nn.Module):
         return enhance_each(self, waves, stft)
 
 
-def enhance_each(model: nn.Module, waves: list[Tensor], stft: Stft) -> list[Tensor]:
+def enhance_each(model: Any, waves: list[Tensor], stft: Stft) -> list[Tensor]:
     """Waves (samples,) of any lengths -> those that `transform` of an enhancer makes of them, as one batch."""
     samples = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
     rows = model.transform(nn.utils.rnn.pad_sequence(waves, batch_first=True), samples, stft).waves
     return [row[: len(wave)] for row, wave in zip(rows, waves, strict=True)]
 
 
-def enhance_one(model: nn.Module, front: nn.Module, wave: Tensor) -> Tensor:
+def enhance_one(model: Any, front: Any, wave: Tensor) -> Tensor:
     """A wave (1, samples) -> the enhanced one, of any enhancer."""
     return model.enhance([wave[0]], front)[0].unsqueeze(0)

@@ -117,6 +117,9 @@ class FastMask(nn.Module):
     The mask of the first bin, 0 Hz, is zero. bins: n_fft / 2 + 1, with n_fft / 2 a multiple of the stride.
     """
 
+    gather: Tensor
+    spread: Tensor
+
     def __init__(self, bins: int, config: FastConfig):
         super().__init__()
         self.config, places = config, (bins - 1) // config.stride

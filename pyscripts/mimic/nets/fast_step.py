@@ -17,6 +17,15 @@ class FoldedFast(nn.Module):
     The state is one tensor (units, positions) for each block; `initial` gives that of a signal's beginning.
     """
 
+    gather: Tensor
+    spread: Tensor
+    reduce: Tensor
+    reduce_bias: Tensor
+    expand: Tensor
+    expand_bias: Tensor
+    output: Tensor
+    output_bias: Tensor
+
     def __init__(self, net: FastMask):
         super().__init__()
         if net.config.bidirectional:
@@ -34,8 +43,9 @@ class FoldedFast(nn.Module):
         weight, bias = _folded(net.expand)
         self.register_buffer("expand", weight.squeeze(2))
         self.register_buffer("expand_bias", bias[:, None])
-        layers = [layer for pair in net.decoder for layer in pair]
+        layers = [layer for pair in net.decoder for layer in pair.children()]
         self.decoder = nn.ModuleList(Conv(layer) for layer in [*layers, net.leave])
+        assert net.output.bias is not None
         self.register_buffer("output", net.output.weight.detach().squeeze(2).clone())
         self.register_buffer("output_bias", net.output.bias.detach().clone())
 
@@ -66,16 +76,27 @@ class FoldedFast(nn.Module):
 class FoldedBlock(nn.Module):
     """A `Block` of one frame, (units, positions)."""
 
-    def __init__(self, block: Block):
+    gates: Tensor
+    gates_bias: Tensor
+    rnn_output: Tensor
+    rnn_bias: Tensor
+    attention: Tensor
+    attention_output: Tensor
+    attention_bias: Tensor
+
+    def __init__(self, block: nn.Module):
         super().__init__()
+        assert isinstance(block, Block)
         rnn, self.heads = block.rnns[0], block.heads
-        reset, update, new = rnn.weight_ih_l0.detach().chunk(3)
-        reset_h, update_h, new_h = rnn.weight_hh_l0.detach().chunk(3)
+        assert isinstance(rnn, nn.GRU)
+        weight_x, weight_h, bias_x, bias_h = (value.detach() for value in rnn.all_weights[0])
+        reset, update, new = weight_x.chunk(3)
+        reset_h, update_h, new_h = weight_h.chunk(3)
         none = torch.zeros_like(new)
         # Rows: reset gate, update gate, and the candidate's part of the input and of the state.
         rows = [[reset, reset_h], [update, update_h], [new, none], [none, new_h]]
         self.register_buffer("gates", torch.cat([torch.cat(row, dim=1) for row in rows]))  # (4 units, 2 units)
-        inputs, states = rnn.bias_ih_l0.detach().chunk(3), rnn.bias_hh_l0.detach().chunk(3)
+        inputs, states = bias_x.chunk(3), bias_h.chunk(3)
         bias = torch.cat([inputs[0] + states[0], inputs[1] + states[1], inputs[2], states[2]])
         self.register_buffer("gates_bias", bias[:, None])
         self.units = len(reset)
@@ -103,7 +124,10 @@ class FoldedBlock(nn.Module):
 class Conv(nn.Module):
     """A `Normalised` with SiLU over (1, channels, positions)."""
 
-    def __init__(self, layer: Normalised, stride: int = 1):
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: nn.Module, stride: int = 1):
         super().__init__()
         weight, bias = _folded(layer)
         self.register_buffer("weight", weight)
@@ -119,9 +143,12 @@ def folded(net: FastMask) -> FoldedFast:
     return FoldedFast(net).eval()
 
 
-def _folded(layer: Normalised) -> tuple[Tensor, Tensor]:
+def _folded(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight (outputs, inputs, width) and bias (outputs,) of a convolution with its batch normalisation."""
+    assert isinstance(layer, Normalised)
     conv, norm = layer[0], layer[1]
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight.detach() * (norm.running_var + norm.eps).rsqrt()
     weight = conv.weight.detach().squeeze(2) * scale[:, None, None]
     return weight, norm.bias.detach() - norm.running_mean * scale

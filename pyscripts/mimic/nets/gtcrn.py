@@ -45,6 +45,9 @@ class GtcrnConfig:
 class Erb(nn.Module):
     """Bins to bands, and back: (..., bins) <-> (..., low + bands), by fixed triangles on the ERB scale."""
 
+    gather: Tensor
+    spread: Tensor
+
     def __init__(self, bins: int, low: int, bands: int, rate: float = 16000.0):
         super().__init__()
         if bins - low < bands:
@@ -67,7 +70,7 @@ class Erb(nn.Module):
 class Layer(nn.Sequential):
     """A convolution over (frames, channels, bands), batch normalisation and an activation."""
 
-    def __init__(self, conv: nn.Module, act: nn.Module):
+    def __init__(self, conv: nn.Conv1d | nn.ConvTranspose1d, act: nn.Module):
         super().__init__(conv, nn.BatchNorm1d(conv.out_channels), act)
 
 
@@ -87,6 +90,8 @@ class TemporalAttention(nn.Module):
 
 class GroupedTemporal(nn.Module):
     """Half of the channels through a dilated convolution over time and attention; then both halves are interleaved."""
+
+    norm: nn.Module  # none, once it is folded
 
     def __init__(self, channels: int, dilation: int):
         super().__init__()
@@ -120,7 +125,7 @@ class DualPath(nn.Module):
         self.over_bands = nn.ModuleList(nn.GRU(half, quarter, batch_first=True, bidirectional=True) for _ in range(2))
         self.over_time = nn.ModuleList(nn.GRU(half, half) for _ in range(2))
         self.outputs = nn.ModuleList(nn.Linear(channels, channels) for _ in range(2))
-        self.norms = nn.ModuleList(nn.LayerNorm((bands, channels), eps=1e-8) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm([bands, channels], eps=1e-8) for _ in range(2))
 
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """x (real frames, bands, channels); the state (batch, bands, channels)."""
@@ -155,9 +160,9 @@ class Gtcrn(nn.Module):
         self.blocks = nn.ModuleList(DualPath(channels, sizes[1]) for _ in range(config.blocks))
         self.decoder = nn.ModuleList(GroupedTemporal(channels, d) for d in reversed(DILATIONS))
         odd = [1 - size % 2 for size in (sizes[0], bands)]
-        first = nn.ConvTranspose1d(channels, channels, 5, 2, 2, odd[0], groups=2)
-        second = nn.ConvTranspose1d(channels, 2, 5, 2, 2, odd[1])
-        self.leave = nn.ModuleList([Layer(first, nn.PReLU()), Layer(second, nn.Tanh())])
+        third = nn.ConvTranspose1d(channels, channels, 5, 2, 2, odd[0], groups=2)
+        fourth = nn.ConvTranspose1d(channels, 2, 5, 2, 2, odd[1])
+        self.leave = nn.ModuleList([Layer(third, nn.PReLU()), Layer(fourth, nn.Tanh())])
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         return self._masks(x, lengths, None)[0]
@@ -228,6 +233,9 @@ def folded(net: Gtcrn) -> Gtcrn:
 @torch.no_grad()
 def _fold(conv: nn.Module, norm: nn.Module) -> None:
     """Put a batch normalisation into the weights of the convolution before it."""
+    assert isinstance(conv, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d) and conv.bias is not None
+    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     conv.bias.copy_((conv.bias - norm.running_mean) * scale + norm.bias)
     if isinstance(conv, nn.ConvTranspose1d):  # weights (inputs, outputs of a group, width)

@@ -56,8 +56,8 @@ class _Recurrence(torch.autograd.Function):
         to_update = (states[:-1] - candidate * mask) * update * (1 - update)
         grad_gates = torch.empty_like(gates)
         carried = torch.zeros_like(states[0])
-        views = (grad_states, to_candidate, to_update, update, grad_gates)
-        views += (grad_gates[..., :hidden], grad_gates[..., hidden:])
+        parts = (grad_gates[..., :hidden], grad_gates[..., hidden:])
+        views = (grad_states, to_candidate, to_update, update, grad_gates, *parts)
         for grad, c, u, keep, grad_gate, grad_c, grad_u in zip(*(view.unbind(0)[::-1] for view in views), strict=True):
             carried += grad
             torch.mul(carried, c, out=grad_c)

@@ -45,8 +45,8 @@ def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     return x.gather(1, index[:, :, None].expand_as(x))
 
 
-def normalise_channels(norm: nn.BatchNorm1d, x: Tensor, lengths: Tensor) -> Tensor:
-    """Batch normalisation of each channel of (batch, frames, bins, channels) over real frames and bins."""
+def normalise_channels(norm: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
+    """`norm`, a batch normalisation, of each channel of (batch, frames, bins, channels) over real frames and bins."""
     if not norm.training:  # fixed numbers: padding changes nothing
         return norm(x.flatten(0, 2)).view_as(x)
     real = pack(x, lengths)  # (real frames, bins, channels)

@@ -8,9 +8,11 @@ zero; what stands behind these is then removed.
 
 import copy
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torchaudio.models import Wav2Vec2Model
 
 from mimic.errors import UserError
 from mimic.nets.pruned_config import PrunedConfig
@@ -97,15 +99,17 @@ class PrunedStudent(Taught):
         if "conv" in config.prune and encoder.net.feature_extractor.conv_layers[1].layer_norm is not None:
             raise UserError("channels that are normalised together cannot be pruned: leave conv out of model.prune")
         width = encoder.net.encoder.feature_projection.projection.out_features
-        self.projections = nn.ModuleList(nn.Linear(width, units) for _ in set(config.groups))
-        for projection in self.projections:
+        projections = [nn.Linear(width, units) for _ in set(config.groups)]
+        self.projections = nn.ModuleList(projections)
+        for projection in projections:
             nn.init.eye_(projection.weight)
             nn.init.zeros_(projection.bias)
         self.gates = nn.ModuleDict()
         self.multipliers = nn.Parameter(torch.zeros(2))
         for name, place, number, repeat in gated(encoder, config.prune):
-            self.gates[name] = Gates(number, config.gate_rate)
-            place.register_forward_pre_hook(_closer(self.gates[name], repeat))
+            gates = Gates(number, config.gate_rate)
+            self.gates[name] = gates
+            place.register_forward_pre_hook(_closer(gates, repeat))
         self.whole = float(remaining(encoder, {}))
 
     def respond(self, waves: list[Tensor]) -> Answer:
@@ -119,15 +123,15 @@ class PrunedStudent(Taught):
         """Hidden states as of `SslEncoder`."""
         return self.encoder(waves, layers)
 
-    def sparsity(self) -> Tensor:
-        """Expected share of the encoder's parameters that are gone."""
-        kept = {name: gates.open().mean() for name, gates in self.gates.items()}
+    def sparsity(self) -> Tensor | float:
+        """Expected share of the encoder's parameters that are gone; a number where nothing can be pruned."""
+        kept = {name: gates.open().mean() for name, gates in self.gates.items() if isinstance(gates, Gates)}
         return 1 - remaining(self.encoder, kept) / self.whole
 
     def penalty(self, epoch: int) -> Tensor:
         """Of a sparsity that is not the wished one; its own weights grow as long as it is not."""
         wished = self.config.sparsity * min(1.0, epoch / max(1, self.config.ramp_epochs))
-        gap = self.sparsity() - wished
+        gap = torch.as_tensor(self.sparsity()) - wished
         first, second = Reversed.apply(Scaled.apply(self.multipliers, self.config.gate_rate))
         return first * gap + second * gap.square()
 
@@ -152,12 +156,12 @@ class PrunedStudent(Taught):
         return SslEncoder(net, self.encoder.normalise).eval()
 
 
-def gated(encoder: SslEncoder, parts: list[str]) -> list[tuple[str, nn.Module, int, int]]:
+def gated(encoder: SslEncoder, parts: Sequence[str]) -> list[tuple[str, nn.Conv1d | nn.Linear, int, int]]:
     """(name, module whose inputs are gated, gates, inputs of each) of all that can be pruned.
 
     The last convolution keeps its channels: they are normalised together behind it.
     """
-    found: list[tuple[str, nn.Module, int, int]] = []
+    found: list[tuple[str, nn.Conv1d | nn.Linear, int, int]] = []
     if "conv" in parts:
         layers = encoder.net.feature_extractor.conv_layers
         found += [(f"conv{i}", layers[i].conv, layers[i].conv.in_channels, 1) for i in range(1, len(layers))]
@@ -196,7 +200,7 @@ def _closer(gates: Gates, repeat: int):
     return close
 
 
-def _sources(net: nn.Module, name: str) -> list[nn.Module]:
+def _sources(net: Wav2Vec2Model, name: str) -> list[nn.Conv1d | nn.GroupNorm | nn.Linear]:
     """The modules whose outputs are gated."""
     kind, number = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
     if kind == "conv":
@@ -208,7 +212,7 @@ def _sources(net: nn.Module, name: str) -> list[nn.Module]:
     return [layer.feed_forward.intermediate_dense]
 
 
-def _set_sizes(net: nn.Module, name: str, place: nn.Module, kept: int) -> None:
+def _set_sizes(net: Wav2Vec2Model, name: str, place: nn.Conv1d | nn.Linear, kept: int) -> None:
     """Let modules know the sizes of the weights that they have got."""
     for source in _sources(net, name):
         if isinstance(source, nn.Conv1d):

@@ -46,8 +46,8 @@ class Separable(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1):
         super().__init__()
-        options = {"padding": kernel // 2 * dilation, "dilation": dilation, "groups": inputs, "bias": False}
-        self.depth = nn.Conv1d(inputs, inputs, kernel, stride, **options)
+        padding = kernel // 2 * dilation
+        self.depth = nn.Conv1d(inputs, inputs, kernel, stride, padding, dilation, groups=inputs, bias=False)
         self.mix = nn.Linear(inputs, outputs, bias=False)
         self.norm = nn.BatchNorm1d(outputs)
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
+from mimic.frontend.front_end import FrontEnd
 from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
 from mimic.nets.graphs import Graph, count_frames
 from mimic.nets.masking import valid_frames
@@ -25,7 +26,9 @@ class RecogniserNet(nn.Module):
         decoder: sizes of the attention decoder; None: there is none, and `decoder` is None.
     """
 
-    def __init__(self, encoder: nn.Module, normaliser: Cmvn, centred: bool, tokens: int, decoder: DecoderConfig | None):
+    encoder: Any  # each has more: `stream`, or `cnn` and `layers`
+
+    def __init__(self, encoder: Any, normaliser: Cmvn, centred: bool, tokens: int, decoder: DecoderConfig | None):
         super().__init__()
         self.normaliser, self.centred = normaliser, centred
         self.encoder = encoder
@@ -77,7 +80,7 @@ class RecogniserNet(nn.Module):
         """Frames that `embed` gives for utterances of these lengths (batch,)."""
         return lengths if layer == "cnn" else self.encoder.output_lengths(lengths)
 
-    def onnx(self, front: nn.Module) -> Graph:
+    def onnx(self, front: FrontEnd) -> Graph:
         """A waveform, by this front end -> log-probabilities of the CTC output, in operators that ONNX has."""
         features = front.onnx()
 

@@ -1,5 +1,6 @@
 """Bidirectional recurrent layers over padded batches."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -51,10 +52,10 @@ def bidirectional(net: nn.LSTM | nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
     return x.masked_fill(~valid_frames(lengths, x.shape[1])[:, :, None], 0)
 
 
-def _one_way(net: nn.LSTM | nn.GRU, weights: list[Tensor], x: Tensor) -> Tensor:
+def _one_way(net: nn.LSTM | nn.GRU, weights: Sequence[Tensor], x: Tensor) -> Tensor:
     """One direction of one layer, from a state of zeros."""
     state = x.new_zeros(1, len(x), net.hidden_size)
-    settings = (weights, net.bias, 1, 0.0, torch.is_grad_enabled(), False, True)
+    settings = (list(weights), net.bias, 1, 0.0, torch.is_grad_enabled(), False, True)
     if isinstance(net, nn.LSTM):
         return torch.lstm(x, (state, state), *settings)[0]
     return torch.gru(x, state, *settings)[0]

@@ -74,6 +74,7 @@ class Down(nn.Conv1d):
         spare = config.kernel - config.stride
         self.around = (spare // 2, spare - spare // 2)
         nn.init.trunc_normal_(self.weight, std=0.02, a=-0.04, b=0.04)
+        assert self.bias is not None
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,10 +87,11 @@ class Up(nn.ConvTranspose1d):
     def __init__(self, inputs: int, outputs: int, config: SeganConfig):
         super().__init__(inputs, outputs, config.kernel, config.stride, padding=(config.kernel - config.stride) // 2)
         nn.init.trunc_normal_(self.weight, std=0.02, a=-0.04, b=0.04)
+        assert self.bias is not None
         nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x)[..., : x.shape[-1] * self.stride[0]]
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return super().forward(x, output_size)[..., : x.shape[-1] * self.stride[0]]
 
 
 def _prelu(channels: int) -> nn.PReLU:
@@ -169,6 +171,8 @@ class Discriminator(nn.Module):
 
 class Segan(nn.Module):
     """The generator as an enhancer of whole signals."""
+
+    z: Tensor
 
     def __init__(self, config: SeganConfig):
         super().__init__()

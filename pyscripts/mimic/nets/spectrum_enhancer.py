@@ -17,6 +17,8 @@ class SpectrumEnhancer(nn.Module):
     of that shape; mask times spectrum, expanded again, is the enhanced spectrum.
     """
 
+    net: Any  # a module; a causal one has `step`
+
     def __init__(self, net: nn.Module):
         super().__init__()
         self.net = net

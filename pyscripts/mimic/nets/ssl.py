@@ -267,7 +267,7 @@ def infer(state: dict[str, Tensor]) -> dict[str, Any]:
     kernel = state[old if old in state else new].shape  # (units, units / groups, width)
     layers = _count(state, "encoder.transformer.layers")
     dense = "encoder.transformer.layers.{}.feed_forward.intermediate_dense.bias"
-    settings = {
+    settings: dict[str, Any] = {
         "extractor_mode": "layer_norm" if large else "group_norm",
         "extractor_conv_layer_config": [(k[0], k[2], 2 if i else 5) for i, k in enumerate(kernels)],
         "extractor_conv_bias": "feature_extractor.conv_layers.0.conv.bias" in state,

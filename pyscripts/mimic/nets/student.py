@@ -112,6 +112,7 @@ class Student(Taught):
         features = slower(features, self.config.conv_gradient)
         (last,) = self.encoder.transform(features, lengths, [self.config.layers])
         heard = features if self.config.head_input == "conv" else last
+        assert self.predictor is not None  # while it is taught
         return Answer(self.predictor(last), lengths, heard)
 
     def forward(self, waves: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
@@ -119,6 +120,7 @@ class Student(Taught):
         last = self.config.layers
         states, lengths = self.encoder(waves, [*(min(layer, last) for layer in layers)])
         if max(layers) > last:
+            assert self.predictor is not None  # there are layers beyond the last state
             predictions = self.predictor(states[layers.index(max(layers))])
             for place, layer in enumerate(layers):
                 if layer > last:

@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
         return (total / (last - first).clamp(min=1).unsqueeze(2)).to(x.dtype)
 
 
-def _convolve(conv: nn.Conv2d, x: Tensor, lengths: Tensor) -> Tensor:
+def _convolve(conv: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
     """(batch, frames, bins, inputs) -> (batch, frames, bins', outputs), borders mirrored."""
     return conv(mirrored_border(x, lengths).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
