@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The enhancers that ship in pretrained/, from speech, noises and RIRs of a folder of corpora, simulated RIRs and noises made
-# by rule. Training mixtures are made on the fly, dev mixtures once. After a kill or after --hours the same command
+# by rule. Training mixtures are made on the fly, dev mixtures once. After a kill or after --max-hours the same command
 # resumes. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
@@ -13,12 +13,12 @@ models=fast            # any of fast, fast_b, fast_m, fast_20ms, gtcrn: conf/mas
 simulated_rirs=100     # RIRs to simulate, beside the measured ones
 snrs="-5 0 5 10 15 20" # of dev mixtures, dB
 train_options=""       # stage 2: further settings, as "--train.epochs 5"; split at spaces
-hours=                 # stage 2: stop after so many of each training; empty: when it is done
+max_hours=             # stage 2: stop after so many of each training; empty: when it is done
 seeds=1                # train from this many seeds: --seed, --seed + 1, ...
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_pretrained.sh --corpora DIR [--option value]...
-e.g.: local/run_pretrained.sh --corpora ../shared/data --models 'fast fast_b' --hours 2
+e.g.: local/run_pretrained.sh --corpora corpora --models 'fast fast_b' --max-hours 2
 
 Options (default):
 $(list_options.sh "$0")
@@ -63,7 +63,7 @@ fi
 if begin 2 "training"; then
   read -r -a more <<< "$train_options"
   limit=()
-  if [ -n "$hours" ]; then limit=(timeout --signal TERM --foreground "${hours}h"); fi
+  if [ -n "$max_hours" ]; then limit=(timeout --signal TERM --foreground "${max_hours}h"); fi
   for name in "${systems[@]}"; do
     rc=0
     "${limit[@]}" steps/train.sh "${training[@]}" "conf/mask_${name%_seed*}.yaml" "$exp/$name" \
@@ -72,7 +72,7 @@ if begin 2 "training"; then
       "${more[@]}" || rc=$?
     case $rc in
       0) ;;
-      75 | 124 | 143) log "$exp/$name: stopped after $hours h: the same command resumes it"; exit 75 ;;
+      75 | 124 | 143) log "$exp/$name: stopped after $max_hours h: the same command resumes it"; exit 75 ;;
       *) exit "$rc" ;;
     esac
   done
