@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimic.decoding.attention import fusion
 from mimic.decoding.attention.beam_search import search
@@ -20,6 +20,8 @@ from mimic.registry import Registry
 
 # Searches that read language models; most decodings do without.
 BEAMS = Registry({"lexicon": "mimic.decoding.ctc.beam:Lexicon", "lexicon-free": "mimic.decoding.ctc.beam:LexiconFree"})
+
+Search = Literal["auto", "joint", "greedy", "lexicon", "lexicon-free"]  # as in DecodeConfig
 
 
 class Result(NamedTuple):
@@ -46,11 +48,11 @@ class EndToEndDecoder:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         tokens: Tokens,
         config: DecodeConfig,
         device: str = "cpu",
-        lm: nn.Module | None = None,
+        lm: Any = None,
         second: Callable[[list[list[int]]], list[float]] | None = None,
     ):
         self.model, self.tokens, self.device = model, tokens, device
@@ -85,6 +87,7 @@ class EndToEndDecoder:
 
     def decode(self, ctc: Tensor, frames: Tensor, seconds: list[float]) -> list[list[Result]]:
         """CTC log-probabilities (batch, frames, tokens) with their lengths and times -> transcripts."""
+        assert self.ctc is not None  # no joint search
         outputs = ctc.float().cpu().numpy()
         return [
             [self._timed(one, int(n), s) for one in self.ctc.decode(np.ascontiguousarray(row[: int(n)]))]
@@ -97,6 +100,7 @@ class EndToEndDecoder:
 
         read(begin, end) gives these frames (frames, bins).
         """
+        assert self.ctc is not None  # see `is_long`
         total = 0
         for begin, end, skip, kept in pieces(self.model.encoder, frames, self.config.window, self.config.margin):
             features = torch.from_numpy(np.ascontiguousarray(read(begin, end))).to(self.device)
@@ -137,9 +141,9 @@ class EndToEndDecoder:
         return result.ids if self.tokens.kind == "phn" else self.tokens.encode(result.text)
 
 
-def choose(config: DecodeConfig, attention: bool) -> str:
+def choose(config: DecodeConfig, attention: bool) -> Search:
     """The search that `auto` stands for; refuses settings that would have no effect."""
-    name = config.search if config.search != "auto" else "joint" if attention else "greedy"
+    name: Search = config.search if config.search != "auto" else "joint" if attention else "greedy"
     if name == "joint":
         if not attention:
             raise UserError("--decode.search joint: this recogniser has no attention decoder: take another search")
@@ -167,7 +171,7 @@ def ctc_decoder(config: DecodeConfig, tokens: Tokens) -> CtcDecoder:
     return BEAMS[config.search](config, tokens)
 
 
-def pieces(encoder: nn.Module, frames: int, window: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
+def pieces(encoder: Any, frames: int, window: int, margin: int) -> Iterator[tuple[int, int, int, int]]:
     """Cut an utterance into pieces that follow each other in the encoder's output.
 
     Gives, for each, its frames (begin, end) with the margins, and which of the encoder's frames of it count: how many

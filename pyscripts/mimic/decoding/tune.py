@@ -84,7 +84,7 @@ def search(
 def total(parts: Iterable[Sequence[Point]]) -> list[Point]:
     """The points of all jobs together."""
     return [
-        Point(*points[0][:2], sum(p.errors for p in points), sum(p.words for p in points))
+        points[0]._replace(errors=sum(p.errors for p in points), words=sum(p.words for p in points))
         for points in zip(*parts, strict=True)
     ]
 

@@ -44,7 +44,9 @@ def _ranking(
     after: dict[str, float] = {}
     before: dict[str, float] = {}
     for side, into in ((system, after), (noisy, before)):
-        for utt in utts if side else ():
+        if side is None:
+            continue
+        for utt in utts:
             value = side.quality(utt, measure) if measure else None
             errors = side.errors(utt)
             if measure is None and errors and errors[1]:

@@ -234,7 +234,7 @@ def tree_size(folder: Path) -> int:
 def table_bytes(features: Path) -> float:
     """Bytes of memory for an utterance of the tables that a training holds: clean and noisy features and more."""
     tracemalloc.start()
-    held = [read_scp(features / "feats.scp") for _ in range(2)]
+    held: list[Mapping[str, str]] = [read_scp(features / "feats.scp") for _ in range(2)]
     held += [read_table(features / name) for name in ("utt2num_frames", "text", "text.phn")]
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -75,7 +75,8 @@ class Stage:
 
 def makespan(jobs: Iterable[float], places: int, slowdown: float = 1.0) -> float:
     """Seconds of jobs that start in this order, `places` at a time, each slower by a factor while it is not alone."""
-    pending, running, total = list(jobs), [], 0.0
+    pending, total = list(jobs), 0.0
+    running: list[float] = []
     while pending or running:
         while pending and len(running) < places:
             running.append(pending.pop(0))
@@ -85,7 +86,7 @@ def makespan(jobs: Iterable[float], places: int, slowdown: float = 1.0) -> float
     return total
 
 
-def duration(step: Step, hours: float, jobs: int) -> float:
+def duration(step: Step, hours: float, jobs: float) -> float:
     return step.fixed + step.rate * hours / jobs
 
 

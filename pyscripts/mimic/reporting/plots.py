@@ -1,5 +1,6 @@
 """Which figures the report has: scores by SNR, noisy against enhanced, training curves."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def word_errors(system: Scored, utts: Sequence[str]) -> Mean:
     counts = np.array([system.errors(utt) for utt in utts if utt in system.words]).reshape(-1, 2)
     words = int(counts[:, 1].sum())
     if not words:
-        return Mean(*[float("nan")] * 3, 0, 0)
+        return Mean(math.nan, math.nan, math.nan, 0, 0)
     rng = np.random.default_rng(0)
     sums = counts[rng.integers(len(counts), size=(REPLICATIONS, len(counts)))].sum(1)  # (replications, 2)
     rates = 100 * sums[:, 0] / np.maximum(sums[:, 1], 1)
@@ -139,7 +140,7 @@ def curves(runs: Mapping[Run, int | None]) -> list[Group]:
             continue
         tint = {run.name: k if (colour := runs[run]) is None else colour for k, run in enumerate(those)}
         names = dict.fromkeys(key for run in those for entry in run.epochs for key in entry)
-        wanted = [n for n in ("train_loss", "valid_loss") if n in names]
+        wanted: list[str] = [n for n in ("train_loss", "valid_loss") if n in names]
         wanted += [n for n in names if n.startswith("valid_") and n not in wanted]
         if group == "adversarial":  # no single loss tells how it goes
             wanted += [n for n in names if n.startswith("train_") and n not in wanted and "gradient" not in n]

@@ -27,12 +27,17 @@ class Value:
 def main_scores(tree: Tree) -> tuple[list[str], list[list[Value]], list[str]]:
     """Header, rows and notes of the table that RESULTS.md has, the best of each column marked; clean is no rival."""
     systems = [scored.system for scored in tree.scored]
-    (header, *rows), notes = table(systems, COLUMNS) if systems else ([""], [])
+    grid: list[list[str]] = [[]]
+    notes: list[str] = []
+    if systems:
+        grid, notes = table(systems, COLUMNS)
+    header, *rows = grid
     numbers = [[_number(collect(system, column)) for column in COLUMNS] for system in systems]
     rivals = [scored.name != "clean" for scored in tree.scored]
     best = []
     for place, column in enumerate(COLUMNS):
-        known = [n[place] for n, rival in zip(numbers, rivals, strict=True) if rival and n[place] is not None]
+        of_rivals = [n[place] for n, rival in zip(numbers, rivals, strict=True) if rival]
+        known = [number for number in of_rivals if number is not None]
         best.append((max if column.more_is_better else min)(known) if len(known) > 1 else None)
     marked = []
     for row, values, rival in zip(rows, numbers, rivals, strict=True):

@@ -118,7 +118,9 @@ class Page:
         bars = [
             (
                 f"{c['b']} - {c['a']}: {c['column']}",
-                *(float(c[key]) for key in ("difference", "low", "high")),
+                float(c["difference"]),
+                float(c["low"]),
+                float(c["high"]),
                 verdict(c),
             )
             for name in names
@@ -169,7 +171,10 @@ def bare(cell: str) -> str:
 def numbers(cell: str) -> tuple[float, float, float] | None:
     """`12.3 [10.1, 14.5]` as three numbers, None for an empty cell."""
     found = re.findall(r"-?\d+\.?\d*", cell)
-    return tuple(map(float, found)) if len(found) == 3 else None
+    if len(found) != 3:
+        return None
+    value, low, high = map(float, found)
+    return value, low, high
 
 
 def render_folder(folder: Path, page: Path, figures: Path) -> dict[Path, str]:

@@ -7,12 +7,14 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from zlib import crc32
 
 import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 COLOURS = 8  # of the style sheet: --c0 to --c7
@@ -76,7 +78,7 @@ def lines(title: str, x_label: str, series: Sequence[Line], label: str, x_names:
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure(4.6, 3.0) if x_names else _figure(3.6, 2.5)
         for place, line in enumerate(series):
-            style = {"color": tint(line.colour), "marker": MARKERS[line.colour % len(MARKERS)]}
+            style: dict[str, Any] = {"color": tint(line.colour), "marker": MARKERS[line.colour % len(MARKERS)]}
             style["linestyle"] = (0, (3, 2)) if line.dashed else "-"
             if line.low:
                 shift = 0.4 * ((place + 0.5) / len(series) - 0.5)  # side by side
@@ -89,7 +91,9 @@ def lines(title: str, x_label: str, series: Sequence[Line], label: str, x_names:
         if x_names:
             axes.set_xticks(range(len(x_names)), x_names)
         else:
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            locator = axes.xaxis.get_major_locator()
+            assert isinstance(locator, MaxNLocator)  # matplotlib's own choice for such an axis
+            locator.set_params(integer=True)
         axes.set_title(title, fontsize=10.5, loc="left")
         axes.set_xlabel(x_label)
         return _svg(figure, label)

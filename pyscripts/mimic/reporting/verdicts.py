@@ -81,7 +81,7 @@ def _verdict(
     if OTHER in marks([*sides[0], *sides[1]]).values():
         return pair(note="scored on other data, not compared")
     try:
-        pairs = [tuple(values(side)[column.measure] for side in both) for both in zip(*sides, strict=True)]
+        pairs = [(values(a)[column.measure], values(b)[column.measure]) for a, b in zip(*sides, strict=True)]
         for x, y in pairs:
             check(column.measure, x, y, (pair().a, pair().b))
             check(column.measure, pairs[0][0], x, (pair().a, pair().a))

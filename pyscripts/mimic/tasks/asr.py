@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import kaldialign
 import numpy as np
@@ -168,7 +168,7 @@ class AsrTask(Task):
     def stream(self, utterances: list[str]) -> None:
         archives.read_ahead(self.features[utt] for utt in utterances)
 
-    def load(self, utterances: list[str]) -> Batch:
+    def load(self, utterances: list[str]) -> Any:  # a Batch here; joint training has another
         features, lengths = pad([self._features(utt) for utt in utterances])
         tokens, token_lengths = pad([np.array(self.targets[utt], dtype=np.int64) for utt in utterances])
         return Batch(features, lengths, tokens, token_lengths)
@@ -179,14 +179,14 @@ class AsrTask(Task):
             return self.augmented(utt, self.epoch)
         return feature_dir.load(self.features[utt], utt, self.lengths.get(utt) or self.dev_lengths[utt])
 
-    def recogniser_batch(self, batch: Batch) -> Batch:
+    def recogniser_batch(self, batch: Any) -> Batch:
         """What the recogniser is given of a loaded batch."""
         return batch
 
-    def sizes(self, batch: Batch) -> dict[str, int]:
+    def sizes(self, batch: Any) -> dict[str, int]:
         return {"ctc": len(batch.tokens), "attention": int((batch.token_lengths + 1).sum())}
 
-    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+    def forward(self, batch: Any, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         results = weighted(*self.recognition_losses(batch, epoch), share)
         if self.augmented and self.model.training:  # faster speech has fewer frames
             results["unaligned"] = self._short(batch) * share["ctc"]
@@ -217,6 +217,7 @@ class AsrTask(Task):
         previous = F.pad(batch.tokens, (1, 0), value=BOS)
         target = F.pad(batch.tokens, (0, 1))
         target[rows, batch.token_lengths] = EOS
+        assert self.recogniser.decoder is not None  # there is one where its loss has a weight
         log_probs = self.recogniser.decoder(encoded, lengths, previous)  # (batch, length + 1, tokens)
         smoothing = self.config.loss.label_smoothing
         likelihood = log_probs.gather(2, target.unsqueeze(2)).squeeze(2)
@@ -238,9 +239,9 @@ class AsrTask(Task):
             loss = float(self(batch, train.epochs)["loss"])
             decoded = self.decode(self.recogniser, self.recogniser_batch(batch), config)
             results[number] = loss, dict(zip(batches[number], decoded, strict=True))
-        losses, decoded = zip(*parallel.all_gather(results), strict=True)
-        weights = [len(part) for part in decoded]
-        hypotheses = {utt: ids for part in decoded for utt, ids in part.items()}
+        losses, parts = zip(*parallel.all_gather(results), strict=True)
+        weights = [len(part) for part in parts]
+        hypotheses = {utt: ids for part in parts for utt, ids in part.items()}
         tokens = [kaldialign.edit_distance(self.targets[utt], ids) for utt, ids in hypotheses.items()]
         words = [
             kaldialign.edit_distance(self.dev_texts[utt].split(), self.tokens.decode(ids).split())

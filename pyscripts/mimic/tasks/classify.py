@@ -35,6 +35,8 @@ class ClassifyTask(Task):
     SECTIONS = {"data": ClassifyData, "loss": ClassifyLoss}
     METRICS = {"loss": "min", "accuracy": "max"}
 
+    model: Classifier
+
     def __init__(self, config: Config, directory: Path):
         super().__init__()
         self.config, data = config, config.data

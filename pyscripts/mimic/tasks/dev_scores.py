@@ -3,22 +3,30 @@
 import os
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import ForkContext, ForkProcess
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mimic.errors import NotScored
-from mimic.frontend.stft import Stft
 from mimic.io.audio import AudioReader
 from mimic.metrics.pesq import pesq
 from mimic.metrics.stoi import stoi_estoi
 from mimic.training import parallel
 from mimic.training.processes import rank_info
 from mimic.training.stop import leave_signals_to_parent
+
+
+class Enhancing(Protocol):
+    """A network with `enhance(waves, front)`, where `front` is the STFT, or what else it takes."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def enhance(self, waves: list[Tensor], front: Any, /) -> list[Tensor]: ...
 
 
 class _Worker(ForkProcess):
@@ -53,7 +61,7 @@ class DevScores:
         # Ended before the interpreter ends: its thread would close what Python's own exit still writes to.
         weakref.finalize(self, self._pool.shutdown)
 
-    def start(self, model: nn.Module, stft: Stft, batch: int) -> dict[int, Future]:
+    def start(self, model: Enhancing, front: Any, batch: int) -> dict[int, Future]:
         """Enhance, `batch` utterances at a time; the scores are computed in the background.
 
         Of several processes, each does its part. Gives the scores by the utterance's number.
@@ -62,7 +70,7 @@ class DevScores:
         scores = {}
         for start in parallel.shard(range(0, len(self.utterances), batch)):
             utterances = self.utterances[start : start + batch]
-            waves = model.enhance([torch.from_numpy(self.noisy[utt]).to(device) for utt in utterances], stft)
+            waves = model.enhance([torch.from_numpy(self.noisy[utt]).to(device) for utt in utterances], front)
             for number, (utt, wave) in enumerate(zip(utterances, waves, strict=True), start):
                 scores[number] = self._pool.submit(_scores, self.clean[utt], wave.cpu().numpy())
         return scores

@@ -6,7 +6,7 @@ log-sigmoid of the cosine similarity, both over real frames alone; and, with a h
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +54,8 @@ class DistillTask(Task):
     SECTIONS = {"teacher": Teacher, "data": DistillData, "augment": AugmentConfig, "loss": DistillLoss}
     METRICS = {"loss": "min", "l1": "min", "cosine": "min"}
 
+    model: Any  # a Student, or a PrunedStudent, which alone prunes
+
     def __init__(self, config: Config, directory: Path):
         super().__init__()
         self.config, self.epoch, data = config, 1, config.data
@@ -85,7 +87,7 @@ class DistillTask(Task):
             start_from_teacher(model.encoder, self.teacher)
         return model
 
-    def _known_targets(self) -> dict[str, str]:
+    def _known_targets(self) -> dict[str, archives.Entry]:
         data, a = self.config.data, self.config.augment
         if not data.targets:
             return {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +45,8 @@ class EnhanceTask(Task):
     SECTIONS = {"mask": MaskConfig, "data": EnhanceData, "loss": EnhanceLoss}
     METRICS = {"loss": "min", "pesq": "max", "stoi": "max", "estoi": "max"}
 
+    model: Any  # an enhancer of mimic.nets
+
     def __init__(self, config: Config, directory: Path):
         super().__init__()
         self.config, data = config, config.data
@@ -63,7 +65,7 @@ class EnhanceTask(Task):
     def stream(self, utterances: list[str]) -> None:
         archives.read_ahead(entry for utt in utterances for entry in self.noisy[utt])
 
-    def load(self, utterances: list[str]) -> Batch:
+    def load(self, utterances: list[str]) -> Any:  # a Batch here; other tasks have others
         noisy, lengths = pad([self._noisy(utt) for utt in utterances])
         clean, clean_lengths = pad([archives.load(self.noisy[utt][1]) for utt in utterances])
         for utt, a, b in zip(utterances, lengths.tolist(), clean_lengths.tolist(), strict=True):
@@ -82,24 +84,24 @@ class EnhanceTask(Task):
     def _noisy(self, utt: str) -> np.ndarray:
         return feature_dir.load(self.noisy[utt][0], utt, self.lengths.get(utt) or self.dev_lengths[utt])
 
-    def load_dev(self, utterances: list[str]) -> NamedTuple:
+    def load_dev(self, utterances: list[str]) -> Any:
         """The batch of some utterances of the development set, on CPU."""
         return self.load(utterances)
 
-    def sizes(self, batch: Batch) -> dict[str, int]:
+    def sizes(self, batch: Any) -> dict[str, int]:
         return self.losses.sizes(batch.lengths, batch.samples)
 
-    def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
+    def forward(self, batch: Any, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         if isinstance(self.model, SpectrumEnhancer):
             made = self.model.transform(batch.noisy_waves, batch.samples, self.stft)
             waves = Waves(made.waves, batch.clean_waves, batch.samples, None, made.estimate)
             return weighted(self.losses(made.magnitude, batch.clean, made.frames, waves), self.losses.weights, share)
-        enhanced, waves = self.model(batch.noisy, batch.lengths), None
+        enhanced, sounds = self.model(batch.noisy, batch.lengths), None
         if batch.noisy_waves is not None:
             spectrum = self.stft.transform(batch.noisy_waves)
             heard = self.stft.resynthesise(enhanced, spectrum, batch.samples)
-            waves = Waves(heard, batch.clean_waves, batch.samples, spectrum)
-        parts = self.losses(enhanced, batch.clean, batch.lengths, waves)
+            sounds = Waves(heard, batch.clean_waves, batch.samples, spectrum)
+        parts = self.losses(enhanced, batch.clean, batch.lengths, sounds)
         return weighted(parts, self.losses.weights, share)
 
     @torch.inference_mode()

@@ -18,6 +18,7 @@ from mimic.io import archives, atomic
 from mimic.io.batching import make_batches, pad, prefetch, to_device
 from mimic.models.acoustic import COUNTS, network
 from mimic.models.config import Config
+from mimic.nets.acoustic import AcousticNet
 from mimic.tasks.asr_config import HybridData, HybridLoss
 from mimic.tasks.common import copy_feature_options, leave_out
 from mimic.training import parallel
@@ -39,6 +40,8 @@ class Batch(NamedTuple):
 class HybridTask(Task):
     SECTIONS = {"data": HybridData, "loss": HybridLoss}
     METRICS = {"err": "min", "loss": "min"}
+
+    model: AcousticNet
 
     def __init__(self, config: Config, directory: Path):
         super().__init__()

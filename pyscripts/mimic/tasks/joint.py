@@ -6,7 +6,7 @@ Both start from trained ones. SpeechBrain's recipe calls it unfreezing the enhan
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,6 +46,10 @@ class Batch(NamedTuple):
 class JointTask(AsrTask):
     SECTIONS = AsrTask.SECTIONS | {"data": JointData, "joint": JointConfig, "enhance_loss": EnhanceLoss}
     METRICS = AsrTask.METRICS | {"pesq": "max", "stoi": "max", "estoi": "max"}
+
+    model: Joint
+    enhancer: Any  # with `transform`
+    enhancement_losses: EnhancementLoss | None
 
     def __init__(self, config: Config, directory: Path):
         if config.waveform_augment.active:
@@ -101,22 +105,22 @@ class JointTask(AsrTask):
         return Batch(noisy, clean, samples, tokens, token_lengths)
 
     def recogniser_batch(self, batch: Batch) -> asr.Batch:
-        return self._features(batch, self.model.enhance(batch.noisy, batch.samples).waves)
+        return self._heard(batch, self.model.enhance(batch.noisy, batch.samples).waves)
 
-    def _features(self, batch: Batch, waves: Tensor) -> asr.Batch:
+    def _heard(self, batch: Batch, waves: Tensor) -> asr.Batch:
         features, lengths = self.model.features(waves, batch.samples)
         return asr.Batch(features, lengths, batch.tokens, batch.token_lengths)
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         sizes = super().sizes(batch)
-        if batch.clean is not None:
+        if self.enhancement_losses is not None:
             sizes |= self.enhancement_losses.sizes(self.stft.num_frames(batch.samples), batch.samples)
         return sizes
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         enhanced = self.model.enhance(batch.noisy, batch.samples)
-        losses, weights = self.recognition_losses(self._features(batch, enhanced.waves), epoch)
-        if batch.clean is not None:
+        losses, weights = self.recognition_losses(self._heard(batch, enhanced.waves), epoch)
+        if self.enhancement_losses is not None and batch.clean is not None:  # load gives them together
             clean = self.stft(batch.clean)
             waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum)
             losses |= self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, waves)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class Batch(NamedTuple):
 class LmTask(Task):
     SECTIONS = {"data": LmData}
     METRICS = {"loss": "min", "ppl": "min"}
+
+    model: Any  # a network of mimic.nets.LMS
 
     def __init__(self, config: Config, directory: Path):
         super().__init__()

@@ -38,6 +38,8 @@ class PretrainSslTask(Task):
     SECTIONS = {"data": PretrainData, "loss": PretrainLoss}
     METRICS = {"loss": "min", "accuracy": "max"}
 
+    model: Hubert
+
     def __init__(self, config: Config, directory: Path):
         super().__init__()
         self.config, self.epoch, data = config, 1, config.data
@@ -48,7 +50,7 @@ class PretrainSslTask(Task):
         self.lengths = {utt: int(self.model.encoder.num_frames(n)) for utt, n in samples.items()}
 
     @staticmethod
-    def _side(data: str, units: str) -> tuple[AudioReader, dict[str, str]]:
+    def _side(data: str, units: str) -> tuple[AudioReader, dict[str, archives.Entry]]:
         reader, entries = AudioReader(data), archives.read_scp(Path(units) / "units.scp")
         if missing := set(reader.utts) - entries.keys():
             raise UserError(f"{units} has no {min(missing)} of {data}: run steps/apply_kmeans.sh on its features")
@@ -62,7 +64,7 @@ class PretrainSslTask(Task):
         """The frames that are hidden are others in each epoch, and do not depend on the batch."""
         return self._load(self.sides[0], utterances, f"{self.config.train.seed} epoch {self.epoch}")
 
-    def _load(self, side: tuple[AudioReader, dict[str, str]], utterances: list[str], name: str) -> Batch:
+    def _load(self, side: tuple[AudioReader, dict[str, archives.Entry]], utterances: list[str], name: str) -> Batch:
         waves, samples = pad([side[0][utt] for utt in utterances])
         frames = self.model.encoder.num_frames(samples).tolist()
         units, masks = [], []

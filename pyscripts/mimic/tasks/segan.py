@@ -30,6 +30,8 @@ class SeganTask(Task):
     SECTIONS = {"data": SeganData, "loss": SeganLoss}
     METRICS = {"loss": "min", "pesq": "max", "estoi": "max"}
 
+    model: Segan
+
     def __init__(self, config: Config, directory: Path):
         super().__init__()
         self.config, data = config, config.data
@@ -60,8 +62,8 @@ class SeganTask(Task):
 
     def _window(self, reader: AudioReader, name: str) -> Tensor:
         """A window of the pre-emphasised utterance, zeros behind its end."""
-        utt, start = name.rsplit(" ", 1)
-        config, start = self.config.model, int(start)
+        utt, place = name.rsplit(" ", 1)
+        config, start = self.config.model, int(place)
         # A sample more in front: pre-emphasis is of the whole signal, not of each window.
         x = np.concatenate([[0.0], reader[utt]])[start : start + config.window + 1].astype(np.float32)
         y = preemphasise(torch.from_numpy(x), config.preemphasis)[1:]

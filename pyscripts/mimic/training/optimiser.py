@@ -1,6 +1,7 @@
 """Optimisers: the learning rate of a step, and the step of one module."""
 
 import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,8 @@ class ModuleOptimiser:
         self.module, self.only = module, only
         self.limit = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.optimiser = Optimiser(module, config)
+        # As far as the scaler uses it: `param_groups` and `step`.
+        self._scaled = cast("torch.optim.Optimizer", self.optimiser)
         # float16 cannot hold small gradients: the loss is scaled up, by as much as its gradients bear.
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "16-mixed")
 
@@ -53,11 +56,11 @@ class ModuleOptimiser:
         All processes see the gradient of the whole batch, so that all step or none.
         """
         parallel.all_reduce_gradients(self.module)
-        self.scaler.unscale_(self.optimiser)
+        self.scaler.unscale_(self._scaled)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.limit))
         if finite and math.isfinite(norm):
             self.optimiser.set_rate(rate)
-            self.scaler.step(self.optimiser)
+            self.scaler.step(self._scaled)
         self.scaler.update()
         return norm
 
@@ -91,7 +94,9 @@ class Optimiser:
                 ([p for p in trained if p.ndim <= 1], 0.0),
             ]
         self.config = config
-        self.param_groups = [{"params": params, "lr": config.lr, "weight_decay": decay} for params, decay in groups]
+        self.param_groups: list[dict[str, Any]] = [
+            {"params": params, "lr": config.lr, "weight_decay": decay} for params, decay in groups
+        ]
         self.averages = ("square_avg",) if config.optimiser == "rmsprop" else ("exp_avg", "exp_avg_sq")
         self.state: dict[Tensor, dict[str, Tensor]] = {}
 
@@ -109,15 +114,18 @@ class Optimiser:
             moved = [p for p in group["params"] if p.grad is not None]
             states = [self._state(p) for p in moved]
             averages = [[state[name] for state in states] for name in self.averages]
-            lists = [moved, [p.grad for p in moved], *averages, []]
-            rates = {"lr": group["lr"], "weight_decay": group["weight_decay"]}
+            grads = [p.grad for p in moved]
+            rates: dict[str, Any] = {"lr": group["lr"], "weight_decay": group["weight_decay"]}
             steps = [state["step"] for state in states]
             if self.config.optimiser == "rmsprop":
                 alpha, eps = self.config.rms_decay, 1e-8
-                rmsprop(*lists, [], steps, **rates, alpha=alpha, eps=eps, momentum=0.0, centered=False)
+                rest: dict[str, Any] = {"alpha": alpha, "eps": eps, "momentum": 0.0, "centered": False}
+                rmsprop(moved, grads, averages[0], [], [], steps, **rates, **rest)
             else:
-                betas = {"beta1": 0.9, "beta2": self.config.beta2, "eps": self.config.epsilon}
-                adamw(*lists, steps, fused=True, amsgrad=False, maximize=False, **rates, **betas)  # Adam: without decay
+                betas: dict[str, Any] = {"beta1": 0.9, "beta2": self.config.beta2, "eps": self.config.epsilon}
+                flags: dict[str, Any] = {"fused": True, "amsgrad": False, "maximize": False}
+                mean, square = averages
+                adamw(moved, grads, mean, square, [], steps, **flags, **rates, **betas)  # Adam: without decay
 
     def state_dict(self) -> dict:
         return {"state": {i: self.state[p] for i, p in enumerate(self._parameters()) if p in self.state}}

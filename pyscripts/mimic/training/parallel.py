@@ -27,7 +27,9 @@ def init(here: RankInfo) -> None:
     env = os.environ
     store = env.get("MIMIC_INIT_FILE")
     if not store and "MASTER_ADDR" not in env:  # srun: the first machine of the step, e.g. of node[03-07,12]
-        prefix, number = re.match(r"([^,\[]+)(?:\[(\d+))?", env["SLURM_STEP_NODELIST"]).groups()
+        first = re.match(r"([^,\[]+)(?:\[(\d+))?", env["SLURM_STEP_NODELIST"])
+        assert first is not None  # a list of machines begins with a name
+        prefix, number = first.groups()
         env["MASTER_ADDR"] = prefix + (number or "")
         env["MASTER_PORT"] = str(20000 + (int(env["SLURM_JOB_ID"]) * 31 + int(env["SLURM_STEP_ID"])) % 10000)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -107,7 +109,8 @@ def average_batch_norm(modules: Iterable[nn.Module]) -> None:
         return
     parts = [part for module in modules for part in module.modules() if part.training]
     norms = [part for part in parts if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.track_running_stats]
-    statistics = [value for norm in norms for value in (norm.running_mean, norm.running_var)]
+    both = [value for norm in norms for value in (norm.running_mean, norm.running_var)]
+    statistics = [value for value in both if value is not None]
     for value in statistics:
         value /= world_size()
     _all_reduce(statistics)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from mimic.training.stop import AGAIN, INTERRUPTED, SIGNALS, end_with_parent
 
@@ -37,8 +38,10 @@ def rank_info() -> RankInfo:
     if "WORLD_SIZE" in env:
         return RankInfo(*(int(env.get(name, default)) for name, default in _TORCHRUN))
     if int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        local = int(re.match(r"\d+", env["SLURM_STEP_TASKS_PER_NODE"])[0])
-        return RankInfo(*(int(env[f"SLURM_{name}"]) for name in ("PROCID", "STEP_NUM_TASKS", "LOCALID")), local)
+        # As in "2(x3),1": three machines with 2 processes, then one with 1.
+        local = int(re.split(r"\D", env["SLURM_STEP_TASKS_PER_NODE"], maxsplit=1)[0])
+        rank, world, place = (int(env[f"SLURM_{name}"]) for name in ("PROCID", "STEP_NUM_TASKS", "LOCALID"))
+        return RankInfo(rank, world, place, local)
     return RankInfo()
 
 
@@ -50,8 +53,13 @@ def spawn(count: int, command: list[str]) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="mimic-") as folder:
         children = [_start(rank, count, command, Path(folder) / "init") for rank in range(count)]
+
+        def pass_on(number: int, _: FrameType | None) -> None:
+            for child in children:
+                child.send_signal(number)
+
         for number in SIGNALS:
-            signal.signal(number, lambda number, _: [child.send_signal(number) for child in children])
+            signal.signal(number, pass_on)
         code, deadline = 0, float("inf")
         while running := [child for child in children if child.poll() is None]:
             for rank, child in enumerate(children):

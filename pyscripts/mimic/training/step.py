@@ -64,7 +64,8 @@ def gradients(run: Run, utterances: list[str], pieces: list[Any]) -> Iterator[tu
     per_piece = [task.optimiser_losses(batch, run.epoch, share) for batch, share in zip(batches, shares, strict=True)]
     dtype = AUTOCAST[config.precision]
     while True:
-        name, sums = "", {}
+        name = ""
+        sums: dict[str, Tensor] = {}
         for number, of_piece in enumerate(per_piece):
             try:
                 with torch.autocast(run.device.type, dtype, enabled=dtype is not None):

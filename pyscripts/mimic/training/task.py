@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -114,5 +114,6 @@ def weighted(
     results of all pieces add up to those of the whole batch.
     """
     shared = {name: value * share[name] for name, value in parts.items()}
-    total = sum(weights[name] * value for name, value in shared.items())
+    # sum() begins with the integer 0; a part is a tensor.
+    total = cast(Tensor, sum(weights[name] * value for name, value in shared.items()))
     return {"loss": total, **{name: value.detach() for name, value in shared.items()}}

@@ -66,7 +66,7 @@ def search(
         _Pass(NextToken(decoder, memory, lengths, prefixes, settings, models), settings, finished).run()
     (lost,) = torch.tensor([not hypotheses for hypotheses in finished]).nonzero(as_tuple=True)
     if len(lost) and config.max_attn_shift:  # the attention of all their hypotheses moved too far
-        ctc = None if prefixes is None else ctc_log_probs[lost]
+        ctc = None if prefixes is None or ctc_log_probs is None else ctc_log_probs[lost]
         again = search(decoder, encoded[lost], lengths[lost], ctc, replace(config, max_attn_shift=0), models)
         for utt, hypotheses in zip(lost.tolist(), again, strict=True):
             finished[utt] = hypotheses
@@ -119,7 +119,7 @@ class _Pass:
         ends = self._pad(rows, end)
         both = torch.cat([extended, ends], dim=1)
         last = both.topk(min(self.config.beam, both.shape[1]), dim=1).values[:, -1:]
-        inside = (ends > -torch.inf) & ((ends >= last) | (length == self.models.most).unsqueeze(1))
+        inside = (ends > -torch.inf) & ((ends >= last) | (self.models.most == length).unsqueeze(1))
         self.ended += inside.sum(1)
         final = end.masked_fill(~inside[rows.owner, rows.rank], -torch.inf)
         if self.config.length_norm:
@@ -159,7 +159,9 @@ class _Pass:
         first = torch.searchsorted(rows.owner, owner)  # row of an utterance's best hypothesis
         parent, token = first + flat // tokens, flat % tokens
         extended = rows.extended(parent, owner, rank, token, scores)
-        return extended._replace(prefix=prefixes.extend(extended.prefix, owner, token)) if prefixes else extended
+        if prefixes is None or extended.prefix is None:  # both or neither
+            return extended
+        return extended._replace(prefix=prefixes.extend(extended.prefix, owner, token))
 
     def _best_end(self, score: Tensor, length: int) -> Tensor:
         """The most that hypotheses of this length, (batch, beam), can be ranked by when they end."""

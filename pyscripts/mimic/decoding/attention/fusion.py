@@ -1,8 +1,6 @@
 """The language models that a decode configuration names, ready for a recogniser's search."""
 
-from torch import nn
-
-from mimic.decoding.attention.next_token import Fused
+from mimic.decoding.attention.next_token import Fused, LanguageModel
 from mimic.decoding.config import DecodeConfig
 from mimic.errors import UserError
 from mimic.io.tokens import Tokens
@@ -17,7 +15,7 @@ NGRAMS = Registry(
 )
 
 
-def load(config: DecodeConfig, tokens: Tokens, lm: nn.Module | None = None) -> list[Fused]:
+def load(config: DecodeConfig, tokens: Tokens, lm: LanguageModel | None = None) -> list[Fused]:
     """`lm`, the network that `config.lm` names, and `config.ngram`, which is read here.
 
     Raises UserError where the n-gram model's tokens are not the recogniser's.

@@ -134,6 +134,7 @@ class NextToken:
         base[:, [BLANK, BOS, EOS]] = -torch.inf
         total = base
         if self.prefixes:
+            assert rows.prefix is not None  # as `start` made it
             end = end + config.ctc_weight * self.prefixes.end(rows.prefix)
             total = base.add(self.prefixes.scores(rows.prefix, rows.owner, rows.rank), alpha=config.ctc_weight)
         return Scores(total, base, end, coverage, peak, decoder, states)

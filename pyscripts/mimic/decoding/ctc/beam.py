@@ -30,6 +30,8 @@ LOG10 = math.log(10)
 class _Beam:
     """What both searches share. The decoders see one more token, silence, which costs nothing to leave out."""
 
+    _decoder: Any  # of flashlight-text
+
     def __init__(self, config: DecodeConfig, tokens: Tokens):
         if flashlight is None:
             raise UserError(
@@ -117,6 +119,10 @@ class _Beam:
         ids, labels = (np.array(part[1 : len(frames) + 1], np.int64) for part in (result.tokens, result.words))
         path.add(ids, frames, labels)
 
+    def _found(self, path: Path, ctc: float, ngram: float) -> Found:
+        """The transcript of a path, with its scores."""
+        raise NotImplementedError
+
     def _ranked_again(self) -> bool:
         return False
 
@@ -159,7 +165,11 @@ class Lexicon(_Beam):
         if not config.ngram and not config.lexicon:
             raise UserError("--decode.search lexicon: give --decode.ngram (words), or --decode.lexicon")
         model = KenLm(config.ngram) if config.ngram else None
-        spelling = Spelling.read(File(config.lexicon), tokens) if config.lexicon else Spelling.of(model, tokens)
+        if config.lexicon:
+            spelling = Spelling.read(File(config.lexicon), tokens)
+        else:
+            assert model is not None  # one of both is given
+            spelling = Spelling.of(model, tokens)
         self.words = spelling.words
         self._lm = flashlight.ZeroLM()
         if model:

@@ -134,7 +134,7 @@ def write(path: Path, levels: Sequence[Grams], words: Sequence[str]) -> None:
             _print(f, levels, words)
 
 
-def _print(f: IO[bytes], levels: Sequence[Grams], words: Sequence[str]) -> None:
+def _print(f: IO[bytes] | gzip.GzipFile, levels: Sequence[Grams], words: Sequence[str]) -> None:
     names = np.array(words, dtype=object)
     counts = "".join(f"ngram {n}={level.kept.sum()}\n" for n, level in enumerate(levels, 1))
     f.write(f"\\data\\\n{counts}".encode())

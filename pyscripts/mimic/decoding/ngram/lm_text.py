@@ -31,10 +31,13 @@ class LmText:
     def __init__(self, path: Path, unit: str, tokens: Tokens | None, normalise: Callable[[str], str]):
         if unit not in UNITS:
             raise UserError(f"--unit {unit}: expected one of {', '.join(UNITS)}")
-        if unit != "word" and tokens is None:
-            raise UserError(f"--unit {unit}: give --tokens, the directory of the recogniser that the model will help")
-        if unit != "word" and tokens.kind not in UNITS[unit].split(" or "):
-            raise UserError(f"--unit {unit}: the recogniser's tokens are of type {tokens.kind}, not {UNITS[unit]}")
+        if unit != "word":
+            if tokens is None:
+                raise UserError(
+                    f"--unit {unit}: give --tokens, the directory of the recogniser that the model will help"
+                )
+            if tokens.kind not in UNITS[unit].split(" or "):
+                raise UserError(f"--unit {unit}: the recogniser's tokens are of type {tokens.kind}, not {UNITS[unit]}")
         self.directory, self.unit, self.tokens, self.normalise = path.is_dir(), unit, tokens, normalise
         self.path = path / ("text.phn" if unit == "phone" else "text") if self.directory else path
         self.read = self.unknown = 0
@@ -56,6 +59,7 @@ class LmText:
             if any(word in SPECIAL for word in units):
                 raise UserError(f"{self.path}: {line[:60]!r}: {', '.join(SPECIAL)} have a meaning of their own")
             return units
+        assert self.tokens is not None  # units other than words have them
         ids = self.tokens.encode(line)
         self.read += len(ids)
         self.unknown += ids.count(UNK)

@@ -67,14 +67,14 @@ class Ngram:
 
     def advance(self, context: np.ndarray | int, word: np.ndarray | int) -> np.ndarray:
         """The contexts after these words: the longest listed ones."""
-        context, word = np.broadcast_arrays(np.asarray(context), np.asarray(word))
-        result, context = np.zeros(context.shape, np.int64), context.copy()
-        open_ = np.ones(context.shape, bool)
+        contexts, words = np.broadcast_arrays(np.asarray(context), np.asarray(word))
+        result, contexts = np.zeros(contexts.shape, np.int64), contexts.copy()
+        open_ = np.ones(contexts.shape, bool)
         while open_.any():
-            at, found = self._find(context, word)
+            at, found = self._find(contexts, words)
             result = np.where(open_ & found, self._next[at] if len(self._keys) else 0, result)
-            open_ &= ~found & (context > 0)
-            context = self.shorter[context]
+            open_ &= ~found & (contexts > 0)
+            contexts = self.shorter[contexts]
         return result
 
     def log_prob(self, context: int, word: int) -> float:

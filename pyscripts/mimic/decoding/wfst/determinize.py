@@ -38,8 +38,8 @@ def determinize(lattice: Lattice, beam: float, acwt: float, max_elements: int) -
     effective = work.run(max_elements)
     source, target, word, total, graph, tids = zip(*work.arcs, strict=True) if work.arcs else [()] * 6
     costs = np.array(graph, float)
-    columns = (np.array(column, np.int64) for column in (source, target, word))
-    out = Lattice(*columns, costs, (np.array(total, float) - costs) / acwt, list(tids), {})
+    sources, targets, words = (np.array(column, np.int64) for column in (source, target, word))
+    out = Lattice(sources, targets, words, costs, (np.array(total, float) - costs) / acwt, list(tids), {})
     out.final = {state: (g, (t - g) / acwt, ids) for state, (t, g, ids) in work.final.items()}
     return out.connected(), effective
 
@@ -89,10 +89,10 @@ class _Determinizer:
                 self.epsilon[source].append((target, *rest))
         self.to_end = [np.inf] * states  # cost of the best way to the end
         for state in reversed(range(states)):
-            costs = [self.ends[state][0]] if state in self.ends else []
-            costs += [arc[1] + self.to_end[arc[0]] for arc in self.epsilon[state]]
-            costs += [arc[2] + self.to_end[arc[1]] for arc in self.labelled[state]]
-            self.to_end[state] = min(costs, default=np.inf)
+            onward = [self.ends[state][0]] if state in self.ends else []
+            onward += [arc[1] + self.to_end[arc[0]] for arc in self.epsilon[state]]
+            onward += [arc[2] + self.to_end[arc[1]] for arc in self.labelled[state]]
+            self.to_end[state] = min(onward, default=np.inf)
         self.beam, self.cutoff = beam, self.to_end[0] + beam
         self.forward: list[float] = []  # of each new state, the cost of the best way to it
         self.arcs: list[tuple[int, int, int, float, float, bytes]] = []
@@ -111,10 +111,10 @@ class _Determinizer:
             total, graph, tids, subset = _normalised(sorted((state, *rest) for state, rest in elements.items()))
             found = self.initial.find(subset)
             if found is None:
-                *remaining, minimal = _normalised(self._closure(subset))
-                cost = self.forward[source] + total + remaining[0]
+                more, more_graph, more_tids, minimal = _normalised(self._closure(subset))
+                cost = self.forward[source] + total + more
                 state = self.minimal.find(minimal) or self._new_state(minimal, cost)
-                found = (*state, *remaining)
+                found = (*state, more, more_graph, more_tids)
                 self.initial.add(subset, found)
             target, more, more_graph, more_tids = found
             self.arcs.append((source, target, word, total + more, graph + more_graph, tids + more_tids))
@@ -122,7 +122,7 @@ class _Determinizer:
 
     def _closure(self, subset: Subset) -> Subset:
         """What arcs without a word lead to, the best way to each; only states that words leave, or final ones."""
-        best = {state: rest for state, *rest in subset}
+        best = {state: (total, graph, tids) for state, total, graph, tids in subset}
         waiting, epsilon = list(best), self.epsilon  # states are in topological order, so each is taken once
         heapify(waiting)
         reached = []
@@ -137,7 +137,7 @@ class _Determinizer:
                     heappush(waiting, target)
                 elif cost > best[target][0]:
                     continue
-                new = [cost, graph + arc_graph, tids + arc_tids]
+                new = (cost, graph + arc_graph, tids + arc_tids)
                 if target not in best or new < best[target]:
                     best[target] = new
         self.elements += len(best)

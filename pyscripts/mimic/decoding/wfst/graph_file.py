@@ -15,10 +15,10 @@ SYMBOLS = 3  # flags in their headers: tables of symbols follow
 
 
 class Arcs(NamedTuple):
-    """Arcs sorted by the state they leave: `count[s]` from `first[s]` on are those of state s."""
+    """Arcs sorted by the state they leave: `counts[s]` from `first[s]` on are those of state s."""
 
     first: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     target: np.ndarray
     tid: np.ndarray
     word: np.ndarray
@@ -26,7 +26,7 @@ class Arcs(NamedTuple):
 
     def leaving(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All arcs that leave these states: place in `states`, and arc."""
-        counts = self.count[states]
+        counts = self.counts[states]
         some = np.flatnonzero(counts)
         counts = counts[some]
         skipped = self.first[states[some]] - counts.cumsum() + counts
@@ -112,4 +112,8 @@ def _const(data: bytes, at: int, version: int, states: int, arcs: int) -> tuple[
     table = np.frombuffer(data, state, states, at)
     at = -(-(at + table.nbytes) // grid) * grid
     arc = np.frombuffer(data, np.dtype([("tid", "<i4"), ("word", "<i4"), ("cost", "<f4"), ("target", "<i4")]), arcs, at)
-    return table["final"], table["arcs"].astype(np.int64), [arc[name].copy() for name in arc.dtype.names]
+    return (
+        table["final"],
+        table["arcs"].astype(np.int64),
+        [arc[name].copy() for name in ("tid", "word", "cost", "target")],
+    )

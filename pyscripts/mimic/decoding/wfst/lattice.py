@@ -63,10 +63,10 @@ class Lattice:
             alive[sources[arc]] |= alive[targets[arc]]
         alive[0] = True
         place, kept = alive.cumsum() - 1, np.flatnonzero(alive[self.target])
-        columns = (column[kept] for column in (self.word, self.graph, self.acoustic))
+        word, graph, acoustic = (column[kept] for column in (self.word, self.graph, self.acoustic))
         final = {int(place[state]): costs for state, costs in self.final.items()}
         tids = [self.tids[arc] for arc in kept]
-        return Lattice(place[self.source[kept]], place[self.target[kept]], *columns, tids, final)
+        return Lattice(place[self.source[kept]], place[self.target[kept]], word, graph, acoustic, tids, final)
 
     def best_paths(self, lmwts: Sequence[float], penalties: Sequence[float]) -> list[list[int]]:
         """The arcs of the best path for each pair of language model weight and word insertion penalty.

@@ -85,10 +85,12 @@ class Decoder:
         options = self.options
         scores = log_likes * np.float32(options.acwt)
         if not len(scores):
-            return self._fail(utt, "it has no frames")
+            self._fail(utt, "it has no frames")
+            return None
         search = TokenPassing(self.graph, options.beam, options.max_active, lattice_beam, options.min_active)
         if not search(scores):
-            return self._fail(utt, f"no token survived; a larger --beam than {options.beam:g} may help")
+            self._fail(utt, f"no token survived; a larger --beam than {options.beam:g} may help")
+            return None
         if not search.reached_final:
             self.partial += 1
             log.warning("%s: outputting partial output since no final-state reached", utt)

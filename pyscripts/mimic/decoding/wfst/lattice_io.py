@@ -80,7 +80,8 @@ def _lattice(arcs: Sequence[Arc], final: dict[int, tuple[float, float, bytes]], 
     if start:
         columns[:2] = (np.array([renamed.get(state, state) for state in c.tolist()], np.int64) for c in columns[:2])
         final = {renamed.get(state, state): costs for state, costs in final.items()}
-    lattice = Lattice(*columns, np.array(graph, float), np.array(acoustic, float), list(tids), final)
+    sources, targets, words = columns
+    lattice = Lattice(sources, targets, words, np.array(graph, float), np.array(acoustic, float), list(tids), final)
     lattice.topological()  # or it has a cycle
     return lattice
 

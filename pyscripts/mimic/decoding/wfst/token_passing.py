@@ -144,8 +144,8 @@ class TokenPassing:
         for number, frame in enumerate(self.frames):
             both = ((frame.emitting, self.graph.emitting, number - 1), (frame.epsilon, self.graph.epsilon, number))
             for links, arcs, before in both:
-                parts = (links.source + offsets[before], links.target + offsets[number])
-                parts += (arcs.tid[links.arc], arcs.word[links.arc], arcs.cost[links.arc], links.acoustic)
+                between = (links.source + offsets[before], links.target + offsets[number])
+                parts = (*between, arcs.tid[links.arc], arcs.word[links.arc], arcs.cost[links.arc], links.acoustic)
                 for column, part in zip(columns, parts, strict=True):
                     column.append(part)
         whole = [np.concatenate(column) for column in columns]
