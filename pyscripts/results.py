@@ -1,15 +1,13 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """The former name of records.py, for one more release."""
 
-import logging
-
 from records import main
 
-from mimic import cli
+from mimic import cli, renamed
 
 
 def former() -> None:
-    logging.getLogger(__name__).info("results.py is now records.py; the old name will be removed in the next release")
+    renamed.note("results.py", "records.py")
     main()
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mimic import renamed
 from mimic.errors import UserError
 from mimic.progress import progress
 from mimic.settings import convert
@@ -100,7 +101,7 @@ def add_number(parser: argparse.ArgumentParser, name: str, kind: Any, default: f
 
         class Former(argparse.Action):
             def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-                log.info("%s is now %s; the old name will be removed in the next release", was, present)
+                renamed.note(was, present)
                 setattr(namespace, self.dest, values)
 
         dest, hidden = name.lstrip("-").replace("-", "_"), argparse.SUPPRESS

@@ -5,15 +5,12 @@ The table does not stand beside the fields, because a recorded configuration has
 sections, which load torch, and because a configuration and the file that it begins from may differ in their age.
 """
 
-import logging
 import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from mimic.errors import UserError
-
-log = logging.getLogger(__name__)
 
 # Former name -> name, of "section.setting" or of a whole section. A setting of a renamed section stands here under the
 # section's new name.
@@ -121,19 +118,21 @@ def _renamed(old: str, given: Iterable[str], prefix: str) -> str:
         return new
     if new in given:
         raise UserError(f"{prefix}{old} and {prefix if prefix == '--' else ''}{new} are the same setting: give it once")
-    _note(f"{prefix}{old}", f"{prefix if prefix == '--' else ''}{new}", prefix)
+    if prefix:
+        note(f"{prefix}{old}", f"{prefix if prefix == '--' else ''}{new}")
     return new
 
 
 def _revalued(name: str, value: Any, prefix: str) -> Any:
     new = current_value(name, value)
-    if new != value:
-        _note(f"{prefix}{name} {value}", new, prefix)
+    if prefix and new != value:
+        note(f"{prefix}{name} {value}", new)
     return new
 
 
 @cache
-def _note(old: str, new: str, prefix: str) -> None:
-    """Once in a program."""
-    if prefix:
-        log.info("%s is now %s; the old name will be removed in the next release", old, new)
+def note(old: str, new: str) -> None:
+    """Log, once in a program, that a former name was used."""
+    import logging  # here, for the up-to-date check starts in every step and hardly ever has a note
+
+    logging.getLogger(__name__).info("%s is now %s; the old name will be removed in the next release", old, new)
