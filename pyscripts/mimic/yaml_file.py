@@ -1,12 +1,12 @@
 """YAML without guesses: plain values are text, a key may stand once, a file may begin from another one (`base:`)."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mimic import renamed
 from mimic.errors import UserError
 
 
@@ -50,10 +50,11 @@ def parse(text: str, where: str) -> Any:
         raise UserError(f"{where}: not YAML: {error}") from None
 
 
-def read(path: Path, each: Callable[[dict, Path], dict] = lambda raw, _: raw) -> tuple[dict, list[Path]]:
+def read(path: Path) -> tuple[dict, list[Path]]:
     """The values of a file over those of the file that its `base` names (beside it), and so on; and these files.
 
-    `each` is given what stands in one file, and its path, and returns what counts.
+    Former names of settings are replaced, with a note. A config.yaml was written by a training, maybe of an earlier
+    release: there is no note of what its user did not write.
 
     Raises UserError for what is not a file of `key: value` lines in UTF-8, a key given twice and a circle of bases.
     """
@@ -63,7 +64,7 @@ def read(path: Path, each: Callable[[dict, Path], dict] = lambda raw, _: raw) ->
         if path.resolve() in [file.resolve() for file in files]:
             circle = " -> ".join(map(str, [*files, path]))
             raise UserError(f"{files[-1]}: base: goes round in a circle ({circle}): remove the line `base:` of one")
-        raw = each(_one(path), path)
+        raw = renamed.rename(_one(path), "" if path.name == "config.yaml" else str(path))
         files.append(path)
         base = raw.pop("base", "")
         values = _merge(raw, values)

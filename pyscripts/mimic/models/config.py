@@ -180,13 +180,8 @@ def read_config(directory: Path, overrides: Iterable[str] = ()) -> Config:
 
 
 def read_raw(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
-    """What files and overrides (see `pairs`) say, not checked. Former names of settings are replaced, with a note.
-
-    A config.yaml was written by `write`, maybe of an earlier release: there is no note of what its user did not write.
-    """
-    raw, _ = yaml_file.read(
-        Path(path), lambda raw, file: renamed.rename(raw, "" if file.name == "config.yaml" else str(file))
-    )
+    """What files and overrides (see `pairs`) say, not checked. Former names of settings are replaced, with a note."""
+    raw, _ = yaml_file.read(Path(path))
     for key, value in renamed.rename_pairs(list(overrides)):
         *sections, last = key.split(".")
         values = raw

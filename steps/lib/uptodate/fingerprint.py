@@ -134,10 +134,9 @@ def agrees(old: Items, new: Items, folder: Path) -> bool:
 
 def _settings(config: Path) -> dict[str, str]:
     """{"section.name": value as text} of a trained model, by their present names."""
-    from mimic import renamed, yaml_file  # rarely needed, and this program starts in every step
+    from mimic import yaml_file  # rarely needed, and this program starts in every step
 
-    raw, _ = yaml_file.read(config, lambda raw, file: renamed.rename(raw, ""))
-    return yaml_file.flat(raw)
+    return yaml_file.flat(yaml_file.read(config)[0])
 
 
 def _same_setting(a: str, b: str) -> bool:
