@@ -6,7 +6,6 @@ written, and compared with torch in onnxruntime.
 
 import json
 import shutil
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mimic.deploy import onnx_stream
+from mimic.deploy import graph_file, onnx_stream
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.models import load
@@ -24,7 +23,6 @@ from mimic.models.encoder import Encoder, is_encoder
 from mimic.models.recogniser import Recogniser
 from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 
-OPSET = 17
 EXAMPLE = Path(__file__).parent / "examples" / "example.py"
 TOLERANCE = 1e-4
 SHORT = (1, 160, 256, 320, 400, 512, 640, 800, 1024, 1600, 2048, 3200, 4096, 5000)
@@ -52,7 +50,9 @@ def export(directory: Path, output: Path) -> float:
     if not isinstance(model, Encoder):
         facts["trained_as"] = f"{model.config.task}/{model.config.net}"
     output.mkdir(parents=True, exist_ok=True)
-    _write(graph.eval(), output / "model.onnx", (facts["input"], facts["output"]))
+    axes = {facts["input"]: {1: "samples"}, graph.output: {1: "samples" if graph.output == "enhanced" else "frames"}}
+    names = [facts["input"]], [graph.output]
+    graph_file.write(graph.eval(), output / "model.onnx", (_signal(TRACED),), names, axes)
     worst, facts["shortest"] = _compare(output / "model.onnx", graph.reference)
     if isinstance(model, Recogniser):
         model.tokens.save(output)
@@ -62,38 +62,9 @@ def export(directory: Path, output: Path) -> float:
     return worst
 
 
-def _write(graph: nn.Module, path: Path, names: tuple[str, str]) -> None:
-    wave = _signal(TRACED)
-    axes = {names[0]: {1: "samples"}, names[1]: {1: "samples" if names[1] == "enhanced" else "frames"}}
-    with replace(path, "wb") as f, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about branches on lengths, which are the same for every signal
-        torch.onnx.register_custom_op_symbolic("aten::expm1", _expm1, OPSET)
-        try:
-            torch.onnx.export(
-                graph,
-                (wave,),
-                f,  # type: ignore[arg-type]  # the stub forgets open files, which this exporter takes
-                dynamo=False,
-                input_names=names[:1],
-                output_names=names[1:],
-                dynamic_axes=axes,
-                opset_version=OPSET,
-            )
-        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"{path}: this network cannot be exported: {reason}") from None
-
-
-def _expm1(g, x):
-    return g.op("Sub", g.op("Exp", x), g.op("Constant", value_t=torch.tensor(1.0)))
-
-
 def _compare(path: Path, reference: Callable[[Tensor], Tensor]) -> tuple[float, int]:
     """The largest difference between the two, and the fewest samples (of SHORT) that the graph takes."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # that a signal is too short is no news
-    session = onnxruntime.InferenceSession(path, options)
+    session = graph_file.session(path, torch.get_num_threads(), quiet=True)  # that a signal is too short is no news
     worst = 0.0
     for samples in (TRACED, 2 * TRACED + 77, 5000):
         wave = _signal(samples)

@@ -10,7 +10,6 @@ stream.json says rate, hop, delay, window and the shapes of the states, which be
 """
 
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from mimic.deploy import graph_file
 from mimic.errors import UserError
 from mimic.frontend.compression import EXPONENT, TINY_POWER
 from mimic.frontend.stft import Stft
@@ -26,7 +26,6 @@ from mimic.nets import fast_step, gtcrn
 from mimic.nets.fast import FastMask
 from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 
-OPSET = 17
 TOLERANCE = 1e-5  # of samples, full scale 1
 SECONDS = 1  # of the signal that a graph is compared with torch by
 
@@ -148,13 +147,6 @@ def export(model: nn.Module, stft: Stft, output: Path) -> float:
     return worst
 
 
-def session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A graph in onnxruntime on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def run(graph: onnxruntime.InferenceSession, hops: np.ndarray) -> np.ndarray:
     """All hops (count, ...) of one signal through a graph, from states of zeros: (count, ...)."""
     first, *states = graph.get_inputs()
@@ -167,18 +159,7 @@ def run(graph: onnxruntime.InferenceSession, hops: np.ndarray) -> np.ndarray:
 
 
 def _write(graph: nn.Module, path: Path, inputs: tuple[Tensor, ...], names: list[str]) -> None:
-    outputs = ["enhanced", *(f"{name}_out" for name in names[1:])]
-    with replace(path, "wb") as f, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about branches on sizes, which never change
-        torch.onnx.export(
-            graph,
-            inputs,
-            f,  # type: ignore[arg-type]  # the stub forgets open files, which this exporter takes
-            dynamo=False,
-            input_names=names,
-            output_names=outputs,
-            opset_version=OPSET,
-        )
+    graph_file.write(graph, path, inputs, (names, ["enhanced", *(f"{name}_out" for name in names[1:])]))
 
 
 def _compare_spectra(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:
@@ -187,7 +168,7 @@ def _compare_spectra(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:
         spectrum = stft.transform(waveform[None])
         wanted = stft.inverse(model(spectrum, torch.tensor([spectrum.shape[1]])), len(waveform))[0]
         frames = torch.stack([spectrum[0].real, spectrum[0].imag], dim=1).numpy()  # (frames, 2, bins)
-        given = torch.from_numpy(run(session(path), frames))
+        given = torch.from_numpy(run(graph_file.session(path), frames))
         given = stft.inverse(torch.complex(given[:, 0], given[:, 1])[None], len(waveform))[0]
     return float((given - wanted).abs().max())
 
@@ -197,7 +178,7 @@ def _compare_waveforms(path: Path, model: SpectrumEnhancer, stft: Stft) -> float
     with torch.no_grad():
         (wanted,) = model.enhance([waveform], stft)
     hops = torch.cat([waveform, torch.zeros(hop)]).view(-1, hop).numpy()
-    given = torch.from_numpy(run(session(path), hops)).flatten()[hop:]
+    given = torch.from_numpy(run(graph_file.session(path), hops)).flatten()[hop:]
     return float((given - wanted).abs().max())
 
 
