@@ -4,7 +4,8 @@ import io
 
 import numpy as np
 import soundfile
-import soxr
+
+from mimic.io.resampling import resample
 
 NARROW = 8000  # Hz, of telephone speech
 # name: (rate in Hz or 0 for that of the signal, container, subtype, compression level or None)
@@ -21,28 +22,23 @@ CODECS: dict[str, tuple[int, str, str, float | None]] = {
 def coded(x: np.ndarray, codec: str, rate: int) -> np.ndarray:
     """A signal (samples,) after a codec of CODECS: float32, as long as before and not delayed."""
     inside, container, subtype, level = CODECS[codec]
-    signal = narrowed_signal(x, rate) if inside else x
+    signal = resample(x, rate, inside or rate)
     buffer = io.BytesIO()
     options = {} if level is None else {"compression_level": level}
     soundfile.write(buffer, signal.clip(-1, 1), inside or rate, format=container, subtype=subtype, **options)
     buffer.seek(0)
     decoded = soundfile.read(buffer, dtype="float32")[0]
-    return _fitted(soxr.resample(decoded, inside, rate) if inside else decoded, len(x))
+    return _fitted(resample(decoded, inside or rate, rate), len(x))
 
 
 def narrow(x: np.ndarray, rate: int) -> np.ndarray:
     """A signal (samples,) without what lies above 4 kHz, as long as before."""
-    return _fitted(soxr.resample(narrowed_signal(x, rate), NARROW, rate), len(x))
+    return _fitted(resample(resample(x, rate, NARROW), NARROW, rate), len(x))
 
 
 def is_narrow(codec: str) -> bool:
     """Whether a codec of CODECS carries 4 kHz only."""
     return CODECS[codec][0] == NARROW
-
-
-def narrowed_signal(x: np.ndarray, rate: int) -> np.ndarray:
-    """The signal at 8 kHz."""
-    return soxr.resample(x, rate, NARROW)
 
 
 def _fitted(x: np.ndarray, samples: int) -> np.ndarray:
