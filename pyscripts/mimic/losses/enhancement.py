@@ -19,6 +19,7 @@ from mimic.metrics.stoi import NATIVE_RATE
 from mimic.models.config import read_config
 from mimic.models.recogniser import Recogniser
 from mimic.nets import ssl
+from mimic.nets.enhancers import Enhanced
 from mimic.nets.masking import masked_mean
 from mimic.nets.recogniser import RecogniserNet
 
@@ -35,6 +36,11 @@ class Waves(NamedTuple):
     samples: Tensor
     spectrum: Tensor | None
     estimate: Tensor | None = None
+
+    @classmethod
+    def of(cls, enhanced: Enhanced, clean: Tensor, samples: Tensor) -> "Waves":
+        """What an enhancer made of a batch, beside its clean waves."""
+        return cls(enhanced.waves, clean, samples, enhanced.spectrum, enhanced.estimate)
 
 
 class EnhancementLoss(nn.Module):

@@ -92,7 +92,7 @@ class DenoiseTask(EnhanceTask):
     def respond(self, batch: Batch) -> tuple[Enhanced, Tensor, dict[str, Tensor]]:
         """What the enhancer makes of a batch, log1p magnitudes (batch, frames, bins) of the clean side, the losses."""
         enhanced, clean = self.model.transform(batch.noisy, batch.samples, self.stft), self.stft(batch.clean)
-        waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum, enhanced.estimate)
+        waves = Waves.of(enhanced, batch.clean, batch.samples)
         return enhanced, clean, self.losses(enhanced.magnitude, clean, enhanced.frames, waves)
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:

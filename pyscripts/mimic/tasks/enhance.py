@@ -94,7 +94,7 @@ class EnhanceTask(Task):
     def forward(self, batch: Any, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         if isinstance(self.model, SpectrumEnhancer):
             made = self.model.transform(batch.noisy_waves, batch.samples, self.stft)
-            waves = Waves(made.waves, batch.clean_waves, batch.samples, None, made.estimate)
+            waves = Waves.of(made, batch.clean_waves, batch.samples)
             return weighted(self.losses(made.magnitude, batch.clean, made.frames, waves), self.losses.weights, share)
         enhanced, sounds = self.model(batch.noisy, batch.lengths), None
         if batch.noisy_waves is not None:

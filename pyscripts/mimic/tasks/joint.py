@@ -122,7 +122,7 @@ class JointTask(AsrTask):
         losses, weights = self.recognition_losses(self._heard(batch, enhanced.waves), epoch)
         if self.enhancement_losses is not None and batch.clean is not None:  # load gives them together
             clean = self.stft(batch.clean)
-            waves = Waves(enhanced.waves, batch.clean, batch.samples, enhanced.spectrum)
+            waves = Waves.of(enhanced, batch.clean, batch.samples)
             losses |= self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, waves)
             weights |= self.enhancement_losses.weights
         return weighted(losses, weights, share)
