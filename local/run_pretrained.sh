@@ -25,7 +25,7 @@ $(list_options.sh "$0")
 
 Stages; one that is done and unchanged is skipped:
   stage       writes
-  1 data      data/pretrained/{train_speech,dev_clean,dev_noisy}, data/pretrained/{noises,rirs}/{train,dev}
+  1 data      data/pretrained/sources, data/pretrained/{dev_clean,dev_noisy}
   2 training  exp/pretrained/<model>
   3 scores    exp/pretrained/{noisy,<model>}/scoring/dev, exp/pretrained/RESULTS.md"
 call=("$0" "$@")
@@ -34,30 +34,24 @@ call=("$0" "$@")
 . recipe.sh
 set -euo pipefail
 
-[ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 check_common "$@"
-check_files config
 [ -n "$corpora" ] || die "give --corpora: the folder of speech, noises and RIRs"
 check_dirs corpora also
 for model in $models; do
   [ -f "conf/mask_$model.yaml" ] || die "--models: no model '$model': conf/mask_$model.yaml is not there"
 done
 train_jobs=1
+sources=$data/sources
 start_recipe "$exp"
 read -r -a systems <<< "$(with_seeds $models)"
 
 if begin 1 "data"; then
-  if [ ! -f "$data/rirs/dev/.made" ] || $force; then
-    local/pretrained/prepare.py ${also:+--also "$also"} "$corpora" "$data"
-    touch "$data/rirs/dev/.made"
-  fi
-  local/simulate_rirs.sh "${common_2nj[@]}" --rirs "$simulated_rirs" --longest 0.8 "$data/simulated/train"
-  local/simulate_rirs.sh "${common_2nj[@]}" --rirs 10 --longest 0.8 --seed 2 "$data/simulated/dev"
-  for split in train dev; do
-    cp -p "$data/simulated/$split/wav/"*.wav "$data/rirs/$split/"
-  done
-  local/mix_noise.sh "${common_2nj[@]}" --snrs "$snrs" --rir-dir "$data/rirs/dev" --rir-prob 0.25 \
-    --babble-dir "$data/dev_speech" "$data/dev_speech" "$data/noises/dev" "$data/dev_noisy"
+  local/pretrained/prepare.sh --also "$also" --force "$force" "$corpora" "$sources"
+  # Beside the measured RIRs, where a folder of recordings is read with all that lies below it.
+  local/simulate_rirs.sh "${common_2nj[@]}" --rirs "$simulated_rirs" --longest 0.8 "$sources/rirs/train/simulated"
+  local/simulate_rirs.sh "${common_2nj[@]}" --rirs 10 --longest 0.8 --seed 2 "$sources/rirs/dev/simulated"
+  local/mix_noise.sh "${common_2nj[@]}" --snrs "$snrs" --rir-dir "$sources/rirs/dev" --rir-prob 0.25 \
+    --babble-dir "$sources/dev_speech" "$sources/dev_speech" "$sources/noises/dev" "$data/dev_noisy"
 fi
 
 if begin 2 "training"; then
@@ -67,8 +61,8 @@ if begin 2 "training"; then
   for name in "${systems[@]}"; do
     rc=0
     "${limit[@]}" steps/train.sh "${training[@]}" "conf/mask_${name%_seed*}.yaml" "$exp/$name" \
-      --train.seed "$(seed_of "$name")" --data.train "$data/train_speech" --data.noises "$data/noises/train" \
-      --data.rirs "$data/rirs/train" --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_clean" \
+      --train.seed "$(seed_of "$name")" --data.train "$sources/train_speech" --data.noises "$sources/noises/train" \
+      --data.rirs "$sources/rirs/train" --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_clean" \
       "${more[@]}" || rc=$?
     case $rc in
       0) ;;
@@ -90,9 +84,7 @@ if begin 3 "scores"; then
   rows=() pairs=()
   for name in noisy $models; do rows+=("$name=$exp/$name,"); done
   for name in $models; do pairs+=(--pair noisy "$name"); done
-  pyscripts/score_table.py --command "${call[*]}" --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" \
-    "${pairs[@]}" "${rows[@]}"
-  log "models: $exp/<model>  table: $exp/RESULTS.md"
+  score_table --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
 fi
 
-log "finished. [elapsed=${SECONDS}s]"
+finished "models: $exp/<model>  table: $exp/RESULTS.md"
