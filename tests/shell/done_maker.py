@@ -7,6 +7,13 @@ from pathlib import Path
 
 from places import LIB, ROOT
 
+SKIPPED = "exp/x is done and unchanged: skipping"
+
+
+def own(folder: Path) -> list[str]:
+    """What lies in a directory, less what done.py keeps there."""
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+
 
 class Done:
     def __init__(self, tree: Path) -> None:
