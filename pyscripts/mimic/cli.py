@@ -73,7 +73,8 @@ def leave(code: int) -> NoReturn:
 
     What Python does before that is done, in its order, as multiprocessing does it in the processes that it forks.
     """
-    threading._shutdown()  # before the exit functions, one of which waits for processes that a pool's thread has to end
+    # Before the exit functions, one of which waits for processes that a pool's thread has to end.
+    threading._shutdown()  # type: ignore[attr-defined]  # the stubs lack it
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

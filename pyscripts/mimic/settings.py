@@ -11,7 +11,7 @@ ten. Every number has a Range; NaN and infinity are in none.
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -89,11 +89,13 @@ def nearest(word: str, known: list[str]) -> str:
     return f"unknown name {word!r}: {hint}"
 
 
-@cache
-def hints(section: type) -> dict[str, Any]:
+def _hints(section: type) -> dict[str, Any]:
     """The types of a dataclass's fields, in their order, with what stands beside them."""
     types = get_type_hints(section, include_extras=True)
     return {field.name: types[field.name] for field in fields(section)}
+
+
+hints: Callable[[type], dict[str, Any]] = cache(_hints)  # with its own type: to mypy not every type is hashable
 
 
 def convert(kind: Any, value: Any, where: str) -> Any:

@@ -7,7 +7,7 @@ threads make them, or on what was made before.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import soxr
@@ -22,8 +22,8 @@ from mimic.settings import CountOrZero, NotNegative, Range, Share
 BAND_LOW, BAND_HIGH = (50.0, 400.0), (3000.0, 7000.0)  # Hz
 CLIP = (0.3, 0.9)  # of the loudest sample
 VOCODER = 512  # samples: 32 ms at 16 kHz
-PROBABILITIES = ("rir_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob", "band_prob")
-PROBABILITIES += ("clip_prob", "clean_rir_prob", "narrow_prob", "codec_prob")
+PROBABILITIES: tuple[str, ...] = ("rir_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob")
+PROBABILITIES += ("band_prob", "clip_prob", "clean_rir_prob", "narrow_prob", "codec_prob")
 Factor = Annotated[float, Range(0.5, 2)]  # of speed or pitch
 
 
@@ -174,15 +174,16 @@ class Augmenter:
         if c.white_prob and draw and rng.random() < c.white_prob:
             draw = replace(draw, noise_type=WHITE, noises=())
         if c.noise_prob < 1 and rng.random() >= c.noise_prob:
-            quiet = self.mixer and self.mixer.rirs and rng.random() < c.clean_rir_prob
-            draw = self.mixer.choose_rir(rng) if quiet else None
+            draw = None
+            if self.mixer and self.mixer.rirs and rng.random() < c.clean_rir_prob:
+                draw = self.mixer.choose_rir(rng)
         stretch, pitch, hiss = 1.0, 1.0, 0.0
         if c.stretch_prob and rng.random() < c.stretch_prob:
-            stretch = float(rng.uniform(*c.stretch))
+            stretch = float(rng.uniform(c.stretch[0], c.stretch[1]))
         if c.pitch_prob and rng.random() < c.pitch_prob:
             pitch = float(2 ** (rng.uniform(-c.pitch, c.pitch) / 12))
         if c.hiss_prob and rng.random() < c.hiss_prob:
-            hiss = float(rng.uniform(*c.hiss))
+            hiss = float(rng.uniform(c.hiss[0], c.hiss[1]))
         codec, narrow = "", False
         if c.codec_prob and rng.random() < c.codec_prob:
             codec = sorted(CODECS)[rng.integers(len(CODECS))]
@@ -209,7 +210,9 @@ class Augmenter:
             speech = stretched(speech, plan.stretch / plan.pitch)
         if plan.speed * plan.pitch != 1:
             speech = soxr.resample(speech, plan.speed * plan.pitch * self.rate, self.rate, quality="MQ")
-        mixture = self.mixer.mix(utt, speech, plan.draw, rng) if plan.draw else mixing.Mixture(speech, speech, 1.0)
+        mixture = mixing.Mixture(speech, speech, 1.0)
+        if self.mixer and plan.draw:
+            mixture = self.mixer.mix(utt, speech, plan.draw, rng)
         sides = np.stack([mixture.noisy, mixture.target])  # (2, samples)
         if plan.hiss:
             sides[0] += np.float32(plan.hiss) * rng.standard_normal(sides.shape[1], dtype=np.float32)
@@ -236,7 +239,7 @@ def stretched(x: np.ndarray, speed: float) -> np.ndarray:
     from torchaudio.functional import phase_vocoder  # here, because it takes a second to load
 
     window = torch.hann_window(VOCODER)
-    options = {"hop_length": VOCODER // 4, "window": window}
+    options: dict[str, Any] = {"hop_length": VOCODER // 4, "window": window}
     spectrum = torch.stft(torch.tensor(x), VOCODER, pad_mode="constant", return_complex=True, **options)
     advance = torch.linspace(0, math.pi * VOCODER / 4, VOCODER // 2 + 1)[:, None]  # of the phase, per hop
     spectrum = phase_vocoder(spectrum, speed, advance)

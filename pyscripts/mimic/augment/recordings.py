@@ -55,10 +55,11 @@ class Recordings(CachedAudio):
     """
 
     def __init__(self, source: str | Path | Mapping[str, str], rate: int = mixing.RATE) -> None:
-        listed = isinstance(source, Mapping)
-        self.data_dir = Path("." if listed else source)
         self.rate, self.allow_pipes, self.channel, self.segments = rate, False, 0, None
-        self.wavs = dict(source) if listed else list_recordings(source)
+        if isinstance(source, Mapping):
+            self.data_dir, self.wavs = Path("."), dict(source)
+        else:
+            self.data_dir, self.wavs = Path(source), list_recordings(source)
         self.utts = sorted(self.wavs)
         self._start_cache()
 
@@ -208,6 +209,7 @@ class Corruption:
             rir = self._rir(draw.rir) if draw.rir else None
             if not draw.noises:  # types of recordings may have the names of what is made here
                 if draw.noise_type == QUIET:
+                    assert rir is not None  # see `choose_rir`
                     return mixing.reverberant_mixture(speech, rir)
                 noise = rng.standard_normal(len(speech), dtype=np.float32)
             elif self.noise_types[draw.noise_type]:

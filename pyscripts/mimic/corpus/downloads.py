@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mimic.corpus.lexicon import read_lexicon
@@ -86,7 +87,7 @@ def bring(
             log.info("fetching %s%s", path, f" again: {reason}" if reason else "")
             urls = [f"{source.base_url.rstrip('/')}/{item.name}"] if source.base_url else item.urls
             try:
-                fetch(urls, path, item.size, lambda p, item=item: wrong(p, item, None), source.tries, source.pause)
+                fetch(urls, path, item.size, partial(wrong, item=item, before=None), source.tries, source.pause)
             except NotFetched as error:
                 raise UserError(f"{item.name} cannot be fetched ({error}); no network here? Then {advice}") from None
         seen = see(path, record.get(item.name), item.md5)

@@ -13,7 +13,9 @@ from mimic.io.lines import BLANKS, MARK
 from mimic.io.tables import keyed_by, segment, spk2utt
 
 # Spaces of all kinds become a space, marks without width (soft hyphen, joiners, byte order marks) nothing.
-SPACES = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000], " ")
+SPACES: dict[int, str | None] = dict.fromkeys(
+    [0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000], " "
+)
 SPACES |= dict.fromkeys([0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
 
 

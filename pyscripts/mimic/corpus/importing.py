@@ -145,11 +145,11 @@ def finish(sides: list[Side], nj: int, max_skip: float) -> None:
     """
     planned = _planned(sides)
     bad = {new: problem for new, (_, problem) in planned.items() if problem != GOOD}
-    brought: list[dict[str, tuple[str, str]]] = [{} for _ in sides]
+    brought: list[dict[str, list[str]]] = [{} for _ in sides]
     for job in range(1, nj + 1):
         bad |= read_table(sides[0].work / f"bad.{job}")
-        for side, table in zip(sides, brought, strict=True):
-            table |= {utt: line.split(" ", 1) for utt, line in read_table(side.work / f"wav.{job}").items()}
+        for side, audio in zip(sides, brought, strict=True):
+            audio |= {utt: line.split(" ", 1) for utt, line in read_table(side.work / f"wav.{job}").items()}
     tables = [{name: read_table(side.work / name) for name in _planned_tables(side)} for side in sides]
     for utt in planned.keys() - bad.keys():
         samples = int(brought[0][utt][0])
@@ -170,7 +170,7 @@ def finish(sides: list[Side], nj: int, max_skip: float) -> None:
             wav_file(side.out, utt).unlink(missing_ok=True)
     options = Options(wav=False)
     outs = [side.out for side in sides]
-    checked = validate_pair(*outs, options) if len(outs) == 2 else [validate(outs[0], options)]
+    checked = validate_pair(outs[0], outs[1], options) if len(outs) == 2 else [validate(outs[0], options)]
     errors = [problem.line for one in checked for problem in one.problems if problem.error]
     if errors:
         raise UserError(f"{errors[0]} ({len(errors)} problems: steps/validate_data.sh {' '.join(map(str, outs))})")

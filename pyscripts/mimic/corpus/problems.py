@@ -74,8 +74,8 @@ def read_leniently(found: Checked, file: Path) -> dict[str, str]:
         text = raw.decode()
     except UnicodeDecodeError:
         text = raw.decode(errors="replace")
-        for number, line in enumerate(raw.split(b"\n"), 1):
-            if line.decode(errors="replace").encode() != line:
+        for number, stored in enumerate(raw.split(b"\n"), 1):
+            if stored.decode(errors="replace").encode() != stored:
                 found.error("not UTF-8", name, f"line {number}", "not UTF-8", "convert it: iconv -f latin1 -t utf-8")
     rows = text.removesuffix("\n").split("\n")
     if "\0" in text or MARK in text:

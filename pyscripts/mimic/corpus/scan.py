@@ -11,6 +11,8 @@ from mimic.io.audio import AudioReader
 
 BATCH = 32  # utterances that a process takes at a time: few enough to share evenly, enough to be cheap
 
+_reader: AudioReader  # of a process of `scan`
+
 
 @dataclass(frozen=True)
 class Scanned:

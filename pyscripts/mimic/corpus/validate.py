@@ -167,7 +167,9 @@ def _check_text(found: Checked, lexicon: dict[str, list[str]] | None) -> None:
         if what := transcript_problem(words):
             fix = f"correct it, or drop the line and run steps/fix_data.sh {found.path}"
             found.error("transcript", "text", utt, what, fix)
-        for word in composed(words).split() if lexicon is not None else ():
+        if lexicon is None:
+            continue
+        for word in composed(words).split():
             if word not in lexicon:
                 unknown.setdefault(word, utt)
                 counts[word] += 1

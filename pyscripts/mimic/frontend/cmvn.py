@@ -18,6 +18,9 @@ class Cmvn(nn.Module):
     UserError for statistics of nothing.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, stats: np.ndarray | int, norm_vars: bool = False) -> None:
         super().__init__()
         if isinstance(stats, int):

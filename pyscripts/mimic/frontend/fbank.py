@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, overload
 
 import torch
 from torch import Tensor
@@ -96,6 +96,10 @@ class Fbank(FrontEnd):
     deeper, both hold the rounding errors of their own float32 Fourier transform.
     """
 
+    window: Tensor
+    mel_low: Tensor
+    mel_high: Tensor
+
     def __init__(self, config: FbankConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or FbankConfig()
@@ -125,6 +129,12 @@ class Fbank(FrontEnd):
         angle = 2 * math.pi * torch.arange(self.length, dtype=torch.float64) / (self.length - 1)
         return INT16_SCALE * WINDOWS[self.config.window_type](angle)
 
+    @overload
+    def num_frames(self, samples: int) -> int: ...
+    @overload
+    def num_frames(self, samples: Tensor) -> Tensor: ...
+    @overload
+    def num_frames(self, samples: int | Tensor) -> int | Tensor: ...
     def num_frames(self, samples: int | Tensor) -> int | Tensor:
         """Number of frames of `samples` samples: an int or a tensor of lengths."""
         if not self.config.snip_edges:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, overload
 
 import torch
 from torch import Tensor
@@ -51,6 +51,9 @@ class LogMel(FrontEnd):
     it ends.
     """
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self, config: LogMelConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or LogMelConfig()
@@ -60,6 +63,12 @@ class LogMel(FrontEnd):
         self.register_buffer("filters", filters(config), persistent=False)  # (n_fft / 2 + 1, dim)
         self.dim = self.filters.shape[1]
 
+    @overload
+    def num_frames(self, samples: int) -> int: ...
+    @overload
+    def num_frames(self, samples: Tensor) -> Tensor: ...
+    @overload
+    def num_frames(self, samples: int | Tensor) -> int | Tensor: ...
     def num_frames(self, samples: int | Tensor) -> int | Tensor:
         """Number of frames of `samples` samples: an int or a tensor of lengths; none where nothing can be mirrored."""
         enough = samples > self.config.n_fft // 2

@@ -28,6 +28,9 @@ class LogFilters(nn.Module):
         mirrored: samples by which both ends are mirrored.
     """
 
+    basis: Tensor
+    filters: Tensor
+
     def __init__(self, basis: Tensor, filters: Tensor, hop: int, floor: float, mirrored: int = 0):
         super().__init__()
         self.register_buffer("basis", basis)
@@ -44,6 +47,10 @@ class LogFilters(nn.Module):
 
 class StftOperators(nn.Module):
     """What `mimic.frontend.stft.Stft` does with one signal; calling it gives log1p magnitudes (1, frames, bins)."""
+
+    basis: Tensor
+    back: Tensor
+    square: Tensor
 
     def __init__(self, window: Tensor, hop: int):
         super().__init__()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, overload
 
 import torch
 from torch import Tensor
@@ -65,6 +65,8 @@ class Stft(FrontEnd):
     zero-padded batch give what they give alone, in their first `num_frames(length)` frames.
     """
 
+    window: Tensor
+
     def __init__(self, config: StftConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or StftConfig()
@@ -75,6 +77,12 @@ class Stft(FrontEnd):
         window = F.pad(config.window(), (space // 2, space - space // 2))
         self.register_buffer("window", window, persistent=False)
 
+    @overload
+    def num_frames(self, samples: int) -> int: ...
+    @overload
+    def num_frames(self, samples: Tensor) -> Tensor: ...
+    @overload
+    def num_frames(self, samples: int | Tensor) -> int | Tensor: ...
     def num_frames(self, samples: int | Tensor) -> int | Tensor:
         """Number of frames of `samples` (1 or more) samples: an int or a tensor of lengths."""
         return 1 + self.config.pad_end + samples // self.config.hop_length
@@ -150,7 +158,7 @@ class Stft(FrontEnd):
         frames = F.pad(frames, (0, parts * hop - n_fft)).view(batch, count, parts, hop)
         # Part p of frame i falls on block i + p of `hop` samples: as many shifted sums as a frame has parts.
         blocks = sum(F.pad(frames[:, :, p], (0, 0, p, parts - 1 - p)) for p in range(parts))
-        return blocks.flatten(1)[:, n_fft // 2 : n_fft // 2 + samples]
+        return cast("Tensor", blocks).flatten(1)[:, n_fft // 2 : n_fft // 2 + samples]
 
 
 def _magnitude(spec: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def align_all(
     found, total, frames = {}, 0.0, 0
     for utt in utts:
         x = features(utt)
-        result = aligner.align(utt, texts[utt], partial(aligner.model.gmm.log_likes, x), beam, retry_beam)
+        result = aligner.align(utt, texts[utt], partial(aligner.model.mixtures.log_likes, x), beam, retry_beam)
         if result:
             found[utt] = result[0]
             total, frames = total + result[1] * len(x), frames + len(x)

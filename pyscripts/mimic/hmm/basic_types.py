@@ -4,6 +4,7 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 
@@ -45,6 +46,10 @@ class Reader:
     def ended(self) -> bool:
         return self.at >= len(self.data)
 
+    @overload
+    def basic(self, kind: Literal["i"]) -> int: ...
+    @overload
+    def basic(self, kind: Literal["f"]) -> float: ...
     def basic(self, kind: str) -> int | float:
         """An "i"nteger or a "f"loat."""
         self.at += 5
@@ -88,6 +93,7 @@ class TextReader(Reader):
 
     def word(self) -> str:
         match = self.WORD.match(self.data, self.at)
+        assert match is not None  # it matches the empty word, too
         self.at = match.end()
         return match[1].decode(errors="replace")
 
@@ -97,6 +103,10 @@ class TextReader(Reader):
             raise UserError(f"{self.path}: expected {' or '.join(tokens)}, got {token[:40]!r}: is it whole?")
         return token
 
+    @overload
+    def basic(self, kind: Literal["i"]) -> int: ...
+    @overload
+    def basic(self, kind: Literal["f"]) -> float: ...
     def basic(self, kind: str) -> int | float:
         return {"i": int, "f": float}[kind](self.word())
 

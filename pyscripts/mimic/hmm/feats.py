@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from kaldiio.matio import write_array
@@ -24,7 +25,8 @@ def add_deltas(x: np.ndarray, order: int = 2, window: int = 2) -> np.ndarray:
         kernel = np.convolve(kernel, step)
         half = len(kernel) // 2
         padded = np.concatenate([np.repeat(x[:1], half, 0), x, np.repeat(x[-1:], half, 0)])
-        out.append(sum(weight * padded[k : k + len(x)] for k, weight in enumerate(kernel) if weight))
+        total = sum(weight * padded[k : k + len(x)] for k, weight in enumerate(kernel) if weight)
+        out.append(cast("np.ndarray", total))  # a sum of nothing would be 0
     return np.concatenate(out, axis=1, dtype=np.float32)
 
 

@@ -67,6 +67,8 @@ class Model:
     whether it is a self-loop, whether it leaves the phone.
     """
 
+    by_tuple: dict[tuple[int, int, int], int]  # see tree.py; made when it is used
+
     def __init__(self, tree, transitions, gmm: AmDiagGmm | None, topo: str) -> None:
         self.tree, self.transitions, self.gmm, self.topo = tree, transitions, gmm, topo
         self.tuples = [entry.__getstate__() for entry in transitions.tuples]  # (phone, HMM state, pdf, pdf of the loop)
@@ -130,6 +132,12 @@ class Model:
                 out += [b"<INV_VARS> ", pack_floats(g.inv_vars[rows]), b"</DiagGMM> "]
         with replace(path, "wb") as f:
             f.write(b"".join(out))
+
+    @property
+    def mixtures(self) -> AmDiagGmm:
+        """`gmm` of a model that has one."""
+        assert self.gmm is not None
+        return self.gmm
 
     def with_gmm(self, gmm: AmDiagGmm | None) -> "Model":
         return Model(self.tree, self.transitions, gmm, self.topo)

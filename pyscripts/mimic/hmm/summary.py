@@ -23,7 +23,9 @@ def collect(directory: Path, nj: int, max_skip: float) -> dict[str, float]:
 
     Raises UserError where no utterance has a result, or more than the share `max_skip` has none.
     """
-    utts, skipped, sums = 0, {}, {}
+    utts = 0
+    skipped: dict[str, str] = {}
+    sums: dict[str, float] = {}
     paths = [directory / f"summary.{job}.json" for job in range(1, nj + 1)]
     for path in paths:
         try:

@@ -105,13 +105,13 @@ class Job:
 
     def acc(self, name: str, model: Model, two_feats: bool = False) -> None:
         """Sums for an update of the mixtures; with `two_feats`, of SI features by posteriors of adapted ones."""
-        alignments, stats = self.alignments(), GmmStats.zeros(model.gmm.num_gauss, model.gmm.dim)
+        alignments, stats = self.alignments(), GmmStats.zeros(model.mixtures.num_gauss, model.mixtures.dim)
         counts = np.zeros(len(model.tid_pdf))
         plain = Features(self.data, self.directory)
         for utts in self.features.blocks(self.utts, alignments):
             x, pdfs = self.pooled(utts, alignments, model.tid_pdf)
             other = self.pooled(utts, alignments, model.tid_pdf, plain)[0] if two_feats else None
-            model.gmm.accumulate(stats, x, pdfs, other)
+            model.mixtures.accumulate(stats, x, pdfs, other)
             stats.log_like += sum(len(alignments[utt]) * self.features.log_det(utt) for utt in utts)
             counts += np.bincount(np.concatenate([alignments[utt] for utt in utts]), minlength=len(counts))
         self.save(name, stats, transitions=counts)
@@ -144,11 +144,11 @@ class Job:
         self.save("lda", stats)
 
     def mllt_stats(self, name: str, model: Model) -> None:
-        alignments, stats = self.alignments(), MlltStats.zeros(model.gmm.dim)
+        alignments, stats = self.alignments(), MlltStats.zeros(model.mixtures.dim)
         for utts in self.features.blocks(self.utts, alignments):
             x, pdfs = self.pooled(utts, alignments, model.tid_pdf)
             keep = ~np.isin(np.concatenate([model.tid_phone[alignments[utt]] for utt in utts]), self.lang.silence)
-            stats.accumulate(model.gmm, x[keep], pdfs[keep])
+            stats.accumulate(model.mixtures, x[keep], pdfs[keep])
         self.save(name, stats)
 
     def fmllr(self, model: Model, min_count: float) -> None:
@@ -172,7 +172,7 @@ def estimate_fmllr(
     before, features.trans = features.trans, {}
     stats: dict[str, FmllrStats] = {}
     for utt in utts:
-        mine = stats.setdefault(speakers[utt], FmllrStats.zeros(model.gmm.dim))
+        mine = stats.setdefault(speakers[utt], FmllrStats.zeros(model.mixtures.dim))
         if utt not in alignments:
             continue
         ali = alignments[utt]
@@ -183,6 +183,6 @@ def estimate_fmllr(
         adapted = None
         if speakers[utt] in before:
             adapted = transformed(x, before[speakers[utt]])[keep]
-        mine.accumulate(model.gmm, x[keep], model.tid_pdf[ali][keep], adapted)
+        mine.accumulate(model.mixtures, x[keep], model.tid_pdf[ali][keep], adapted)
     features.trans = before
     return {speaker: mine.estimate(speaker, min_count) for speaker, mine in stats.items()}

@@ -4,7 +4,7 @@ Statistics are Gaussians of (left phone, phone, right phone, pdf class); a leaf 
 these four that raises the likelihood most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
@@ -100,8 +100,11 @@ def make_questions(stats: TreeStats, sets: Sequence[Sequence[int]], extra: Seque
 class _Leaf:
     """Rows of the statistics, and the best question about them."""
 
+    classes: int  # of pdfs
+
     def __init__(self, stats: TreeStats, questions: np.ndarray, classes: int, split: bool = True) -> None:
-        self.stats, self.gain, self.children = stats, 0.0, None
+        self.stats, self.gain = stats, 0.0
+        self.children: list[_Leaf] | None = None
         if not split or len(stats.keys) < 2:
             return
         self.total = stats.sums.sum(0)
@@ -162,7 +165,7 @@ def build_tree(
     return tree_of(head + _chain(maps) + b"EndContextDependency ")
 
 
-def _ask(key: int, values: Sequence[int], yes: bytes, no: bytes) -> bytes:
+def _ask(key: int, values: Iterable[int], yes: bytes, no: bytes) -> bytes:
     return b"SE " + pack_int(key) + pack_ints(list(values)) + b"{ " + yes + no + b"} "
 
 

@@ -46,9 +46,9 @@ def est(directory: Path, name: str, out: str, nj: int, mix_up: int = 0, power: f
     if out.isdigit():
         with open(directory / "likes", "a", encoding="utf-8") as f:
             f.write(f"{name} {like:.5f} {stats.frames:.0f}\n")
-    gmm = model.gmm.update(stats, min_occ)
+    gmm = model.mixtures.update(stats, min_occ)
     if mix_up > gmm.num_gauss:
-        occ = np.add.reduceat(stats.occ, model.gmm.offsets[:-1])
+        occ = np.add.reduceat(stats.occ, model.mixtures.offsets[:-1])
         gmm = gmm.split(occ, mix_up, power)
     model.updated(more["transitions"]).with_gmm(gmm).write(directory / f"{out}.mdl")
     sums.remove(directory, name, nj)
@@ -80,7 +80,8 @@ def make_tree(lang: Lang, directory: Path, nj: int, leaves: int, threshold: floa
 
 def convert_ali(source: Path, directory: Path, job: int) -> None:
     """ali.JOB.gz of `source` with the transition ids of the new tree."""
-    old, new, cache = Model.read(source / "final.mdl"), Model.read(directory / "1.mdl"), {}
+    old, new = Model.read(source / "final.mdl"), Model.read(directory / "1.mdl")
+    cache: dict[tuple[tuple[int, ...], int], int] = {}
     alignments = dict(read_ali(source / f"ali.{job}.gz"))
     write_ali(directory / f"ali.{job}.gz", {u: convert_alignment(old, new, a, cache) for u, a in alignments.items()})
 
@@ -98,7 +99,7 @@ def make_mllt(directory: Path, name: str, nj: int) -> None:
     stats, _ = sums.of_all_jobs(MlltStats, directory, f"mllt_{name}", nj)
     matrix = stats.estimate()
     model = Model.read(directory / f"{name}.mdl")
-    model.with_gmm(model.gmm.moved(matrix)).write(directory / f"{name}.mdl")
+    model.with_gmm(model.mixtures.moved(matrix)).write(directory / f"{name}.mdl")
     write_matrix(directory / "final.mat", matrix @ read_matrix(directory / "final.mat"))
     before = directory / LOG_DET
     log_det = float(before.read_text()) if before.exists() else 0.0

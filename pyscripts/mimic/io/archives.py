@@ -33,7 +33,8 @@ class ArkWriter:
 
     def __init__(self, ark: str | Path, scp: str | Path, compress: str = "none") -> None:
         self.ark, self.scp, self.method = os.path.abspath(ark), os.path.abspath(scp), METHODS[compress]
-        self._name, self._lines = stored(ark), []
+        self._name = stored(ark)
+        self._lines: list[str] = []
         self._ark = open(f"{self.ark}.tmp", "wb")
 
     def write(self, utt: str, array: np.ndarray) -> None:

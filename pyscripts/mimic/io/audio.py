@@ -180,6 +180,7 @@ class AudioReader(Mapping):
 
     def seconds(self, segment: str) -> float:
         """How long a line of `segments` says that it is."""
+        assert self.segments is not None  # else there is no segment to ask for
         _, start, end = self.segments[segment]
         return end - start
 

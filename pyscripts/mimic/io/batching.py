@@ -6,7 +6,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
+Tensors = TypeVar("Tensors", bound=Iterable[Any])
 
 
 def make_batches(
@@ -66,10 +67,9 @@ def make_groups(
 def _batches(
     lengths: dict[str, int], most_utterances: int, most_frames: int, sorting: str, draw: random.Random
 ) -> list[list[str]]:
+    key: Mapping[str, float] = lengths
     if sorting == "random":
         key = {utt: lengths[utt] * draw.uniform(0.9, 1.1) for utt in lengths}
-    else:
-        key = lengths
     ordered = sorted(lengths, key=lambda utt: (key[utt], utt), reverse=sorting == "descending")
     batches: list[list[str]] = []
     longest = 0
@@ -100,9 +100,10 @@ def pad(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(batch), lengths
 
 
-def to_device(batch: T, device: torch.device) -> T:
+def to_device(batch: Tensors, device: torch.device) -> Tensors:
     """A batch, a named tuple of tensors (None for a part that is not needed), on a device."""
-    return type(batch)(*(part if part is None else part.to(device) for part in batch))
+    make: Callable[..., Tensors] = type(batch)
+    return make(*(part if part is None else part.to(device) for part in batch))
 
 
 def prefetch(make: Callable[[U], T], items: Iterable[U], depth: int = 4, workers: int = 1) -> Iterator[T]:

@@ -8,7 +8,7 @@ import io
 import os
 import struct
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from mimic.io.streams import Flaw, flac_parts, mp3_parts, ogg_parts
 
@@ -68,7 +68,8 @@ def examine(source: BinaryIO) -> Layout:
         if head[:3] == b"ID3" or (head[:1] == b"\xff" and len(head) > 4 and head[1] & 0xE0 == 0xE0):
             return Layout(parts=mp3_parts(source, size))
     except Flaw as flaw:
-        return Layout(**{flaw.kind: str(flaw)})
+        problem: dict[str, Any] = {flaw.kind: str(flaw)}
+        return Layout(**problem)
     except struct.error:
         return Layout(missing="the header is cut")
     return Layout()
@@ -185,7 +186,8 @@ class Window(io.RawIOBase):
     ) -> None:
         super().__init__()
         self._close_file = close_file
-        self._file, self._begin, self._size, self._position = file, begin, max(0, end - begin), 0
+        self._file: Any = file  # every file has readinto, which BinaryIO does not know
+        self._begin, self._size, self._position = begin, max(0, end - begin), 0
         self._edits = edits or {}
 
     def readable(self) -> bool:
@@ -218,7 +220,7 @@ class Window(io.RawIOBase):
         super().close()
 
 
-def in_archive(file: BinaryIO, offset: int) -> Window:
+def in_archive(file: BinaryIO, offset: int) -> BinaryIO:
     """A file inside an archive: the bytes from `offset` on, up to the end that its header gives, if it gives one."""
     end = file.seek(0, os.SEEK_END)
     file.seek(offset)
@@ -229,4 +231,4 @@ def in_archive(file: BinaryIO, offset: int) -> Window:
     elif head[:5] == b"AUDIO":  # kaldiio's own frame: one byte counts the bytes of the length, which follow
         offset += 6 + head[5]
         end = min(end, offset + int.from_bytes(head[6 : 6 + head[5]], "little"))
-    return Window(file, offset, end, close_file=True)
+    return cast("BinaryIO", Window(file, offset, end, close_file=True))  # all of it that is read from

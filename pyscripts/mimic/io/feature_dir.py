@@ -5,6 +5,7 @@ CMVN statistics are a float64 matrix 2 x (dim + 1): sums and the number of frame
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -17,7 +18,7 @@ GLOBAL_KEY = "global"
 BLOCK = 1 << 14  # frames in double precision at a time
 
 
-def read(directory: str | Path) -> tuple[dict[str, str], dict[str, int]]:
+def read(directory: str | Path) -> tuple[dict[str, archives.Entry], dict[str, int]]:
     """Archive entry and frames of each utterance. UserError where feats.scp and utt2num_frames have others."""
     entries, frames = archives.read_scp(Path(directory) / "feats.scp"), read_frames(directory)
     if odd := entries.keys() ^ frames.keys():
@@ -67,7 +68,8 @@ class CmvnStats:
 
     def total(self) -> np.ndarray:
         """The statistics (2, dim + 1) of all speakers together."""
-        return sum(self.by_key[key] for key in sorted(self.by_key))
+        # A sum of nothing would be 0.
+        return cast("np.ndarray", sum(self.by_key[key] for key in sorted(self.by_key)))
 
     def write(self, ark: str | Path, scp: str | Path) -> None:
         """Write an archive with one matrix per speaker, in C order."""

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -107,7 +107,8 @@ def _copied(source: BinaryIO, layout: Layout) -> tuple[IO[bytes] | None, str]:
 
 def _open(source: BinaryIO, layout: Layout) -> soundfile.SoundFile:
     if layout.edits:
-        source = Window(source, 0, source.seek(0, os.SEEK_END), layout.edits)
+        # A window has all of BinaryIO that libsndfile reads by.
+        source = cast("BinaryIO", Window(source, 0, source.seek(0, os.SEEK_END), layout.edits))
     source.seek(0)
     # libsndfile reads a file by itself twice as fast as through Python.
     return soundfile.SoundFile(source.name if isinstance(source, io.BufferedReader) else source)

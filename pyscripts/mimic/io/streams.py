@@ -69,7 +69,7 @@ def flac_parts(source: BinaryIO, size: int) -> Parts:
     return list(zip(starts, [*starts[1:], size], strict=True))
 
 
-def _flac_length(raw: bytes, start: int, end: int, promised: int) -> int:
+def _flac_length(raw: bytes | mmap.mmap, start: int, end: int, promised: int) -> int:
     """Samples up to the end of the last frame that is whole; `promised` where no frame says otherwise."""
     block_size = struct.unpack(">H", raw[start + 8 : start + 10])[0]
     tail = raw[max(start + 42, end - LARGEST_FRAME) : end]
@@ -111,7 +111,8 @@ def _crc(data: bytes, bits: int, polynomial: int) -> int:
 def mp3_parts(source: BinaryIO, size: int) -> Parts:
     """MPEG audio: libsndfile knows the length only by the Xing (Info) header, whose number of frames must be true."""
     with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) if _is_file(source) else _Bytes(source) as raw:
-        starts, promised, counted, position = [], [], [], _after_tags(raw, 0)
+        starts: list[int] = []
+        promised, counted, position = [], [], _after_tags(raw, 0)
         while length := _frame_length(raw[position : position + 4]):
             frame = raw[position : min(position + length, position + 64)]
             if position + length > size:
@@ -154,7 +155,7 @@ def _frame_length(head: bytes) -> int:
     return (72 if layer == 3 and not first else 144) * bps // hz + padding
 
 
-def _after_tags(raw: bytes, position: int) -> int:
+def _after_tags(raw: bytes | mmap.mmap, position: int) -> int:
     """Skip tags: ID3v2 before a recording, ID3v1 and APE after it."""
     while True:
         head = raw[position : position + 32]

@@ -85,7 +85,7 @@ class Tokens:
     @classmethod
     def load(cls, directory: Path, kind: str) -> "Tokens":
         """Read what `save` wrote. Raises UserError when it is not there."""
-        symbols = []
+        symbols: list[str] = []
         for number, line in read_lines(directory / TABLE, "file, which every trained recogniser has"):
             symbol, _, place = line.rpartition(" ")
             if not symbol or place != str(len(symbols)):

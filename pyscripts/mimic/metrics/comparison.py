@@ -125,6 +125,7 @@ def check_identity(dirs: tuple[str, str], name: str) -> None:
         for b in second:
             reason = UNKNOWN if a is None else mark(b, a)
             if reason == OTHER:
+                assert a is not None and b is not None  # others are UNKNOWN
                 raise UserError(
                     f"{dirs[0]} and {dirs[1]} were scored on different data: {a.data} ({a}), {b.data} ({b})"
                 )
@@ -156,9 +157,11 @@ def bootstrap(measure: str, seeds: Sequence[tuple[Values, Values]], replications
     known = [utt for utt in utts if all(side[utt] is not None for pair in seeds for side in pair)]
     na = len(utts) - len(known)
     if not known:
-        return Comparison(measure, *[float("nan")] * 5, 0, na)
-    x, y = (np.array([[pair[side][utt].amount for utt in known] for pair in seeds]) for side in (0, 1))  # (seeds, utts)
-    weight = np.array([seeds[0][0][utt].weight for utt in known])  # (utts,)
+        nan = float("nan")
+        return Comparison(measure, nan, nan, nan, nan, nan, 0, na)
+    # (seeds, utts)
+    x, y = (np.array([[_known(pair[side][utt]).amount for utt in known] for pair in seeds]) for side in (0, 1))
+    weight = np.array([_known(seeds[0][0][utt]).weight for utt in known])  # (utts,)
     scale = 100 if measure in RATES else 1
     rng = np.random.default_rng(0)  # the same scores give the same figures
     drawn = []
@@ -188,6 +191,11 @@ def check(measure: str, a: Values, b: Values, names: tuple[str, str]) -> None:
             f"{measure}: {names[0]} and {names[1]} have different references for {len(other)}: {_some(other)}: "
             "score both with the same text and --normaliser"
         )
+
+
+def _known(value: Value | None) -> Value:
+    assert value is not None  # NA is left out before
+    return value
 
 
 def _some(utts: Sequence[str]) -> str:

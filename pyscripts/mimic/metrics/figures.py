@@ -78,7 +78,7 @@ def mean(values: Iterable[float | None]) -> Mean:
     x = np.array([v for v in values if v is not None])
     na = len(values) - len(x)
     if not len(x):
-        return Mean(*[float("nan")] * 3, 0, na)
+        return Mean(float("nan"), float("nan"), float("nan"), 0, na)
     rng = np.random.default_rng(0)
     block = max(1, BLOCK // len(x))
     sizes = [min(block, REPLICATIONS - done) for done in range(0, REPLICATIONS, block)]

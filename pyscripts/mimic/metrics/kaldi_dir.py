@@ -93,9 +93,13 @@ def _rate(folder: Path, unit: str) -> Mean:
 def _means(path: Path) -> dict[str, Mean]:
     lines = [line.split("\t") for line in _lines(path) if not line.startswith(("#", "measure\t"))]
     return {
-        name: Mean(*(NAN if value == "NA" else float(value) for value in values), int(n), int(na))
-        for name, *values, n, na in lines
+        name: Mean(_number(mean), _number(low), _number(high), int(n), int(na))
+        for name, mean, low, high, n, na in lines
     }
+
+
+def _number(cell: str) -> float:
+    return NAN if cell == "NA" else float(cell)
 
 
 def _data(folder: Path) -> Identity | None:

@@ -134,8 +134,9 @@ def _figures(record: dict[str, dict[str, Any]]) -> dict[str, Mean]:
     found = {}
     for name, values in record.items():
         values = dict(values)
-        three = [float("nan") if (v := values.pop(key)) is None else v for key in ("mean", "low", "high")]
-        found[name] = Mean(*three, values.pop("n"), values.pop("na"), values)
+        three = (float("nan") if (v := values.pop(key)) is None else v for key in ("mean", "low", "high"))
+        mean, low, high = three
+        found[name] = Mean(mean, low, high, values.pop("n"), values.pop("na"), values)
     return found
 
 
