@@ -54,8 +54,14 @@ if [ "$num_nodes" -gt 1 ]; then
 fi
 mkdir -p "$dir/log"
 rm -f "$dir/log/stopped.json"
-printf '#!/usr/bin/env bash\n# Made by %s: trains this model again.\ncd %q || exit 1\nexec %q --cmd %q --num-processes %q --ngpu %q --num-nodes %q "$@" %q %q %s\n' \
-  "$0" "$PWD" "$0" "$cmd" "$num_processes" "$ngpu" "$num_nodes" "$config" "$dir" "${*@Q}" > "$dir/run.sh"
+# inside this repository it is found from there, so that a copy of the repository trains in the copy
+repository=$(printf %q "$PWD") exp_dir=$dir
+if [[ $(realpath "$dir") = "$(realpath .)"/* ]]; then
+  repository="\"\$(dirname \"\$0\")\"/$(realpath --relative-to "$dir" .)"
+  exp_dir=$(realpath --relative-to . "$dir")
+fi
+printf '#!/usr/bin/env bash\n# Made by %s: trains this model again.\ncd %s || exit 1\nexec %q --cmd %q --num-processes %q --ngpu %q --num-nodes %q "$@" %q %q %s\n' \
+  "$0" "$repository" "$0" "$cmd" "$num_processes" "$ngpu" "$num_nodes" "$config" "$exp_dir" "${*@Q}" > "$dir/run.sh"
 chmod +x "$dir/run.sh"
 
 log "training $dir with $config"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set-up, style of Python and shell, then the tests. Arguments after the options go to pytest.
+# Set-up, style and types, then the tests. Arguments after the options go to pytest.
 
 fast=false  # true: what to run before each commit, in less than 2 minutes on two cores
 forks=true  # false: start each program as users do, not as a fork of one that has loaded torch (tests/forks)
@@ -9,7 +9,7 @@ path=$PATH PATH=$PWD/steps/lib:$PATH
 help_message="Usage: tests/run.sh [--option value]... [words for pytest]...
 e.g.: tests/run.sh --fast true
       tests/run.sh tests/shell -k done
-Makes the .venv of the tests if need be, then runs ruff, shellcheck and pytest.
+Makes the .venv of the tests if need be, then runs ruff, mypy, shellcheck and pytest.
 Options (default):
 $(list_options.sh "$0")
 With --fast true: the tests that start no process and train nothing, which tests/selection.py finds by reading them.
@@ -23,6 +23,7 @@ export OMP_NUM_THREADS=1  # several tests run at a time
 unset PYTHONDONTWRITEBYTECODE  # the recipes that the tests run start thousands of programs
 
 ruff check .
+mypy pyscripts/mimic
 shopt -s globstar nullglob
 shellcheck -x ./*.sh RESULTS .ci/run tests/forks/python3 {local,steps,tests}/**/*.sh
 

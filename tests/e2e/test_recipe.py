@@ -65,6 +65,7 @@ def test_experiment_directories_hold_all_that_made_them(finished, name):
     assert epochs == list(range(1, config["train"]["epochs"] + 1))
     info = json.loads((folder / "run_info.json").read_text())
     assert info["seed"] == 1 and info["packages"]["torch"] and info["command"][0] == "train.py"
+    assert str(finished.root) not in (folder / "run.sh").read_text()  # in a copy it trains the copy
     assert finished.call(folder / "run.sh") == f"exp/{name} is done and unchanged: skipping\n"
 
 

@@ -52,7 +52,7 @@ def _lattice(results: Sequence[Result], posteriors: Sequence[float]) -> tuple[li
     nodes: dict[frozenset, int] = {}
     node: dict[tuple[str, ...], int] = {}
     for prefix in sorted(tree, key=len, reverse=True):
-        follow = frozenset((word, node[(*prefix, word)]) for word in sorted(tree[prefix]))
+        follow = frozenset((word, node[prefix + (word,)]) for word in sorted(tree[prefix]))
         node[prefix] = nodes.setdefault(follow, len(nodes))
     last = len(nodes) - 1
     arcs: dict[tuple[int, int, str], list[Any]] = {}

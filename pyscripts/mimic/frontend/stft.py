@@ -158,7 +158,8 @@ class Stft(FrontEnd):
         frames = F.pad(frames, (0, parts * hop - n_fft)).view(batch, count, parts, hop)
         # Part p of frame i falls on block i + p of `hop` samples: as many shifted sums as a frame has parts.
         blocks = sum(F.pad(frames[:, :, p], (0, 0, p, parts - 1 - p)) for p in range(parts))
-        return cast("Tensor", blocks).flatten(1)[:, n_fft // 2 : n_fft // 2 + samples]
+        spread = cast("Tensor", blocks).flatten(1)  # the type checker: a sum might be the int 0
+        return spread[:, n_fft // 2 : n_fft // 2 + samples]
 
 
 def _magnitude(spec: Tensor) -> Tensor:

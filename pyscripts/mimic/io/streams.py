@@ -85,7 +85,7 @@ def _flac_length(raw: bytes | mmap.mmap, start: int, end: int, promised: int) ->
             number = number << 6 | byte & 0x3F
         at = 5 + more
         if size_bits in (6, 7):
-            samples = int.from_bytes(frame[at : at + size_bits - 5]) + 1
+            samples = int.from_bytes(frame[at : at + size_bits - 5], "big") + 1
             at += size_bits - 5
         else:
             samples = 192 if size_bits == 1 else 576 << size_bits - 2 if size_bits < 6 else 256 << size_bits - 8

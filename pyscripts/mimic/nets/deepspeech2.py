@@ -101,7 +101,7 @@ class Convolution(nn.Module):
         self.edge, self.kernel, self.stride = half[0], kernel[0], stride[0]
         self.bins = (bins + 2 * half[1] - kernel[1]) // stride[1] + 1
 
-    def output_lengths(self, lengths):
+    def output_lengths(self, lengths: Tensor) -> Tensor:
         """Frames (int or tensor) that so many frames give."""
         frames = (lengths + 2 * self.edge - self.kernel) // self.stride + 1
         return frames.clamp(min=0) if isinstance(frames, Tensor) else max(0, frames)
@@ -210,7 +210,8 @@ class DeepSpeech2(nn.Module):
         self.bidirectional = config.bidirectional
         self.output_size, self.output_bias = config.dense or size, config.output_bias
 
-    def output_lengths(self, lengths):
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        conv: Any  # a Convolution, of which the type checker knows a Module
         for conv in self.convs:
             lengths = conv.output_lengths(lengths)
         return lengths
