@@ -64,6 +64,30 @@ class Normalised(nn.Sequential):
         super().__init__(conv, nn.BatchNorm2d(outputs), *([nn.SiLU()] if act else []))
 
 
+class Joining(nn.ModuleList):
+    """A `Normalised` of width 1 over the channels of two images together, without a copy that holds both."""
+
+    def __init__(self, channels: int):
+        super().__init__(Normalised(2 * channels, channels, 1).children())
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        conv, norm, act = self
+        weight: Tensor = conv.weight  # type: ignore[assignment]
+        of_a, of_b = weight.split([a.shape[1], b.shape[1]], dim=1)
+        return act(norm(nn.functional.conv2d(a, of_a) + nn.functional.conv2d(b, of_b)))
+
+
+class Stage(nn.ModuleList):
+    """A stage of the decoder: two images are joined, then convolved."""
+
+    def __init__(self, channels: int, width: int):
+        super().__init__([Joining(channels), Normalised(channels, channels, width)])
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        join, convolve = self
+        return convolve(join(a, b))
+
+
 class Block(nn.Module):
     """A recurrence over time, shared by all positions, and attention over the positions of each frame."""
 
@@ -135,11 +159,8 @@ class FastMask(nn.Module):
         self.position = nn.Parameter(torch.randn(config.positions, units) * 0.02)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.expand = Normalised(units, channels, 1, act=False)
-        self.decoder = nn.ModuleList(
-            nn.Sequential(Normalised(2 * channels, channels, 1), Normalised(channels, channels, width))
-            for width in reversed(others)
-        )
-        self.leave = Normalised(2 * channels, channels, 1)
+        self.decoder = nn.ModuleList(Stage(channels, width) for width in reversed(others))
+        self.leave = Joining(channels)
         self.output = nn.ConvTranspose2d(channels, 2, (1, first), (1, config.stride), (0, (first - config.stride) // 2))
         if config.weight_norm:
             weight_norm(self.output, "weight", dim=1)
@@ -166,9 +187,9 @@ class FastMask(nn.Module):
             core, state = block(core, lengths, state)
             after.append(state)
         y = self.expand(_images(self.spread.T @ core))
-        for layer in self.decoder:
-            y = layer(torch.cat([y, skips.pop()], dim=1))
-        mask = self.output(self.leave(torch.cat([y, skips.pop()], dim=1)))  # (real frames, 2, 1, bins)
+        for stage in self.decoder:
+            y = stage(y, skips.pop())
+        mask = self.output(self.leave(y, skips.pop()))  # (real frames, 2, 1, bins)
         mask = nn.functional.pad(mask.squeeze(2), (1, 0))
         return unpack(mask, lengths, x.shape[1]), tuple(after)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.nets.fast import Block, FastMask, Normalised
+from mimic.nets.fast import Block, FastMask, Joining, Normalised
 
 
 class FoldedFast(nn.Module):
@@ -145,7 +145,7 @@ def folded(net: FastMask) -> FoldedFast:
 
 def _folded(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight (outputs, inputs, width) and bias (outputs,) of a convolution with its batch normalisation."""
-    assert isinstance(layer, Normalised)
+    assert isinstance(layer, Normalised | Joining)
     conv, norm = layer[0], layer[1]
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None

@@ -4,11 +4,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 
 class _Counter(TorchFunctionMode):
-    """Counts those of products of matrices, `@`; layers are counted by hooks."""
+    """Counts those of convolutions and products of matrices; recurrences are counted by hooks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,6 +19,10 @@ class _Counter(TorchFunctionMode):
         out = func(*args, **(kwargs or {}))
         if func in (torch.Tensor.matmul, torch.Tensor.__matmul__, torch.matmul):
             self.total += out.numel() * args[0].shape[-1]
+        elif func in (F.conv1d, F.conv2d, F.linear):
+            self.total += out.numel() * args[1][0].numel()
+        elif func in (F.conv_transpose1d, F.conv_transpose2d):
+            self.total += args[0].numel() * args[1][0].numel()
         return out
 
 
@@ -29,20 +34,12 @@ def macs_per_frame(net: nn.Module, bins: int, frames: int = 4) -> float:
     """
     counter = _Counter()
 
-    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        y = output[0] if isinstance(output, tuple) else output
-        if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
-            counter.total += inputs[0].numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Conv1d | nn.Conv2d):
-            counter.total += y.numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            counter.total += y.numel() * module.in_features
-        elif isinstance(module, nn.GRU):
-            steps = inputs[0].numel() // module.input_size
-            weights = 3 * module.hidden_size * (module.input_size + module.hidden_size)
-            counter.total += steps * weights * (2 if module.bidirectional else 1)
+    def hook(gru: nn.GRU, inputs: tuple[Any, ...], output: Any) -> None:
+        steps = inputs[0].numel() // gru.input_size
+        weights = 3 * gru.hidden_size * (gru.input_size + gru.hidden_size)
+        counter.total += steps * weights * (2 if gru.bidirectional else 1)
 
-    handles = [module.register_forward_hook(hook) for module in net.modules()]
+    handles = [module.register_forward_hook(hook) for module in net.modules() if isinstance(module, nn.GRU)]
     try:
         with torch.no_grad(), counter:
             net(torch.zeros(1, frames, 2, bins), torch.tensor([frames]))
