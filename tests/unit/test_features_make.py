@@ -131,6 +131,9 @@ def test_bad_audio_is_listed_and_fails_past_the_limit(data, tmp_path):
     for name in ("feats.scp", "wav.scp", "text", "utt2spk", "utt2num_frames"):
         assert list(read_table(out / name)) == ["p1-001", "p10-002"]
     assert read_table(out / "spk2utt") == {"p1": "p1-001", "p10": "p10-002"}
+    for utt in reasons:
+        soundfile.write(wavs[utt], np.full(4000, 0.1), 16000)
+    assert len(values(make(data, tmp_path / "out"))) == 4  # what was put right is taken
 
 
 def test_what_an_option_would_allow_is_not_skipped(data, tmp_path):

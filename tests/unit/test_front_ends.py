@@ -31,6 +31,13 @@ def test_an_option_file_names_its_front_end(tmp_path):
     assert type(front_end(path)).__name__ == "Fbank"
     path.write_text("--type=stft  # of enhancers\n")
     assert type(front_end(path)).__name__ == "Stft"
+    path.write_text("--n-fft=512\n--window-type=hamming\n")  # as conf/stft.conf
+    assert type(front_end(path)).__name__ == "Stft"
+    path.write_text("--window-type=hamming\n")
+    assert type(front_end(path)).__name__ == "Fbank"
+    path.write_text("--n-fft=512\n--num-mel-bins=40\n")
+    with pytest.raises(UserError, match=r"features.conf:1: unknown option --n-fft"):
+        front_end(path)
     path.write_text("--type=plp\n")
     with pytest.raises(UserError, match=r"--type=plp: features are of type fbank, logmel"):
         front_end(path)

@@ -94,8 +94,11 @@ class JobFiles:
 
 
 def run_job(reader: AudioReader, front_end: Extractor, files: JobFiles, nj: int, compress: str = "none") -> None:
-    """Write the features of job `files.job` of `nj`, unless they are there already."""
-    if files.scp.exists():
+    """Write the features of job `files.job` of `nj`, unless they are there already, of all of its utterances.
+
+    Audio that could not be used may have been put right since then.
+    """
+    if files.scp.exists() and not read_skipped(files.skipped):
         log.info("job %d is done already", files.job)
         return
     utts = split(reader.utts, files.job, nj)

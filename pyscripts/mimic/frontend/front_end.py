@@ -76,10 +76,22 @@ def make_front_end(kind: str, options: Path) -> FrontEnd:
 def front_end(options: Path) -> FrontEnd:
     """The front end that a model was trained on, from the option file in its directory.
 
-    A line `--type=NAME` says which one it is; without it, it is fbank. UserError for an unknown one.
+    A line `--type=NAME` says which one it is. Without it, it is stft where all options are of stft and not all of
+    fbank, else fbank. UserError for an unknown one.
     """
     lines = (line.partition("#")[0].strip() for _, line in read_lines(options, "option file"))
-    kind = ([line.removeprefix("--type=") for line in lines if line.startswith("--type=")] or ["fbank"])[-1]
+    kind = ([line.removeprefix("--type=") for line in lines if line.startswith("--type=")] or [""])[-1]
+    if not kind:
+        kind = "stft" if not _has_options(options, "fbank") and _has_options(options, "stft") else "fbank"
     if kind not in FRONT_ENDS:
         raise UserError(f"{options}: --type={kind}: features are of type {', '.join(FRONT_ENDS)}")
     return make_front_end(kind, options)
+
+
+def _has_options(path: Path, kind: str) -> bool:
+    """Whether all options of a file are of this front end."""
+    try:
+        FRONT_ENDS[kind][1].read(path)
+    except UserError:
+        return False
+    return True
