@@ -128,6 +128,18 @@ def test_resumed_training_equals_the_undisturbed_run_with_any_number_of_threads(
     assert wanted <= set(logs[0][-1])
 
 
+def test_training_starts_from_an_enhancer_of_the_same_network_and_spectrum(corpus, tmp_path):
+    trained = run(corpus, "denoise", tmp_path / "first", "--train.epochs", "1")
+    begun, _ = build(corpus, "denoise", tmp_path / "second", "--data.init", str(tmp_path / "first"))
+    assert_equal(trained, begun.model.state_dict())
+    with pytest.raises(UserError, match=r"the size of .* take the network and its sizes of .*first/config.yaml"):
+        build(corpus, "denoise", tmp_path / "x", "--data.init", str(tmp_path / "first"), "--model.units", "3")
+    (tmp_path / "stft.conf").write_text("--hop-length=128\n")
+    with pytest.raises(UserError, match="option --hop-length is 256 there and 128 here"):
+        options = ("--data.init", str(tmp_path / "first"), "--data.stft", str(tmp_path / "stft.conf"))
+        build(corpus, "denoise", tmp_path / "y", *options)
+
+
 def test_waveforms_to_waveforms_with_all_losses(corpus, tmp_path):
     run(corpus, "demucs", tmp_path / "x", "--train.epochs", "1")
     enhancer = Enhancer.load(tmp_path / "x")

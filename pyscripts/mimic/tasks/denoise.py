@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimic.augment import mixing
 from mimic.augment.augmenter import AugmentConfig, Augmenter
@@ -23,7 +23,6 @@ from mimic.io.tables import read_table
 from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss, Waves
 from mimic.models.config import Config
-from mimic.models.enhancer import network
 from mimic.nets.enhancers import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
@@ -61,10 +60,6 @@ class DenoiseTask(EnhanceTask):
         if odd := set(self.dev[0].utts) ^ set(self.dev[1].utts):
             raise UserError(f"{min(odd)}: is in only one of {data.dev_noisy} and {data.dev_clean}")
         self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev[0].utts, data.valid_utterances)
-
-    def new_model(self, directory: Path) -> nn.Module:
-        """The enhancer before training."""
-        return network(self.config, self.stft)
 
     def _frames(self, length: float) -> int:
         return int(self.stft.num_frames(round(length * self.stft.rate)))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend.feature_config import OPTIONS
@@ -23,6 +23,7 @@ from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 from mimic.tasks.common import copy_feature_options
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import EnhanceData
+from mimic.tasks.start import start_enhancer
 from mimic.training import parallel
 from mimic.training.task import WHOLE, Task, weighted
 
@@ -52,7 +53,7 @@ class EnhanceTask(Task):
         self.config, data = config, config.data
         copy_feature_options(Path(data.train_noisy), directory)
         self.stft = Stft(StftConfig.read(directory / OPTIONS))
-        self.model = network(config, self.stft)
+        self.model = self.new_model(directory)
         self.losses = EnhancementLoss(config.loss, self.stft)
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
         self.lengths, self.dev_lengths = (feature_dir.read(side)[1] for side in (data.train_noisy, data.dev_noisy))
@@ -61,6 +62,17 @@ class EnhanceTask(Task):
         if self.of_waves:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
             self.waves = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
+
+    def new_model(self, directory: Path) -> nn.Module:
+        """The enhancer before training: another one's weights, if the configuration names one."""
+        model = self.new_network(directory)
+        if self.config.data.init:
+            start_enhancer(model, Path(self.config.data.init), self.stft.config)
+        return model
+
+    def new_network(self, directory: Path) -> nn.Module:
+        """The enhancer with weights drawn by chance."""
+        return network(self.config, self.stft)
 
     def stream(self, utterances: list[str]) -> None:
         archives.read_ahead(entry for utt in utterances for entry in self.noisy[utt])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mimic.inputs import DataDir, Features, Noises, Options, ProbedFeatures, Rirs
+from mimic.inputs import DataDir, Features, InitialEnhancer, Noises, Options, ProbedFeatures, Rirs
 from mimic.settings import CountOrZero, NotNegative
 
 
@@ -16,6 +16,7 @@ class EnhanceData:
         dev_noisy: input for validation; its wav.scp gives the waves for PESQ, STOI and eSTOI.
         dev_clean: reference for validation.
         valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
+        init: directory of a trained enhancer to start from: its weights, of the same network and spectrum.
     """
 
     train_noisy: Features = ""
@@ -23,6 +24,7 @@ class EnhanceData:
     dev_noisy: Features = ""
     dev_clean: Features = ""
     valid_utterances: CountOrZero = 0
+    init: InitialEnhancer = ""
 
 
 @dataclass
@@ -38,6 +40,7 @@ class DenoiseData:
         dev_clean: the same utterances, clean.
         valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
         stft: option file of the STFT that masks work on; empty: its defaults.
+        init: directory of a trained enhancer to start from: its weights, of the same network and spectrum.
     """
 
     train: DataDir = ""
@@ -47,6 +50,7 @@ class DenoiseData:
     dev_clean: DataDir = ""
     valid_utterances: CountOrZero = 0
     stft: Options = ""
+    init: InitialEnhancer = ""
 
 
 @dataclass

@@ -15,7 +15,7 @@ from mimic.tasks.enhance_config import ProbeEnhanceData
 class ProbeEnhanceTask(DenoiseTask):
     SECTIONS = DenoiseTask.SECTIONS | {"data": ProbeEnhanceData}
 
-    def new_model(self, directory: Path) -> nn.Module:
+    def new_network(self, directory: Path) -> nn.Module:
         features = Path(self.config.data.features)
         copy_feature_options(features, directory, PROBED)
         normaliser = Cmvn(read_global(features), norm_vars=True)

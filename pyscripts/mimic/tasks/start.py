@@ -1,13 +1,16 @@
-"""Starting from a recogniser that was trained elsewhere: what has to be equal, and what to do where it is not."""
+"""Starting from a model that was trained elsewhere: what has to be equal, and what to do where it is not."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend import feature_config
+from mimic.frontend.stft import StftConfig
 from mimic.models.config import Config, read_config
+from mimic.models.enhancer import Enhancer
 
 
 def check_start(config: Config, directory: Path) -> None:
@@ -29,13 +32,26 @@ def check_start(config: Config, directory: Path) -> None:
         raise _differs(init, f"feature option --{found.option}", found.there, found.here, fix)
 
 
+def start_enhancer(model: nn.Module, init: Path, stft: StftConfig) -> None:
+    """Take over the weights of an enhancer of the same network and the same spectrum.
+
+    Raises UserError where it is none, or another.
+    """
+    theirs = Enhancer.load(init)
+    for name, there in asdict(getattr(theirs.front, "config", stft)).items():
+        if there != (here := getattr(stft, name, None)):
+            fix = f"take {init / feature_config.OPTIONS} as option file of the spectrum"
+            raise _differs(init, f"option --{name.replace('_', '-')}", there, here, fix)
+    start_from(model, theirs.net.state_dict(), init)
+
+
 def start_from(model: nn.Module, state: Mapping[str, Tensor], init: Path) -> None:
     """Take over `state`, the weights of directory `init`. UserError names the first that is not as in `model`."""
     there = {name: tuple(value.shape) for name, value in state.items()}
     here = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     for name in [*here, *there]:
         if there.get(name) != here.get(name):
-            fix = f"take net, sizes and decoder of {init / 'config.yaml'}"
+            fix = f"take the network and its sizes of {init / 'config.yaml'}"
             raise _differs(init, f"the size of {name}", there.get(name, "absent"), here.get(name, "absent"), fix)
     model.load_state_dict(state)
 
