@@ -32,7 +32,7 @@ class Input:
     several: bool = False
 
 
-_MODEL = ("model.pt",)
+_MODEL = ("model.pt", "model.safetensors")
 _DATA = "local/import_corpus.sh or local/NAME/prepare.sh"
 
 DataDir = Annotated[str, Input(_DATA, ("wav.scp",), needed=True)]
@@ -53,7 +53,7 @@ Recogniser = Annotated[str, Input("steps/train.sh conf/asr.yaml", _MODEL)]
 Enhancer = Annotated[str, Input("steps/train.sh conf/enhance.yaml", _MODEL, needed=True)]
 InitialEnhancer = Annotated[str, Input("steps/train.sh conf/enhance.yaml", _MODEL)]
 LanguageModel = Annotated[str, Input("steps/train.sh conf/lm.yaml", _MODEL)]
-Perceptual = Annotated[str, Input("steps/train.sh conf/perceptual.yaml", ("model.pt", "config.json"), file=True)]
+Perceptual = Annotated[str, Input("steps/train.sh conf/perceptual.yaml", (*_MODEL, "config.json"), file=True)]
 Teacher = Annotated[str, Input("local/run_pretrain_ssl.sh", ("config.json",), file=True, needed=True)]
 InitialEncoder = Annotated[str, Input("local/run_pretrain_ssl.sh", ("config.json",), file=True)]
 NgramModel = Annotated[str, Input("steps/train_lm.sh", file=True)]

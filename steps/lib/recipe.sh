@@ -36,7 +36,8 @@ check_dirs() {
 check_models() {
   local name
   for name; do
-    [ -z "${!name}" ] || [ -f "${!name}/model.pt" ] || die "--${name//_/-} ${!name}: no model.pt: is it trained?"
+    [ -z "${!name}" ] || [ -f "${!name}/model.pt" ] || [ -f "${!name}/model.safetensors" ] ||
+      die "--${name//_/-} ${!name}: no model.pt: is it trained?"
   done
 }
 

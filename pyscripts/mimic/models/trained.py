@@ -1,7 +1,8 @@
 """What all trained models have in common: a directory with config.yaml, model.pt and a few files beside them.
 
-config.yaml says which network it is, model.pt has its weights, the files beside them the front end's options and the
-meaning of the outputs. What does not fit together is one line, not a traceback.
+config.yaml says which network it is, model.pt has its weights (model.safetensors those of a model that ships), the
+files beside them the front end's options and the meaning of the outputs. What does not fit together is one line, not a
+traceback.
 """
 
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from mimic.nets.graphs import Graph
 
 N = TypeVar("N", bound=nn.Module)
 M = TypeVar("M", bound="Trained")
-MODEL = "model.pt"
+MODEL, SHIPPED = "model.pt", "model.safetensors"
 
 
 class Trained:
@@ -92,8 +93,13 @@ class Trained:
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
-    """The weights in model.pt by their names. Raises UserError for anything else, and for NaN and infinity."""
+    """The weights in model.pt, or model.safetensors, by their names.
+
+    Raises UserError for anything else, and for NaN and infinity.
+    """
     path = directory / MODEL
+    if not path.exists() and (directory / SHIPPED).exists():
+        path = directory / SHIPPED
     state = weights.load(path)
     weights.check_weights(state, path, "train the model again, or take an undamaged copy")
     return state

@@ -12,10 +12,9 @@ from torchaudio.models import Wav2Vec2Model
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.lines import read_lines
-from mimic.io.weights import check_weights
+from mimic.io.weights import check_weights, load_safetensors, save_safetensors
 
 KINDS = ("wav2vec2", "hubert", "wavlm")
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 MAX_DISTANCE = 800  # of WavLM's relative positions, in every published one
 
 
@@ -80,24 +79,10 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     """Tensors by their names. UserError for anything else, and for NaN and infinity."""
     try:
         safe = file.suffix == ".safetensors"
-        state = _read_safetensors(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
+        state = load_safetensors(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damaged bytes lead to
         raise UserError(f"{file}: weights cannot be read ({type(error).__name__}): download the file again") from None
     check_weights(state, file, "download the file again")
-    return state
-
-
-def _read_safetensors(file: Path) -> dict[str, Tensor]:
-    """Tensors of floats: 8 bytes with the size of a JSON header, that header, the values one after the other."""
-    data = bytearray(file.read_bytes())
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
-    state = {}
-    for name, entry in header.items():
-        if (dtype := DTYPES.get(entry.get("dtype"))) is not None:
-            first, last = entry["data_offsets"]
-            values = torch.frombuffer(data, dtype=dtype, count=(last - first) // dtype.itemsize, offset=start + first)
-            state[name] = values.view(entry["shape"])
     return state
 
 
@@ -105,7 +90,7 @@ def write_directory(net: Wav2Vec2Model, normalise: bool, directory: Path) -> Non
     """Write a HuBERT or wav2vec 2.0 network so that `ssl.load` and, unless it is pruned, transformers read it."""
     directory.mkdir(parents=True, exist_ok=True)
     state = {_back(name): value for name, value in net.state_dict().items()}
-    _write_safetensors(state, directory / "model.safetensors")
+    save_safetensors({name: value.float() for name, value in state.items()}, directory / "model.safetensors")
     facts = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": normalise, "sampling_rate": 16000}
     for name, content in (("config.json", _describe(net)), ("preprocessor_config.json", facts)):
         with replace(directory / name) as f:
@@ -147,16 +132,3 @@ def _back(name: str) -> str:
     """A weight's name under torchaudio -> under transformers."""
     name = name.replace("encoder.feature_projection.", "feature_projection.", 1)
     return name.replace("encoder.transformer.", "encoder.", 1)
-
-
-def _write_safetensors(state: dict[str, Tensor], file: Path) -> None:
-    header, start, parts = {}, 0, []
-    for name, value in state.items():
-        parts.append(value.detach().cpu().float().contiguous().numpy().tobytes())
-        places = [start, start + len(parts[-1])]
-        header[name] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": places}
-        start += len(parts[-1])
-    text = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
-    text += b" " * (-len(text) % 8)  # values begin at a multiple of 8
-    with replace(file, "wb") as f:
-        f.writelines([len(text).to_bytes(8, "little"), text, *parts])
