@@ -20,7 +20,8 @@ from mimic.io.entries import stored, wav_file
 from mimic.io.recording import write_wav
 from mimic.io.tables import split, write_table
 from mimic.models.enhancer import Enhancer
-from mimic.settings import Count, Share
+from mimic.models.ratio import mix
+from mimic.settings import Count
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +34,14 @@ def main() -> None:
     cli.add_number(parser, "--job", Count, 1, "this job, from 1")
     cli.add_number(parser, "--nj", Count, 1, "number of jobs")
     cli.add_number(parser, "--batch-size", Count, 8, "utterances at once", was="--batch-utterances")
-    cli.add_number(parser, "--enhancement-ratio", Share, 1.0, "share of the enhanced signal", was="--dry-wet")
+    cli.add_ratio(parser)
     cli.add_device(parser)
     parser.add_argument("--channel", type=int, help="channel of audio that has several, from 0")
     arguments, overrides = parser.parse_known_args()
-    ratio = arguments.enhancement_ratio
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     enhancer = Enhancer.load(arguments.model, overrides, arguments.device)
-    front = enhancer.front
+    front, ratio = enhancer.front, enhancer.ratio(arguments.enhancement_ratio)
     reader = AudioReader(arguments.data, front.rate, channel=arguments.channel)
     utterances = split(reader.utts, arguments.job, arguments.nj)
     size = arguments.batch_size
@@ -54,7 +54,7 @@ def main() -> None:
             enhanced = enhancer.net.enhance([wave.to(arguments.device) for wave in noisy], front)
             for utt, x, y in zip(batch, noisy, enhanced, strict=True):
                 path = wav_file(arguments.output, utt)
-                samples = (ratio * y.cpu() + (1 - ratio) * x).numpy() if ratio < 1 else y.cpu().numpy()
+                samples = mix(x.numpy(), y.cpu().numpy(), ratio)
                 clipped += int(np.abs(samples).max(initial=0) > 1)
                 write_wav(path, samples, front.rate)
                 paths[utt] = stored(path)

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Serve a page on which a browser records speech, hears it enhanced and reads what was said.
 
-serve.py --enhance exp/enhance_mimic --recognise exp/asr_mimic
+serve.py --enhance true --recognise exp/asr_mimic
 """
 
 import argparse
@@ -13,6 +13,7 @@ import torch
 from mimic import cli
 from mimic.deploy.server import Server, Service
 from mimic.deploy.transcriber import Transcriber
+from mimic.models import find
 from mimic.models.enhancer import Enhancer
 from mimic.models.recogniser import Recogniser
 from mimic.settings import Positive, Range
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--enhance", default="", help="directory of a trained enhancer")
+    parser.add_argument("--enhance", default="", help="directory of a trained enhancer; true: the one that ships")
+    cli.add_ratio(parser)
     parser.add_argument("--recognise", default="", help="directory of a trained recogniser")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     cli.add_number(parser, "--port", Annotated[int, Range(0, 65535)], 8000, "0: any that is free")
@@ -33,8 +35,9 @@ def main() -> None:
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
     enhance = transcribe = None
-    if arguments.enhance:
-        enhance = Enhancer.load(arguments.enhance, (), arguments.device).blocks()
+    if arguments.enhance not in ("", "false"):
+        enhancer = Enhancer.load(find(arguments.enhance), (), arguments.device)
+        enhance = enhancer.blocks(arguments.enhancement_ratio)
     if arguments.recognise:
         transcribe = Transcriber(Recogniser.load(arguments.recognise, (), arguments.device))
     service = Service(enhance, transcribe, round(arguments.max_mb * 2**20), 60 * arguments.max_minutes)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Enhances speech: a data directory, audio files, or a stream of samples.
+# <model-dir>: of a trained enhancer; the one that ships in pretrained/ where none is named.
 # A data directory: reads <model-dir> and the audio of <in>; writes <out>, a data directory with the enhanced speech of the
 # same utterances. Files (any rate, length and number of channels): <out> has the files of <in>; existing files are
 # replaced. Enhanced speech is as long as noisy speech.
@@ -9,14 +10,15 @@ cmd=launch.py     # a data directory: where they run
 ngpu=0            # 1: on a GPU
 channel=          # a data directory: of audio that has several, from 0
 force=false       # a data directory: true enhances again although nothing changed
-enhancement_ratio=1 # share of the enhanced signal in the output, 0 to 1; the rest is the input  # was: dry-wet
+enhancement_ratio= # share of the enhanced signal, 0 to 1, the rest is the input; auto: by SNR; empty: the model's default  # was: dry-wet, enhance-ratio
 chunk_seconds=60  # files: seconds that the network processes at once; 0: the whole file
 stream=false      # true: raw samples from standard input to standard output
 allow_pipes=false # files: true runs the commands that a wav.scp may hold
 
 . ./path.sh
-help_message="Usage: $0 [options] <model-dir> <in> <out> [--section.key value]...
-e.g.: $0 --nj 4 exp/enhance_mimic data/test_noisy exp/enhance_mimic/wav/test --mask.weight 0.7
+help_message="Usage: $0 [options] [<model-dir>] <in> <out> [--section.key value]...
+e.g.: $0 talk.mp3 talk_enhanced.wav
+      $0 --nj 4 exp/enhance_mimic data/test_noisy exp/enhance_mimic/wav/test --mask.weight 0.7
       $0 exp/enhance_mimic talk.flac talk_enhanced.flac
       $0 --enhancement-ratio 0.8 exp/enhance_mimic recordings recordings_enhanced
       curl -s https://example.org/talk.mp3 | $0 exp/enhance_mimic - - > talk.wav
@@ -30,24 +32,33 @@ Settings after <out> override the model's configuration."
 . log.sh
 set -euo pipefail
 
-[ $# -ge 3 ] || die "expected <model-dir> <in> <out>, got $# words; see --help"
+count=0
+for word; do case $word in --*) break ;; esac; count=$((count + 1)); done
+if [ "$count" = 2 ] && [ ! -e "$1/config.yaml" ]; then
+  model=$(default_model)
+  set -- "$model" "$@"
+elif [ "$count" != 3 ]; then
+  die "expected [<model-dir>] <in> <out>, got $count words; see --help"
+fi
 model=$1 data=$2 dir=$3
 shift 3
 require_model "$model" conf/enhance.yaml
 check_settings "$model" "$@"
-device=cpu gpu=()
+device=cpu gpu=() ratio=()
+if [ -n "$enhancement_ratio" ]; then ratio=(--enhancement-ratio "$enhancement_ratio"); fi
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 
 if [ "$stream" = true ] || { [ ! -e "$data/wav.scp" ] && ! pending "$data"; }; then
-  exec pyscripts/enhance_files.py --device "$device" --enhancement-ratio "$enhancement_ratio" --chunk-seconds "$chunk_seconds" \
-    --stream "$stream" --allow-pipes "$allow_pipes" "$model" "$data" "$dir" "$@"
+  exec pyscripts/enhance_files.py --device "$device" "${ratio[@]}" --chunk-seconds "$chunk_seconds" --stream "$stream" \
+    --allow-pipes "$allow_pipes" "$model" "$data" "$dir" "$@"
 fi
 
-options=("$@")
+options=("$@" "${ratio[@]}")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
-if [ "$enhancement_ratio" != 1 ]; then options+=(--enhancement-ratio "$enhancement_ratio"); fi
+inputs=("$model" "$data")
+if [ -e "$model/ratio.json" ]; then inputs+=("$model/ratio.json"); fi  # fitted after the model was finished
 limit_jobs "$data/utt2spk"
-if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$data" \
+if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" \
   --option "mask=${options[*]}"; then
   exit 0
 fi

@@ -1,6 +1,6 @@
 """The command `mimic`: enhance, transcribe and score, without the recipe around the library.
 
-mimic enhance exp/enhance_mimic talk.flac talk_enhanced.flac
+mimic enhance talk.flac talk_enhanced.flac
 mimic transcribe exp/asr_mimic talk_enhanced.flac
 mimic score clean_wavs enhanced_wavs
 

@@ -3,6 +3,7 @@
 import argparse
 import atexit
 import errno
+import itertools
 import logging
 import os
 import re
@@ -16,9 +17,21 @@ from typing import Any, NoReturn
 from mimic import renamed
 from mimic.errors import UserError
 from mimic.progress import progress
-from mimic.settings import convert
+from mimic.settings import Share, convert
 
-__all__ = ["add_audio", "add_device", "add_jobs", "add_number", "explain", "leave", "progress", "run", "whole"]
+__all__ = [
+    "add_audio",
+    "add_device",
+    "add_jobs",
+    "add_number",
+    "add_ratio",
+    "explain",
+    "leave",
+    "model_first",
+    "progress",
+    "run",
+    "whole",
+]
 log = logging.getLogger(__name__)
 
 
@@ -98,17 +111,18 @@ def add_number(parser: argparse.ArgumentParser, name: str, kind: Any, default: f
     help = f"{text} (default: %(default)s)"
     parser.add_argument(name, type=lambda value: convert(kind, value, name), default=default, help=help)
     if was:
-        present = name
-
-        class Former(argparse.Action):
-            def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-                renamed.note(was, present)
-                setattr(namespace, self.dest, values)
-
         dest, hidden = name.lstrip("-").replace("-", "_"), argparse.SUPPRESS
         parser.add_argument(
             was, action=Former, dest=dest, type=lambda value: convert(kind, value, was), default=hidden, help=hidden
         )
+
+
+class Former(argparse.Action):
+    """An option under the name that it had; it is noted."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        renamed.note(option_string or "", f"--{self.dest.replace('_', '-')}")
+        setattr(namespace, self.dest, values)
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +138,35 @@ def add_audio(parser: argparse.ArgumentParser, pipes: bool = True) -> None:
     if pipes:
         text = "run commands in wav.scp (default: false)"
         parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help=text)
+
+
+def add_ratio(parser: argparse.ArgumentParser) -> None:
+    """--enhancement-ratio: None where it is not given, a share, or auto."""
+    text = "share of the enhanced signal in the output, 0 to 1; auto: by the SNR (default: the model's own)"
+    parser.add_argument("--enhancement-ratio", "--enhance-ratio", type=_ratio, metavar="W", help=text)
+    parser.add_argument("--dry-wet", action=Former, dest="enhancement_ratio", type=_ratio, help=argparse.SUPPRESS)
+
+
+def _ratio(text: str) -> float | str:
+    try:
+        return text if text == "auto" else convert(Share, text, "--enhancement-ratio")
+    except UserError as error:
+        raise UserError(f"{error}; or auto") from None
+
+
+def model_first(words: list[str], others: list[str], count: int) -> tuple[Path | None, list[str], list[str]]:
+    """What argparse found of `[<model-dir>] PATH...`, with `count` paths: the model or None, paths, and settings.
+
+    words: of a positional argument "*", which gets those before the first option; others: what was not known, which
+    begins with the rest of them. Raises UserError for another number of words, and for a model in place of a path.
+    """
+    rest = list(itertools.takewhile(lambda word: not word.startswith("--"), others))
+    words, settings = words + rest, others[len(rest) :]
+    if len(words) == count + 1:
+        return Path(words[0]), words[1:], settings
+    if len(words) != count or (Path(words[0]) / "config.yaml").exists():
+        raise UserError(f"expected [<model-dir>] and {count} paths, got {' '.join(words) or 'none'}; see --help")
+    return None, words, settings
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -72,12 +72,22 @@ require() {
 
 # require_model DIR conf/NAME.yaml: dies unless DIR holds a finished model, with those that lie beside it.
 require_model() {
-  local beside model
-  if [ ! -e "$1/model.pt" ] && ! dry_run; then
+  local beside model weights=$1/model.pt
+  if [ ! -e "$weights" ] && [ -e "$1/model.safetensors" ]; then weights=$1/model.safetensors; fi  # a model that ships
+  if [ ! -e "$weights" ] && ! dry_run; then
     beside=$(for model in "$(dirname "$1")"/*/model.pt; do [ ! -e "$model" ] || printf ' %s' "$(dirname "$model")"; done)
     die "$1/model.pt is missing: run steps/train.sh $2 first${beside:+; models beside it:$beside}"
   fi
-  require "$1/model.pt" "steps/train.sh"
+  require "$weights" "steps/train.sh"
+}
+
+# default_model: prints the directory of the enhancer that is used where none is named.
+default_model() {
+  local name
+  [ -s pretrained/default ] ||
+    die "no model is named and none ships here: name a model directory, or run local/run_pretrained.sh --corpora DIR, which trains one"
+  read -r name < pretrained/default
+  echo "pretrained/$name"
 }
 
 # check_settings MODEL [--section.name value]...: dies where a setting is wrong, before anything is changed.

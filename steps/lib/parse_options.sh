@@ -88,7 +88,7 @@ _po_number() {
            (to == "" || x < to + 0 || (below == "false" && x == to + 0))) }'
 }
 
-# _po_check NAME TYPE [FROM [TO]]: dies unless the value of NAME is one that its line of option_ranges.txt allows.
+# _po_check NAME TYPE [FROM [TO [WORD]]]: dies unless the value of NAME is one that its line of option_ranges.txt allows.
 _po_check() {
   local word words good=true value=${!1} expected
   if [ -z "$value" ] && [ -z "${_po_default[$1]}" ]; then return; fi
@@ -100,7 +100,7 @@ _po_check() {
     if [[ $2 == *s ]]; then read -r -a words <<< "${value//,/ }"; fi
     [ ${#words[@]} -gt 0 ] || [ "$2" = ints ] || good=false  # no passes, for example
     for word in "${words[@]}"; do _po_number "$word" "$2" "${3:-}" "${4:-}" || good=false; done
-    if $good; then return; fi
+    if $good || { [ -n "${5:-}" ] && [ "$value" = "$5" ]; }; then return; fi
     case $2 in
       int) expected="a whole number" ;;
       ints) expected="whole numbers" ;;
@@ -114,7 +114,7 @@ _po_check() {
       *) expected+=" from $3 to $4" ;;
     esac
     expected=${expected/from 0< to/above 0, at most} expected=${expected/at most </below }
-    expected=${expected/to </to below }
+    expected=${expected/to </to below }${5:+ or $5}
   fi
   _po_die "--${1//_/-} takes $expected, got '$value'"
 }

@@ -65,8 +65,9 @@ def test_help(sh, word):
 
 
 RANGES = """stage=1 nj=2 max_skip=0.01 channel= sil_prob=0.5 snrs="0 5" prune=0 compress=none size= force=false
+enhancement_ratio=
 . parse_options.sh
-echo "$stage|$nj|$max_skip|$channel|$sil_prob|$snrs|$prune|$compress|$size"
+echo "$stage|$nj|$max_skip|$channel|$sil_prob|$snrs|$prune|$compress|$size|$enhancement_ratio"
 """
 
 
@@ -86,6 +87,8 @@ echo "$stage|$nj|$max_skip|$channel|$sil_prob|$snrs|$prune|$compress|$size"
         (["--sil-prob", "1.0"], "--sil-prob takes a number above 0, below 1, got '1.0'"),
         (["--snrs", "0 inf"], "--snrs takes numbers from -100 to 100, got '0 inf'"),
         (["--prune", "0 0.5"], "--prune takes whole numbers of at least 0, got '0 0.5'"),
+        (["--enhancement-ratio", "1.5"], "--enhancement-ratio takes a number from 0 to 1 or auto, got '1.5'"),
+        (["--enhancement-ratio", "aut"], "--enhancement-ratio takes a number from 0 to 1 or auto, got 'aut'"),
         (["--compress", "zip"], "--compress takes one of none, int16, uint8, got 'zip'"),
         (["--compress", "none int16"], "--compress takes one of none, int16, uint8, got 'none int16'"),
         (["--config", "my.conf"], "--nj takes a whole number of at least 1, got '-3'"),
@@ -101,8 +104,9 @@ def test_values_out_of_range_are_one_line(sh, tmp_path, words, line):
 
 def test_values_in_range(sh):
     words = ["--nj", "1", "--max-skip", "1e-3", "--channel", "", "--sil-prob", ".9", "--snrs", "-2.5,+5"]
-    words += ["--prune", "0 0 1", "--compress", "uint8", "--size", ""]
-    assert sh(RANGES, *words, nj="no number").stdout == "1|1|1e-3||.9|-2.5,+5|0 0 1|uint8|\n"
+    words += ["--prune", "0 0 1", "--compress", "uint8", "--size", "", "--enhancement-ratio", "auto"]
+    assert sh(RANGES, *words, nj="no number").stdout == "1|1|1e-3||.9|-2.5,+5|0 0 1|uint8||auto\n"
+    assert sh(RANGES, "--enhancement-ratio", "0.5").stdout.endswith("|0.5\n")
 
 
 def defaults(script: Path) -> dict[str, str]:

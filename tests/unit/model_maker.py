@@ -10,6 +10,7 @@ from data_maker import ROOT
 
 from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.stft import Stft, StftConfig
+from mimic.io import weights
 from mimic.io.archives import ArkWriter
 from mimic.io.tables import write_table
 from mimic.io.tokens import BLANK, Tokens
@@ -56,6 +57,15 @@ def make_enhancer(directory: Path, net: str, mask: str = "{}") -> Path:
     model = enhancer(configuration.read(directory / "config.yaml"), Stft(StftConfig()))
     checkpoint.save(model.state_dict(), directory / "model.pt")
     return directory
+
+
+def make_shipped(folder: Path, name: str = "tiny") -> Path:
+    """The folder pretrained/ with an enhancer in it, which is the default."""
+    directory = make_enhancer(folder / name, "causal")
+    weights.save_safetensors(weights.load(directory / "model.pt"), directory / "model.safetensors")
+    (directory / "model.pt").unlink()
+    (folder / "default").write_text(f"{name}\n")
+    return folder
 
 
 def make_recogniser(

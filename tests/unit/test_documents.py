@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from data_maker import LEXICON, ROOT, UTTS, make_corpus, make_dir, tone
-from model_maker import make_enhancer, make_features, make_recogniser
+from model_maker import make_enhancer, make_features, make_recogniser, make_shipped
 
 pytestmark = pytest.mark.xdist_group("documents")  # all share one directory
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -150,6 +150,7 @@ def clone(tmp_path_factory) -> Path:
     (root / "lexicon.txt").write_text(LEXICON)
     (root / "sentences.txt").write_text("ONE TWO\nTWO THREE FOUR\nFIVE ONE TWO\n" * 20)
     make_enhancer(root / "exp/enhance_mimic", "causal")
+    make_shipped(root / "pretrained")
     for name in ("clean", "mimic"):
         make_recogniser(root / f"exp/asr_{name}")
     make_features(root / "exp/fbank/dev_clean", 2)
@@ -182,6 +183,7 @@ PYTHON = [(p, code) for p in COMMANDS for code, reason in blocks(p, "python") if
 @pytest.mark.parametrize(("page", "code"), PYTHON, ids=[f"{named(p)}-{i}" for i, (p, _) in enumerate(PYTHON)])
 def test_python_blocks_run(clone, monkeypatch, page, code):
     monkeypatch.chdir(clone)
+    monkeypatch.setattr("mimic.models.FOLDER", clone / "pretrained")
     exec(compile(code, named(page), "exec"), {})
 
 

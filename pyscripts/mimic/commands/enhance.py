@@ -1,5 +1,6 @@
 """Enhance audio files: one, those of a folder, those of a wav.scp, or a stream of samples.
 
+mimic enhance talk.flac talk_enhanced.flac
 mimic enhance exp/enhance_mimic talk.flac talk_enhanced.flac
 mimic enhance exp/enhance_mimic recordings enhanced --enhancement-ratio 0.8
 arecord -t raw -f S16_LE -r 16000 | mimic enhance --stream true exp/enhance_causal - - | aplay -f S16_LE -r 16000
@@ -24,38 +25,40 @@ from mimic.errors import UserError
 from mimic.io.audio import AudioReader
 from mimic.io.entries import stored
 from mimic.io.tables import write_table
+from mimic.models import find
 from mimic.models.blocks import BlockEnhancer
 from mimic.models.enhancer import Enhancer
-from mimic.settings import Share
 
 log = logging.getLogger(__name__)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="directory of a trained enhancer")
-    parser.add_argument("input", help="audio file, folder, wav.scp, or - for standard input")
-    parser.add_argument("output", help="file or folder; - for standard output")
-    cli.add_number(parser, "--enhancement-ratio", Share, 1.0, "share of the enhanced signal", was="--dry-wet")
+    parser.usage = "%(prog)s [options] [<model-dir>] <in> <out> [--section.key value]..."
+    text = "directory of a trained enhancer (default: the one that ships); audio file, folder, wav.scp, or - for "
+    parser.add_argument("words", nargs="*", help=f"{text}standard input; file or folder, - for standard output")
+    cli.add_ratio(parser)
     parser.add_argument("--chunk-seconds", type=float, default=60.0, help="0: all at once (default: %(default)s)")
     parser.add_argument("--stream", choices=("true", "false"), default="false", help="samples in and out")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands of wav.scp")
     cli.add_device(parser)
-    arguments, overrides = parser.parse_known_args()
+    arguments, others = parser.parse_known_args()
+    model, (source, target), overrides = cli.model_first(arguments.words, others, 2)
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
-    enhancer = Enhancer.load(arguments.model, overrides, arguments.device)
+    enhancer = Enhancer.load(find(model), overrides, arguments.device)
     if arguments.stream == "true":
-        if (arguments.input, arguments.output) != ("-", "-"):
+        if (source, target) != ("-", "-"):
             raise UserError("--stream true goes from standard input to standard output: give - -")
-        stream(Stream(enhancer.net, enhancer.front, arguments.enhancement_ratio), enhancer.rate)
+        ratio = enhancer.ratio(arguments.enhancement_ratio)
+        stream(Stream(enhancer.net, enhancer.front, ratio), enhancer.rate)
         return 0
     work = enhancer.blocks(arguments.enhancement_ratio, arguments.chunk_seconds)
-    reader = files.find(arguments.input, arguments.allow_pipes == "true")
-    if arguments.output == "-" and not files.is_single(arguments.input):
-        raise UserError(f"{arguments.input}: several files do not fit into standard output: give a folder")
-    with files.written_to(arguments.output) as output:
-        return enhance(work, reader, files.targets(reader, arguments.input, output), Path(output))
+    reader = files.find(source, arguments.allow_pipes == "true")
+    if target == "-" and not files.is_single(source):
+        raise UserError(f"{source}: several files do not fit into standard output: give a folder")
+    with files.written_to(target) as output:
+        return enhance(work, reader, files.targets(reader, source, output), Path(output))
 
 
 def enhance(work: BlockEnhancer, reader: AudioReader, targets: dict[str, Path], output: Path) -> int:

@@ -24,6 +24,7 @@ from mimic.errors import UserError
 from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.entries import file_name
+from mimic.models import find
 from mimic.models.blocks import BlockEnhancer
 from mimic.models.enhancer import Enhancer
 from mimic.models.recogniser import Recogniser, Segment
@@ -37,7 +38,9 @@ def main() -> int:
     parser.add_argument("input", help="audio file, folder, wav.scp, data directory, or - for standard input")
     parser.add_argument("output", nargs="?", default="-", help="file, or folder for several; - for standard output")
     parser.add_argument("--format", default="text", help=f"{', '.join(FORMATS)} (default: %(default)s)")
-    parser.add_argument("--enhance", default="", help="directory of an enhancer that is applied before")
+    text = "directory of an enhancer that is applied before; true: the one that ships"
+    parser.add_argument("--enhance", default="", help=text)
+    cli.add_ratio(parser)
     parser.add_argument("--max-seconds", type=float, default=15.0, help="longest stretch (default: %(default)s)")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands of wav.scp")
     cli.add_device(parser)
@@ -52,8 +55,9 @@ def main() -> int:
     recogniser = Recogniser.load(arguments.model, overrides, arguments.device)
     transcriber = Transcriber(recogniser, arguments.max_seconds)
     work = None
-    if arguments.enhance:
-        work = Enhancer.load(arguments.enhance, (), arguments.device).blocks()
+    if arguments.enhance not in ("", "false"):
+        enhancer = Enhancer.load(find(arguments.enhance), (), arguments.device)
+        work = enhancer.blocks(arguments.enhancement_ratio)
     reader = files.find(arguments.input, arguments.allow_pipes == "true")
     targets = {} if to_stdout else find_targets(reader, arguments.output, SUFFIX[arguments.format], single)
     started, failed, seconds = time.monotonic(), 0, 0.0

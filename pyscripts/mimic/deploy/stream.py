@@ -6,21 +6,23 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
+from mimic.models.ratio import Curve, RunningRatio, check_ratio, mix
 from mimic.nets.enhancers import MaskEnhancer
 
 
 class Stream:
     """One signal through a causal enhancer. In all, as many samples come out as went in: those of the whole signal.
 
-    ratio: share of the enhanced signal in the output, from 0 to 1. latency: most samples that come in between a
-    sample and its enhanced value.
+    ratio: share of the enhanced signal in the output, from 0 to 1; a curve gives it by the SNR of the last seconds.
+    latency: most samples that come in between a sample and its enhanced value.
     Raises UserError for an enhancer that is not causal.
     """
 
-    def __init__(self, model: MaskEnhancer, stft: Stft, ratio: float = 1.0):
+    def __init__(self, model: MaskEnhancer, stft: Stft, ratio: float | Curve = 1.0):
         if not hasattr(getattr(model, "net", None), "step"):
             raise UserError("this enhancer needs the future: train a causal one (conf/enhance_causal.yaml)")
-        self.model, self.stft, self.ratio = model, stft, ratio
+        self.model, self.stft = model, stft
+        self.ratio = RunningRatio(ratio, stft.rate) if isinstance(ratio, Curve) else check_ratio(ratio)
         self.latency, self.hop = stft.config.n_fft, stft.config.hop_length
         zeros = stft.window.new_zeros
         self._noisy = zeros(0)  # input whose output is not settled yet
@@ -48,7 +50,10 @@ class Stream:
         self._signal, self._sums = self._signal[count * self.hop :], self._sums[:, count * self.hop :]
         self._frames += count
         noisy, self._noisy = self._noisy[: len(wave)], self._noisy[len(wave) :]
-        return self.ratio * wave + (1 - self.ratio) * noisy
+        if isinstance(self.ratio, float):
+            return self.ratio * wave + (1 - self.ratio) * noisy
+        signals = noisy.cpu().numpy(), wave.cpu().numpy()
+        return torch.from_numpy(mix(*signals, self.ratio(*signals)))
 
     def _add(self, frames: Tensor) -> None:
         """Enhance frames (count, n_fft) and add them to the sums."""

@@ -2,7 +2,7 @@
 
     from mimic import models
 
-    enhancer = models.load("exp/enhance_mimic")
+    enhancer = models.load()  # the one that ships; or models.load("exp/enhance_mimic")
     enhanced = enhancer.enhance(samples, rate)
 
 A trained directory gives an `Enhancer` (`enhance`), `Recogniser` (`recognise`), `AcousticModel` (`score`), `Encoder`
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mimic.errors import UserError
 from mimic.models.config import read_raw, task_name
 from mimic.registry import Registry
 
@@ -33,16 +34,38 @@ MODELS = Registry(
         "segan": "mimic.models.enhancer:Enhancer",
     }
 )
+# Models that ship: a directory each, beside a file `default` with the name of the one to use.
+PACKAGED = Path(__file__).resolve().parents[1] / "pretrained"
+FOLDER = PACKAGED if PACKAGED.is_dir() else Path(__file__).resolve().parents[3] / "pretrained"
 
 
-def load(directory: str | Path, overrides: Iterable[str] = (), device: str = "cpu") -> Any:
+def load(directory: str | Path | None = None, overrides: Iterable[str] = (), device: str = "cpu") -> Any:
     """The trained model of a directory, of the class that fits its task.
 
-    overrides: words `--section.name value` that change settings, as ("--decode.beam", "20"). device: cpu, or cuda.
+    directory: None is the enhancer that ships; others that ship are "pretrained/NAME", from everywhere. overrides:
+        words `--section.name value` that change settings, as ("--decode.beam", "20"). device: cpu, or cuda.
     Raises mimic.errors.UserError for the directory of something else, and for parts that do not belong together.
     """
-    path = Path(directory)
+    path = find(directory)
     config = path / "config.yaml"
     if not config.is_file():
         return MODELS["pretrain_ssl"].load(path, overrides, device)  # an encoder, or a line that says what is missing
     return MODELS[task_name(read_raw(config), str(config))].load(path, overrides, device)
+
+
+def find(model: str | Path | None = None) -> Path:
+    """The directory of a model; of None or "true" the default; of pretrained/NAME that is not here the one that ships.
+
+    Raises UserError where there is no default.
+    """
+    if model not in (None, "true"):
+        path = Path(str(model))
+        known = FOLDER / path.name
+        return known if path.parent == Path("pretrained") and not path.exists() and known.is_dir() else path
+    try:
+        return FOLDER / (FOLDER / "default").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise UserError(
+            "no model is named and none ships here: name a model directory, or run local/run_pretrained.sh --corpora "
+            "DIR, which trains one"
+        ) from None

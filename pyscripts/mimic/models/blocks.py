@@ -11,6 +11,7 @@ from torch import nn
 
 from mimic.errors import UserError
 from mimic.io.resampling import resampled_blocks
+from mimic.models.ratio import Curve, Mixer, check_ratio
 
 # What a network gathers over its whole input (attention, means) it gathers over these seconds to either side: about
 # the length of a training utterance. So the middle of an hour is enhanced as it would be if it were cut out.
@@ -24,17 +25,17 @@ class BlockEnhancer:
     Args:
         model: with `enhance(waveforms, front)`.
         front: with `rate`, the model's rate in Hz, and `config.hop_length`, in samples.
-        ratio: share of the enhanced signal in the output, from 0 to 1; the rest is the input as it was.
+        ratio: share of the enhanced signal in the output, from 0 to 1; the rest is the input as it was. A curve
+            gives the share of each chunk and channel.
         chunk_s: seconds that the network is given at once, and 16 s more on either side; 0: everything, in one go.
     """
 
-    def __init__(self, model: nn.Module, front: Any, ratio: float = 1.0, chunk_s: float = 60.0):
-        if not 0 <= ratio <= 1:
-            raise UserError(f"enhancement ratio {ratio:g}: from 0 (the input) to 1 (the enhanced signal)")
+    def __init__(self, model: nn.Module, front: Any, ratio: float | Curve = 1.0, chunk_s: float = 60.0):
         if not 0 <= chunk_s < math.inf:
             raise UserError(f"--chunk-seconds {chunk_s:g}: 0 (everything at once) or more")
         self.model: Any = model  # `enhance` is not of all modules
-        self.front, self.ratio = front, ratio
+        self.front = front
+        self.ratio = ratio if isinstance(ratio, Curve) else check_ratio(ratio)
         self.device = next(model.parameters()).device
         hop = front.config.hop_length
         grid = math.lcm(GRID, hop)
@@ -46,33 +47,33 @@ class BlockEnhancer:
 
     def __call__(self, blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
         """Blocks (samples, channels) at `rate` Hz -> blocks of the enhanced signal, in all as long as the input."""
-        noisy = _Fifo()
-        windows = self._windows(resampled_blocks(noisy.tee(blocks), rate, self.front.rate))
-        for block in resampled_blocks(windows, self.front.rate, rate):
+        noisy, mixed = _Fifo(), Mixer(self.ratio)
+        chunks = self._chunks(resampled_blocks(noisy.tee(blocks), rate, self.front.rate), mixed)
+        for block in resampled_blocks(chunks, self.front.rate, rate):
             if len(block := block[: len(noisy)]):
-                yield self._mix(noisy.take(len(block)), block)
+                yield mixed(noisy.take(len(block)), block, rate)
         if len(noisy):  # resampling there and back may end a sample early
             rest = noisy.take(len(noisy))
-            yield self._mix(rest, np.zeros_like(rest))
+            yield mixed(rest, np.zeros_like(rest), rate)
 
-    def _mix(self, noisy: np.ndarray, enhanced: np.ndarray) -> np.ndarray:
-        if self.ratio == 1:
-            return enhanced
-        return self.ratio * enhanced + np.float32(1 - self.ratio) * noisy
-
-    def _windows(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Blocks (samples, channels) at the model's rate, through the network."""
+    def _chunks(self, blocks: Iterable[np.ndarray], mixed: Mixer) -> Iterator[np.ndarray]:
+        """Chunks (samples, channels) at the model's rate, through the network; `mixed` is given each of them, too."""
         held: np.ndarray | None = None  # what the next window can still see of the signal
         before = 0  # samples of it that have been given back
         for block in blocks:
             held = block if held is None else np.concatenate([held, block])
             while self.chunk and len(held) >= before + self.chunk + self.margin:
-                yield self._enhance(held[: before + self.chunk + self.margin])[before : before + self.chunk]
+                here = slice(before, before + self.chunk)
+                enhanced = self._enhance(held[: before + self.chunk + self.margin])[here]
+                mixed.add(held[here], enhanced, self.front.rate)
+                yield enhanced
                 before += self.chunk
                 drop = max(0, before - self.margin)
                 held, before = held[drop:], before - drop
         if held is not None and len(held) > before:
-            yield self._enhance(held)[before:]
+            enhanced = self._enhance(held)[before:]
+            mixed.add(held[before:], enhanced, self.front.rate)
+            yield enhanced
 
     @torch.inference_mode()
     def _enhance(self, x: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from mimic.frontend.stft import Stft, StftConfig
 from mimic.models import trained
 from mimic.models.blocks import BlockEnhancer
 from mimic.models.config import Config
+from mimic.models.ratio import AUTO, RATIO, Curve, check_ratio, read_curve
 from mimic.models.trained import Trained
 from mimic.nets import MASKS, NETS, SPECTRA, WAVES
 from mimic.nets.enhancers import MaskEnhancer, WaveEnhancer, enhance_one
@@ -52,17 +53,18 @@ class Enhancer(Trained):
 
     net: with `enhance(waveforms, front)` of tensors at the model's rate.
     front: STFT, or, of a SEGAN, its windows; with `rate` and `config.hop_length`.
+    curve: of the enhancement ratio "auto" (mimic.models.ratio); None: it was not fitted.
     """
 
     TASKS = ("denoise", "distill", "enhance", "metricgan", "probe_enhance", "segan")
     WHAT = "an enhancer: give one, as exp/enhance_mse"
-    FILES = (OPTIONS, PROBED)
+    FILES = (OPTIONS, PROBED, RATIO)
 
     net: Any  # a module; each kind has methods of its own
 
     def __init__(self, config: Config, net: nn.Module, front: Any, directory: Path):
         super().__init__(config, net, directory)
-        self.front = front
+        self.front, self.directory, self.curve = front, directory, read_curve(directory)
 
     @classmethod
     def from_directory(cls, config: Config, directory: Path) -> "Enhancer":
@@ -97,19 +99,32 @@ class Enhancer(Trained):
         self.front.to(device)
         return self
 
-    def enhance(self, samples: np.ndarray, rate: int, ratio: float = 1.0, chunk_s: float = 60.0) -> np.ndarray:
+    def enhance(
+        self, samples: np.ndarray, rate: int, ratio: float | str | None = None, chunk_s: float = 60.0
+    ) -> np.ndarray:
         """A noisy signal (samples,) or (samples, channels) in [-1, 1) at `rate` Hz -> the enhanced one, float32.
 
-        ratio: share of the enhanced signal in the result, from 0 to 1; the rest is the input. chunk_s: seconds that
-        the network is given at once.
+        ratio: share of the enhanced signal in the result, from 0 to 1; the rest is the input. "auto": by the SNR.
+        None: the model's own default, auto where it was fitted, else 1. chunk_s: seconds that the network is given at
+        once.
         """
         x = np.asarray(samples, np.float32)
         blocks = list(self.blocks(ratio, chunk_s)([x.reshape(len(x), -1)], rate))
         return np.concatenate(blocks).reshape(x.shape) if blocks else x
 
-    def blocks(self, ratio: float = 1.0, chunk_s: float = 60.0) -> BlockEnhancer:
+    def blocks(self, ratio: float | str | None = None, chunk_s: float = 60.0) -> BlockEnhancer:
         """What enhances a signal that comes in blocks (samples, channels), in memory that does not grow with it."""
-        return BlockEnhancer(self.net, self.front, ratio, chunk_s)
+        return BlockEnhancer(self.net, self.front, self.ratio(ratio), chunk_s)
+
+    def ratio(self, given: float | str | None = None) -> float | Curve:
+        """What `enhance` makes of its argument. Raises UserError for "auto" of a model without ratio.json."""
+        if given is None:
+            return self.curve or 1.0
+        if given != AUTO:
+            return check_ratio(given)
+        if self.curve is None:
+            raise UserError(f"{self.directory}: no {RATIO}, which the ratio {AUTO} needs: steps/fit_ratio.sh makes it")
+        return self.curve
 
     def onnx(self) -> Graph:
         if hasattr(self.net, "onnx"):
