@@ -15,6 +15,8 @@ snrs="-5 0 5 10 15 20" # of dev mixtures, dB
 train_options=""       # stage 2: further settings, as "--train.epochs 5"; split at spaces
 max_hours=             # stage 2: stop after so many of each training; empty: when it is done
 seeds=1                # train from this many seeds: --seed, --seed + 1, ...
+pretrained=pretrained  # stage 4: where the models that ship go, those of the first seed
+default=               # stage 4: which of --models is used where none is named; empty: the first
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_pretrained.sh --corpora DIR [--option value]...
@@ -27,7 +29,8 @@ Stages; one that is done and unchanged is skipped:
   stage       writes
   1 data      data/pretrained/sources, data/pretrained/{dev_clean,dev_noisy}
   2 training  exp/pretrained/<model>
-  3 scores    exp/pretrained/{noisy,<model>}/scoring/dev, exp/pretrained/RESULTS.md"
+  3 scores    exp/pretrained/{noisy,<model>}/scoring/dev, exp/pretrained/RESULTS.md
+  4 models    pretrained/<model>, pretrained/default: see local/pretrained/publish.sh"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh
@@ -40,6 +43,8 @@ check_dirs corpora also
 for model in $models; do
   [ -f "conf/mask_$model.yaml" ] || die "--models: no model '$model': conf/mask_$model.yaml is not there"
 done
+: "${default:=${models%% *}}"
+[[ " $models " == *" $default "* ]] || die "--default $default: is not one of --models $models"
 train_jobs=1
 sources=$data/sources
 start_recipe "$exp"
@@ -87,4 +92,13 @@ if begin 3 "scores"; then
   score_table --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
 fi
 
-finished "models: $exp/<model>  table: $exp/RESULTS.md"
+if begin 4 "models"; then
+  for model in $models; do
+    name=$model is_default=false
+    if [ "$model" = fast ]; then name=fast_t; fi  # the size, as the paper calls it
+    if [ "$model" = "$default" ]; then is_default=true; fi
+    local/pretrained/publish.sh "${one_job[@]}" --noisy "$exp/noisy" --default $is_default "$exp/$model" "$pretrained/$name"
+  done
+fi
+
+finished "models: $pretrained/<model>  table: $exp/RESULTS.md"

@@ -1,6 +1,8 @@
 """Models that ship: weights in safetensors, the default where no model is named, publishing."""
 
 import io
+import json
+import runpy
 import shutil
 from pathlib import Path
 
@@ -10,10 +12,14 @@ import safetensors.torch
 import soundfile
 import torch
 from model_maker import make_recogniser, make_shipped, program
+from task_maker import assert_equal, make_noises, make_set, overrides
 
 from mimic import models
+from mimic.deploy.publish import publish as write_shipped
 from mimic.errors import UserError
 from mimic.io import weights
+from mimic.metrics.scores import read_scores
+from mimic.models.ratio import Curve
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +112,103 @@ def test_without_a_default_it_says_what_to_run(default, tmp_path, monkeypatch, c
         assert "expected [<model-dir>] and 2 paths" in caplog.messages[-1]
     with pytest.raises(UserError, match="pretrained/tine: no such model directory"):
         models.load("pretrained/tine")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, repository) -> Path:
+    """exp/fast, a short training of conf/mask_fast.yaml; scores of exp/noisy and exp/fast; exp/fast, published."""
+    root = tmp_path_factory.mktemp("trained")
+    make_set(root, "train", "aa", 7), make_set(root, "dev", "b", 5), make_noises(root)
+    words = (
+        "--model.channels 4 --model.units 4 --model.positions 5 --model.heads 2 --train.batch_size 3 --train.epochs 1"
+    )
+    words += " --augment.babble false --augment.crop_s 0.4 --augment.rir_prob 0 --augment.clean_rir_prob 0"
+    words += " --train.best_metric loss --data.valid_utterances 1"
+    config, exp = repository / "conf/mask_fast.yaml", root / "exp"
+    words = [*words.split(), *overrides(root, "denoise")]
+    assert program("train.py", "--device", "cpu", config, exp / "fast", *words) == 0
+    (root / "dev_noisy/utt2snr").write_text("".join(f"b-{i:02d} {5 * i}\n" for i in range(5)))
+    assert program("enhance.py", exp / "fast", root / "dev_noisy", root / "enhanced") == 0
+    (root / "enhanced/wav.1.scp").rename(root / "enhanced/wav.scp")
+    for name in ("utt2spk", "utt2snr"):
+        shutil.copy(root / "dev_noisy" / name, root / "enhanced")
+    for name, data in (("noisy", root / "dev_noisy"), ("fast", root / "enhanced")):
+        scoring = exp / name / "scoring/dev"
+        assert program("score_enhancement.py", "--measures", "si-sdr", root / "dev_clean", data, scoring) == 0
+    assert publish(exp / "fast", exp / "noisy", root / "pretrained/fast_t") == 0
+    return root
+
+
+def publish(experiment: Path, noisy: Path, output: Path) -> int:
+    return program("../local/pretrained/publish.py", "--noisy", noisy, experiment, output)
+
+
+def test_a_published_model_is_the_trained_one_to_the_bit(trained):
+    before, after = models.load(trained / "exp/fast"), models.load(trained / "pretrained/fast_t")
+    x = speech(20000)
+    for rate in (16000, 48000):
+        np.testing.assert_array_equal(after.enhance(x, rate), before.enhance(x, rate))
+    assert_equal(before.net.state_dict(), after.net.state_dict())
+    assert after.config.values() == before.config.values() and after.files == before.files
+    names = "README.md card.json config.yaml example.py features.conf model.safetensors stream.json stream.onnx"
+    assert sorted(path.name for path in (trained / "pretrained/fast_t").iterdir()) == names.split()
+
+
+def test_the_stream_that_ships_equals_the_model(trained, tmp_path, monkeypatch):
+    x = speech(5000)
+    soundfile.write(tmp_path / "in.wav", x, 16000, "FLOAT")
+    monkeypatch.setattr("sys.argv", ["example.py", str(tmp_path / "in.wav"), str(tmp_path / "out.wav")])
+    runpy.run_path(str(trained / "pretrained/fast_t/example.py"))
+    samples, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    expected = models.load(trained / "pretrained/fast_t").enhance(x, 16000)
+    np.testing.assert_allclose(samples, expected, atol=1e-5 + 2.0**-15, rtol=0)  # of a stream; of 16 bit, not rounded
+
+
+def test_the_card_says_what_the_training_and_the_scores_say(trained):
+    card = json.loads((trained / "pretrained/fast_t/card.json").read_text())
+    text = (trained / "pretrained/fast_t/README.md").read_text()
+    summary, info = (json.loads((trained / f"exp/fast/{name}.json").read_text()) for name in ("summary", "run_info"))
+    model, training = card["model"], card["training"]
+    assert card["name"] == "fast_t" and model["parameters"] == summary["parameters"] and model["latency_ms"] == 32
+    assert model["weight_bytes"] == (trained / "pretrained/fast_t/model.safetensors").stat().st_size
+    assert model["stream_difference"] < 1e-5 and model["macs_per_second"] % (16000 / 256) == 0
+    assert (training["steps"], training["batch_size"], training["seed"]) == (3, 3, 1)
+    assert training["commit"] == info["revision"] and "mimic_weight" not in training["loss"]
+    assert card["data"]["noises"]["types"] == ["hiss", "wind"] and card["data"]["speech"]["speakers"] == 1
+    (score,) = card["scores"]
+    found = {name: read_scores(trained / f"exp/{name}/scoring/dev").figures["si-sdr"] for name in ("noisy", "fast")}
+    assert (
+        score["noisy"] == found["noisy"].mean and score["enhanced"] == found["fast"].mean and score["utterances"] == 5
+    )
+    assert score["low"] <= score["difference"] <= score["high"] < 0  # three steps of training
+    assert {("all", ""), ("snr", "0"), ("snr", "20")} <= {(row["condition"], row["value"]) for row in card["worse"]}
+    for part in (
+        f"parameters: {model['parameters']:,}",
+        "without mimic loss",
+        "| dev | SI-SDR |",
+        "CC BY 4.0",
+        "OpenSLR",
+    ):
+        assert part in text.replace("\n", " "), part
+    assert "Worse than noisy speech: dev, snr 0: SI-SDR" in text
+
+
+def test_a_curve_ships_with_its_model(trained, tmp_path):
+    experiment = shutil.copytree(trained / "exp/fast", tmp_path / "fast")
+    curve = {"low": 0.0, "high": 8.0, "at_low": 1.0, "at_high": 0.25}
+    (experiment / "ratio.json").write_text(json.dumps({"curve": curve}))
+    assert publish(experiment, tmp_path / "none", tmp_path / "out") == 0
+    assert models.load(tmp_path / "out").ratio() == models.load(experiment).ratio() == Curve(**curve)
+    text = (tmp_path / "out/README.md").read_text()
+    assert "auto, 1.0 up to an estimated SNR of 0.0 dB" in text and "None yet: steps/score" in text
+
+
+def test_what_cannot_ship_is_one_line(trained, tmp_path, caplog, monkeypatch, folder):
+    with pytest.raises(UserError, match="no streaming form"):  # a mask of magnitudes
+        write_shipped(models.load(folder / "tiny"), tmp_path / "a")
+    experiment = shutil.copytree(trained / "exp/fast", tmp_path / "fast")
+    (experiment / "summary.json").unlink()
+    assert publish(experiment, tmp_path, tmp_path / "b") == 1 and "no training that has finished" in caplog.messages[-1]
+    monkeypatch.setattr("mimic.deploy.publish.LARGEST", 1000)
+    assert publish(trained / "exp/fast", tmp_path, tmp_path / "c") == 1 and "at most 0.001 MB" in caplog.messages[-1]
+    assert not [path for name in "abc" for path in (tmp_path / name).glob("*")]

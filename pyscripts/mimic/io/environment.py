@@ -1,5 +1,6 @@
 """What a result was made with: command, versions, machine, revision of the code."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -19,6 +20,7 @@ def environment() -> dict[str, Any]:
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "revision": revision(),
     }

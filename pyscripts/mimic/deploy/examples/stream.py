@@ -24,7 +24,8 @@ if rate != facts["rate"]:
     sys.exit(f"{sys.argv[1]} has {rate} Hz, the model {facts['rate']}: resample it first")
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
-session = onnxruntime.InferenceSession(here / "waveform.onnx", options)
+graph = next(here / name for name in ("stream.onnx", "waveform.onnx") if (here / name).exists())
+session = onnxruntime.InferenceSession(graph, options)
 hop, delay = facts["hop"], facts["delay"]
 
 
