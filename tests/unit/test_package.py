@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 from data_maker import ROOT
-from model_maker import make_enhancer, make_recogniser, program
+from model_maker import make_enhancer, make_recogniser, make_shipped, program
 
 from mimic import models
 from mimic.__main__ import VERBS
@@ -34,9 +34,26 @@ def test_metadata_and_entry_point():
         "mimic": "mimic.__main__:console"
     }
     assert project["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
-    for package, patterns in project["tool"]["setuptools"]["package-data"].items():
+
+
+def test_the_package_has_all_modules_and_the_models_that_ship(tmp_path, monkeypatch):
+    pytest.importorskip("setuptools", reason="of some Pythons a part")
+    from distutils.core import run_setup  # what setuptools puts in its place
+
+    for name in ("pyproject.toml", "requirements.txt", "README.md", "setup.py", "pyscripts"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    make_shipped(tmp_path / "pretrained")
+    make_enhancer(tmp_path / "pretrained/tiny.old", "causal")
+    monkeypatch.chdir(tmp_path)
+    package = run_setup("setup.py", stop_after="init")
+    found = (ROOT / "pyscripts/mimic").rglob("__init__.py")
+    library = {".".join(path.parent.relative_to(ROOT / "pyscripts").parts) for path in found}
+    assert set(package.packages) == library | {"mimic.pretrained", "mimic.pretrained.tiny"}
+    for name, patterns in package.package_data.items():
+        folder = name.replace("mimic.", "").replace(".", "/")
         for pattern in patterns:
-            assert list((ROOT / "pyscripts" / package.replace(".", "/")).glob(pattern)), pattern
+            parts = tmp_path, tmp_path / "pyscripts/mimic"
+            assert any(list((place / folder).glob(pattern)) for place in parts), (name, pattern)
 
 
 def test_verbs(trained, tmp_path, monkeypatch, capsys):

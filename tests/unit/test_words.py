@@ -89,7 +89,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("local/mini_librispeech/prepare.sh", "openrir/{noises,rooms}"),
     ("local/run_denoise.sh", "openrir/rooms"),
     ("tests/unit/test_mask_data.py", "room"),
-    ("local/pretrained/prepare.*", "rooms"),  # a folder of the corpora
+    ("local/pretrained/*", "rooms"),  # a folder of the corpora
     ("local/run_pretrained.sh", "rooms (RIRs)"),
     ("local/simulate_rirs.py", "room{number"),  # seeds the draws
     # Former names, for one release.
