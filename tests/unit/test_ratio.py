@@ -12,7 +12,7 @@ from model_maker import make_enhancer, program
 from mimic.deploy.stream import Stream
 from mimic.errors import UserError
 from mimic.models.enhancer import Enhancer
-from mimic.models.ratio import FADE_S, Curve, Mixer, RunningRatio, decibels, estimated_snr, mix, read_curve
+from mimic.models.ratio import FADE_S, Curve, Mixer, RunningRatio, decibels, estimated_snr, mix, products, read_curve
 
 CURVE = {"low": -2.0, "high": 6.0, "at_low": 0.9, "at_high": 0.3}
 FLOAT32 = 2.0**-23  # relative distance of two numbers
@@ -34,42 +34,50 @@ def test_a_curve_has_two_corners():
     np.testing.assert_allclose(curve(np.array([-60.0, -2.0, 2.0, 6.0, 60.0])), [0.9, 0.9, 0.6, 0.3, 0.3], atol=1e-12)
 
 
+@pytest.mark.parametrize("gain", [0.1, 1.0])
 @pytest.mark.parametrize("level", [1e-5, 1.0])
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 12.0])
-def test_the_estimate_is_the_quotient_of_energies_at_any_level(snr, level):
-    kept, taken = noise(16000, 2, level), noise(16000, 2, level * 10 ** (-snr / 20), seed=1)
-    energies = [np.square(x.astype(float)).sum(0) for x in (kept, taken)]
-    # what was taken away is a difference of float32: off by 2^-23 of the sum, at most 5 times as large; 1 is 9 dB
-    expected, tolerance = 10 * np.log10(energies[0] / energies[1]), 9 * 5 * FLOAT32
-    np.testing.assert_allclose(estimated_snr(kept + taken, kept), expected, atol=tolerance)
+def test_the_estimate_is_the_snr_where_the_enhanced_signal_is_the_clean_one(snr, level, gain):
+    """At any level, and whatever the enhancer's gain."""
+    clean = noise(16000, 2, level).astype(float)
+    added = noise(16000, 2, level, seed=1).astype(float)
+    added -= clean * (added * clean).sum(0) / np.square(clean).sum(0)  # uncorrelated
+    added *= np.sqrt(np.square(clean).sum(0) / np.square(added).sum(0)) * 10 ** (-snr / 20)
+    signals = (clean + added).astype(np.float32), (gain * clean).astype(np.float32)
+    # A rounding error of 2^-24 of a sample may point the same way in all samples, and counts 10^(12/20) as much in the
+    # smaller part of the two; 1 is 9 dB.
+    np.testing.assert_allclose(estimated_snr(*signals), snr, atol=9 * 2 * 4 * FLOAT32)
 
 
 def test_the_estimate_of_silence_and_of_an_enhancer_that_does_nothing():
-    x, zero = noise(1000), np.zeros((1000, 1), np.float32)
-    assert estimated_snr(zero, zero) == 0 and estimated_snr(x, x) == 60 and estimated_snr(x, zero) == -60
+    x, other, zero = noise(1000), noise(1000, seed=1), np.zeros((1000, 1), np.float32)
+    assert estimated_snr(zero, zero) == estimated_snr(x, zero) == 0
+    assert estimated_snr(x, x) == 60 and estimated_snr(x, -x) == -60 and estimated_snr(x, other) < -10
+
+
+def two_channels(samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy and enhanced signals with an estimate of about 20 dB in the first channel and -20 dB in the second."""
+    x, other = noise(samples, 2), noise(samples, 2, seed=1)
+    return x, np.stack([x[:, 0] + 0.1 * other[:, 0], 0.1 * x[:, 1] + other[:, 1]], axis=1)
 
 
 def test_a_ratio_of_each_channel():
-    x = noise(4000, 2)
-    y = x * np.float32([0.9, 0.1])  # an SNR of 19 dB and one of -19 dB
+    x, y = two_channels(4000)
     expected = np.stack([0.3 * y[:, 0] + 0.7 * x[:, 0], 0.9 * y[:, 1] + 0.1 * x[:, 1]], axis=1)
     np.testing.assert_allclose(mix(x, y, Curve(**CURVE)), expected, atol=4 * FLOAT32)
 
 
 def test_a_long_recording_goes_from_the_ratio_of_a_chunk_to_that_of_the_next():
-    rate, curve = 8000, Curve(**CURVE)
-    noisy, mixed = np.ones((4 * rate, 1), np.float32), Mixer(Curve(**CURVE))
-    enhanced = noisy * np.repeat(np.float32([0.9, 0.1]), 2 * rate)[:, None]
-    for chunk in range(2):
-        here = slice(2 * rate * chunk, 2 * rate * (chunk + 1))
-        mixed.add(noisy[here], enhanced[here], rate)
-    output = np.concatenate([mixed(noisy[i : i + 777], enhanced[i : i + 777], rate) for i in range(0, 4 * rate, 777)])
-    ratios = ((noisy - output) / (noisy - enhanced))[:, 0]
-    tolerance = 20 * FLOAT32  # a difference of numbers near 1, over 0.1
+    rate, curve, mixed = 8000, Curve(**CURVE), Mixer(Curve(**CURVE))
+    for channel in (0, 1):
+        noisy, enhanced = (x[:, [channel]] for x in two_channels(2 * rate))
+        mixed.add(noisy, enhanced, rate)
+    ones, zeros = np.ones((4 * rate, 1), np.float32), np.zeros((4 * rate, 1), np.float32)
+    ratios = np.concatenate([mixed(zeros[i : i + 777], ones[i : i + 777], rate) for i in range(0, 4 * rate, 777)])[:, 0]
+    tolerance = 2 * FLOAT32
     assert np.abs(ratios[: 2 * rate] - curve.at_high).max() < tolerance
     assert np.abs(ratios[round((2 + FADE_S) * rate) :] - curve.at_low).max() < tolerance
-    middle = round((2 + FADE_S / 2) * rate)
-    assert abs(ratios[middle] - 0.6) < tolerance and np.abs(np.diff(ratios)).max() < 1e-3
+    assert abs(ratios[round((2 + FADE_S / 2) * rate)] - 0.6) < tolerance and np.abs(np.diff(ratios)).max() < 1e-3
 
 
 def test_auto_is_the_default_of_a_model_that_has_a_curve(model, tmp_path):
@@ -104,10 +112,10 @@ def test_a_stream_has_the_ratio_of_its_past(model):
         outputs.append(torch.cat([*parts, stream(x[:0], last=True)]))
     torch.testing.assert_close(outputs[0], outputs[1], atol=1e-5, rtol=0)
     enhanced = loaded.net.enhance([x], loaded.front)[0].detach().numpy()
-    kept, taken = (np.cumsum(np.square(y.astype(float))) for y in (enhanced, x.numpy() - enhanced))
+    sums = [np.cumsum(product) for product in products(x.numpy(), enhanced)]
     ratio = RunningRatio(Curve(**CURVE), 16000)
     ratio.decay = 1.0  # then it is that of all that was
-    np.testing.assert_allclose(ratio(x.numpy(), enhanced), Curve(**CURVE)(decibels(kept, taken)), rtol=1e-9)
+    np.testing.assert_allclose(ratio(x.numpy(), enhanced), Curve(**CURVE)(decibels(*sums)), rtol=1e-9)
 
 
 @pytest.mark.parametrize(

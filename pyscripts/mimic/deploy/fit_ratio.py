@@ -22,7 +22,7 @@ from mimic.metrics.comparison import check, read_values
 from mimic.models.enhancer import Enhancer
 from mimic.models.ratio import Curve, check_ratio, estimated_snr
 
-STEP_DB = 2.0  # between corners
+STEP_DB = 1.0  # between corners
 PERCENTILES = (5.0, 95.0)  # of the SNRs, between which the corners are
 SEED = 1
 

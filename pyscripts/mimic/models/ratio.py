@@ -2,8 +2,9 @@
 
 Adding the observation helps recognisers, for which the artefacts of an enhancer may be worse than noise (K. Iwamoto et
 al., "How bad are artifacts?", Interspeech 2022). "auto" chooses w by the SNR of each utterance, estimated without a
-reference from what the enhancer did: the energy of the enhanced signal over that of what was taken away. The level of
-a recording cancels out. The curve from SNR to w is fitted on dev (steps/fit_ratio.sh) and lies beside the model.
+reference from the enhanced signal: with c the squared correlation of it and the noisy signal, c / (1 - c). That is the
+SNR itself where the enhanced signal is the clean one, and noise uncorrelated with it; levels cancel out. The curve
+from SNR to w is fitted on dev (steps/fit_ratio.sh) and lies beside the model.
 """
 
 import json
@@ -20,7 +21,7 @@ from mimic.settings import Range, Share, build
 RATIO = "ratio.json"
 AUTO = "auto"
 FADE_S = 1.0  # in which the ratio changes from that of one chunk of a long recording to that of the next
-MEMORY_S = 3.0  # of a stream: energies decay to 1/e
+MEMORY_S = 3.0  # of a stream: sums decay to 1/e
 LIMIT_DB = 60.0  # of an estimate, either way
 Decibels = Annotated[float, Range(-LIMIT_DB, LIMIT_DB)]
 
@@ -62,15 +63,22 @@ def check_ratio(ratio: Any) -> float:
 
 
 def estimated_snr(noisy: np.ndarray, enhanced: np.ndarray) -> np.ndarray:
-    """dB of signals (samples,) or (samples, channels), of each channel: () or (channels,). 0 for digital silence."""
-    y, taken = (x.astype(np.float64) for x in (enhanced, noisy - enhanced))
-    return decibels(np.square(y).sum(0), np.square(taken).sum(0))
+    """dB of signals (samples,) or (samples, channels), of each channel: () or (channels,). 0 where one is silent."""
+    return decibels(*(product.sum(0) for product in products(noisy, enhanced)))
 
 
-def decibels(kept: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """10 log10 of a quotient of energies, within LIMIT_DB; 0 where both are 0."""
+def products(noisy: np.ndarray, enhanced: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each sample: noisy times noisy, noisy times enhanced, enhanced times enhanced; float64."""
+    x, y = noisy.astype(np.float64), enhanced.astype(np.float64)
+    return x * x, x * y, y * y
+
+
+def decibels(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:
+    """The SNR, within LIMIT_DB, from sums of `products`."""
+    explained = np.square(np.maximum(xy, 0))
+    rest = np.maximum(xx * yy - explained, 0)
     tiny = np.finfo(np.float64).tiny
-    return np.clip(10 * (np.log10(kept + tiny) - np.log10(taken + tiny)), -LIMIT_DB, LIMIT_DB)
+    return np.clip(10 * (np.log10(explained + tiny) - np.log10(rest + tiny)), -LIMIT_DB, LIMIT_DB)
 
 
 def mix(noisy: np.ndarray, enhanced: np.ndarray, ratio: float | Curve | np.ndarray) -> np.ndarray:
@@ -119,12 +127,12 @@ class Mixer:
 
 
 class RunningRatio:
-    """The ratio of each sample of a stream at `rate` Hz, by energies of its past, which decay within MEMORY_S."""
+    """The ratio of each sample of a stream at `rate` Hz, by sums over its past, which decay within MEMORY_S."""
 
     def __init__(self, curve: Curve, rate: int):
         self.curve = curve
         self.decay = math.exp(-1 / (MEMORY_S * rate))
-        self.state = np.zeros((2, 1))
+        self.state = np.zeros((3, 1))
 
     def __call__(self, noisy: np.ndarray, enhanced: np.ndarray) -> np.ndarray:
         """Further samples (n,) -> their ratios (n,)."""
@@ -132,6 +140,5 @@ class RunningRatio:
             return noisy
         from scipy.signal import lfilter  # here: it takes a second to load, and few streams need it
 
-        energies = np.square(np.stack([enhanced, noisy - enhanced]).astype(np.float64))
-        (kept, taken), self.state = lfilter([1.0], [1.0, -self.decay], energies, zi=self.state)
-        return self.curve(decibels(kept, taken))
+        sums, self.state = lfilter([1.0], [1.0, -self.decay], np.stack(products(noisy, enhanced)), zi=self.state)
+        return self.curve(decibels(*sums))
