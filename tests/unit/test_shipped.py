@@ -212,3 +212,23 @@ def test_what_cannot_ship_is_one_line(trained, tmp_path, caplog, monkeypatch, fo
     monkeypatch.setattr("mimic.deploy.publish.LARGEST", 1000)
     assert publish(trained / "exp/fast", tmp_path, tmp_path / "c") == 1 and "at most 0.001 MB" in caplog.messages[-1]
     assert not [path for name in "abc" for path in (tmp_path / name).glob("*")]
+
+
+def test_the_models_in_the_tree_are_whole(repository, tmp_path, monkeypatch):
+    """Each is small, loads, has a card of its own, and its stream gives what it gives."""
+    found = [path.parent for path in sorted((repository / "pretrained").glob("*/config.yaml"))]
+    x = speech(4000)
+    soundfile.write(tmp_path / "in.wav", x, 16000, "FLOAT")
+    monkeypatch.setattr("sys.argv", ["example.py", str(tmp_path / "in.wav"), str(tmp_path / "out.wav")])
+    for directory in found:
+        model = models.load(directory)
+        runpy.run_path(str(directory / "example.py"))
+        samples, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
+        expected = model.enhance(x, 16000, ratio=1)
+        np.testing.assert_allclose(samples, expected, atol=1e-5 + 2.0**-15, rtol=0, err_msg=str(directory))
+        card = json.loads((directory / "card.json").read_text())
+        assert card["name"] == directory.name and f"# {directory.name}" in (directory / "README.md").read_text()
+        assert card["model"]["weight_bytes"] == (directory / "model.safetensors").stat().st_size < 2_000_000
+        assert card["model"]["parameters"] == sum(p.numel() for p in model.net.parameters())
+    if found:
+        assert models.load().directory in found

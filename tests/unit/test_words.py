@@ -90,6 +90,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("local/run_denoise.sh", "openrir/rooms"),
     ("tests/unit/test_mask_data.py", "room"),
     ("local/pretrained/*", "rooms"),  # a folder of the corpora
+    ("pretrained/*/README.md", "rooms"),
     ("local/run_pretrained.sh", "rooms (RIRs)"),
     ("local/simulate_rirs.py", "room{number"),  # seeds the draws
     # Former names, for one release.
