@@ -12,11 +12,13 @@ also=                  # data directory of more training speech, as train_clean 
 models=fast            # any of fast, fast_b, fast_m, fast_20ms, gtcrn: conf/mask_<model>.yaml
 simulated_rirs=100     # RIRs to simulate, beside the measured ones
 snrs="-5 0 5 10 15 20" # of dev mixtures, dB
-train_options=""       # stage 2: further settings, as "--train.epochs 5"; split at spaces
-max_hours=             # stage 2: stop after so many of each training; empty: when it is done
+train_options=""       # stage 3: further settings, as "--train.epochs 5"; split at spaces
+tune_options="--train.epochs 8 --train.lr 5.0e-4 --train.warmup 100"  # stage 4: settings of both fine-tunings
+mimic_options="--loss.mimic_weight 0.1 --loss.mimic_layer dnn"  # stage 4: further settings of that with mimic loss
+max_hours=             # stages 3, 4: stop after so many of each training; empty: when it is done
 seeds=1                # train from this many seeds: --seed, --seed + 1, ...
-pretrained=pretrained  # stage 4: where the models that ship go, those of the first seed
-default=               # stage 4: which of --models is used where none is named; empty: the first
+pretrained=pretrained  # stage 6: where the models that ship go, those of the first seed
+default=               # stage 6: which is used where none is named, as fast_mimic; empty: the first of --models with mimic
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_pretrained.sh --corpora DIR [--option value]...
@@ -26,11 +28,13 @@ Options (default):
 $(list_options.sh "$0")
 
 Stages; one that is done and unchanged is skipped:
-  stage       writes
-  1 data      data/pretrained/sources, data/pretrained/{dev_clean,dev_noisy}
-  2 training  exp/pretrained/<model>
-  3 scores    exp/pretrained/{noisy,<model>}/scoring/dev, exp/pretrained/RESULTS.md
-  4 models    pretrained/<model>, pretrained/default: see local/pretrained/publish.sh"
+  stage         writes
+  1 data        data/pretrained/sources, data/pretrained/{dev_clean,dev_noisy}
+  2 perceptual  exp/pretrained/perceptual*: phones from clean and noisy speech
+  3 training    exp/pretrained/<model>, without mimic loss
+  4 mimic       exp/pretrained/<model>_{tuned,mimic}: further epochs of it, without and with mimic loss
+  5 scores      exp/pretrained/{noisy,<model>*}/scoring/dev, exp/pretrained/RESULTS.md
+  6 models      pretrained/<model>*, pretrained/default: see local/pretrained/publish.sh"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh
@@ -43,12 +47,15 @@ check_dirs corpora also
 for model in $models; do
   [ -f "conf/mask_$model.yaml" ] || die "--models: no model '$model': conf/mask_$model.yaml is not there"
 done
-: "${default:=${models%% *}}"
-[[ " $models " == *" $default "* ]] || die "--default $default: is not one of --models $models"
+all=()
+for model in $models; do all+=("$model" "${model}_tuned" "${model}_mimic"); done
+: "${default:=${models%% *}_mimic}"
+[[ " ${all[*]} " == *" $default "* ]] || die "--default $default: is none of ${all[*]}"
 train_jobs=1
 sources=$data/sources
 start_recipe "$exp"
-read -r -a systems <<< "$(with_seeds $models)"
+read -r -a bases <<< "$(with_seeds $models)"
+read -r -a systems <<< "$(with_seeds "${all[@]}")"
 
 if begin 1 "data"; then
   local/pretrained/prepare.sh --also "$also" --force "$force" "$corpora" "$sources"
@@ -59,25 +66,63 @@ if begin 1 "data"; then
     --babble-dir "$sources/dev_speech" "$sources/dev_speech" "$sources/noises/dev" "$data/dev_noisy"
 fi
 
-if begin 2 "training"; then
-  read -r -a more <<< "$train_options"
-  limit=()
-  if [ -n "$max_hours" ]; then limit=(timeout --signal TERM --foreground "${max_hours}h"); fi
-  for name in "${systems[@]}"; do
-    rc=0
-    "${limit[@]}" steps/train.sh "${training[@]}" "conf/mask_${name%_seed*}.yaml" "$exp/$name" \
-      --train.seed "$(seed_of "$name")" --data.train "$sources/train_speech" --data.noises "$sources/noises/train" \
-      --data.rirs "$sources/rirs/train" --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_clean" \
-      "${more[@]}" || rc=$?
-    case $rc in
-      0) ;;
-      75 | 124 | 143) log "$exp/$name: stopped after $max_hours h: the same command resumes it"; exit 75 ;;
-      *) exit "$rc" ;;
-    esac
+spectrum_of() { case $1 in *_20ms) echo fast_20ms ;; *) echo fast ;; esac; }  # conf/spectrum_NAME.conf
+perceptual_of() { local name; name=$(spectrum_of "$1"); echo "$exp/perceptual${name#fast}"; }
+
+if begin 2 "perceptual"; then
+  spoken=$data/transcribed
+  local/speechocean762/prepare.sh --force "$force" "$corpora/speechocean762" "$data/speechocean762"
+  local/import_corpus.sh "${common_2nj[@]}" --corpus "$data/speechocean762" "$spoken"
+  train=$spoken/train_clean
+  if [ -f "$also/text.phn" ]; then
+    train=$spoken/train
+    steps/combine_data.sh --force "$force" "$train" "$spoken/train_clean" "$also"
+  fi
+  for spectrum in $(for model in $models; do spectrum_of "$model"; done | sort -u); do
+    for set in "train $train" "dev $spoken/dev_clean"; do
+      read -r name from <<< "$set"
+      steps/make_feats.sh "${common_2nj[@]}" --type stft --feat-config "conf/spectrum_$spectrum.conf" \
+        "$from" "$exp/stft_$spectrum/$name"
+    done
+    steps/train.sh "${training[@]}" conf/perceptual_fast.yaml "$(perceptual_of "$spectrum")" \
+      --data.train "$exp/stft_$spectrum/train" --data.dev "$exp/stft_$spectrum/dev" \
+      --data.noises "$sources/noises/train" --data.rirs "$sources/rirs/train"
   done
 fi
 
-if begin 3 "scores"; then
+read -r -a more <<< "$train_options"
+read -r -a tuning <<< "$tune_options"
+read -r -a mimic <<< "$mimic_options"
+limit=()
+if [ -n "$max_hours" ]; then limit=(timeout --signal TERM --foreground "${max_hours}h"); fi
+train() {  # train NAME MODEL SETTING...: exp/pretrained/NAME by conf/mask_MODEL.yaml
+  local rc=0
+  "${limit[@]}" steps/train.sh "${training[@]}" "conf/mask_$2.yaml" "$exp/$1" --train.seed "$(seed_of "$1")" \
+    --data.train "$sources/train_speech" --data.noises "$sources/noises/train" --data.rirs "$sources/rirs/train" \
+    --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_clean" "${more[@]}" "${@:3}" || rc=$?
+  case $rc in
+    0) ;;
+    75 | 124 | 143) log "$exp/$1: stopped after $max_hours h: the same command resumes it"; exit 75 ;;
+    *) exit "$rc" ;;
+  esac
+}
+
+if begin 3 "training"; then
+  for name in "${bases[@]}"; do train "$name" "${name%_seed*}"; done
+fi
+
+if begin 4 "mimic"; then
+  for name in "${bases[@]}"; do
+    model=${name%_seed*} seed=${name#"${name%_seed*}"}
+    for kind in tuned mimic; do
+      loss=()
+      if [ $kind = mimic ]; then loss=(--loss.perceptual "$(perceptual_of "$model")" "${mimic[@]}"); fi
+      train "${model}_$kind$seed" "$model" --data.init "$exp/$name" "${tuning[@]}" "${loss[@]}"
+    done
+  done
+fi
+
+if begin 5 "scores"; then
   for name in noisy "${systems[@]}"; do
     enhanced=$data/dev_noisy
     if [ "$name" != noisy ]; then
@@ -87,15 +132,16 @@ if begin 3 "scores"; then
     steps/score_enhancement.sh "${common_2nj[@]}" "$data/dev_clean" "$enhanced" "$exp/$name/scoring/dev"
   done
   rows=() pairs=()
-  for name in noisy $models; do rows+=("$name=$exp/$name,"); done
-  for name in $models; do pairs+=(--pair noisy "$name"); done
+  for name in noisy "${all[@]}"; do rows+=("$name=$exp/$name,"); done
+  for name in "${all[@]}"; do pairs+=(--pair noisy "$name"); done
+  for name in $models; do pairs+=(--pair "${name}_tuned" "${name}_mimic"); done
   score_table --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
 fi
 
-if begin 4 "models"; then
-  for model in $models; do
+if begin 6 "models"; then
+  for model in "${all[@]}"; do
     name=$model is_default=false
-    if [ "$model" = fast ]; then name=fast_t; fi  # the size, as the paper calls it
+    if [[ "$model" =~ ^fast(_tuned|_mimic)?$ ]]; then name=fast_t${model#fast}; fi  # the size, as the paper calls it
     if [ "$model" = "$default" ]; then is_default=true; fi
     local/pretrained/publish.sh "${one_job[@]}" --noisy "$exp/noisy" --default $is_default "$exp/$model" "$pretrained/$name"
   done

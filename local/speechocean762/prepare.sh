@@ -24,9 +24,13 @@ set -euo pipefail
 for file in utterances.tsv lexicon.txt audio; do [ -e "$1/$file" ] || die "no $1/$file: is $1 the corpus folder?"; done
 src=$1 out=$2 speech=$2
 if [ -n "$noise_dir" ]; then speech=$out/speech; fi
-local/speechocean762/prepare.py "$src" "$speech"
+if dry_run; then
+  for set in train dev test; do will_make "$speech/${set}_clean"; done
+else
+  local/speechocean762/prepare.py "$src" "$speech"
+fi
 for set in train dev test; do
-  steps/validate_data.sh --no-wav "$speech/${set}_clean"
+  dry_run || steps/validate_data.sh --no-wav "$speech/${set}_clean"
   if [ -z "$noise_dir" ]; then continue; fi
   case $set in
     test) from=test snrs="2.5 7.5 12.5 17.5" ;;
@@ -37,7 +41,7 @@ for set in train dev test; do
   local/mix_noise.sh --nj "$nj" --cmd "$cmd" --force "$force" --snrs "$snrs" "${reverb[@]}" \
     "$speech/${set}_clean" "$noise_dir/$from" "$out/${set}_noisy"
 done
-if [ "$speech" != "$out" ]; then
+if [ "$speech" != "$out" ] && ! dry_run; then
   mkdir -p "$out/lang"
   cp "$speech/lang/lexicon.txt" "$out/lang/"
 fi
