@@ -7,13 +7,13 @@ publish.py --noisy exp/pretrained/noisy exp/pretrained/fast pretrained/fast_t
 import argparse
 import csv
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from mimic.cli import run
 from mimic.deploy.publish import publish
 from mimic.io.atomic import replace
 from mimic.models.enhancer import Enhancer
+from mimic.models.ratio import RATIO
 from mimic.reporting import card
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     facts = {
         "name": args.output.name,
         "model": model,
-        "ratio": asdict(enhancer.curve) if enhancer.curve else None,
+        "ratio": json.loads(enhancer.files[RATIO]) if RATIO in enhancer.files else None,
         "training": training,
         "data": card.data(args.experiment),
         "scores": rows,

@@ -196,11 +196,16 @@ def test_the_card_says_what_the_training_and_the_scores_say(trained):
 def test_a_curve_ships_with_its_model(trained, tmp_path):
     experiment = shutil.copytree(trained / "exp/fast", tmp_path / "fast")
     curve = {"low": 0.0, "high": 8.0, "at_low": 1.0, "at_high": 0.25}
-    (experiment / "ratio.json").write_text(json.dumps({"curve": curve}))
+    fit = {"wer": {"1": 14.0, "0": 13.5, "auto": 13.125}}
+    (experiment / "ratio.json").write_text(json.dumps({"curve": curve, "fit": fit}))
     assert publish(experiment, tmp_path / "none", tmp_path / "out") == 0
     assert models.load(tmp_path / "out").ratio() == models.load(experiment).ratio() == Curve(**curve)
     text = (tmp_path / "out/README.md").read_text()
-    assert "auto, 1.0 up to an estimated SNR of 0.0 dB" in text and "None yet: steps/score" in text
+    assert "`auto`: 1.0 up to an estimated SNR of 0.0 dB" in text and "None yet: steps/score" in text
+    assert (
+        "- 13.50 % at 0, noisy speech\n" in text
+        and json.loads((tmp_path / "out/card.json").read_text())["ratio"]["fit"] == fit
+    )
 
 
 def test_what_cannot_ship_is_one_line(trained, tmp_path, caplog, monkeypatch, folder):

@@ -247,6 +247,12 @@ def test_an_output_that_cannot_be_written(models, tmp_path):
     assert done.returncode == 1 and "out.wav.tmp: Read-only file system" in done.stderr
 
 
+def test_a_model_in_the_place_of_the_input_is_seen(models, tmp_path):
+    """Where the input is forgotten, the model is not taken for a folder of audio."""
+    done = run(ENHANCE, models / "causal", tmp_path / "out.wav")
+    assert done.returncode == 1 and "expected [<model-dir>] <in> <out>, got 2 words" in done.stderr
+
+
 def test_models_that_do_not_enhance(models, tmp_path):
     with pytest.raises(UserError, match="a model of task asr, not an enhancer"):
         Enhancer.load(make_recogniser(tmp_path / "asr"))
