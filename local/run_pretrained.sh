@@ -30,7 +30,7 @@ $(list_options.sh "$0")
 Stages; one that is done and unchanged is skipped:
   stage         writes
   1 data        data/pretrained/sources, data/pretrained/{dev_clean,dev_noisy}
-  2 perceptual  exp/pretrained/perceptual*: phones from clean and noisy speech
+  2 perceptual  exp/pretrained/perceptual: phones from clean and noisy speech
   3 training    exp/pretrained/<model>, without mimic loss
   4 mimic       exp/pretrained/<model>_{tuned,mimic}: further epochs of it, without and with mimic loss
   5 scores      exp/pretrained/{noisy,<model>*}/scoring/dev, exp/pretrained/RESULTS.md
@@ -66,9 +66,6 @@ if begin 1 "data"; then
     --babble-dir "$sources/dev_speech" "$sources/dev_speech" "$sources/noises/dev" "$data/dev_noisy"
 fi
 
-spectrum_of() { case $1 in *_20ms) echo fast_20ms ;; *) echo fast ;; esac; }  # conf/spectrum_NAME.conf
-perceptual_of() { local name; name=$(spectrum_of "$1"); echo "$exp/perceptual${name#fast}"; }
-
 if begin 2 "perceptual"; then
   spoken=$data/transcribed
   local/speechocean762/prepare.sh --force "$force" "$corpora/speechocean762" "$data/speechocean762"
@@ -78,16 +75,12 @@ if begin 2 "perceptual"; then
     train=$spoken/train
     steps/combine_data.sh --force "$force" "$train" "$spoken/train_clean" "$also"
   fi
-  for spectrum in $(for model in $models; do spectrum_of "$model"; done | sort -u); do
-    for set in "train $train" "dev $spoken/dev_clean"; do
-      read -r name from <<< "$set"
-      steps/make_feats.sh "${common_2nj[@]}" --type stft --feat-config "conf/spectrum_$spectrum.conf" \
-        "$from" "$exp/stft_$spectrum/$name"
-    done
-    steps/train.sh "${training[@]}" conf/perceptual_fast.yaml "$(perceptual_of "$spectrum")" \
-      --data.train "$exp/stft_$spectrum/train" --data.dev "$exp/stft_$spectrum/dev" \
-      --data.noises "$sources/noises/train" --data.rirs "$sources/rirs/train"
+  for set in "train $train" "dev $spoken/dev_clean"; do
+    read -r name from <<< "$set"
+    steps/make_feats.sh "${common_2nj[@]}" --type stft --feat-config conf/spectrum_fast.conf "$from" "$exp/stft/$name"
   done
+  steps/train.sh "${training[@]}" conf/perceptual_fast.yaml "$exp/perceptual" --data.train "$exp/stft/train" \
+    --data.dev "$exp/stft/dev" --data.noises "$sources/noises/train" --data.rirs "$sources/rirs/train"
 fi
 
 read -r -a more <<< "$train_options"
@@ -116,7 +109,7 @@ if begin 4 "mimic"; then
     model=${name%_seed*} seed=${name#"${name%_seed*}"}
     for kind in tuned mimic; do
       loss=()
-      if [ $kind = mimic ]; then loss=(--loss.perceptual "$(perceptual_of "$model")" "${mimic[@]}"); fi
+      if [ $kind = mimic ]; then loss=(--loss.perceptual "$exp/perceptual" "${mimic[@]}"); fi
       train "${model}_$kind$seed" "$model" --data.init "$exp/$name" "${tuning[@]}" "${loss[@]}"
     done
   done

@@ -180,7 +180,7 @@ def test_mimic_loss(checkpoint, kind):
     assert all(p.grad is None and not p.requires_grad for p in losses.perceptual.parameters())
     after = losses.perceptual.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    frames = losses._respond(clean, lengths, waveforms_and_spectrum, False)[1]
+    frames = losses.perceptual.num_frames(lengths, samples)
     one = [slice(i, i + 1) for i in range(3)]
     single = [
         float(losses.mimic(noisy[i], clean[i], lengths[i], Waves(None, None, samples[i], spectrum[i])).detach())
@@ -192,7 +192,7 @@ def test_mimic_loss(checkpoint, kind):
 
 def test_layers_are_checked_and_chosen(checkpoint):
     config = EnhanceLoss(mimic_weight=1.0, perceptual=str(checkpoint))
-    assert EnhancementLoss(config, Stft()).layers == [1, 2, 3]
+    assert EnhancementLoss(config, Stft()).perceptual.layers == [1, 2, 3]
     config.mimic_layers = [4]
     with pytest.raises(UserError, match=r"mimic_layers 4: .* has 0 to 3"):
         EnhancementLoss(config, Stft())

@@ -10,11 +10,11 @@ from model_maker import make_enhancer, make_features, make_recogniser, make_sega
 
 from mimic.deploy.transcriber import Transcriber
 from mimic.errors import UserError
-from mimic.frontend.stft import Stft
+from mimic.frontend.stft import Stft, StftConfig
 from mimic.io.archives import ArkWriter
 from mimic.io.tokens import Tokens
 from mimic.losses.config import EnhanceLoss
-from mimic.losses.enhancement import EnhancementLoss
+from mimic.losses.enhancement import EnhancementLoss, Waves
 from mimic.models import load
 from mimic.models.config import read_config
 from mimic.models.enhancer import Enhancer
@@ -158,13 +158,35 @@ def test_a_directory_that_is_not_there_says_what_makes_it(models):
         read_config(models / "feats")
 
 
-def test_a_perceptual_model_of_other_features(models):
-    loss = EnhanceLoss(mimic_weight=1.0, perceptual=str(models / "asr"))
-    with pytest.raises(UserError, match="--loss.perceptual .*/asr: takes 20 bins, the STFT has 257"):
-        EnhancementLoss(loss, Stft())
-    loss = EnhanceLoss(mimic_weight=1.0, perceptual=str(models / "enhance"))
+def test_a_perceptual_model_of_other_features_makes_them_of_the_waveforms(models):
+    config = EnhanceLoss(mimic_weight=1.0, perceptual=str(models / "asr"), mimic_layer="dnn")
+    stft = Stft()
+    losses, model = EnhancementLoss(config, stft), Recogniser.load(models / "asr")
+    samples = torch.tensor([9000, 6000])
+    clean = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(1))
+    clean[1, 6000:] = 0
+    noisy = (clean + 0.01 * clean.flip(1)).requires_grad_(True)
+    waves = Waves(noisy, clean, samples, None)
+    value = losses(stft(noisy), stft(clean), stft.num_frames(samples), waves)["mimic"]
+    assert losses.uses_waveforms and not any(p.requires_grad for p in losses.parameters())
+    apart, frames = 0.0, 0  # each utterance by itself
+    for a, b, n in zip(noisy.detach(), clean, samples.tolist(), strict=True):
+        features = [model.front(row[:n])[None] for row in (a, b)]
+        x, y = (model.net.embed(f, torch.tensor([f.shape[1]]), "dnn")[0] for f in features)
+        apart, frames = apart + float((x - y).square().mean(2).sum().detach()), frames + x.shape[1]
+    assert float(value.detach()) == pytest.approx(apart / frames, rel=1e-3) and apart > 0
+    assert losses.sizes(stft.num_frames(samples), samples)["mimic"] == frames
+    value.backward()
+    assert torch.isfinite(noisy.grad).all() and noisy.grad[0].any() and not noisy.grad[1, 6000:].any()
+
+
+def test_what_is_no_perceptual_model(models):
+    config = EnhanceLoss(mimic_weight=1.0, perceptual=str(models / "enhance"))
     with pytest.raises(UserError, match="task enhance, not asr"):
-        EnhancementLoss(loss, Stft())
+        EnhancementLoss(config, Stft())
+    config.perceptual = str(models / "asr")
+    with pytest.raises(UserError, match=r"takes 16000 Hz: the enhancer's features are of 8000 Hz"):
+        EnhancementLoss(config, Stft(StftConfig(sample_frequency=8000)))
 
 
 @pytest.mark.parametrize(

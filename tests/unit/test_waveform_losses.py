@@ -96,7 +96,7 @@ def test_the_weighted_sum_has_the_parts_that_have_a_weight():
     config = EnhanceLoss(spectral_weight=0.5, si_sdr_weight=0.1, stft_weight=2.0, stoi_weight=3.0)
     losses = EnhancementLoss(config, stft)
     parts = losses(stft(enhanced), stft(clean), frames, waveforms)
-    assert list(parts) == ["spectral", "si_sdr", "stft", "stoi"] and losses.hears_waves
+    assert list(parts) == ["spectral", "si_sdr", "stft", "stoi"] and losses.uses_waveforms
     assert {name: losses.weights[name] for name in parts} == {"spectral": 0.5, "si_sdr": 0.1, "stft": 2.0, "stoi": 3.0}
     for name, loss in LOSSES.items():
         torch.testing.assert_close(parts[name], loss(enhanced, clean, SAMPLES).mean())

@@ -116,7 +116,6 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("tests/unit/test_ssl.py", "Waves"),
     ("tests/unit/test_use_export.py", '"wave"'),
     ("tests/unit/test_waveform_losses.py", "Waves"),
-    ("tests/unit/test_waveform_losses.py", "hears_waves"),
 )
 
 # Parts of the project that are clean, and stay so.

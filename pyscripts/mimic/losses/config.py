@@ -31,7 +31,8 @@ class EnhanceLoss:
             the first papers on mimic loss.
         mimic_layers: the same for a self-supervised encoder: hidden layers, whose distances are averaged; 0 is the
             input of the first transformer layer. None: all transformer layers.
-        perceptual: directory of the trained perceptual model; or a self-supervised encoder (wav2vec 2.0, HuBERT,
+        perceptual: directory of the trained perceptual model, a recogniser of the enhancer's spectra or of any other
+            features, which are then made of the waveforms; or a self-supervised encoder (wav2vec 2.0, HuBERT,
             WavLM): a file of weights as torchaudio downloads it, or a directory of transformers.
     """
 

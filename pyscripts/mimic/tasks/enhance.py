@@ -58,7 +58,7 @@ class EnhanceTask(Task):
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
         self.lengths, self.dev_lengths = (feature_dir.read(side)[1] for side in (data.train_noisy, data.dev_noisy))
         self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev_lengths, data.valid_utterances)
-        self.of_waves = self.losses.hears_waves or isinstance(self.model, SpectrumEnhancer)
+        self.of_waves = self.losses.uses_waveforms or isinstance(self.model, SpectrumEnhancer)
         if self.of_waves:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
             self.waves = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
