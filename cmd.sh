@@ -20,7 +20,7 @@ case $cmd_backend in
     return 1
     ;;
 esac
-export train_cmd="$_launch --mem 2G"   # features, scores: many short jobs
-export decode_cmd="$_launch --mem 4G"  # enhancement and decoding
-export cuda_cmd="$_launch --mem 8G"    # training
+export train_cmd="$_launch --mem 2G"  # features, scores: many short jobs
+export decode_cmd="$_launch --mem 4G" # enhancement and decoding
+export cuda_cmd="$_launch --mem 8G"   # training
 unset _launch

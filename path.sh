@@ -4,8 +4,8 @@
 
 _mimic_root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-export LC_ALL=C                        # sorting depends on it: never change it
-export PYTHONUNBUFFERED=1              # the output of a job is in its log at once
+export LC_ALL=C           # sorting depends on it: never change it
+export PYTHONUNBUFFERED=1 # the output of a job is in its log at once
 export PYTHONPATH=$_mimic_root/pyscripts
 case :$PATH: in
   *":$_mimic_root/steps/lib:"*) ;;

@@ -3,38 +3,38 @@
 # Each line "name=value  # meaning" below is an option: --oov-policy g2p sets oov_policy. See ./run.sh --help.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --stop-stage, --data, --exp, --nj, --ngpu and more: see --help
-corpus=demo            # 'demo' (synthesised), 'vbdemand', or a directory with {train,dev,test}_{clean,noisy}
-train_clean=           # one Kaldi data directory per set, in place of --corpus
-train_noisy=           # same utterances and lengths as --train-clean
-dev_clean=             # as --train-clean
-dev_noisy=             # as --train-noisy
-test_clean=            # as --train-clean
-test_noisy=            # as --train-noisy
-lexicon=               # own corpus: WORD PH PH lines, where data directories have no text.phn
-lexicon_type=auto      # own corpus: columns of --lexicon: plain, prob, silprob; auto: from all its lines
-oov_policy=fail        # own corpus: a word that is not in the lexicon: fail, skip or g2p
-allow_pipes=false      # own corpus: true runs the commands that wav.scp may hold
-max_skip=0.01          # own corpus and vbdemand: share of a set's utterances that may be unusable
-channel=               # own corpus: channel to take of audio that has several, from 0
-text_normaliser=upper  # own corpus: none, upper, plain (drops punctuation) or voicebank
-vbdemand_dir=          # vbdemand: its directory; missing files are downloaded to it (6 GB)
-skip_pesq_check=false  # vbdemand: true: no check that the noisy test set has the published PESQ  # was: no-gate
-demo_hours=0.5         # demo: hours of training speech
-noise_dir=             # demo: directory of recorded noises to mix in; empty: synthesised ones
-rir_dir=               # demo: directory of RIRs
-speeds=                # robust recognisers also train on copies at these speeds, e.g. "0.9 1.1"
-augment_noise_dir=     # robust recognisers also train on a copy with these noises mixed in, at 0 to 15 dB
-fbank_config=          # stage 2: features of the recognisers
-compress=none          # archives of features: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
-perceptual_config=     # stage 3: model and training
-enhance_config=        # stage 4: model and training
-asr_config=            # stage 6: the recogniser for clean speech
-asr_finetune_config=   # stage 6: fine-tuning of the other recognisers from it
-init=                  # stage 6: directory of a recogniser that initialises the one for clean speech
-decode_options=        # stage 6: settings that override the configuration's, split at spaces, e.g. '--decode.beam 20'
-seeds=1                # train the enhancers from this many seeds: --seed, --seed + 1, ...
-train_jobs=2           # models trained side by side in stages 4 and 6; on one machine with --ngpu one after the other
+. steps/lib/recipe_options.sh || exit 1 # --stage, --stop-stage, --data, --exp, --nj, --ngpu and more: see --help
+corpus=demo                             # 'demo' (synthesised), 'vbdemand', or a directory with {train,dev,test}_{clean,noisy}
+train_clean=                            # one Kaldi data directory per set, in place of --corpus
+train_noisy=                            # same utterances and lengths as --train-clean
+dev_clean=                              # as --train-clean
+dev_noisy=                              # as --train-noisy
+test_clean=                             # as --train-clean
+test_noisy=                             # as --train-noisy
+lexicon=                                # own corpus: WORD PH PH lines, where data directories have no text.phn
+lexicon_type=auto                       # own corpus: columns of --lexicon: plain, prob, silprob; auto: from all its lines
+oov_policy=fail                         # own corpus: a word that is not in the lexicon: fail, skip or g2p
+allow_pipes=false                       # own corpus: true runs the commands that wav.scp may hold
+max_skip=0.01                           # own corpus and vbdemand: share of a set's utterances that may be unusable
+channel=                                # own corpus: channel to take of audio that has several, from 0
+text_normaliser=upper                   # own corpus: none, upper, plain (drops punctuation) or voicebank
+vbdemand_dir=                           # vbdemand: its directory; missing files are downloaded to it (6 GB)
+skip_pesq_check=false                   # vbdemand: true: no check that the noisy test set has the published PESQ  # was: no-gate
+demo_hours=0.5                          # demo: hours of training speech
+noise_dir=                              # demo: directory of recorded noises to mix in; empty: synthesised ones
+rir_dir=                                # demo: directory of RIRs
+speeds=                                 # robust recognisers also train on copies at these speeds, e.g. "0.9 1.1"
+augment_noise_dir=                      # robust recognisers also train on a copy with these noises mixed in, at 0 to 15 dB
+fbank_config=                           # stage 2: features of the recognisers
+compress=none                           # archives of features: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
+perceptual_config=                      # stage 3: model and training
+enhance_config=                         # stage 4: model and training
+asr_config=                             # stage 6: the recogniser for clean speech
+asr_finetune_config=                    # stage 6: fine-tuning of the other recognisers from it
+init=                                   # stage 6: directory of a recogniser that initialises the one for clean speech
+decode_options=                         # stage 6: settings that override the configuration's, split at spaces, e.g. '--decode.beam 20'
+seeds=1                                 # train the enhancers from this many seeds: --seed, --seed + 1, ...
+train_jobs=2                            # models trained side by side in stages 4 and 6; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
 help_message="Usage: ./run.sh [--option value]...
@@ -92,21 +92,24 @@ check_models init
 choose_configs
 
 start_recipe "$exp"
-read -r -a enhancers <<< "$(with_seeds mse mimic)"  # and mse_seed2 mimic_seed2 ... for further seeds
+read -r -a enhancers <<< "$(with_seeds mse mimic)" # and mse_seed2 mimic_seed2 ... for further seeds
 if [ -n "$speeds$augment_noise_dir" ]; then noisy_train=train_augmented; fi
 
 if begin 1 "data"; then
   case $corpus in
     demo)
-      local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" "$data" ;;
+      local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" "$data"
+      ;;
     vbdemand)
       local/vbdemand/download.sh "$vbdemand_dir"
       local/vbdemand/prepare.sh "${common_2nj[@]}" --max-skip "$max_skip" "$vbdemand_dir" "$data"
-      local/vbdemand/check_pesq.sh "${common_2nj[@]}" --skip-pesq-check "$skip_pesq_check" "$data" "$exp/noisy/pesq_check" ;;
+      local/vbdemand/check_pesq.sh "${common_2nj[@]}" --skip-pesq-check "$skip_pesq_check" "$data" "$exp/noisy/pesq_check"
+      ;;
     *)
       local/import_corpus.sh "${common_2nj[@]}" "${own[@]}" --lexicon "$lexicon" --lexicon-type "$lexicon_type" \
         --oov-policy "$oov_policy" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" \
-        --text-normaliser "$text_normaliser" "$data" ;;
+        --text-normaliser "$text_normaliser" "$data"
+      ;;
   esac
   if [ $noisy_train = train_augmented ]; then
     local/augment_data.sh "${common_2nj[@]}" --speeds "$speeds" --noise-dir "$augment_noise_dir" \

@@ -2,8 +2,8 @@
 # Makes the site of docs/ to open from disk: exp/docs/index.html. Takes seconds, and the network on its first call.
 # mkdocs and its packages lie in exp/docs_packages, so that .venv stays as it is.
 
-site=exp/docs               # where the site goes
-packages=exp/docs_packages  # where mkdocs goes
+site=exp/docs              # where the site goes
+packages=exp/docs_packages # where mkdocs goes
 
 cd "$(dirname "$0")/.." || exit 1
 PATH=$PWD/steps/lib:$PATH

@@ -8,7 +8,7 @@ trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install -q kaldilm==1.15.5
 cd "$dir"
-venv/bin/python - <<'PYTHON'
+venv/bin/python - << 'PYTHON'
 from importlib.metadata import version
 
 import kaldilm

@@ -8,7 +8,7 @@ trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install -q soundfile==0.14.0 numpy==2.4.6
 cd "$dir"
-venv/bin/python - <<'PYTHON'
+venv/bin/python - << 'PYTHON'
 import numpy as np
 import soundfile
 

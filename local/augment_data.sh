@@ -4,13 +4,13 @@
 # speeds have "sp0.9-" before the ids of utterances and speakers, those with more noise "more-".
 # In between lie <out-dir>_speed and <out-dir>_more (with utt2snr utt2noise of the added noise), which hold the wavs.
 
-speeds=             # factors, e.g. "0.9 1.0 1.1"; empty: no copies at other speeds
-noise_dir=          # folder of recordings, or a wav.scp; empty: no copy with more noise
-snrs="0 5 10 15"    # dB, of <data-dir> as it is over the added noise
-seed=1              # of the mixtures
-nj=2                # jobs
-cmd=launch.py       # where they run
-force=false         # true: run again although nothing changed
+speeds=          # factors, e.g. "0.9 1.0 1.1"; empty: no copies at other speeds
+noise_dir=       # folder of recordings, or a wav.scp; empty: no copy with more noise
+snrs="0 5 10 15" # dB, of <data-dir> as it is over the added noise
+seed=1           # of the mixtures
+nj=2             # jobs
+cmd=launch.py    # where they run
+force=false      # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <data-dir> <out-dir>
@@ -29,7 +29,7 @@ common=(--nj "$nj" --cmd "$cmd" --force "$force")
 parts=("$data")
 if [ -n "$speeds" ]; then
   steps/perturb_speed.sh "${common[@]}" --speeds "$speeds" "$data" "${dir}_speed"
-  parts=("${dir}_speed")  # which has the originals
+  parts=("${dir}_speed") # which has the originals
 fi
 if [ -n "$noise_dir" ]; then
   local/mix_noise.sh "${common[@]}" --snrs "$snrs" --seed "$seed" --prefix more- --clean-out "${dir}_more_before" \

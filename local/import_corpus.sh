@@ -7,23 +7,23 @@
 # Writes <data>/<set>_{clean,noisy} and <data>/lang (lexicon.txt, phones.txt). Takes as long as decoding the audio.
 # shellcheck disable=SC2034  # some options are read by their name
 
-corpus=                # a directory with {train,dev,test}_{clean,noisy}; missing sets are left out
-train_clean=           # one data directory per set, in place of --corpus; sets that are not given are left out
-train_noisy=           # same utterances and lengths as --train-clean
-dev_clean=             # as --train-clean
-dev_noisy=             # as --train-noisy
-test_clean=            # as --train-clean
-test_noisy=            # as --train-noisy
-lexicon=               # WORD PH PH lines, for transcripts without text.phn; empty: <corpus>/lang/lexicon.txt, if any
-lexicon_type=auto      # columns of --lexicon: plain (WORD PH PH), prob, silprob (as Kaldi's); auto: from all its lines
-oov_policy=fail        # words without pronunciation: fail, skip (their utterances), g2p (from their spelling)
-text_normaliser=upper  # none, upper, plain (also drops punctuation), voicebank (as the published systems)
-allow_pipes=false      # true: run the commands that wav.scp may hold
-channel=               # channel to take of audio that has several, from 0; empty: such audio is refused
-max_skip=0.01          # share of a set's utterances that may be unusable
-nj=4                   # jobs that decode audio
-cmd=launch.py          # where they run
-force=false            # true: import again although nothing changed
+corpus=               # a directory with {train,dev,test}_{clean,noisy}; missing sets are left out
+train_clean=          # one data directory per set, in place of --corpus; sets that are not given are left out
+train_noisy=          # same utterances and lengths as --train-clean
+dev_clean=            # as --train-clean
+dev_noisy=            # as --train-noisy
+test_clean=           # as --train-clean
+test_noisy=           # as --train-noisy
+lexicon=              # WORD PH PH lines, for transcripts without text.phn; empty: <corpus>/lang/lexicon.txt, if any
+lexicon_type=auto     # columns of --lexicon: plain (WORD PH PH), prob, silprob (as Kaldi's); auto: from all its lines
+oov_policy=fail       # words without pronunciation: fail, skip (their utterances), g2p (from their spelling)
+text_normaliser=upper # none, upper, plain (also drops punctuation), voicebank (as the published systems)
+allow_pipes=false     # true: run the commands that wav.scp may hold
+channel=              # channel to take of audio that has several, from 0; empty: such audio is refused
+max_skip=0.01         # share of a set's utterances that may be unusable
+nj=4                  # jobs that decode audio
+cmd=launch.py         # where they run
+force=false           # true: import again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] --corpus <dir> <data-dir>
@@ -65,7 +65,7 @@ lang=$data/lang
 [ -z "$lexicon" ] || words+=(--input "$lexicon")
 [ "$lexicon_type" = auto ] || words+=(--option "lexicon_type=$lexicon_type")
 if ! up_to_date "$lang" --force "$force" --kind lang --version 1 "${words[@]}" \
-    --option "oov_policy=$oov_policy" "text_normaliser=$text_normaliser" "lexicon_type=$lexicon_type"; then
+  --option "oov_policy=$oov_policy" "text_normaliser=$text_normaliser" "lexicon_type=$lexicon_type"; then
   log "words and phones of ${sets[*]}"
   pyscripts/import_data.py lang --lexicon "$lexicon" --lexicon-type "$lexicon_type" --oov-policy "$oov_policy" \
     --text-normaliser "$text_normaliser" "$lang" "${cleans[@]}"

@@ -7,19 +7,19 @@
 # Speech stays aligned: the direct path of an RIR is at time 0; the clean side is not reverberant. Takes about 1 min per 3 h.
 # shellcheck disable=SC2034  # some options are read by their name
 
-snrs="0 5 10 15"   # dB, each as often
-snr_power=active   # power of the speech is that of its active frames, or of all samples: active or all
-rir_dir=           # RIRs: a folder or a wav.scp
-rir_prob=0.5       # with --rir-dir: share of reverberant mixtures
-babble_dir=        # clean data directory: its other speakers are one more noise type, babble
-clean_out=         # the clean counterpart (<out-noisy-dir> with _clean in place of _noisy)
-prefix=            # before the ids of utterances and speakers, so that the directory can be combined with others
-seed=1             # of the mixtures
-allow_pipes=false  # true: run the commands in wav.scp
-channel=           # of speech that has several, from 0
-nj=2               # jobs
-cmd=launch.py      # where they run
-force=false        # true: mix again although nothing changed
+snrs="0 5 10 15"  # dB, each as often
+snr_power=active  # power of the speech is that of its active frames, or of all samples: active or all
+rir_dir=          # RIRs: a folder or a wav.scp
+rir_prob=0.5      # with --rir-dir: share of reverberant mixtures
+babble_dir=       # clean data directory: its other speakers are one more noise type, babble
+clean_out=        # the clean counterpart (<out-noisy-dir> with _clean in place of _noisy)
+prefix=           # before the ids of utterances and speakers, so that the directory can be combined with others
+seed=1            # of the mixtures
+allow_pipes=false # true: run the commands in wav.scp
+channel=          # of speech that has several, from 0
+nj=2              # jobs
+cmd=launch.py     # where they run
+force=false       # true: mix again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <clean-dir> <noise> <out-noisy-dir>

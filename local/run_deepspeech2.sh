@@ -4,34 +4,34 @@
 # dev. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-exp=exp/deepspeech2    # where everything goes but the demo corpus
-corpus=librispeech     # 'librispeech', 'demo', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
-pretrain=              # corpus of the pretraining: 'ljspeech' (default with librispeech), 'none', or a directory as above
-train_side=clean       # of --corpus, with demo or a directory: clean or noisy
-asr_config=            # stage 3: networks and training; the default follows --corpus
-pretrain_config=       # stage 3: the same for the pretraining
-feat_type=             # stage 2: fbank, logmel or stft
-feat_config=           # stage 2: options of these features
-pretrain_feat_config=  # stage 2: the same for the pretraining; empty: --feat-config
-noise_dir=             # recorded noises, mixed into training speech on the fly: DIR/train, or DIR
-noise_prob=0.5         # with --noise-dir: share of the utterances with noise
-enhancer=              # directory of a trained enhancer (run.sh: exp/enhance_mimic), applied to noisy speech
-ngram_order=3          # stage 4: of the n-gram model: 3 suits words, 6 and more characters; 0: greedy decoding alone
-ngram_text=            # stage 4: text it is estimated on, one sentence per line; empty: the training transcripts
-lexicon=               # stage 5: WORD TOKEN TOKEN lines, where tokens are phones; empty: lang/lexicon.txt of the corpus
-search=lexicon         # stage 5: with the n-gram model: lexicon (n-grams of words) or lexicon-free (of characters)
-decode_options="--decode.beam 100"     # stage 5: further settings of that search; split at spaces
-librispeech_dir=downloads/librispeech  # directory of LibriSpeech; missing files are downloaded to it (25 GB)
-train_parts=train-clean-360  # librispeech: training speech
-dev_parts=dev-clean    # librispeech: development set
-test_parts=test-clean  # librispeech: test set
-ljspeech_dir=downloads/ljspeech        # directory of LJSpeech; missing files are downloaded to it (2.7 GB)
-ljspeech_rate=16000    # ljspeech: 16000, resampled; own: 22,050 Hz (then --pretrain-feat-config too)
-download_url=          # mirror of all archives
-demo_hours=0.5         # demo: hours of training speech
-seeds=1                # train from this many seeds: --seed, --seed + 1, ...
-train_jobs=1           # models trained side by side; on one machine with --ngpu one after the other
+. steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+exp=exp/deepspeech2                     # where everything goes but the demo corpus
+corpus=librispeech                      # 'librispeech', 'demo', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
+pretrain=                               # corpus of the pretraining: 'ljspeech' (default with librispeech), 'none', or a directory as above
+train_side=clean                        # of --corpus, with demo or a directory: clean or noisy
+asr_config=                             # stage 3: networks and training; the default follows --corpus
+pretrain_config=                        # stage 3: the same for the pretraining
+feat_type=                              # stage 2: fbank, logmel or stft
+feat_config=                            # stage 2: options of these features
+pretrain_feat_config=                   # stage 2: the same for the pretraining; empty: --feat-config
+noise_dir=                              # recorded noises, mixed into training speech on the fly: DIR/train, or DIR
+noise_prob=0.5                          # with --noise-dir: share of the utterances with noise
+enhancer=                               # directory of a trained enhancer (run.sh: exp/enhance_mimic), applied to noisy speech
+ngram_order=3                           # stage 4: of the n-gram model: 3 suits words, 6 and more characters; 0: greedy decoding alone
+ngram_text=                             # stage 4: text it is estimated on, one sentence per line; empty: the training transcripts
+lexicon=                                # stage 5: WORD TOKEN TOKEN lines, where tokens are phones; empty: lang/lexicon.txt of the corpus
+search=lexicon                          # stage 5: with the n-gram model: lexicon (n-grams of words) or lexicon-free (of characters)
+decode_options="--decode.beam 100"      # stage 5: further settings of that search; split at spaces
+librispeech_dir=downloads/librispeech   # directory of LibriSpeech; missing files are downloaded to it (25 GB)
+train_parts=train-clean-360             # librispeech: training speech
+dev_parts=dev-clean                     # librispeech: development set
+test_parts=test-clean                   # librispeech: test set
+ljspeech_dir=downloads/ljspeech         # directory of LJSpeech; missing files are downloaded to it (2.7 GB)
+ljspeech_rate=16000                     # ljspeech: 16000, resampled; own: 22,050 Hz (then --pretrain-feat-config too)
+download_url=                           # mirror of all archives
+demo_hours=0.5                          # demo: hours of training speech
+seeds=1                                 # train from this many seeds: --seed, --seed + 1, ...
+train_jobs=1                            # models trained side by side; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_deepspeech2.sh [--option value]...
@@ -72,11 +72,13 @@ case $corpus in
   librispeech)
     [ "$train_side" = clean ] || die "--train-side noisy: LibriSpeech has no noisy side, local/mix_noise.sh makes one"
     : "${pretrain:=ljspeech}" "${feat_type:=logmel}" "${feat_config:=conf/logmel.conf}"
-    size='' source=$made/librispeech ;;
+    size='' source=$made/librispeech
+    ;;
   demo) source=$data ;;
   *)
     check_corpus "train_$train_side" dev_clean test_clean
-    source=$corpus ;;
+    source=$corpus
+    ;;
 esac
 for side in clean noisy; do
   if [ "$corpus" = demo ] || [ $side = clean ] || { [ -d "$source/dev_$side" ] && [ -d "$source/test_$side" ]; }; then
@@ -93,7 +95,8 @@ case $pretrain in
   ljspeech) first=$made/ljspeech ;;
   *)
     for set in train_clean dev_clean; do [ -d "$pretrain/$set" ] || die "--pretrain $pretrain has no directory $set"; done
-    first=$pretrain ;;
+    first=$pretrain
+    ;;
 esac
 : "${pretrain_config:=conf/deepspeech2$size.yaml}" "${pretrain_feat_config:=$feat_config}"
 if [ -n "$first" ]; then : "${asr_config:=conf/deepspeech2_finetune$size.yaml}"; fi
@@ -114,7 +117,8 @@ if begin 1 "data"; then
       local/librispeech/download.sh --parts "$train_parts $dev_parts $test_parts" --url "$download_url" \
         "$librispeech_dir"
       local/librispeech/prepare.sh "${common_2nj[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
-        --test-parts "$test_parts" "$librispeech_dir" "$source" ;;
+        --test-parts "$test_parts" "$librispeech_dir" "$source"
+      ;;
     demo) local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "$source" ;;
   esac
   if [ -n "$noise_dir" ]; then local/split_recordings.sh --force "$force" "$noise_dir" "$made/noises"; fi
@@ -142,10 +146,10 @@ if begin 2 "features"; then
 fi
 
 noises=()
-if [ -n "$noise_dir" ]; then  # and no babble: a corpus may have one speaker
+if [ -n "$noise_dir" ]; then # and no babble: a corpus may have one speaker
   noises=(--data.noises "$made/noises/train" --waveform_augment.noise_prob "$noise_prob" --waveform_augment.babble false)
 fi
-train_model() {  # train_model NAME: the pretraining has a directory for each seed too
+train_model() { # train_model NAME: the pretraining has a directory for each seed too
   local before=$exp/${1/asr/pretrain} start=()
   if [ -n "$first" ]; then
     steps/train.sh "${training[@]}" "$pretrain_config" "$before" --train.seed "$(seed_of "$1")" \
@@ -167,7 +171,7 @@ if [ "$ngram_order" -gt 0 ]; then ways+=(ngram); fi
 tokens=$(pyscripts/print_settings.py "$asr_config" data.token_type) || exit 1
 if [ "$ngram_order" -gt 0 ] && begin 4 "n-gram model"; then
   require "$exp/asr/model.pt" "stage 3 (training)"
-  unit=(--unit word --tokens "$exp/asr")  # words that the tokens cannot spell are an error
+  unit=(--unit word --tokens "$exp/asr") # words that the tokens cannot spell are an error
   if [ "$tokens" = phn ]; then
     [ "$search" = lexicon ] || die "--search lexicon-free is for tokens of letters: phones make words by a lexicon"
     unit=(--unit word)
@@ -179,22 +183,22 @@ if [ "$ngram_order" -gt 0 ] && begin 4 "n-gram model"; then
     "${ngram_text:-$feats/train_$train_side}" "$exp/ngram"
 fi
 
-decode_model() {  # decode_model NAME SIDE SEARCH: scales are tuned on the development set of the same side
+decode_model() { # decode_model NAME SIDE SEARCH: scales are tuned on the development set of the same side
   local dir=$exp/$1/$2_$3 how=(--decode.search greedy) set
   if [ "$3" = ngram ]; then
     read -r -a how <<< "$decode_options"
     how=(--decode.search "$search" --decode.ngram "$exp/ngram/lm.arpa" "${how[@]}")
     if [ "$tokens" = phn ]; then how+=(--decode.lexicon "${lexicon:-$source/lang/lexicon.txt}"); fi
     steps/tune_decode.sh "${decoding[@]}" "$exp/$1" "$feats/dev_$2" "$dir/tuned" "${how[@]}"
-    if [ -f "$dir/tuned/options" ]; then  # not in a dry run before it is tuned
-      mapfile -d '' -t how < <(xargs printf '%s\0' < "$dir/tuned/options")  # words in a shell's quotes
+    if [ -f "$dir/tuned/options" ]; then                                   # not in a dry run before it is tuned
+      mapfile -d '' -t how < <(xargs printf '%s\0' < "$dir/tuned/options") # words in a shell's quotes
     fi
   fi
   for set in dev test; do
     steps/decode.sh "${decoding[@]}" "$exp/$1" "$feats/${set}_$2" "$dir/decode_$set" "${how[@]}"
   done
 }
-every() {  # every FUNCTION: for all models, sides and searches
+every() { # every FUNCTION: for all models, sides and searches
   local model side way
   for model in "${models[@]}"; do
     for side in "${sides[@]}"; do for way in "${ways[@]}"; do in_background 2 "$1" "$model" "$side" "$way"; done; done
@@ -204,7 +208,7 @@ every() {  # every FUNCTION: for all models, sides and searches
 
 if begin 5 "decoding"; then every decode_model; fi
 
-score_model() {  # score_model NAME SIDE SEARCH: phones are compared with phones
+score_model() { # score_model NAME SIDE SEARCH: phones are compared with phones
   local set reference=text
   if [ "$tokens,$3" = phn,greedy ]; then reference=text.phn; fi
   for set in dev test; do

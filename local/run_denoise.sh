@@ -3,25 +3,25 @@
 # epoch. Validation and test mixtures are made once and stored. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-exp=exp/denoise        # where everything goes but data: the demo corpus is in --data, what is mixed in <data>/denoise
-corpus=demo            # 'demo', 'mini_librispeech', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
-models=bilstm          # any of bilstm, fcn, cnn_transformer, demucs, metricgan, fast, gtcrn: conf/mask_<model>.yaml
-size=                  # _demo takes conf/mask_<model>_demo.yaml; the default for --corpus demo; full: the large ones
-train_options=""       # stage 2: further settings, as "--train.epochs 5"; split at spaces
-noise_dir=             # recorded noises: DIR/train and DIR/test, or DIR, which is then split by noise type
-rir_dir=               # RIRs, as --noise-dir
-simulated_rirs=0       # without --rir-dir: number of RIRs to simulate  # was: simulated-rooms
-demo_hours=0.5         # demo: hours of training speech
-mini_librispeech_dir=downloads/mini_librispeech  # its directory, with OpenRIR; missing files are downloaded to it (2 GB)
-download_url=          # mini_librispeech: mirror of OpenSLR that has the archives
-snrs="0 5 10 15"       # of dev mixtures, dB
-test_snrs="2.5 7.5 12.5 17.5"  # of test mixtures, dB
-recogniser=            # directory of a trained recogniser (run.sh: exp/asr_clean), for word error rates in the table
-fbank_config=conf/fbank.conf   # with --recogniser: its features
-seeds=1                # train from this many seeds: --seed, --seed + 1, ...
-train_jobs=2           # models trained side by side; on one machine with --ngpu one after the other
-debug=false            # true: all stages in two minutes, with few utterances and one epoch, in exp/denoise_debug
+. steps/lib/recipe_options.sh || exit 1         # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+exp=exp/denoise                                 # where everything goes but data: the demo corpus is in --data, what is mixed in <data>/denoise
+corpus=demo                                     # 'demo', 'mini_librispeech', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
+models=bilstm                                   # any of bilstm, fcn, cnn_transformer, demucs, metricgan, fast, gtcrn: conf/mask_<model>.yaml
+size=                                           # _demo takes conf/mask_<model>_demo.yaml; the default for --corpus demo; full: the large ones
+train_options=""                                # stage 2: further settings, as "--train.epochs 5"; split at spaces
+noise_dir=                                      # recorded noises: DIR/train and DIR/test, or DIR, which is then split by noise type
+rir_dir=                                        # RIRs, as --noise-dir
+simulated_rirs=0                                # without --rir-dir: number of RIRs to simulate  # was: simulated-rooms
+demo_hours=0.5                                  # demo: hours of training speech
+mini_librispeech_dir=downloads/mini_librispeech # its directory, with OpenRIR; missing files are downloaded to it (2 GB)
+download_url=                                   # mini_librispeech: mirror of OpenSLR that has the archives
+snrs="0 5 10 15"                                # of dev mixtures, dB
+test_snrs="2.5 7.5 12.5 17.5"                   # of test mixtures, dB
+recogniser=                                     # directory of a trained recogniser (run.sh: exp/asr_clean), for word error rates in the table
+fbank_config=conf/fbank.conf                    # with --recogniser: its features
+seeds=1                                         # train from this many seeds: --seed, --seed + 1, ...
+train_jobs=2                                    # models trained side by side; on one machine with --ngpu one after the other
+debug=false                                     # true: all stages in two minutes, with few utterances and one epoch, in exp/denoise_debug
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_denoise.sh [--option value]...
@@ -53,10 +53,12 @@ check_models recogniser
 case $corpus in
   demo) : "${size:=_demo}" ;;
   mini_librispeech)
-    [ -z "$noise_dir$rir_dir" ] || die "--noise-dir and --rir-dir: mini_librispeech brings its noises and RIRs" ;;
+    [ -z "$noise_dir$rir_dir" ] || die "--noise-dir and --rir-dir: mini_librispeech brings its noises and RIRs"
+    ;;
   *)
     check_corpus train_clean dev_clean test_clean
-    [ -n "$noise_dir" ] || die "--corpus $corpus needs --noise-dir: the noises to mix in" ;;
+    [ -n "$noise_dir" ] || die "--corpus $corpus needs --noise-dir: the noises to mix in"
+    ;;
 esac
 declare -A configs
 for model in $models; do
@@ -79,7 +81,8 @@ case $corpus in
   demo)
     source=$data
     if $debug; then source=$made/demo; fi
-    : "${noises:=$source/demo_audio/noise}" ;;
+    : "${noises:=$source/demo_audio/noise}"
+    ;;
   mini_librispeech) source=$made/corpus noises=$made/openrir/noises rir_dir=$made/openrir/rooms ;;
 esac
 simulated=$(former_dir "$made/simulated_rirs" "$made/simulated_rooms") rirs=$(former_dir "$made/rirs" "$made/rooms")
@@ -99,7 +102,8 @@ if begin 1 "data"; then
     demo) local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "$source" ;;
     mini_librispeech)
       local/mini_librispeech/download.sh --url "$download_url" "$mini_librispeech_dir"
-      local/mini_librispeech/prepare.sh "$mini_librispeech_dir" "$made" ;;
+      local/mini_librispeech/prepare.sh "$mini_librispeech_dir" "$made"
+      ;;
   esac
   local/split_recordings.sh --force "$force" "$noises" "$made/noises"
   if [ "$rir_dir" = "$simulated" ]; then
@@ -128,7 +132,7 @@ if begin 2 "training"; then
   read -r -a more <<< "$train_options"
   for name in "${systems[@]}"; do
     stft=(--data.stft conf/stft.conf)
-    if [[ $name == fast* || $name == gtcrn* ]]; then stft=(); fi  # their configurations name their own
+    if [[ $name == fast* || $name == gtcrn* ]]; then stft=(); fi # their configurations name their own
     in_background "$train_jobs" steps/train.sh "${training[@]}" "${configs[${name%_seed*}]}" "$exp/$name" \
       --train.seed "$(seed_of "$name")" --data.train "${side[train_clean]}" "${mixing[@]}" \
       --data.dev_noisy "${side[dev_noisy]}" --data.dev_clean "${side[dev_clean]}" "${stft[@]}" \
@@ -145,7 +149,7 @@ if begin 3 "enhancement"; then
 fi
 
 speech_of() { if [ "$1" = noisy ]; then echo "${side[test_noisy]}"; else echo "$exp/$1/wav/test"; fi; }
-score() {  # score SYSTEM: measures of its speech, and word error rates with --recogniser
+score() { # score SYSTEM: measures of its speech, and word error rates with --recogniser
   local dir
   dir=$(speech_of "$1")
   steps/score_enhancement.sh "${common[@]}" "${side[test_clean]}" "$dir" "$exp/$1/scoring/test"

@@ -4,30 +4,30 @@
 # local/distill/students.sh says how each student is trained, local/distill/probes.sh how each probe is trained and tested.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-exp=exp/distill        # where everything goes but the demo corpus
-corpus=demo            # 'demo', or a directory with {train,dev,test}_clean
-teacher=exp/ssl/hubert1/encoder  # wav2vec 2.0, HuBERT or WavLM: a directory of transformers or a file of torchaudio
-teacher_dropout=0      # 0.1: the teacher runs in training mode, as in the published code
-students="baseline robust" # any of baseline (clean speech), robust (noise, RIRs), enhance (and an enhancement head), pruned
-distill_config=        # stage 2; empty: conf/distill_demo.yaml, with a directory conf/distill.yaml
-pruned_config=         # stage 2: of the pruned student; empty: conf/distill_pruned(_demo).yaml
-pruned_final_config=   # stage 2: of its second step; empty: conf/distill_pruned_final(_demo).yaml
-keep_targets=          # true: the teacher's output is stored (1.5 GB an hour of Base, not for crops); default: demo
-distill_options=""     # stage 2: further settings, as "--train.epochs 5"; split at spaces
-probes="phone asr"     # stage 4: any of phone, asr, speaker (identification, verification), keyword, enhance: conf/probe_*.yaml
-keywords="BOSTON CAIRO DUBLIN LONDON MADRID PARIS SYDNEY"  # keyword: classes, of utterances with exactly one of these words
-heldout_utterances=150 # speaker: number of training utterances that are held out for its test  # was: held-utterances
-probe_options=""       # stage 4: further settings; split at spaces
-conditions="clean noise reverb both"  # stages 3 to 5: of the test sets
-noise_dir=             # recorded noises: DIR/train and DIR/test, or DIR, which is then split by noise type
-rir_dir=               # RIRs, as --noise-dir; empty: simulated ones
-simulated_rirs=60      # number of RIRs to simulate  # was: simulated-rooms
-snrs="0 5 10 15"       # of dev and test mixtures, dB
-demo_hours=0.5         # demo: hours of training speech
-fbank_config=conf/fbank.conf   # filterbanks to compare with
-seeds=1                # train from this many seeds: --seed, --seed + 1, ...
-train_jobs=2           # models trained side by side; on one machine with --ngpu one after the other
+. steps/lib/recipe_options.sh || exit 1                   # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+exp=exp/distill                                           # where everything goes but the demo corpus
+corpus=demo                                               # 'demo', or a directory with {train,dev,test}_clean
+teacher=exp/ssl/hubert1/encoder                           # wav2vec 2.0, HuBERT or WavLM: a directory of transformers or a file of torchaudio
+teacher_dropout=0                                         # 0.1: the teacher runs in training mode, as in the published code
+students="baseline robust"                                # any of baseline (clean speech), robust (noise, RIRs), enhance (and an enhancement head), pruned
+distill_config=                                           # stage 2; empty: conf/distill_demo.yaml, with a directory conf/distill.yaml
+pruned_config=                                            # stage 2: of the pruned student; empty: conf/distill_pruned(_demo).yaml
+pruned_final_config=                                      # stage 2: of its second step; empty: conf/distill_pruned_final(_demo).yaml
+keep_targets=                                             # true: the teacher's output is stored (1.5 GB an hour of Base, not for crops); default: demo
+distill_options=""                                        # stage 2: further settings, as "--train.epochs 5"; split at spaces
+probes="phone asr"                                        # stage 4: any of phone, asr, speaker (identification, verification), keyword, enhance: conf/probe_*.yaml
+keywords="BOSTON CAIRO DUBLIN LONDON MADRID PARIS SYDNEY" # keyword: classes, of utterances with exactly one of these words
+heldout_utterances=150                                    # speaker: number of training utterances that are held out for its test  # was: held-utterances
+probe_options=""                                          # stage 4: further settings; split at spaces
+conditions="clean noise reverb both"                      # stages 3 to 5: of the test sets
+noise_dir=                                                # recorded noises: DIR/train and DIR/test, or DIR, which is then split by noise type
+rir_dir=                                                  # RIRs, as --noise-dir; empty: simulated ones
+simulated_rirs=60                                         # number of RIRs to simulate  # was: simulated-rooms
+snrs="0 5 10 15"                                          # of dev and test mixtures, dB
+demo_hours=0.5                                            # demo: hours of training speech
+fbank_config=conf/fbank.conf                              # filterbanks to compare with
+seeds=1                                                   # train from this many seeds: --seed, --seed + 1, ...
+train_jobs=2                                              # models trained side by side; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_distill.sh [--option value]...
@@ -74,7 +74,7 @@ fi
 : "${pruned_config:=conf/distill_pruned$size.yaml}" "${pruned_final_config:=conf/distill_pruned_final$size.yaml}"
 check_files distill_config pruned_config pruned_final_config
 start_recipe "$exp"
-if [ ! -e "$teacher" ]; then will_make "$teacher"; fi  # only in a dry run: local/run_pretrain_ssl.sh makes it
+if [ ! -e "$teacher" ]; then will_make "$teacher"; fi # only in a dry run: local/run_pretrain_ssl.sh makes it
 rirs=$(former_dir "$made/rirs" "$made/rooms")
 read -r -a names <<< "$students"
 read -r -a models <<< "$(with_seeds "${names[@]}")"
@@ -118,7 +118,7 @@ if begin 3 "features"; then
   for encoder in fbank teacher "${models[@]}"; do
     list_layers "$encoder"
     in_background 2 extract "$encoder" "$source/train_clean" train
-    if [ "$probes" = enhance ]; then continue; fi  # it mixes its own dev and test speech
+    if [ "$probes" = enhance ]; then continue; fi # it mixes its own dev and test speech
     in_background 2 extract "$encoder" "$source/dev_clean" dev
     for set in "${test_sets[@]}"; do
       for condition in $conditions; do
@@ -147,8 +147,11 @@ if begin 5 "scores"; then
     case $probe in
       enhance) probe_table enhance "PESQ,eSTOI,STOI,SI-SDR" unprocessed ;;
       keyword) probe_table keyword accuracy ;;
-      speaker) probe_table speaker accuracy; probe_table verification EER ;;
-      *) probe_table "$probe" "test CER,test WER" ;;  # of phones, WER counts phones
+      speaker)
+        probe_table speaker accuracy
+        probe_table verification EER
+        ;;
+      *) probe_table "$probe" "test CER,test WER" ;; # of phones, WER counts phones
     esac
   done
   if [[ " $conditions " == *" noise "* ]]; then

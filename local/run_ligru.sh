@@ -4,22 +4,22 @@
 # Runs after run.sh on any corpus, and after an enhancer, e.g. local/run_segan.sh. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-exp=exp/ligru          # where everything goes
-corpus=demo            # 'demo': --data as run.sh made it, and small sizes; or a directory with {train,dev,test}_{clean,noisy}
-lexicon=               # WORD PH PH lines, several per word allowed; empty: lang/lexicon.txt of the corpus
-lexicon_type=auto      # columns of --lexicon: plain, prob, silprob; auto: from all its lines
-lm=                    # ARPA file; empty: an n-gram model of the training transcripts
-order=3                # of that model
-enhancer=exp/enhance_segan  # directory with wav/{train,dev,test}; if it does not exist: clean and noisy speech only
-nets=ligru             # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml
-size=                  # _demo: conf/hybrid_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
-train_options=""       # stage 5: further settings, as "--train.epochs 5"; split at spaces
-leaves=                # of the trees; empty: 4000, for the demo 400
-gauss=                 # Gaussians; empty: 50000, for the demo 2500
-gmm_passes=            # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
-mfcc_config=conf/mfcc.conf  # features
-train_jobs=2           # networks trained side by side; on one machine with --ngpu one after the other
+. steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+exp=exp/ligru                           # where everything goes
+corpus=demo                             # 'demo': --data as run.sh made it, and small sizes; or a directory with {train,dev,test}_{clean,noisy}
+lexicon=                                # WORD PH PH lines, several per word allowed; empty: lang/lexicon.txt of the corpus
+lexicon_type=auto                       # columns of --lexicon: plain, prob, silprob; auto: from all its lines
+lm=                                     # ARPA file; empty: an n-gram model of the training transcripts
+order=3                                 # of that model
+enhancer=exp/enhance_segan              # directory with wav/{train,dev,test}; if it does not exist: clean and noisy speech only
+nets=ligru                              # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml
+size=                                   # _demo: conf/hybrid_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
+train_options=""                        # stage 5: further settings, as "--train.epochs 5"; split at spaces
+leaves=                                 # of the trees; empty: 4000, for the demo 400
+gauss=                                  # Gaussians; empty: 50000, for the demo 2500
+gmm_passes=                             # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
+mfcc_config=conf/mfcc.conf              # features
+train_jobs=2                            # networks trained side by side; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_ligru.sh [--option value]...
@@ -65,7 +65,7 @@ fi
 start_recipe "$exp"
 lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3
 
-data_dir_for() {  # data_dir_for SET SIDE
+data_dir_for() { # data_dir_for SET SIDE
   if [ "$2" = enhanced ]; then echo "$enhancer/wav/$1"; else echo "$source/$1_$2"; fi
 }
 
@@ -101,11 +101,11 @@ if begin 3 "GMM-HMMs on clean speech"; then
 fi
 
 # The transforms of training sets are estimated from transcripts, those of the others from a first decoding.
-adapt() {  # adapt SET SIDE
+adapt() { # adapt SET SIDE
   local from=$tri/decode_$1_$2 skip=()
   if [ "$1" = train ]; then
     from=${tri}_ali_$2
-    if [ "$2" != clean ]; then skip=(--max-skip 1); fi  # only its transforms are used: labels are those of clean speech
+    if [ "$2" != clean ]; then skip=(--max-skip 1); fi # only its transforms are used: labels are those of clean speech
     steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/train_$2" "$lang" "$tri" "$from"
   else
     steps/decode_lattice.sh "${decoding[@]}" "$tri/graph" "$mfcc/$1_$2" "$from"
@@ -115,14 +115,14 @@ adapt() {  # adapt SET SIDE
 if begin 4 "alignments and fMLLR"; then
   for set in train dev test; do for side in "${sides[@]}"; do in_background 2 adapt "$set" "$side"; done; done
   in_background 2 steps/align_fmllr.sh "${common[@]}" "$mfcc/dev_clean" "$lang" "$tri" "${tri}_ali_dev"
-  for side in "${sides[@]}"; do  # without adaptation, for comparison
+  for side in "${sides[@]}"; do # without adaptation, for comparison
     in_background 2 steps/decode_lattice.sh "${decoding[@]}" "$exp/tri2/graph" "$mfcc/dev_$side" \
       "$exp/tri2/decode_dev_$side"
   done
   wait_all
 fi
 
-train_net() {  # train_net NET SPEECH: the labels are always the alignments of clean speech
+train_net() { # train_net NET SPEECH: the labels are always the alignments of clean speech
   local sets=$exp/fmllr/train_$2 dev=$exp/fmllr/dev_$2 more
   read -r -a more <<< "$train_options"
   if [ "$2" = multi ]; then sets="$exp/fmllr/train_clean $exp/fmllr/train_noisy" dev=$exp/fmllr/dev_noisy; fi
@@ -135,7 +135,7 @@ if begin 5 "networks"; then
   wait_all
 fi
 
-score() {  # score MODEL-DIR SIDE FEATURES [decoding options]: the LM scale is tuned on dev
+score() { # score MODEL-DIR SIDE FEATURES [decoding options]: the LM scale is tuned on dev
   local set from=()
   for set in dev test; do
     [ "$3" = "$mfcc" ] || steps/decode_lattice.sh "${decoding[@]}" "${@:4}" "$tri/graph" "$3/${set}_$2" "$1/decode_${set}_$2"

@@ -4,16 +4,16 @@
 # Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-exp=exp/ssl            # where everything goes but the demo corpus
-corpus=demo            # 'demo', or a directory with {train,dev}_clean
-ssl_config=            # network and training; empty: conf/hubert_demo.yaml, with a directory conf/hubert.yaml
-iterations=1           # 2: a second encoder, with targets from the first
-layer=                 # stage 4: encoder layer whose output is clustered; empty: the middle one
-clusters=              # k-means clusters; empty: as in the configuration
-second_clusters=       # k-means clusters of the second iteration; empty: as --clusters
-demo_hours=0.5         # demo: hours of training speech
-train_options=""       # stages 3 and 4: further settings, as "--train.epochs 5"; split at spaces
+. steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+exp=exp/ssl                             # where everything goes but the demo corpus
+corpus=demo                             # 'demo', or a directory with {train,dev}_clean
+ssl_config=                             # network and training; empty: conf/hubert_demo.yaml, with a directory conf/hubert.yaml
+iterations=1                            # 2: a second encoder, with targets from the first
+layer=                                  # stage 4: encoder layer whose output is clustered; empty: the middle one
+clusters=                               # k-means clusters; empty: as in the configuration
+second_clusters=                        # k-means clusters of the second iteration; empty: as --clusters
+demo_hours=0.5                          # demo: hours of training speech
+train_options=""                        # stages 3 and 4: further settings, as "--train.epochs 5"; split at spaces
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_pretrain_ssl.sh [--option value]...
@@ -50,11 +50,11 @@ mapfile -t sizes <<< "$sizes"
 : "${clusters:=${sizes[1]}}" "${layer:=$((sizes[0] / 2))}" "${second_clusters:=$clusters}"
 start_recipe "$exp"
 
-cluster() {  # cluster FEATS TARGETS N: centroids of the training set, which label the development set too
+cluster() { # cluster FEATS TARGETS N: centroids of the training set, which label the development set too
   steps/apply_kmeans.sh "${one_job[@]}" --clusters "$3" --seed "$seed" "$1/train" "$2/train"
   steps/apply_kmeans.sh "${one_job[@]}" --clusters "$3" --seed "$seed" --centroids "$2/train" "$1/dev" "$2/dev"
 }
-pretrain() {  # pretrain ITERATION N
+pretrain() { # pretrain ITERATION N
   local more
   read -r -a more <<< "$train_options"
   steps/train.sh "${training[@]}" "$ssl_config" "$exp/hubert$1" --train.seed "$seed" --model.clusters "$2" \

@@ -4,21 +4,21 @@
 # resumes. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-data=data/pretrained   # where data directories go
-exp=exp/pretrained     # where everything else goes
-corpora=               # folder with speechocean762, librispeech251, ljspeech, noise, noise2 and rooms (RIRs)
-also=                  # data directory of more training speech, as train_clean of local/demo/prepare.sh
-models=fast            # any of fast, fast_b, fast_m, fast_20ms, gtcrn: conf/mask_<model>.yaml
-simulated_rirs=100     # RIRs to simulate, beside the measured ones
-snrs="-5 0 5 10 15 20" # of dev mixtures, dB
-train_options=""       # stage 3: further settings, as "--train.epochs 5"; split at spaces
-tune_options="--train.epochs 8 --train.lr 5.0e-4 --train.warmup 100"  # stage 4: settings of both fine-tunings
-mimic_options="--loss.mimic_weight 0.1 --loss.mimic_layer dnn"  # stage 4: further settings of that with mimic loss
-max_hours=             # stages 3, 4: stop after so many of each training; empty: when it is done
-seeds=1                # train from this many seeds: --seed, --seed + 1, ...
-pretrained=pretrained  # stage 6: where the models that ship go, those of the first seed
-default=               # stage 6: which is used where none is named, as fast_mimic; empty: the first of --models with mimic
+. steps/lib/recipe_options.sh || exit 1                              # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+data=data/pretrained                                                 # where data directories go
+exp=exp/pretrained                                                   # where everything else goes
+corpora=                                                             # folder with speechocean762, librispeech251, ljspeech, noise, noise2 and rooms (RIRs)
+also=                                                                # data directory of more training speech, as train_clean of local/demo/prepare.sh
+models=fast                                                          # any of fast, fast_b, fast_m, fast_20ms, gtcrn: conf/mask_<model>.yaml
+simulated_rirs=100                                                   # RIRs to simulate, beside the measured ones
+snrs="-5 0 5 10 15 20"                                               # of dev mixtures, dB
+train_options=""                                                     # stage 3: further settings, as "--train.epochs 5"; split at spaces
+tune_options="--train.epochs 8 --train.lr 5.0e-4 --train.warmup 100" # stage 4: settings of both fine-tunings
+mimic_options="--loss.mimic_weight 0.1 --loss.mimic_layer dnn"       # stage 4: further settings of that with mimic loss
+max_hours=                                                           # stages 3, 4: stop after so many of each training; empty: when it is done
+seeds=1                                                              # train from this many seeds: --seed, --seed + 1, ...
+pretrained=pretrained                                                # stage 6: where the models that ship go, those of the first seed
+default=                                                             # stage 6: which is used where none is named, as fast_mimic; empty: the first of --models with mimic
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_pretrained.sh --corpora DIR [--option value]...
@@ -88,14 +88,17 @@ read -r -a tuning <<< "$tune_options"
 read -r -a mimic <<< "$mimic_options"
 limit=()
 if [ -n "$max_hours" ]; then limit=(timeout --signal TERM --foreground "${max_hours}h"); fi
-train() {  # train NAME MODEL SETTING...: exp/pretrained/NAME by conf/mask_MODEL.yaml
+train() { # train NAME MODEL SETTING...: exp/pretrained/NAME by conf/mask_MODEL.yaml
   local rc=0
   "${limit[@]}" steps/train.sh "${training[@]}" "conf/mask_$2.yaml" "$exp/$1" --train.seed "$(seed_of "$1")" \
     --data.train "$sources/train_speech" --data.noises "$sources/noises/train" --data.rirs "$sources/rirs/train" \
     --data.dev_noisy "$data/dev_noisy" --data.dev_clean "$data/dev_clean" "${more[@]}" "${@:3}" || rc=$?
   case $rc in
     0) ;;
-    75 | 124 | 143) log "$exp/$1: stopped after $max_hours h: the same command resumes it"; exit 75 ;;
+    75 | 124 | 143)
+      log "$exp/$1: stopped after $max_hours h: the same command resumes it"
+      exit 75
+      ;;
     *) exit "$rc" ;;
   esac
 }
@@ -134,7 +137,7 @@ fi
 if begin 6 "models"; then
   for model in "${all[@]}"; do
     name=$model is_default=false
-    if [[ "$model" =~ ^fast(_tuned|_mimic)?$ ]]; then name=fast_t${model#fast}; fi  # the size, as the paper calls it
+    if [[ "$model" =~ ^fast(_tuned|_mimic)?$ ]]; then name=fast_t${model#fast}; fi # the size, as the paper calls it
     if [ "$model" = "$default" ]; then is_default=true; fi
     local/pretrained/publish.sh "${one_job[@]}" --noisy "$exp/noisy" --default $is_default "$exp/$model" "$pretrained/$name"
   done

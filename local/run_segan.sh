@@ -3,14 +3,14 @@
 # Options as in run.sh, with the same --data and --exp.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-corpus=demo            # as given to run.sh: with vbdemand the published configurations are the default, else demo size
-augmented=false        # true if run.sh was given --speeds or --augment-noise-dir
-segan_config=          # stage 1: networks and training
-recogniser=            # directory of a recogniser to use unchanged, e.g. exp/asr_clean; empty: one fine-tuned on enhanced speech
-asr_finetune_config=   # stage 3: fine-tuning of the recogniser of clean speech
-fbank_config=          # stage 2: features of the recogniser
-compress=none          # archives of features: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
+. steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+corpus=demo                             # as given to run.sh: with vbdemand the published configurations are the default, else demo size
+augmented=false                         # true if run.sh was given --speeds or --augment-noise-dir
+segan_config=                           # stage 1: networks and training
+recogniser=                             # directory of a recogniser to use unchanged, e.g. exp/asr_clean; empty: one fine-tuned on enhanced speech
+asr_finetune_config=                    # stage 3: fine-tuning of the recogniser of clean speech
+fbank_config=                           # stage 2: features of the recogniser
+compress=none                           # archives of features: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_segan.sh [--option value]...
@@ -34,7 +34,7 @@ call=("$0" "$@")
 . recipe.sh
 set -euo pipefail
 
-seeds=1  # seed_of
+seeds=1 # seed_of
 check_common "$@"
 choose_configs
 if [ "$corpus" = vbdemand ]; then : "${segan_config:=conf/segan.yaml}"; else : "${segan_config:=conf/segan_demo.yaml}"; fi

@@ -8,18 +8,18 @@
 #   resnet_l1 resnet_mimic   the enhancer of 2026: L1 in place of MSE, mask on the complex spectrum
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-rows=                  # of the table, in this order; empty: all
-corpus=demo            # as given to run.sh: with vbdemand the published configurations are the default, else demo size
-crdnn_config=          # model and training of the CRDNN enhancers
-resnet_config=         # model and training of the ResNet enhancers
-joint_config=          # joint training
-asr_finetune_config=   # as given to run.sh
-fbank_config=          # as given to run.sh
-decode_options=        # as given to run.sh; split at spaces
-augmented=false        # true if run.sh was given --speeds or --augment-noise-dir
-seeds=1                # from this many seeds: --seed, --seed + 1, ...; run.sh needs as many before
-train_jobs=2           # models trained side by side; on one machine with --ngpu one after the other
+. steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+rows=                                   # of the table, in this order; empty: all
+corpus=demo                             # as given to run.sh: with vbdemand the published configurations are the default, else demo size
+crdnn_config=                           # model and training of the CRDNN enhancers
+resnet_config=                          # model and training of the ResNet enhancers
+joint_config=                           # joint training
+asr_finetune_config=                    # as given to run.sh
+fbank_config=                           # as given to run.sh
+decode_options=                         # as given to run.sh; split at spaces
+augmented=false                         # true if run.sh was given --speeds or --augment-noise-dir
+seeds=1                                 # from this many seeds: --seed, --seed + 1, ...; run.sh needs as many before
+train_jobs=2                            # models trained side by side; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_table.sh [--option value]...
@@ -96,7 +96,7 @@ if begin 1 "enhancers and joint training"; then
   wait_all
 fi
 
-dump_noisy_phase() {  # dump_noisy_phase SET
+dump_noisy_phase() { # dump_noisy_phase SET
   steps/noisy_phase.sh "${common[@]}" "$data/$1_clean" "$data/$1_noisy" "$exp/enhance_noisy_phase/wav/$1"
   make_fbank "$exp/enhance_noisy_phase/wav/$1" "$exp/enhance_noisy_phase/enhanced/$1"
 }
@@ -147,7 +147,7 @@ if begin 4 "scores"; then
     in_background 2 score_speech "$exp/$name/enhancer" "$exp/$name/enhancer/enhanced/test"
   done
   wait_all
-  pairs=()  # what each row is compared with; X with "X + mimic" anyway
+  pairs=() # what each row is compared with; X with "X + mimic" anyway
   for row in $rows; do
     if [[ " $rows " == *" noisy "* && $row =~ ^(mse|mimic|joint|crdnn|resnet) ]]; then
       title=${titles[$row]%%=*}

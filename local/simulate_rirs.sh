@@ -5,13 +5,13 @@
 # in cubic metres, distance in m. Takes about 1 s per RIR.
 # shellcheck disable=SC2034  # some options are read by their name
 
-rirs=100       # number of RIRs  # was: rooms
-shortest=0.15  # reverberation time of the walls (Sabine) in s, uniform from this
-longest=0.5    # to this
-seed=1         # of shapes and positions
-nj=2           # jobs
-cmd=launch.py  # where they run
-force=false    # true: run again although nothing changed
+rirs=100      # number of RIRs  # was: rooms
+shortest=0.15 # reverberation time of the walls (Sabine) in s, uniform from this
+longest=0.5   # to this
+seed=1        # of shapes and positions
+nj=2          # jobs
+cmd=launch.py # where they run
+force=false   # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <out-dir>

@@ -4,8 +4,8 @@
 # type goes to test and every fifth recording of the others to dev. The type is the name up to its first "-".
 # Writes <out-dir>/{train,dev,test}/wav.scp.
 
-by_type=true   # false: every fourth recording goes to test, whatever its type  # was: by-kind
-force=false    # true: run again although nothing changed
+by_type=true # false: every fourth recording goes to test, whatever its type  # was: by-kind
+force=false  # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <src> <out-dir>

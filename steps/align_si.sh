@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034  # steps/lib/gmm.sh reads the options
 
 . steps/lib/gmm_options.sh || exit 1
-nj=4                # jobs, at most as many as speakers
+nj=4 # jobs, at most as many as speakers
 
 . ./path.sh
 help_message="Usage: $0 [options] <feat-dir> <lang-dir> <src-dir> <ali-dir>

@@ -3,10 +3,10 @@
 # asks for --gpu GPUs. Prints what to change in cmd.sh, conf/slurm.conf or conf/queue.conf. Logs are in exp/cluster.
 # Takes as long as five small jobs wait in the queue.
 
-cmd_backend=       # local, slurm or sge; empty: the one in cmd.sh
-gpu=0              # GPUs that training will ask for
-jobs=3             # of the array
-patience=300       # seconds that a job may take from submission to end
+cmd_backend= # local, slurm or sge; empty: the one in cmd.sh
+gpu=0        # GPUs that training will ask for
+jobs=3       # of the array
+patience=300 # seconds that a job may take from submission to end
 
 . ./path.sh
 help_message="Usage: $0 [options]
@@ -20,7 +20,10 @@ set -euo pipefail
 
 [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
 problems=0
-problem() { echo "  PROBLEM: $*"; problems=$((problems + 1)); }
+problem() {
+  echo "  PROBLEM: $*"
+  problems=$((problems + 1))
+}
 
 # try WHAT NAME COMMAND...: runs a command of cmd.sh and prints the outcome.
 try() {
@@ -43,7 +46,7 @@ check_nodes() {
   while IFS= read -r line; do problem "$line"; done < <(steps/lib/node_facts.py check "$@")
 }
 
-dir=exp/cluster  # like the whole recipe on a disk that all nodes share
+dir=exp/cluster # like the whole recipe on a disk that all nodes share
 rm -rf "$dir"
 mkdir -p "$dir/log"
 facts=steps/lib/node_facts.py

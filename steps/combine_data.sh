@@ -3,8 +3,8 @@
 # Reads data directories without segments whose utterances differ; writes <out-dir> with the tables that all of them
 # have, and utt2uniq where one of them has it. Audio stays where it is. Takes a second.
 
-cmd=launch.py  # where it runs
-force=false    # true: run again although nothing changed
+cmd=launch.py # where it runs
+force=false   # true: run again although nothing changed
 # removed: nj
 
 . ./path.sh

@@ -3,11 +3,11 @@
 # Reads <model-dir> and <feat-dir>; writes <decode-dir>: text, which steps/score_asr.sh scores, ctm (utterance, channel,
 # begin, seconds, word, confidence) and with --decode.nbest above 1 nbest.jsonl: transcripts, and a lattice of their words.
 
-nj=2                # jobs
-cmd=launch.py       # where they run
-ngpu=0              # 1: every job on a GPU
-batch_size=16       # utterances decoded at once  # was: batch-utterances
-force=false         # true: decode again although nothing changed
+nj=2          # jobs
+cmd=launch.py # where they run
+ngpu=0        # 1: every job on a GPU
+batch_size=16 # utterances decoded at once  # was: batch-utterances
+force=false   # true: decode again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <decode-dir> [--decode.key value]...
@@ -41,9 +41,16 @@ words=("$@")
 for ((i = 0; i + 1 < $#; i += 2)); do
   value=${words[i + 1]}
   case ${words[i]} in
-    --decode.lm | --decode.rescore) [ -z "$value" ] || { require_model "$value" conf/lm.yaml; inputs+=(--input "$value"); } ;;
+    --decode.lm | --decode.rescore) [ -z "$value" ] || {
+      require_model "$value" conf/lm.yaml
+      inputs+=(--input "$value")
+    } ;;
     --decode.ngram | --decode.lexicon)
-      [ -z "$value" ] || { [ -f "$value" ] || pending "$value" || die "${words[i]} $value: no such file"; inputs+=(--input "$value"); } ;;
+      [ -z "$value" ] || {
+        [ -f "$value" ] || pending "$value" || die "${words[i]} $value: no such file"
+        inputs+=(--input "$value")
+      }
+      ;;
   esac
 done
 limit_jobs "$feats/feats.scp"
@@ -52,7 +59,7 @@ if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "decod
 fi
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
-rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi" "$dir/nbest.jsonl"  # of an earlier text
+rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi" "$dir/nbest.jsonl" # of an earlier text
 mkdir -p "$dir/log"
 echo "$nj" > "$dir/num_jobs"
 

@@ -5,19 +5,19 @@
 # Writes <decode-dir>: lat.JOB.gz, determinised as with Kaldi's --determinize-lattice; trans.JOB, if fMLLR was estimated.
 # steps/score_lattices.sh makes text of it.
 
-beam=13.0            # of the search
-lattice_beam=8.0     # of the paths that lattices keep
-max_active=7000      # most tokens of a frame
-min_active=200       # least tokens of a frame, where fewer are within the beam
-first_beam=10.0      # --beam of the passes whose output is only for fMLLR
+beam=13.0             # of the search
+lattice_beam=8.0      # of the paths that lattices keep
+max_active=7000       # most tokens of a frame
+min_active=200        # least tokens of a frame, where fewer are within the beam
+first_beam=10.0       # --beam of the passes whose output is only for fMLLR
 first_max_active=2000 # --max-active of these passes
-acwt=0.083333        # scale of acoustic log-likelihoods in the search; conf/hybrid_*.yaml go with 0.1
-fmllr_passes=2       # decodings with adaptation; 0: none
-fmllr_min_count=500  # least frames of a speaker for a transform
-nj=4                 # jobs, at most as many as speakers
-cmd=launch.py        # where they run
-ngpu=0               # 1: a network on a GPU in every job
-force=false          # true: decode again although nothing changed
+acwt=0.083333         # scale of acoustic log-likelihoods in the search; conf/hybrid_*.yaml go with 0.1
+fmllr_passes=2        # decodings with adaptation; 0: none
+fmllr_min_count=500   # least frames of a speaker for a transform
+nj=4                  # jobs, at most as many as speakers
+cmd=launch.py         # where they run
+ngpu=0                # 1: a network on a GPU in every job
+force=false           # true: decode again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <graph-dir> <feat-dir> <decode-dir>
@@ -46,13 +46,13 @@ echo "$nj" > "$dir/num_jobs"
 device=cpu gpu=()
 if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
 
-search() {  # search PASS [options]
+search() { # search PASS [options]
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd --mem 4G "${gpu[@]}" "$JOB=1:$nj" "$dir/log/decode$1.$JOB.log" \
     pyscripts/decode_lattice.py --job "$JOB" --nj "$nj" --acwt "$acwt" --min-active "$min_active" --device "$device" "${@:2}" \
     "$model" "$graph" "$data" "$dir"
 }
-first=(--best-path true --beam "$first_beam" --max-active "$first_max_active")  # these need no lattices
+first=(--best-path true --beam "$first_beam" --max-active "$first_max_active") # these need no lattices
 last=(--beam "$beam" --lattice-beam "$lattice_beam" --max-active "$max_active")
 log "decoding $(wc -l < "$data/feats.scp") utterances of $data with $model in $nj jobs"
 if [ "$fmllr_passes" = 0 ]; then
@@ -66,6 +66,6 @@ else
     search ".$pass" --transform-dir "$dir" "${beams[@]}"
   done
 fi
-summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip 1 "$dir")  # utterances without a lattice count as deletions
+summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip 1 "$dir") # utterances without a lattice count as deletions
 mark_done "$dir"
 log "$dir: $summary"

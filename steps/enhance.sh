@@ -5,15 +5,15 @@
 # same utterances. Files (any rate, length and number of channels): <out> has the files of <in>; existing files are
 # replaced. Enhanced speech is as long as noisy speech.
 
-nj=2              # a data directory: jobs
-cmd=launch.py     # a data directory: where they run
-ngpu=0            # 1: on a GPU
-channel=          # a data directory: of audio that has several, from 0
-force=false       # a data directory: true enhances again although nothing changed
+nj=2               # a data directory: jobs
+cmd=launch.py      # a data directory: where they run
+ngpu=0             # 1: on a GPU
+channel=           # a data directory: of audio that has several, from 0
+force=false        # a data directory: true enhances again although nothing changed
 enhancement_ratio= # share of the enhanced signal, 0 to 1, the rest is the input; auto: by SNR; empty: the model's default  # was: dry-wet, enhance-ratio
-chunk_seconds=60  # files: seconds that the network processes at once; 0: the whole file
-stream=false      # true: raw samples from standard input to standard output
-allow_pipes=false # files: true runs the commands that a wav.scp may hold
+chunk_seconds=60   # files: seconds that the network processes at once; 0: the whole file
+stream=false       # true: raw samples from standard input to standard output
+allow_pipes=false  # files: true runs the commands that a wav.scp may hold
 
 . ./path.sh
 help_message="Usage: $0 [options] [<model-dir>] <in> <out> [--section.key value]...
@@ -33,7 +33,10 @@ Settings after <out> override the model's configuration."
 set -euo pipefail
 
 count=0
-for word; do case $word in --*) break ;; esac; count=$((count + 1)); done
+for word; do
+  case $word in --*) break ;; esac
+  count=$((count + 1))
+done
 if [ "$count" = 2 ] && [ ! -e "$1/config.yaml" ]; then
   model=$(default_model)
   set -- "$model" "$@"
@@ -56,7 +59,7 @@ fi
 options=("$@" "${ratio[@]}")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
 inputs=("$model" "$data")
-if [ -e "$model/ratio.json" ]; then inputs+=("$model/ratio.json"); fi  # fitted after the model was finished
+if [ -e "$model/ratio.json" ]; then inputs+=("$model/ratio.json"); fi # fitted after the model was finished
 limit_jobs "$data/utt2spk"
 if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" \
   --option "mask=${options[*]}"; then
@@ -70,7 +73,7 @@ log "enhancing $utterances utterances of $data with $model"
 $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/log/enhance.$JOB.log" \
   pyscripts/enhance.py --job "$JOB" --nj "$nj" --device "$device" "$model" "$data" "$dir" "${options[@]}"
 
-for table in "$data"/text "$data"/text.phn "$data"/utt2* "$data"/spk2*; do  # any: scores tell apart by what is there
+for table in "$data"/text "$data"/text.phn "$data"/utt2* "$data"/spk2*; do # any: scores tell apart by what is there
   if [ -f "$table" ] && [[ $table != */utt2num_frames ]]; then cp "$table" "$dir/"; fi
 done
 for job in $(seq "$nj"); do cat "$dir/wav.$job.scp"; done > "$dir/wav.scp.tmp"

@@ -3,14 +3,14 @@
 # Reads <model> (a file or directory of wav2vec 2.0, HuBERT or WavLM, or the experiment directory of a student) and the
 # audio of <data-dir>; writes <feat-dir> as steps/make_feats.sh does, a frame per 20 ms (or what its stride is). <feat-dir>.conf keeps the options.
 
-layers=           # hidden states, as "4 8 12"; 0 is the input of the first layer; empty: all of them
-weights=          # of a weighted sum of these layers in place of them, as "0.2 0.3 0.5"
-nj=2              # jobs
-cmd=launch.py     # where they run
-compress=none     # archives: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
-max_skip=0.01     # largest share of utterances whose audio cannot be used
-channel=          # of audio that has several, from 0
-force=false       # true: extract again although nothing changed
+layers=       # hidden states, as "4 8 12"; 0 is the input of the first layer; empty: all of them
+weights=      # of a weighted sum of these layers in place of them, as "0.2 0.3 0.5"
+nj=2          # jobs
+cmd=launch.py # where they run
+compress=none # archives: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
+max_skip=0.01 # largest share of utterances whose audio cannot be used
+channel=      # of audio that has several, from 0
+force=false   # true: extract again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <model> <data-dir> <feat-dir>
@@ -31,7 +31,7 @@ if ! dry_run; then
   mkdir -p "$(dirname "$dir")"
   printf %s "$settings" > "$conf.tmp"
   mv "$conf.tmp" "$conf"
-elif ! printf %s "$settings" | cmp -s - "$conf"; then  # a dry run writes nothing there
+elif ! printf %s "$settings" | cmp -s - "$conf"; then # a dry run writes nothing there
   conf=$(mktemp)
   trap 'rm "$conf"' EXIT
   printf %s "$settings" > "$conf"

@@ -2,9 +2,9 @@
 # Features for neural networks: MFCC after LDA, MLLT and the fMLLR of each speaker, with CMVN statistics by speaker.
 # <transform-dir> is that of steps/align_fmllr.sh for training data, a decode directory for all other.
 
-nj=4           # jobs, at most as many as speakers
-cmd=launch.py  # where they run
-force=false    # true: run again although nothing changed
+nj=4          # jobs, at most as many as speakers
+cmd=launch.py # where they run
+force=false   # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <feat-dir> <model-dir> <transform-dir> <out-feat-dir>
@@ -23,7 +23,7 @@ require "$model/final.mat" "steps/train_sat.sh"
 require "$transforms/trans.1" "steps/align_fmllr.sh or steps/decode_lattice.sh"
 limit_jobs_to_speakers "$data"
 if up_to_date "$dir" --force "$force" --version 1 \
-  --input "$data" "$model" "$transforms"/trans.*; then exit 0; fi  # not the directory: scores join what is decoded
+  --input "$data" "$model" "$transforms"/trans.*; then exit 0; fi # not the directory: scores join what is decoded
 rm -rf "$dir/archives"
 mkdir -p "$dir/log" "$dir/conf"
 echo "$nj" > "$dir/num_jobs"

@@ -3,9 +3,9 @@
 # Reads L_disambig.fst, an ARPA file (steps/train_lm.sh), final.mdl and tree; writes <graph-dir>: HCLG.fst, G.fst,
 # words.txt, phones.txt, phones/.
 
-self_loop_scale=0.1  # of the probabilities of self-loops, as in training
-cmd=launch.py        # where it runs
-force=false          # true: compose again although nothing changed
+self_loop_scale=0.1 # of the probabilities of self-loops, as in training
+cmd=launch.py       # where it runs
+force=false         # true: compose again although nothing changed
 # removed: nj
 
 . ./path.sh

@@ -4,11 +4,11 @@
 # directory like <noisy-dir>, wavs in <out-dir>/wav. Takes about 10 s per hour of speech and job.
 # shellcheck disable=SC2034  # some options are read by their name
 
-stft_config=conf/stft.conf  # of the spectra whose phase is exchanged
-nj=2                        # jobs
-cmd=launch.py               # where they run
-channel=                    # of audio that has several, from 0
-force=false                 # true: run again although nothing changed
+stft_config=conf/stft.conf # of the spectra whose phase is exchanged
+nj=2                       # jobs
+cmd=launch.py              # where they run
+channel=                   # of audio that has several, from 0
+force=false                # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <clean-dir> <noisy-dir> <out-dir>

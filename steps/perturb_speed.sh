@@ -5,11 +5,11 @@
 # Takes about 10 s per hour of speech, speed and job.
 # shellcheck disable=SC2034  # some options are read by their name
 
-speeds="0.9 1.0 1.1"  # factors
-nj=2                  # jobs
-cmd=launch.py         # where they run
-channel=              # of audio that has several, from 0
-force=false           # true: run again although nothing changed
+speeds="0.9 1.0 1.1" # factors
+nj=2                 # jobs
+cmd=launch.py        # where they run
+channel=             # of audio that has several, from 0
+force=false          # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <data-dir> <out-dir>

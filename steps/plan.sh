@@ -6,22 +6,22 @@
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 hours="1 100 1000 10000" # of training speech, one column each
-dev_hours=             # of development speech; empty: 0.15 of the training hours, 5 at most
-test_hours=            # of test speech; empty: 0.2 of the training hours, 5 at most
-within=                # target time, e.g. 90m, 24h or 3d: which --nj and --ngpu reach it
-json=                  # file for all figures
-corpus=demo            # as given to run.sh: with vbdemand the published configurations are the default, else demo size
-fbank_config=          # stage 2, as for run.sh; the others too
-perceptual_config=     # stage 3: model and training
-enhance_config=        # stage 4: model and training
-asr_config=            # stage 6: the recogniser for clean speech
-asr_finetune_config=   # stage 6: fine-tuning of the other recognisers
-compress=none          # archives of features: none, int16 or uint8
-seeds=1                # enhancers from this many seeds
-nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
-train_jobs=2           # models trained side by side in stages 4 and 6; with --ngpu one after the other
-ngpu=0                 # GPUs for training, of which the calibration takes one; 0: the CPU
-cmd_backend=           # where jobs run: local, slurm or sge; empty: the one in cmd.sh
+dev_hours=               # of development speech; empty: 0.15 of the training hours, 5 at most
+test_hours=              # of test speech; empty: 0.2 of the training hours, 5 at most
+within=                  # target time, e.g. 90m, 24h or 3d: which --nj and --ngpu reach it
+json=                    # file for all figures
+corpus=demo              # as given to run.sh: with vbdemand the published configurations are the default, else demo size
+fbank_config=            # stage 2, as for run.sh; the others too
+perceptual_config=       # stage 3: model and training
+enhance_config=          # stage 4: model and training
+asr_config=              # stage 6: the recogniser for clean speech
+asr_finetune_config=     # stage 6: fine-tuning of the other recognisers
+compress=none            # archives of features: none, int16 or uint8
+seeds=1                  # enhancers from this many seeds
+nj=                      # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
+train_jobs=2             # models trained side by side in stages 4 and 6; with --ngpu one after the other
+ngpu=0                   # GPUs for training, of which the calibration takes one; 0: the CPU
+cmd_backend=             # where jobs run: local, slurm or sge; empty: the one in cmd.sh
 
 . ./path.sh || exit 1
 help_message="Usage: steps/plan.sh [--option value]...
@@ -48,7 +48,10 @@ trap 'rm -rf "$dir"' EXIT
 # timed NAME COMMAND...: records when the command began and ended. Its output is shown if it fails.
 timed() {
   local begin=$EPOCHREALTIME
-  "${@:2}" > "$dir/$1.out" 2>&1 || { cat "$dir/$1.out" >&2; return 1; }
+  "${@:2}" > "$dir/$1.out" 2>&1 || {
+    cat "$dir/$1.out" >&2
+    return 1
+  }
   printf '{"name": "%s", "begin": %s, "end": %s}\n' "$1" "$begin" "$EPOCHREALTIME" >> "$dir/times.jsonl"
 }
 # learn NAME CONFIG EPOCHS [--section.key value]...: a training with a validation after its last epoch

@@ -3,12 +3,12 @@
 # Reads a lexicon of `WORD PH PH` lines (CMUdict too), or Kaldi's lexiconp.txt or lexiconp_silprob.txt: probabilities of
 # pronunciations are in L.fst, those of silence are not used.
 
-sil_prob=0.5         # probability of silence between two words
-num_sil_states=5     # HMM states of silence and spoken noise
-num_nonsil_states=3  # of the other phones
-lexicon_type=auto    # columns of <lexicon>: plain, prob, silprob; auto: from all its lines
-cmd=launch.py        # where it runs
-force=false          # true: run again although nothing changed
+sil_prob=0.5        # probability of silence between two words
+num_sil_states=5    # HMM states of silence and spoken noise
+num_nonsil_states=3 # of the other phones
+lexicon_type=auto   # columns of <lexicon>: plain, prob, silprob; auto: from all its lines
+cmd=launch.py       # where it runs
+force=false         # true: run again although nothing changed
 # removed: nj
 
 . ./path.sh

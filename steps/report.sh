@@ -3,12 +3,12 @@
 # Reads scores, alignments, logs and audio below <exp>; writes <exp>/report/index.html and what it needs, so that the
 # directory can be copied and opened from disk, without a network. Takes half a minute for the demo corpus.
 
-data=             # the data directories; empty: data beside <exp>
-compare=          # another experiment tree, shown beside <exp>
-num_utts=3        # utterances of each kind (best, worst, ...) with audio and spectrograms
-utts=             # more utterances with audio and spectrograms, separated by spaces
-cmd=launch.py     # where it runs
-force=false       # true: write it again although nothing changed
+data=         # the data directories; empty: data beside <exp>
+compare=      # another experiment tree, shown beside <exp>
+num_utts=3    # utterances of each kind (best, worst, ...) with audio and spectrograms
+utts=         # more utterances with audio and spectrograms, separated by spaces
+cmd=launch.py # where it runs
+force=false   # true: write it again although nothing changed
 # removed: nj
 
 . ./path.sh

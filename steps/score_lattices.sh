@@ -4,14 +4,14 @@
 # Writes <decode-dir>: text, ctm (times of words), nbest, lmwt, wip, while searching wer_<lmwt>_<wip> of each pair; then
 # the files of steps/score_asr.sh.
 
-min_lmwt=7                    # smallest language model weight of the search
-max_lmwt=17                   # largest
-word_ins_penalty=0.0,0.5,1.0  # penalties of the search
-from=                         # decode directory whose pair is taken; empty: search
-nbest=0                       # so many different transcripts of each utterance go to nbest
-cer=true                      # score characters too
-cmd=launch.py                 # where it runs
-force=false                   # true: run again although nothing changed
+min_lmwt=7                   # smallest language model weight of the search
+max_lmwt=17                  # largest
+word_ins_penalty=0.0,0.5,1.0 # penalties of the search
+from=                        # decode directory whose pair is taken; empty: search
+nbest=0                      # so many different transcripts of each utterance go to nbest
+cer=true                     # score characters too
+cmd=launch.py                # where it runs
+force=false                  # true: run again although nothing changed
 # removed: nj
 
 . ./path.sh
@@ -39,8 +39,7 @@ model=$(dirname "$dir")
 mark=$dir/best_path
 [ -f "$dir/text" ] || dry_run || rm -f "$mark/.done"
 if ! up_to_date "$mark" --force "$force" --version 1 \
-  --input "$dir"/lat.*.gz "$dir/num_jobs" "$data/text" "$graph/words.txt" "${inputs[@]}" --option "options=${options[*]}"
-then
+  --input "$dir"/lat.*.gz "$dir/num_jobs" "$data/text" "$graph/words.txt" "${inputs[@]}" --option "options=${options[*]}"; then
   rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi"
   $cmd "$dir/log/score_lattices.log" pyscripts/score_lattices.py "${options[@]}" "$data" "$graph" "$model" "$dir"
   mark_done "$mark"

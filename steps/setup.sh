@@ -33,7 +33,7 @@ make_venv() {
   if [ -n "$python" ]; then python=$(base_python "$python"); else python=$(base_python python3 python3.1{4,3,2,1,0}); fi ||
     die "needs Python 3.10 or newer: apt install python3, or name one with --python"
   log "making $venv with $("$python" --version) ($python): about 3 minutes"
-  rm -rf "$build"  # of a set-up that was cut short
+  rm -rf "$build" # of a set-up that was cut short
   if "$python" -c 'import ensurepip' 2> /dev/null; then
     "$python" -m venv "$build"
   else
@@ -64,11 +64,11 @@ make_peers() {
 done_already() { installed "$venv" "${files[@]}" && { ! "$benchmarks" || installed "$peers" "$peers_file"; }; }
 if ! "$force" && done_already > /dev/null; then exit 0; fi
 
-exec {lock}< "$requirements"  # one set-up at a time; the kernel lets go when this process ends
+exec {lock}< "$requirements" # one set-up at a time; the kernel lets go when this process ends
 flock "$lock"
 settle "$venv"
 settle "$peers"
-if ! "$force" && done_already > /dev/null; then exit 0; fi  # another one did it while we waited
+if ! "$force" && done_already > /dev/null; then exit 0; fi # another one did it while we waited
 
 if ! usable "$venv"; then
   make_venv

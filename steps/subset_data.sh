@@ -2,8 +2,8 @@
 # Some utterances of a data directory, evenly spread; arguments as those of Kaldi's subset_data_dir.sh.
 # Reads <data-dir>; writes <out-dir> with the tables of so many utterances. Audio stays where it is. Takes a second.
 
-cmd=launch.py  # where it runs
-force=false    # true: run again although nothing changed
+cmd=launch.py # where it runs
+force=false   # true: run again although nothing changed
 # removed: nj
 
 . ./path.sh

@@ -36,7 +36,10 @@ while IFS=$'\t' read -r kind name value maker; do
   case $kind in
     task) task=$name ;;
     setting) options+=(--option "$name=$value") ;;
-    input) require "$value" "$maker"; inputs+=(--input "$value") ;;
+    input)
+      require "$value" "$maker"
+      inputs+=(--input "$value")
+      ;;
   esac
 done <<< "$made_from"
 if up_to_date "$dir" --force "$force" --kind "$task" --version 1 "${inputs[@]}" "${options[@]}" \
@@ -68,7 +71,7 @@ log "training $dir with $config"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
 $cmd --num-threads "$num_threads" "${place[@]}" "$dir/log/train.log" "${start[@]}" \
   pyscripts/train.py --device "$device" --num-processes "$num_processes" "$config" "$dir" "$@" || {
-  rc=$?  # launchers make every failure a 1
+  rc=$? # launchers make every failure a 1
   if [ "$(summary "$dir/log/stopped.json" 2> /dev/null)" = "code 75" ]; then
     log "$dir: saved after a signal: run the same command again to resume"
     exit 75

@@ -5,8 +5,8 @@
 
 . steps/lib/gmm_options.sh || exit 1
 . steps/lib/triphone_options.sh || exit 1
-mllt_iters="2 4 6 12"      # passes that reestimate MLLT
-lda_dim=40          # dimension of the features after LDA
+mllt_iters="2 4 6 12" # passes that reestimate MLLT
+lda_dim=40            # dimension of the features after LDA
 
 . ./path.sh
 help_message="Usage: $0 [options] <num-leaves> <tot-gauss> <feat-dir> <lang-dir> <ali-dir> <exp-dir>

@@ -32,7 +32,10 @@ options=(--order "$order" --unit "$unit" --prune "$prune" --vocabulary "$vocabul
   --normaliser "$normaliser" --gzip "$gzip")
 inputs=()
 for file in "$text" ${dev:+"$dev"}; do
-  if [ -d "$file" ] || pending "$file"; then file=$file/text; [ "$unit" != phone ] || file+=.phn; fi
+  if [ -d "$file" ] || pending "$file"; then
+    file=$file/text
+    [ "$unit" != phone ] || file+=.phn
+  fi
   [ -f "$file" ] || pending "$file" || die "$file: no such text file or data directory"
   inputs+=(--input "$file")
 done

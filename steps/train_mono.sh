@@ -4,12 +4,12 @@
 # shellcheck disable=SC2034  # steps/lib/gmm.sh reads the options
 
 . steps/lib/gmm_options.sh || exit 1
-num_iters=40        # passes
-max_iter_inc=30     # last pass after which Gaussians are added
-totgauss=1000       # Gaussians in the end
-realign_iters="1 2 3 4 5 6 7 8 9 10 12 14 16 18 20 23 26 29 32 35 38"  # passes that realign
-power=0.25          # of the occupancies, by which Gaussians are allocated
-nj=4                # jobs, at most as many as speakers
+num_iters=40                                                          # passes
+max_iter_inc=30                                                       # last pass after which Gaussians are added
+totgauss=1000                                                         # Gaussians in the end
+realign_iters="1 2 3 4 5 6 7 8 9 10 12 14 16 18 20 23 26 29 32 35 38" # passes that realign
+power=0.25                                                            # of the occupancies, by which Gaussians are allocated
+nj=4                                                                  # jobs, at most as many as speakers
 
 . ./path.sh
 help_message="Usage: $0 [options] <feat-dir> <lang-dir> <exp-dir>

@@ -6,8 +6,8 @@
 
 . steps/lib/gmm_options.sh || exit 1
 . steps/lib/triphone_options.sh || exit 1
-fmllr_iters="2 4 6 12"     # passes that reestimate fMLLR
-fmllr_min_count=500 # least frames of a speaker for a transform
+fmllr_iters="2 4 6 12" # passes that reestimate fMLLR
+fmllr_min_count=500    # least frames of a speaker for a transform
 
 . ./path.sh
 help_message="Usage: $0 [options] <num-leaves> <tot-gauss> <feat-dir> <lang-dir> <ali-dir> <exp-dir>

@@ -2,12 +2,12 @@
 # Transcribes audio files of any rate, length and number of channels, with times and confidences.
 # Reads <model-dir> and <in>; writes <out>, or standard output.
 
-format=text       # text, json, srt, vtt or ctm
-enhance=          # directory of an enhancer, applied before; true: the one that ships in pretrained/
+format=text        # text, json, srt, vtt or ctm
+enhance=           # directory of an enhancer, applied before; true: the one that ships in pretrained/
 enhancement_ratio= # of it, 0 to 1, or auto; empty: its default  # was: enhance-ratio
-max_seconds=15    # longer recordings are split in pauses into segments of at most this
-ngpu=0            # 1: on a GPU
-allow_pipes=false # true runs the commands that a wav.scp may hold
+max_seconds=15     # longer recordings are split in pauses into segments of at most this
+ngpu=0             # 1: on a GPU
+allow_pipes=false  # true runs the commands that a wav.scp may hold
 
 . ./path.sh
 help_message="Usage: $0 [options] <model-dir> <in> [<out>] [--decode.key value]...

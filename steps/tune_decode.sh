@@ -4,13 +4,13 @@
 # for which the network runs once, whatever is tuned later), table.tsv (WER) and options, which steps/decode.sh takes:
 #   xargs -a exp/ds2/tune/options steps/decode.sh exp/ds2 exp/fbank/test_clean exp/ds2/decode_test_3gram
 
-lm_scales="0.2 0.4 0.6 0.8 1.0 1.3 1.6 2.0"  # of the n-gram model (alpha): --decode.ngram_lm_scale  # was: lm-weights
-word_insertion_bonuses="-1 0 1 2 3"          # per word (beta): --decode.word_insertion_bonus  # was: word-bonuses
-nj=2                                         # jobs
-cmd=launch.py                                # where they run
-ngpu=0                                       # 1: the network runs on a GPU
-batch_size=16                                # utterances in a batch  # was: batch-utterances
-force=false                                  # true: run again although nothing changed
+lm_scales="0.2 0.4 0.6 0.8 1.0 1.3 1.6 2.0" # of the n-gram model (alpha): --decode.ngram_lm_scale  # was: lm-weights
+word_insertion_bonuses="-1 0 1 2 3"         # per word (beta): --decode.word_insertion_bonus  # was: word-bonuses
+nj=2                                        # jobs
+cmd=launch.py                               # where they run
+ngpu=0                                      # 1: the network runs on a GPU
+batch_size=16                               # utterances in a batch  # was: batch-utterances
+force=false                                 # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <model-dir> <feat-dir> <out-dir> --decode.search NAME --decode.ngram FILE [--decode.key value]...
@@ -34,9 +34,11 @@ for ((i = 0; i + 1 < $#; i += 2)); do
   case ${words[i]} in
     --decode.ngram | --decode.lexicon)
       [ -f "${words[i + 1]}" ] || pending "${words[i + 1]}" || die "${words[i]} ${words[i + 1]}: no such file"
-      inputs+=(--input "${words[i + 1]}") ;;
+      inputs+=(--input "${words[i + 1]}")
+      ;;
     --decode.ngram_lm_scale | --decode.word_insertion_bonus | --decode.ngram_weight | --decode.word_bonus)
-      die "${words[i]} is what is tuned: --lm-scales, --word-insertion-bonuses" ;;
+      die "${words[i]} is what is tuned: --lm-scales, --word-insertion-bonuses"
+      ;;
   esac
 done
 device=cpu gpu=()

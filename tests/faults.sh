@@ -7,9 +7,9 @@
 # injected, N recovered, N equal". Takes about 3 min and 10 s for each fault on two cores.
 # shellcheck disable=SC2034  # some options are read by their name
 
-faults=8  # how many; kinds and stages take turns
-seed=1    # of kinds, places and moments
-keep=     # directory to work in, which stays; empty: a temporary one
+faults=8 # how many; kinds and stages take turns
+seed=1   # of kinds, places and moments
+keep=    # directory to work in, which stays; empty: a temporary one
 
 cd "$(dirname "$0")/.." || exit 1
 . ./path.sh

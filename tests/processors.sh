@@ -5,8 +5,8 @@
 # processor time.
 # shellcheck disable=SC2034  # some options are read by their name
 
-jobs=2  # processes that run tests at a time
-only=   # run the settings alone that have this word in them, as --only MKL
+jobs=2 # processes that run tests at a time
+only=  # run the settings alone that have this word in them, as --only MKL
 
 cd "$(dirname "$0")/.." || exit 1
 . ./path.sh
@@ -14,7 +14,7 @@ help_message="Usage: tests/processors.sh [--option value]... [words for pytest]
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh
-words=("${@:-tests/unit}")  # pytest's: no matter for log.sh
+words=("${@:-tests/unit}") # pytest's: no matter for log.sh
 set --
 . log.sh
 set -euo pipefail

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Set-up, style and types, then the tests. Arguments after the options go to pytest.
 
-fast=false  # true: what to run before each commit, in less than 2 minutes on two cores
-forks=true  # false: start each program as users do, not as a fork of one that has loaded torch (tests/forks)
+fast=false # true: what to run before each commit, in less than 2 minutes on two cores
+forks=true # false: start each program as users do, not as a fork of one that has loaded torch (tests/forks)
 
 cd "$(dirname "$0")/.." || exit 1
 path=$PATH PATH=$PWD/steps/lib:$PATH
@@ -16,11 +16,11 @@ With --fast true: the tests that start no process and train nothing, which tests
 tests/processors.sh runs what compares floats as on other processors, tests/faults.sh injects faults into the recipe."
 . parse_options.sh
 steps/setup.sh --dev true || exit 1
-PATH=$path  # path.sh adds all of it, or nothing
+PATH=$path # path.sh adds all of it, or nothing
 . ./path.sh
 set -euo pipefail
-export OMP_NUM_THREADS=1  # several tests run at a time
-unset PYTHONDONTWRITEBYTECODE  # the recipes that the tests run start thousands of programs
+export OMP_NUM_THREADS=1      # several tests run at a time
+unset PYTHONDONTWRITEBYTECODE # the recipes that the tests run start thousands of programs
 
 ruff check .
 mypy pyscripts/mimic
@@ -31,5 +31,8 @@ if ! "$forks"; then export MIMIC_FORKS=; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them. One
 # worker more than cores: tests that wait for a scheduler, a browser or a signal leave their core idle.
 workers=3
-if "$fast"; then workers=2; set -- --only fast "$@"; fi
+if "$fast"; then
+  workers=2
+  set -- --only fast "$@"
+fi
 python3 -m pytest -n $workers --dist loadgroup "$@"

@@ -4,14 +4,14 @@
 # Writes <data>/{train,dev,test}_{clean,noisy} and <data>/lang, wavs under <data>/demo_audio. Takes about 30 s.
 # shellcheck disable=SC2034  # some options are read by their name
 
-nj=2           # jobs
-cmd=launch.py  # where they run
-hours=0.5      # of training speech, at most 10; dev has about 5 minutes and test 6
-seed=0         # of sentences, noises and mixtures
-noise_dir=     # recorded noises in place of synthesised ones: DIR/train and DIR/test, or DIR, which is then split by noise type
-rir_dir=       # RIRs, as --noise-dir
-rir_prob=0.5   # with --rir-dir: share of reverberant mixtures
-force=false    # true: run again although nothing changed
+nj=2          # jobs
+cmd=launch.py # where they run
+hours=0.5     # of training speech, at most 10; dev has about 5 minutes and test 6
+seed=0        # of sentences, noises and mixtures
+noise_dir=    # recorded noises in place of synthesised ones: DIR/train and DIR/test, or DIR, which is then split by noise type
+rir_dir=      # RIRs, as --noise-dir
+rir_prob=0.5  # with --rir-dir: share of reverberant mixtures
+force=false   # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <data-dir>
@@ -47,7 +47,7 @@ if ! up_to_date "$audio" "${made[@]}"; then
     $cmd "$JOB=1:$nj" "$audio/log/$part.$JOB.log" \
       local/demo/make.py "$part" --job "$JOB" --nj "$nj" "${options[@]}" "$data"
   done
-  rm -rf "$audio/speech"  # the clean wavs hold it
+  rm -rf "$audio/speech" # the clean wavs hold it
   mark_done "$audio"
 fi
 if dry_run; then exit; fi

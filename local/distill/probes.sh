@@ -45,7 +45,7 @@ dir_of() {
 train_probe() {
   local more layers
   read -r -a more <<< "$probe_options"
-  layers=$(cat "$(feats_of "$2")/layers" 2> /dev/null) || layers=0  # fbank has one
+  layers=$(cat "$(feats_of "$2")/layers" 2> /dev/null) || layers=0 # fbank has one
   steps/train.sh "${training[@]}" "conf/probe_$1.yaml" "$(dir_of "$1" "$2" probe)" --train.seed "$(seed_of "$2")" \
     --model.states "$(wc -w <<< "$layers")" "${@:3}" "${more[@]}"
 }
@@ -126,7 +126,7 @@ probe_table() {
   for encoder in "${@:3}" fbank teacher $students; do
     for condition in $conditions; do
       dir=$(dir_of "$1" "$encoder" "$condition")
-      if [ "$1" = enhance ]; then dir+=,; else dir=,$dir; fi  # speech scores, word scores
+      if [ "$1" = enhance ]; then dir+=,; else dir=,$dir; fi # speech scores, word scores
       rows+=("$encoder, $condition=$dir")
       if [[ ! " fbank ${*:3} " == *" $encoder "* ]]; then pairs+=(--pair "fbank, $condition" "$encoder, $condition"); fi
     done

@@ -29,7 +29,7 @@ mix_condition() {
   clean=$(data_dir_for "$1" clean) out=$(data_dir_for "$1" "$2")
   case $2 in
     noise) mix "$clean" test "$out" "$snrs" 0 ;;
-    reverb) mix "$clean" test "$out" 60 1 ;;  # at 60 dB the noise is inaudible
+    reverb) mix "$clean" test "$out" 60 1 ;; # at 60 dB the noise is inaudible
     both) mix "$clean" test "$out" "$snrs" 1 ;;
   esac
 }
@@ -62,9 +62,10 @@ train_student() {
       --augment.noise_prob 0 --augment.clean_rir_prob 0 ;;
     robust*) distill "$distill_config" "$dir" "$s" "${targets[@]}" --loss.enhance_weight 0 "${noisy[@]}" ;;
     enhance*) distill "$distill_config" "$dir" "$s" "${targets[@]}" --loss.enhance_weight 2 "${noisy[@]}" ;;
-    pruned*)  # pruned while it is distilled, then distilled with the layers that are left
+    pruned*) # pruned while it is distilled, then distilled with the layers that are left
       initial=$(former_dir "$exp/initial_$1" "$exp/first_$1")
       distill "$pruned_config" "$initial" "$s" "${noisy[@]}"
-      distill "$pruned_final_config" "$dir" "$s" "${noisy[@]}" --model.initial_encoder "$initial/encoder" ;;
+      distill "$pruned_final_config" "$dir" "$s" "${noisy[@]}" --model.initial_encoder "$initial/encoder"
+      ;;
   esac
 }

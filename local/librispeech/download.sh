@@ -4,10 +4,10 @@
 # shellcheck disable=SC2034  # some options are read by their name
 
 . local/download_options.sh || exit 1
-parts="train-clean-100 train-clean-360 train-other-500 dev-clean test-clean"  # of dev, test: also dev-other test-other
-lm_text=false          # true: also the text for language models, 1.4 GB packed
-files=local/librispeech/files.tsv  # the files and their URLs
-remove_archives=false  # true: remove an archive when it is unpacked
+parts="train-clean-100 train-clean-360 train-other-500 dev-clean test-clean" # of dev, test: also dev-other test-other
+lm_text=false                                                                # true: also the text for language models, 1.4 GB packed
+files=local/librispeech/files.tsv                                            # the files and their URLs
+remove_archives=false                                                        # true: remove an archive when it is unpacked
 
 . ./path.sh
 help_message="Usage: $0 [options] <dir>

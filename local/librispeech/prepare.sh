@@ -5,15 +5,15 @@
 # once to check it: about 1 h for 960 hours in 8 jobs. A noisy side: local/mix_noise.sh.
 # shellcheck disable=SC2034  # some options are read by their name
 
-train_parts="train-clean-100 train-clean-360 train-other-500"  # parts of <data>/train_clean
-dev_parts=dev-clean      # parts of <data>/dev_clean
-test_parts=test-clean    # parts of <data>/test_clean
-lexicon=                 # in place of <librispeech-dir>/librispeech-lexicon.txt
-oov_policy=g2p           # words without pronunciation: fail, skip (their utterances), g2p (from their spelling)
-max_skip=0.01            # share of a set's utterances that may be unusable
-nj=4                     # jobs that decode audio
-cmd=launch.py            # where they run
-force=false              # true: run again although nothing changed
+train_parts="train-clean-100 train-clean-360 train-other-500" # parts of <data>/train_clean
+dev_parts=dev-clean                                           # parts of <data>/dev_clean
+test_parts=test-clean                                         # parts of <data>/test_clean
+lexicon=                                                      # in place of <librispeech-dir>/librispeech-lexicon.txt
+oov_policy=g2p                                                # words without pronunciation: fail, skip (their utterances), g2p (from their spelling)
+max_skip=0.01                                                 # share of a set's utterances that may be unusable
+nj=4                                                          # jobs that decode audio
+cmd=launch.py                                                 # where they run
+force=false                                                   # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <librispeech-dir> <data-dir>

@@ -3,18 +3,18 @@
 # Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
-. steps/lib/recipe_options.sh || exit 1  # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-data=data/librispeech  # where the data directories go
-exp=exp/librispeech    # where everything else goes
-librispeech_dir=downloads/librispeech  # directory of LibriSpeech; missing files are downloaded to it
-train_parts="train-clean-100 train-clean-360 train-other-500"  # training speech, 960 hours
-dev_parts=dev-clean    # development set
-test_parts=test-clean  # test set
-lm_text=false          # true: the language model is trained on LibriSpeech's text too (about 30 GB of memory)
-download_url=          # mirror of OpenSLR that has the archives
-fbank_config=conf/fbank_40.conf          # stage 2: features
-asr_config=conf/asr_librispeech.yaml     # stage 3: the recogniser
-lm_config=conf/lm.yaml # stage 4: the language model
+. steps/lib/recipe_options.sh || exit 1                       # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+data=data/librispeech                                         # where the data directories go
+exp=exp/librispeech                                           # where everything else goes
+librispeech_dir=downloads/librispeech                         # directory of LibriSpeech; missing files are downloaded to it
+train_parts="train-clean-100 train-clean-360 train-other-500" # training speech, 960 hours
+dev_parts=dev-clean                                           # development set
+test_parts=test-clean                                         # test set
+lm_text=false                                                 # true: the language model is trained on LibriSpeech's text too (about 30 GB of memory)
+download_url=                                                 # mirror of OpenSLR that has the archives
+fbank_config=conf/fbank_40.conf                               # stage 2: features
+asr_config=conf/asr_librispeech.yaml                          # stage 3: the recogniser
+lm_config=conf/lm.yaml                                        # stage 4: the language model
 
 . ./path.sh || exit 1
 help_message="Usage: local/librispeech/run_pretrain.sh [--option value]...

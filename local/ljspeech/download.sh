@@ -4,8 +4,8 @@
 # shellcheck disable=SC2034  # some options are read by their name
 
 . local/download_options.sh || exit 1
-files=local/ljspeech/files.tsv  # the files and their URLs
-remove_archives=false  # true: remove an archive when it is unpacked
+files=local/ljspeech/files.tsv # the files and their URLs
+remove_archives=false          # true: remove an archive when it is unpacked
 
 . ./path.sh
 help_message="Usage: $0 [options] <dir>

@@ -5,14 +5,14 @@
 # At 16 kHz also <data>/lang and phones (text.phn): resampling takes about 5 minutes in 4 jobs.
 # shellcheck disable=SC2034  # some options are read by their name
 
-rate=16000          # 16000: resampled, once; own: the files of 22,050 Hz as they are, without phones
-dev_utterances=655  # as published: 12,445 remain for training
-lexicon=            # at 16 kHz: in place of <ljspeech-dir>/librispeech-lexicon.txt
-oov_policy=g2p      # words that it does not have: fail, skip (their utterances), g2p (from their spelling)
-max_skip=0.01       # share of a set's utterances that may be unusable
-nj=4                # jobs that resample
-cmd=launch.py       # where they run
-force=false         # true: run again although nothing changed
+rate=16000         # 16000: resampled, once; own: the files of 22,050 Hz as they are, without phones
+dev_utterances=655 # as published: 12,445 remain for training
+lexicon=           # at 16 kHz: in place of <ljspeech-dir>/librispeech-lexicon.txt
+oov_policy=g2p     # words that it does not have: fail, skip (their utterances), g2p (from their spelling)
+max_skip=0.01      # share of a set's utterances that may be unusable
+nj=4               # jobs that resample
+cmd=launch.py      # where they run
+force=false        # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <ljspeech-dir> <data-dir>

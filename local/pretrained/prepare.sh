@@ -4,8 +4,8 @@
 # {train,dev}_speech (data directories), noises/{train,dev} and rirs/{train,dev}. Of dev, speakers and noise types are not in
 # train; the test folders of the corpora are not read.
 
-also=        # data directory of more training speech, as train_clean of local/demo/prepare.sh
-force=false  # true: run again although nothing changed
+also=       # data directory of more training speech, as train_clean of local/demo/prepare.sh
+force=false # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <corpora> <out-dir>

@@ -4,12 +4,12 @@
 # Writes <out>/{train,dev,test}_clean, which point to that audio, and <out>/lang/lexicon.txt. With --noise-dir also
 # <out>/{train,dev,test}_noisy, and then the clean side is its counterpart of 16 kHz wavs. Takes about a minute.
 
-noise_dir=     # folder of recorded noises: train (for train and dev) and test, as local/mix_noise.sh takes them
-rir_dir=       # folder of RIRs: train and test
-rir_prob=0.3   # with --rir-dir: share of reverberant mixtures
-nj=2           # jobs
-cmd=launch.py  # where they run
-force=false    # true: run again although nothing changed
+noise_dir=    # folder of recorded noises: train (for train and dev) and test, as local/mix_noise.sh takes them
+rir_dir=      # folder of RIRs: train and test
+rir_prob=0.3  # with --rir-dir: share of reverberant mixtures
+nj=2          # jobs
+cmd=launch.py # where they run
+force=false   # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <src> <out>

@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034  # some options are read by their name
 
 . local/download_options.sh || exit 1
-files=local/vbdemand/files.tsv  # the files and their URLs
+files=local/vbdemand/files.tsv # the files and their URLs
 
 . ./path.sh
 help_message="Usage: $0 [options] <dir>

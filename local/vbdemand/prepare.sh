@@ -7,14 +7,14 @@
 # Pronunciations: lexicon_extra.txt, then LibriSpeech's first ones, words with an apostrophe also without it.
 # shellcheck disable=SC2034  # some options are read by their name
 
-valid_speakers="p226 p287"  # training speakers held out as dev set
-lexicon=                    # in place of <vbdemand-dir>/librispeech-lexicon.txt
-oov_policy=g2p              # words that no lexicon has: fail, skip (their utterances), g2p (from their spelling)
-max_skip=0.01               # share of a set's utterances that may be unusable
-check_counts=true           # false: no warning where the sets have other sizes than the published ones
-nj=4                        # jobs that decode audio
-cmd=launch.py               # where they run
-force=false                 # true: run again although nothing changed
+valid_speakers="p226 p287" # training speakers held out as dev set
+lexicon=                   # in place of <vbdemand-dir>/librispeech-lexicon.txt
+oov_policy=g2p             # words that no lexicon has: fail, skip (their utterances), g2p (from their spelling)
+max_skip=0.01              # share of a set's utterances that may be unusable
+check_counts=true          # false: no warning where the sets have other sizes than the published ones
+nj=4                       # jobs that decode audio
+cmd=launch.py              # where they run
+force=false                # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <vbdemand-dir> <data-dir>
@@ -36,7 +36,7 @@ else
   mapfile -t zips <<< "$list"
 fi
 if [ -n "${zips[*]}" ] && ! up_to_date "$corpus/unpacked" --force "$force" --version 1 \
-    --input "${zips[@]}"; then
+  --input "${zips[@]}"; then
   log "unpacking ${#zips[@]} zips of $src"
   local/vbdemand/unpack.py "$src" "$corpus/unpacked"
   mark_done "$corpus/unpacked"

@@ -14,7 +14,10 @@ _launch_gmm() {
   if [ -n "$2" ]; then jobs=("$2=1:$nj") log=$dir/log/$name.$iter.$2.log words+=(--job "$2"); fi
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd --mem 2G "${jobs[@]}" "$log" pyscripts/train_gmm.py "$name" "${words[@]}" "$data" "$lang" "$dir" > "$dir/log/$name.out" ||
-    { cat "$dir/log/$name.out"; die "$name failed, see $dir/log"; }
+    {
+      cat "$dir/log/$name.out"
+      die "$name failed, see $dir/log"
+    }
 }
 
 # begin_gmm WORDS...: false where $dir is done. Otherwise it is emptied: a training that was interrupted starts again, for
@@ -74,7 +77,8 @@ train_triphones() {
     lda_mllt) iters+=" mllt $mllt_iters $lda_dim" ;;
     sat)
       iters+=" fmllr $fmllr_iters $fmllr_min_count"
-      require "$alidir/final.mat" "steps/train_lda_mllt.sh" ;;
+      require "$alidir/final.mat" "steps/train_lda_mllt.sh"
+      ;;
   esac
   if pending "$alidir"; then nj=1; else nj=$(cat "$alidir/num_jobs"); fi
   begin_gmm --input "$data" "$lang" "$alidir" --option "iters=$iters" "sizes=$numleaves $totgauss $thresh" \
@@ -86,10 +90,12 @@ train_triphones() {
     lda_mllt)
       gmm_jobs lda-stats --iter ali
       gmm lda --dim "$lda_dim"
-      rm "$dir"/lda.*.acc.npz ;;
+      rm "$dir"/lda.*.acc.npz
+      ;;
     sat)
       copy_files "$alidir"/{final.mat,splice_opts,mllt_log_det,trans.*}
-      gmm_jobs fmllr --iter ali --fmllr-min-count "$fmllr_min_count" ;;
+      gmm_jobs fmllr --iter ali --fmllr-min-count "$fmllr_min_count"
+      ;;
   esac
   tree_and_mixtures
   em_iterations
@@ -172,7 +178,7 @@ em_iterations() {
     rm "$dir/$x.mdl"
   done
   mv "$dir/$x.mdl" "$dir/final.mdl"
-  summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip "$max_skip" "$dir")  # of the last alignments
+  summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip "$max_skip" "$dir") # of the last alignments
   log "$(basename "$dir"): $summary"
 }
 

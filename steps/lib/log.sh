@@ -4,10 +4,16 @@
 # Words of this script are names, and none of them an option for the programs that get them.
 for _word; do
   case $_word in
-    *$'\n'*) echo "$0: a name with a line break, which no table can hold: '$_word'" >&2; exit 1 ;;
-    --*) break ;;  # settings, whose values may be negative numbers
-    -[0-9]*) ;;  # a number: no program has such options
-    -?*) echo "$0: '$_word' looks like an option: write ./$_word for a name that begins with -" >&2; exit 1 ;;
+    *$'\n'*)
+      echo "$0: a name with a line break, which no table can hold: '$_word'" >&2
+      exit 1
+      ;;
+    --*) break ;; # settings, whose values may be negative numbers
+    -[0-9]*) ;;   # a number: no program has such options
+    -?*)
+      echo "$0: '$_word' looks like an option: write ./$_word for a name that begins with -" >&2
+      exit 1
+      ;;
   esac
 done
 
@@ -26,7 +32,7 @@ export MIMIC_CALLED
 _logged=
 interrupted() {
   local i
-  trap 'exit 130' INT  # a second one does not wait for what saves its state
+  trap 'exit 130' INT # a second one does not wait for what saves its state
   for ((i = 0; i < 300; i++)); do
     [ -n "$(jobs -pr)" ] || break
     sleep 0.1
@@ -46,18 +52,25 @@ log() {
 }
 
 # die MESSAGE: one line on stderr, exit code 1.
-die() { echo "$0: $*" >&2; exit 1; }
+die() {
+  echo "$0: $*" >&2
+  exit 1
+}
 
 # dry_run: true where steps only print what they would make (--dry-run true of a recipe).
 dry_run() { [ -n "${MIMIC_DRY_RUN:-}" ]; }
 
 # will_make DIR: notes in a dry run that DIR would be made; pending PATH: whether PATH is in such a directory.
-will_make() { local path; path=$(realpath -ms "$1"); echo "${path#"$PWD"/}" >> "$MIMIC_DRY_RUN"; }
+will_make() {
+  local path
+  path=$(realpath -ms "$1")
+  echo "${path#"$PWD"/}" >> "$MIMIC_DRY_RUN"
+}
 pending() {
   local path dir
   dry_run || return 1
   path=$(realpath -ms "$1")
-  while read -r dir; do case ${path#"$PWD"/}/ in "$dir"/*) return ;; esac; done < "$MIMIC_DRY_RUN"
+  while read -r dir; do case ${path#"$PWD"/}/ in "$dir"/*) return ;; esac done < "$MIMIC_DRY_RUN"
   return 1
 }
 
@@ -73,7 +86,7 @@ require() {
 # require_model DIR conf/NAME.yaml: dies unless DIR holds a finished model, with those that lie beside it.
 require_model() {
   local beside model weights=$1/model.pt
-  if [ ! -e "$weights" ] && [ -e "$1/model.safetensors" ]; then weights=$1/model.safetensors; fi  # a model that ships
+  if [ ! -e "$weights" ] && [ -e "$1/model.safetensors" ]; then weights=$1/model.safetensors; fi # a model that ships
   if [ ! -e "$weights" ] && ! dry_run; then
     beside=$(for model in "$(dirname "$1")"/*/model.pt; do [ ! -e "$model" ] || printf ' %s' "$(dirname "$model")"; done)
     die "$1/model.pt is missing: run steps/train.sh $2 first${beside:+; models beside it:$beside}"
@@ -150,7 +163,13 @@ _background=()
 in_background() {
   while [ "${#_background[@]}" -ge "$1" ]; do _wait_one; done
   # A shell's background would not be interrupted; sed stays for the messages of an interrupt.
-  { trap - INT; "${@:2}" 2>&1 | (trap '' INT; exec sed -u ''); } &
+  {
+    trap - INT
+    "${@:2}" 2>&1 | (
+      trap '' INT
+      exec sed -u ''
+    )
+  } &
   _background+=($!)
 }
 wait_all() { while [ "${#_background[@]}" -gt 0 ]; do _wait_one; done; }
@@ -161,7 +180,11 @@ _wait_one() {
   while :; do
     for i in "${!_background[@]}"; do
       job=${_background[i]}
-      if ! kill -0 "$job" 2> /dev/null; then unset "_background[i]"; wait "$job"; return; fi
+      if ! kill -0 "$job" 2> /dev/null; then
+        unset "_background[i]"
+        wait "$job"
+        return
+      fi
     done
     sleep 0.1
   done

@@ -8,7 +8,10 @@
 # "# removed: name" for an option that does nothing any more.
 # Kaldi's own parse_options.sh can take this file's place; names here start with _po_ to stay out of the way.
 
-_po_die() { echo "$0: $*" >&2; exit 1; }
+_po_die() {
+  echo "$0: $*" >&2
+  exit 1
+}
 
 # _po_known --stop-stage: puts stop_stage into $_po_name; false when the script has no such variable.
 _po_known() {
@@ -51,10 +54,10 @@ _po_was() {
 }
 
 _po_invalid() {
-  local near names  # only variables of the script itself: exported ones are mostly the user's environment
+  local near names # only variables of the script itself: exported ones are mostly the user's environment
   mapfile -t names < <(comm -23 <(compgen -v | sort) <(compgen -e | sort) | grep '^[a-z]' | tr _ -)
   near=$(python3 -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1))' \
-    "${1#--}" "${names[@]}" help config 2>/dev/null) || true
+    "${1#--}" "${names[@]}" help config 2> /dev/null) || true
   _po_die "invalid option $1${near:+ (did you mean --$near?)}"
 }
 
@@ -63,7 +66,7 @@ _po_source() {
   case $1 in
     *.yaml | *.yml) _po_die "--config takes a bash file of name=value lines, not the YAML file '$1'" ;;
     */*) _po_file=$1 ;;
-    *) _po_file=./$1 ;;  # without a slash bash would look for it in PATH
+    *) _po_file=./$1 ;; # without a slash bash would look for it in PATH
   esac
   local old new
   while read -r old new; do unset -v "$old"; done < <(_po_renamed)
@@ -77,7 +80,7 @@ _po_source() {
 # _po_number WORD TYPE FROM TO: whether WORD is an "int" or a "real" from FROM to TO.
 _po_number() {
   local open=false below=false from=$3 to=$4
-  case $2 in  # 010 would be 8 to bash, and 20 digits more than it can hold
+  case $2 in # 010 would be 8 to bash, and 20 digits more than it can hold
     int*) [[ $1 =~ ^(0|-?[1-9][0-9]{0,14})$ ]] || return 1 ;;
     *) [[ $1 =~ ^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?$ ]] || return 1 ;;
   esac
@@ -98,7 +101,7 @@ _po_check() {
   else
     words=("$value")
     if [[ $2 == *s ]]; then read -r -a words <<< "${value//,/ }"; fi
-    [ ${#words[@]} -gt 0 ] || [ "$2" = ints ] || good=false  # no passes, for example
+    [ ${#words[@]} -gt 0 ] || [ "$2" = ints ] || good=false # no passes, for example
     for word in "${words[@]}"; do _po_number "$word" "$2" "${3:-}" "${4:-}" || good=false; done
     if $good || { [ -n "${5:-}" ] && [ "$value" = "$5" ]; }; then return; fi
     case $2 in
@@ -134,7 +137,10 @@ done
 
 for ((_po_i = 1; _po_i <= $#; _po_i += 2)); do
   case ${!_po_i} in
-    --config) _po_value $(($# - _po_i + 1)) "${@:_po_i:2}"; _po_source "${@:_po_i+1:1}" ;;
+    --config)
+      _po_value $(($# - _po_i + 1)) "${@:_po_i:2}"
+      _po_source "${@:_po_i+1:1}"
+      ;;
     --help | -h | --*=*) break ;;
     --?*) ;;
     *) break ;;
@@ -145,14 +151,16 @@ while [ -n "${1:-}" ]; do
   case $1 in
     --help | -h)
       printf '%s\n' "${help_message:-No help found.}"
-      exit 0 ;;
+      exit 0
+      ;;
     --*=*) _po_die "options to scripts must be of the form --name value, got '$1'" ;;
-    --config) ;;  # sourced above
+    --config) ;; # sourced above
     --*)
       _po_known "$1" || _po_was "$1" || _po_invalid "$1"
       _po_option=$_po_name
       _po_value $# "${@:1:2}"
-      printf -v "$_po_option" %s "$2" ;;
+      printf -v "$_po_option" %s "$2"
+      ;;
     *) break ;;
   esac
   shift 2
@@ -169,4 +177,4 @@ for _po_name in "${!_po_default[@]}"; do
 done
 
 if [ -v cmd ] && [ -z "$cmd" ]; then _po_die "empty argument to --cmd option"; fi
-true  # the status of sourcing this file
+true # the status of sourcing this file

@@ -86,14 +86,14 @@ start_recipe() {
     trap 'rm -f "$MIMIC_DRY_RUN"' EXIT
   else
     lock_dir "$1"
-    export MIMIC_RUN_PID=$$  # jobs end when this process is gone
+    export MIMIC_RUN_PID=$$ # jobs end when this process is gone
     steps/setup.sh
     # Of a single stage, its steps print it soon enough.
     if [ -v dry_run ] && [ "$stage" -lt "$stop_stage" ] && compgen -G "$1/*" > /dev/null; then log_changes; fi
   fi
   cores=$(nproc)
   if [ "$cmd_backend" != local ]; then
-    threads=4  # nodes differ from the machine that submits
+    threads=4 # nodes differ from the machine that submits
   elif [ "$ngpu" -gt 0 ]; then
     train_jobs=1 threads=$cores
   else
@@ -121,7 +121,11 @@ finished() {
 }
 
 # default_nj: jobs per step where --nj is empty; two steps run side by side.
-default_nj() { local cores; cores=$(nproc); echo $((cores < 4 ? 1 : cores < 8 ? cores / 2 : 4)); }
+default_nj() {
+  local cores
+  cores=$(nproc)
+  echo $((cores < 4 ? 1 : cores < 8 ? cores / 2 : 4))
+}
 
 # with_seeds NAME...: the names, and name_seed<k> for the further seeds; seed_of NAME: the seed of one.
 with_seeds() {
@@ -132,7 +136,7 @@ with_seeds() {
 seed_of() { if [[ $1 == *_seed* ]]; then echo "${1##*_seed}"; else echo "$seed"; fi; }
 
 # feats_dir_for NAME SET: the features that recogniser NAME is trained on and decodes.
-noisy_train=train_noisy  # training set of the robust recognisers, before enhancement
+noisy_train=train_noisy # training set of the robust recognisers, before enhancement
 feats_dir_for() {
   case $1,$2 in
     noisy,train) echo "$exp/fbank/$noisy_train" ;;

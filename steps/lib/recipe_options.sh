@@ -2,15 +2,15 @@
 # Options of all recipes (run.sh, local/run_*.sh, local/librispeech/run_pretrain.sh), which source this in their block of
 # defaults; lines after that add options or change a default. --help lists them (list_options.sh).
 
-stage=1                # first stage to run
-stop_stage=            # last stage to run; empty: all that follow
-config=                # bash file of name=value lines, read before the other options
-data=data              # where the data directories go
-exp=exp                # where everything else goes; several corpora in one clone: --data data/mine --exp exp/mine
-seed=1                 # of all training
-nj=                    # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
-ngpu=0                 # GPUs for training; 0: train on CPUs
-cmd_backend=           # where jobs run: local, slurm or sge; empty: the one in cmd.sh
-num_threads=           # CPU threads of a training; empty: this machine's cores divided among the trainings, on a cluster 4
-force=false            # true: run the stages again although nothing changed; what was there goes to <dir>.old
-dry_run=false          # true: only print what would be made, and why
+stage=1       # first stage to run
+stop_stage=   # last stage to run; empty: all that follow
+config=       # bash file of name=value lines, read before the other options
+data=data     # where the data directories go
+exp=exp       # where everything else goes; several corpora in one clone: --data data/mine --exp exp/mine
+seed=1        # of all training
+nj=           # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
+ngpu=0        # GPUs for training; 0: train on CPUs
+cmd_backend=  # where jobs run: local, slurm or sge; empty: the one in cmd.sh
+num_threads=  # CPU threads of a training; empty: this machine's cores divided among the trainings, on a cluster 4
+force=false   # true: run the stages again although nothing changed; what was there goes to <dir>.old
+dry_run=false # true: only print what would be made, and why

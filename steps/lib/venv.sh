@@ -18,7 +18,10 @@ settle() {
   before=$(sed -n '1s/^# //p' "$1/.installed") here=$(realpath "$1")
   log "$1 was made as $before: its programs get the new path"
   state "$1" move "$before" "$here" "$here"
-  { echo "# $here"; tail -n +2 "$1/.installed"; } > "$1/.installed.tmp"
+  {
+    echo "# $here"
+    tail -n +2 "$1/.installed"
+  } > "$1/.installed.tmp"
   mv "$1/.installed.tmp" "$1/.installed"
 }
 
@@ -28,7 +31,10 @@ installed() {
   usable "$1" || return 1
   for file in "${@:2}"; do grep -qF "  $file" "$1/.installed" || return 1; done
   if grep -qF ./requirements-pesq.txt "$1/.installed"; then pinned+=(./requirements-pesq.txt); fi
-  if ! lacks=$(state "$1" check "${pinned[@]/#/$requirements/}"); then log "$1: $lacks"; return 1; fi
+  if ! lacks=$(state "$1" check "${pinned[@]/#/$requirements/}"); then
+    log "$1: $lacks"
+    return 1
+  fi
   (cd "$requirements" && sha256sum --check --status) < "$1/.installed" 2> /dev/null
 }
 
@@ -40,7 +46,10 @@ base_python() {
     while IFS= read -r path; do
       found=$("$path" -I -c 'import sys; print(sys._base_executable if sys.version_info >= (3, 10) else "")' 2> /dev/null) ||
         continue
-      if [ -n "$found" ] && "$found" -c '' 2> /dev/null; then echo "$found"; return; fi
+      if [ -n "$found" ] && "$found" -c '' 2> /dev/null; then
+        echo "$found"
+        return
+      fi
     done < <(type -ap "$name")
   done
   return 1
@@ -49,7 +58,7 @@ base_python() {
 # install VENV FILE...: into an environment that has pip; made is then what it was made from.
 install() {
   local file lists=() pip=("$1/bin/python3" -m pip --disable-pip-version-check --no-input install --no-compile)
-  if ! [ -t 1 ]; then pip+=(-q); fi  # a terminal shows how far the downloads are
+  if ! [ -t 1 ]; then pip+=(-q); fi # a terminal shows how far the downloads are
   made=("${@:2}")
   for file in "${made[@]}"; do lists+=(-r "$requirements/$file"); done
   log "installing ${made[*]} into $1"
@@ -70,7 +79,10 @@ install() {
 # Python. Then the list of what it was made from.
 finish() {
   "$1/bin/python3" -m compileall -qq -j 0 -x 'site-packages/((.*/)?tests?/|transformers/models/)' "$1/lib" || true
-  { echo "# $(realpath "$1")"; (cd "$requirements" && sha256sum "${made[@]}"); } > "$1/.installed.tmp"
+  {
+    echo "# $(realpath "$1")"
+    (cd "$requirements" && sha256sum "${made[@]}")
+  } > "$1/.installed.tmp"
   sync "$1/.installed.tmp"
   mv "$1/.installed.tmp" "$1/.installed"
   rm -f "$1/.installing"
@@ -92,7 +104,10 @@ replace() {
 
 # update VENV FILE...: installs into the environment that is there.
 update() {
-  mv "$1/.installed" "$1/.installing"  # a set-up that is cut short here is made again
-  install "$@" || { mv "$1/.installing" "$1/.installed"; exit 1; }
+  mv "$1/.installed" "$1/.installing" # a set-up that is cut short here is made again
+  install "$@" || {
+    mv "$1/.installing" "$1/.installed"
+    exit 1
+  }
   finish "$1"
 }

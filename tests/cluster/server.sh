@@ -8,16 +8,22 @@ kind=$1 dir=$2
 daemons=()
 host=$(hostname -s)
 
-skip() { echo "$*"; exit 77; }
+skip() {
+  echo "$*"
+  exit 77
+}
 
-wait_for() {  # wait_for SECONDS COMMAND...
+wait_for() { # wait_for SECONDS COMMAND...
   local end=$((SECONDS + $1 + 1))
-  while [ "$SECONDS" -lt "$end" ]; do if "${@:2}" > /dev/null 2>&1; then return 0; fi; sleep 0.1; done
+  while [ "$SECONDS" -lt "$end" ]; do
+    if "${@:2}" > /dev/null 2>&1; then return 0; fi
+    sleep 0.1
+  done
   echo "$kind: this did not come true in $1 s: ${*:2}" >&2
   return 1
 }
 
-run() {  # run COMMAND...: a daemon, with its output in DIR
+run() { # run COMMAND...: a daemon, with its output in DIR
   "$@" >> "$dir/daemons.log" 2>&1 < /dev/null &
   daemons+=($!)
 }
@@ -43,7 +49,7 @@ install() {
   command -v apt-get > /dev/null || skip "no apt-get here to install ${packages[*]} with"
   export DEBIAN_FRONTEND=noninteractive
   debconf-set-selections <<< "gridengine-master shared/gridengineconfig boolean false"
-  if [ ! -e /usr/sbin/policy-rc.d ]; then  # installing does not start the daemons with the system's configuration
+  if [ ! -e /usr/sbin/policy-rc.d ]; then # installing does not start the daemons with the system's configuration
     trap 'rm /usr/sbin/policy-rc.d' EXIT
     printf '%s\n' '#!/bin/sh' 'exit 101' > /usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
@@ -57,9 +63,9 @@ start_slurm() {
   read -r -a ports <<< "$(free_ports)"
   memory=$(($(awk '/MemTotal/ {print $2}' /proc/meminfo) / 1024 - 512))
   mkdir -p "$dir"/{state,spool}
-  touch "$dir/nvidia0"  # stands for a device: jobs that ask for a GPU are scheduled, but see none
+  touch "$dir/nvidia0" # stands for a device: jobs that ask for a GPU are scheduled, but see none
   echo "NodeName=$host Name=gpu File=$dir/nvidia0" > "$dir/gres.conf"
-  cat > "$dir/slurm.conf" <<CONF
+  cat > "$dir/slurm.conf" << CONF
 ClusterName=tests
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=${ports[0]}
@@ -105,7 +111,7 @@ CONF
   echo "SLURM_CONF=$SLURM_CONF" > "$dir/env"
 }
 
-change() {  # change SED-SCRIPT WHAT [NAME]: edits an object of SGE's configuration
+change() { # change SED-SCRIPT WHAT [NAME]: edits an object of SGE's configuration
   local file=$dir/edit/${3:-$2}
   qconf "-s$2" "${@:3}" | sed "/^#/d; $1" > "$file"
   qconf "-M$2" "$file"
@@ -120,7 +126,7 @@ start_sge() {
   sed "s#^admin_user .*#admin_user root#; s#/var/spool/gridengine#$dir#" /usr/share/gridengine/default-bootstrap \
     > "$common/bootstrap"
   /usr/share/gridengine/scripts/init_cluster "$SGE_ROOT" "$SGE_CELL" "$dir/spooldb" root > "$dir/init.log"
-  echo "localhost $host" > "$common/host_aliases"  # the address 127.0.0.1 is called localhost, the machine $host
+  echo "localhost $host" > "$common/host_aliases" # the address 127.0.0.1 is called localhost, the machine $host
   echo localhost > "$common/act_qmaster"
   run sge_qmaster
   wait_for 20 qconf -sh

@@ -13,7 +13,7 @@ from torchaudio.models import wav2vec2_model, wavlm_model
 
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
-from mimic.losses.enhancement import EnhanceLoss, EnhancementLoss, Waves
+from mimic.losses.enhancement import EnhanceLoss, EnhancementLoss, Waveforms
 from mimic.nets import ssl
 
 KINDS = ["group_norm", "layer_norm", "wavlm"]
@@ -168,7 +168,7 @@ def test_mimic_loss(checkpoint, kind):
     losses = EnhancementLoss(config, stft)
     before = {name: value.clone() for name, value in losses.perceptual.state_dict().items()}
     noisy, clean, lengths, spectrum, samples = batch(stft)
-    waveforms_and_spectrum = Waves(None, None, samples, spectrum)
+    waveforms_and_spectrum = Waveforms(None, None, samples, spectrum)
     assert float(losses.mimic(clean, clean, lengths, waveforms_and_spectrum)) == pytest.approx(0, abs=1e-6)
     noisy.requires_grad_(True)
     value = losses.mimic(noisy, clean, lengths, waveforms_and_spectrum)
@@ -183,7 +183,7 @@ def test_mimic_loss(checkpoint, kind):
     frames = losses.perceptual.num_frames(lengths, samples)
     one = [slice(i, i + 1) for i in range(3)]
     single = [
-        float(losses.mimic(noisy[i], clean[i], lengths[i], Waves(None, None, samples[i], spectrum[i])).detach())
+        float(losses.mimic(noisy[i], clean[i], lengths[i], Waveforms(None, None, samples[i], spectrum[i])).detach())
         for i in one
     ]
     mean = sum(a * n for a, n in zip(single, frames.tolist(), strict=True)) / int(frames.sum())

@@ -14,7 +14,7 @@ from mimic.frontend.stft import Stft, StftConfig
 from mimic.io.archives import ArkWriter
 from mimic.io.tokens import Tokens
 from mimic.losses.config import EnhanceLoss
-from mimic.losses.enhancement import EnhancementLoss, Waves
+from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models import load
 from mimic.models.config import read_config
 from mimic.models.enhancer import Enhancer
@@ -166,8 +166,8 @@ def test_a_perceptual_model_of_other_features_makes_them_of_the_waveforms(models
     clean = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(1))
     clean[1, 6000:] = 0
     noisy = (clean + 0.01 * clean.flip(1)).requires_grad_(True)
-    waves = Waves(noisy, clean, samples, None)
-    value = losses(stft(noisy), stft(clean), stft.num_frames(samples), waves)["mimic"]
+    waveforms = Waveforms(noisy, clean, samples, None)
+    value = losses(stft(noisy), stft(clean), stft.num_frames(samples), waveforms)["mimic"]
     assert losses.uses_waveforms and not any(p.requires_grad for p in losses.parameters())
     apart, frames = 0.0, 0  # each utterance by itself
     for a, b, n in zip(noisy.detach(), clean, samples.tolist(), strict=True):

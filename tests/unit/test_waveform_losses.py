@@ -6,7 +6,7 @@ import torch
 
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft, StftConfig
-from mimic.losses.enhancement import EnhanceLoss, EnhancementLoss, Waves
+from mimic.losses.enhancement import EnhanceLoss, EnhancementLoss, Waveforms
 from mimic.losses.stoi import one_minus_stoi
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
 from mimic.metrics.composite import si_sdr
@@ -92,7 +92,7 @@ def test_what_cannot_be_measured_costs_nothing():
 def test_the_weighted_sum_has_the_parts_that_have_a_weight():
     enhanced, clean = pair()
     stft = Stft()
-    frames, waveforms = stft.num_frames(SAMPLES), Waves(enhanced, clean, SAMPLES, None)
+    frames, waveforms = stft.num_frames(SAMPLES), Waveforms(enhanced, clean, SAMPLES, None)
     config = EnhanceLoss(spectral_weight=0.5, si_sdr_weight=0.1, stft_weight=2.0, stoi_weight=3.0)
     losses = EnhancementLoss(config, stft)
     parts = losses(stft(enhanced), stft(clean), frames, waveforms)

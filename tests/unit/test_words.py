@@ -113,9 +113,9 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     # Names in pyscripts/mimic: clean there first.
     ("benchmarks/distill.py", ".respond("),
     ("tests/unit/test_distill.py", ".respond("),
-    ("tests/unit/test_ssl.py", "Waves"),
+    ("tests/unit/test_ssl.py", "Waveforms"),
     ("tests/unit/test_use_export.py", '"wave"'),
-    ("tests/unit/test_waveform_losses.py", "Waves"),
+    ("tests/unit/test_waveform_losses.py", "Waveforms"),
 )
 
 # Parts of the project that are clean, and stay so.

@@ -18,11 +18,11 @@ class EnhanceLoss:
         spectral_weight: weight of the distance of spectra; with 0 it is still logged.
         distance: mse or l1 between log1p magnitudes.
         si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it does not hear levels.
-        stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waves).
+        stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waveforms).
         stoi_weight: weight of 1 - STOI.
         magnitude_weight: weight of the squared distance of compressed magnitudes |X|^0.3; published for fast: 0.3.
         complex_weight: the same of compressed complex spectra; published: 0.2.
-        consistency_weight: the same between an enhanced spectrum and that of the wave made of it; published: 0.3.
+        consistency_weight: the same between an enhanced spectrum and that of the waveform made of it; published: 0.3.
         loudness_weight: weight of the distance of loudness in Bark bands, where what was added counts more.
         waveform_weight: weight of the absolute distance of samples; published: 0.2.
         mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
@@ -53,8 +53,8 @@ class EnhanceLoss:
     perceptual: Perceptual = ""
 
     @property
-    def of_waves(self) -> bool:
-        """Whether there are losses between waves."""
+    def of_waveforms(self) -> bool:
+        """Whether there are losses between waveforms."""
         weights = self.si_sdr_weight, self.stft_weight, self.stoi_weight, self.waveform_weight
         return any(weights) or self.of_spectra
 

@@ -1,5 +1,5 @@
-"""Losses of an enhancer: distances of spectra and of waves, and mimic loss, the distance of what a frozen perceptual
-model makes of spectra (Bagchi et al., "Spectral Feature Mapping with Mimic Loss for Robust Speech Recognition", 2018).
+"""Losses of an enhancer: distances of spectra and of waveforms, and mimic loss, the distance of the responses of a
+frozen perceptual model (Bagchi et al., "Spectral Feature Mapping with Mimic Loss for Robust Speech Recognition", 2018).
 """
 
 from typing import NamedTuple
@@ -20,11 +20,11 @@ from mimic.nets.enhancers import Enhanced
 from mimic.nets.masking import masked_mean
 
 
-class Waves(NamedTuple):
-    """Padded waves (batch, samples) and their lengths (batch,), for the losses that hear them.
+class Waveforms(NamedTuple):
+    """Padded waveforms (batch, samples) and their lengths (batch,), for the losses that need them.
 
-    spectrum: of the noisy waves, complex (batch, frames, bins), where the enhanced ones have its phase; else None.
-    estimate: the enhanced spectrum that the enhanced waves were made of, where the network gives one; else None.
+    spectrum: of the noisy waveforms, complex (batch, frames, bins), where the enhanced ones have its phase; else None.
+    estimate: the enhanced spectrum that the enhanced waveforms were made of, where the network gives one; else None.
     """
 
     enhanced: Tensor
@@ -34,9 +34,9 @@ class Waves(NamedTuple):
     estimate: Tensor | None = None
 
     @classmethod
-    def of(cls, enhanced: Enhanced, clean: Tensor, samples: Tensor) -> "Waves":
-        """What an enhancer made of a batch, beside its clean waves."""
-        return cls(enhanced.waves, clean, samples, enhanced.spectrum, enhanced.estimate)
+    def of(cls, enhanced: Enhanced, clean: Tensor, samples: Tensor) -> "Waveforms":
+        """What an enhancer made of a batch, beside its clean waveforms."""
+        return cls(enhanced.waveforms, clean, samples, enhanced.spectrum, enhanced.estimate)
 
 
 class EnhancementLoss(nn.Module):
@@ -51,48 +51,48 @@ class EnhancementLoss(nn.Module):
         self.register_buffer("bands", compressed.bark_bands(stft.dim, stft.rate), persistent=False)
         self.perceptual = load_perceptual(config, stft) if config.mimic_weight > 0 else None
         self.mimics_waveforms = self.perceptual is not None and self.perceptual.uses_waveforms
-        self.uses_waveforms = self.mimics_waveforms or config.of_waves
+        self.uses_waveforms = self.mimics_waveforms or config.of_waveforms
         if config.stoi_weight and stft.rate != NATIVE_RATE:
             raise UserError(f"loss.stoi_weight: STOI takes {NATIVE_RATE} Hz, the features are made from {stft.rate} Hz")
 
     def forward(
-        self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waves: Waves | None = None
+        self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waveforms: Waveforms | None = None
     ) -> dict[str, Tensor]:
         """Parts of the loss of log1p magnitudes (batch, frames, bins); `weights` has their weights.
 
-        `waves` are needed where `uses_waveforms`.
+        `waveforms` are needed where `uses_waveforms`.
         """
         parts = {"spectral": distance(self.config.distance, enhanced, clean, lengths)}
-        if self.config.of_waves:
-            assert waves is not None  # as `uses_waveforms` says
-            parts |= self._of_waves(waves, lengths)
+        if self.config.of_waveforms:
+            assert waveforms is not None  # as `uses_waveforms` says
+            parts |= self._of_waveforms(waveforms, lengths)
         if self.perceptual is not None:
-            parts["mimic"] = self.mimic(enhanced, clean, lengths, waves)
+            parts["mimic"] = self.mimic(enhanced, clean, lengths, waveforms)
         return parts
 
-    def _of_waves(self, waves: Waves, lengths: Tensor) -> dict[str, Tensor]:
-        """Losses of waves, and of their complex spectra."""
+    def _of_waveforms(self, waveforms: Waveforms, lengths: Tensor) -> dict[str, Tensor]:
+        """Losses of waveforms, and of their complex spectra."""
         config, parts = self.config, {}
         if config.si_sdr_weight:
-            parts["si_sdr"] = negative_si_sdr(*waves[:3]).mean()
+            parts["si_sdr"] = negative_si_sdr(*waveforms[:3]).mean()
         if config.stft_weight:
-            parts["stft"] = multi_resolution_stft(*waves[:3]).mean()
+            parts["stft"] = multi_resolution_stft(*waveforms[:3]).mean()
         if config.stoi_weight:
-            parts["stoi"] = one_minus_stoi(*waves[:3]).mean()
+            parts["stoi"] = one_minus_stoi(*waveforms[:3]).mean()
         if config.of_spectra:
-            parts |= self._of_spectra(waves, lengths)
+            parts |= self._of_spectra(waveforms, lengths)
         if config.waveform_weight:
-            parts["waveform"] = compressed.waveform_l1(*waves[:3])
+            parts["waveform"] = compressed.waveform_l1(*waveforms[:3])
         return parts
 
-    def _of_spectra(self, waves: Waves, lengths: Tensor) -> dict[str, Tensor]:
-        """Losses between complex spectra: of the clean waves, of the enhanced ones, and what these were made of."""
+    def _of_spectra(self, waveforms: Waveforms, lengths: Tensor) -> dict[str, Tensor]:
+        """Losses between complex spectra: of the clean waveforms, of the enhanced ones, and what these were made of."""
         config, parts = self.config, {}
-        clean, again = self.stft.transform(waves.clean), self.stft.transform(waves.enhanced)
+        clean, again = self.stft.transform(waveforms.clean), self.stft.transform(waveforms.enhanced)
         if config.loudness_weight:
             parts["loudness"] = compressed.loudness_distance(again, clean, lengths, self.bands)
         clean, again = compress(clean), compress(again)  # once: a power of each bin takes long
-        estimate = again if waves.estimate is None else compress(waves.estimate)
+        estimate = again if waveforms.estimate is None else compress(waveforms.estimate)
         if config.magnitude_weight:
             parts["magnitude"] = compressed.magnitude_mse(estimate, clean, lengths)
         if config.complex_weight:
@@ -111,25 +111,25 @@ class EnhancementLoss(nn.Module):
             sizes["mimic"] = int(self.perceptual.num_frames(lengths, samples).sum())
         return sizes
 
-    def mimic(self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waves: Waves | None = None) -> Tensor:
+    def mimic(self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waveforms: Waveforms | None = None) -> Tensor:
         """Distance of the perceptual model's responses. The gradient passes through it to `enhanced` only."""
         assert self.perceptual is not None
         with torch.no_grad():
-            wanted, _ = self.perceptual(clean, lengths, self._waveforms(clean, waves, False))
-        found, lengths = self.perceptual(enhanced, lengths, self._waveforms(enhanced, waves, True))
+            wanted, _ = self.perceptual(clean, lengths, self._waveforms(clean, waveforms, False))
+        found, lengths = self.perceptual(enhanced, lengths, self._waveforms(enhanced, waveforms, True))
         kind = self.config.mimic_distance
         return torch.stack([distance(kind, a, b, lengths) for a, b in zip(found, wanted, strict=True)]).mean()
 
-    def _waveforms(self, magnitude: Tensor, waves: Waves | None, enhanced: bool) -> list[Tensor]:
+    def _waveforms(self, magnitude: Tensor, waveforms: Waveforms | None, enhanced: bool) -> list[Tensor]:
         """What a perceptual model of waveforms is given; nothing for others."""
         if not self.mimics_waveforms:
             return []
-        assert waves is not None  # as `uses_waveforms` says
-        if waves.spectrum is None:
-            rows = waves.enhanced if enhanced else waves.clean
+        assert waveforms is not None  # as `uses_waveforms` says
+        if waveforms.spectrum is None:
+            rows = waveforms.enhanced if enhanced else waveforms.clean
         else:  # clean speech gets the noisy phase too: an enhancer of magnitudes can reach it, and at zero it is there
-            rows = self.stft.resynthesise(magnitude, waves.spectrum, waves.samples)
-        return [row[:n] for row, n in zip(rows, waves.samples.tolist(), strict=True)]
+            rows = self.stft.resynthesise(magnitude, waveforms.spectrum, waveforms.samples)
+        return [row[:n] for row, n in zip(rows, waveforms.samples.tolist(), strict=True)]
 
 
 def distance(kind: str, a: Tensor, b: Tensor, lengths: Tensor) -> Tensor:

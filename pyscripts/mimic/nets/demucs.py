@@ -45,7 +45,7 @@ class DemucsConfig:
 
 
 class Demucs(nn.Module):
-    """Waves (batch, samples) and lengths (batch,) -> waves (batch, samples), zero beyond an utterance's end."""
+    """Waveforms (batch, samples) and lengths (batch,) -> waves (batch, samples), zero beyond an utterance's end."""
 
     def __init__(self, config: DemucsConfig):
         super().__init__()

@@ -33,7 +33,7 @@ class Enhanced(NamedTuple):
 
     magnitude: Tensor  # (batch, frames, bins), log1p
     frames: Tensor  # (batch,)
-    waves: Tensor  # (batch, samples), zero beyond an utterance's end
+    waveforms: Tensor  # (batch, samples), zero beyond an utterance's end
     spectrum: Tensor | None  # (batch, frames, bins), complex, of the noisy waves; None where their phase is not used
     estimate: Tensor | None = None  # (batch, frames, bins), complex, where the network gives one
 
@@ -113,9 +113,9 @@ class WaveEnhancer(nn.Module):
 
 
 def enhance_each(model: Any, waves: list[Tensor], stft: Stft) -> list[Tensor]:
-    """Waves (samples,) of any lengths -> those that `transform` of an enhancer makes of them, as one batch."""
+    """Waveforms (samples,) of any lengths -> those that `transform` of an enhancer makes of them, as one batch."""
     samples = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
-    rows = model.transform(nn.utils.rnn.pad_sequence(waves, batch_first=True), samples, stft).waves
+    rows = model.transform(nn.utils.rnn.pad_sequence(waves, batch_first=True), samples, stft).waveforms
     return [row[: len(wave)] for row, wave in zip(rows, waves, strict=True)]
 
 

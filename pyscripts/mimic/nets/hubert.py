@@ -37,7 +37,7 @@ class HubertConfig(EncoderConfig):
 
 
 class Hubert(nn.Module):
-    """Waves, and which of their frames are hidden -> scores of the units of every frame."""
+    """Waveforms, and which of their frames are hidden -> scores of the units of every frame."""
 
     def __init__(self, config: HubertConfig):
         super().__init__()

@@ -51,7 +51,7 @@ class ProbeEnhancer(MaskEnhancer):
 
     @torch.no_grad()
     def features(self, waves: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Waves (samples,) -> features (batch, frames, dim), lengths (batch,)."""
+        """Waveforms (samples,) -> features (batch, frames, dim), lengths (batch,)."""
         front = self._front[0].to(waves[0].device)
         least = round(SHORTEST_S * front.rate)
         features = [front(F.pad(wave, (0, max(0, least - len(wave))))) for wave in waves]

@@ -113,7 +113,7 @@ class PrunedStudent(Taught):
         self.whole = float(remaining(encoder, {}))
 
     def respond(self, waves: list[Tensor]) -> Answer:
-        """Waves (samples,) of any lengths, as one batch."""
+        """Waveforms (samples,) of any lengths, as one batch."""
         features, lengths = self.encoder.convolve(waves)
         states = self.encoder.transform(features, lengths, self.layers)
         rows = [self.projections[group](state) for group, state in zip(self.config.groups, states, strict=True)]

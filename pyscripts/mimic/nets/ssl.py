@@ -72,7 +72,7 @@ class FramesFirst(nn.Conv1d):
 
 
 class SslEncoder(nn.Module):
-    """Waves at 16 kHz -> hidden states, one vector per `stride` samples (20 ms in published networks).
+    """Waveforms at 16 kHz -> hidden states, one vector per `stride` samples (20 ms in published networks).
 
     Hidden state 0 is the input of the first transformer layer, n the output of layer n, before the closing
     normalisation that some networks have.
@@ -95,12 +95,12 @@ class SslEncoder(nn.Module):
         return math.prod(layer.stride for layer in self.net.feature_extractor.conv_layers)
 
     def forward(self, waves: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
-        """Waves (samples,) of any lengths -> the wanted hidden states (batch, frames, units), and lengths (batch,)."""
+        """Waveforms (samples,) of any lengths -> hidden states (batch, frames, units) of `layers`, lengths (batch,)."""
         features, lengths = self.convolve(waves)
         return self.transform(features, lengths, layers), lengths
 
     def convolve(self, waves: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Waves (samples,) -> features (batch, frames, channels), their lengths (batch,).
+        """Waveforms (samples,) -> features (batch, frames, channels), their lengths (batch,).
 
         An utterance's frames do not depend on its batch: the convolutions reach no padding, and the normalisation that
         runs over time takes each utterance by itself.

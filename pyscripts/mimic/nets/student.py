@@ -86,7 +86,7 @@ class Taught(nn.Module):
 
 
 class Student(Taught):
-    """Waves -> hidden states, and from the last of them predictions of a teacher's hidden states.
+    """Waveforms -> hidden states, and from the last of them predictions of a teacher's hidden states.
 
     As an encoder it has `layers` hidden states besides state 0, and behind them the predictions count as further ones.
 
@@ -107,7 +107,7 @@ class Student(Taught):
         self.num_layers, self.units = config.layers + tasks, units
 
     def respond(self, waves: list[Tensor]) -> Answer:
-        """Waves (samples,) of any lengths, as one batch."""
+        """Waveforms (samples,) of any lengths, as one batch."""
         features, lengths = self.encoder.convolve(waves)
         features = slower(features, self.config.conv_gradient)
         (last,) = self.encoder.transform(features, lengths, [self.config.layers])

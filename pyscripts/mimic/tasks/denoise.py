@@ -1,7 +1,7 @@
 """Enhancement learnt from clean speech alone: noise and reverberation are mixed in while it is trained.
 
-The network may estimate a mask of spectra or go from wave to wave. Validation takes mixtures that were made once and
-stored, so that its figures can be compared from epoch to epoch and between systems.
+The network may estimate a mask of spectra or go from waveform to waveform. Validation takes mixtures that were made
+once and stored, so that its figures can be compared from epoch to epoch and between systems.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
 from mimic.io.tables import read_table
 from mimic.losses.config import EnhanceLoss
-from mimic.losses.enhancement import EnhancementLoss, Waves
+from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models.config import Config
 from mimic.nets.enhancers import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
@@ -31,7 +31,7 @@ from mimic.training.task import WHOLE, Task, weighted
 
 
 class Batch(NamedTuple):
-    """Padded waves (batch, samples) and their lengths (batch,)."""
+    """Padded waveforms (batch, samples) and their lengths (batch,)."""
 
     noisy: Tensor
     clean: Tensor
@@ -69,7 +69,7 @@ class DenoiseTask(EnhanceTask):
         self.epoch = epoch
 
     def stream(self, utterances: list[str]) -> None:
-        pass  # waves lie in files of their own
+        pass  # waveforms lie in files of their own
 
     def load(self, utterances: list[str]) -> Batch:
         mixtures = [self.augmenter(utt, self.epoch) for utt in utterances]
@@ -87,8 +87,8 @@ class DenoiseTask(EnhanceTask):
     def respond(self, batch: Batch) -> tuple[Enhanced, Tensor, dict[str, Tensor]]:
         """What the enhancer makes of a batch, log1p magnitudes (batch, frames, bins) of the clean side, the losses."""
         enhanced, clean = self.model.transform(batch.noisy, batch.samples, self.stft), self.stft(batch.clean)
-        waves = Waves.of(enhanced, batch.clean, batch.samples)
-        return enhanced, clean, self.losses(enhanced.magnitude, clean, enhanced.frames, waves)
+        waveforms = Waveforms.of(enhanced, batch.clean, batch.samples)
+        return enhanced, clean, self.losses(enhanced.magnitude, clean, enhanced.frames, waveforms)
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         return weighted(self.respond(batch)[2], self.losses.weights, share)

@@ -38,7 +38,7 @@ from mimic.training.task import WHOLE, Task, weighted
 
 
 class Batch(NamedTuple):
-    """Waves (batch, samples) of both sides, and lengths (batch,).
+    """Waveforms (batch, samples) of both sides, and lengths (batch,).
 
     Where they are known, the teacher's hidden states (batch, frames, layers, units), and their lengths (batch,).
     """
@@ -160,9 +160,9 @@ class DistillTask(Task):
         kind = self.config.loss.enhance
         enhanced = self.model.transform(batch.noisy, batch.samples, self.stft, heard)
         if kind == "stft":
-            return multi_resolution_stft(enhanced.waves, batch.clean, batch.samples).mean()
+            return multi_resolution_stft(enhanced.waveforms, batch.clean, batch.samples).mean()
         if kind == "si_sdr":
-            return negative_si_sdr(enhanced.waves, batch.clean, batch.samples).mean()
+            return negative_si_sdr(enhanced.waveforms, batch.clean, batch.samples).mean()
         error = enhanced.magnitude.expm1() - self.stft(batch.clean).expm1()
         return masked_mean(error.abs() if kind == "l1" else error.square(), enhanced.frames)
 

@@ -15,7 +15,7 @@ from mimic.io import archives, feature_dir
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad, to_device
 from mimic.losses.config import EnhanceLoss
-from mimic.losses.enhancement import EnhancementLoss, Waves
+from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models.config import Config
 from mimic.models.enhancer import network
 from mimic.nets.enhancers import MaskConfig
@@ -31,7 +31,7 @@ from mimic.training.task import WHOLE, Task, weighted
 class Batch(NamedTuple):
     """log1p magnitudes (batch, frames, bins), padded, and lengths (batch,).
 
-    For losses that hear waves: both sides (batch, samples), and their lengths (batch,), too.
+    For losses that hear waveforms: both sides (batch, samples), and their lengths (batch,), too.
     """
 
     noisy: Tensor
@@ -58,10 +58,10 @@ class EnhanceTask(Task):
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
         self.lengths, self.dev_lengths = (feature_dir.read(side)[1] for side in (data.train_noisy, data.dev_noisy))
         self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev_lengths, data.valid_utterances)
-        self.of_waves = self.losses.uses_waveforms or isinstance(self.model, SpectrumEnhancer)
-        if self.of_waves:
+        self.of_waveforms = self.losses.uses_waveforms or isinstance(self.model, SpectrumEnhancer)
+        if self.of_waveforms:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
-            self.waves = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
+            self.waveforms = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
 
     def new_model(self, directory: Path) -> nn.Module:
         """The enhancer before training: another one's weights, if the configuration names one."""
@@ -83,13 +83,13 @@ class EnhanceTask(Task):
         for utt, a, b in zip(utterances, lengths.tolist(), clean_lengths.tolist(), strict=True):
             if a != b:
                 raise UserError(f"{utt}: {a} noisy but {b} clean frames: check the pair with steps/validate_data.sh")
-        if not self.of_waves:
+        if not self.of_waveforms:
             return Batch(noisy, clean, lengths)
-        sides = self.waves[utterances[0] not in self.lengths]
+        sides = self.waveforms[utterances[0] not in self.lengths]
         (noisy_waves, samples), (clean_waves, ends) = (pad([side[utt] for utt in utterances]) for side in sides)
         for utt, a, b in zip(utterances, lengths.tolist(), self.stft.num_frames(samples).tolist(), strict=True):
             if a != b:
-                raise UserError(f"{utt}: {a} frames of features but {b} of its wave: run steps/make_feats.sh again")
+                raise UserError(f"{utt}: {a} frames of features but {b} of its waveform: run steps/make_feats.sh again")
         check_lengths(utterances, samples, ends)
         return Batch(noisy, clean, lengths, noisy_waves, clean_waves, samples)
 
@@ -106,13 +106,15 @@ class EnhanceTask(Task):
     def forward(self, batch: Any, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         if isinstance(self.model, SpectrumEnhancer):
             made = self.model.transform(batch.noisy_waves, batch.samples, self.stft)
-            waves = Waves.of(made, batch.clean_waves, batch.samples)
-            return weighted(self.losses(made.magnitude, batch.clean, made.frames, waves), self.losses.weights, share)
+            waveforms = Waveforms.of(made, batch.clean_waves, batch.samples)
+            return weighted(
+                self.losses(made.magnitude, batch.clean, made.frames, waveforms), self.losses.weights, share
+            )
         enhanced, sounds = self.model(batch.noisy, batch.lengths), None
         if batch.noisy_waves is not None:
             spectrum = self.stft.transform(batch.noisy_waves)
             heard = self.stft.resynthesise(enhanced, spectrum, batch.samples)
-            sounds = Waves(heard, batch.clean_waves, batch.samples, spectrum)
+            sounds = Waveforms(heard, batch.clean_waves, batch.samples, spectrum)
         parts = self.losses(enhanced, batch.clean, batch.lengths, sounds)
         return weighted(parts, self.losses.weights, share)
 

@@ -19,7 +19,7 @@ from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
 from mimic.losses.config import EnhanceLoss
-from mimic.losses.enhancement import EnhancementLoss, Waves
+from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models.config import Config
 from mimic.models.enhancer import Enhancer
 from mimic.models.recogniser import Recogniser
@@ -105,7 +105,7 @@ class JointTask(AsrTask):
         return Batch(noisy, clean, samples, tokens, token_lengths)
 
     def recogniser_batch(self, batch: Batch) -> asr.Batch:
-        return self._heard(batch, self.model.enhance(batch.noisy, batch.samples).waves)
+        return self._heard(batch, self.model.enhance(batch.noisy, batch.samples).waveforms)
 
     def _heard(self, batch: Batch, waves: Tensor) -> asr.Batch:
         features, lengths = self.model.features(waves, batch.samples)
@@ -119,10 +119,10 @@ class JointTask(AsrTask):
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         enhanced = self.model.enhance(batch.noisy, batch.samples)
-        losses, weights = self.recognition_losses(self._heard(batch, enhanced.waves), epoch)
+        losses, weights = self.recognition_losses(self._heard(batch, enhanced.waveforms), epoch)
         if self.enhancement_losses is not None and batch.clean is not None:  # load gives them together
             clean = self.stft(batch.clean)
-            waves = Waves.of(enhanced, batch.clean, batch.samples)
+            waves = Waveforms.of(enhanced, batch.clean, batch.samples)
             losses |= self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, waves)
             weights |= self.enhancement_losses.weights
         return weighted(losses, weights, share)

@@ -105,7 +105,7 @@ class MetricganTask(DenoiseTask):
         frames, fake = enhanced.frames, enhanced.magnitude.detach()
         with torch.no_grad():
             noisy = self.stft(batch.noisy)
-        scores = self._scores(batch.clean, enhanced.waves.detach(), batch.samples).to(fake.device)
+        scores = self._scores(batch.clean, enhanced.waveforms.detach(), batch.samples).to(fake.device)
         learnt = {"clean": (self.critic(clean, clean, frames) - 1).square().mean()}
         learnt["enhanced"] = _distance(self.critic(fake, clean, frames), scores)
         noisy_scores = self._scores(batch.clean, batch.noisy, batch.samples).to(fake.device)

@@ -26,7 +26,7 @@ IGNORED = -100
 
 
 class Batch(NamedTuple):
-    """Waves (batch, samples), lengths (batch,), units (batch, frames), -100 behind an end, hidden frames (likewise)."""
+    """Waveforms (batch, samples), lengths (batch,), units (batch, frames), -100 beyond an end, masked frames."""
 
     waves: Tensor
     samples: Tensor
