@@ -50,8 +50,7 @@ def main() -> None:
         with new_dir(args.out / f"{split}_speech") as folder:
             write_speech(args, split, folder, args.out / f"{split}_speech")
     noises = noise_files(args.corpora)
-    kinds = sorted({kind for kind, _ in noises})
-    held = set(kinds[DEV_KINDS_EVERY - 1 :: DEV_KINDS_EVERY])
+    held = dev_types(noises)
     for split in ("train", "dev"):
         with new_dir(args.out / "noises" / split) as folder:
             named = [(kind, file) for kind, file in noises if (kind in held) == (split == "dev")]
@@ -122,11 +121,16 @@ def signal_to_noise(x: np.ndarray) -> float:
     return float(10 * np.log10(active_power(x) / max(quiet.mean(), 1e-12)))
 
 
-def noise_files(corpora: Path) -> list[tuple[str, str]]:
-    """Kind and file of each noise of the train folders."""
+def dev_types(noises: list[tuple[str, str]]) -> set[str]:
+    """The noise types of train folders that dev alone has."""
+    return set(sorted({kind for kind, _ in noises})[DEV_KINDS_EVERY - 1 :: DEV_KINDS_EVERY])
+
+
+def noise_files(corpora: Path, split: str = "train") -> list[tuple[str, str]]:
+    """Kind and file of each noise of the train folders, or of the test folders."""
     files = []
     for folder in ("noise", "noise2"):
-        for name, file in list_recordings(corpora / folder / "train").items():
+        for name, file in list_recordings(corpora / folder / split).items():
             for prefix in PREFIXES:
                 name = name.removeprefix(prefix)
             if name.startswith("babble_"):
