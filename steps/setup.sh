@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv from the pinned requirements. Needs python3 >= 3.10 and a network, no root; about 3 minutes, 6 GB.
 # It is made beside its place and then renamed, so that a failure loses nothing; one that was moved is set right.
-# reads:  requirements.txt requirements-pesq.txt [requirements-dev.txt] [benchmarks/requirements.txt]
+# reads:  requirements.txt requirements-pesq.txt [requirements-dev.txt] [benchmarks/requirements{,-no-deps}.txt]
 # writes: .venv, with .venv/.installed last: what was installed. A second call only looks whether all that is pinned
 #         is there. With --benchmarks true also benchmarks/.venv: what benchmarks compare with, on top of .venv
 dev=false        # true: also what the tests need (requirements-dev.txt)
@@ -23,7 +23,7 @@ set -euo pipefail
 . log.sh
 . venv.sh
 
-peers=$requirements/benchmarks/.venv peers_file=./benchmarks/requirements.txt
+peers=$requirements/benchmarks/.venv peers_files=(./benchmarks/requirements{,-no-deps}.txt)
 files=(./requirements.txt)
 if "$dev"; then files+=(./requirements-dev.txt); fi
 
@@ -56,12 +56,12 @@ make_peers() {
   "$venv/bin/python3" -m venv --without-pip "$build"
   site=$(echo "$build"/lib/python3*/site-packages) recipe=$(echo "$venv"/lib/python3*/site-packages)
   realpath --relative-to "$site" "$recipe" > "$site/recipe.pth"
-  install "$build" "$peers_file" || exit 1
+  install "$build" "${peers_files[@]}" || exit 1
   replace "$build" "$peers"
   finish "$peers"
 }
 
-done_already() { installed "$venv" "${files[@]}" && { ! "$benchmarks" || installed "$peers" "$peers_file"; }; }
+done_already() { installed "$venv" "${files[@]}" && { ! "$benchmarks" || installed "$peers" "${peers_files[@]}"; }; }
 if ! "$force" && done_already > /dev/null; then exit 0; fi
 
 exec {lock}< "$requirements" # one set-up at a time; the kernel lets go when this process ends
@@ -78,7 +78,7 @@ fi
 if "$benchmarks"; then
   if ! usable "$peers"; then
     make_peers
-  elif "$force" || ! installed "$peers" "$peers_file"; then
-    update "$peers" "$peers_file"
+  elif "$force" || ! installed "$peers" "${peers_files[@]}"; then
+    update "$peers" "${peers_files[@]}"
   fi
 fi

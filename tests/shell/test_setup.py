@@ -16,13 +16,14 @@ from places import ROOT
 BLOCKED = "raise ImportError('as on a Debian without python3-venv')\n"
 
 
-def wheel(folder: Path, name: str, value: int) -> str:
-    """Writes a package of one line and a program; returns the requirement that installs it."""
+def wheel(folder: Path, name: str, value: int, needs: str = "") -> str:
+    """Writes a package of one line and a program; returns the requirement that installs it. needs: another package."""
     path = folder / f"{name}-{value}-py3-none-any.whl"
     info = f"{name}-{value}.dist-info"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr(f"{name}.py", f"value = {value}\ndef say():\n    print(value)\n")
-        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {value}\n")
+        more = f"Requires-Dist: {needs}\n" if needs else ""
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {value}\n{more}")
         file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         file.writestr(f"{info}/entry_points.txt", f"[console_scripts]\nsay-{name} = {name}:say\n")
         file.writestr(f"{info}/RECORD", "")
@@ -60,6 +61,8 @@ def new(root: Path, folder: Path, env: dict[str, str]) -> SetUp:
     made.write("requirements-dev.txt", two=1)
     made.write("requirements-pesq.txt", three=1)
     made.write("benchmarks/requirements.txt", one=2, peer=1)
+    alone = wheel(folder, "alone", 1, needs="no-such-package-anywhere")
+    (folder / "benchmarks/requirements-no-deps.txt").write_text(alone)
     return made
 
 
@@ -100,7 +103,7 @@ def test_a_copy_or_a_moved_checkout_is_set_right_without_installing(copied, fini
 def test_benchmarks_leave_the_environment_of_the_recipe_alone(finished, root, env):
     setup = SetUp(root, finished, env)
     assert (setup.value("one"), setup.value("three"), setup.value("peer")) == (1, 1, None)
-    assert [setup.value(name, setup.peers) for name in ("one", "three", "peer")] == [2, 1, 1]
+    assert [setup.value(name, setup.peers) for name in ("one", "three", "peer", "alone")] == [2, 1, 1, 1]
 
 
 def test_a_life(copied):
