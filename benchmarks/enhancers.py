@@ -25,6 +25,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch read it
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ from mimic.io.atomic import replace  # noqa: E402
 from mimic.io.environment import environment  # noqa: E402
 from mimic.metrics.wer import compute_wer  # noqa: E402
 
+log = logging.getLogger(__name__)
 CALLS = 200  # of a round of timing
 JUDGES = ("quality", "dnsmos", "whisper")
 
@@ -69,11 +71,7 @@ def main() -> None:
         write_ratios(args, pairs, systems, judges, kept)
         return
     results = {system.name: judged(system, pairs, judges, kept) for system in systems}
-    timed = {system.name: system.enhancer.streams() for system in systems if system.enhancer and system.share == 1}
-    seconds = hop_seconds({name: streams for name, streams in timed.items() if streams}, args.rounds, CALLS)
-    for system in systems:
-        if args.rounds and system.name in seconds:
-            results[system.name]["rtf"] = seconds[system.name] * system.enhancer.rate / system.enhancer.hop
+    add_times(results, [s for s in systems if s.enhancer and s.share == 1], args.rounds)
     save(args.work / "results.json", {"set": pairs.settings, "environment": environment(), "systems": results})
     text = tables(results, {condition: pairs.groups(condition) for condition in ("snr", "noise")})
     with replace(args.work / "table.md") as f:
@@ -140,6 +138,15 @@ def judged(system: System, pairs: material.Set, judges: dict[str, Judge], kept: 
     return found
 
 
+def add_times(results: dict[str, Any], systems: Sequence[System], rounds: int) -> None:
+    """The real-time factor of each system that has a streaming form; none without rounds."""
+    streams = {system.name: system.enhancer.streams() for system in systems} if rounds else {}
+    seconds = hop_seconds({name: parts for name, parts in streams.items() if parts}, rounds, CALLS)
+    for system in systems:
+        if system.name in seconds:
+            results[system.name]["rtf"] = seconds[system.name] * system.enhancer.rate / system.enhancer.hop
+
+
 def errors(text: str, said: dict[str, str]) -> dict[str, Any]:
     """Words of the transcript, hypotheses and errors by recogniser; no errors where there is no transcript."""
     ref = words(text)
@@ -170,7 +177,7 @@ def save(path: Path, record: dict[str, Any]) -> None:
     with replace(path) as f:
         json.dump(record, f, indent=1, ensure_ascii=False)
         f.write("\n")
-    print(f"wrote {path}")
+    log.info("wrote %s", path)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import hashlib
 import json
 import logging
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from enhancement.packages import installed
 from enhancement.signals import one_thread
 from mimic.errors import UserError
 from mimic.metrics.enhancement import score_pair
@@ -21,7 +21,6 @@ from mimic.metrics.pesq import version as pesq_version
 
 RATE = 16000
 MEASURES = ("wb-pesq", "estoi", "si-sdr")
-INSTALL = "steps/setup.sh --benchmarks true, see the head of benchmarks/enhancers.py"
 
 
 class Judge(Protocol):
@@ -147,14 +146,6 @@ class Kept:
             self.file.write(json.dumps({"judge": judge.name, "key": key, "found": found}).encode() + b"\n")
             self.file.flush()
         return self.found[judge.name, key]
-
-
-def installed(module: str) -> Path:
-    """The folder of a package that need not be there; it is not imported. UserError where it is missing."""
-    spec = find_spec(module)
-    if not spec or not spec.origin:
-        raise UserError(f"{module} is not installed: {INSTALL}")
-    return Path(spec.origin).parent
 
 
 def digest(*parts: bytes) -> str:

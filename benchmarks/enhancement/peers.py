@@ -10,7 +10,6 @@ import tarfile
 import tempfile
 from functools import cached_property
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +18,9 @@ from streaming import Stream
 
 from enhancement import onnx_size
 from enhancement.clock import Calls, Timed
+from enhancement.packages import installed
 from enhancement.signals import Frames, blocks, by_spectra, noise, one_thread
 from enhancement.size import Size
-from mimic.errors import UserError
 from mimic.io.resampling import resample
 
 RATE = 16000
@@ -39,12 +38,7 @@ class Peer:
     latency: int | None = None
 
     def __init__(self) -> None:
-        spec = find_spec(self.MODULE.partition(".")[0]) and find_spec(self.MODULE)
-        if not spec or not spec.origin:
-            raise UserError(
-                f"{self.PACKAGE} is not installed: steps/setup.sh --benchmarks true, see the head of this file"
-            )
-        self.folder = Path(spec.origin).parent
+        self.folder = installed(self.MODULE)
 
     @property
     def identity(self) -> str:

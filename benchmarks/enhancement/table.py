@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mimic.metrics.comparison import Comparison, Value, bootstrap
+from mimic.metrics.comparison import REPLICATIONS, Comparison, Value, bootstrap
 from mimic.reporting.score_table import markdown
 
 # Measure: heading, digits. Those of words come after them, one for each recogniser.
@@ -26,7 +26,9 @@ def tables(results: Results, groups: Mapping[str, Mapping[str, Sequence[str]]]) 
     return "\n".join(parts)
 
 
-def compare(results: Results, name: str, utts: Iterable[str], recognisers: Sequence[str]) -> dict[str, Comparison]:
+def compare(
+    results: Results, name: str, utts: Iterable[str], recognisers: Sequence[str], replications: int = REPLICATIONS
+) -> dict[str, Comparison]:
     """Each measure of a system against noisy speech: paired bootstrap over utterances (mimic.metrics.comparison)."""
     utts, sides = list(utts), [results[system]["utterances"] for system in (BASE, name)]
 
@@ -42,10 +44,10 @@ def compare(results: Results, name: str, utts: Iterable[str], recognisers: Seque
     found = {}
     for measure in QUALITY:
         a, b = (values(side, score(measure)) for side in sides)
-        found[measure] = bootstrap(measure, [(a, b)])
+        found[measure] = bootstrap(measure, [(a, b)], replications)
     for recogniser in recognisers:
         a, b = (values(side, errors(recogniser)) for side in sides)
-        found[recogniser] = bootstrap("wer", [(a, b)])
+        found[recogniser] = bootstrap("wer", [(a, b)], replications)
     return found
 
 
@@ -77,8 +79,9 @@ def by_condition(
     results: Results, condition: str, values: Mapping[str, Sequence[str]], recognisers: Sequence[str]
 ) -> list[str]:
     """PESQ, SI-SDR and WER of each system, a column a value of the condition."""
-    found = {
-        value: {name: compare(results, name, utts, recognisers) for name in results} for value, utts in values.items()
+    found = {  # without intervals
+        value: {name: compare(results, name, utts, recognisers, replications=1) for name in results}
+        for value, utts in values.items()
     }
     tables = []
     measures = {"wb-pesq": QUALITY["wb-pesq"], "si-sdr": QUALITY["si-sdr"]} | {
