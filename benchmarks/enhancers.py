@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Enhancers judged by others: ours and those of PyPI packages on the same noisy speech, against noisy speech.
+"""Enhancers judged by others: mimic's and those of PyPI packages on the same noisy speech.
 
     steps/setup.sh --benchmarks true && . benchmarks/.venv/bin/activate
     benchmarks/enhancers.py --work /tmp/judges --corpora corpora              # noisy and all peers, 260 mixtures
@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 
 from enhancement import material  # noqa: E402
 from enhancement.clock import hop_seconds  # noqa: E402
-from enhancement.judges import Dnsmos, Judge, Kept, OwnRecogniser, Quality, Whisper  # noqa: E402
+from enhancement.judges import Cache, Dnsmos, Judge, OwnRecogniser, Quality, Whisper  # noqa: E402
 from enhancement.peers import PEERS  # noqa: E402
 from enhancement.size import Size  # noqa: E402
 from enhancement.systems import System, lag  # noqa: E402
@@ -66,11 +66,11 @@ def main() -> None:
     judges = the_judges(args)
     for system in systems:
         system.load()
-    kept = Kept(args.work / "findings.jsonl")
+    cache = Cache(args.work / "findings.jsonl")
     if args.ratios:
-        write_ratios(args, pairs, systems, judges, kept)
+        write_ratios(args, pairs, systems, judges, cache)
         return
-    results = {system.name: judged(system, pairs, judges, kept) for system in systems}
+    results = {system.name: judged(system, pairs, judges, cache) for system in systems}
     add_times(results, [s for s in systems if s.enhancer and s.share == 1], args.rounds)
     save(args.work / "results.json", {"set": pairs.settings, "environment": environment(), "systems": results})
     text = tables(results, {condition: pairs.groups(condition) for condition in ("snr", "noise")})
@@ -117,7 +117,7 @@ def the_judges(args: argparse.Namespace) -> dict[str, Judge]:
     return judges | ({"recogniser": OwnRecogniser(args.recogniser)} if args.recogniser else {})
 
 
-def judged(system: System, pairs: material.Set, judges: dict[str, Judge], kept: Kept) -> dict[str, Any]:
+def judged(system: System, pairs: material.Set, judges: dict[str, Judge], cache: Cache) -> dict[str, Any]:
     """What is known of a system: sizes and, by utterance, scores, words and errors of each recogniser, lag."""
     found: dict[str, Any] = {"identity": system.enhancer.identity if system.enhancer else system.base}
     if system.enhancer:
@@ -129,12 +129,12 @@ def judged(system: System, pairs: material.Set, judges: dict[str, Judge], kept: 
     for utt, enhanced in progress(system.signals(pairs), len(pairs.utts), system.name):
         clean = pairs.audio("clean", utt)
         row: dict[str, Any] = {"lag": lag(clean, enhanced)}
-        said = {}
+        hyps = {}
         for name, judge in judges.items():
-            answer = kept.ask(judge, clean, enhanced)
-            said |= {name: answer["hyp"]} if "hyp" in answer else {}
-            row |= {} if "hyp" in answer else answer
-        found["utterances"][utt] = row | errors(pairs.texts.get(utt, ""), said)
+            output = cache.run(judge, clean, enhanced)
+            hyps |= {name: output["hyp"]} if "hyp" in output else {}
+            row |= {} if "hyp" in output else output
+        found["utterances"][utt] = row | errors(pairs.texts.get(utt, ""), hyps)
     return found
 
 
@@ -147,15 +147,15 @@ def add_times(results: dict[str, Any], systems: Sequence[System], rounds: int) -
             results[system.name]["rtf"] = seconds[system.name] * system.enhancer.rate / system.enhancer.hop
 
 
-def errors(text: str, said: dict[str, str]) -> dict[str, Any]:
+def errors(text: str, hyps: dict[str, str]) -> dict[str, Any]:
     """Words of the transcript, hypotheses and errors by recogniser; no errors where there is no transcript."""
     ref = words(text)
-    wrong = {name: compute_wer([(ref, words(hyp), True)]).errors for name, hyp in said.items()} if ref else {}
-    return {"words": len(ref), "hyp": said, "errors": wrong}
+    wrong = {name: compute_wer([(ref, words(hyp), True)]).errors for name, hyp in hyps.items()} if ref else {}
+    return {"words": len(ref), "hyp": hyps, "errors": wrong}
 
 
 def write_ratios(
-    args: argparse.Namespace, pairs: material.Set, systems: Sequence[System], judges: dict[str, Judge], kept: Kept
+    args: argparse.Namespace, pairs: material.Set, systems: Sequence[System], judges: dict[str, Judge], cache: Cache
 ) -> None:
     """ratios.json: words and conditions of each utterance, and by system and recogniser its errors at each ratio."""
     ratios = [float(ratio) for ratio in args.ratios.split()]
@@ -164,7 +164,7 @@ def write_ratios(
     found: dict[str, Any] = {}
     for system in systems:
         if system.enhancer:
-            at = [judged(system.at(ratio), pairs, recognisers, kept)["utterances"] for ratio in ratios]
+            at = [judged(system.at(ratio), pairs, recognisers, cache)["utterances"] for ratio in ratios]
             found[system.base] = {
                 name: {utt: [rows[utt]["errors"].get(name) for rows in at] for utt in pairs.utts}
                 for name in recognisers

@@ -1,4 +1,4 @@
-"""Judges of enhanced speech. What they found is kept by the content of what they were given: nothing is judged twice.
+"""Judges of enhanced speech. What they found is stored by the content of what they were given: nothing is judged twice.
 
 A judge has a `name`, which changes with whatever changes its findings, and gives for a clean and an enhanced signal at
 16 kHz, both (samples,) float32, a dict that JSON can hold.
@@ -122,7 +122,7 @@ class OwnRecogniser:
         return {"hyp": self.model.recognise(enhanced, RATE).text}
 
 
-class Kept:
+class Cache:
     """Findings in a file of JSON lines, each written as soon as it is known; an incomplete last line is dropped."""
 
     def __init__(self, path: Path):
@@ -138,7 +138,7 @@ class Kept:
         self.file = open(path, "ab")
         self.file.truncate(good)
 
-    def ask(self, judge: Judge, clean: np.ndarray, enhanced: np.ndarray) -> dict[str, Any]:
+    def run(self, judge: Judge, clean: np.ndarray, enhanced: np.ndarray) -> dict[str, Any]:
         """What the judge finds, or has found before."""
         key = digest(enhanced.tobytes(), clean.tobytes() if judge.references else b"")
         if (judge.name, key) not in self.found:

@@ -57,12 +57,12 @@ def _number(text: str) -> str:
     whole, point, decimals = figures.partition(".")
     if int(whole) >= LARGEST or (len(whole) > 1 and whole[0] == "0"):
         return " ".join(ONES[int(figure)] for figure in whole)
-    said = cardinal(int(whole))
+    spelt = cardinal(int(whole))
     if point:
-        said += ["point", *(ONES[int(figure)] for figure in decimals)]
+        spelt += ["point", *(ONES[int(figure)] for figure in decimals)]
     if figures != text:
-        said[-1] = ORDINALS.get(said[-1], re.sub("y$", "ie", said[-1]) + "th")
-    return " ".join(said)
+        spelt[-1] = ORDINALS.get(spelt[-1], re.sub("y$", "ie", spelt[-1]) + "th")
+    return " ".join(spelt)
 
 
 def cardinal(number: int) -> list[str]:

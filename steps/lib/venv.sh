@@ -58,17 +58,17 @@ base_python() {
 # install VENV FILE...: into an environment that has pip; made is then what it was made from. Of *-no-deps.txt only what it
 # lists, after the others.
 install() {
-  local file lists=() alone=() pip=("$1/bin/python3" -m pip --disable-pip-version-check --no-input install --no-compile)
+  local file lists=() exact=() pip=("$1/bin/python3" -m pip --disable-pip-version-check --no-input install --no-compile)
   if ! [ -t 1 ]; then pip+=(-q); fi # a terminal shows how far the downloads are
   made=("${@:2}")
   for file in "${made[@]}"; do
     case $file in
-      *-no-deps.txt) alone+=(-r "$requirements/$file") ;;
+      *-no-deps.txt) exact+=(-r "$requirements/$file") ;;
       *) lists+=(-r "$requirements/$file") ;;
     esac
   done
   log "installing ${made[*]} into $1"
-  if ! "${pip[@]}" "${lists[@]}" || { [ ${#alone[@]} -gt 0 ] && ! "${pip[@]}" --no-deps "${alone[@]}"; }; then
+  if ! "${pip[@]}" "${lists[@]}" || { [ ${#exact[@]} -gt 0 ] && ! "${pip[@]}" --no-deps "${exact[@]}"; }; then
     echo "$0: pip could not install ${made[*]}: its last lines above say why; run this again" >&2
     return 1
   fi

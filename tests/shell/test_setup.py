@@ -61,8 +61,8 @@ def new(root: Path, folder: Path, env: dict[str, str]) -> SetUp:
     made.write("requirements-dev.txt", two=1)
     made.write("requirements-pesq.txt", three=1)
     made.write("benchmarks/requirements.txt", one=2, peer=1)
-    alone = wheel(folder, "alone", 1, needs="no-such-package-anywhere")
-    (folder / "benchmarks/requirements-no-deps.txt").write_text(alone)
+    lone = wheel(folder, "lone", 1, needs="no-such-package-anywhere")
+    (folder / "benchmarks/requirements-no-deps.txt").write_text(lone)
     return made
 
 
@@ -103,7 +103,7 @@ def test_a_copy_or_a_moved_checkout_is_set_right_without_installing(copied, fini
 def test_benchmarks_leave_the_environment_of_the_recipe_alone(finished, root, env):
     setup = SetUp(root, finished, env)
     assert (setup.value("one"), setup.value("three"), setup.value("peer")) == (1, 1, None)
-    assert [setup.value(name, setup.peers) for name in ("one", "three", "peer", "alone")] == [2, 1, 1, 1]
+    assert [setup.value(name, setup.peers) for name in ("one", "three", "peer", "lone")] == [2, 1, 1, 1]
 
 
 def test_a_life(copied):

@@ -1,4 +1,4 @@
-"""benchmarks/enhancers.py: pairs, judges, findings that are kept, sizes, tables; peers where they are installed."""
+"""benchmarks/enhancers.py: pairs, judges, findings, sizes, tables; peers where they are installed."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import enhancers
 from enhancement import material, onnx_size
-from enhancement.judges import Kept, Quality
+from enhancement.judges import Cache, Quality
 from enhancement.peers import PEERS
 from enhancement.signals import by_spectra
 from enhancement.systems import System, lag
@@ -89,10 +89,10 @@ def test_findings_outlive_a_kill(tmp_path):
     x = speechlike(1.0)
     with open(tmp_path / "f", "w") as f:
         f.write('{"judge": "j", "key": "k", "found": {"x": 1}}\n{"judge": "j", "key"')
-    kept = Kept(tmp_path / "f")
-    assert kept.found == {("j", "k"): {"x": 1}}
-    kept.ask(Quality(), x, x)
-    assert len(Kept(tmp_path / "f").found) == 2
+    cache = Cache(tmp_path / "f")
+    assert cache.found == {("j", "k"): {"x": 1}}
+    cache.run(Quality(), x, x)
+    assert len(Cache(tmp_path / "f").found) == 2
 
 
 @pytest.fixture

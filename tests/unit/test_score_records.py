@@ -70,6 +70,7 @@ def test_bold_is_only_what_an_interval_decides():
     assert "| MSE + mimic | **1.6 +- 0.1** | 9.1 |" in page and "| MSE | 1.5 | 9.0 |" in page
     assert page.endswith("| MSE -> MSE + mimic | test WER | +0.1 [-0.10, +0.20] | undecided | t |\n")
     assert verdict(pair | {"column": "test WER", "low": "0.1", "high": "0.2"}) == "worse"  # less is better
+    assert page_of("{{ printed t }}\n", t=Record(record.facts, text="| a |\n|---|\n")) == "| a |\n|---|\n"
     assert page_of("{{ compared t }}\n", t=Record(record.facts, rows)).startswith("No paired comparison is recorded")
 
 

@@ -92,6 +92,8 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("local/pretrained/*", "rooms"),  # a folder of the corpora
     ("pretrained/*/README.md", "rooms"),
     ("local/run_pretrained.sh", "rooms (RIRs)"),
+    ("benchmarks/enhance*", "rooms"),
+    ("tests/unit/test_benchmark_enhancers.py", "rooms/test"),
     ("local/simulate_rirs.py", "room{number"),  # seeds the draws
     # Former names, for one release.
     ("*", "former_value"),

@@ -10,6 +10,7 @@ A line of the template stands for a part of the page:
     {{ compared NAME... }}             the same as a table
     {{ not_better NAME... }}           the same, of those that are undecided or worse
     {{ reproduce NAME... }}            command, commit and record, a line each
+    {{ printed NAME }}                 what a program printed, which is Markdown
 and {{ NAME.KEY }} within a line for a ratio or a fact, {{ NAME.last }} for the last line that a program printed.
 """
 
@@ -70,6 +71,7 @@ class Page:
             "compared": lambda names, _: self._compared(names, lambda c: True),
             "not_better": lambda names, _: self._compared(names, lambda c: verdict(c) != "better"),
             "reproduce": self._reproduce,
+            "printed": lambda names, _: self._get(names[0]).text,
         }
         if match[1] not in parts:
             return match[0]
