@@ -8,7 +8,7 @@ trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install -q pyrnnoise==0.4.5 numpy==2.4.6
 cd "$dir"
-venv/bin/python - <<'PYTHON'
+venv/bin/python - << 'PYTHON'
 import ctypes
 from importlib.metadata import version
 
