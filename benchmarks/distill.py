@@ -119,7 +119,7 @@ def reference(
         with torch.no_grad():
             wanted = [task.teacher([waveform], task.config.teacher.layers)[0] for waveform in waveforms]
         optimiser.zero_grad()
-        answer = task.model.respond(list(noisy))
+        answer = task.model.predict(list(noisy))
         frames = answer.predictions[0].shape[1]
         loss = 0.0
         for i, prediction in enumerate(answer.predictions):

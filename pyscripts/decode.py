@@ -4,7 +4,7 @@
     decode.py --job 1 --nj 4 exp/asr exp/fbank/test_clean exp/asr/decode_test --decode.beam 20 --decode.lm exp/lm
 
 Writes text.JOB: `utterance words` lines, an empty transcript leaving the utterance alone on its line; ctm.JOB: when
-each word was said, and its confidence; with --decode.nbest above 1 nbest.JOB: a JSON record for each utterance.
+each word is spoken, and its confidence; with --decode.nbest above 1 nbest.JOB: a JSON record for each utterance.
 """
 
 import argparse

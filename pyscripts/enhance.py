@@ -46,12 +46,12 @@ def main() -> None:
     utterances = split(reader.utts, arguments.job, arguments.nj)
     size = arguments.batch_size
     batches = [utterances[i : i + size] for i in range(0, len(utterances), size)]
-    waves = prefetch(lambda batch: [torch.from_numpy(reader[utt]) for utt in batch], batches)
+    waveforms = prefetch(lambda batch: [torch.from_numpy(reader[utt]) for utt in batch], batches)
     (arguments.output / "wav").mkdir(parents=True, exist_ok=True)
     paths, clipped = {}, 0
     with torch.inference_mode():
-        for batch, noisy in cli.progress(zip(batches, waves, strict=True), len(batches), "batches"):
-            enhanced = enhancer.net.enhance([wave.to(arguments.device) for wave in noisy], front)
+        for batch, noisy in cli.progress(zip(batches, waveforms, strict=True), len(batches), "batches"):
+            enhanced = enhancer.net.enhance([waveform.to(arguments.device) for waveform in noisy], front)
             for utt, x, y in zip(batch, noisy, enhanced, strict=True):
                 path = wav_file(arguments.output, utt)
                 samples = mix(x.numpy(), y.cpu().numpy(), ratio)

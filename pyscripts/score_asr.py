@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--cer", choices=["true", "false"], default="true", help="score characters too (%(default)s)")
     parser.add_argument("--cer-spaces", choices=["true", "false"], default="false", help="count spaces (%(default)s)")
     parser.add_argument("--lmwt", default=LMWT, help="of the decoding, for names of files (%(default)s)")
-    parser.add_argument("--wip", default=WIP, help="likewise, its word insertion penalty (%(default)s)")
+    parser.add_argument("--wip", default=WIP, help="of the decoding, its word insertion penalty (%(default)s)")
     parser.add_argument("--normaliser", default="none", help=f"of both texts: {', '.join(NORMALISERS)} (%(default)s)")
     args = parser.parse_args()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Serve a page on which a browser records speech, hears it enhanced and reads what was said.
+"""Serve a page on which a browser records speech, plays it enhanced and shows its transcript.
 
 serve.py --enhance true --recognise exp/asr_mimic
 """

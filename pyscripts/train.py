@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Train what a configuration describes; rerun after a kill, it goes on where it was.
+"""Train what a configuration describes; rerun after a kill, it resumes.
 
 train.py conf/asr_demo.yaml exp/asr --data.train exp/fbank/train_clean --train.seed 2
 
@@ -75,7 +75,7 @@ def check(path: str, overrides: list[str]) -> int:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory that is gone afterwards; after a kill -9, which the next one cleans up behind."""
+    """A directory that is gone afterwards; after a kill -9, which the next one removes."""
     for left in Path(tempfile.gettempdir()).glob("mimic-check-*"):
         with suppress(OSError), held(left):  # whose process has ended, for the kernel has taken its lock back
             if time.time() - left.stat().st_mtime > 10:  # and that is not about to take it

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Write down what is said in audio files: the command `mimic transcribe`, which `--help` describes."""
+"""Transcribe audio files: the command `mimic transcribe`, which `--help` describes."""
 
 from mimic import cli
 from mimic.commands.transcribe import main

@@ -162,7 +162,7 @@ def test_exported_student_is_read_by_us_and_by_transformers(root, tmp_path):
         for state, read_back, wanted in zip(states[:3], encoder([waveform], [0, 1, 2])[0], expected, strict=True):
             assert torch.equal(state, read_back)
             torch.testing.assert_close(state, wanted, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(states[3], model.respond([waveform]).predictions[1])
+        torch.testing.assert_close(states[3], model.predict([waveform]).predictions[1])
     from mimic.deploy.onnx import export  # here: it loads much
 
     assert export(tmp_path / "exp", tmp_path / "onnx") < 1e-4

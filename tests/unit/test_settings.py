@@ -53,7 +53,7 @@ def refused(section: type, name: str, depth: int, value: object) -> str:
     return str(error.value)
 
 
-def test_every_number_has_a_range_which_is_kept_and_said():
+def test_every_number_has_a_range_which_is_checked_and_named():
     assert len(numbers()) > 150
     for section, name, kind, depth in numbers():
         (allowed,) = [beside for beside in getattr(kind, "__metadata__", ()) if isinstance(beside, Range)]
@@ -167,7 +167,7 @@ def test_a_circle_of_two_and_a_chain_of_bases(tmp_path):
 @pytest.mark.parametrize(
     ("net", "words", "line"),
     [
-        ("asr/conformer", "model.heads 5", "model: units 512 is no multiple of twice the heads, 5"),
+        ("asr/conformer", "model.heads 5", "model: units 512 is not a multiple of twice the heads, 5"),
         ("asr/conformer", "model.kernel 4", "model: kernel 4: must be odd"),
         ("enhance/cnn_transformer", "model.heads 5", "heads 5 does not divide the last of channels, 256"),
         ("enhance/fcn", "model.kernel 8", "kernel 8: must be odd"),

@@ -71,7 +71,7 @@ ASR = [
     ("model.pt", without, r"blocks.0.conv.1.bias is absent in model.pt and 2 by config.yaml \(asr/crdnn\)"),
     ("model.pt", not_finite, "model.pt: ctc.bias has NaN or infinity: train the model again"),
     ("model.pt", infinite, "has NaN or infinity"),
-    ("model.pt", lambda state: {"net.weight": torch.zeros(2)}, "model.pt has no normaliser.mean: it is no model"),
+    ("model.pt", lambda state: {"net.weight": torch.zeros(2)}, "model.pt has no normaliser.mean: it is not a model"),
     ("model.pt", b"no zip", "damaged checkpoint"),
     ("config.yaml", ("dnn_units: 8", "dnn_units: 12"), r"is 8x\d+ in model.pt and 12x\d+ by config.yaml \(asr/crdnn\)"),
     ("config.yaml", ("net: crdnn", "net: conformer"), "unknown name"),

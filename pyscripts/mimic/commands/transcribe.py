@@ -1,4 +1,4 @@
-"""Write down what is said in audio files: one, those of a folder, those of a wav.scp.
+"""Transcribe audio files: one, those of a folder, those of a wav.scp.
 
 mimic transcribe exp/asr_clean talk.flac
 mimic transcribe --format srt --enhance exp/enhance_mimic exp/asr_mimic films subtitles

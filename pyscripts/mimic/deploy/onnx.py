@@ -64,13 +64,13 @@ def export(directory: Path, output: Path) -> float:
 
 def _compare(path: Path, reference: Callable[[Tensor], Tensor]) -> tuple[float, int]:
     """The largest difference between the two, and the fewest samples (of SHORT) that the graph takes."""
-    session = graph_file.session(path, torch.get_num_threads(), quiet=True)  # that a signal is too short is no news
+    session = graph_file.session(path, torch.get_num_threads(), quiet=True)  # without a warning of each short signal
     worst = 0.0
     for samples in (TRACED, 2 * TRACED + 77, 5000):
-        wave = _signal(samples)
-        (given,) = session.run(None, {"wave": wave.numpy()})
+        waveform = _signal(samples)
+        (given,) = session.run(None, {"wave": waveform.numpy()})
         with torch.no_grad():
-            wanted = reference(wave).numpy()
+            wanted = reference(waveform).numpy()
         if given.shape != wanted.shape:
             raise UserError(
                 f"{path}: gives {given.shape} where torch gives {wanted.shape}: this network cannot be exported"

@@ -63,9 +63,9 @@ class Service:
         self.turn, self.waiting = threading.Lock(), threading.Semaphore(WAITING)
 
     def answer(self, path: Path) -> dict[str, Any]:
-        """Plain values for JSON: waves (mono WAV, base64) before and after, transcript of what comes after.
+        """Plain values for JSON: waveforms (mono WAV, base64) before and after, transcript of what comes after.
 
-        Raises UserError for what is no audio, and for a recording that is too long.
+        Raises UserError for what is not audio, and for a recording that is too long.
         """
         reader = files.Files({UPLOAD: str(path)})
         info = reader.info(UPLOAD)
@@ -130,7 +130,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
     server_version, sys_version = "mimic", ""
     protocol_version = "HTTP/1.1"
-    timeout = 60  # seconds for a client to go on sending, or taking the answer
+    timeout = 60  # seconds for a client to send more, or to take the response
 
     def setup(self) -> None:
         super().setup()

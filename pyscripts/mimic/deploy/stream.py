@@ -46,13 +46,13 @@ class Stream:
         if count:
             self._add(self._signal.unfold(0, self.latency, self.hop)[:count])
         end = self._samples - start if last else count * self.hop
-        wave = self._sums[0, max(0, -start) : end] / self._sums[1, max(0, -start) : end]
+        waveform = self._sums[0, max(0, -start) : end] / self._sums[1, max(0, -start) : end]
         self._signal, self._sums = self._signal[count * self.hop :], self._sums[:, count * self.hop :]
         self._frames += count
-        noisy, self._noisy = self._noisy[: len(wave)], self._noisy[len(wave) :]
+        noisy, self._noisy = self._noisy[: len(waveform)], self._noisy[len(waveform) :]
         if isinstance(self.ratio, float):
-            return self.ratio * wave + (1 - self.ratio) * noisy
-        signals = noisy.cpu().numpy(), wave.cpu().numpy()
+            return self.ratio * waveform + (1 - self.ratio) * noisy
+        signals = noisy.cpu().numpy(), waveform.cpu().numpy()
         return torch.from_numpy(mix(*signals, self.ratio(*signals)))
 
     def _add(self, frames: Tensor) -> None:

@@ -31,7 +31,7 @@ class Transcriber:
         if not longest >= 1:
             raise UserError(f"--max-seconds {longest:g}: at least 1")
         self.recogniser, self.longest, self.batch = recogniser, longest, batch
-        self.decoder, self.front = recogniser.decoder, recogniser.front  # what does not fit is said at once
+        self.decoder, self.front = recogniser.decoder, recogniser.front  # an error now if they do not fit
 
     def __call__(self, reader: AudioReader, name: str) -> Iterator[Segment]:
         """The recording `name` of a reader, stretch by stretch; of several channels their mean, or the loudest where

@@ -17,7 +17,7 @@ class EnhanceLoss:
     Attributes:
         spectral_weight: weight of the distance of spectra; with 0 it is still logged.
         distance: mse or l1 between log1p magnitudes.
-        si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it does not hear levels.
+        si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it ignores levels.
         stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waveforms).
         stoi_weight: weight of 1 - STOI.
         magnitude_weight: weight of the squared distance of compressed magnitudes |X|^0.3; published for fast: 0.3.
@@ -26,7 +26,7 @@ class EnhanceLoss:
         loudness_weight: weight of the distance of loudness in Bark bands, where what was added counts more.
         waveform_weight: weight of the absolute distance of samples; published: 0.2.
         mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
-        mimic_distance: mse, l1 or cosine between the perceptual model's responses.
+        mimic_distance: mse, l1 or cosine between the perceptual model's embeddings.
         mimic_layer: the response that is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
             the first papers on mimic loss.
         mimic_layers: the same for a self-supervised encoder: hidden layers, whose distances are averaged; 0 is the

@@ -1,4 +1,4 @@
-"""Losses of an enhancer: distances of spectra and of waveforms, and mimic loss, the distance of the responses of a
+"""Losses of an enhancer: distances of spectra and of waveforms, and mimic loss, the distance of the embeddings of a
 frozen perceptual model (Bagchi et al., "Spectral Feature Mapping with Mimic Loss for Robust Speech Recognition", 2018).
 """
 
@@ -112,7 +112,7 @@ class EnhancementLoss(nn.Module):
         return sizes
 
     def mimic(self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waveforms: Waveforms | None = None) -> Tensor:
-        """Distance of the perceptual model's responses. The gradient passes through it to `enhanced` only."""
+        """Distance of the perceptual model's embeddings. The gradient passes through it to `enhanced` only."""
         assert self.perceptual is not None
         with torch.no_grad():
             wanted, _ = self.perceptual(clean, lengths, self._waveforms(clean, waveforms, False))

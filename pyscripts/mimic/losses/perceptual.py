@@ -1,4 +1,4 @@
-"""Perceptual models of mimic loss: frozen models whose responses to enhanced and to clean speech are compared."""
+"""Perceptual models of mimic loss: frozen models whose embeddings of enhanced and of clean speech are compared."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ class Perceptual(nn.Module):
     uses_waveforms = True
 
     def forward(self, magnitudes: Tensor, lengths: Tensor, waveforms: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """The responses that are compared, each (batch, frames, ...), and their lengths (batch,).
+        """The embeddings that are compared, each (batch, frames, ...), and their lengths (batch,).
 
         Of log1p magnitudes (batch, frames, bins) with lengths (batch,), or of waveforms (samples,): see above.
         """
         raise NotImplementedError
 
     def num_frames(self, lengths: Tensor, samples: Tensor | None) -> Tensor:
-        """Lengths of the responses to signals of so many frames of the enhancer and so many samples, each (batch,)."""
+        """Lengths of the embeddings of signals of so many frames of the enhancer and so many samples, each (batch,)."""
         raise NotImplementedError
 
 

@@ -18,7 +18,7 @@ EPS = 1e-9  # added to norms: far below those of speech, large enough for single
 
 
 def one_minus_stoi(enhanced: Tensor, clean: Tensor, samples: Tensor) -> Tensor:
-    """1 - STOI of waves (batch, samples) at 16 kHz: (batch,).
+    """1 - STOI of waveforms (batch, samples) at 16 kHz: (batch,).
 
     Of an utterance with less than 0.4 s of speech STOI is not defined; its value is 0, without gradient.
     """
@@ -95,5 +95,5 @@ def _constant(make, like: Tensor) -> Tensor:
 @lru_cache
 def _kept(make, dtype: torch.dtype, device: torch.device) -> Tensor:
     made = make()
-    with torch.inference_mode(False):  # validation may be the first to ask, and training goes on with what it got
+    with torch.inference_mode(False):  # a validation may be first; training uses the tensor too
         return torch.as_tensor(made[0] if isinstance(made, tuple) else made, dtype=dtype, device=device)

@@ -77,8 +77,8 @@ class BlockEnhancer:
 
     @torch.inference_mode()
     def _enhance(self, x: np.ndarray) -> np.ndarray:
-        waves = [torch.from_numpy(np.ascontiguousarray(channel)).to(self.device) for channel in x.T]
-        enhanced = [self.model.enhance([wave], self.front)[0].cpu().numpy() for wave in waves]
+        waveforms = [torch.from_numpy(np.ascontiguousarray(channel)).to(self.device) for channel in x.T]
+        enhanced = [self.model.enhance([waveform], self.front)[0].cpu().numpy() for waveform in waveforms]
         return np.stack(enhanced, axis=1)
 
 

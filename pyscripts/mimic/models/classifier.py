@@ -17,7 +17,7 @@ LABELS = "labels.txt"
 
 
 class Classifier(Trained):
-    """Says of which class an utterance is: its speaker, its keyword. The embeddings behind that verify speakers.
+    """Says of which class an utterance is: its speaker, its keyword. Its embeddings verify speakers.
 
     classes: their names, by number.
     """

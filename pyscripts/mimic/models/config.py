@@ -159,7 +159,7 @@ def read_config(directory: Path, overrides: Iterable[str] = ()) -> Config:
         raise UserError(f"{directory}: no such model directory{similar(directory)}: steps/train.sh makes one")
     path = directory / "config.yaml"
     if not path.exists():
-        raise UserError(f"{directory}: holds no config.yaml, so it is no model of steps/train.sh")
+        raise UserError(f"{directory}: holds no config.yaml, so it is not a model of steps/train.sh")
     given = pairs(overrides)
     raw = read_raw(path, given)
     task, net = task_name(raw, str(path)), str(raw.get("net"))

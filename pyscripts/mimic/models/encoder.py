@@ -87,8 +87,8 @@ class Encoder(Trained):
         return [state[0].cpu().numpy() for state in states]
 
     def onnx(self) -> Graph:
-        def run(wave: Tensor) -> Tensor:
-            return torch.cat(self.net([wave[0]], list(range(self.num_layers + 1)))[0])
+        def run(waveform: Tensor) -> Tensor:
+            return torch.cat(self.net([waveform[0]], list(range(self.num_layers + 1)))[0])
 
         return Graph(run, run, [self.net], ssl.RATE, "states")
 

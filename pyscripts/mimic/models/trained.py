@@ -108,7 +108,7 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
 def size(state: dict[str, Tensor], name: str, directory: Path, config: Config, dim: int = 0) -> int:
     """Size of a weight, from which the network is built. UserError where model.pt does not have it."""
     if name not in state or state[name].dim() <= dim:
-        raise UserError(f"{directory}: {MODEL} has no {name}: it is no model of config.yaml ({_net(config)})")
+        raise UserError(f"{directory}: {MODEL} has no {name}: it is not a model of config.yaml ({_net(config)})")
     return state[name].shape[dim]
 
 

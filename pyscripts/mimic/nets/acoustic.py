@@ -38,7 +38,7 @@ class MlpConfig:
         layers: number of layers.
         units: units of a layer.
         context: frames to either side.
-        dropout: behind each layer.
+        dropout: after each layer.
     """
 
     layers: Count = 5

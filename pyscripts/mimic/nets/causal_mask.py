@@ -1,4 +1,4 @@
-"""A mask estimator that looks at no frame behind the one it masks: for speech that is enhanced while it is spoken.
+"""A mask estimator that looks at no frame after the one it masks: for enhancement while speech is recorded.
 
 Unidirectional LSTM (Weninger et al., "Speech Enhancement with LSTM Recurrent Neural Networks", 2015). What it knows of
 the past is its state, so a signal that comes in pieces gives what it gives in one.
@@ -40,7 +40,7 @@ class CausalMask(nn.Module):
         self.output = nn.Linear(config.units, bins)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        return self.step(x)[0]  # padding lies behind the real frames, which do not see it
+        return self.step(x)[0]  # padding follows the real frames, which do not see it
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The mask of further frames (batch, frames, bins); the state of the frames before, and the one after."""

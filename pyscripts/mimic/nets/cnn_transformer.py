@@ -43,7 +43,7 @@ class Layer(nn.TransformerEncoderLayer):
 
     def forward(self, src: Tensor, src_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
         """(batch, frames, size), what is added to attention scores (batch, 1, 1 or frames, frames) -> the same."""
-        assert src_mask is not None  # optional, with more behind it, in PyTorch's layer alone
+        assert src_mask is not None  # optional, with more after it, only in PyTorch's layer
         x, bias = src, src_mask
         x = self.norm1(x + self._drop(self._attend(x, bias)))
         hidden = self._drop(F.leaky_relu(self.linear1(x), inplace=True))
@@ -61,11 +61,11 @@ class Layer(nn.TransformerEncoderLayer):
             query, key, value = projected.flatten(1, 2)  # (batch * heads, frames, size / heads) each
             scores = torch.bmm(query * query.shape[2] ** -0.5, key.transpose(1, 2)).unflatten(0, (batch, -1))
             weights = self._drop(scores.add_(bias).softmax(3)).flatten(0, 1)  # (batch * heads, frames, frames)
-            heard = torch.bmm(weights, value).unflatten(0, (batch, -1))
+            attended = torch.bmm(weights, value).unflatten(0, (batch, -1))
         else:
             query, key, value = projected  # (batch, heads, frames, size / heads) each
-            heard = F.scaled_dot_product_attention(query, key, value, bias, self.dropout.p if self.training else 0.0)
-        return net.out_proj(heard.transpose(1, 2).flatten(2))  # (batch, frames, size)
+            attended = F.scaled_dot_product_attention(query, key, value, bias, self.dropout.p if self.training else 0.0)
+        return net.out_proj(attended.transpose(1, 2).flatten(2))  # (batch, frames, size)
 
 
 class CnnTransformer(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.nets.masking import alone, valid_frames
+from mimic.nets.masking import tracing, valid_frames
 from mimic.settings import BelowOne, Count
 
 
@@ -25,7 +25,7 @@ class ConformerConfig:
         heads: attention heads; units is a multiple of twice their number.
         feedforward: hidden units of a block's two feed-forward parts.
         kernel: frames that the convolution of a block spans, odd.
-        dropout: behind every part of a block, inside its feed-forward parts and on attention weights.
+        dropout: after every part of a block, inside its feed-forward parts and on attention weights.
     """
 
     channels: Count = 256
@@ -39,7 +39,7 @@ class ConformerConfig:
     def check(self) -> str:
         """What does not fit, see `mimic.settings.build`."""
         if self.units % (2 * self.heads):
-            return f"units {self.units} is no multiple of twice the heads, {self.heads}"
+            return f"units {self.units} is not a multiple of twice the heads, {self.heads}"
         return "" if self.kernel % 2 else f"kernel {self.kernel}: must be odd"
 
 
@@ -56,13 +56,13 @@ class Frames:
 
     def pack(self, x: Tensor) -> Tensor:
         """(batch, frames, units) -> (real frames, units)."""
-        if alone():
+        if tracing():
             return x.squeeze(0)
         return x.flatten(0, 1).index_select(0, self.index)
 
     def unpack(self, x: Tensor) -> Tensor:
         """(real frames, units) -> (batch, frames, units), zero on padding."""
-        if alone():
+        if tracing():
             return x.unsqueeze(0)
         padded = x.new_zeros(self.valid.numel(), x.shape[1]).index_copy(0, self.index, x)
         return padded.view(*self.valid.shape, -1)
@@ -112,10 +112,10 @@ class Attention(nn.Module):
         projected = frames.unpack(self.project(self.norm(x))).unflatten(2, (3, self.heads, -1))
         query, key, value = projected.permute(2, 0, 3, 1, 4)  # each (batch, heads, frames, size)
         dropout = self.dropout if self.training else 0.0
-        heard = F.scaled_dot_product_attention(
+        attended = F.scaled_dot_product_attention(
             _rotate(query, turn), _rotate(key, turn), value, frames.valid[:, None, None], dropout
         )
-        return F.dropout(self.output(frames.pack(heard.transpose(1, 2).flatten(2))), dropout)
+        return F.dropout(self.output(frames.pack(attended.transpose(1, 2).flatten(2))), dropout)
 
 
 def rotary(frames: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:

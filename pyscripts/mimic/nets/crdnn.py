@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.nets.dropout import Dropout
-from mimic.nets.masking import alone, mirrored_border, pack, unpack
+from mimic.nets.masking import mirrored_border, pack, tracing, unpack
 from mimic.nets.rnn import Rnn
 from mimic.settings import BelowOne, Count, CountOrZero
 
@@ -46,7 +46,7 @@ class CrdnnConfig:
 
 def _halve_bins(x: Tensor) -> Tensor:
     """Larger one of two neighbouring bins: (batch, frames, bins, channels) -> (batch, frames, bins // 2, channels)."""
-    if alone():
+    if tracing():
         return torch.maximum(x[:, :, : x.shape[2] // 2 * 2 : 2], x[:, :, 1::2])
     return _HalveBins.apply(x)
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.nets.dropout import Dropout
-from mimic.nets.masking import alone, normalise_channels, pack, reverse, unpack, valid_frames
+from mimic.nets.masking import normalise_channels, pack, reverse, tracing, unpack, valid_frames
 from mimic.nets.rnn import differentiable
 from mimic.settings import BelowOne, Count, CountOrZero, NotNegative
 
@@ -31,12 +31,12 @@ class DeepSpeech2Config:
         rnn: kind of the recurrent cells.
         rnn_layers: recurrent layers.
         rnn_units: units per direction.
-        bidirectional: recurrence in both directions. One direction alone can hear a signal while it is spoken.
+        bidirectional: recurrence in both directions. Only one direction can transcribe a signal while it is recorded.
         sum_directions: add the two directions; false: they stand side by side.
         norm: batch normalisation of what every recurrent layer gives.
         lookahead: frames of the future that a convolution above the recurrence sees; 0: none.
         dense: units of a dense layer before the output; 0: none.
-        dropout: behind the recurrence and behind the dense layer.
+        dropout: after the recurrence and after the dense layer.
         output_bias: of the output layer.
     """
 
@@ -108,18 +108,18 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(batch, frames, bins, inputs) -> (batch, frames', bins', outputs)."""
-        if self.edge and not alone():  # beyond its end an utterance is zero, whatever stands there in its batch
+        if self.edge and not tracing():  # beyond its end an utterance is zero, whatever stands there in its batch
             x = x.masked_fill(~valid_frames(lengths, x.shape[1])[:, :, None, None], 0)
-        after = max(self.edge, self.kernel - self.edge - x.shape[1])  # a batch of very short ones is no error
-        return self.respond(F.pad(x, (0, 0, 0, 0, self.edge, after)), self.output_lengths(lengths))
+        after = max(self.edge, self.kernel - self.edge - x.shape[1])  # a batch of very short ones is allowed
+        return self.convolve(F.pad(x, (0, 0, 0, 0, self.edge, after)), self.output_lengths(lengths))
 
-    def respond(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def convolve(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The same of frames with their padding; `lengths` of the output."""
         x = self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # channels last in memory
         return self.activation(normalise_channels(self.norm, x, lengths))
 
     def stream(self, x: Tensor, held: Tensor | None, last: bool) -> tuple[Tensor, Tensor]:
-        """The next frames and those held of earlier ones -> the response as far as it is settled, what to hold."""
+        """The next frames and those held of earlier ones -> the output as far as it is settled, what to hold."""
         held = x.new_zeros(len(x), self.edge, *x.shape[2:]) if held is None else held
         x = torch.cat([held, x], dim=1)
         if last:
@@ -129,7 +129,7 @@ class Convolution(nn.Module):
         if not count:
             return x.new_zeros(len(x), 0, self.bins, self.conv.out_channels), rest
         lengths = torch.full((len(x),), count, device=x.device)
-        return self.respond(x[:, : (count - 1) * self.stride + self.kernel], lengths), rest
+        return self.convolve(x[:, : (count - 1) * self.stride + self.kernel], lengths), rest
 
 
 class Recurrence(nn.Module):
@@ -159,7 +159,7 @@ class Recurrence(nn.Module):
         return unpack(self.norm(packed) if self.norm else packed, lengths, x.shape[1])
 
     def stream(self, x: Tensor, hidden: Any) -> tuple[Tensor, Any]:
-        """The next frames of one direction, 0 or more, and the state behind the earlier ones."""
+        """The next frames of one direction, 0 or more, and the state after the earlier ones."""
         if not x.shape[1]:
             return x.new_zeros(len(x), 0, self.units), hidden
         y, hidden = self.cells[0](x, hidden)
@@ -167,7 +167,7 @@ class Recurrence(nn.Module):
 
 
 class Lookahead(nn.Module):
-    """Every unit of a frame becomes a weighted sum of itself and the frames behind it (section 3.5 of the paper)."""
+    """Every unit of a frame becomes a weighted sum of itself and the frames after it (section 3.5 of the paper)."""
 
     def __init__(self, units: int, frames: int, limit: float):
         super().__init__()
@@ -177,9 +177,9 @@ class Lookahead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, units), zero on padding -> the same."""
-        return self.respond(F.pad(x, (0, 0, 0, self.frames)))
+        return self.convolve(F.pad(x, (0, 0, 0, self.frames)))
 
-    def respond(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
         """(batch, n + frames, units) -> (batch, n, units)."""
         return self.activation(self.conv(x.transpose(1, 2)).transpose(1, 2))
 
@@ -236,7 +236,7 @@ class DeepSpeech2(nn.Module):
         piece. All pieces together equal `forward` of the whole, in eval mode. Raises UserError for two directions.
         """
         if self.bidirectional:
-            raise UserError("this recogniser hears the end first: train one with --model.bidirectional false")
+            raise UserError("this recogniser needs the whole signal: train one with --model.bidirectional false")
         held: list[Any] = [None] * len(self.convs) if state is None else list(state.held)
         hidden: list[Any] = [None] * len(self.rnns) if state is None else list(state.hidden)
         x = x.unsqueeze(3)
@@ -253,5 +253,5 @@ class DeepSpeech2(nn.Module):
             x = F.pad(x, (0, 0, 0, self.lookahead.frames)) if last else x
             count = max(0, x.shape[1] - self.lookahead.frames)
             ahead = x[:, count:]
-            x = self.lookahead.respond(x) if count else x[:, :0]
+            x = self.lookahead.convolve(x) if count else x[:, :0]
         return self.dense(x), State(held, hidden, ahead)

@@ -1,4 +1,4 @@
-"""Demucs, a causal U-Net from wave to wave with an LSTM in its middle (Defossez et al., "Real Time Speech Enhancement
+"""Demucs, a causal U-Net of waveforms with an LSTM in its middle (Defossez et al., "Real Time Speech Enhancement
 in the Waveform Domain", 2020).
 
 Its arithmetic is that of the paper, but that a constant takes the place of the input's level, by which that divides:
@@ -27,7 +27,7 @@ class DemucsConfig:
         channels: of the first layer; each further one has twice as many.
         layers: convolutions down, and as many up again.
         kernel: samples that one of them sees.
-        stride: samples from one to the next; 1 sample of the middle stands for stride ** layers / upsample of the wave.
+        stride: samples from one to the next; 1 of the middle stands for stride ** layers / upsample of the input.
         lstm_layers: in the middle.
         upsample: the network works at this multiple of the sampling rate.
     """
@@ -45,7 +45,7 @@ class DemucsConfig:
 
 
 class Demucs(nn.Module):
-    """Waveforms (batch, samples) and lengths (batch,) -> waves (batch, samples), zero beyond an utterance's end."""
+    """Waveforms (batch, samples) and lengths (batch,) -> waveforms (batch, samples), zero beyond an utterance's end."""
 
     def __init__(self, config: DemucsConfig):
         super().__init__()
@@ -64,11 +64,11 @@ class Demucs(nn.Module):
             if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
                 _rescale(module)
 
-    def forward(self, waves: Tensor, samples: Tensor) -> Tensor:
-        real = valid_frames(samples, waves.shape[1])
-        x = resample(waves * real / LEVEL, 1, self.config.upsample)
+    def forward(self, waveforms: Tensor, samples: Tensor) -> Tensor:
+        real = valid_frames(samples, waveforms.shape[1])
+        x = resample(waveforms * real / LEVEL, 1, self.config.upsample)
         length, real_length = x.shape[1], self.config.upsample * samples
-        x = x * valid_frames(real_length, length)  # the filter has rung on where a batch left room for it
+        x = x * valid_frames(real_length, length)  # the filter has rung on where a batch has padding
         lengths = self._lengths(real_length)
         x = F.pad(x, (0, int(lengths[0].max()) - length)).unsqueeze(1)  # (batch, 1, upsampled)
         skips = []
@@ -85,7 +85,7 @@ class Demucs(nn.Module):
             if skips:
                 x = x.relu()
         x = x[:, 0, :length] * valid_frames(real_length, length)
-        return resample(x, self.config.upsample, 1)[:, : waves.shape[1]] * real * LEVEL
+        return resample(x, self.config.upsample, 1)[:, : waveforms.shape[1]] * real * LEVEL
 
     def _lengths(self, samples: Tensor) -> list[Tensor]:
         """The samples, made up so that convolutions lose none, and the frames of each encoder layer, all (batch,)."""

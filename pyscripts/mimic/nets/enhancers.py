@@ -34,7 +34,7 @@ class Enhanced(NamedTuple):
     magnitude: Tensor  # (batch, frames, bins), log1p
     frames: Tensor  # (batch,)
     waveforms: Tensor  # (batch, samples), zero beyond an utterance's end
-    spectrum: Tensor | None  # (batch, frames, bins), complex, of the noisy waves; None where their phase is not used
+    spectrum: Tensor | None  # (batch, frames, bins), complex, of noisy speech; None where its phase is not used
     estimate: Tensor | None = None  # (batch, frames, bins), complex, where the network gives one
 
 
@@ -60,9 +60,9 @@ class MaskEnhancer(nn.Module):
             return gain * features
         return (gain * features.expm1()).log1p()
 
-    def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
-        """Padded noisy waves (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase."""
-        spectrum = stft.transform(waves)  # (batch, frames, bins)
+    def transform(self, waveforms: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
+        """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase."""
+        spectrum = stft.transform(waveforms)  # (batch, frames, bins)
         frames = stft.num_frames(samples)
         magnitude = self(stft.log1p_magnitude(spectrum), frames)
         return Enhanced(magnitude, frames, stft.resynthesise(magnitude, spectrum, samples), spectrum)
@@ -73,21 +73,21 @@ class MaskEnhancer(nn.Module):
         mask, state = self.net.step(features, state)
         return stft.with_phase(self.apply_mask(mask, features), spectrum), state
 
-    def enhance(self, waves: list[Tensor], stft: Stft) -> list[Tensor]:
-        """Noisy waves (samples,) of any lengths -> enhanced waves of the same lengths, with the noisy phase."""
-        return enhance_each(self, waves, stft)
+    def enhance(self, waveforms: list[Tensor], stft: Stft) -> list[Tensor]:
+        """Noisy waveforms (samples,) of any lengths -> enhanced waveforms of the same lengths, with the noisy phase."""
+        return enhance_each(self, waveforms, stft)
 
     def onnx(self, stft: Stft) -> Graph:
         """`enhance` of one signal in operators that ONNX has."""
         operators = stft.onnx()
 
-        def run(wave: Tensor) -> Tensor:
-            real, imaginary = operators.transform(wave)
+        def run(waveform: Tensor) -> Tensor:
+            real, imaginary = operators.transform(waveform)
             magnitude = operators.magnitude(real, imaginary)
             features = torch.log1p(magnitude)
             enhanced = self(features, count_frames(features))
             gain = torch.expm1(enhanced).clamp(min=0) / magnitude
-            return operators.inverse(real * gain, imaginary * gain, wave.shape[1])
+            return operators.inverse(real * gain, imaginary * gain, waveform.shape[1])
 
         return Graph(run, partial(enhance_one, self, stft), [self, operators], stft.rate, "enhanced")
 
@@ -99,26 +99,26 @@ class WaveEnhancer(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, waves: Tensor, samples: Tensor) -> Tensor:
-        return self.net(waves, samples)
+    def forward(self, waveforms: Tensor, samples: Tensor) -> Tensor:
+        return self.net(waveforms, samples)
 
-    def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
+    def transform(self, waveforms: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
         """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones and their magnitudes."""
-        enhanced = self(waves, samples)
+        enhanced = self(waveforms, samples)
         return Enhanced(stft.log1p_magnitude(stft.transform(enhanced)), stft.num_frames(samples), enhanced, None)
 
-    def enhance(self, waves: list[Tensor], stft: Stft) -> list[Tensor]:
+    def enhance(self, waveforms: list[Tensor], stft: Stft) -> list[Tensor]:
         """Noisy waveforms (samples,) of any lengths -> enhanced ones of the same lengths."""
-        return enhance_each(self, waves, stft)
+        return enhance_each(self, waveforms, stft)
 
 
-def enhance_each(model: Any, waves: list[Tensor], stft: Stft) -> list[Tensor]:
+def enhance_each(model: Any, waveforms: list[Tensor], stft: Stft) -> list[Tensor]:
     """Waveforms (samples,) of any lengths -> those that `transform` of an enhancer makes of them, as one batch."""
-    samples = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
-    rows = model.transform(nn.utils.rnn.pad_sequence(waves, batch_first=True), samples, stft).waveforms
-    return [row[: len(wave)] for row, wave in zip(rows, waves, strict=True)]
+    samples = torch.tensor([len(waveform) for waveform in waveforms], device=waveforms[0].device)
+    rows = model.transform(nn.utils.rnn.pad_sequence(waveforms, batch_first=True), samples, stft).waveforms
+    return [row[: len(waveform)] for row, waveform in zip(rows, waveforms, strict=True)]
 
 
-def enhance_one(model: Any, front: Any, wave: Tensor) -> Tensor:
-    """A wave (1, samples) -> the enhanced one, of any enhancer."""
-    return model.enhance([wave[0]], front)[0].unsqueeze(0)
+def enhance_one(model: Any, front: Any, waveform: Tensor) -> Tensor:
+    """A waveform (1, samples) -> the enhanced one, of any enhancer."""
+    return model.enhance([waveform[0]], front)[0].unsqueeze(0)

@@ -19,7 +19,7 @@ class HubertConfig(EncoderConfig):
     """Sizes and masks; the defaults are HuBERT Base's.
 
     Attributes:
-        clusters: units that are told apart.
+        clusters: units that are predicted.
         projection: values of a frame that are compared with those of the units.
         temperature: cosine similarities are divided by it.
         mask_starts: share of frames at which a masked stretch begins.
@@ -47,9 +47,9 @@ class Hubert(nn.Module):
         self.project = nn.Linear(config.units, config.projection)
         self.codes = nn.Parameter(torch.randn(config.clusters, config.projection))
 
-    def forward(self, waves: list[Tensor], masks: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveforms: list[Tensor], masks: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (batch, frames or more), true where a frame is hidden -> scores (batch, frames, clusters), lengths."""
-        features, lengths = self.encoder.convolve(waves)
+        features, lengths = self.encoder.convolve(waveforms)
         features = slower(features, self.config.conv_gradient)
         hidden = (masks[:, : features.shape[1]], self.hidden)
         (last,) = self.encoder.transform(features, lengths, [self.config.layers], hidden)

@@ -18,23 +18,23 @@ class Joint(nn.Module):
         self.enhancer, self.stft = enhancer, stft
         self.recogniser, self.fbank = recogniser, fbank
 
-    def enhance(self, waves: Tensor, samples: Tensor) -> Enhanced:
-        """Padded noisy waves (batch, samples), their lengths -> enhanced ones with the noisy phase."""
-        return self.enhancer.transform(waves, samples, self.stft)
+    def enhance(self, waveforms: Tensor, samples: Tensor) -> Enhanced:
+        """Padded noisy waveforms (batch, samples), their lengths -> enhanced ones with the noisy phase."""
+        return self.enhancer.transform(waveforms, samples, self.stft)
 
-    def features(self, waves: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Enhanced waves, their lengths -> features (batch, frames, bins), lengths: those of the written files."""
-        waves = _as_written(waves)
-        rows = [self.fbank(row[:n]) for row, n in zip(waves, samples.tolist(), strict=True)]
+    def features(self, waveforms: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Enhanced waveforms, their lengths -> features (batch, frames, bins), lengths: those of the written files."""
+        waveforms = _as_written(waveforms)
+        rows = [self.fbank(row[:n]) for row, n in zip(waveforms, samples.tolist(), strict=True)]
         return pad_sequence(rows, batch_first=True), self.fbank.num_frames(samples)
 
 
-def _as_written(waves: Tensor) -> Tensor:
+def _as_written(waveforms: Tensor) -> Tensor:
     """Samples as a 16-bit file of mimic.io.recording gives them back.
 
     The gradient passes as if nothing had happened to them.
     In silence the logarithm of a filterbank shows the difference.
     """
     with torch.no_grad():
-        change = (32768 * waves).round().clamp(-32768, 32767) / 32768 - waves
-    return waves + change
+        change = (32768 * waveforms).round().clamp(-32768, 32767) / 32768 - waveforms
+    return waveforms + change

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.nets.masking import alone, pack, reverse, unpack
+from mimic.nets.masking import pack, reverse, tracing, unpack
 
 LIMIT = 20.0  # of a clipped candidate
 
@@ -113,7 +113,7 @@ class LiGru(nn.Module):
             projected = unpack(norm(project(pack(x, lengths))), lengths, frames)  # (batch, frames, 2 * hidden)
             both = torch.cat([projected, reverse(projected, lengths)])  # (2 * batch, frames, 2 * hidden)
             mask = F.dropout(x.new_ones(2 * batch, self.hidden), self.dropout, self.training)
-            if alone():
+            if tracing():
                 loop = torch.jit.script(_loop)  # the graph holds a loop, not as many copies as there are frames
                 states = loop(both.transpose(0, 1), weight, LIMIT if self.bounded else torch.inf)
                 x = torch.cat([states[:, :1], states[:, 1:].flip(0)], dim=2).transpose(0, 1)

@@ -17,7 +17,7 @@ class RnnLmConfig:
         layers: LSTM layers.
         units: units of an LSTM layer.
         dnn_units: units of the dense layer between LSTM and output.
-        dropout: of embeddings, between LSTM layers and behind the dense layer.
+        dropout: of embeddings, between LSTM layers and after the dense layer.
     """
 
     embedding: Count = 128

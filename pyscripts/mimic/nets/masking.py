@@ -9,21 +9,21 @@ def valid_frames(lengths: Tensor, frames: int) -> Tensor:
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
-def alone() -> bool:
+def tracing() -> bool:
     """Whether a network is being traced for export: as a graph of one utterance, of any length, without padding."""
     return torch.jit.is_tracing()
 
 
 def pack(x: Tensor, lengths: Tensor) -> Tensor:
     """(batch, frames, ...) -> (all real frames, ...), so that statistics and work leave padding out."""
-    if alone():
+    if tracing():
         return x.squeeze(0)
     return x[valid_frames(lengths, x.shape[1])]
 
 
 def unpack(packed: Tensor, lengths: Tensor, frames: int) -> Tensor:
     """The inverse of `pack`; padding is zero."""
-    if alone():
+    if tracing():
         return packed.unsqueeze(0)
     x = packed.new_zeros(len(lengths), frames, *packed.shape[1:])
     x[valid_frames(lengths, frames)] = packed
@@ -38,7 +38,7 @@ def frames_at(places: Tensor, x: Tensor, lengths: Tensor) -> Tensor:
 
 def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     """Reverses each utterance within its own length; padding stays where it is. (batch, frames, features)"""
-    if alone():
+    if tracing():
         return x.flip(1)
     time = torch.arange(x.shape[1], device=x.device)
     index = torch.where(time < lengths[:, None], lengths[:, None] - 1 - time, time)
@@ -65,7 +65,7 @@ def reflect_edges(x: Tensor, lengths: Tensor) -> Tensor:
 
     A convolution of width 3 over the result sees at an utterance's end what it would see without padding.
     """
-    if alone():
+    if tracing():
         return torch.cat([x[:, 1:2], x, x[:, -2:-1]], dim=1)
     rows = torch.arange(len(lengths), device=x.device)
     before = x[rows, (lengths - 1).clamp(max=1)].unsqueeze(1)  # an utterance of one frame mirrors itself
@@ -78,7 +78,7 @@ def reflect_edges(x: Tensor, lengths: Tensor) -> Tensor:
 
 def mirrored_border(x: Tensor, lengths: Tensor) -> Tensor:
     """`reflect_edges` over time and a mirrored border over frequency: (batch, frames, bins, channels)."""
-    if alone():
+    if tracing():
         x = torch.cat([x[:, :, 1:2], x, x[:, :, -2:-1]], dim=2)
         return torch.cat([x[:, 1:2], x, x[:, -2:-1]], dim=1)
     return MirroredBorder.apply(x, lengths)

@@ -20,7 +20,7 @@ class ProbeConfig:
 
     Attributes:
         states: hidden states that stand side by side in the features; each has a weight that is learnt. 1: plain ones.
-        units: of the linear layer behind their weighted mean; 0: there is none.
+        units: of the linear layer after their weighted mean; 0: there is none.
         rnn_layers: bidirectional LSTM layers; 0: each frame by itself.
         rnn_units: of each direction.
         dropout: between LSTM layers.

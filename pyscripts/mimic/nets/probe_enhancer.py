@@ -14,7 +14,7 @@ from mimic.nets.graphs import Graph
 from mimic.nets.masking import frames_at
 from mimic.nets.probe import Probe, ProbeConfig
 
-SHORTEST_S = 0.1  # a wave gets silence up to here, so that it has a frame of any features
+SHORTEST_S = 0.1  # a waveform gets silence up to here, so that it has a frame of any features
 
 
 class FeatureMask(nn.Module):
@@ -37,10 +37,10 @@ class FeatureMask(nn.Module):
 
 
 class ProbeEnhancer(MaskEnhancer):
-    """Noisy waves -> enhanced ones with the noisy phase. The mask comes from other features than the spectrum.
+    """Noisy waveforms -> enhanced ones with the noisy phase. The mask comes from other features than the spectrum.
 
     Args:
-        front: makes these features of a wave; it does not learn, and is not among the weights of this model.
+        front: makes these features of a waveform; it does not learn, and is not among the weights of this model.
         net: `FeatureMask` of them.
         config: how the mask is applied.
     """
@@ -50,25 +50,25 @@ class ProbeEnhancer(MaskEnhancer):
         self._front = [front.requires_grad_(False).eval()]  # in a list, where no module looks for what learns
 
     @torch.no_grad()
-    def features(self, waves: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def features(self, waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Waveforms (samples,) -> features (batch, frames, dim), lengths (batch,)."""
-        front = self._front[0].to(waves[0].device)
+        front = self._front[0].to(waveforms[0].device)
         least = round(SHORTEST_S * front.rate)
-        features = [front(F.pad(wave, (0, max(0, least - len(wave))))) for wave in waves]
-        lengths = torch.tensor([len(rows) for rows in features], device=waves[0].device)
+        features = [front(F.pad(waveform, (0, max(0, least - len(waveform))))) for waveform in waveforms]
+        lengths = torch.tensor([len(rows) for rows in features], device=waveforms[0].device)
         return nn.utils.rnn.pad_sequence(features, batch_first=True), lengths
 
-    def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
-        """Padded noisy waves (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase.
+    def transform(self, waveforms: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
+        """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase.
 
         Each frame of the spectrum takes the mask of that moment, those after the last features the last mask.
         """
-        features, lengths = self.features([wave[:n] for wave, n in zip(waves, samples.tolist(), strict=True)])
+        features, lengths = self.features([row[:n] for row, n in zip(waveforms, samples.tolist(), strict=True)])
         mask = self.net(features, lengths)
-        spectrum, frames = stft.transform(waves), stft.num_frames(samples)
+        spectrum, frames = stft.transform(waveforms), stft.num_frames(samples)
         noisy = stft.log1p_magnitude(spectrum)  # (batch, frames, bins)
         ratio = stft.config.hop_length / stft.rate / self._front[0].frame_shift_s
-        place = (torch.arange(noisy.shape[1], device=waves.device) * ratio + 1e-6).long()
+        place = (torch.arange(noisy.shape[1], device=waveforms.device) * ratio + 1e-6).long()
         magnitude = self.apply_mask(frames_at(place, mask, lengths), noisy)
         return Enhanced(magnitude, frames, stft.resynthesise(magnitude, spectrum, samples), spectrum)
 

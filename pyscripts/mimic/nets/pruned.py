@@ -1,9 +1,9 @@
 """Students that are a copy of their teacher, of which parts are taken away while it learns.
 
-Gates stand behind channels of convolutions, attention heads and units of feed-forward layers (Peng et al., "DPHuBERT:
+Gates multiply channels of convolutions, attention heads and units of feed-forward layers (Peng et al., "DPHuBERT:
 Joint Distillation and Pruning of Self-Supervised Speech Models", 2023). They follow the hard concrete distribution
 (Louizos et al., "Learning Sparse Neural Networks through L0 Regularization", 2018), so that many come to be exactly
-zero; what stands behind these is then removed.
+zero; what these multiply is then removed.
 """
 
 import copy
@@ -17,7 +17,7 @@ from torchaudio.models import Wav2Vec2Model
 from mimic.errors import UserError
 from mimic.nets.pruned_config import PrunedConfig
 from mimic.nets.ssl import SslEncoder
-from mimic.nets.student import Answer, EnhancementHead, Taught
+from mimic.nets.student import DistilledEncoder, EnhancementHead, StudentOutput
 
 BETA, LOW, HIGH = 2 / 3, -0.1, 1.1  # of the distribution: temperature, and to where it is stretched
 SHIFT = BETA * math.log(-LOW / HIGH)  # log odds at which a gate is open with probability 1/2
@@ -76,14 +76,14 @@ class Gates(nn.Module):
         return values
 
 
-class PrunedStudent(Taught):
+class PrunedStudent(DistilledEncoder):
     """A student with the teacher's layout, whose hidden states stand for those of the teacher's same layers.
 
     Args:
         encoder: what it begins as: a HuBERT or wav2vec 2.0.
         layers: of the teacher.
         units: of the teacher.
-        head: whether there is an enhancement head; it hears the convolutions.
+        head: whether there is an enhancement head; its input is the output of the convolutions.
     """
 
     def __init__(self, config: PrunedConfig, encoder: SslEncoder, layers: list[int], units: int, head: bool):
@@ -112,16 +112,16 @@ class PrunedStudent(Taught):
             place.register_forward_pre_hook(_closer(gates, repeat))
         self.whole = float(remaining(encoder, {}))
 
-    def respond(self, waves: list[Tensor]) -> Answer:
+    def predict(self, waveforms: list[Tensor]) -> StudentOutput:
         """Waveforms (samples,) of any lengths, as one batch."""
-        features, lengths = self.encoder.convolve(waves)
+        features, lengths = self.encoder.convolve(waveforms)
         states = self.encoder.transform(features, lengths, self.layers)
         rows = [self.projections[group](state) for group, state in zip(self.config.groups, states, strict=True)]
-        return Answer(rows, lengths, features)
+        return StudentOutput(rows, lengths, features)
 
-    def forward(self, waves: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
+    def forward(self, waveforms: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
         """Hidden states as of `SslEncoder`."""
-        return self.encoder(waves, layers)
+        return self.encoder(waveforms, layers)
 
     def sparsity(self) -> Tensor | float:
         """Expected share of the encoder's parameters that are gone; a number where nothing can be pruned."""
@@ -129,15 +129,15 @@ class PrunedStudent(Taught):
         return 1 - remaining(self.encoder, kept) / self.whole
 
     def penalty(self, epoch: int) -> Tensor:
-        """Of a sparsity that is not the wished one; its own weights grow as long as it is not."""
-        wished = self.config.sparsity * min(1.0, epoch / max(1, self.config.ramp_epochs))
-        gap = torch.as_tensor(self.sparsity()) - wished
+        """Of a sparsity that is not the target; its own weights grow as long as it is not."""
+        target = self.config.sparsity * min(1.0, epoch / max(1, self.config.ramp_epochs))
+        gap = torch.as_tensor(self.sparsity()) - target
         first, second = Reversed.apply(Scaled.apply(self.multipliers, self.config.gate_rate))
         return first * gap + second * gap.square()
 
     @torch.no_grad()
     def pruned(self) -> SslEncoder:
-        """The encoder without what stands behind closed gates; open ones are part of its weights. In eval mode."""
+        """The encoder without what closed gates multiply; open ones are part of its weights. In eval mode."""
         values = {name: gates.eval()() for name, gates in self.gates.items()}
         net = copy.deepcopy(self.encoder.net)
         for module in net.modules():
@@ -159,7 +159,7 @@ class PrunedStudent(Taught):
 def gated(encoder: SslEncoder, parts: Sequence[str]) -> list[tuple[str, nn.Conv1d | nn.Linear, int, int]]:
     """(name, module whose inputs are gated, gates, inputs of each) of all that can be pruned.
 
-    The last convolution keeps its channels: they are normalised together behind it.
+    The last convolution keeps its channels: they are normalised together after it.
     """
     found: list[tuple[str, nn.Conv1d | nn.Linear, int, int]] = []
     if "conv" in parts:

@@ -18,10 +18,10 @@ class QuartznetConfig:
     Attributes:
         repeats: times that each block is there: 1 for 5x5, 3 for 15x5.
         modules: convolutions of a block.
-        channels: of the first convolution, of each block, of the wide convolution behind them, and of the output.
+        channels: of the first convolution, of each block, of the wide convolution after them, and of the output.
         kernels: frames that these span, odd; the output layer sees one frame at a time.
         dilation: of the wide convolution.
-        dropout: behind every module.
+        dropout: after every module.
     """
 
     repeats: Count = 1

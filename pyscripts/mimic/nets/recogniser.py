@@ -84,12 +84,12 @@ class RecogniserNet(nn.Module):
         """A waveform, by this front end -> log-probabilities of the CTC output, in operators that ONNX has."""
         features = front.onnx()
 
-        def run(wave: Tensor) -> Tensor:
-            x = features(wave)
+        def run(waveform: Tensor) -> Tensor:
+            x = features(waveform)
             return self.encode(x, count_frames(x))[2]
 
-        def reference(wave: Tensor) -> Tensor:
-            x = front(wave)
+        def reference(waveform: Tensor) -> Tensor:
+            x = front(waveform)
             x = x if x.dim() == 3 else x.unsqueeze(0)
             return self.encode(x, torch.tensor([x.shape[1]]))[2]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mimic.nets.dropout import dropout
 from mimic.nets.ligru import LiGru
-from mimic.nets.masking import alone, reverse, valid_frames
+from mimic.nets.masking import reverse, tracing, valid_frames
 
 
 class Rnn(nn.Module):
@@ -36,7 +36,7 @@ def bidirectional(net: nn.LSTM | nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
 
     (batch, frames, inputs) -> (batch, frames, 2 * units), zero on padding.
     """
-    if alone():
+    if tracing():
         return net(x)[0]
     if x.is_cuda:
         packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mimic.nets.masking import alone
+from mimic.nets.masking import tracing
 from mimic.settings import BelowOne, Count, CountOrZero
 
 SLOPE = 0.3  # of the discriminator's leaky ReLU
@@ -26,7 +26,7 @@ class SeganConfig:
         channels: of the convolutions, outermost first; the random vector has as many as the last one.
         kernel: samples that a convolution spans.
         stride: factor between the time axes of two layers.
-        window: samples that the networks hear at once.
+        window: samples of the networks' input.
         preemphasis: coefficient, 0 for none.
         seed: of the random vector when the model is used.
     """
@@ -187,21 +187,21 @@ class Segan(nn.Module):
     def forward(self, noisy: Tensor, z: Tensor) -> Tensor:
         return self.generator(noisy, z)
 
-    def enhance(self, waves: list[Tensor], front: "SeganFront") -> list[Tensor]:
-        """Noisy waves (samples,) of any lengths -> enhanced waves of the same lengths.
+    def enhance(self, waveforms: list[Tensor], front: "SeganFront") -> list[Tensor]:
+        """Noisy waveforms (samples,) of any lengths -> enhanced waveforms of the same lengths.
 
-        Windows overlap by half and fade into each other, so that no border is heard. All have the same random vector:
+        Windows overlap by half and fade into each other, so that no border is audible. All have the same random vector:
         a signal gives the same result in each run, and in pieces what it gives as a whole.
         """
         size, hop = self.config.window, self.config.window // 2
-        fade = torch.hann_window(size, device=waves[0].device)  # of two neighbours: 1 in sum
+        fade = torch.hann_window(size, device=waveforms[0].device)  # of two neighbours: 1 in sum
         results = []
-        for wave in waves:
-            samples = wave.shape[0]
+        for waveform in waveforms:
+            samples = waveform.shape[0]
             padding = (hop, hop + (hop - samples % hop) % hop)
-            halves = F.pad(preemphasise(wave, self.config.preemphasis), padding).view(-1, hop)
+            halves = F.pad(preemphasise(waveform, self.config.preemphasis), padding).view(-1, hop)
             windows = torch.cat([halves[:-1], halves[1:]], dim=1)  # (count, window)
-            parts = [windows] if alone() else windows.split(16)
+            parts = [windows] if tracing() else windows.split(16)
             enhanced = torch.cat([self(part, self.z.expand(part.shape[0], -1, -1)) for part in parts]) * fade
             total = enhanced[1:, :hop] + enhanced[:-1, hop:]  # (count - 1, hop)
             results.append(deemphasise(total.flatten(), self.config.preemphasis)[:samples])
@@ -209,7 +209,7 @@ class Segan(nn.Module):
 
 
 class SeganFront(nn.Module):
-    """What a SEGAN hears: samples at `rate` Hz, in windows that begin `config.hop_length` samples apart."""
+    """Input of a SEGAN: samples at `rate` Hz, in windows that begin `config.hop_length` samples apart."""
 
     rate = 16000
 

@@ -38,13 +38,13 @@ class SpectrumEnhancer(nn.Module):
     def _masked(mask: Tensor, noisy: Tensor) -> Tensor:
         return expand(torch.complex(*mask.unbind(2)) * noisy)
 
-    def transform(self, waves: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
-        """Padded noisy waves (batch, samples), their lengths (batch,) -> enhanced ones, with their spectrum."""
+    def transform(self, waveforms: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
+        """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones, with their spectrum."""
         frames = stft.num_frames(samples)
-        estimate = self(stft.transform(waves), frames)
+        estimate = self(stft.transform(waveforms), frames)
         magnitude = stft.log1p_magnitude(estimate)
         return Enhanced(magnitude, frames, stft.inverse(estimate, samples), None, estimate)
 
-    def enhance(self, waves: list[Tensor], stft: Stft) -> list[Tensor]:
-        """Noisy waves (samples,) of any lengths -> enhanced waves of the same lengths."""
-        return enhance_each(self, waves, stft)
+    def enhance(self, waveforms: list[Tensor], stft: Stft) -> list[Tensor]:
+        """Noisy waveforms (samples,) of any lengths -> enhanced waveforms of the same lengths."""
+        return enhance_each(self, waveforms, stft)

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchaudio.models import Wav2Vec2Model, wav2vec2_model, wavlm_model
 
 from mimic.errors import UserError
-from mimic.nets.masking import alone, valid_frames
+from mimic.nets.masking import tracing, valid_frames
 from mimic.nets.ssl_files import MAX_DISTANCE, read_directory, read_weights
 from mimic.settings import BelowOne, Count
 
@@ -79,7 +79,7 @@ class SslEncoder(nn.Module):
 
     Args:
         net: a network of torchaudio.
-        normalise: bring each wave to mean 0 and variance 1 first, as the network was trained.
+        normalise: bring each waveform to mean 0 and variance 1 first, as the network was trained.
     """
 
     def __init__(self, net: Wav2Vec2Model, normalise: bool):
@@ -94,18 +94,18 @@ class SslEncoder(nn.Module):
         """Samples from one frame to the next."""
         return math.prod(layer.stride for layer in self.net.feature_extractor.conv_layers)
 
-    def forward(self, waves: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
-        """Waveforms (samples,) of any lengths -> hidden states (batch, frames, units) of `layers`, lengths (batch,)."""
-        features, lengths = self.convolve(waves)
+    def forward(self, waveforms: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
+        """Waveforms (samples,) of any lengths -> the wanted hidden states (batch, frames, units), lengths (batch,)."""
+        features, lengths = self.convolve(waveforms)
         return self.transform(features, lengths, layers), lengths
 
-    def convolve(self, waves: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def convolve(self, waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Waveforms (samples,) -> features (batch, frames, channels), their lengths (batch,).
 
         An utterance's frames do not depend on its batch: the convolutions reach no padding, and the normalisation that
         runs over time takes each utterance by itself.
         """
-        rows = [_normalised(wave) if self.normalise else wave for wave in waves]
+        rows = [_normalised(waveform) if self.normalise else waveform for waveform in waveforms]
         rows = [F.pad(row, (0, max(0, SHORTEST - len(row)))) for row in rows]
         x = pad_sequence(rows, batch_first=True) if len(rows) > 1 else rows[0][None]  # ONNX has no pad_sequence
         first, *others = self.net.feature_extractor.conv_layers
@@ -127,7 +127,7 @@ class SslEncoder(nn.Module):
     def transform(
         self, features: Tensor, lengths: Tensor, layers: list[int], hidden: tuple[Tensor, Tensor] | None = None
     ) -> list[Tensor]:
-        """Features of `convolve` -> the wanted hidden states (batch, frames, units), which hear no padding.
+        """Features of `convolve` -> the wanted hidden states (batch, frames, units), which do not depend on padding.
 
         hidden: frames (batch, frames) in whose place the transformer gets a vector (units,).
         """
@@ -136,7 +136,7 @@ class SslEncoder(nn.Module):
         if hidden is not None:
             x = torch.where(hidden[0].unsqueeze(2), hidden[1].to(x.dtype), x)
         masks: dict[str, Tensor] = {}
-        if not alone() and bool((lengths < x.shape[1]).any()):
+        if not tracing() and bool((lengths < x.shape[1]).any()):
             padding = ~valid_frames(lengths, x.shape[1])
             x = x.masked_fill(padding.unsqueeze(2), 0)
             mask = torch.zeros_like(padding, dtype=x.dtype).masked_fill(padding, -torch.inf)
@@ -155,18 +155,18 @@ class SslEncoder(nn.Module):
         return [states[layer] for layer in layers]
 
     def num_frames(self, samples: Tensor) -> Tensor:
-        """Frames of waves of these lengths (batch,)."""
+        """Frames of waveforms of these lengths (batch,)."""
         frames = samples.clamp(min=SHORTEST)
         for layer in self.net.feature_extractor.conv_layers:
             frames = (frames - layer.kernel_size) // layer.stride + 1
         return frames
 
 
-def _normalised(wave: Tensor) -> Tensor:
+def _normalised(waveform: Tensor) -> Tensor:
     """Mean 0 and variance 1, of (samples,)."""
-    if alone():  # the size of a graph's input is not known
-        return (wave - wave.mean()) / (wave.var(unbiased=False) + 1e-5).sqrt()
-    return F.layer_norm(wave, wave.shape)
+    if tracing():  # the size of a graph's input is not known
+        return (waveform - waveform.mean()) / (waveform.var(unbiased=False) + 1e-5).sqrt()
+    return F.layer_norm(waveform, waveform.shape)
 
 
 def is_ssl(path: Path) -> bool:

@@ -19,7 +19,7 @@ MAX_DISTANCE = 800  # of WavLM's relative positions, in every published one
 
 
 def read_directory(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any], bool | None]:
-    """Weights under torchaudio's names, what config.json says beyond their shapes, whether waves are normalised."""
+    """Weights under torchaudio's names, what config.json says beyond their shapes, whether waveforms are normalised."""
     config = read_json(directory / "config.json")
     if config.get("model_type") not in KINDS:
         raise UserError(f"{directory}: model_type is {config.get('model_type')}: expected one of {', '.join(KINDS)}")

@@ -1,7 +1,7 @@
-"""Small encoders that are taught by a large one.
+"""Small encoders that are distilled from a large one.
 
 DistilHuBERT (Chang et al., "DistilHuBERT: Speech Representation Learning by Layer-wise Distillation of Hidden-unit
-BERT", 2022); with noisy speech to hear and a head that enhances, Robust DistilHuBERT (Guimarães et al.,
+BERT", 2022); with noisy input and a head that enhances, Robust DistilHuBERT (Guimarães et al.,
 "RobustDistiller: Compressing Universal Speech Representations for Enhanced Environment Robustness", 2023).
 """
 
@@ -29,7 +29,7 @@ class StudentConfig(EncoderConfig):
 
     Attributes:
         conv_gradient: the convolutions learn so much more slowly.
-        head_input: what the enhancement head hears: conv, the output of the convolutions, as in the published code; or
+        head_input: input of the enhancement head: conv, the output of the convolutions, as in the published code; or
             last, the last hidden state, as in the paper.
         head_units: of its LSTM layers, per direction.
     """
@@ -39,16 +39,16 @@ class StudentConfig(EncoderConfig):
     head_units: Count = 256
 
 
-class Answer(NamedTuple):
+class StudentOutput(NamedTuple):
     """What a student makes of a batch."""
 
     predictions: list[Tensor]  # (batch, frames, units of the teacher), one for each of the teacher's layers
     lengths: Tensor  # (batch,), frames
-    heard: Tensor  # (batch, frames, units), for the enhancement head
+    head_input: Tensor  # (batch, frames, units), for the enhancement head
 
 
-class Taught(nn.Module):
-    """What all students have: `encoder`, and `head`, which enhances, or None; `respond` gives an `Answer`."""
+class DistilledEncoder(nn.Module):
+    """What all students have: `encoder`, and `head`, which enhances, or None; `predict` gives an `StudentOutput`."""
 
     encoder: SslEncoder
     head: nn.Module | None
@@ -62,39 +62,39 @@ class Taught(nn.Module):
         """Frames of waveforms of these lengths (batch,)."""
         return self.encoder.num_frames(samples)
 
-    def respond(self, waves: list[Tensor]) -> Answer:
+    def predict(self, waveforms: list[Tensor]) -> StudentOutput:
         raise NotImplementedError
 
-    def transform(self, waves: Tensor, samples: Tensor, stft: Stft, heard: Tensor | None = None) -> Enhanced:
-        """Padded noisy waves (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase.
+    def transform(self, waveforms: Tensor, samples: Tensor, stft: Stft, head_input: Tensor | None = None) -> Enhanced:
+        """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase.
 
-        heard: of `respond`, where that has been called already.
+        head_input: of `predict`, where that has been called already.
         """
         if self.head is None:
             raise UserError("this student does not enhance: train one with --loss.enhance_weight 2")
-        if heard is None:
-            heard = self.respond([wave[:n] for wave, n in zip(waves, samples.tolist(), strict=True)]).heard
-        spectrum, frames = stft.transform(waves), stft.num_frames(samples)
+        if head_input is None:
+            head_input = self.predict([row[:n] for row, n in zip(waveforms, samples.tolist(), strict=True)]).head_input
+        spectrum, frames = stft.transform(waveforms), stft.num_frames(samples)
         features = stft.log1p_magnitude(spectrum)
-        mask = self.head(heard, self.encoder.num_frames(samples), features.shape[1], frames)
+        mask = self.head(head_input, self.encoder.num_frames(samples), features.shape[1], frames)
         magnitude = (mask * features.expm1()).log1p()
         return Enhanced(magnitude, frames, stft.resynthesise(magnitude, spectrum, samples), spectrum)
 
-    def enhance(self, waves: list[Tensor], stft: Stft) -> list[Tensor]:
-        """Noisy waves (samples,) of any lengths -> enhanced waves of the same lengths, with the noisy phase."""
-        return enhance_each(self, waves, stft)
+    def enhance(self, waveforms: list[Tensor], stft: Stft) -> list[Tensor]:
+        """Noisy waveforms (samples,) of any lengths -> enhanced waveforms of the same lengths, with the noisy phase."""
+        return enhance_each(self, waveforms, stft)
 
 
-class Student(Taught):
+class Student(DistilledEncoder):
     """Waveforms -> hidden states, and from the last of them predictions of a teacher's hidden states.
 
-    As an encoder it has `layers` hidden states besides state 0, and behind them the predictions count as further ones.
+    As an encoder it has `layers` hidden states besides state 0, and after them the predictions count as further ones.
 
     Args:
         tasks: layers of the teacher that are predicted.
         units: of the teacher.
         head: whether there is an enhancement head.
-        normalise: whether waves are brought to mean 0 and variance 1, as for the teacher.
+        normalise: whether waveforms are brought to mean 0 and variance 1, as for the teacher.
     """
 
     def __init__(self, config: StudentConfig, tasks: int, units: int, head: bool, normalise: bool):
@@ -106,19 +106,19 @@ class Student(Taught):
         self.head = EnhancementHead(inputs, config.head_units) if head else None
         self.num_layers, self.units = config.layers + tasks, units
 
-    def respond(self, waves: list[Tensor]) -> Answer:
+    def predict(self, waveforms: list[Tensor]) -> StudentOutput:
         """Waveforms (samples,) of any lengths, as one batch."""
-        features, lengths = self.encoder.convolve(waves)
+        features, lengths = self.encoder.convolve(waveforms)
         features = slower(features, self.config.conv_gradient)
         (last,) = self.encoder.transform(features, lengths, [self.config.layers])
-        heard = features if self.config.head_input == "conv" else last
-        assert self.predictor is not None  # while it is taught
-        return Answer(self.predictor(last), lengths, heard)
+        head_input = features if self.config.head_input == "conv" else last
+        assert self.predictor is not None  # while it is distilled
+        return StudentOutput(self.predictor(last), lengths, head_input)
 
-    def forward(self, waves: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
+    def forward(self, waveforms: list[Tensor], layers: list[int]) -> tuple[list[Tensor], Tensor]:
         """The wanted hidden states and predictions (batch, frames, units), and lengths (batch,), as of `SslEncoder`."""
         last = self.config.layers
-        states, lengths = self.encoder(waves, [*(min(layer, last) for layer in layers)])
+        states, lengths = self.encoder(waveforms, [*(min(layer, last) for layer in layers)])
         if max(layers) > last:
             assert self.predictor is not None  # there are layers beyond the last state
             predictions = self.predictor(states[layers.index(max(layers))])
@@ -142,7 +142,7 @@ class Predictor(nn.Module):
 
 
 class EnhancementHead(nn.Module):
-    """Mask in [0, 1] of magnitudes, 10 ms a frame, from what the student hears, 20 ms a frame: 4,862,721 parameters."""
+    """Mask in [0, 1] of magnitudes, 10 ms a frame, from states of the student, 20 ms a frame: 4,862,721 parameters."""
 
     def __init__(self, inputs: int, units: int = 256, layers: int = 3, dropout: float = 0.1):
         super().__init__()
@@ -150,12 +150,12 @@ class EnhancementHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(2 * units, FRONT.n_fft // 2 + 1)
 
-    def forward(self, heard: Tensor, lengths: Tensor, most: int, frames: Tensor) -> Tensor:
+    def forward(self, head_input: Tensor, lengths: Tensor, most: int, frames: Tensor) -> Tensor:
         """(batch, frames', inputs) of these lengths -> (batch, most, bins), of which `frames` (batch,) are real.
 
-        A frame of the student stands for two of the spectrum; its last one for all that come behind it.
+        A frame of the student stands for two of the spectrum; its last one for all that follow.
         """
-        x = frames_at(torch.arange(most, device=heard.device) // 2, heard, lengths)
+        x = frames_at(torch.arange(most, device=head_input.device) // 2, head_input, lengths)
         return self.output(self.dropout(self.rnn(x, frames))).sigmoid()
 
 

@@ -20,7 +20,7 @@ class WideResnetConfig:
 
     Attributes:
         channels: convolution channels, one residual block each; every block halves the frequencies.
-        dnn_layers: dense layers behind the blocks.
+        dnn_layers: dense layers after the blocks.
         dnn_units: units of a dense layer.
         dropout: of channels and dense units.
     """

@@ -111,8 +111,8 @@ def slowdown(training: Epochs, others: Iterable[Span]) -> float:
     others = list(others)
     spans = [training.epoch(number) for number in range(2, len(training.ends))]
     company = [span.seconds for span in spans if span.shared(others) > 0.9 * span.seconds]
-    alone = [span.seconds for span in spans if span.shared(others) < 0.1 * span.seconds]
-    return max(1.0, median(company) / median(alone)) if company and alone else 1.0
+    single = [span.seconds for span in spans if span.shared(others) < 0.1 * span.seconds]
+    return max(1.0, median(company) / median(single)) if company and single else 1.0
 
 
 def step(whole: Span, loops: list[Span], others: list[Span], factor: float, hours: float, memory: int) -> Step:

@@ -153,7 +153,7 @@ def curves(runs: Mapping[Run, int | None]) -> list[Group]:
                     x, y = zip(*points, strict=True)
                     lines.append(svg.Line(run.title, tint[run.name], x, y, dashed=run.dashed))
             if max((len(line.x) for line in lines), default=0) < 2:
-                continue  # one point is no curve; the table has it
+                continue  # a curve needs two points; the table has it
             side, _, what = name.partition("_")
             panel = f"{'training' if side == 'train' else 'validation'} {WORDS.get(what, what.replace('_', ' '))}"
             label = f"{title}: {panel} over epochs. " + "; ".join(

@@ -25,7 +25,7 @@ class Value:
 
 
 def main_scores(tree: Tree) -> tuple[list[str], list[list[Value]], list[str]]:
-    """Header, rows and notes of the table that RESULTS.md has, the best of each column marked; clean is no rival."""
+    """Header, rows and notes of the table that RESULTS.md has, the best of each column but clean marked."""
     systems = [scored.system for scored in tree.scored]
     grid: list[list[str]] = [[]]
     notes: list[str] = []

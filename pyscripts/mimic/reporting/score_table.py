@@ -200,7 +200,7 @@ def _mark(
 
 
 def read_published(path: Path) -> dict[str, dict[str, str]]:
-    """Read published values: a header `system` and titles of columns, then rows, tab-separated; `-` is no value."""
+    """Read published values: a header `system` and titles of columns, then rows, tab-separated; `-`: none."""
     lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     head, *rows = lines
     if bad := [row for row in rows if len(row) != len(head)]:

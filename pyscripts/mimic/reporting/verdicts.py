@@ -23,7 +23,7 @@ LEGEND = (
 
 
 def pairs_of(systems: Sequence[System], chosen: Sequence[Sequence[str]]) -> list[tuple[System, System]]:
-    """The chosen pairs of names, and each "X" with "X + mimic"; UserError for a name that is no row."""
+    """The chosen pairs of names, and each "X" with "X + mimic"; UserError for a name that is not a row."""
     names = {system.name: system for system in systems}
     for name in (name for pair in chosen for name in pair):
         if name not in names:

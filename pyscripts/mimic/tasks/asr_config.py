@@ -78,7 +78,7 @@ class AsrLoss(RecogniserLoss):
 
 @dataclass
 class JointData(AsrData):
-    """As for a recogniser, but train and dev are data directories: the waves of noisy speech are read.
+    """As for a recogniser, but train and dev are data directories: the waveforms of noisy speech are read.
 
     Attributes:
         train_clean: the same utterances, clean, for the enhancement loss; without one it is not needed.
@@ -170,7 +170,7 @@ class ClassifyData:
         train: feature directory.
         labels: table `utterance class`; utterances that are not in it are left out. Empty: utt2spk of the directory.
         dev: feature directory for validation.
-        dev_labels: likewise, of the same classes.
+        dev_labels: such a table for validation, of the same classes.
     """
 
     train: Features = ""

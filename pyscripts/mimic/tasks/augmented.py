@@ -15,10 +15,10 @@ from mimic.models.config import Config
 
 
 class AugmentedFeatures:
-    """Augments the waves that `data.train`, a feature directory, was made from, and makes the same features of them.
+    """Augments the waveforms that the feature directory `data.train` was made from, and makes such features of them.
 
     The options of the features are those in the experiment directory. Raises UserError for noise that is
-    never mixed in and where the waves are not there any more.
+    never mixed in and where the waveforms are not there any more.
     """
 
     def __init__(self, config: Config, directory: Path):
@@ -34,9 +34,9 @@ class AugmentedFeatures:
 
     def __call__(self, utt: str, epoch: int) -> np.ndarray:
         """(frames, bins); what an utterance gets depends on the seed, the epoch and its id alone."""
-        wave = self.augmenter(utt, epoch).noisy
+        waveform = self.augmenter(utt, epoch).noisy
         with torch.inference_mode():
-            features = self.front(torch.from_numpy(wave)).numpy()
+            features = self.front(torch.from_numpy(waveform)).numpy()
         if not len(features):
             raise UserError(f"{utt}: too short for one frame when it is sped up: leave it out of the training set")
         return features

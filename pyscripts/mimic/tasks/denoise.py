@@ -1,7 +1,7 @@
 """Enhancement learnt from clean speech alone: noise and reverberation are mixed in while it is trained.
 
-The network may estimate a mask of spectra or go from waveform to waveform. Validation takes mixtures that were made
-once and stored, so that its figures can be compared from epoch to epoch and between systems.
+The network gives a mask of spectra or enhanced waveforms. Validation takes mixtures that were made once, and
+stored, so that its scores can be compared from epoch to epoch and between systems.
 """
 
 from collections.abc import Mapping
@@ -84,14 +84,14 @@ class DenoiseTask(EnhanceTask):
     def sizes(self, batch: Batch) -> dict[str, int]:
         return self.losses.sizes(self.stft.num_frames(batch.samples), batch.samples)
 
-    def respond(self, batch: Batch) -> tuple[Enhanced, Tensor, dict[str, Tensor]]:
+    def enhance_batch(self, batch: Batch) -> tuple[Enhanced, Tensor, dict[str, Tensor]]:
         """What the enhancer makes of a batch, log1p magnitudes (batch, frames, bins) of the clean side, the losses."""
         enhanced, clean = self.model.transform(batch.noisy, batch.samples, self.stft), self.stft(batch.clean)
         waveforms = Waveforms.of(enhanced, batch.clean, batch.samples)
         return enhanced, clean, self.losses(enhanced.magnitude, clean, enhanced.frames, waveforms)
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
-        return weighted(self.respond(batch)[2], self.losses.weights, share)
+        return weighted(self.enhance_batch(batch)[2], self.losses.weights, share)
 
 
 def seconds(reader: AudioReader) -> dict[str, float]:

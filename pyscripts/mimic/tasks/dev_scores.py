@@ -22,11 +22,11 @@ from mimic.training.stop import leave_signals_to_parent
 
 
 class Enhancing(Protocol):
-    """A network with `enhance(waves, front)`, where `front` is the STFT, or what else it takes."""
+    """A network with `enhance(waveforms, front)`, where `front` is the STFT, or what else it takes."""
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
-    def enhance(self, waves: list[Tensor], front: Any, /) -> list[Tensor]: ...
+    def enhance(self, waveforms: list[Tensor], front: Any, /) -> list[Tensor]: ...
 
 
 class _Worker(ForkProcess):
@@ -40,7 +40,7 @@ class _Workers(ForkContext):
 
 
 class DevScores:
-    """wb-PESQ, STOI and eSTOI of enhanced waves.
+    """wb-PESQ, STOI and eSTOI of enhanced waveforms.
 
     Args:
         noisy, clean: data directories with the same utterances.
@@ -70,13 +70,13 @@ class DevScores:
         scores = {}
         for start in parallel.shard(range(0, len(self.utterances), batch)):
             utterances = self.utterances[start : start + batch]
-            waves = model.enhance([torch.from_numpy(self.noisy[utt]).to(device) for utt in utterances], front)
-            for number, (utt, wave) in enumerate(zip(utterances, waves, strict=True), start):
-                scores[number] = self._pool.submit(_scores, self.clean[utt], wave.cpu().numpy())
+            waveforms = model.enhance([torch.from_numpy(self.noisy[utt]).to(device) for utt in utterances], front)
+            for number, (utt, waveform) in enumerate(zip(utterances, waveforms, strict=True), start):
+                scores[number] = self._pool.submit(_scores, self.clean[utt], waveform.cpu().numpy())
         return scores
 
     def pesq(self, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
-        """wb-PESQ of (clean, degraded) waves, NaN where it cannot be computed."""
+        """wb-PESQ of (clean, degraded) waveforms, NaN where it cannot be computed."""
         return list(self._pool.map(_pesq, *zip(*pairs, strict=True)))
 
     @staticmethod

@@ -1,7 +1,8 @@
-"""Distillation: a student learns the hidden states of a large self-supervised encoder, and to hear them through noise.
+"""Distillation: a student learns the hidden states of a large self-supervised encoder, also from noisy speech.
 
-The teacher hears clean speech, the student the same speech in noise and rooms. Losses per layer: L1 and the negative
-log-sigmoid of the cosine similarity, both over real frames alone; and, with a head, the distance of enhanced speech.
+The teacher runs on clean speech, the student on the same speech with noise and reverberation. Losses per layer: L1
+and the negative log-sigmoid of the cosine similarity, both over real frames alone; with a head also the distance of
+enhanced speech.
 """
 
 from collections.abc import Mapping
@@ -65,8 +66,8 @@ class DistillTask(Task):
         self.prunes = config.net == "pruned" and bool(config.model.prune)
         self.model = self.new_student()
         speech, speaker_of = CachedAudio(data.train), read_table(Path(data.train) / "utt2spk")
-        noises, rooms = (Recordings(name) if name else None for name in (data.noises, data.rirs))
-        self.augmenter = Augmenter(speech, speaker_of, noises, config.augment, config.train.seed, rooms)
+        noises, rirs = (Recordings(name) if name else None for name in (data.noises, data.rirs))
+        self.augmenter = Augmenter(speech, speaker_of, noises, config.augment, config.train.seed, rirs)
         longest = config.augment.crop_s or float("inf")
         samples = {utt: round(min(s, longest) * mixing.RATE) for utt, s in seconds(speech).items()}
         self.lengths = {utt: int(self.teacher.num_frames(torch.tensor(n))) for utt, n in samples.items()}
@@ -146,19 +147,19 @@ class DistillTask(Task):
         if batch.targets is None:
             device = batch.clean.device.type
             with torch.no_grad(), torch.autocast(device, enabled=False):
-                clean = [wave[:n] for wave, n in zip(batch.clean, samples, strict=True)]
+                clean = [waveform[:n] for waveform, n in zip(batch.clean, samples, strict=True)]
                 wanted, lengths = self.teacher(clean, self.config.teacher.layers)
         else:
             wanted, lengths = batch.targets.unbind(2), batch.frames
-        answer = self.model.respond([wave[:n] for wave, n in zip(batch.noisy, samples, strict=True)])
-        parts = compare(answer.predictions, wanted, torch.minimum(answer.lengths, lengths))
+        output = self.model.predict([waveform[:n] for waveform, n in zip(batch.noisy, samples, strict=True)])
+        parts = compare(output.predictions, wanted, torch.minimum(output.lengths, lengths))
         if self.weights["enhance"]:
-            parts["enhance"] = self._enhancement(batch, answer.heard)
+            parts["enhance"] = self._enhancement(batch, output.head_input)
         return parts
 
-    def _enhancement(self, batch: Batch, heard: Tensor) -> Tensor:
+    def _enhancement(self, batch: Batch, head_input: Tensor) -> Tensor:
         kind = self.config.loss.enhance
-        enhanced = self.model.transform(batch.noisy, batch.samples, self.stft, heard)
+        enhanced = self.model.transform(batch.noisy, batch.samples, self.stft, head_input)
         if kind == "stft":
             return multi_resolution_stft(enhanced.waveforms, batch.clean, batch.samples).mean()
         if kind == "si_sdr":

@@ -17,7 +17,7 @@ class Teacher(StudentTeacher):
         path: a self-supervised encoder (wav2vec 2.0, HuBERT, WavLM): a file of weights as torchaudio downloads it, or a
             directory of transformers, or the directory `encoder` of a trained one.
         start: the student begins with the teacher's convolutions, projection, positions and first layers.
-        dropout: of the teacher while it teaches. The published code leaves it in training mode: 0.1.
+        dropout: of the teacher during distillation. The published code leaves it in training mode: 0.1.
     """
 
     path: inputs.Teacher = ""
@@ -34,7 +34,7 @@ class DistillData:
         targets: feature directory with the teacher's hidden states of it, `teacher.layers` side by side, from
             steps/extract_ssl.sh: the teacher is not asked again in every epoch. Empty: it is asked. For training that
             leaves speed and length of speech as they are.
-        noises: folder of recordings, or a data directory with their wav.scp; the kind of a noise is its name up to
+        noises: folder of recordings, or a data directory with their wav.scp; the type of a noise is its name up to
             the first "-". Empty: babble only.
         rirs: room impulse responses, in the same form. Empty: none.
         dev_noisy: data directory of noisy speech, for validation.
@@ -56,7 +56,7 @@ class DistillLoss(StudentLoss):
     Attributes:
         l1_weight: of the mean difference of predictions and hidden states.
         cosine_weight: of the mean of -log sigmoid(cosine similarity) of a frame.
-        enhance: l1 or l2 of magnitudes; stft (multi-resolution STFT) or si_sdr (dB) of waves.
+        enhance: l1 or l2 of magnitudes; stft (multi-resolution STFT) or si_sdr (dB) of waveforms.
     """
 
     l1_weight: NotNegative = 1.0

@@ -31,14 +31,14 @@ from mimic.training.task import WHOLE, Task, weighted
 class Batch(NamedTuple):
     """log1p magnitudes (batch, frames, bins), padded, and lengths (batch,).
 
-    For losses that hear waveforms: both sides (batch, samples), and their lengths (batch,), too.
+    For losses of waveforms: both sides (batch, samples), and their lengths (batch,), too.
     """
 
     noisy: Tensor
     clean: Tensor
     lengths: Tensor
-    noisy_waves: Tensor | None = None
-    clean_waves: Tensor | None = None
+    noisy_waveforms: Tensor | None = None
+    clean_waveforms: Tensor | None = None
     samples: Tensor | None = None
 
 
@@ -86,12 +86,12 @@ class EnhanceTask(Task):
         if not self.of_waveforms:
             return Batch(noisy, clean, lengths)
         sides = self.waveforms[utterances[0] not in self.lengths]
-        (noisy_waves, samples), (clean_waves, ends) = (pad([side[utt] for utt in utterances]) for side in sides)
+        (noisy_waveforms, samples), (clean_waveforms, ends) = (pad([side[utt] for utt in utterances]) for side in sides)
         for utt, a, b in zip(utterances, lengths.tolist(), self.stft.num_frames(samples).tolist(), strict=True):
             if a != b:
                 raise UserError(f"{utt}: {a} frames of features but {b} of its waveform: run steps/make_feats.sh again")
         check_lengths(utterances, samples, ends)
-        return Batch(noisy, clean, lengths, noisy_waves, clean_waves, samples)
+        return Batch(noisy, clean, lengths, noisy_waveforms, clean_waveforms, samples)
 
     def _noisy(self, utt: str) -> np.ndarray:
         return feature_dir.load(self.noisy[utt][0], utt, self.lengths.get(utt) or self.dev_lengths[utt])
@@ -105,16 +105,15 @@ class EnhanceTask(Task):
 
     def forward(self, batch: Any, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         if isinstance(self.model, SpectrumEnhancer):
-            made = self.model.transform(batch.noisy_waves, batch.samples, self.stft)
-            waveforms = Waveforms.of(made, batch.clean_waves, batch.samples)
-            return weighted(
-                self.losses(made.magnitude, batch.clean, made.frames, waveforms), self.losses.weights, share
-            )
+            enhanced = self.model.transform(batch.noisy_waveforms, batch.samples, self.stft)
+            waveforms = Waveforms.of(enhanced, batch.clean_waveforms, batch.samples)
+            parts = self.losses(enhanced.magnitude, batch.clean, enhanced.frames, waveforms)
+            return weighted(parts, self.losses.weights, share)
         enhanced, sounds = self.model(batch.noisy, batch.lengths), None
-        if batch.noisy_waves is not None:
-            spectrum = self.stft.transform(batch.noisy_waves)
-            heard = self.stft.resynthesise(enhanced, spectrum, batch.samples)
-            sounds = Waveforms(heard, batch.clean_waves, batch.samples, spectrum)
+        if batch.noisy_waveforms is not None:
+            spectrum = self.stft.transform(batch.noisy_waveforms)
+            output = self.stft.resynthesise(enhanced, spectrum, batch.samples)
+            sounds = Waveforms(output, batch.clean_waveforms, batch.samples, spectrum)
         parts = self.losses(enhanced, batch.clean, batch.lengths, sounds)
         return weighted(parts, self.losses.weights, share)
 

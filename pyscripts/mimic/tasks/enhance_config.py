@@ -11,9 +11,9 @@ class EnhanceData:
     """What an enhancer is trained on: STFT feature directories, noisy and clean with the same utterances.
 
     Attributes:
-        train_noisy: input of the training set; its wav.scp gives the waves for the losses that hear them.
-        train_clean: target of the training set, likewise.
-        dev_noisy: input for validation; its wav.scp gives the waves for PESQ, STOI and eSTOI.
+        train_noisy: input of the training set; its wav.scp gives the waveforms for the losses of waveforms.
+        train_clean: target of the training set, with a wav.scp for the same losses.
+        dev_noisy: input for validation; its wav.scp gives the waveforms for PESQ, STOI and eSTOI.
         dev_clean: reference for validation.
         valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
         init: directory of a trained enhancer to start from: its weights, of the same network and spectrum.
@@ -33,7 +33,7 @@ class DenoiseData:
 
     Attributes:
         train: data directory of clean speech.
-        noises: folder of recordings, or a data directory with their wav.scp; the kind of a noise is its name up to
+        noises: folder of recordings, or a data directory with their wav.scp; the type of a noise is its name up to
             the first "-". Empty: babble only.
         rirs: room impulse responses, in the same form. Empty: none.
         dev_noisy: data directory of noisy speech, for validation.
@@ -55,7 +55,7 @@ class DenoiseData:
 
 @dataclass
 class ProbeEnhanceData(DenoiseData):
-    """What an enhancer is trained on, and by which features it hears it.
+    """What an enhancer is trained on, and the features of its input.
 
     Attributes:
         features: feature directory of clean training speech: features of mixtures are made by its options and

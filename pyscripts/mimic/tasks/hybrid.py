@@ -29,7 +29,7 @@ PADDING = -1  # label of a frame that is none
 
 
 class Batch(NamedTuple):
-    """Padded features (batch, frames, dim), lengths (batch,), pdfs and phones (batch, frames), PADDING behind them."""
+    """Padded features (batch, frames, dim), lengths (batch,), pdfs and phones (batch, frames), PADDING after them."""
 
     features: Tensor
     lengths: Tensor

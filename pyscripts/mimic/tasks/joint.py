@@ -34,7 +34,7 @@ from mimic.training.task import WHOLE, weighted
 
 
 class Batch(NamedTuple):
-    """Padded waves (batch, samples), token ids (batch, length), and the lengths of both."""
+    """Padded waveforms (batch, samples), token ids (batch, length), and the lengths of both."""
 
     noisy: Tensor
     clean: Tensor | None
@@ -92,7 +92,7 @@ class JointTask(AsrTask):
         return {utt: self.fbank.num_frames(round(info.seconds * self.stft.rate)) for utt, info in headers.items()}
 
     def stream(self, utterances: list[str]) -> None:
-        """Nothing: each wave is a file of its own."""
+        """Nothing: each waveform is a file of its own."""
 
     def load(self, utterances: list[str]) -> Batch:
         side = 0 if utterances[0] in self.lengths else 1  # of the training or the development set
@@ -105,10 +105,10 @@ class JointTask(AsrTask):
         return Batch(noisy, clean, samples, tokens, token_lengths)
 
     def recogniser_batch(self, batch: Batch) -> asr.Batch:
-        return self._heard(batch, self.model.enhance(batch.noisy, batch.samples).waveforms)
+        return self._enhanced_batch(batch, self.model.enhance(batch.noisy, batch.samples).waveforms)
 
-    def _heard(self, batch: Batch, waves: Tensor) -> asr.Batch:
-        features, lengths = self.model.features(waves, batch.samples)
+    def _enhanced_batch(self, batch: Batch, waveforms: Tensor) -> asr.Batch:
+        features, lengths = self.model.features(waveforms, batch.samples)
         return asr.Batch(features, lengths, batch.tokens, batch.token_lengths)
 
     def sizes(self, batch: Batch) -> dict[str, int]:
@@ -119,11 +119,11 @@ class JointTask(AsrTask):
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         enhanced = self.model.enhance(batch.noisy, batch.samples)
-        losses, weights = self.recognition_losses(self._heard(batch, enhanced.waveforms), epoch)
+        losses, weights = self.recognition_losses(self._enhanced_batch(batch, enhanced.waveforms), epoch)
         if self.enhancement_losses is not None and batch.clean is not None:  # load gives them together
             clean = self.stft(batch.clean)
-            waves = Waveforms.of(enhanced, batch.clean, batch.samples)
-            losses |= self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, waves)
+            waveforms = Waveforms.of(enhanced, batch.clean, batch.samples)
+            losses |= self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, waveforms)
             weights |= self.enhancement_losses.weights
         return weighted(losses, weights, share)
 

@@ -16,19 +16,19 @@ from mimic.settings import Count, CountOrZero, NotNegative
 from mimic.tasks.denoise import Batch, DenoiseTask
 from mimic.training.task import WHOLE, weighted
 
-HEARD = ("clean", "enhanced", "noisy", "former")  # by the discriminator
+SCORED = ("clean", "enhanced", "noisy", "former")  # by the discriminator
 
 
 @dataclass
 class MetricganConfig:
-    """The discriminator learns (PESQ + 0.5) / 5 of enhanced, noisy and clean speech; the enhancer wants it to say 1.
+    """The discriminator learns (PESQ + 0.5) / 5 of enhanced, noisy and clean speech; the enhancer is to reach 1.
 
     Attributes:
         weight: of (D(enhanced, clean) - 1)^2 in the enhancer's loss, beside the losses of the section `loss`.
         channels: of the discriminator's convolutions.
-        replay: how many enhanced utterances of former steps are kept; the discriminator hears them again, lest it
+        replay: how many enhanced utterances of former steps are kept; the discriminator scores them again, lest it
             forgets what a worse enhancer sounds like.
-        replay_share: of a batch, how many of these it hears beside each.
+        replay_share: of a batch, how many of these it scores beside each.
         replay_frames: of an utterance, most that are kept.
     """
 
@@ -96,12 +96,12 @@ class MetricganTask(DenoiseTask):
         return {"model": self.model, "critic": self.critic}
 
     def sizes(self, batch: Batch) -> dict[str, int]:
-        return super().sizes(batch) | dict.fromkeys(("metric", *HEARD), len(batch.noisy))
+        return super().sizes(batch) | dict.fromkeys(("metric", *SCORED), len(batch.noisy))
 
     def optimiser_losses(
         self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        enhanced, clean, parts = self.respond(batch)
+        enhanced, clean, parts = self.enhance_batch(batch)
         frames, fake = enhanced.frames, enhanced.magnitude.detach()
         with torch.no_grad():
             noisy = self.stft(batch.noisy)
@@ -127,7 +127,7 @@ class MetricganTask(DenoiseTask):
         return (torch.tensor(self.scores.pesq(pairs)) + 0.5) / 5
 
 
-def _distance(said: Tensor, scores: Tensor) -> Tensor:
+def _distance(estimates: Tensor, scores: Tensor) -> Tensor:
     """Mean square over the utterances; what has no score costs nothing."""
     known = ~scores.isnan()
-    return torch.where(known, said - scores.nan_to_num(), 0.0).square().mean()
+    return torch.where(known, estimates - scores.nan_to_num(), 0.0).square().mean()

@@ -1,4 +1,4 @@
-"""Self-supervised pretraining: an encoder predicts the units of frames that it does not hear."""
+"""Self-supervised pretraining: an encoder predicts the units of masked frames."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,9 +26,9 @@ IGNORED = -100
 
 
 class Batch(NamedTuple):
-    """Waveforms (batch, samples), lengths (batch,), units (batch, frames), -100 beyond an end, masked frames."""
+    """Waveforms (batch, samples), lengths (batch,), units and masked frames (batch, frames), -100 beyond an end."""
 
-    waves: Tensor
+    waveforms: Tensor
     samples: Tensor
     units: Tensor
     masks: Tensor
@@ -65,7 +65,7 @@ class PretrainSslTask(Task):
         return self._load(self.sides[0], utterances, f"{self.config.train.seed} epoch {self.epoch}")
 
     def _load(self, side: tuple[AudioReader, dict[str, archives.Entry]], utterances: list[str], name: str) -> Batch:
-        waves, samples = pad([side[0][utt] for utt in utterances])
+        waveforms, samples = pad([side[0][utt] for utt in utterances])
         frames = self.model.encoder.num_frames(samples).tolist()
         units, masks = [], []
         for utt, count in zip(utterances, frames, strict=True):
@@ -77,7 +77,7 @@ class PretrainSslTask(Task):
             units.append(np.pad(row.astype(np.int64), (0, count - len(row)), constant_values=IGNORED) - IGNORED)
             draw = torch.Generator().manual_seed(int(mixing.utterance_rng(name, utt).integers(1 << 62)))
             masks.append(self.model.draw_masks(torch.tensor([count]), draw)[0].numpy())
-        return Batch(waves, samples, pad(units)[0] + IGNORED, pad(masks)[0])
+        return Batch(waveforms, samples, pad(units)[0] + IGNORED, pad(masks)[0])
 
     def _counted(self, batch: Batch) -> dict[str, Tensor]:
         real = batch.units != IGNORED
@@ -94,8 +94,8 @@ class PretrainSslTask(Task):
         return weighted(results, self.weights, share)
 
     def _scores(self, batch: Batch) -> Tensor:
-        waves = [wave[:n] for wave, n in zip(batch.waves, batch.samples.tolist(), strict=True)]
-        return self.model(waves, batch.masks)[0].float()
+        waveforms = [waveform[:n] for waveform, n in zip(batch.waveforms, batch.samples.tolist(), strict=True)]
+        return self.model(waveforms, batch.masks)[0].float()
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:

@@ -61,7 +61,7 @@ class SeganTask(Task):
         )
 
     def _window(self, reader: AudioReader, name: str) -> Tensor:
-        """A window of the pre-emphasised utterance, zeros behind its end."""
+        """A window of the pre-emphasised utterance, zeros beyond its end."""
         utt, place = name.rsplit(" ", 1)
         config, start = self.config.model, int(place)
         # A sample more in front: pre-emphasis is of the whole signal, not of each window.

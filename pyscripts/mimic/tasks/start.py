@@ -18,11 +18,11 @@ def check_start(config: Config, directory: Path) -> None:
     where the options of those are in the new experiment directory already and have to be equal.
     """
     init = Path(config.data.init)
-    theirs = read_config(init)
-    if theirs.task != "asr":
-        raise UserError(f"--data.init {init} was trained as task {theirs.task}, not asr: give a recogniser")
+    initial = read_config(init)
+    if initial.task != "asr":
+        raise UserError(f"--data.init {init} was trained as task {initial.task}, not asr: give a recogniser")
     for key in ("token_type", "normalise"):
-        there, here = getattr(theirs.data, key), getattr(config.data, key)
+        there, here = getattr(initial.data, key), getattr(config.data, key)
         if there != here:
             raise _differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
     if config.data.init_features == "other" or not (directory / feature_config.OPTIONS).exists():
@@ -37,12 +37,12 @@ def start_enhancer(model: nn.Module, init: Path, stft: StftConfig) -> None:
 
     Raises UserError where it is none, or another.
     """
-    theirs = Enhancer.load(init)
-    for name, there in asdict(getattr(theirs.front, "config", stft)).items():
+    initial = Enhancer.load(init)
+    for name, there in asdict(getattr(initial.front, "config", stft)).items():
         if there != (here := getattr(stft, name, None)):
             fix = f"take {init / feature_config.OPTIONS} as option file of the spectrum"
             raise _differs(init, f"option --{name.replace('_', '-')}", there, here, fix)
-    start_from(model, theirs.net.state_dict(), init)
+    start_from(model, initial.net.state_dict(), init)
 
 
 def start_from(model: nn.Module, state: Mapping[str, Tensor], init: Path) -> None:

@@ -28,7 +28,7 @@ session = onnxruntime.InferenceSession(here / "model.onnx")
 
 
 def run(x: np.ndarray) -> np.ndarray:
-    """Samples (samples,) through the model; what is too short for it gets silence behind it."""
+    """Samples (samples,) through the model; what is too short for it gets silence at its end."""
     x = np.pad(x, (0, max(0, facts["shortest"] - len(x))))
     return session.run(None, {facts["input"]: x[None]})[0]
 
