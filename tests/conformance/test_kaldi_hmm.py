@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_hmm_parts import lang  # noqa: F401 (a fixture)
-from test_lattices import graph  # noqa: F401 (a fixture)
+from lang_maker import lang  # noqa: F401 (a fixture)
+from lattice_maker import graph  # noqa: F401 (a fixture)
 
 from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
 from mimic.decoding.wfst.lattice_io import read_lattices, write_lattices

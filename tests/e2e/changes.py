@@ -8,7 +8,8 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from fault_driver import Driver, Fault, NotRecovered, own_files
+from fault_driver import Driver, Fault, NotRecovered
+from fault_files import own_files
 
 CODE = ("pyscripts", "steps", "local")
 CONFIGS = {"perceptual": "perceptual", "enhance": "enhance", "asr_clean": "asr", "asr": "asr_finetune"}

@@ -1,6 +1,5 @@
 """One fault after the other: what is disturbed is made again, and compared with what an undisturbed run has made."""
 
-import io
 import os
 import random
 import re
@@ -14,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from injections import TABLES, damage, damage_table, end, processes, small_disk
-from recipe import Recipe, difference
+from fault_files import compared, equal, outputs, own_files
+from injections import damage, damage_table, end, processes, small_disk
+from recipe import Recipe
 
 # Signals: which one, to whom.
 SIGNALS = {
@@ -32,12 +31,6 @@ STAGES = [
     (r"exp/asr_\w+(/decode_.*)?", 6),
     (r"exp/.*/scoring/.*", 7),
 ]
-SCORES = r"(wer|cer)_.*|scoring_kaldi"  # stage 7 puts them beside a decoding
-# Times, sizes of jobs, notes of the up-to-date check.
-NOT_COMPARED = re.compile(
-    rf"log|tensorboard|(run_info|summary)\.json|progress\.jsonl|num_jobs|\.(done|made|changed)|\.lock.*|{SCORES}"
-)
-LOOSE = ("log", "tensorboard", "checkpoints", "weights")
 ADVICE = re.compile(r"(?:undo it: rm|remove) ([^\s,;]+)")
 RANKS = ("--num-processes", "2")
 
@@ -61,29 +54,6 @@ class Target:
 class Fault:
     kind: str
     target: Target
-
-
-def own_files(folder: Path) -> dict[str, Path]:
-    """The files of a directory by name, less the directories that other steps have made inside."""
-    found = {}
-    for top, inner, names in os.walk(folder):
-        if Path(top) != folder and ".fingerprint" in names:
-            inner.clear()
-        else:
-            found |= {str((Path(top) / name).relative_to(folder)): Path(top) / name for name in names}
-    return found
-
-
-def compared(folder: Path) -> dict[str, bytes]:
-    files = own_files(folder).items()
-    return {name: path.read_bytes() for name, path in files if not any(map(NOT_COMPARED.fullmatch, Path(name).parts))}
-
-
-def equal(a: bytes | None, b: bytes | None) -> bool:
-    """Byte for byte; of two files of tensors, those and all else that they hold: torch leaves gaps between them."""
-    if a == b or a is None or b is None or not b.startswith(b"PK"):
-        return a == b
-    return not difference(*(torch.load(io.BytesIO(data), weights_only=True) for data in (a, b)))
 
 
 Acts = dict[str, Callable[["Driver", Fault], Iterator[str]]]
@@ -222,7 +192,7 @@ class Driver:
     def damaged(self, fault: Fault) -> Iterator[str]:
         """A file of a finished directory is changed; the stage that reads it sees that first, or its own stage."""
         target, tables = fault.target, fault.kind == "damaged table"
-        path = self.draw.choice([path for folder in target.folders for path in self.outputs(folder, tables)])
+        path = self.draw.choice([path for folder in target.folders for path in outputs(self.root / folder, tables)])
         yield f"{path.parent.relative_to(self.root)}: {self.spoil(path, tables)}"
         if target.reader and self.reads(target.reader, path) and self.draw.random() < 0.5:
             self.clear((target.reader,))
@@ -248,16 +218,6 @@ class Driver:
         while path.exists() and path.read_bytes() == before:
             how = (damage_table if table else damage)(path, self.draw)
         return how
-
-    def outputs(self, folder: str, tables: bool) -> list[Path]:
-        """The tables of a directory, or its other files, of those that a later step may read."""
-        found = []
-        for name, path in own_files(self.root / folder).items():
-            top = Path(name).parts[0]
-            loose = path.name.startswith(".") or top in LOOSE or re.fullmatch(SCORES, top)
-            if not loose and path.stat().st_size and tables == bool(TABLES.fullmatch(name)):
-                found.append(path)
-        return sorted(found)
 
     def clear(self, folders: tuple[str, ...]) -> None:
         """These directories as before their stage."""

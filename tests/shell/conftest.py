@@ -76,3 +76,14 @@ def small_disk(tmp_path: Path):
 def done(tmp_path: Path) -> Done:
     """done.py, to be called in a repository of its own."""
     return Done(make_tree(tmp_path))
+
+
+@pytest.fixture
+def script(tmp_path: Path):
+    """script(text) gives the words that run a script of this text."""
+
+    def write(text: str) -> list[str]:
+        (tmp_path / "job.sh").write_text(text + "\n")
+        return ["bash", "job.sh"]
+
+    return write

@@ -46,3 +46,12 @@ def make_tree(root: Path) -> Path:
     (root / "conf").mkdir()
     (root / "conf/a.yaml").write_text("a: 1\n")
     return root
+
+
+def data_dir(tree: Path, name: str = "data/train") -> Path:
+    data = tree / name
+    data.mkdir(parents=True)
+    (tree / "a.wav").write_bytes(b"RIFF")
+    (data / "wav.scp").write_text(f"s-1 {tree}/a.wav\ns-2\ta.wav:44\ns-3 cat {tree}/none |\ns-4 /none\n")
+    (data / "text").write_text("s-1 HELLO\n")
+    return data

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mimic.io.tables import write_data_dir
+from mimic.io.tables import read_table, write_data_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 LEXICON = "ONE W AH N\nTWO T UW\nTHREE TH R IY\nFOUR F AO R\nFIVE F AY V\n"
@@ -80,3 +80,8 @@ def in_tmpfs(folder: Path, size: str, script: str) -> list[str]:
     mount = f"mount -t tmpfs -o size={size} tmpfs {folder}"
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     return ["unshare", *user, "--mount", "bash", "-c", f"{mount} || exit 77\n{script}"]
+
+
+def audio(data: Path) -> Path:
+    """The file of one utterance."""
+    return Path(read_table(data / "wav.scp")["p1-002"])

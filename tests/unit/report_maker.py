@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 from score_maker import RATE, noisy, speechlike
 
@@ -16,6 +18,7 @@ from mimic.metrics.identity import Identity, identify
 from mimic.metrics.kaldi_files import score_files, write_files
 from mimic.metrics.wer import align_set
 from mimic.reporting.score_table import tsv
+from mimic.reporting.tree import Tree
 
 UTTS = [f"p{k % 2}-{k:02d}" for k in range(7)] + ["p1-<b>&'q\""]  # in C order once sorted
 UTTS.sort()
@@ -120,3 +123,31 @@ def tone(level: float, seconds: float = 0.5) -> np.ndarray:
     """A sweep of the given level (samples,) float32."""
     t = np.arange(round(seconds * RATE)) / RATE
     return (level * np.sin(2 * np.pi * (300 + 3000 * t) * t)).astype(np.float32)
+
+
+def tree_at(exp: Path, **more: object) -> Tree:
+    return Tree(exp, exp.parent / "data", **more)
+
+
+@pytest.fixture(scope="module")
+def exp(tmp_path_factory) -> Path:
+    return write_tree(tmp_path_factory.mktemp("a tree"))
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and all text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]

@@ -1,5 +1,7 @@
-"""Signals and data directories for the tests of scores."""
+"""Signals, data directories and transcripts for the tests of scores."""
 
+import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from mimic.io.tables import write_data_dir
 from mimic.metrics.pesq import package
 
 RATE = 16000
+VOCABULARY = "A B C D ONE TWO IT'S LENGTH-OF-SIXTEEN-AND-MORE naïve Ünïcödé ЖУК 東京 <unk> [noise]".split()
 needs_pesq = pytest.mark.skipif(package is None, reason="the Python package pesq is not installed")
 
 
@@ -42,3 +45,32 @@ def write_pair(path: Path, count: int = 5) -> tuple[Path, Path]:
             tables["utt2snr"][utt] = "2.5" if k < 2 else "7.5"
         write_data_dir(path / f"data/test_{side}", tables)
     return path / "data/test_clean", path / "data/test_noisy"
+
+
+def random_set(seed: int, utterances: int = 40) -> tuple[dict[str, str], dict[str, str]]:
+    """References and hypotheses derived from them by random edits; two hypotheses are missing, one is empty."""
+    rng = random.Random(seed)
+    refs, hyps = {}, {}
+    for i in range(utterances):
+        ref = rng.choices(VOCABULARY, k=rng.randint(1, 12))
+        hyp = [rng.choice(VOCABULARY) if rng.random() < 0.2 else word for word in ref if rng.random() > 0.15]
+        for _ in range(rng.randint(0, 2)):
+            hyp.insert(rng.randint(0, len(hyp)), rng.choice(VOCABULARY))
+        refs[f"p{i % 3}-{i:03d}"], hyps[f"p{i % 3}-{i:03d}"] = " ".join(ref), " ".join(hyp)
+    names = sorted(refs)
+    hyps[names[5]] = ""
+    del hyps[names[7]], hyps[names[20]]
+    return refs, hyps
+
+
+def utt2spk(refs: dict[str, str]) -> dict[str, str]:
+    speakers = {utt: utt.split("-")[0] for utt in refs}
+    return speakers | {"zz-unscored": "a-speaker-with-a-long-name"}
+
+
+@pytest.fixture(scope="module")
+def kaldi() -> Path:
+    utils = Path(os.environ.get("KALDI_ROOT", "/nonexistent")) / "egs/wsj/s5/utils"
+    if not (utils / "scoring").is_dir():
+        pytest.skip("KALDI_ROOT names no Kaldi checkout with egs/wsj/s5/utils/scoring")
+    return utils

@@ -1,9 +1,11 @@
 """A tiny corpus of noise with transcripts, and how to train on it."""
 
+import json
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 from tolerance import assert_near, of_network
@@ -237,3 +239,22 @@ def run_and_kill(monkeypatch, every: int, root: Path, kind: str, directory: Path
         assert loaded > 2 * every, "the run was never cut"
         return weights
     raise AssertionError("the run never came to its end")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("corpus")
+    make_set(root, "train", "aa", 8)
+    make_set(root, "dev", "b", 3)
+    (root / "perceptual.yaml").write_text(PERCEPTUAL)
+    return root
+
+
+def log(directory: Path) -> list[dict]:
+    """The epochs of a training."""
+    return [json.loads(line) for line in (directory / "train_log.jsonl").open()]
+
+
+def saved(directory: Path) -> int:
+    """The last step that a checkpoint holds."""
+    return max((int(path.stem[5:]) for path in (directory / "checkpoints").glob("step-*.pt")), default=-1)

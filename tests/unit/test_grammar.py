@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from test_hmm_parts import monophones
+from lang_maker import monophones
 from test_ngram import arpa, log_prob
 
 from mimic.decoding.wfst.graph import grammar, make_graph

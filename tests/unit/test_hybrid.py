@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from data_maker import ROOT
-from test_hmm_parts import lang, monophones  # noqa: F401 (a fixture)
+from lang_maker import lang, monophones  # noqa: F401 (a fixture)
 
 from mimic.errors import UserError
 from mimic.hmm.alignments import write_ali

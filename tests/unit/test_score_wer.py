@@ -1,7 +1,8 @@
 """Error rates: totals against jiwer and kaldialign, files against Kaldi's own perl scripts."""
 
+# ruff: noqa: F811 (fixtures)
+
 import os
-import random
 import re
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import jiwer
 import kaldialign
 import pytest
-from data_maker import ROOT, snapshot
+from score_maker import kaldi, random_set, utt2spk  # noqa: F401 (a fixture)
 
 from mimic.errors import UserError
 from mimic.io.tables import write_table
@@ -27,29 +28,6 @@ from mimic.metrics.wer import (
     wer_lines,
     words,
 )
-
-VOCABULARY = "A B C D ONE TWO IT'S LENGTH-OF-SIXTEEN-AND-MORE naïve Ünïcödé ЖУК 東京 <unk> [noise]".split()
-
-
-def random_set(seed: int, utterances: int = 40) -> tuple[dict[str, str], dict[str, str]]:
-    """References and hypotheses derived from them by random edits; two hypotheses are missing, one is empty."""
-    rng = random.Random(seed)
-    refs, hyps = {}, {}
-    for i in range(utterances):
-        ref = rng.choices(VOCABULARY, k=rng.randint(1, 12))
-        hyp = [rng.choice(VOCABULARY) if rng.random() < 0.2 else word for word in ref if rng.random() > 0.15]
-        for _ in range(rng.randint(0, 2)):
-            hyp.insert(rng.randint(0, len(hyp)), rng.choice(VOCABULARY))
-        refs[f"p{i % 3}-{i:03d}"], hyps[f"p{i % 3}-{i:03d}"] = " ".join(ref), " ".join(hyp)
-    names = sorted(refs)
-    hyps[names[5]] = ""
-    del hyps[names[7]], hyps[names[20]]
-    return refs, hyps
-
-
-def utt2spk(refs: dict[str, str]) -> dict[str, str]:
-    speakers = {utt: utt.split("-")[0] for utt in refs}
-    return speakers | {"zz-unscored": "a-speaker-with-a-long-name"}
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -172,14 +150,6 @@ def test_conditions_are_grouped_in_order(tmp_path):
     ]
 
 
-@pytest.fixture(scope="module")
-def kaldi() -> Path:
-    utils = Path(os.environ.get("KALDI_ROOT", "/nonexistent")) / "egs/wsj/s5/utils"
-    if not (utils / "scoring").is_dir():
-        pytest.skip("KALDI_ROOT names no Kaldi checkout with egs/wsj/s5/utils/scoring")
-    return utils
-
-
 def pipe(text: str, *command: str | Path) -> str:
     env = os.environ | {"LC_ALL": "C"}
     done = subprocess.run(command, input=text.encode(), capture_output=True, check=True, env=env)
@@ -205,103 +175,3 @@ def test_kaldis_scripts_give_our_files(kaldi, tmp_path, tokenise, seed):
     )
     peer = pipe(scored, kaldi / "scoring/wer_ops_details.pl", "--special-symbol", "***")
     assert ops(alignments) == pipe(peer, *"sort -b -i -k 1,1 -k 4,4rn -k 2,2 -k 3,3".split())
-
-
-def score(*arguments: str | Path) -> subprocess.CompletedProcess:
-    return subprocess.run(["steps/score_asr.sh", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
-
-
-@pytest.fixture
-def decoded(tmp_path) -> tuple[Path, Path]:
-    """A data directory and a decode directory."""
-    refs, hyps = random_set(3)
-    data, decode = tmp_path / "data/test_noisy", tmp_path / "exp/asr_x/decode_test"
-    for path in (data, decode):
-        path.mkdir(parents=True)
-    write_table(data / "text", refs)
-    write_table(data / "utt2spk", utt2spk(refs))
-    write_table(data / "utt2snr", {utt: "2.5" if i % 2 else "7.5" for i, utt in enumerate(refs)})
-    write_table(decode / "text", hyps)
-    return data, decode
-
-
-def results(path: Path) -> dict[str, bytes]:
-    left_out = ("log/", "scoring/test/log/", "scoring/test.old/")  # the last is what a forced run keeps
-    return {name: text for name, text in snapshot(path).items() if not name.startswith(left_out)}
-
-
-def test_the_reference_may_be_another_table(decoded):
-    data, decode = decoded
-    (data / "text").rename(data / "text.phn")
-    assert "text is missing" in score(data, decode).stderr
-    done = score("--reference", "text.phn", "--cer", "false", data, decode)
-    assert done.returncode == 0 and f"/ {totals(align_set(*random_set(3))).words}, " in done.stdout, done.stderr
-
-
-def test_step_writes_kaldis_tree_and_the_same_bytes_again(decoded):
-    data, decode = decoded
-    done = score(data, decode)
-    assert done.returncode == 0, done.stderr
-    total = compute_wer((a.ref, a.hyp, a.present) for a in align_set(*random_set(3)))
-    line = (
-        f"%WER {total.rate:.2f} [ {total.errors} / {total.words}, {total.ins} ins, {total.dele} del, {total.sub} sub ]"
-    )
-    assert (decode / "wer_1_0.0").read_text().splitlines()[0] == f"{line} [PARTIAL]"
-    best = f"{line} [PARTIAL] {decode}/wer_1_0.0\n"
-    assert (decode / "scoring_kaldi/best_wer").read_text() == best and best in done.stdout
-    inner, scoring = snapshot(decode / "scoring_kaldi"), snapshot(decode.parent / "scoring/test")
-    names = ("per_utt", "per_spk", "ops", "lmwt", "wip")
-    details = {f"{unit}_details/{name}" for unit in ("wer", "cer") for name in names}
-    details |= {"wer_details/wer_bootci", "cer_details/cer_bootci", "best_wer", "best_cer"}
-    details |= {f"{name}{tokens}.txt" for name in ("test_filt", "penalty_0.0/1") for tokens in ("", ".chars")}
-    assert details <= inner.keys()
-    assert all(scoring[name] == text for name, text in inner.items())
-    assert scoring["wer_1_0.0"] == (decode / "wer_1_0.0").read_bytes()
-    rows = [line.split("\t") for line in scoring["breakdown_wer.tsv"].decode().splitlines()[1:]]
-    for condition in ("snr", "speaker"):
-        assert sum(int(row[3]) for row in rows if row[0] == condition) == total.words
-    assert all(float(low) < float(rate) < float(high) for *_, rate, low, high in rows)
-
-    before = results(decode.parent)
-    assert "skipping" in score(data, decode).stdout
-    assert score("--force", "true", data, decode).returncode == 0
-    assert results(decode.parent) == before
-
-
-def test_step_notices_a_new_decoding_and_options(decoded):
-    data, decode = decoded
-    score("--cer", "false", data, decode)
-    assert not (decode / "cer_1_0.0").exists()
-    for name in ("wer_1_0.0", "wer_info"):
-        (decode / name).unlink()  # as when decoding runs again and finds the same text
-    assert score("--cer", "false", data, decode).returncode == 0 and (decode / "wer_1_0.0").exists()
-    assert "normaliser" in score("--cer", "false", "--normaliser", "upper", data, decode).stdout
-    assert "normaliser upper\n" in (decode / "wer_info").read_text()
-
-
-def test_kaldi_users_line_works(decoded, kaldi, tmp_path):
-    score(*decoded)
-    (tmp_path / "utils").symlink_to(kaldi)
-    line = "for x in exp/*/decode*; do [ -d $x ] && grep WER $x/wer_* | utils/best_wer.sh; done"
-    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
-    total = compute_wer((a.ref, a.hyp, a.present) for a in align_set(*random_set(3)))
-    assert done.stdout.startswith(f"%WER {total.rate:.2f} [ {total.errors} / {total.words}, ")
-    assert done.stdout.endswith("exp/asr_x/decode_test/wer_1_0.0\n") and done.stderr == ""
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (lambda data, decode: (decode / "text").open("a").write("zz-nobody A B\n"), "zz-nobody: hypothesis without"),
-        (lambda data, decode: (data / "utt2spk").write_text("p0-000 p0\n"), "not in utt2spk"),
-        (lambda data, decode: (decode / "text").unlink(), "run steps/decode.sh"),
-        (lambda data, decode: (data / "text").unlink(), "run local/*/prepare.sh"),
-    ],
-)
-def test_step_errors_are_one_line(decoded, change, problem):
-    change(*decoded)
-    done = score(*decoded)
-    assert done.returncode == 1
-    (line,) = [line for line in done.stderr.splitlines() if problem in line]
-    assert "Traceback" not in done.stderr
-    assert not (decoded[1].parent / "scoring/test/.done").exists()

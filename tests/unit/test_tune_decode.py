@@ -3,8 +3,9 @@
 import shlex
 
 import pytest
+from arpa_maker import arpa
+from ctc_maker import TOKENS, output
 from model_maker import make_features, make_recogniser, program
-from test_ctc_decode import TOKENS, arpa, output
 
 from mimic.decoding import tune
 from mimic.decoding.config import DecodeConfig

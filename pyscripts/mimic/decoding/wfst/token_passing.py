@@ -14,7 +14,7 @@ Povey et al., "Generating exact lattices in the WFST framework", ICASSP 2012. On
         cost = new
 
 with the arcs within the beam recorded as links of a lattice. Below, the tokens of a frame are one set of arrays, and
-their arcs are followed all at once; tests/unit/test_lattices.py compares the result with an exhaustive search.
+their arcs are followed all at once; tests/unit/test_lattice_decoder.py compares the result with an exhaustive search.
 """
 
 import numpy as np

@@ -1,0 +1,117 @@
+"""steps/score.sh: Kaldi's tree of files, reruns, errors."""
+
+# ruff: noqa: F811 (fixtures)
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from data_maker import ROOT, snapshot
+from score_maker import kaldi, random_set, utt2spk  # noqa: F401 (a fixture)
+
+from mimic.io.tables import write_table
+from mimic.metrics.wer import (
+    align_set,
+    compute_wer,
+    totals,
+)
+
+
+def score(*arguments: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run(["steps/score_asr.sh", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture
+def decoded(tmp_path) -> tuple[Path, Path]:
+    """A data directory and a decode directory."""
+    refs, hyps = random_set(3)
+    data, decode = tmp_path / "data/test_noisy", tmp_path / "exp/asr_x/decode_test"
+    for path in (data, decode):
+        path.mkdir(parents=True)
+    write_table(data / "text", refs)
+    write_table(data / "utt2spk", utt2spk(refs))
+    write_table(data / "utt2snr", {utt: "2.5" if i % 2 else "7.5" for i, utt in enumerate(refs)})
+    write_table(decode / "text", hyps)
+    return data, decode
+
+
+def results(path: Path) -> dict[str, bytes]:
+    left_out = ("log/", "scoring/test/log/", "scoring/test.old/")  # the last is what a forced run keeps
+    return {name: text for name, text in snapshot(path).items() if not name.startswith(left_out)}
+
+
+def test_the_reference_may_be_another_table(decoded):
+    data, decode = decoded
+    (data / "text").rename(data / "text.phn")
+    assert "text is missing" in score(data, decode).stderr
+    done = score("--reference", "text.phn", "--cer", "false", data, decode)
+    assert done.returncode == 0 and f"/ {totals(align_set(*random_set(3))).words}, " in done.stdout, done.stderr
+
+
+def test_step_writes_kaldis_tree_and_the_same_bytes_again(decoded):
+    data, decode = decoded
+    done = score(data, decode)
+    assert done.returncode == 0, done.stderr
+    total = compute_wer((a.ref, a.hyp, a.present) for a in align_set(*random_set(3)))
+    line = (
+        f"%WER {total.rate:.2f} [ {total.errors} / {total.words}, {total.ins} ins, {total.dele} del, {total.sub} sub ]"
+    )
+    assert (decode / "wer_1_0.0").read_text().splitlines()[0] == f"{line} [PARTIAL]"
+    best = f"{line} [PARTIAL] {decode}/wer_1_0.0\n"
+    assert (decode / "scoring_kaldi/best_wer").read_text() == best and best in done.stdout
+    inner, scoring = snapshot(decode / "scoring_kaldi"), snapshot(decode.parent / "scoring/test")
+    names = ("per_utt", "per_spk", "ops", "lmwt", "wip")
+    details = {f"{unit}_details/{name}" for unit in ("wer", "cer") for name in names}
+    details |= {"wer_details/wer_bootci", "cer_details/cer_bootci", "best_wer", "best_cer"}
+    details |= {f"{name}{tokens}.txt" for name in ("test_filt", "penalty_0.0/1") for tokens in ("", ".chars")}
+    assert details <= inner.keys()
+    assert all(scoring[name] == text for name, text in inner.items())
+    assert scoring["wer_1_0.0"] == (decode / "wer_1_0.0").read_bytes()
+    rows = [line.split("\t") for line in scoring["breakdown_wer.tsv"].decode().splitlines()[1:]]
+    for condition in ("snr", "speaker"):
+        assert sum(int(row[3]) for row in rows if row[0] == condition) == total.words
+    assert all(float(low) < float(rate) < float(high) for *_, rate, low, high in rows)
+
+    before = results(decode.parent)
+    assert "skipping" in score(data, decode).stdout
+    assert score("--force", "true", data, decode).returncode == 0
+    assert results(decode.parent) == before
+
+
+def test_step_notices_a_new_decoding_and_options(decoded):
+    data, decode = decoded
+    score("--cer", "false", data, decode)
+    assert not (decode / "cer_1_0.0").exists()
+    for name in ("wer_1_0.0", "wer_info"):
+        (decode / name).unlink()  # as when decoding runs again and finds the same text
+    assert score("--cer", "false", data, decode).returncode == 0 and (decode / "wer_1_0.0").exists()
+    assert "normaliser" in score("--cer", "false", "--normaliser", "upper", data, decode).stdout
+    assert "normaliser upper\n" in (decode / "wer_info").read_text()
+
+
+def test_kaldi_users_line_works(decoded, kaldi, tmp_path):
+    score(*decoded)
+    (tmp_path / "utils").symlink_to(kaldi)
+    line = "for x in exp/*/decode*; do [ -d $x ] && grep WER $x/wer_* | utils/best_wer.sh; done"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
+    total = compute_wer((a.ref, a.hyp, a.present) for a in align_set(*random_set(3)))
+    assert done.stdout.startswith(f"%WER {total.rate:.2f} [ {total.errors} / {total.words}, ")
+    assert done.stdout.endswith("exp/asr_x/decode_test/wer_1_0.0\n") and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda data, decode: (decode / "text").open("a").write("zz-nobody A B\n"), "zz-nobody: hypothesis without"),
+        (lambda data, decode: (data / "utt2spk").write_text("p0-000 p0\n"), "not in utt2spk"),
+        (lambda data, decode: (decode / "text").unlink(), "run steps/decode.sh"),
+        (lambda data, decode: (data / "text").unlink(), "run local/*/prepare.sh"),
+    ],
+)
+def test_step_errors_are_one_line(decoded, change, problem):
+    change(*decoded)
+    done = score(*decoded)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if problem in line]
+    assert "Traceback" not in done.stderr
+    assert not (decoded[1].parent / "scoring/test/.done").exists()
