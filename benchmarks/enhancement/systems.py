@@ -10,29 +10,34 @@ from enhancement.material import SIDES, Set, read_wav
 from enhancement.peers import PEERS
 from mimic.errors import UserError
 from mimic.io.recording import write_wav
+from mimic.models.ratio import AUTO, mix
 
 
 class System:
-    """`NAME` of peers.py, noisy or clean; `NAME=DIR`, a model; after either `@W`, the share of enhanced in the output.
+    """`NAME` of peers.py, noisy or clean; `NAME=DIR`, a model; after either `@0.5`, an enhancement ratio.
 
-    enhancer: with `enhance`, `identity`, `size`, `streams`, `rate`, `hop` and `latency`; None for noisy and clean.
+    ratio: share of enhanced speech in the output, or a model's curve (`@auto`); without it 1. enhancer: with `enhance`,
+    `identity`, `size`, `streams`, `rate`, `hop` and `latency`; None for noisy and clean.
     """
 
     def __init__(self, text: str):
-        text, at, share = text.partition("@")
-        base, self.equals, self.directory = text.partition("=")
-        self.base, self.name = base, base + at + share
+        what, at, ratio = text.partition("@")
+        self.base, self.equals, self.directory = what.partition("=")
+        self.name = self.base + at + ratio
+        self.auto = ratio == AUTO and bool(self.equals)
         try:
-            self.share = float(share) if at else 1.0
+            self.ratio: Any = float(ratio) if at and not self.auto else 1.0
         except ValueError:
-            self.share = -1.0
-        if not base or not 0 <= self.share <= 1:
-            raise UserError(f"system '{text}{at}{share}': write NAME, NAME=DIRECTORY or one of these and @0.5")
+            self.ratio = -1.0
+        if not self.base or not 0 <= self.ratio <= 1:
+            raise UserError(
+                f"system '{text}': write NAME or NAME=DIRECTORY, and after it @0.5, of a model also @{AUTO}"
+            )
         self.enhancer: Any = None
 
-    def at(self, share: float) -> "System":
-        """The same enhancer with another share of enhanced in the output."""
-        other = System(f"{self.base}{self.equals}{self.directory}@{share:g}")
+    def at(self, ratio: float) -> "System":
+        """The same enhancer at another ratio."""
+        other = System(f"{self.base}{self.equals}{self.directory}@{ratio:g}")
         other.enhancer = self.enhancer
         return other
 
@@ -44,6 +49,7 @@ class System:
             from enhancement.own import Own  # torch takes seconds to load, and peers do without
 
             self.enhancer = Own(self.directory)
+            self.ratio = self.enhancer.ratio(AUTO) if self.auto else self.ratio
         elif self.base in PEERS:
             self.enhancer = PEERS[self.base]()
         else:
@@ -59,10 +65,7 @@ class System:
         for utt in pairs.utts:
             if not (folder / f"{utt}.wav").exists():
                 write_wav(folder / f"{utt}.wav", self.enhancer.enhance(pairs.audio("noisy", utt)))
-            y = read_wav(folder, utt)
-            if self.share < 1:
-                y = np.float32(self.share) * y + np.float32(1 - self.share) * pairs.audio("noisy", utt)
-            yield utt, y
+            yield utt, mix(pairs.audio("noisy", utt), read_wav(folder, utt), self.ratio)
 
 
 def lag(x: np.ndarray, y: np.ndarray, most: int = 2000) -> int:

@@ -12,7 +12,10 @@ from data_maker import ROOT
 from model_maker import make_enhancer, make_recogniser
 from score_maker import RATE, speechlike, write_pair
 
+from mimic.deploy.fit_ratio import read_errors
 from mimic.errors import UserError
+from mimic.models.enhancer import Enhancer
+from mimic.models.ratio import RATIO
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -151,12 +154,13 @@ def judge(tmp_path, monkeypatch):
 def test_a_model_beside_noisy_speech(judge, tmp_path, capsys):
     model = make_enhancer(tmp_path / "model", "causal")
     recogniser = ["--recogniser", str(make_recogniser(tmp_path / "asr"))]
-    options = ["--systems", f"mine={model} mine={model}@0", *recogniser]
+    (model / RATIO).write_text('{"curve": {"low": 0, "high": 1, "at_low": 0, "at_high": 0}}')  # always noisy
+    options = ["--systems", f"mine={model} mine={model}@auto", *recogniser]
     found = judge(*options)["systems"]
-    assert list(found) == ["noisy", "mine", "mine@0"]
+    assert list(found) == ["noisy", "mine", "mine@auto"]
     mine, noisy = found["mine"], found["noisy"]
     assert mine["parameters"] > 0 and mine["identity"].startswith("mimic ")
-    assert found["mine@0"]["utterances"] == noisy["utterances"]  # no share of the enhanced
+    assert found["mine@auto"]["utterances"] == noisy["utterances"]
     assert mine["utterances"]["p0-00"]["si-sdr"] != noisy["utterances"]["p0-00"]["si-sdr"]
     assert [row["words"] for row in mine["utterances"].values()] == [2, 0, 2]
     assert [set(row["errors"]) for row in mine["utterances"].values()] == [{"recogniser"}, set(), {"recogniser"}]
@@ -174,6 +178,9 @@ def test_a_model_beside_noisy_speech(judge, tmp_path, capsys):
     sides = zip(noisy["utterances"].values(), mine["utterances"].values(), strict=True)
     errors = [[row["errors"].get("recogniser") for row in rows] for rows in sides]
     assert list(ratios["errors"]["mine"]["recogniser"].values()) == errors
+    scorings = {ratio: tmp_path / f"work/ratios/mine/recogniser/{ratio}" for ratio in (0, 1)}
+    fitted = read_errors(Enhancer.load(model), tmp_path / "work/noisy", scorings)
+    assert fitted.errors.T.tolist() == [pair for pair in errors if None not in pair] and len(fitted.words) == 2
 
 
 def test_data_directories_tell_conditions(judge, tmp_path, capsys):
@@ -184,7 +191,8 @@ def test_data_directories_tell_conditions(judge, tmp_path, capsys):
 def test_mistakes_are_one_line(judge, tmp_path):
     for options, message in {
         ("--systems", "nosuch"): "no system nosuch: there are clean, noisy, noisereduce",
-        ("--systems", "noisy@2"): "write NAME, NAME=DIRECTORY",
+        ("--systems", "noisy@2"): "write NAME or NAME=DIRECTORY",
+        ("--systems", "rnnoise@auto"): "write NAME or NAME=DIRECTORY",
         ("--systems", "noisy noisy"): "noisy is there twice",
         ("--judges", "me"): "no judge me",
         ("--corpora", "x"): "give --corpora, or --noisy and --clean",
