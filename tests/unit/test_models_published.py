@@ -12,8 +12,7 @@ from mimic.frontend.cmvn import Cmvn
 from mimic.nets import ENCODERS, LMS, MASKS
 from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
 from mimic.nets.conformer import Attention, Conformer, ConformerConfig, Frames, rotary
-from mimic.nets.crdnn import CrdnnConfig
-from mimic.nets.crdnn_mask import CrdnnMask
+from mimic.nets.crdnn import CrdnnConfig, CrdnnMask
 from mimic.nets.enhancers import MaskConfig, MaskEnhancer
 from mimic.nets.lm import LmState, RnnLm, RnnLmConfig
 from mimic.nets.masking import normalise_channels

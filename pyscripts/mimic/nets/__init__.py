@@ -21,7 +21,7 @@ MASKS = Registry(
     {
         "causal": "mimic.nets.causal_mask:CausalMask,CausalMaskConfig",
         "cnn_transformer": "mimic.nets.cnn_transformer:CnnTransformer,CnnTransformerConfig",
-        "crdnn": "mimic.nets.crdnn_mask:CrdnnMask,CrdnnConfig",
+        "crdnn": "mimic.nets.crdnn:CrdnnMask,CrdnnConfig",
         "wide_resnet": "mimic.nets.wide_resnet:WideResnet,WideResnetConfig",
         "bilstm": "mimic.nets.bilstm_mask:BilstmMask,BilstmMaskConfig",
         "fcn": "mimic.nets.fcn_mask:FcnMask,FcnMaskConfig",

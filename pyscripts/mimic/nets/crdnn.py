@@ -158,3 +158,21 @@ class Crdnn(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.layers(x, lengths)["dnn"], self.output_lengths(lengths)
+
+
+class CrdnnMask(nn.Module):
+    """Features (batch, frames, bins) -> mask (batch, frames, bins), zero or more, not bounded above.
+
+    The second network of the 2021 mimic-loss recipe (SpeechBrain, Voicebank/MTL).
+    """
+
+    def __init__(self, bins: int, config: CrdnnConfig):
+        super().__init__()
+        if config.time_pooling != 1:
+            raise UserError(f"--model.time_pooling {config.time_pooling}: a mask needs every frame: set it to 1")
+        self.crdnn = Crdnn(bins, config)
+        self.output = nn.Linear(self.crdnn.output_size, bins)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        units, _ = self.crdnn(x, lengths)  # (batch, frames, crdnn.output_size)
+        return self.output(units).relu()
