@@ -26,7 +26,7 @@ from pathlib import Path
 sys.path.insert(1, f"{Path(__file__).resolve().parents[2]}/pyscripts")  # of this tree, whatever PYTHONPATH says
 
 from uptodate.check import run
-from uptodate.errors import StepError
+from uptodate.state import StepError
 
 WORDS = ("--step", "--kind", "--version", "--input", "--option", "--force", "--lock", "--verify", "--dry-run")
 

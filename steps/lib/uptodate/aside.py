@@ -12,9 +12,9 @@ import os
 import shutil
 from pathlib import Path
 
-from .errors import StepError
 from .files import contents, replace
 from .fingerprint import parse, text
+from .state import StepError
 
 
 def beside(folder: Path, suffix: str) -> Path:

@@ -11,11 +11,10 @@ from pathlib import Path
 from mimic.io.atomic import SUFFIXES
 
 from . import aside, fingerprint, identity
-from .errors import StepError
 from .files import contents, is_table, read_made, relative, replace, write_made
 from .fingerprint import Items
 from .outputs import changed_outputs, describe
-from .state import Action, State, transition
+from .state import Action, State, StepError, transition
 
 Words = dict[str, list[str]]
 WAIT = 5.0  # seconds for another run to end

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from mimic.renamed import STEPS, recorded_option
 
-from .errors import StepError
 from .files import ROOT, relative
 from .identity import Known, identity
 from .outputs import file_hash
+from .state import StepError
 
 Items = dict[tuple[str, str], str]
 NOUNS = {  # what the directories of a step hold

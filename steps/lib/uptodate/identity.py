@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .errors import StepError
 from .files import ROOT
 from .outputs import changed_outputs, file_hash, hash_of, result_hash, stamp_of
+from .state import StepError
 
 Known = dict[str, list[str]]  # path -> [stamp, hash]
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from enum import Enum, auto
 
 
+class StepError(Exception):
+    """One line for the user, why a step does not start."""
+
+
 class State(Enum):
     ABSENT = auto()  # or empty
     FOREIGN = auto()  # holds files that no step made
