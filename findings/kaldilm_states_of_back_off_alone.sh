@@ -47,6 +47,6 @@ for line in text.splitlines():
     elif words:
         final.add(words[0])
 single = [state for state, out in arcs.items() if len(out) == 1 and out[0][3] == "0" and state not in final]
-print(f"kaldilm {version('kaldilm')}: {len(alone)} of {len(arcs)} states have nothing but a back-off arc, of cost 0")
-assert alone and all(len(arcs[state][0]) == 4 for state in alone)
+print(f"kaldilm {version('kaldilm')}: {len(single)} of {len(arcs)} states have nothing but a back-off arc, of cost 0")
+assert single and all(len(arcs[state][0]) == 4 for state in single)
 PYTHON

@@ -1,4 +1,4 @@
-"""steps/lib/done.py: which work is done, what makes it again, and what users are told."""
+"""steps/lib/done.py: which work is done, what makes it again, and what it prints."""
 
 import itertools
 import json
