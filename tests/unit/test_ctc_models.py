@@ -16,7 +16,7 @@ from mimic.decoding.ctc.kenlm import KenLm
 from mimic.decoding.ctc.times import Word
 from mimic.decoding.decoder import EndToEndDecoder, Result, ctc_decoder
 from mimic.decoding.ngram.ngram import Ngram
-from mimic.decoding.rescore import log_probs as second_opinion
+from mimic.decoding.rescore import log_probs as lm_scores
 from mimic.errors import UserError
 from mimic.nets.lm import RnnLm, RnnLmConfig
 from mimic.nets.transformer_lm import TransformerLm, TransformerLmConfig
@@ -58,12 +58,12 @@ LMS = {
 
 
 @pytest.mark.parametrize("name", LMS)
-def test_a_second_opinion_ranks_again(name):
+def test_rescoring_ranks_again(name):
     torch.manual_seed(0)
     lm = LMS[name]().eval()
     texts = ["AB A", "B", "A A A", "", "BA BA AB"]
     ids = [TOKENS.encode(text) if text else [] for text in texts]
-    given = second_opinion(lm, ids)
+    given = lm_scores(lm, ids)
     for sequence, value in zip(ids, given, strict=True):
         steps = lm(torch.tensor([[1, *sequence]])).detach()[0]
         assert value == pytest.approx(float(sum(steps[i, k] for i, k in enumerate([*sequence, 2]))), abs=1e-4)
@@ -75,13 +75,13 @@ def test_a_second_opinion_ranks_again(name):
     features = torch.randn(1, 40, 3)
     plain = EndToEndDecoder(Convolutions(True), TOKENS, replace(config, rescore=""))
     (first,) = plain(features, torch.tensor([40]), 0.01)
-    rescoring = EndToEndDecoder(Convolutions(True), TOKENS, config, second=partial(second_opinion, lm))
+    rescoring = EndToEndDecoder(Convolutions(True), TOKENS, config, second=partial(lm_scores, lm))
     (second,) = rescoring(features, torch.tensor([40]), 0.01)
     before = {one.text: one.score for one in first}
     assert [one.score for one in second] == sorted((one.score for one in second), reverse=True)
     for one in second:
         assert one.score == pytest.approx(before[one.text] + 0.5 * one.parts["rescore"], abs=1e-5)
-        value = second_opinion(lm, [TOKENS.encode(one.text) if one.text else []])[0]
+        value = lm_scores(lm, [TOKENS.encode(one.text) if one.text else []])[0]
         assert one.parts["rescore"] == pytest.approx(value, abs=1e-4)
 
 

@@ -52,6 +52,8 @@ WORDS: dict[str, str] = {
     r"\banew\b|\blikewise\b|\bwished\b|\bas it turns out\b": "again, (repeat it), target",
     r"\bgoes on\b|\bgo on where\b|\bto go on\b|\bwent on\b|\bgoing on\b": "resumes, continues",
     r"(?<!here )\bis no (?!longer\b|more\b|need\b|reason\b|loss\b|such\b)": "is not a",
+    r"(?i)\b(?:second )?opinions?\b|\bsecond_opinion\b": "rescoring, second pass",
+    r"(?i)\bhidden frames\b|\bframes (?:that )?are hidden\b": "masked frames",
     word("theirs"): "the peer's name",
     word("ours"): "mimic",
 }

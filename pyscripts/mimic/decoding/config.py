@@ -39,7 +39,7 @@ class DecodeConfig:
         lexicon: of the search of that name: `word token token...` lines. Without it the words are those of the n-gram
             model, spelt with the recogniser's tokens. Phones need one.
         word_insertion_bonus: added for every word in lexicon, and in lexicon-free where finished hypotheses are ranked.
-        rescore: directory of a language model like `lm`, which gives a second opinion on the nbest.
+        rescore: directory of a language model like `lm`, which rescores the nbest.
         rescore_weight: its weight.
         coverage_weight: weight of the coverage penalty: at every token, the attention that each frame has got so far
             beyond coverage_threshold, divided by the number of tokens so far. It stops loops.

@@ -1,4 +1,4 @@
-"""Second pass: a neural language model's opinion on the transcripts of the first."""
+"""Second pass: a neural language model rescores the transcripts of the first."""
 
 from collections.abc import Sequence
 

@@ -37,7 +37,7 @@ class HubertConfig(EncoderConfig):
 
 
 class Hubert(nn.Module):
-    """Waveforms, and which of their frames are hidden -> scores of the units of every frame."""
+    """Waveforms, and which of their frames are masked -> scores of the units of every frame."""
 
     def __init__(self, config: HubertConfig):
         super().__init__()
@@ -57,7 +57,7 @@ class Hubert(nn.Module):
         return scores / self.config.temperature, lengths
 
     def draw_masks(self, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Hidden frames (batch, frames), on CPU, of utterances of these lengths (batch,): a stretch or more in each."""
+        """Masked frames (batch, frames), on CPU, of utterances of these lengths (batch,): a stretch or more in each."""
         lengths = lengths.cpu()
         frames, span = int(lengths.max()), self.config.mask_length
         starts = torch.rand(len(lengths), frames, generator=generator) < self.config.mask_starts

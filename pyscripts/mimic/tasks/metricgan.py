@@ -26,8 +26,8 @@ class MetricganConfig:
     Attributes:
         weight: of (D(enhanced, clean) - 1)^2 in the enhancer's loss, beside the losses of the section `loss`.
         channels: of the discriminator's convolutions.
-        replay: how many enhanced utterances of former steps are kept; the discriminator scores them again, lest it
-            forgets what a worse enhancer sounds like.
+        replay: how many enhanced utterances of former steps are kept; the discriminator scores them again, so that it
+            does not forget worse enhancers.
         replay_share: of a batch, how many of these it scores beside each.
         replay_frames: of an utterance, most that are kept.
     """

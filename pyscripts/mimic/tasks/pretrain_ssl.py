@@ -61,7 +61,7 @@ class PretrainSslTask(Task):
         self.epoch = epoch
 
     def load(self, utterances: list[str]) -> Batch:
-        """The frames that are hidden are others in each epoch, and do not depend on the batch."""
+        """The masked frames are others in each epoch, and do not depend on the batch."""
         return self._load(self.sides[0], utterances, f"{self.config.train.seed} epoch {self.epoch}")
 
     def _load(self, side: tuple[AudioReader, dict[str, archives.Entry]], utterances: list[str], name: str) -> Batch:
@@ -99,7 +99,7 @@ class PretrainSslTask(Task):
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Cross entropy and accuracy (percent) of hidden frames, which are the same in every epoch."""
+        """Cross entropy and accuracy (percent) of masked frames, which are the same in every epoch."""
         side, step = self.sides[1], self.config.train.batch_size
         device, results = next(self.model.parameters()).device, {}
         for start in parallel.shard(range(0, len(side[0].utts), step)):
