@@ -23,9 +23,11 @@ export OMP_NUM_THREADS=1      # several tests run at a time
 unset PYTHONDONTWRITEBYTECODE # the recipes that the tests run start thousands of programs
 
 ruff check .
-mypy pyscripts/mimic
 shopt -s globstar nullglob
-shellcheck -x ./*.sh RESULTS .ci/run tests/forks/python3 {local,steps,tests}/**/*.sh
+mypy pyscripts/mimic & # these two take a core each for half a minute, while the tests begin
+checks=($!)
+shellcheck -x ./*.sh RESULTS .ci/run tests/forks/python3 {local,steps,tests}/**/*.sh &
+checks+=($!)
 
 if ! "$forks"; then export MIMIC_FORKS=; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them. One
@@ -35,4 +37,9 @@ if "$fast"; then
   workers=2
   set -- --only fast "$@"
 fi
-python3 -m pytest -n $workers --dist loadgroup "$@"
+rc=0
+python3 -m pytest -n $workers --dist loadgroup "$@" || rc=$?
+for check in "${checks[@]}"; do
+  wait "$check" || { rc=1 && echo "mypy or shellcheck failed: their lines are above those of pytest"; }
+done
+exit $rc
