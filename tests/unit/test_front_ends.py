@@ -33,6 +33,8 @@ def test_an_option_file_names_its_front_end(tmp_path):
     assert type(front_end(path)).__name__ == "Stft"
     path.write_text("--n-fft=512\n--window-type=hamming\n")  # as conf/stft.conf
     assert type(front_end(path)).__name__ == "Stft"
+    path.write_text("--num-ceps=13\n")  # as conf/mfcc.conf
+    assert type(front_end(path)).__name__ == "Mfcc"
     path.write_text("--window-type=hamming\n")
     assert type(front_end(path)).__name__ == "Fbank"
     path.write_text("--n-fft=512\n--num-mel-bins=40\n")

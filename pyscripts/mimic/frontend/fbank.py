@@ -3,14 +3,14 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, overload
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import FrontEnd, blocks
+from mimic.frontend.front_end import FrontEnd, Lengths, blocks
 from mimic.frontend.onnx import LogFilters, fourier_basis
 from mimic.frontend.options import read_options
 from mimic.settings import Count, Finite, NotNegative, Positive, Range
@@ -129,13 +129,7 @@ class Fbank(FrontEnd):
         angle = 2 * math.pi * torch.arange(self.length, dtype=torch.float64) / (self.length - 1)
         return INT16_SCALE * WINDOWS[self.config.window_type](angle)
 
-    @overload
-    def num_frames(self, samples: int) -> int: ...
-    @overload
-    def num_frames(self, samples: Tensor) -> Tensor: ...
-    @overload
-    def num_frames(self, samples: int | Tensor) -> int | Tensor: ...
-    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+    def num_frames(self, samples: Lengths) -> Lengths:
         """Number of frames of `samples` samples: an int or a tensor of lengths."""
         if not self.config.snip_edges:
             return (samples + self.shift // 2) // self.shift

@@ -6,6 +6,7 @@ mimic.corpus.features.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ FRONT_ENDS = Registry(
         "stft": "mimic.frontend.stft:Stft,StftConfig",
     }
 )
+UNNAMED = ("fbank", "stft", "mfcc")  # their option files need no line --type=NAME
+Lengths = TypeVar("Lengths", int, Tensor)  # of one signal, or of a batch
 
 
 class FrontEnd(nn.Module):
@@ -40,7 +43,7 @@ class FrontEnd(nn.Module):
     frame_shift_s: float
     dim: int
 
-    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+    def num_frames(self, samples: Lengths) -> Lengths:
         """Number of frames of `samples` samples: an int or a tensor of lengths; 0 for what is too short."""
         raise NotImplementedError
 
@@ -74,18 +77,23 @@ def make_front_end(kind: str, options: Path) -> FrontEnd:
 
 
 def front_end(options: Path) -> FrontEnd:
-    """The front end that a model was trained on, from the option file in its directory.
+    """The front end that a model was trained on, from the option file in its directory: see `kind_of`."""
+    return make_front_end(kind_of(options), options)
 
-    A line `--type=NAME` says which one it is. Without it, it is stft where all options are of stft and not all of
-    fbank, else fbank. UserError for an unknown one.
+
+def kind_of(options: Path) -> str:
+    """The front end that an option file is of.
+
+    A line `--type=NAME` says which one it is. Without it, it is the one of UNNAMED whose options these all are, and
+    fbank where there is none: its reader says what is wrong. UserError for an unknown one.
     """
     lines = (line.partition("#")[0].strip() for _, line in read_lines(options, "option file"))
-    kind = ([line.removeprefix("--type=") for line in lines if line.startswith("--type=")] or [""])[-1]
-    if not kind:
-        kind = "stft" if not _has_options(options, "fbank") and _has_options(options, "stft") else "fbank"
-    if kind not in FRONT_ENDS:
-        raise UserError(f"{options}: --type={kind}: features are of type {', '.join(FRONT_ENDS)}")
-    return make_front_end(kind, options)
+    named = [line.removeprefix("--type=") for line in lines if line.startswith("--type=")]
+    if not named:
+        return next((kind for kind in UNNAMED if _has_options(options, kind)), "fbank")
+    if named[-1] not in FRONT_ENDS:
+        raise UserError(f"{options}: --type={named[-1]}: features are of type {', '.join(FRONT_ENDS)}")
+    return named[-1]
 
 
 def _has_options(path: Path, kind: str) -> bool:

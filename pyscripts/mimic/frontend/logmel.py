@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, overload
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import FrontEnd, blocks
+from mimic.frontend.front_end import FrontEnd, Lengths, blocks
 from mimic.frontend.onnx import LogFilters, fourier_basis
 from mimic.frontend.options import read_options
 from mimic.settings import Count, CountOrZero, Positive, Range
@@ -63,13 +63,7 @@ class LogMel(FrontEnd):
         self.register_buffer("filters", filters(config), persistent=False)  # (n_fft / 2 + 1, dim)
         self.dim = self.filters.shape[1]
 
-    @overload
-    def num_frames(self, samples: int) -> int: ...
-    @overload
-    def num_frames(self, samples: Tensor) -> Tensor: ...
-    @overload
-    def num_frames(self, samples: int | Tensor) -> int | Tensor: ...
-    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+    def num_frames(self, samples: Lengths) -> Lengths:
         """Number of frames of `samples` samples: an int or a tensor of lengths; none where nothing can be mirrored."""
         enough = samples > self.config.n_fft // 2
         return (1 + samples // self.config.hop_length) * enough

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mimic.errors import UserError
 from mimic.frontend.fbank import ONLY, Fbank, FbankConfig
-from mimic.frontend.front_end import FrontEnd
+from mimic.frontend.front_end import FrontEnd, Lengths
 from mimic.frontend.options import read_options
 from mimic.settings import Count, NotNegative
 
@@ -57,7 +57,7 @@ class Mfcc(FrontEnd):
             dct *= 1 + config.cepstral_lifter / 2 * torch.sin(math.pi * k / config.cepstral_lifter)
         self.register_buffer("dct", dct.float(), persistent=False)  # (mels, ceps)
 
-    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+    def num_frames(self, samples: Lengths) -> Lengths:
         """Number of frames of `samples` samples: an int or a tensor of lengths."""
         return self.fbank.num_frames(samples)
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast, overload
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import FrontEnd, blocks
+from mimic.frontend.front_end import FrontEnd, Lengths, blocks
 from mimic.frontend.onnx import StftOperators
 from mimic.frontend.options import read_options
 from mimic.settings import Count, Range
@@ -77,13 +77,7 @@ class Stft(FrontEnd):
         window = F.pad(config.window(), (space // 2, space - space // 2))
         self.register_buffer("window", window, persistent=False)
 
-    @overload
-    def num_frames(self, samples: int) -> int: ...
-    @overload
-    def num_frames(self, samples: Tensor) -> Tensor: ...
-    @overload
-    def num_frames(self, samples: int | Tensor) -> int | Tensor: ...
-    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+    def num_frames(self, samples: Lengths) -> Lengths:
         """Number of frames of `samples` (1 or more) samples: an int or a tensor of lengths."""
         return 1 + self.config.pad_end + samples // self.config.hop_length
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import FrontEnd
+from mimic.frontend.front_end import FrontEnd, Lengths
 from mimic.frontend.options import read_options
 from mimic.models.encoder import Encoder
 
@@ -52,7 +52,7 @@ class SslFeatures(FrontEnd):
         self.register_buffer("weights", torch.tensor(weights) if weights else None)
         self.dim = self(torch.zeros(self.rate)).shape[1]
 
-    def num_frames(self, samples: int | Tensor) -> int | Tensor:
+    def num_frames(self, samples: Lengths) -> Lengths:
         """Number of frames of `samples` samples: an int or a tensor of lengths."""
         frames = self.encoder.num_frames(torch.as_tensor(samples))
         return frames if isinstance(samples, Tensor) else int(frames)
