@@ -168,8 +168,8 @@ if begin 7 "scores"; then
   for name in "${enhancers[@]}"; do in_background 2 score_speech "$exp/enhance_$name" "$exp/enhance_$name/enhanced/test"; done
   wait_all
   score_table --output "$exp/RESULTS.md" \
-    --pair noisy MSE --pair noisy "MSE + mimic" clean=,"$exp/asr_clean" noisy="$exp/noisy,$exp/asr_noisy" \
-    MSE="$exp/enhance_mse,$exp/asr_mse" "MSE + mimic=$exp/enhance_mimic,$exp/asr_mimic"
+    --pair noisy MSE --pair noisy "MSE + mimic" -- clean=,"$exp/asr_clean" noisy="$exp/noisy,$exp/asr_noisy" \
+    "MSE=$exp/enhance_mse<seed>,$exp/asr_mse<seed>" "MSE + mimic=$exp/enhance_mimic<seed>,$exp/asr_mimic<seed>"
   dry_run || steps/report.sh --cmd "$train_cmd" --force "$force" --data "$data" "$exp"
 fi
 

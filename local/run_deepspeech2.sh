@@ -222,12 +222,12 @@ if begin 6 "scores"; then
   rows=() pairs=()
   for side in "${sides[@]}"; do
     for way in "${ways[@]}"; do
-      rows+=("$side, $way=,$exp/asr/${side}_$way")
+      rows+=("$side, $way=,$exp/asr<seed>/${side}_$way")
       if [ "$side" = enhanced ]; then pairs+=(--pair "noisy, $way" "enhanced, $way"); fi
       if [ "$way" = ngram ]; then pairs+=(--pair "$side, greedy" "$side, ngram"); fi
     done
   done
-  score_table --columns "dev CER,test CER,dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
+  score_table --columns "dev CER,test CER,dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
 fi
 
 finished "recogniser: $exp/asr  text: $exp/asr/*/decode_*  table: $exp/RESULTS.md"

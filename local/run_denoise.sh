@@ -165,9 +165,10 @@ if begin 4 "scores"; then
   columns=PESQ,eSTOI,STOI,SI-SDR rows=() pairs=()
   if [ -n "$recogniser" ]; then columns+=",test WER"; fi
   for name in $models; do pairs+=(--pair noisy "$name"); done
-  for name in noisy $models; do rows+=("$name=$exp/$name,${recogniser:+$exp/$name/asr}"); done
-  score_table --columns "$columns" --output "$exp/RESULTS.md" "${pairs[@]}" \
-    "${rows[@]}"
+  for dir in noisy $(printf '%s<seed> ' $models); do
+    rows+=("${dir%<seed>}=$exp/$dir,${recogniser:+$exp/$dir/asr}")
+  done
+  score_table --columns "$columns" --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
 fi
 
 finished "models: $exp/<model>  enhanced speech: $exp/<model>/wav/test  table: $exp/RESULTS.md"

@@ -162,7 +162,7 @@ if begin 6 "decoding and scores"; then
     done
   done
   wait_all
-  score_table --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
+  score_table --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
   dry_run || pyscripts/breakdown_table.py --command "${call[*]}" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
 fi
 

@@ -127,11 +127,11 @@ if begin 5 "scores"; then
     fi
     steps/score_enhancement.sh "${common_2nj[@]}" "$data/dev_clean" "$enhanced" "$exp/$name/scoring/dev"
   done
-  rows=() pairs=()
-  for name in noisy "${all[@]}"; do rows+=("$name=$exp/$name,"); done
+  rows=("noisy=$exp/noisy,") pairs=()
+  for name in "${all[@]}"; do rows+=("$name=$exp/$name<seed>,"); done
   for name in "${all[@]}"; do pairs+=(--pair noisy "$name"); done
   for name in $models; do pairs+=(--pair "${name}_tuned" "${name}_mimic"); done
-  score_table --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" "${pairs[@]}" "${rows[@]}"
+  score_table --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
 fi
 
 if begin 6 "models"; then

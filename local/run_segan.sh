@@ -76,7 +76,7 @@ if begin 4 "scores"; then
   in_background 2 score_speech "$exp/enhance_segan" "$exp/enhance_segan/enhanced/test"
   wait_all
   score_table --columns "PESQ,eSTOI,STOI,SI-SDR,dev WER,test WER" \
-    --output "$exp/SEGAN.md" --pair noisy SEGAN \
+    --output "$exp/SEGAN.md" --pair noisy SEGAN -- \
     "noisy=$exp/noisy,$unenhanced" "SEGAN=$exp/enhance_segan,$asr"
   dry_run || steps/report.sh "${one_job[@]}" --data "$data" "$exp"
 fi

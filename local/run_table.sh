@@ -41,19 +41,19 @@ call=("$0" "$@")
 set -euo pipefail
 
 check_common "$@"
-# row: title in the table=directory with speech scores,directory with word scores
+# row: title in the table=directory with speech scores,directory with word scores; <seed> as score_table has it
 declare -A titles=(
   [clean]="clean=$exp/clean,$exp/asr_clean"
   [noisy_phase]="clean, noisy phase=$exp/enhance_noisy_phase,$exp/asr_noisy_phase"
   [noisy]="noisy=$exp/noisy,$exp/asr_noisy"
-  [joint_mse]="joint MSE=$exp/joint_mse/enhancer,$exp/joint_mse/recogniser"
-  [joint_mimic]="joint MSE + mimic=$exp/joint_mimic/enhancer,$exp/joint_mimic/recogniser"
-  [mse]="frozen MSE=$exp/enhance_mse,$exp/asr_mse"
-  [mimic]="frozen MSE + mimic=$exp/enhance_mimic,$exp/asr_mimic"
-  [crdnn_mse]="CRDNN MSE=$exp/enhance_crdnn_mse,$exp/asr_crdnn_mse"
-  [crdnn_mimic]="CRDNN MSE + mimic=$exp/enhance_crdnn_mimic,$exp/asr_crdnn_mimic"
-  [resnet_l1]="ResNet L1=$exp/enhance_resnet_l1,$exp/asr_resnet_l1"
-  [resnet_mimic]="ResNet L1 + mimic=$exp/enhance_resnet_mimic,$exp/asr_resnet_mimic"
+  [joint_mse]="joint MSE=$exp/joint_mse<seed>/enhancer,$exp/joint_mse<seed>/recogniser"
+  [joint_mimic]="joint MSE + mimic=$exp/joint_mimic<seed>/enhancer,$exp/joint_mimic<seed>/recogniser"
+  [mse]="frozen MSE=$exp/enhance_mse<seed>,$exp/asr_mse<seed>"
+  [mimic]="frozen MSE + mimic=$exp/enhance_mimic<seed>,$exp/asr_mimic<seed>"
+  [crdnn_mse]="CRDNN MSE=$exp/enhance_crdnn_mse<seed>,$exp/asr_crdnn_mse<seed>"
+  [crdnn_mimic]="CRDNN MSE + mimic=$exp/enhance_crdnn_mimic<seed>,$exp/asr_crdnn_mimic<seed>"
+  [resnet_l1]="ResNet L1=$exp/enhance_resnet_l1<seed>,$exp/asr_resnet_l1<seed>"
+  [resnet_mimic]="ResNet L1 + mimic=$exp/enhance_resnet_mimic<seed>,$exp/asr_resnet_mimic<seed>"
 )
 : "${rows:=clean noisy_phase noisy joint_mse joint_mimic mse mimic crdnn_mse crdnn_mimic resnet_l1 resnet_mimic}"
 table=() seedless=() enhancers=() joints=() own=()
@@ -155,7 +155,7 @@ if begin 4 "scores"; then
     fi
   done
   score_table --columns "PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER" \
-    --published local/vbdemand/published.tsv --output "$exp/TABLE.md" "${pairs[@]}" "${table[@]}"
+    --published local/vbdemand/published.tsv --output "$exp/TABLE.md" "${pairs[@]}" -- "${table[@]}"
 fi
 
 finished "table: $exp/TABLE.md"

@@ -4,8 +4,8 @@
     score_table.py clean=,exp/asr_clean noisy=exp/noisy,exp/asr_noisy MSE=exp/enhance_mse,exp/asr_mse \\
         "MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
 
-Each argument is name=enhance_dir,asr_dir. Reads <dir>/scoring/{dev,test}/, and the same in <dir>_seed<k> for
-further seeds; several seeds are shown as mean +- standard deviation. Every "X + mimic" is compared with X, and with
+Each argument is name=enhance_dir,asr_dir, or name@2=... for another seed, 2, of the row of that name; several seeds are
+shown as mean +- standard deviation. Reads <dir>/scoring/{dev,test}/. Every "X + mimic" is compared with X, and with
 --pair A B other rows that differ in one thing; no other two.
 A record of the same goes into a JSON file beside it, which "records.py add" takes into results/ and RESULTS.md.
 """
@@ -20,9 +20,9 @@ from mimic.io.atomic import replace
 from mimic.reporting.records import Record, facts
 from mimic.reporting.score_table import (
     MAIN_COLUMNS,
-    System,
     aligned,
     parse_columns,
+    parse_systems,
     read_published,
     seeds_of,
     table,
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--command", default="", help="the command that made the results, for the Markdown file")
     args = parser.parse_args()
 
-    systems = [System.parse(text) for text in args.systems]
+    systems = parse_systems(args.systems)
     columns = parse_columns(args.columns)
     published = read_published(args.published) if args.published else None
     legend = LEGEND + (f" {PUBLISHED.format(path=args.published)}" if args.published else "")
@@ -66,7 +66,8 @@ def main() -> None:
     known = facts(command.strip(), seeds_of(systems))
     if trained not in ("", known["commit"]):
         known["commit"] += f" (scores); {trained} (training)"
-    record = Record(known, rows, notes=lines, comparisons=[v.record() for v in found if v.low])
+    dirs = [line for system in systems for line in system.records(args.output.parent)]
+    record = Record(known, rows, notes=lines, comparisons=[v.record() for v in found if v.low], systems=dirs)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     record.write(args.output.with_suffix(".json"))
     with replace(args.output) as f:

@@ -126,11 +126,12 @@ probe_table() {
   for encoder in "${@:3}" fbank teacher $students; do
     for condition in $conditions; do
       dir=$(dir_of "$1" "$encoder" "$condition")
+      [[ " ${*:3} " == *" $encoder "* ]] || dir+='<seed>'
       if [ "$1" = enhance ]; then dir+=,; else dir=,$dir; fi # speech scores, word scores
       rows+=("$encoder, $condition=$dir")
       if [[ ! " fbank ${*:3} " == *" $encoder "* ]]; then pairs+=(--pair "fbank, $condition" "$encoder, $condition"); fi
     done
   done
-  score_table --columns "$2" --output "$exp/$1/RESULTS.md" "${pairs[@]}" "${rows[@]}"
+  score_table --columns "$2" --output "$exp/$1/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
   dry_run || log "table: $exp/$1/RESULTS.md"
 }

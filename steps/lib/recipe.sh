@@ -112,8 +112,19 @@ log_changes() {
   while IFS= read -r line; do log "$line"; done < <("${call[@]}" --dry-run true 2> /dev/null | grep ': to do again' || true)
 }
 
-# score_table WORDS...: a table of scores; finished WORDS...: the last line of a recipe. Neither in a dry run.
-score_table() { dry_run || pyscripts/score_table.py --command "${call[*]}" "$@"; }
+# score_table OPTIONS... -- NAME=ENHANCE-DIR,ASR-DIR...: a table of scores. A row is repeated for each seed where its
+# directories have <seed> in the place of _seed<k>. finished WORDS...: the last line of a recipe. Neither in a dry run.
+score_table() {
+  local row dirs s words=()
+  while [ "$1" != -- ]; do words+=("$1") && shift; done
+  for row in "${@:2}"; do
+    dirs=${row#*=}
+    words+=("${row%%=*}@$seed=${dirs//<seed>/}")
+    if [[ $dirs != *"<seed>"* ]]; then continue; fi
+    for ((s = seed + 1; s < seed + seeds; s++)); do words+=("${row%%=*}@$s=${dirs//<seed>/_seed$s}"); done
+  done
+  dry_run || pyscripts/score_table.py --command "${call[*]}" "${words[@]}"
+}
 finished() {
   if dry_run; then return; fi
   if [ $# -gt 0 ]; then log "$*"; fi

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -17,9 +16,22 @@ from mimic.inputs import split_paths
 from mimic.metrics.enhancement import Row, write_rows
 from mimic.metrics.identity import Identity
 from mimic.metrics.scores import read_scores, write_scores
-from mimic.reporting.score_table import COLUMNS, System, aligned, markdown, parse_columns, read_published, table
+from mimic.reporting.records import Record
+from mimic.reporting.score_table import (
+    COLUMNS,
+    System,
+    aligned,
+    markdown,
+    parse_columns,
+    parse_systems,
+    read_published,
+    read_systems,
+    table,
+)
+from mimic.reporting.tree import Tree
 from mimic.reporting.verdicts import pairs_of, verdicts
 
+SUFFIXES = ("", "_seed2", "_seed3")  # of directories, by seed
 SHORT = parse_columns("PESQ,eSTOI,dev WER,test WER")
 
 
@@ -49,18 +61,26 @@ def exp(tmp_path) -> Path:
     recognised(exp / "asr_clean", (5, 200), (9, 300))
     enhanced(exp / "noisy", "1.5", 0.6, na=2)
     recognised(exp / "asr_noisy", (40, 200), (90, 300), missing=3)
-    for seed, suffix in enumerate(["", "_seed2", "_seed3"]):
+    for seed, suffix in enumerate(SUFFIXES):
         enhanced(exp / f"enhance_mse{suffix}", f"{2 + 0.1 * seed:.1f}", 0.7)
         enhanced(exp / f"enhance_mimic{suffix}", f"{2.1 + 0.05 * seed:.2f}", 0.7)
         recognised(exp / f"asr_mse{suffix}", (20 + 2 * seed, 200), (60, 300))
     (exp / "asr_mimic").mkdir()
-    (exp / "enhance_mimic_seed4x").mkdir()  # not a seed
     return exp
 
 
 def systems(exp: Path) -> list[System]:
-    rows = ["clean=,{}/asr_clean", "noisy={}/noisy,{}/asr_noisy", "MSE={}/enhance_mse,{}/asr_mse"]
-    return [System.parse(row.replace("{}", str(exp))) for row in [*rows, "MSE + mimic={}/enhance_mimic,{}/asr_mimic"]]
+    rows = ["clean=,{}/asr_clean", "noisy={}/noisy,{}/asr_noisy", *of_seeds("MSE={}/enhance_mse,{}/asr_mse")]
+    rows += ["MSE + mimic={}/enhance_mimic,{}/asr_mimic", "MSE + mimic@2={}/enhance_mimic_seed2,"]
+    rows += ["MSE + mimic@3={}/enhance_mimic_seed3,"]
+    return parse_systems([row.replace("{}", str(exp)) for row in rows])
+
+
+def of_seeds(row: str) -> list[str]:
+    """Arguments for seeds 1, 2 and 3 of a row whose directories have the seed at the end of their names."""
+    name, _, dirs = row.partition("=")
+    enhance, asr = dirs.split(",")
+    return [row, *(f"{name}@{k}={enhance}_seed{k},{asr}_seed{k}" for k in (2, 3))]
 
 
 def test_rows_columns_and_counts(exp):
@@ -113,9 +133,6 @@ def test_only_pairs_are_compared_and_what_has_no_interval_gets_no_verdict(exp):
         found = [Row(f"u{k}", {"wb-pesq": value}) for k, value in enumerate(values)]
         write_rows(exp / f"enhance_{name}/scoring/test/per_utt.tsv", found, ("wb-pesq",))
     one = [System.parse(f"{name}={exp}/enhance_{name}/,") for name in ("mse", "mimic")]
-    for seed in (2, 3):
-        for name in ("mse", "mimic"):
-            shutil.rmtree(exp / f"enhance_{name}_seed{seed}")
     (found,) = verdicts(*one, parse_columns("PESQ"))
     assert str(found) == "PESQ: mimic against mse: +0.50 [+0.50, +0.50], better (1 seed, 3 utterances)"
     assert found.record()["low"] == "+0.50" and found.record()["verdict"] == "better"
@@ -146,11 +163,11 @@ def test_published_values_stand_beside_the_measured_ones(exp, tmp_path):
 
 
 def test_directories_inside_one_of_the_system_have_seeds_too(exp):
-    for seed, suffix in enumerate(["", "_seed2", "_seed3"]):
+    for seed, suffix in enumerate(SUFFIXES):
         recognised(exp / f"joint_mse{suffix}" / "recogniser", (20 + 2 * seed, 200), (60, 300))
         enhanced(exp / f"joint_mse{suffix}" / "enhancer", f"{2 + 0.1 * seed:.1f}", 0.7)
-    (exp / "joint_mse_seed4").mkdir()
-    rows, _ = table([System.parse(f"x={exp}/joint_mse/enhancer,{exp}/joint_mse/recogniser")], SHORT)
+    rows = [f"x@{k}={exp}/joint_mse{s}/enhancer,{exp}/joint_mse{s}/recogniser" for k, s in enumerate(SUFFIXES, 1)]
+    rows, _ = table(parse_systems(rows), SHORT)
     assert rows[1] == [
         "x",
         "2.10 +- 0.10 (n=10)",
@@ -188,12 +205,25 @@ def test_rows_are_arguments():
     for text in ("MSE", "MSE=exp/a", "=exp/a,exp/b", "MSE=a,b,c"):
         with pytest.raises(UserError, match="name=enhance_dir,asr_dir"):
             System.parse(text)
+    with pytest.raises(UserError, match="row MSE, seed 2: given twice"):
+        parse_systems(["MSE@2=a,b", "MSE@2=a,c"])
+
+
+def test_the_record_lists_the_directories_of_all_seeds(exp):
+    rows = systems(exp)
+    lines = [line for system in rows for line in system.records(exp)]
+    assert {"name": "MSE", "seed": "3", "enhance": "enhance_mse_seed3", "asr": "asr_mse_seed3"} in lines
+    Record({"command": "x"}, [["system"]], systems=lines).write(exp / "RESULTS.json")
+    assert read_systems(exp / "RESULTS.json") == rows
+    clean, noisy, mse, mimic = Tree(exp, exp / "data").systems
+    assert list(mse.dirs("asr")) == list(mimic.dirs("enhance")) == ["1", "2", "3"]
+    assert list(noisy.dirs("asr")) == ["1"] and clean.enhance is None
 
 
 def test_program_prints_and_writes_markdown(exp, tmp_path):
     env = os.environ | {"PYTHONPATH": str(ROOT / "pyscripts")}
     command = [sys.executable, str(ROOT / "pyscripts/score_table.py")]
-    arguments = [f"noisy={exp}/noisy,{exp}/asr_noisy", f"MSE={exp}/enhance_mse,{exp}/asr_mse"]
+    arguments = [f"noisy={exp}/noisy,{exp}/asr_noisy", *of_seeds(f"MSE={exp}/enhance_mse,{exp}/asr_mse")]
     arguments += ["--command", "./run.sh --seeds 3", "--output", str(exp / "RESULTS.md")]
     done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, check=True)
     assert "MSE     2.10 +- 0.10 (n=10)" in done.stdout and "better than" not in done.stdout

@@ -24,7 +24,8 @@ class Record:
     """`rows` are a table with its header, or `text` is what a program printed; `facts` say where they come from.
 
     `comparisons` of two rows: column, a, b, difference (of b from a), low, high,
-    verdict, as text; `ratios` of a benchmark.
+    verdict, as text; `ratios` of a benchmark; `systems` that the rows show: name, seed and
+    directories, for each seed.
     """
 
     facts: dict[str, str]
@@ -33,6 +34,7 @@ class Record:
     notes: list[str] = field(default_factory=list)
     comparisons: list[dict[str, str]] = field(default_factory=list)
     ratios: dict[str, str] = field(default_factory=dict)
+    systems: list[dict[str, str]] = field(default_factory=list)
 
     def markdown(self) -> str:
         """The whole record, as the page that a recipe writes."""

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +11,12 @@ from statistics import mean, stdev
 
 from mimic.errors import UserError
 from mimic.inputs import split_paths
-from mimic.io import atomic
 from mimic.metrics.figures import Mean
 from mimic.metrics.identity import NOISE, OTHER, UNKNOWN
 from mimic.metrics.scores import marks, read_scores
 
 DIGITS = 2
+SEED = re.compile(r"(.+)@(\d+)")  # a row's name with its seed
 REASONS = {
     OTHER: f"{OTHER} than the rest of the column, no comparison with it",
     NOISE: "other noise types or SNRs than most rows have",
@@ -65,20 +67,63 @@ def parse_columns(names: str) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class System:
-    """A row: an enhancer's directory (or none) and a recogniser's (or none); a further seed's has `_seed<k>` added."""
+    """A row: an enhancer's directory (or none) and a recogniser's (or none), and the same for each further seed."""
 
     name: str
     enhance: Path | None
     asr: Path | None
+    seed: str = "1"
+    others: tuple["System", ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "System":
-        """Read `name=enhance_dir,asr_dir`; either directory may be empty."""
+        """Read `name=enhance_dir,asr_dir`, `name@seed=...`; either directory may be empty."""
         name, equals, rest = text.partition("=")
         dirs = split_paths(rest, ",")
         if not equals or not name or len(dirs) != 2:
             raise UserError(f"'{text}': expected name=enhance_dir,asr_dir, e.g. MSE=exp/enhance_mse,exp/asr_mse")
-        return cls(name, *(Path(d) if d else None for d in dirs))
+        name, seed = match.groups() if (match := SEED.fullmatch(name)) else (name, "1")
+        enhance, asr = (Path(d) if d else None for d in dirs)
+        return cls(name, enhance, asr, seed)
+
+    def dirs(self, side: str) -> dict[str, Path]:
+        """{seed: directory} of a side, "enhance" or "asr"; empty for a system without it."""
+        return {s.seed: d for s in (self, *self.others) if (d := s.enhance if side == "enhance" else s.asr)}
+
+    def records(self, base: Path) -> list[dict[str, str]]:
+        """A dictionary for each seed, for Record.systems; paths from `base`."""
+        found = [(s, {"enhance": s.enhance, "asr": s.asr}) for s in (self, *self.others)]
+        relative = [(s, {side: os.path.relpath(d, base) for side, d in dirs.items() if d}) for s, dirs in found]
+        return [{"name": s.name, "seed": s.seed, **dirs} for s, dirs in relative]
+
+
+def parse_systems(texts: Sequence[str]) -> list[System]:
+    """Rows of a table; arguments of one name are the seeds of one system. UserError for a seed given twice."""
+    found: dict[str, list[System]] = {}
+    for system in map(System.parse, texts):
+        seeds = found.setdefault(system.name, [])
+        if system.seed in [other.seed for other in seeds]:
+            raise UserError(f"row {system.name}, seed {system.seed}: given twice; name@2=... is of seed 2")
+        seeds.append(system)
+    return _joined(found)
+
+
+def read_systems(path: Path) -> list[System]:
+    """The systems of the record beside a table of scores, none of another JSON file. UserError for a damaged one."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        lines = record.get("systems", []) if isinstance(record, dict) else []
+        found: dict[str, list[System]] = {}
+        for line in lines:
+            enhance, asr = (path.parent / line[side] if side in line else None for side in ("enhance", "asr"))
+            found.setdefault(line["name"], []).append(System(line["name"], enhance, asr, line["seed"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not a record of scores ({error}): remove it and run the recipe again") from None
+    return _joined(found)
+
+
+def _joined(found: Mapping[str, Sequence[System]]) -> list[System]:
+    return [replace(first, others=tuple(others)) for first, *others in found.values()]
 
 
 @dataclass(frozen=True)
@@ -117,27 +162,10 @@ class Cell:
         return f"{shown}{counted}{self.mark}"
 
 
-def seed_dirs(directory: Path) -> dict[str, Path]:
-    """{seed: directory} of a system: `directory` itself is seed 1, beside it are directory_seed<k>.
-
-    Of a directory in a system's own, as exp/joint_mse/enhancer, the others are exp/joint_mse_seed<k>/enhancer.
-    """
-    found = {"1": directory}
-    for base, rest in ((directory, ""), (directory.parent, directory.name)):
-        for path in atomic.glob(base.parent, f"{base.name}_seed*"):
-            seed = path.name.removeprefix(f"{base.name}_seed")
-            if seed.isdigit() and (path / rest).is_dir():
-                found[seed] = path / rest
-    return dict(sorted(found.items(), key=lambda item: int(item[0])))
-
-
 def collect(system: System, column: Column) -> Cell:
     """Read one cell; what is not there is named in `missing` instead."""
-    directory = system.enhance if column.side == "enhance" else system.asr
-    if directory is None:
-        return Cell({}, missing="")
     scores, missing, folders = {}, [], []
-    for seed, path in seed_dirs(directory).items():
+    for seed, path in system.dirs(column.side).items():
         folder = path / "scoring" / column.set
         found = read_scores(folder)
         if found and column.measure in found.figures:
@@ -210,14 +238,14 @@ def read_published(path: Path) -> dict[str, dict[str, str]]:
 
 def seeds_of(systems: Sequence[System]) -> str:
     """Which seeds each row is made from, as far as their directories are there."""
-    rows = {system.name: seed_dirs(d) for system in systems if (d := system.asr or system.enhance)}
+    rows = {system.name: dirs for system in systems if (dirs := system.dirs("asr") or system.dirs("enhance"))}
     found = {name: [seed for seed, path in dirs.items() if path.is_dir()] for name, dirs in rows.items()}
     return "; ".join(f"{name}: {','.join(seeds) or 'none yet'}" for name, seeds in found.items())
 
 
 def trained_at(systems: Sequence[System]) -> str:
     """Revisions of the code that trained the rows, as their run_info.json say; empty where there is none."""
-    dirs = [path for system in systems for d in (system.enhance, system.asr) if d for path in seed_dirs(d).values()]
+    dirs = [path for system in systems for side in ("enhance", "asr") for path in system.dirs(side).values()]
     infos = [path / "run_info.json" for path in dirs]
     return ", ".join(sorted({json.loads(path.read_text())["revision"] for path in infos if path.is_file()}))
 

@@ -5,7 +5,7 @@ because a part is missing: the report leaves that part out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from mimic.metrics.figures import Pairs, Row
 from mimic.metrics.identity import OTHER, identify
 from mimic.metrics.scores import read_identity, read_rows
 from mimic.reporting.runs import Run, read_runs
-from mimic.reporting.score_table import System
+from mimic.reporting.score_table import System, read_systems
 
 TITLES = {"mse": "MSE", "mimic": "MSE + mimic"}  # other systems go by their name
 FIRST = ("clean", "noisy", "mse", "mimic")
@@ -67,17 +67,26 @@ class Tree:
     @cached_property
     def systems(self) -> list[System]:
         """The rows of the table of scores."""
-        dirs = [d.name for d in atomic.glob(self.path, "*") if d.is_dir() and "_seed" not in d.name]
+        known = self.recorded
+        further = {side for system in known for other in system.others for side in (other.enhance, other.asr)}
+        dirs = [d.name for d in atomic.glob(self.path, "*") if d.is_dir() and d not in further]
         names = {d.partition("_")[2] for d in dirs if d.startswith(("asr_", "enhance_"))}
         if (self.path / "noisy").is_dir():
             names.add("noisy")
         order = {name: place for place, name in enumerate(FIRST)}
         found = []
         for name in sorted(names, key=lambda name: (order.get(name, len(order)), name)):
-            enhance = self.path / ("noisy" if name == "noisy" else f"enhance_{name}")
-            asr = self.path / f"asr_{name}"
-            found.append(System(name, *(side if side.is_dir() else None for side in (enhance, asr))))
+            enhance = _there(self.path / ("noisy" if name == "noisy" else f"enhance_{name}"))
+            asr = _there(self.path / f"asr_{name}")
+            same = (one for one in known if any(side in (one.enhance, one.asr) for side in (enhance, asr) if side))
+            of = max(same, key=lambda one: len(one.others), default=System(name, None, None))
+            found.append(System(name, enhance, asr, of.seed, of.others))
         return found
+
+    @cached_property
+    def recorded(self) -> list[System]:
+        """The systems with all their seeds, as the records beside the tables of scores list them."""
+        return [system for path in atomic.glob(self.path, "*.json") for system in read_systems(path)]
 
     @cached_property
     def scored(self) -> list[Scored]:
@@ -93,7 +102,7 @@ class Tree:
             title=f"{title} ({self.label})" if self.label else title,
             name=name,
             tree=self.label,
-            system=System(title, system.enhance, system.asr),
+            system=replace(system, name=title),
             scores={utt: row for utt, row in speech.items() if row.scores},
             words={utt: row.alignments["wer"] for utt, row in words.items() if "wer" in row.alignments},
             colour=self.colours.setdefault(name, len(self.colours)),
@@ -118,8 +127,7 @@ class Tree:
         return next((self.colours.get(s.name) for s in self.systems if self._has(s, run.name)), None)
 
     def _has(self, system: System, run: str) -> bool:
-        sides = [side.name for side in (system.enhance, system.asr) if side]
-        return any(run == name or run.startswith(f"{name}_seed") for name in sides)
+        return self.path / run in (*system.dirs("enhance").values(), *system.dirs("asr").values())
 
     def side(self, name: str) -> Path | None:
         """A data directory with the audio of the test set: clean, noisy, or enhanced by a system."""
@@ -170,3 +178,7 @@ def quality_measure(systems: list[Scored]) -> str | None:
         if any(row.scores.get(measure) is not None for s in systems for row in s.scores.values()):
             return measure
     return None
+
+
+def _there(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None
