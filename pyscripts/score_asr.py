@@ -73,7 +73,7 @@ def main() -> None:
         Row(both[0].utt, alignments=dict(zip(aligned, map(aligned_pairs, both), strict=True)), present=both[0].present)
         for both in zip(*aligned.values(), strict=True)
     ]
-    files[f"{INNER}/{SUMMARY}"] = summary_text(Scores(len(refs), figures, data, conditions))
+    files[f"{INNER}/{SUMMARY}"] = summary_text(Scores(len(refs), figures, data, conditions, f"{args.lmwt}_{args.wip}"))
     files[f"{INNER}/{UTTERANCES}"] = utterances_text(rows)
     for unit in units:
         with replace(args.scoring / f"breakdown_{unit}.tsv") as f:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from data_maker import ROOT
 from test_score_compare import recognised, texts
 
 from mimic.errors import UserError
+from mimic.metrics.scores import read_scores, write_scores
 from mimic.reporting.records import Record, facts, read_record
 from mimic.reporting.results_page import Page, render_folder, verdict
 
@@ -97,6 +99,8 @@ def test_program_keeps_what_a_benchmark_prints(tmp_path):
 def checkout(tmp_path) -> Path:
     """./RESULTS beside an exp/ of two recognisers and one enhancer."""
     shutil.copy(ROOT / "RESULTS", tmp_path)
+    for name in ("path.sh", "pyscripts", "steps", ".venv"):
+        (tmp_path / name).symlink_to(ROOT / name)
     recognised(tmp_path / "exp/asr_mse", texts(1, 0.3)), recognised(tmp_path / "exp/asr_mimic", texts(2, 0.1))
     (tmp_path / "exp/enhance_mse/scoring/test").mkdir(parents=True)
     (tmp_path / "exp/enhance_mse/scoring/test/summary.tsv").write_text(
@@ -122,6 +126,11 @@ def test_results_prints_the_best_lines(checkout):
     (decode / "wer_9_0.5").write_text(better)
     assert printed(checkout, "asr_mimic")[0] == f"{better.splitlines()[0]} exp/asr_mimic/decode_test/wer_9_0.5"
     assert printed(checkout, "enhance") == [pesq]
+    # Of our own scoring, the JSON says it: Kaldi's files are not read.
+    scores = read_scores(checkout / "exp/asr_mse/scoring/test")
+    write_scores(checkout / "exp/asr_mse/decode_test/scoring_kaldi", replace(scores, weights="7_0.5"))
+    (checkout / "exp/asr_mse/decode_test/wer_1_0.0").write_text("")
+    assert printed(checkout, "asr_mse")[0] == other.replace("1_0.0", "7_0.5")
 
 
 def test_results_equals_kaldis_loop(checkout):

@@ -70,6 +70,7 @@ class Scores:
     figures: Mapping[str, Mean]
     data: Identity | None = None
     conditions: Sequence[Condition] = ()
+    weights: str = ""  # of a decoding: language model weight and insertion penalty, as in names of Kaldi's files, 7_0.0
 
 
 def mean(values: Iterable[float | None]) -> Mean:

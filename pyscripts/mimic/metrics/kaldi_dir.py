@@ -35,6 +35,15 @@ def read_scores(folder: Path) -> Scores | None:
     )
 
 
+def best_line(folder: Path, unit: str) -> str:
+    """The line with the lowest rate of <unit>_<lmwt>_<wip> and the name of its file, as best_wer.sh prints; or none."""
+    found = []
+    for path in sorted(folder.glob(f"{unit}_*_*")):
+        lines = [line for line in _lines(path) if line.startswith("%WER")] if path.is_file() else []
+        found += [(float(line.split()[1]), f"{line} {path}") for line in lines]
+    return min(found, key=lambda pair: pair[0], default=(NAN, ""))[1]
+
+
 def read_rows(folder: Path) -> dict[str, Row]:
     """{utterance: scores of per_utt.tsv, alignments of wer_details/per_utt}, empty where there is neither."""
     rows = {row.utt: row for row in read_tsv(folder / "per_utt.tsv")[0]} if (folder / "per_utt.tsv").exists() else {}

@@ -34,6 +34,8 @@ def summary_text(scores: Scores) -> str:
     ]
     data = asdict(scores.data) if scores.data else None
     record = {"utterances": scores.utterances, "data": data, "figures": figures, "conditions": conditions}
+    if scores.weights:
+        record["weights"] = scores.weights
     return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -70,7 +72,7 @@ def read_scores(folder: Path) -> Scores | None:
         figures = _figures(record["figures"])
         conditions = [Condition(c["condition"], c["value"], _figures(c["figures"])) for c in record["conditions"]]
         data = Identity(**record["data"]) if record["data"] else None
-        return Scores(record["utterances"], figures, data, conditions)
+        return Scores(record["utterances"], figures, data, conditions, record.get("weights", ""))
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(path, error) from None
 

@@ -171,12 +171,16 @@ def percent(part: int, whole: int) -> str:
     return f"{np.float32(100.0 * part / whole):.2f}" if whole else "nan"
 
 
+def rate_line(words: int, missing: int, ins: int, dele: int, sub: int) -> str:
+    """The line with the rate, also of characters: Kaldi calls both %WER."""
+    errors, partial = ins + dele + sub, " [PARTIAL]" if missing else ""
+    return f"%WER {percent(errors, words)} [ {errors} / {words}, {ins} ins, {dele} del, {sub} sub ]{partial}"
+
+
 def wer_lines(total: Totals) -> str:
     """The three lines of Kaldi's wer_<lmwt>_<wip>; [PARTIAL] says that hypotheses were missing, and count."""
-    partial = " [PARTIAL]" if total.missing else ""
     return (
-        f"%WER {percent(total.errors, total.words)} [ {total.errors} / {total.words}, "
-        f"{total.ins} ins, {total.dele} del, {total.sub} sub ]{partial}\n"
+        f"{rate_line(total.words, total.missing, total.ins, total.dele, total.sub)}\n"
         f"%SER {percent(total.wrong_sentences, total.sentences)} [ {total.wrong_sentences} / {total.sentences} ]\n"
         f"Scored {total.sentences} sentences, {total.missing} not present in hyp.\n"
     )
