@@ -3,15 +3,18 @@
 
     export.py exp/enhance_mimic onnx/enhance_mimic
 
-Writes model.onnx, model.json, example.py and, for a recogniser, tokens.txt.
+Writes model.onnx, model.json, example.py and, for a recogniser, tokens.txt; log/difference.json: how far it is from
+torch.
 """
 
 import argparse
+import json
 import logging
 from pathlib import Path
 
 from mimic import cli
 from mimic.errors import UserError
+from mimic.io.atomic import replace
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,9 @@ def main() -> None:
         raise UserError(f"{error.name} is not installed: run steps/setup.sh") from None
     worst = export(arguments.model, arguments.output)
     log.info("largest difference between onnxruntime and torch: %.1e", worst)
+    (arguments.output / "log").mkdir(exist_ok=True)
+    with replace(arguments.output / "log/difference.json") as f:
+        json.dump({"largest difference between onnxruntime and torch": f"{worst:.1e}"}, f)
 
 
 if __name__ == "__main__":

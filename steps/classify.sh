@@ -27,4 +27,4 @@ if up_to_date "$dir" --force "$force" --version 1 --input "$model" --input "$fea
 fi
 $cmd "$dir/log/classify.log" pyscripts/classify.py ${labels:+--labels "$labels"} "$model" "$feats" "$dir"
 mark_done "$dir"
-log "$dir: $(awk 'NR > 1 {printf "%s %s  ", $1, $2}' < "$dir/scoring/test/summary.tsv")"
+cat "$dir/scoring/test/summary.tsv"

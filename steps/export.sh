@@ -27,4 +27,4 @@ fi
 $cmd "$dir/log/export.log" pyscripts/export.py "$model" "$dir"
 chmod +x "$dir/example.py"
 mark_done "$dir"
-log "$(tail -n 20 "$dir/log/export.log" | sed -n 's/.*export.py: //p'), in $dir"
+log "$(summary "$dir/log/difference.json"), in $dir"

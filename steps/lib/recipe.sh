@@ -106,10 +106,13 @@ start_recipe() {
   training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force")
 }
 
-# log_changes: logs which existing directories this call makes again, and why. Reads $call.
+# log_changes: logs which existing directories this call makes again, and why. Reads $call; done.py writes MIMIC_CHANGES.
 log_changes() {
-  local line
-  while IFS= read -r line; do log "$line"; done < <("${call[@]}" --dry-run true 2> /dev/null | grep ': to do again' || true)
+  local line changes
+  changes=$(mktemp)
+  MIMIC_CHANGES=$changes "${call[@]}" --dry-run true > /dev/null 2>&1 || true
+  while IFS= read -r line; do log "$line"; done < "$changes"
+  rm -f "$changes"
 }
 
 # score_table OPTIONS... -- NAME=ENHANCE-DIR,ASR-DIR...: a table of scores. A row is repeated for each seed where its

@@ -137,12 +137,14 @@ def test_an_input_that_changed_during_the_work_is_noticed_at_its_end(done):
     assert own(done.dir) == []
 
 
-def test_a_dry_run_says_what_follows_and_does_nothing(done):
-    pending = done.tree / "pending"
+def test_a_dry_run_says_what_follows_and_does_nothing(done, monkeypatch):
+    pending, changes = done.tree / "pending", done.tree / "changes"
+    monkeypatch.setenv("MIMIC_CHANGES", str(changes))
+    pending.touch(), changes.touch()
     dry = ("--dry-run", str(pending))
     finished_data(done)
     done.work("--input", "data/train", "--option", "a=1")
-    before = sorted((p, p.stat().st_mtime_ns) for p in done.tree.rglob("*") if p.name != "pending")
+    before = sorted((p, p.stat().st_mtime_ns) for p in done.tree.rglob("*") if p not in (pending, changes))
     assert done.check("--input", "data/train", "--option", "a=1", *dry) == (0, "")
     words = ("check", "data/train", "--step", "local/prepare.sh", "--option", "a=2")
     assert done(*words, *dry) == (1, 'data/train: to do again, a was "1" and is "2"')
@@ -150,7 +152,8 @@ def test_a_dry_run_says_what_follows_and_does_nothing(done):
     assert done.check("--input", "data/train", "--option", "a=1", *dry) == (1, line)
     assert done("check", "exp/y", "--step", "s", "--input", "exp/x/model.pt", *dry) == (1, "exp/y: to do")
     assert pending.read_text().split() == ["data/train", "exp/x", "exp/y"]
-    assert before == sorted((p, p.stat().st_mtime_ns) for p in done.tree.rglob("*") if p.name != "pending")
+    assert changes.read_text() == f'data/train: to do again, a was "1" and is "2"\n{line}\n'
+    assert before == sorted((p, p.stat().st_mtime_ns) for p in done.tree.rglob("*") if p not in (pending, changes))
 
 
 def test_wrong_words(done):

@@ -175,7 +175,10 @@ def fails(command: list[str]) -> bool:
 
 
 def announce(folder: Path, words: Words) -> int:
-    """Says what check would do, and does nothing. --dry-run names a file that lists what is to be made before this."""
+    """Says what check would do, and does nothing. --dry-run names a file that lists what is to be made before this.
+
+    MIMIC_CHANGES in the environment names one that gets a line for each directory that is to be made again.
+    """
     pending = Path(words["--dry-run"][-1])
     listed = pending.read_text(encoding="utf-8").splitlines() if pending.exists() else []
     waits = [name for name in words["--input"] if any(f"{relative(name)}/".startswith(f"{one}/") for one in listed)]
@@ -198,6 +201,9 @@ def announce(folder: Path, words: Words) -> int:
         Action.REPAIR: f"to do again, {reason}",
     }
     print(f"{folder}: {lines[action]}")
+    if action in (Action.REDO, Action.REPAIR) and "MIMIC_CHANGES" in os.environ:
+        with open(os.environ["MIMIC_CHANGES"], "a", encoding="utf-8") as file:
+            file.write(f"{folder}: {lines[action]}\n")
     return 1
 
 
