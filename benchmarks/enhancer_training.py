@@ -21,39 +21,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
-import numpy as np  # noqa: E402
-import soundfile  # noqa: E402
+import synthetic  # noqa: E402
 import torch  # noqa: E402
 
-from mimic.io.tables import write_data_dir  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402
 from mimic.tasks import config as configuration  # noqa: E402
 from mimic.training.run import Run  # noqa: E402
 from mimic.training.step import set_seed, take_step  # noqa: E402
 
-RATE = 16000
 SPEAKERS = 12
-
-
-def corpus(folder: Path, utterances: int, seconds: float) -> None:
-    """A data directory `speech` of noise in syllables, and folders `noises` and `rirs`."""
-    draw = np.random.default_rng(0)
-    wav = {}
-    for name in ("speech", "noises", "rirs"):
-        (folder / name).mkdir()
-    n = round(1.3 * seconds * RATE)
-    for i in range(utterances):
-        envelope = np.clip(np.sin(np.arange(n) * 8 * np.pi / RATE + draw.uniform(0, 6)), 0.01, None)
-        wav[f"s{i % SPEAKERS:02d}-{i:04d}"] = path = folder / f"{i}.wav"
-        soundfile.write(path, draw.normal(0, 0.1, n).clip(-1, 1) * envelope, RATE, "PCM_16")
-    write_data_dir(
-        folder / "speech",
-        {"wav.scp": {u: str(p) for u, p in wav.items()}, "utt2spk": {utt: utt.partition("-")[0] for utt in wav}},
-    )
-    for i in range(8):
-        soundfile.write(folder / "noises" / f"n{i}-0.wav", draw.normal(0, 0.1, 10 * RATE).clip(-1, 1), RATE, "PCM_16")
-        decay = np.exp(-np.arange(RATE // 2) / (0.05 * RATE))
-        soundfile.write(folder / "rirs" / f"r{i}.wav", draw.normal(0, 0.2, RATE // 2).clip(-1, 1) * decay, RATE)
 
 
 class Training:
@@ -61,8 +37,9 @@ class Training:
 
     def __init__(self, name: str, args: argparse.Namespace, folder: Path):
         self.clock = {"wall": time.perf_counter, "cpu": time.process_time}[args.clock]
-        settings = {"data.train": folder / "speech", "data.noises": folder / "noises", "data.rirs": folder / "rirs"}
-        settings |= {"data.dev_noisy": folder / "speech", "data.dev_clean": folder / "speech"}
+        speech = folder / "train_clean"
+        settings = {"data.train": speech, "data.noises": folder / "noises", "data.rirs": folder / "rirs"}
+        settings |= {"data.dev_noisy": speech, "data.dev_clean": speech}
         settings |= {"augment.crop_s": args.seconds, "train.batch_size": args.batch}
         words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
         config = configuration.read(ROOT / "conf" / f"mask_{name}.yaml", words)
@@ -103,7 +80,8 @@ def main() -> None:
     torch.set_flush_denormal(True)  # as our training does
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
-        corpus(Path(name), max(args.batch, SPEAKERS), args.seconds)
+        synthetic.speech(Path(name), max(args.batch, SPEAKERS), 1.3 * args.seconds, SPEAKERS)
+        synthetic.noises_and_rirs(Path(name))
         trainings = {model: Training(model, args, Path(name)) for model in args.models.split()}
         for _ in range(args.repeats + 1):
             for training in trainings.values():

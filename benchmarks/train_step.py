@@ -25,8 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
-import numpy as np  # noqa: E402
-import soundfile  # noqa: E402
+import synthetic  # noqa: E402
 import torch  # noqa: E402
 
 try:
@@ -38,14 +37,12 @@ from mimic.corpus.features import JobFiles, collect, run_job  # noqa: E402
 from mimic.frontend.front_end import make_front_end  # noqa: E402
 from mimic.io.audio import AudioReader  # noqa: E402
 from mimic.io.batching import prefetch  # noqa: E402
-from mimic.io.tables import write_data_dir  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402
 from mimic.tasks import config as configuration  # noqa: E402
 from mimic.training import checkpoint  # noqa: E402
 from mimic.training.run import Run  # noqa: E402
 from mimic.training.step import set_seed, take_step  # noqa: E402
 
-RATE = 16000
 # Stage -> configuration; batch; whether its epochs from disk are timed.
 STAGES = {
     "perceptual": ("perceptual", 8, True),
@@ -54,30 +51,6 @@ STAGES = {
     "asr": ("asr", 8, True),
     "resnet": ("enhance_resnet", 4, False),
 }
-
-
-def corpus(folder: Path, utterances: int, seconds: float) -> None:
-    """Data directories train_{clean,noisy}: noise in syllables of random colour, 12 phones and 3 words a second."""
-    draw = np.random.default_rng(0)
-    phones = [f"P{i:02d}" for i in range(39)]
-    syllables = [a + b for a in "BDFGKLMNPRSTVZ" for b in ("A", "E", "I", "O", "U", "AN", "EL", "IS", "OR", "UT")]
-    tables = {side: {n: {} for n in ("wav.scp", "text", "text.phn", "utt2spk")} for side in ("clean", "noisy")}
-    for i in range(utterances):
-        utt, n = f"spk{i % 4}-{i:04d}", int(seconds * draw.uniform(0.8, 1.2) * RATE)
-        envelope = np.clip(np.sin(np.arange(n) * 2 * np.pi * 4 / RATE + draw.uniform(0, 6)), 0.01, None)
-        clean = np.convolve(draw.normal(0, 0.05, n), draw.normal(0, 1, 8), "same") * envelope
-        spoken = {
-            "text": " ".join("".join(draw.choice(syllables, 3)) for _ in range(max(1, int(3 * n / RATE)))),
-            "text.phn": " ".join(draw.choice(phones, max(1, int(12 * n / RATE)))),
-            "utt2spk": utt.partition("-")[0],
-        }
-        for side, waveform in (("clean", clean), ("noisy", clean + draw.normal(0, 0.02, n))):
-            path = folder / f"{utt}-{side}.wav"
-            soundfile.write(path, waveform.clip(-1, 1), RATE, "PCM_16")
-            for name, value in ({"wav.scp": str(path)} | spoken).items():
-                tables[side][name][utt] = value
-    for side, named in tables.items():
-        write_data_dir(folder / f"train_{side}", named)
 
 
 def features(data: Path, folder: Path, kind: str, options: str) -> Path:
@@ -221,7 +194,7 @@ def main() -> None:
 
 def compare(args: argparse.Namespace, folder: Path) -> None:
     if not args.data:
-        corpus(folder, args.utterances, args.seconds)
+        synthetic.speech(folder, args.utterances, args.seconds)
     data, work = args.data or folder, folder / "exp"
     for side in SIDES:
         features(data / f"train_{side}", work, "stft", (ROOT / "conf/stft.conf").read_text())

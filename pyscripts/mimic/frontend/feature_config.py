@@ -1,12 +1,11 @@
 """The feature configuration: the option file beside features and beside the models trained on them; comparing two."""
 
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import FRONT_ENDS
+from mimic.frontend.front_end import FRONT_ENDS, kind_of
 
 OPTIONS = "features.conf"  # in the directory of a model
 
@@ -40,8 +39,6 @@ def check_features(model: Path, features: Path) -> None:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    for kind in ("fbank", "stft", *FRONT_ENDS):  # these two need no line --type=KIND
-        with suppress(UserError):
-            values = asdict(FRONT_ENDS[kind][1].read(path))
-            return {"type": kind} | {name.replace("_", "-"): value for name, value in values.items()}
-    raise UserError(f"{path}: these are not options of {', '.join(FRONT_ENDS)}")
+    kind = kind_of(path)
+    values = asdict(FRONT_ENDS[kind][1].read(path))
+    return {"type": kind} | {name.replace("_", "-"): value for name, value in values.items()}
