@@ -1,5 +1,6 @@
 """The package `mimic-asr`: its metadata, its command, and the public Python API."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,12 @@ def test_metadata_and_entry_point():
         "mimic": "mimic.__main__:console"
     }
     assert project["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
+    heading = re.compile(r"^## (?:Unreleased: )?(\d+\.\d+\.\d+)(?:: (\d{4}-\d\d-\d\d))?$", re.MULTILINE)
+    versions = heading.findall((ROOT / "CHANGELOG.md").read_text())
+    assert project["project"]["version"] == versions[0][0]
+    version, date = next(pair for pair in versions if pair[1])  # the newest that was released
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {version}\ndate-released: {date}\n" in citation
 
 
 def test_the_package_has_all_modules_and_the_models_that_ship(tmp_path, monkeypatch):
