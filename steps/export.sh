@@ -3,7 +3,8 @@
 # encoder (waveform to hidden states) to ONNX.
 # Reads <model-dir>; writes <out-dir>: model.onnx, model.json, example.py, which needs neither torch nor this recipe,
 # and tokens.txt of a recogniser. The graph takes any number of samples; it is compared with torch in onnxruntime.
-# Of a causal enhancer of spectra (conf/enhance_fast.yaml): waveform.onnx, spectrum.onnx and stream.json, a hop per call.
+# Of a causal enhancer of spectra (conf/enhance_fast.yaml): waveform.onnx, spectrum.onnx and stream.json, a hop per call,
+# and sherpa.onnx, which sherpa-onnx's speech denoisers run.
 
 cmd=launch.py # where it runs
 force=false   # true: export again although nothing changed

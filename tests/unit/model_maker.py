@@ -25,6 +25,7 @@ ENHANCERS = {
     "crdnn": "{channels: [2, 2], rnn: ligru, rnn_layers: 1, rnn_units: 6, dnn_layers: 1, dnn_units: 8}",
     "wide_resnet": "{channels: [2, 3, 4], dnn_layers: 1, dnn_units: 8}",
     "causal": "{units: 12, layers: 2}",
+    "fast": "{channels: 4, units: 4, positions: 5, heads: 2}",
 }
 ENCODERS = {
     "crdnn": "{channels: [2, 2], time_pooling: 4, rnn: RNN, rnn_layers: 1, rnn_units: 6, dnn_layers: 1, dnn_units: 8}",
@@ -52,7 +53,8 @@ def program(name: str, *words: object) -> int:
 def make_enhancer(directory: Path, net: str, mask: str = "{}") -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.yaml").write_text(f"task: enhance\nnet: {net}\nmodel: {ENHANCERS[net]}\nmask: {mask}\n")
-    (directory / "features.conf").write_text("--n-fft=512\n")
+    window = "--window-type=hann\n--pad-end=true\n" if net == "fast" else ""
+    (directory / "features.conf").write_text(f"--n-fft=512\n{window}")
     torch.manual_seed(1)
     model = enhancer(configuration.read(directory / "config.yaml"), Stft(StftConfig()))
     checkpoint.save(model.state_dict(), directory / "model.pt")

@@ -12,7 +12,7 @@ from torch import nn
 
 from mimic.augment import mixing
 from mimic.augment.codecs import CODECS, coded, is_narrow, narrow
-from mimic.deploy import onnx_stream
+from mimic.deploy import onnx_sherpa, onnx_stream
 from mimic.deploy.stream import Stream
 from mimic.errors import UserError
 from mimic.frontend.compression import compress, expand
@@ -124,6 +124,9 @@ def test_onnx_stream_equals_torch(name, tmp_path):
     )
     assert onnx_stream.export(model, Stft(stft), tmp_path) <= STREAM
     assert (tmp_path / "waveform.onnx").exists() == (name != "hop100")
+    if name.startswith("hop1"):
+        sherpa = onnx_sherpa.export(model, Stft(stft), tmp_path)
+        assert (tmp_path / "sherpa.onnx").exists() == (name == "hop160") == (sherpa is not None and sherpa <= STREAM)
 
 
 def test_no_stream_of_a_network_that_needs_the_future(tmp_path):

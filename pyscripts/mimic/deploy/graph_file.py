@@ -1,8 +1,10 @@
 """ONNX files: writing a torch module as one, and opening it in onnxruntime."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
+import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -19,11 +21,12 @@ def write(
     inputs: tuple[Tensor, ...],
     names: tuple[list[str], list[str]],
     axes: dict[str, dict[int, str]] | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> None:
     """Write a module in eval mode.
 
     inputs: of the shapes that the graph takes. names: of its inputs and of its outputs. axes: those whose size may
-    differ, {input or output: {axis: its name}}.
+    differ, {input or output: {axis: its name}}. facts: the metadata of the file.
 
     Raises UserError for a module that cannot be exported.
     """
@@ -44,6 +47,8 @@ def write(
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"{path}: this network cannot be exported: {reason}") from None
+        entries = [onnx.StringStringEntryProto(key=key, value=str(value)) for key, value in (facts or {}).items()]
+        f.write(onnx.ModelProto(metadata_props=entries).SerializeToString())  # messages that follow each other are one
 
 
 def _expm1(g, x):

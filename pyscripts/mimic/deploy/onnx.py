@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from mimic.deploy import graph_file, onnx_stream
+from mimic.deploy import graph_file, onnx_sherpa, onnx_stream
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.models import load
@@ -32,7 +32,8 @@ TRACED = 9000  # samples of the signal that the graph is made with; it takes any
 def export(directory: Path, output: Path) -> float:
     """Write model.onnx, model.json and example.py (and tokens.txt of a recogniser) into the folder `output`.
 
-    Of an enhancer from spectrum to spectrum: the graphs of a stream, see `mimic.deploy.onnx_stream`.
+    Of an enhancer from spectrum to spectrum: the graphs of a stream, see `mimic.deploy.onnx_stream` and
+    `onnx_sherpa`.
 
     Gives the largest difference between onnxruntime and torch over signals of several lengths. Raises UserError where
     it is above 1e-4, and for a model that cannot be exported.
@@ -40,6 +41,7 @@ def export(directory: Path, output: Path) -> float:
     model = Encoder.load(directory) if is_encoder(directory) else load(directory)
     if not isinstance(model, Encoder) and isinstance(getattr(model, "net", None), SpectrumEnhancer):
         worst = onnx_stream.export(model.net, model.front, output)
+        onnx_sherpa.export(model.net, model.front, output)
         shutil.copyfile(EXAMPLE.with_name("stream.py"), output / "example.py")
         return worst
     try:

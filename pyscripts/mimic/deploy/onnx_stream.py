@@ -163,7 +163,7 @@ def _write(graph: nn.Module, path: Path, inputs: tuple[Tensor, ...], names: list
 
 
 def _compare_spectra(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:
-    waveform = _signal(stft)
+    waveform = signal(stft)
     with torch.no_grad():
         spectrum = stft.transform(waveform[None])
         wanted = stft.inverse(model(spectrum, torch.tensor([spectrum.shape[1]])), len(waveform))[0]
@@ -174,7 +174,7 @@ def _compare_spectra(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:
 
 
 def _compare_waveforms(path: Path, model: SpectrumEnhancer, stft: Stft) -> float:
-    waveform, hop = _signal(stft), stft.config.hop_length
+    waveform, hop = signal(stft), stft.config.hop_length
     with torch.no_grad():
         (wanted,) = model.enhance([waveform], stft)
     hops = torch.cat([waveform, torch.zeros(hop)]).view(-1, hop).numpy()
@@ -182,7 +182,7 @@ def _compare_waveforms(path: Path, model: SpectrumEnhancer, stft: Stft) -> float
     return float((given - wanted).abs().max())
 
 
-def _signal(stft: Stft) -> Tensor:
+def signal(stft: Stft) -> Tensor:
     """Something that sounds, always the same, of a whole number of hops."""
     samples = SECONDS * stft.rate // stft.config.hop_length * stft.config.hop_length
     time = torch.arange(samples) / stft.rate

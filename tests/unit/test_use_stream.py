@@ -1,0 +1,74 @@
+"""Graphs of streams elsewhere: in sherpa-onnx, and in the example, which needs neither torch nor this repository."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from model_maker import make_enhancer
+from peers import run_peer
+
+from mimic.models.enhancer import Enhancer
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: steps/setup.sh")
+from mimic.deploy.onnx import export
+
+STREAM = 1e-5  # of a stream; see test_fast.py
+SHERPA = """
+import json, sys, numpy, soundfile, sherpa_onnx as s
+x, rate = soundfile.read(sys.argv[2], dtype="float32")
+model = s.OfflineSpeechDenoiserModelConfig(gtcrn=s.OfflineSpeechDenoiserGtcrnModelConfig(model=sys.argv[1]))
+whole = s.OfflineSpeechDenoiser(s.OfflineSpeechDenoiserConfig(model=model)).run(x, rate)
+online = s.OnlineSpeechDenoiser(s.OnlineSpeechDenoiserConfig(model=model))
+parts = [online.run(x[i : i + 100], rate).samples for i in range(0, len(x), 100)] + [online.flush().samples]
+soundfile.write(sys.argv[3], numpy.concatenate(parts), rate, "FLOAT")
+soundfile.write(sys.argv[4], whole.samples, rate, "FLOAT")
+print(json.dumps([whole.sample_rate, online.frame_shift_in_samples]))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    """onnx/ of an enhancer, in.wav, and out.wav: by torch."""
+    root = tmp_path_factory.mktemp("stream")
+    model = make_enhancer(root / "model", "fast")
+    export(model, root / "onnx")
+    time = np.arange(8100) / 16000
+    x = 0.2 * np.sin(2 * np.pi * 220 * time) * np.sin(20 * time) + np.random.default_rng(1).normal(0, 0.02, 8100)
+    soundfile.write(root / "in.wav", x.astype(np.float32), 16000, "PCM_16")
+    x, _ = soundfile.read(root / "in.wav", dtype="float32")
+    soundfile.write(root / "out.wav", Enhancer.load(model).enhance(x, 16000), 16000, "FLOAT")
+    return root
+
+
+def test_sherpa_onnx_runs_the_graph(exported, tmp_path):
+    online, whole = tmp_path / "online.wav", tmp_path / "whole.wav"
+    graph = exported / "onnx/sherpa.onnx"
+    assert run_peer("sherpa_onnx", SHERPA, graph, exported / "in.wav", online, whole) == [16000, 256]
+    expected, _ = soundfile.read(exported / "out.wav", dtype="float32")
+    given, _ = soundfile.read(online, dtype="float32")
+    np.testing.assert_allclose(given, expected, atol=STREAM, rtol=0)
+    # Of a recording it mirrors the ends where mimic has silence, and leaves out what fills no hop.
+    given, _ = soundfile.read(whole, dtype="float32")
+    assert len(given) == 8100 // 256 * 256
+    middle = slice(512, len(given) - 512)
+    assert np.abs(given - expected[: len(given)])[middle].max() < 0.1 * np.abs(expected[middle]).max()
+
+
+def test_a_pipe_hop_by_hop_without_torch(exported):
+    """Python's isolated mode, with torch made impossible."""
+    code = "import sys, runpy; sys.modules['torch'] = sys.modules['soundfile'] = None; runpy.run_path(sys.argv.pop(1))"
+    words = [sys.executable, "-I", "-c", code, str(exported / "onnx/example.py"), "-", "-"]
+    sent = (exported / "in.wav").read_bytes()[-2 * 8100 :]
+    done = subprocess.run(words, input=sent + b"x", capture_output=True)  # half a sample at the end is left out
+    assert done.returncode == 0, done.stderr.decode()
+    given, delay = (
+        np.frombuffer(done.stdout, "<i2") / 32767,
+        json.loads((exported / "onnx/stream.json").read_text())["delay"],
+    )
+    expected, _ = soundfile.read(exported / "out.wav")
+    assert len(given) % 256 == 0 and len(given) >= 8100 + delay
+    np.testing.assert_allclose(given[delay : delay + 8100], expected.clip(-1, 1), atol=STREAM + 0.5 / 32767, rtol=0)
