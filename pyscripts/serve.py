@@ -6,12 +6,14 @@ serve.py --enhance true --recognise exp/asr_mimic
 
 import argparse
 import logging
+from pathlib import Path
 from typing import Annotated
 
 import torch
 
 from mimic import cli
-from mimic.deploy.server import Server, Service
+from mimic.deploy.server import Server
+from mimic.deploy.service import Service
 from mimic.deploy.transcriber import Transcriber
 from mimic.models import find
 from mimic.models.enhancer import Enhancer
@@ -34,13 +36,16 @@ def main() -> None:
     arguments = parser.parse_args()
 
     torch.set_flush_denormal(True)  # decaying states of recurrent layers: half of their time on a CPU
-    enhance = transcribe = None
+    enhance, transcribe, names = None, None, ["", ""]
     if arguments.enhance not in ("", "false"):
         enhancer = Enhancer.load(find(arguments.enhance), (), arguments.device)
         enhance = enhancer.blocks(arguments.enhancement_ratio)
+        names[0] = enhancer.directory.resolve().name
     if arguments.recognise:
         transcribe = Transcriber(Recogniser.load(arguments.recognise, (), arguments.device))
-    service = Service(enhance, transcribe, round(arguments.max_mb * 2**20), 60 * arguments.max_minutes)
+        names[1] = Path(arguments.recognise).resolve().name
+    longest = 60 * arguments.max_minutes
+    service = Service(enhance, transcribe, round(arguments.max_mb * 2**20), longest, (names[0], names[1]))
     with Server(arguments.host, arguments.port, service) as server:
         log.info("listening on %s: open it in a browser; Ctrl-C ends it", server.url)
         if not server.local:

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from model_maker import make_enhancer, make_recogniser
 
-from mimic.deploy.server import Server, Service
+from mimic.deploy.server import Server
+from mimic.deploy.service import Service
 from mimic.deploy.transcriber import Transcriber
 from mimic.models.enhancer import Enhancer
 from mimic.models.recogniser import Recogniser

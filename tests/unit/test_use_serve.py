@@ -13,7 +13,8 @@ import pytest
 import soundfile
 from model_maker import make_enhancer, make_recogniser, program
 
-from mimic.deploy.server import Server, Service
+from mimic.deploy.server import Server
+from mimic.deploy.service import Service
 from mimic.deploy.transcriber import Transcriber
 from mimic.errors import UserError
 from mimic.models.enhancer import Enhancer
@@ -31,7 +32,7 @@ def recording(seconds: float = 0.5, rate: int = 16000, channels: int = 1, kind: 
 def service(tmp_path_factory) -> Service:
     root = tmp_path_factory.mktemp("models")
     enhance = Enhancer.load(make_enhancer(root / "enhancer", "causal")).blocks()
-    return Service(enhance, Transcriber(Recogniser.load(make_recogniser(root / "asr"))), 200_000, 2.0)
+    return Service(enhance, Transcriber(Recogniser.load(make_recogniser(root / "asr"))), 200_000, 2.0, ("tiny", "asr"))
 
 
 @pytest.fixture

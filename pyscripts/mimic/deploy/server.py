@@ -1,12 +1,11 @@
-"""A page for trying models by ear: a browser sends a recording and gets it back enhanced and written down.
+"""A page for trying models by ear: a browser sends a recording and gets it back enhanced and written down. Programs do
+the same, or use the part of OpenAI's interface that `mimic.deploy.openai_api` has.
 
 The client names no paths: it can ask for the files of the page and send one recording at a time, of limited size,
 which is kept in a temporary file until it is answered.
 """
 
-import base64
 import http.server
-import io
 import ipaddress
 import json
 import logging
@@ -14,22 +13,16 @@ import math
 import socket
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-import soundfile
-
-from mimic.deploy import files
-from mimic.deploy.captions import as_record
-from mimic.deploy.transcriber import Transcriber
+from mimic.deploy import openai_api
+from mimic.deploy.service import Service
 from mimic.errors import UserError
-from mimic.frontend.voice_activity import mono
-from mimic.models.blocks import BlockEnhancer
 
 log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
@@ -43,45 +36,9 @@ FILES = {
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src blob:; worker-src 'self'"
 )
-UPLOAD = "uploaded recording"
-WAITING = 4  # recordings that wait for their turn
 CLIENTS = 64  # connections at once
 PATIENCE = 60.0  # seconds
 SLOWEST = 1 << 17  # bytes in a second that an upload has to reach
-
-
-class Service:
-    """What is done with a recording. At least one of the two models is there."""
-
-    def __init__(
-        self, enhancer: BlockEnhancer | None, transcriber: Transcriber | None, max_bytes: int, max_seconds: float
-    ):
-        if enhancer is None and transcriber is None:
-            raise UserError("give an enhancer (--enhance), a recogniser (--recognise) or both")
-        self.enhancer, self.transcriber = enhancer, transcriber
-        self.max_bytes, self.max_seconds = max_bytes, max_seconds
-        self.turn, self.waiting = threading.Lock(), threading.Semaphore(WAITING)
-
-    def answer(self, path: Path) -> dict[str, Any]:
-        """Plain values for JSON: waveforms (mono WAV, base64) before and after, transcript of what comes after.
-
-        Raises UserError for what is not audio, and for a recording that is too long.
-        """
-        reader = files.Files({UPLOAD: str(path)})
-        info = reader.info(UPLOAD)
-        if info.seconds > self.max_seconds:
-            raise UserError(f"{info.seconds:.0f} s are more than the {self.max_seconds:.0f} s that are allowed here")
-        before = np.concatenate([mono(block)[:, None] for block in reader.blocks(UPLOAD, files.BLOCK)])
-        result: dict[str, Any] = {"seconds": info.seconds, "before": _wav(before, info.rate)}
-        with tempfile.TemporaryDirectory() as folder, self.turn:
-            if self.enhancer is not None:
-                after = np.concatenate(list(self.enhancer([before], info.rate)))
-                result["after"] = _wav(after, info.rate)
-                reader = files.Files({UPLOAD: f"{folder}/after.wav"})
-                soundfile.write(f"{folder}/after.wav", after, info.rate, "FLOAT")
-            if self.transcriber is not None:
-                result["transcript"] = as_record("", list(self.transcriber(reader, UPLOAD)))
-        return result
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -125,7 +82,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """One request. Answers are the files of the page, or JSON: a result, or {"error": one line}."""
+    """One request. Responses are the files of the page, or JSON: a result, or {"error": one line}."""
 
     server: Server
     server_version, sys_version = "mimic", ""
@@ -152,11 +109,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self._welcome():
             return
         if self.path == "/models":
-            service = self.server.service
-            self._json(200, {"enhances": service.enhancer is not None, "writes": service.transcriber is not None})
+            self._json(200, self.server.service.about())
+            return
+        if self.path == openai_api.MODELS and self.server.service.transcriber is not None:
+            self._json(200, openai_api.models(self.server.service.names[1]))
             return
         if self.path not in FILES:
-            self._json(404, {"error": "there is nothing here"})
+            self._error(404, "there is nothing here")
             return
         name, kind = FILES[self.path]
         self._send(200, kind, (PAGE / name).read_bytes())
@@ -167,46 +126,57 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self._welcome():
             return
         length = self.headers.get("Content-Length", "")
-        if self.path != "/listen":
-            self._json(404, {"error": "there is nothing here"})
+        transcribes = self.path == openai_api.TRANSCRIPTIONS and service.transcriber is not None
+        if self.path != "/listen" and not transcribes:
+            self._error(404, "there is nothing here")
         elif not length.isascii() or not length.isdigit():
-            self._json(411, {"error": "the length of the recording is missing"})
+            self._error(411, "the length of the recording is missing")
         elif int(length) > service.max_bytes:
             limit = service.max_bytes / 2**20
-            self._json(
-                413, {"error": f"{int(length) / 2**20:.1f} MB are more than the {limit:g} MB that are allowed here"}
-            )
+            self._error(413, f"{int(length) / 2**20:.1f} MB are more than the {limit:g} MB that are allowed here")
         else:
-            self._listen(int(length))
+            self._listen(int(length), self._transcription if transcribes else self._both)
 
-    def _listen(self, length: int) -> None:
+    def _both(self, recording: Path) -> tuple[str, bytes]:
+        return "application/json", json.dumps(self.server.service.answer(recording)).encode()
+
+    def _transcription(self, upload: Path) -> tuple[str, bytes]:
+        with open(upload, "rb") as body, tempfile.NamedTemporaryFile(suffix=".audio") as recording:
+            request = openai_api.read(body, self.headers.get("Content-Type", ""), recording)  # type: ignore[arg-type]
+            try:
+                return openai_api.response(request, *self.server.service.transcript(Path(recording.name)))
+            except UserError as error:
+                raise UserError(str(error).replace(recording.name, "the recording")) from None
+
+    def _listen(self, length: int, process: Callable[[Path], tuple[str, bytes]]) -> None:
+        """Take an upload of `length` bytes; the response is what `process` makes of it: its type and its body."""
         service = self.server.service
         with tempfile.NamedTemporaryFile(suffix=".audio") as spool:
             self.expect(length)
             while length:
                 part = self.rfile.read1(min(length, 1 << 16))
                 if not part:
-                    self._json(400, {"error": "the recording has ended early"})
+                    self._error(400, "the recording has ended early")
                     return
                 spool.write(part)
                 length -= len(part)
             spool.flush()
             self.server.open[self] = math.inf
             if not service.waiting.acquire(blocking=False):  # not before: who uploads slowly keeps nobody else waiting
-                self._json(503, {"error": "too many recordings are waiting: try again later"})
+                self._error(503, "too many recordings are waiting: try again later")
                 return
             try:
-                result = service.answer(Path(spool.name))
+                kind, body = process(Path(spool.name))
             except UserError as error:
-                self._json(422, {"error": str(error).replace(spool.name, "the recording")})
+                self._error(422, str(error).replace(spool.name, "the recording"))
                 return
             except Exception:
                 log.exception("a recording could not be processed")
-                self._json(500, {"error": "this recording could not be processed: the server's log has the reason"})
+                self._error(500, "this recording could not be processed: the server's log has the reason")
                 return
             finally:
                 service.waiting.release()
-        self._json(200, result)
+        self._send(200, kind, body)
 
     def _welcome(self) -> bool:
         """Whether the request is meant for this server and comes from its own page, not from another site's."""
@@ -216,14 +186,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             name = (urlsplit(f"//{host}").hostname or "") if "/" not in host else ""
             page = host if origin is None else urlsplit(origin).netloc
         except ValueError:  # no address, such as [bad
-            self._json(400, {"error": "this request names no address"})
+            self._error(400, "this request names no address")
             return False
         # A name that resolves to this machine lets another site's page in; a number or localhost does not.
         known = name == "localhost" or _is_loopback(name) or not self.server.local
         if not known or page != host:
-            self._json(403, {"error": "this request is not from this page"})
+            self._error(403, "this request is not from this page")
             return False
         return True
+
+    def _error(self, code: int, line: str) -> None:
+        self._json(code, openai_api.error(code, line) if self.path.startswith("/v1/") else {"error": line})
 
     def _json(self, code: int, values: dict[str, Any]) -> None:
         self._send(code, "application/json", json.dumps(values).encode())
@@ -250,9 +223,3 @@ def _is_loopback(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def _wav(x: np.ndarray, rate: int) -> str:
-    wav = io.BytesIO()
-    soundfile.write(wav, x.clip(-1, 1), rate, "PCM_16", format="WAV")
-    return base64.b64encode(wav.getbuffer()).decode()

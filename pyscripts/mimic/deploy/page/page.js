@@ -9,6 +9,17 @@ function say(status, error = "") {
   id("error").textContent = error;
 }
 
+async function describe() {
+  const server = await (await fetch("models")).json();
+  const parts = [];
+  if (server.enhances) parts.push(`removes noise with ${server.enhancer || "an enhancer"}`);
+  if (server.writes) parts.push(`writes down what was spoken with ${server.recogniser || "a recogniser"}`);
+  id("about").textContent = `This page ${parts.join(" and ")}, on the machine that serves it.`;
+  const more = server.ffmpeg ? ", M4A, MP4, WebM and whatever else ffmpeg reads" : " (M4A and WebM need ffmpeg, which is not installed)";
+  id("limits").textContent = `WAV, FLAC, MP3, Ogg, AIFF, CAF, SPHERE${more}; up to ${server.max_minutes} minutes and `
+    + `${server.max_mb} MB. Nothing is kept.`;
+}
+
 async function send(blob, name) {
   if (busy) return;
   busy = true;
@@ -107,3 +118,4 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
     if (kind === "drop" && event.dataTransfer.files.length) send(event.dataTransfer.files[0], event.dataTransfer.files[0].name);
   });
 }
+describe().catch(() => {});  // the sentence of the page stays

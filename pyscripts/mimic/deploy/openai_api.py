@@ -1,0 +1,120 @@
+"""The part of OpenAI's HTTP interface that programs use for transcription, so that they work with a server of ours.
+
+https://platform.openai.com/docs/api-reference/audio/createTranscription: a form with `file` and `response_format`. What
+the models here do not have (`prompt`, `temperature`, `stream`) is accepted and changes nothing. `model` is any name, for
+a server has one recogniser.
+"""
+
+import json
+import math
+import shutil
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from typing import Any, BinaryIO
+
+from mimic.deploy import form
+from mimic.deploy.captions import as_srt, as_text, as_vtt
+from mimic.errors import UserError
+from mimic.models.recogniser import Segment
+
+TRANSCRIPTIONS, MODELS = "/v1/audio/transcriptions", "/v1/models"
+FORMATS = ("json", "text", "verbose_json", "srt", "vtt")
+
+
+@dataclass
+class Request:
+    """What a client asks for.
+
+    Attributes:
+        response_format: one of FORMATS.
+        language: as the client gives it; models here know one.
+        words: whether it asks for the times of words, too.
+    """
+
+    response_format: str = "json"
+    language: str = ""
+    words: bool = False
+
+
+def read(body: BinaryIO, content_type: str, recording: BinaryIO) -> Request:
+    """Take apart a form, a file on disk, and write its `file` to `recording`. Raises UserError for a wrong form."""
+    divider = form.boundary(content_type)
+    try:
+        content = mmap(body.fileno(), 0, access=ACCESS_READ)
+    except ValueError:
+        raise UserError("the form is empty") from None
+    with content:
+        found = form.fields(content, divider)
+        if "file" not in found:
+            raise UserError("file: the form has no recording")
+        first, last = found["file"][0]
+        body.seek(first)
+        shutil.copyfileobj(body, recording)
+        recording.truncate(last - first)
+        recording.flush()
+        texts = {
+            name: [_text(name, content[a:b]) for a, b in places] for name, places in found.items() if name != "file"
+        }
+    kind = texts.get("response_format", ["json"])[0]
+    if kind not in FORMATS:
+        raise UserError(f"response_format: {kind}: expected one of {', '.join(FORMATS)}")
+    granularities = texts.get("timestamp_granularities[]", []) + texts.get("timestamp_granularities", [])
+    return Request(kind, texts.get("language", [""])[0], "word" in granularities)
+
+
+def response(request: Request, seconds: float, segments: Sequence[Segment]) -> tuple[str, bytes]:
+    """Content type and body for a transcript of a recording of so many seconds."""
+    text = as_text("", segments).strip()
+    if request.response_format in ("json", "verbose_json"):
+        verbose = request.response_format == "verbose_json"
+        values = _verbose(request, seconds, text, segments) if verbose else {"text": text}
+        return "application/json", json.dumps(values, ensure_ascii=False).encode()
+    write = {"text": as_text, "srt": as_srt, "vtt": as_vtt}[request.response_format]
+    return "text/plain; charset=utf-8", write("", segments).encode()
+
+
+def models(name: str) -> dict[str, Any]:
+    """The list of models, which has one."""
+    return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "mimic"}]}
+
+
+def error(code: int, line: str) -> dict[str, Any]:
+    """A line as these clients expect it."""
+    kind = "invalid_request_error" if code < 500 else "server_error"
+    return {"error": {"message": line, "type": kind, "param": None, "code": None}}
+
+
+def _verbose(request: Request, seconds: float, text: str, segments: Sequence[Segment]) -> dict[str, Any]:
+    """What Whisper has and models here do not is empty or 0; avg_logprob is that of the words."""
+    values: dict[str, Any] = {"task": "transcribe", "language": request.language or "unknown", "duration": seconds}
+    values |= {"text": text, "segments": [_segment(i, segment) for i, segment in enumerate(segments)]}
+    if request.words:
+        words = [word for segment in segments for word in segment.words]
+        values["words"] = [{"word": w.word, "start": round(w.start, 3), "end": round(w.end, 3)} for w in words]
+    return values
+
+
+def _segment(number: int, segment: Segment) -> dict[str, Any]:
+    logprobs = [math.log(max(word.confidence, 1e-10)) for word in segment.words]
+    data = segment.text.encode()
+    return {
+        "id": number,
+        "seek": 0,
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": round(sum(logprobs) / max(1, len(logprobs)), 4),
+        "compression_ratio": round(len(data) / len(zlib.compress(data)), 4),
+        "no_speech_prob": 0.0,
+    }
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: not UTF-8") from None
