@@ -35,7 +35,7 @@ if [ -n "$utts" ]; then options+=(--utts "$utts"); fi
 
 # The report is made from small files all over the tree: scores, tables, configurations, logs.
 mapfile -d '' -t inputs < <(find -H "${trees[@]}" -mindepth 1 -type d \( -name '*.old' -o -name '*.unfinished' -o -path '*/report' -o -name archives -o -name weights \
-  -o -name checkpoints -o -name tensorboard -o -name 'wav' -path '*/wav/*/wav' \) -prune -o -type f ! -name RESULTS.json \
+  -o -name checkpoints -o -name tensorboard -o -name mlflow -o -name wandb -o -name 'wav' -path '*/wav/*/wav' \) -prune -o -type f ! -name RESULTS.json \
   \( -name '*.tsv' -o -name '*.log' -o -name config.yaml -o -name '*.json' -o -name '*.jsonl' -o -name 'wer_*' \
   -o -name 'cer_*' -o -name per_utt -o -name missing -o -name wav.scp -o -name 'utt2*' \) -print0 | sort -z)
 [ ${#inputs[@]} -gt 0 ] || die "$exp holds nothing to report on: score something first: steps/score_asr.sh, steps/score_enhancement.sh"

@@ -10,11 +10,13 @@ from typing import TypeVar
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 INTERVAL_S = 2.0  # least time between two lines
+RECORD_S = 20.0  # and between two events in the record of the job
 
 
 def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Yield `items`, logging `progress: 120/500 WHAT` at the beginning, at most every 2 s and at the end."""
-    last, done = time.monotonic(), 0
+    last = recorded = time.monotonic()
+    done = 0
     log.info("progress: %d/%d %s", done, total, what)
     _record(done, total, what)
     for item in items:
@@ -23,12 +25,15 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         if time.monotonic() - last >= INTERVAL_S and done < total:
             last = time.monotonic()
             log.info("progress: %d/%d %s", done, total, what)
+            if last - recorded >= RECORD_S:
+                recorded = last
+                _record(done, total, what)
     log.info("progress: %d/%d %s", done, total, what)
     _record(done, total, what)
 
 
 def _record(done: int, total: int, unit: str) -> None:
-    """Add the begin or the end of a loop to the record of the launcher's job, if this is one."""
+    """Add how far a loop is to the record of the launcher's job, if this is one."""
     if record := os.environ.get("MIMIC_JOB"):
         event = {"event": "progress", "time": round(time.time(), 3), "done": done, "total": total, "unit": unit}
         with open(record, "a", encoding="utf-8") as file:

@@ -187,6 +187,8 @@ def test_a_training_says_what_later_steps_ask(corpus, tmp_path, monkeypatch):
     assert summary["best_epoch"] == best["epoch"] and summary["metrics"]["ter"] == best["valid_ter"]
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
     assert sum(event["event"] == "begin" for event in events) > 1 and events[0]["event"] == "begin"
+    status = json.loads((tmp_path / "x/status.json").read_text())
+    assert status["step"] == status["steps"] == summary["steps"] and status["memory_mb"] > 10
     times = [event["time"] for event in events]
     assert times == sorted(times) and 0 < summary["seconds"] <= times[-1] - times[0]
 

@@ -20,8 +20,8 @@ from mimic.nets.crdnn import CrdnnConfig
 from mimic.tasks import config as configuration
 from mimic.training import checkpoint
 from mimic.training.config import TrainConfig
-from mimic.training.logs import Curves
 from mimic.training.optimiser import Optimiser, learning_rate
+from mimic.training.trackers import Curves
 
 YAML = "task: asr\nnet: crdnn\nmodel: {channels: [4]}\ntrain: {lr: 1e-3}\n"
 

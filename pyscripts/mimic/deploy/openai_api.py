@@ -1,8 +1,8 @@
 """The part of OpenAI's HTTP interface that programs use for transcription, so that they work with a server of ours.
 
 https://platform.openai.com/docs/api-reference/audio/createTranscription: a form with `file` and `response_format`. What
-the models here do not have (`prompt`, `temperature`, `stream`) is accepted and changes nothing. `model` is any name, for
-a server has one recogniser.
+the models here do not have (`prompt`, `temperature`, `stream`) is accepted and changes nothing. `model` is any name: a
+server has one recogniser.
 """
 
 import json

@@ -134,6 +134,18 @@ def _stale(owner: str, mine: Path, path: Path) -> bool:
         return True
 
 
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock now, for those who only look: of another machine, by this one's clock."""
+    owner = _read(path)
+    if not owner:
+        return False
+    try:
+        host, pid, started = owner.split()
+        return _started(int(pid)) == started if host == HOST else time.time() - path.stat().st_mtime < STALE
+    except (ValueError, FileNotFoundError):
+        return False
+
+
 def _remove(path: Path, owner: str) -> None:
     """Remove the lock of this owner, and no other one that may have taken its place meanwhile."""
     aside = path.with_name(f"{path.name}.{HOST}.{os.getpid()}.old")

@@ -48,7 +48,13 @@ class Training(NamedTuple):
 
 
 # Ways of working: no weight depends on them.
-NOT_RESULTS = ("train.workers", "train.checkpoint_interval", "train.max_nonfinite_batches", "data.max_skip")
+NOT_RESULTS = (
+    "train.workers",
+    "train.checkpoint_interval",
+    "train.max_nonfinite_batches",
+    "train.tracker",
+    "data.max_skip",
+)
 
 
 def training(path: Path, overrides: list[str], *, exist: bool = True) -> Training:

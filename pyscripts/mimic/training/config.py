@@ -46,6 +46,8 @@ class TrainConfig:
         workers: threads that read, and where the task does that, augment batches ahead; 0: none is ahead.
         checkpoint_interval: minutes between checkpoints inside an epoch; one is always saved at an epoch's end.
         max_nonfinite_batches: consecutive batches with a NaN or infinite loss or gradient that stop the run.
+        tracker: where curves go: tensorboard (<exp-dir>/tensorboard), mlflow (<exp-dir>/mlflow, if MLFLOW_TRACKING_URI
+            names no other place), wandb (<exp-dir>/wandb, offline unless WANDB_MODE says otherwise) or none.
     """
 
     seed: Annotated[int, Range(0, 2**32 - 1)] = 1
@@ -77,3 +79,4 @@ class TrainConfig:
     workers: Annotated[int, Range(0, 256)] = 1
     checkpoint_interval: NotNegative = 10.0
     max_nonfinite_batches: Count = 3
+    tracker: Literal["tensorboard", "mlflow", "wandb", "none"] = "tensorboard"

@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 
 from mimic.errors import UserError
-from mimic.training import parallel
+from mimic.training import parallel, trackers
 from mimic.training.config import TrainConfig
 from mimic.training.run import Run
 from mimic.training.step import gradients, take_step
@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, stop: Stop | None = None) -> None:
     """Train `task` in the experiment directory `directory`, from its newest checkpoint if there is one.
 
-    Writes checkpoints/ (to resume), weights/ (epochs to average), train_log.jsonl, progress.jsonl, tensorboard/ and, at
-    the end, model.pt, what the task adds to it, and summary.json.
+    Writes checkpoints/ (to resume), weights/ (epochs to average), train_log.jsonl, progress.jsonl, status.json,
+    the tracker's files and, at the end, model.pt, what the task adds to it, and summary.json.
     Raises UserError after too many batches in a row without a finite loss, and where memory does not suffice; Stopped
     after a signal to `stop`, when all that was done is saved.
     """
@@ -76,6 +76,7 @@ def check(task: Task, config: TrainConfig) -> None:
     """UserError for a metric that this task does not have, and where there is nothing to train on."""
     if config.best_metric not in task.METRICS:
         raise UserError(f"--train.best_metric {config.best_metric}: this task has {', '.join(task.METRICS)}")
+    trackers.check(config.tracker)
     if not task.lengths:
         raise UserError("the training set has no utterances that can be used")
 

@@ -3,6 +3,8 @@
 import json
 import logging
 import math
+import resource
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +48,8 @@ class Run:
         self.steps = config.epochs * len(self.batches.of_epoch(1))
         self._resume()
         self.saved = time.monotonic()
-        self.log = TrainLog(directory, self.epoch, self.step) if parallel.rank() == 0 else None
+        self.utterances = 0  # since this start
+        self.log = TrainLog(directory, self.epoch, self.step, config.tracker) if parallel.rank() == 0 else None
         if self.log:
             self.log.history(self.history)
 
@@ -60,10 +63,28 @@ class Run:
         self.batch += 1
         self.step += 1
         if self.log:
-            loss = self.sums.get("loss", math.nan) / max(self.seen, 1)
-            self.log.progress(self.step, self.steps, self.epoch, loss, self.rate)
+            self.log.progress(self.step, self.steps, self.status)
         if time.monotonic() - self.saved >= 60 * self.config.checkpoint_interval:
             self.save()
+
+    def status(self) -> dict[str, Any]:
+        """How far it is: plain values."""
+        metric = self.config.best_metric
+        ranked = rank_epochs(self.history, metric, self.task.METRICS[metric])
+        best = (
+            {"metric": metric, "value": ranked[0][f"valid_{metric}"], "epoch": ranked[0]["epoch"]} if ranked else None
+        )
+        loss = self.sums.get("loss", math.nan) / max(self.seen, 1)
+        return {
+            "name": self.directory.name,
+            "epoch": self.epoch,
+            "epochs": self.config.epochs,
+            "loss": loss if math.isfinite(loss) else None,
+            "lr": self.rate,
+            "best": best,
+            "utterances": self.utterances,
+            "memory_mb": memory_mb(self.device),
+        }
 
     def finish_epoch(self, metrics: dict[str, float]) -> None:
         """Log the epoch with its validation metrics, keep its weights if they may be averaged, and checkpoint."""
@@ -91,7 +112,7 @@ class Run:
         """Write the model, the mean of the epochs to average, and summary.json."""
         if not self.log:
             return
-        self.log.curves.close()
+        self.log.tracker.close()
         averaged = self.averaged_epochs()
         log.info("model.pt: mean of epochs %s", ", ".join(map(str, averaged)))
         checkpoint.save(checkpoint.average(self.weights(epoch) for epoch in averaged), self.directory / "model.pt")
@@ -159,6 +180,14 @@ class Run:
         for name in _STATE:
             setattr(self, name, state["run"][name])
         log.info("resuming at epoch %d, batch %d", self.epoch, self.batch + 1)
+
+
+def memory_mb(device: torch.device) -> int:
+    """What this process has held at most: on a GPU there, else in all."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) >> 20
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest >> (20 if sys.platform == "darwin" else 10)
 
 
 def rank_epochs(history: Sequence[dict[str, Any]], metric: str, better: str) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ def set_seed(seed: int, step: int, rank: int = 0) -> None:
 
 def take_step(run: Run, utterances: list[str], pieces: list[Any]) -> None:
     """One step of every optimiser, on the pieces of a batch that this process computes."""
+    run.utterances += len(utterances)
     run.rate = learning_rate(run.config, run.epoch, run.step, run.steps, run.plateaus())
     outcomes = [_apply(run, name, losses, len(utterances)) for name, losses in gradients(run, utterances, pieces)]
     parallel.average_batch_norm(optimiser.module for optimiser in run.optimisers.values())
