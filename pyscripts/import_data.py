@@ -1,14 +1,18 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Import data directories made elsewhere; local/import_corpus.sh explains the sub-commands."""
+"""Import data made elsewhere: `read` for steps/import_data.sh, the other sub-commands for local/import_corpus.sh."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
 from mimic.cli import add_audio, add_jobs, add_number, progress, run
+from mimic.corpus.formats.detect import READERS, detect
+from mimic.corpus.formats.directory import write_directory
+from mimic.corpus.formats.utterance import Reading
 from mimic.corpus.importing import Side, convert, finish, plan, utts_of_job
 from mimic.corpus.lang import lang_lexicon, make_lang
 from mimic.corpus.lexicon import TYPES
+from mimic.errors import UserError
 from mimic.io.text import NORMALISERS
 from mimic.settings import Share
 
@@ -20,6 +24,7 @@ def main() -> None:
     verb(verbs, "plan", make_plan, "tables; prints the number of utterances", sides=True)
     verb(verbs, "convert", run_convert, "audio of one job", sides=True)
     verb(verbs, "finish", run_finish, "write and check the directories", sides=True)
+    add_read(verbs)
     args = parser.parse_args()
     args.function(args)
 
@@ -40,6 +45,36 @@ def verb(verbs: argparse._SubParsersAction, name: str, function: Callable, text:
     add_jobs(sub)
     add_number(sub, "--max-skip", Share, 0.01, "largest share of utterances that may be left out")
     sub.add_argument("pair", nargs="+", metavar="SOURCE OUT", help="the clean side, then the noisy one if there is one")
+
+
+def add_read(verbs: argparse._SubParsersAction) -> None:
+    text = "a data directory from a corpus of another toolkit"
+    sub = verbs.add_parser("read", help=text, description=text)
+    sub.set_defaults(function=run_read)
+    sub.add_argument("--from", choices=["auto", *READERS], default="auto", dest="kind")
+    sub.add_argument("--split", default="", metavar="NAME")
+    sub.add_argument("--columns", default="", metavar="'PART=NAME ...'")
+    sub.add_argument("--mic", default="", metavar="NAME")
+    sub.add_argument("--audio-dir", type=Path, metavar="DIR")
+    add_audio(sub)
+    add_number(sub, "--max-skip", Share, 0.01, "largest share of utterances that may be left out")
+    sub.add_argument("source", type=Path)
+    sub.add_argument("out", type=Path)
+
+
+def run_read(args: argparse.Namespace) -> None:
+    kind, why = (args.kind, "as --from tells") if args.kind != "auto" else detect(args.source)
+    print(f"result: {args.source}: read as {kind} ({why})", flush=True)
+    pairs = [word.partition("=") for word in args.columns.split()]
+    if wrong := [word for word, _, name in pairs if not name]:
+        raise UserError(f"--columns: expected PART=NAME, such as text=sentence, got `{wrong[0]}`")
+    columns = {part: name for part, _, name in pairs}
+    options = Reading(args.split, columns, args.mic, args.audio_dir, args.channel)
+    base = args.source if args.source.is_dir() else args.source.parent
+    utterances = READERS[kind](args.source, options)
+    done = write_directory(utterances, args.out, base, options, args.allow_pipes == "true", args.max_skip)
+    counts = f"{done.utterances} utterances, {done.recordings} recordings, {done.speakers} speakers"
+    print(f"result: {args.out}: {counts}, {done.hours:.2f} hours")
 
 
 def lang(args: argparse.Namespace) -> None:

@@ -2,19 +2,17 @@
 """Write Kaldi data directories that point to the files of LJSpeech; see prepare.sh."""
 
 import argparse
-import re
 import unicodedata
 from pathlib import Path
 
 from mimic.cli import run
+from mimic.corpus.formats.trees import lj_metadata
 from mimic.errors import UserError
 from mimic.io.atomic import new_dir
 from mimic.io.entries import stored
-from mimic.io.lines import read_lines
 from mimic.io.tables import write_data_dir
 from mimic.io.text import plain
 
-NAME = re.compile(r"LJ(\d{3}-\d{4})")
 SPEAKER = "LJ"
 
 
@@ -41,15 +39,12 @@ def main() -> None:
 
 
 def read_metadata(path: Path) -> list[tuple[str, str]]:
-    """(recording, transcript) of `LJ001-0001|as printed|with numbers in words` lines, in their order."""
+    """(recording, transcript as words without marks), sorted."""
     found = []
-    for number, line in read_lines(path):
-        recording, *texts = line.split("|")
-        if not NAME.fullmatch(recording) or len(texts) != 2:
-            raise UserError(f"{path}:{number}: expected `LJ001-0001|text|text`, got `{line[:60]}`")
-        bare = "".join(c for c in unicodedata.normalize("NFKD", texts[1]) if not unicodedata.combining(c))
+    for _, recording, text in lj_metadata(path):
+        bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
         found.append((recording, plain(bare)))
-    return sorted(found)
+    return found
 
 
 if __name__ == "__main__":

@@ -193,8 +193,8 @@ def _refuse_pipes(reader: AudioReader) -> None:
 
 
 def _with_speakers(utt2spk: dict[str, str]) -> dict[str, str]:
-    """Map each id to the one it gets: with its speaker and `-` in front, unless it has them."""
-    new = {utt: utt if utt.startswith(f"{spk}-") else f"{spk}-{utt}" for utt, spk in utt2spk.items()}
+    """Map each id to the one it gets: with its speaker and `-` in front, unless it has them or is its own speaker."""
+    new = {utt: utt if utt == spk or utt.startswith(f"{spk}-") else f"{spk}-{utt}" for utt, spk in utt2spk.items()}
     changed = [utt for utt in new if new[utt] != utt]
     if changed:
         first = f"{changed[0]} -> {new[changed[0]]}"

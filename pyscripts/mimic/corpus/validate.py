@@ -112,7 +112,7 @@ def _check_speakers(found: Checked) -> None:
         elif not utt.startswith(speaker):
             fix = f"call it {speaker}-{utt} (local/import_corpus.sh does so)"
             found.error("speaker prefix", "utt2spk", utt, f"does not begin with its speaker {speaker}", fix)
-        elif not utt.startswith(f"{speaker}-"):
+        elif utt != speaker and not utt.startswith(f"{speaker}-"):
             found.note(
                 "speaker prefix", f"{utt}: no `-` after the speaker id {speaker}; local/import_corpus.sh adds it"
             )

@@ -32,6 +32,7 @@ OVERSHOOT_S = 0.5
 ROUNDED_S = 0.02  # of which this much is rounding, and not worth a word
 # Full scale is 1. Samples of a float file 30 dB above it are integers that somebody has cast (16 bit: up to 32768).
 LOUDEST = 32.0
+SIDES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # channels in reco2file_and_channel; Kaldi has A and B
 FIXES = {
     "missing": "correct wav.scp, or remove the utterance",
     "unreadable": "replace the file, or remove the utterance",
@@ -250,7 +251,7 @@ class AudioReader(Mapping):
         side = self.sides.get(utt if self.segments is None else self.segments[utt][0])
         if side is not None:
             if side >= f.channels or self.channel not in (None, side):
-                what = f"{self.entry(utt)} has {f.channels} channels, reco2file_and_channel names {'AB'[side]}"
+                what = f"{self.entry(utt)} has {f.channels} channels, reco2file_and_channel names {SIDES[side]}"
                 raise self._error(utt, "sides", what)
             return side
         if self.channel is None:
@@ -276,9 +277,9 @@ class AudioReader(Mapping):
 
 
 def _side(path: Path, reco: str, line: str) -> int:
-    """The channel of a `recording file A` line: A (or 1) is the first, B (or 2) the second."""
-    sides = {"A": 0, "B": 1, "1": 0, "2": 1}
+    """The channel of a `recording file A` line: A (or 1) is the first, B (or 2) the second, C the third."""
+    sides = {"1": 0, "2": 1} | {letter: side for side, letter in enumerate(SIDES)}
     fields = line.split()
     if len(fields) != 2 or fields[1] not in sides:
-        raise UserError(f"{path}: {reco}: expected `recording file channel`, channel A or B, got `{reco} {line}`")
+        raise UserError(f"{path}: {reco}: expected `recording file channel`, channel A to Z, got `{reco} {line}`")
     return sides[fields[1]]
