@@ -23,7 +23,6 @@ from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.text import NORMALISERS, normaliser
 from mimic.io.tokens import Tokens
-from mimic.models.config import read_config
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +45,8 @@ def main() -> None:
     prune = thresholds(args.prune, args.order)
     tokens = None
     if args.tokens:
+        from mimic.models.config import read_config  # here: it loads YAML, which words do not need
+
         kind = read_config(Path(args.tokens)).data.token_type
         tokens = Tokens.load(Path(args.tokens), kind)
     normalise = normaliser(args.normaliser)

@@ -10,7 +10,6 @@ import re
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -57,7 +56,11 @@ def run(main: Callable[[], int | None]) -> None:
         # The reader (head, less) has gone. Nobody wants the rest, and Python must not complain at its own exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except BrokenExecutor:
+    except RuntimeError as error:
+        from concurrent.futures import BrokenExecutor  # here: slow to load, and most programs start no processes
+
+        if not isinstance(error, BrokenExecutor):
+            raise
         log.error("error: a process beside this one was killed, maybe for lack of memory: run again to resume")
         code = 1
     except OSError as error:

@@ -5,12 +5,17 @@ The table does not stand beside the fields, because a recorded configuration has
 sections, which load torch, and because a configuration and the file that it begins from may differ in their age.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 from mimic.errors import UserError
+
+TYPE_CHECKING = False  # the up-to-date check starts in every step, and typing takes as long to load as all else here
+if TYPE_CHECKING:
+    from typing import Any
 
 # Former name -> name, of "section.setting" or of a whole section. A setting of a renamed section stands here under the
 # section's new name.

@@ -8,7 +8,6 @@ A value is read by the type of its field, never by a guess of YAML: a directory 
 ten. Every number has a Range; NaN and infinity are in none.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -84,6 +83,8 @@ def check_keys(given: Mapping[str, Any], known: list[str], prefix: str) -> None:
 
 def nearest(word: str, known: list[str]) -> str:
     """What to say of an unknown name."""
+    import difflib  # here: it is slow to load, and needed for mistakes alone
+
     close = difflib.get_close_matches(word, known, 1, 0.5)
     hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
     return f"unknown name {word!r}: {hint}"

@@ -4,12 +4,14 @@ Each job streams its utterances from audio to an archive (`run_job`); `collect` 
 jobs wrote. Nothing here needs torch: a front end is anything that takes samples and gives features.
 """
 
+from __future__ import annotations
+
 import logging
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,11 +19,13 @@ from mimic.corpus.copies import subset
 from mimic.errors import AudioError, UserError
 from mimic.io.archives import ArkWriter, load, read_scp
 from mimic.io.atomic import replace
-from mimic.io.audio import AudioReader
 from mimic.io.batching import prefetch
 from mimic.io.feature_dir import GLOBAL_KEY, CmvnStats, write_stats
 from mimic.io.tables import read_skipped, read_table, read_utt2spk, split, write_data_dir, write_skipped, write_table
 from mimic.progress import progress
+
+if TYPE_CHECKING:
+    from mimic.io.audio import AudioReader  # what a job is given; `collect` reads no audio
 
 log = logging.getLogger(__name__)
 # An option that is missing, not bad audio: the first such utterance ends the job.

@@ -1,7 +1,6 @@
 """Read all audio of a data directory once, in several processes: what is wrong with it, and how long it is."""
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +28,8 @@ def scan(reader: AudioReader, nj: int = 1) -> Iterator[Scanned]:
     if nj == 1:
         yield from _scan(reader, reader.utts)
         return
+    from concurrent.futures import ProcessPoolExecutor  # here: one process does not need what it loads
+
     batches = [reader.utts[i : i + BATCH] for i in range(0, len(reader.utts), BATCH)]
     with ProcessPoolExecutor(nj, initializer=_keep, initargs=(reader,)) as pool:
         for results in pool.map(_scan_kept, batches):

@@ -4,12 +4,16 @@ What a step has to make again it keeps as <dir>.old or <dir>.unfinished (steps/l
 report counts it.
 """
 
+from __future__ import annotations
+
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+TYPE_CHECKING = False  # as in mimic.renamed
+if TYPE_CHECKING:
+    from typing import IO
 
 SUFFIXES = (".new", ".old", ".unfinished")
 
@@ -40,6 +44,8 @@ def new_dir(path: str | Path) -> Iterator[Path]:
 
     What a killed process left under the temporary names is removed first.
     """
+    import shutil  # here: it loads bz2 and lzma, and every program writes files
+
     final = Path(os.path.realpath(path))
     tmp, old = (final.with_name(final.name + suffix) for suffix in (".tmp", ".old"))
     try:

@@ -1,19 +1,25 @@
 """What a result was made with: command, versions, machine, revision of the code."""
 
+from __future__ import annotations
+
 import os
-import platform
 import subprocess
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # as in mimic.renamed
+if TYPE_CHECKING:
+    from typing import Any
 
 PACKAGES = ("torch", "numpy", "scipy", "kaldiio", "sentencepiece", "soundfile", "soxr")
 
 
 def environment() -> dict[str, Any]:
     """Time, command line, machine, package versions and git revision, as plain values for JSON."""
-    from importlib import metadata  # here: it is slow to load, and steps ask for the revision alone
+    # Here: they are slow to load, and steps ask for the revision alone.
+    import platform
+    from datetime import datetime, timezone
+    from importlib import metadata
 
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),

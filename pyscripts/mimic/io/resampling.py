@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import soxr
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """float32 (samples,) or (samples, channels) at `rate` Hz -> the same signal at `new_rate` Hz."""
     x = np.ascontiguousarray(samples, np.float32)
-    return x if rate == new_rate else soxr.resample(x, rate, new_rate, quality="HQ")
+    if rate == new_rate:
+        return x
+    import soxr  # here: most corpora have the rate that is wanted, and this module is loaded by all that read audio
+
+    return soxr.resample(x, rate, new_rate, quality="HQ")
 
 
 def resampled_blocks(blocks: Iterable[np.ndarray], rate: int, new_rate: int) -> Iterator[np.ndarray]:
@@ -17,6 +20,8 @@ def resampled_blocks(blocks: Iterable[np.ndarray], rate: int, new_rate: int) -> 
     if rate == new_rate:
         yield from blocks
         return
+    import soxr
+
     stream = None
     for block in blocks:
         if stream is None:

@@ -4,8 +4,7 @@ import io
 import re
 from collections.abc import Iterable
 from pathlib import Path
-
-import sentencepiece
+from typing import Any
 
 from mimic.errors import UserError
 from mimic.io import atomic
@@ -28,7 +27,7 @@ class Tokens:
     def __init__(self, kind: str, symbols: list[str], model: bytes | None = None):
         self.kind, self.symbols, self._model = kind, symbols, model
         self._ids = {symbol: i for i, symbol in enumerate(symbols)}
-        self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model) if model else None
+        self._pieces = _processor(model) if model else None
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -39,7 +38,7 @@ class Tokens:
         texts = list(texts)
         if kind in SENTENCEPIECE:
             model = _train_sentencepiece(texts, kind, size)
-            pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+            pieces = _processor(model)
             # Ids 0 to 2 of a sentencepiece model are <unk>, <s>, </s>: SPECIAL come first and replace them.
             return cls(kind, SPECIAL + [pieces.id_to_piece(i) for i in range(3, len(pieces))], model)
         found = {token for text in texts for token in (text.split() if kind == "phn" else _characters(text))}
@@ -112,7 +111,16 @@ def _characters(text: str) -> list[str]:
     return list("▁" + "▁".join(text.split()))
 
 
+def _processor(model: bytes) -> Any:
+    """Of a model of sentencepiece. Raises RuntimeError where it is none."""
+    import sentencepiece  # here, as below: tables of phones and characters do not need it
+
+    return sentencepiece.SentencePieceProcessor(model_proto=model)
+
+
 def _train_sentencepiece(texts: list[str], kind: str, size: int) -> bytes:
+    import sentencepiece
+
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(

@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 
 from .request import usage
@@ -47,6 +46,8 @@ class Gpus:
         self.free |= set(names)
 
     def lock(self, name: str) -> bool:
+        import tempfile  # here: it takes long to load, and this program starts in every step
+
         path = Path(tempfile.gettempdir()) / f"mimic-gpu-{name}.lock"
         try:
             descriptor = os.open(path, os.O_RDONLY)  # another user's file may be locked, not written

@@ -12,20 +12,18 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from .request import Request
 
 
-@dataclass
 class Job:
-    number: int
-    log: Path
-    gpus: list[str]  # that it holds
-    process: subprocess.Popen
-    started: float = field(default_factory=time.time)
-    memory: int = 0  # MiB, the most that one of its processes held; known when it has ended
+    """A job that runs on this machine, and the GPUs that it holds."""
+
+    def __init__(self, number: int, log: Path, gpus: list[str], process: subprocess.Popen) -> None:
+        self.number, self.log, self.gpus, self.process = number, log, gpus, process
+        self.started = time.time()
+        self.memory = 0  # MiB, the most that one of its processes held; known when it has ended
 
     def ended(self) -> bool:
         pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)

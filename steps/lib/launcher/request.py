@@ -6,9 +6,11 @@ import re
 import signal
 import sys
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+
+TYPE_CHECKING = False  # of typing, which takes as long to load as all else here; type checkers know the name
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 SHELL = ("|", "||", "|&", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "&>")  # words that a shell would act on
 OPTIONS = ("backend", "mem", "num_threads", "gpu", "time", "max_jobs_run", "config", "name", "num_nodes", "retries")
@@ -23,16 +25,13 @@ class SubmissionError(Exception):
     """A scheduler does not accept a job; one line for the user."""
 
 
-@dataclass
 class Request:
     """What to run and how. A back end takes a Request and returns the failures."""
 
-    options: dict[str, str]
-    job: str | None  # the word that is replaced by the job's number, mostly JOB
-    first: int
-    last: int
-    log: str
-    words: list[str]
+    def __init__(self, options: dict[str, str], job: str | None, first: int, last: int, log: str, words: list[str]):
+        self.options, self.log, self.words = options, log, words
+        self.job = job  # the word that is replaced by the job's number, mostly JOB
+        self.first, self.last = first, last
 
     @property
     def jobs(self) -> int:
@@ -67,14 +66,11 @@ class Request:
         return int(value)
 
 
-@dataclass
 class Failure:
     """A job that failed: its exit code, or the reason why it has none."""
 
-    number: int
-    code: int | None
-    log: str
-    why: str = ""
+    def __init__(self, number: int, code: int | None, log: str, why: str = ""):
+        self.number, self.code, self.log, self.why = number, code, log, why
 
 
 def message(text: str) -> None:

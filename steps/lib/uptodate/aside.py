@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 from .files import contents, replace
@@ -48,6 +47,8 @@ def put_in_place(folder: Path, fingerprint: str, kept: Path | None) -> str:
     if real.exists():
         goes = keep(real, folder, new)
     if real.exists():  # a mount point
+        import shutil  # here, as below: it takes long to load, and this program starts in every step
+
         for path in new.iterdir():
             shutil.move(path, real / path.name)
         new.rmdir()
@@ -61,6 +62,8 @@ def clear_new(new: Path) -> None:
     if (new / ".done").exists():
         raise StepError(f"{new} is left of a run that was killed and holds finished work: rename it")
     if new.exists():
+        import shutil
+
         shutil.rmtree(new)
 
 
@@ -94,6 +97,8 @@ def keep(real: Path, folder: Path, new: Path) -> str:
 def discard(old: Path) -> None:
     """Removes what was kept before; first that it was finished, which a removal cut short would leave as a lie."""
     if old.exists():
+        import shutil
+
         (old / ".done").unlink(missing_ok=True)
         (old / ".fingerprint").unlink(missing_ok=True)
         shutil.rmtree(old)
@@ -106,6 +111,8 @@ def keep_changed(folder: Path, names: list[str]) -> None:
         changed.mkdir(exist_ok=True)
         place = changed / name
         if place.is_dir() and not place.is_symlink():
+            import shutil
+
             shutil.rmtree(place)
         elif os.path.lexists(place):
             place.unlink()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # typing takes as long to load as all else here; type checkers know the name
+if TYPE_CHECKING:
+    from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLES = ("wav.scp", "segments", "text", "text.phn", "feats.scp", "cmvn.scp")  # and utt2*, spk2*, reco2*
