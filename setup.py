@@ -11,6 +11,7 @@ setup(
     package_dir={"": "pyscripts", "mimic.pretrained": "pretrained"},
     package_data={
         "mimic.deploy": ["page/*", "examples/*"],
+        "mimic.decoding.wfst.compiled": ["*.cpp", "*.h"],
         "mimic.pretrained": ["default"],
         **{package: ["*"] for package in shipped},
     },

@@ -3,6 +3,7 @@
 import struct
 from array import array
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,15 +15,31 @@ MAGIC = 2125659606  # of OpenFst's files
 SYMBOLS = 3  # flags in their headers: tables of symbols follow
 
 
+ARC = np.dtype([("tid", "<i4"), ("word", "<i4"), ("cost", "<f4"), ("target", "<i4")])  # also in compiled/frames.h
+
+
 class Arcs(NamedTuple):
-    """Arcs sorted by the state they leave: `counts[s]` from `first[s]` on are those of state s."""
+    """Arcs sorted by the state they leave: rows of `table`; `counts[s]` from `first[s]` on are those of state s."""
 
     first: np.ndarray
     counts: np.ndarray
-    target: np.ndarray
-    tid: np.ndarray
-    word: np.ndarray
-    cost: np.ndarray
+    table: np.ndarray
+
+    @property
+    def tid(self) -> np.ndarray:
+        return self.table["tid"]
+
+    @property
+    def word(self) -> np.ndarray:
+        return self.table["word"]
+
+    @property
+    def cost(self) -> np.ndarray:
+        return self.table["cost"]
+
+    @property
+    def target(self) -> np.ndarray:
+        return self.table["target"]
 
     def leaving(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All arcs that leave these states: place in `states`, and arc."""
@@ -60,17 +77,30 @@ class Graph:
             else:
                 final, counts, table = _const(data, at, version, states, arcs)
             source = np.repeat(np.arange(states), counts)
-            there = (table[3] >= 0) & (table[3] < states)
+            there = (table["target"] >= 0) & (table["target"] < states)
             if len(source) != len(there) or not there.all() or not 0 <= start < states:
                 raise ValueError("states that are not there")
+            if not ((table["cost"] > -np.inf).all() and (final > -np.inf).all() and (table["tid"] >= 0).all()):
+                raise ValueError("costs or labels that are not valid")  # of NaN no comparison holds
         except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: not an OpenFst graph, or damaged ({error}): run steps/mkgraph.sh again") from None
         parts = []
-        for chosen in (table[0] > 0, table[0] == 0):
+        for chosen in (table["tid"] > 0, table["tid"] == 0):
             count = np.bincount(source[chosen], minlength=states)
-            tid, word, cost, target = (column[chosen] for column in table)
-            parts.append(Arcs(count.cumsum() - count, count.astype(np.int32), target, tid, word, cost))
-        return cls(start, final, *parts)
+            parts.append(Arcs(count.cumsum() - count, count.astype(np.int32), table[chosen]))
+        return cls(start, np.ascontiguousarray(final), *parts)
+
+    def check(self, tids: int) -> None:
+        """Raises UserError where an arc has a higher transition id than there are."""
+        if self.tids > tids:
+            raise UserError(
+                f"HCLG.fst has transition ids up to {self.tids}, the model {tids}: run steps/mkgraph.sh again"
+            )
+
+    @cached_property
+    def tids(self) -> int:
+        """The highest transition id."""
+        return int(self.emitting.tid.max(initial=0))
 
 
 def _header(data: bytes) -> tuple[str, int, int, int, int, int]:
@@ -88,8 +118,8 @@ def _header(data: bytes) -> tuple[str, int, int, int, int, int]:
     return names[0], version, start, states, arcs, at + struct.calcsize("<iiQqqq")
 
 
-def _vector(data: bytes, states: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Final costs, numbers of arcs, and their columns: each state is followed by its arcs."""
+def _vector(data: bytes, states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Final costs, numbers of arcs, and these: each state is followed by its arcs."""
     words = memoryview(data[: len(data) // 4 * 4]).cast("i")
     places, at = array("q"), 0
     for _ in range(states):
@@ -101,19 +131,15 @@ def _vector(data: bytes, states: int) -> tuple[np.ndarray, np.ndarray, list[np.n
     counts = row[begin + 1]
     ends = counts.cumsum()
     arc = np.repeat(begin + 3 - 4 * (ends - counts), counts) + 4 * np.arange(ends[-1] if states else 0)
-    return row.view(np.float32)[begin], counts, [row[arc], row[arc + 1], row.view(np.float32)[arc + 2], row[arc + 3]]
+    table = row[arc[:, None] + np.arange(4)].view(ARC)[:, 0]
+    return row.view(np.float32)[begin], counts, table
 
 
-def _const(data: bytes, at: int, version: int, states: int, arcs: int) -> tuple[np.ndarray, np.ndarray, list]:
+def _const(data: bytes, at: int, version: int, states: int, arcs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same of a file that has all states first, and then all arcs; version 1 has both at multiples of 16 bytes."""
     grid = 16 if version == 1 else 1
     at = -(-at // grid) * grid
     state = np.dtype([("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("inputs", "<u4"), ("outputs", "<u4")])
     table = np.frombuffer(data, state, states, at)
     at = -(-(at + table.nbytes) // grid) * grid
-    arc = np.frombuffer(data, np.dtype([("tid", "<i4"), ("word", "<i4"), ("cost", "<f4"), ("target", "<i4")]), arcs, at)
-    return (
-        table["final"],
-        table["arcs"].astype(np.int64),
-        [arc[name].copy() for name in ("tid", "word", "cost", "target")],
-    )
+    return table["final"], table["arcs"].astype(np.int64), np.frombuffer(data, ARC, arcs, at)

@@ -1,6 +1,6 @@
 """Lattices: best and n best paths under any scale, their words, alignments and times of words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,31 @@ from mimic.hmm.kaldi import kaldifst
 from mimic.hmm.model import Model
 
 Final = tuple[float, float, bytes]
+
+
+class Strings:
+    """Bytes one after the other, `ends` (n,) being where each ends: a list of `bytes` without an object for each."""
+
+    def __init__(self, data: bytes, ends: np.ndarray) -> None:
+        self.data, self.ends = data, ends
+
+    @classmethod
+    def of(cls, strings: "Sequence[bytes] | Strings") -> "Strings":
+        if isinstance(strings, cls):
+            return strings
+        return cls(b"".join(strings), np.cumsum([len(one) for one in strings], dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, place: int) -> bytes:
+        return self.data[self.ends[place - 1] if place else 0 : self.ends[place]]
+
+    def __iter__(self) -> Iterator[bytes]:
+        begin = 0
+        for end in self.ends.tolist():
+            yield self.data[begin:end]
+            begin = end
 
 
 @dataclass
@@ -24,7 +49,7 @@ class Lattice:
     word: np.ndarray
     graph: np.ndarray
     acoustic: np.ndarray
-    tids: list[bytes]
+    tids: Sequence[bytes] | Strings
     final: dict[int, Final]
 
     @property

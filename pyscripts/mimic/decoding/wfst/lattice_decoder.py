@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from mimic.decoding.wfst.compiled import kernel
 from mimic.decoding.wfst.determinize import determinize_phones
 from mimic.decoding.wfst.graph_file import Graph
-from mimic.decoding.wfst.lattice import Lattice
+from mimic.decoding.wfst.lattice import Lattice, Strings
 from mimic.decoding.wfst.token_passing import TokenPassing
 from mimic.errors import UserError
 from mimic.hmm.model import Model
 
 log = logging.getLogger(__name__)
+Search = TokenPassing | kernel.TokenPassing
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Decoder:
         if not (graph / "HCLG.fst").exists():
             raise UserError(f"{graph}: no HCLG.fst: run steps/mkgraph.sh first")
         self.graph = Graph.read(graph / "HCLG.fst")
+        self.graph.check(len(model.tid_pdf) - 1)
         self.options = options
+        self.compiled = kernel.load() is not None  # numpy gives the same, slower
         self.failed: dict[str, str] = {}
         self.partial = 0
         # The phone that each transition id begins, if any.
@@ -66,9 +70,11 @@ class Decoder:
         if search is None:
             return None
         lattice, tid = self._lattice(search)
-        lattice, beam = determinize_phones(
-            lattice, self.begins[tid], options.lattice_beam, options.acwt, options.max_elements
-        )
+        limits = options.lattice_beam, options.acwt, options.max_elements
+        if self.compiled:
+            lattice, beam = kernel.determinize(lattice, *limits, self.begins[tid])
+        else:
+            lattice, beam = determinize_phones(lattice, self.begins[tid], *limits)
         if beam < options.lattice_beam:
             log.warning("%s: lattice larger than allowed: effective beam %.2f", utt, beam)
         return lattice
@@ -81,13 +87,14 @@ class Decoder:
         lattice, _ = self._lattice(search)  # of the best path, and of others that cost the same
         return lattice.alignment(lattice.best_paths([1 / self.options.acwt], [0.0])[0])
 
-    def _search(self, utt: str, log_likes: np.ndarray, lattice_beam: float) -> TokenPassing | None:
+    def _search(self, utt: str, log_likes: np.ndarray, lattice_beam: float) -> Search | None:
         options = self.options
         scores = log_likes * np.float32(options.acwt)
         if not len(scores):
             self._fail(utt, "it has no frames")
             return None
-        search = TokenPassing(self.graph, options.beam, options.max_active, lattice_beam, options.min_active)
+        search_class = kernel.TokenPassing if self.compiled else TokenPassing
+        search = search_class(self.graph, options.beam, options.max_active, lattice_beam, options.min_active)
         if not search(scores):
             self._fail(utt, f"no token survived; a larger --beam than {options.beam:g} may help")
             return None
@@ -100,11 +107,10 @@ class Decoder:
         self.failed[utt] = reason
         log.warning("%s: empty lattice: no words; %s", utt, reason)
 
-    def _lattice(self, search: TokenPassing) -> tuple[Lattice, np.ndarray]:
+    def _lattice(self, search: Search) -> tuple[Lattice, np.ndarray]:
         """The lattice of a search, and the transition id of each arc."""
         (source, target, tid, word, graph, acoustic), final = search.paths()
-        packed = tid.astype("<i4").tobytes()
-        tids = [packed[4 * arc : 4 * arc + 4] if one else b"" for arc, one in enumerate(tid.tolist())]
+        tids = Strings(tid[tid > 0].astype("<i4").tobytes(), 4 * (tid > 0).cumsum())
         word, graph, acoustic = word.astype(np.int64), graph.astype(float), acoustic / float(self.options.acwt)
         ends = {state: (cost, 0.0, b"") for state, cost in final.items()}
         return Lattice(source, target, word, graph, acoustic, tids, ends), tid

@@ -41,7 +41,8 @@ class TokenPassing:
         self, graph: Graph, beam: float, max_active: int, lattice_beam: float,
         min_active: int = 200, beam_delta: float = 0.5,
     ) -> None:  # fmt: skip
-        self.graph, self.beam, self.max_active, self.lattice_beam = graph, beam, max_active, lattice_beam
+        self.graph, self.beam, self.max_active = graph, beam, max_active
+        self.lattice_beam = min(lattice_beam, float(np.finfo(float).max))  # what leads to no end has infinite costs
         self.min_active, self.beam_delta = min(min_active, max_active), beam_delta
         self.place = np.full(len(graph.final), -1, np.int32)  # of each state's token among those of the frame
         nothing = np.zeros(0, np.int64)
@@ -52,6 +53,8 @@ class TokenPassing:
 
     def __call__(self, scores: np.ndarray) -> bool:
         """Pass the tokens over scaled log-likelihoods (frames, transition ids). False where no token survives."""
+        self.graph.check(scores.shape[1])
+        scores = scores.astype(np.float32, copy=False)
         for number, row in enumerate(scores, 1):
             if not self._advance(row):
                 return False
@@ -70,7 +73,8 @@ class TokenPassing:
         cost = self.cost[active][source] + arcs.cost[arc] + acoustic
         if not np.isfinite(best := cost.min()):
             return False
-        kept = np.flatnonzero(cost < best + beam)
+        if not len(kept := np.flatnonzero(cost < best + beam)):
+            return False
         target, cost = arcs.target[arc[kept]], cost[kept]
         self.place[self.states] = -1
         self.states = self._add_tokens(target, 0)

@@ -1,0 +1,1 @@
+"""The lattice search in C++: compiled where there is a compiler."""

@@ -1,0 +1,95 @@
+"""The shared library of the C++ files here: compiled at its first use, and kept for the later ones.
+
+It lies in the virtual environment or, where nothing can be written there, in the user's cache directory. Its name holds
+hashes of sources and platform, and of the compiler, so that neither a new version nor another machine takes it for its
+own. It appears when it is complete: of any number of processes that need it at once, one builds and the others wait.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SOURCE = Path(__file__).parent
+# No -march and no contraction of a * b + c: the digits are those of numpy on every processor.
+FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-ffp-contract=off")
+
+
+class BuildError(Exception):
+    """There is no library and none can be made; one line."""
+
+
+def library() -> Path:
+    """The library of these sources. Raises BuildError."""
+    compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++"))), None)
+    stem = f"lattice-{_hash(*_sources(), *map(str.encode, (*FLAGS, sysconfig.get_platform(), *platform.libc_ver())))}"
+    if compiler is None:  # another machine of the cluster may have one
+        found = sorted(path for folder in _folders() for path in folder.glob(f"{stem}-*.so"))
+        if not found:
+            raise BuildError("there is no C++ compiler (apt install g++)")
+        return found[0]
+    file = os.stat(compiler)
+    name = f"{stem}-{_hash(os.path.realpath(compiler).encode(), f'{file.st_size} {file.st_mtime_ns}'.encode())}.so"
+    for folder in _folders():
+        if (folder / name).exists():
+            return folder / name
+    for folder in _folders():
+        with suppress(PermissionError, FileNotFoundError, NotADirectoryError), _locked(folder):
+            if not (folder / name).exists():
+                _compile(compiler, folder / name)
+            return folder / name
+    raise BuildError(f"none of {', '.join(map(str, _folders()))} can be written")
+
+
+def _sources() -> list[bytes]:
+    return [path.read_bytes() for path in sorted([*SOURCE.glob("*.cpp"), *SOURCE.glob("*.h")])]
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _folders() -> list[Path]:
+    """Where libraries lie: the best place first."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mimic"
+    return [Path(sys.prefix) / "lib/mimic", cache] if sys.prefix != sys.base_prefix else [cache]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One compiler at a time. A disk without locks does without: the others' work is then lost, and nothing else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "w")
+    except OSError as error:
+        raise PermissionError(str(error)) from None  # read-only, full, or not this user's
+    with lock:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(compiler: str, path: Path) -> None:
+    handle, name = tempfile.mkstemp(".tmp", path.name, path.parent)
+    os.close(handle)
+    try:
+        command = [compiler, *FLAGS, "-o", name, *map(str, sorted(SOURCE.glob("*.cpp")))]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+        if done.returncode:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            reason = next((line for line in lines if "error" in line), (lines or [f"exit code {done.returncode}"])[-1])
+            raise BuildError(f"{compiler}: {reason}")
+        os.chmod(name, 0o755)
+        os.replace(name, path)
+    except OSError as error:
+        raise BuildError(f"{compiler}: {error}") from None
+    finally:
+        Path(name).unlink(missing_ok=True)
