@@ -33,7 +33,12 @@ def summary_text(scores: Scores) -> str:
         for c in scores.conditions
     ]
     data = asdict(scores.data) if scores.data else None
-    record = {"utterances": scores.utterances, "data": data, "figures": figures, "conditions": conditions}
+    record: dict[str, Any] = {
+        "utterances": scores.utterances,
+        "data": data,
+        "figures": figures,
+        "conditions": conditions,
+    }
     if scores.weights:
         record["weights"] = scores.weights
     return json.dumps(record, indent=1, ensure_ascii=False) + "\n"

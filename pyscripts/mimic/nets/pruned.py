@@ -123,6 +123,15 @@ class PrunedStudent(DistilledEncoder):
         """Hidden states as of `SslEncoder`."""
         return self.encoder(waveforms, layers)
 
+    def penalties(self, epoch: int) -> dict[str, Tensor]:
+        return {"sparsity": self.penalty(epoch)} if self.config.prune else {}
+
+    def figures(self) -> dict[str, float]:
+        return {"sparsity": float(self.sparsity())} if self.config.prune else {}
+
+    def final_encoder(self) -> SslEncoder:
+        return self.pruned() if self.config.prune else self.encoder
+
     def sparsity(self) -> Tensor | float:
         """Expected share of the encoder's parameters that are gone; a number where nothing can be pruned."""
         kept = {name: gates.open().mean() for name, gates in self.gates.items() if isinstance(gates, Gates)}

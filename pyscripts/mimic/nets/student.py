@@ -65,6 +65,18 @@ class DistilledEncoder(nn.Module):
     def predict(self, waveforms: list[Tensor]) -> StudentOutput:
         raise NotImplementedError
 
+    def penalties(self, epoch: int) -> dict[str, Tensor]:
+        """Parts of the loss that do not depend on the batch; none but of a student that is pruned."""
+        return {}
+
+    def figures(self) -> dict[str, float]:
+        """What validation says of the student itself; nothing but of one that is pruned."""
+        return {}
+
+    def final_encoder(self) -> SslEncoder:
+        """The encoder that is kept when training ends."""
+        return self.encoder
+
     def transform(self, waveforms: Tensor, samples: Tensor, stft: Stft, head_input: Tensor | None = None) -> Enhanced:
         """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones with the noisy phase.
 

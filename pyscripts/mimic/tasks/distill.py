@@ -3,15 +3,18 @@
 The teacher runs on clean speech, the student on the same speech with noise and reverberation. Losses per layer: L1
 and the negative log-sigmoid of the cosine similarity, both over real frames alone; with a head also the distance of
 enhanced speech.
+
+The way of a batch: `load`, `teacher_states`, the student's `predict`, `compare`. `distill_teacher` has how both
+networks begin, and the teacher's states on disk; a student that is pruned says its own part of the loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.augment import mixing
@@ -19,20 +22,17 @@ from mimic.augment.augmenter import AugmentConfig, Augmenter
 from mimic.augment.recordings import CachedAudio, Recordings
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
-from mimic.io import archives
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad, to_device
 from mimic.io.tables import read_table
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
 from mimic.models.config import Config
-from mimic.models.encoder import student_network
-from mimic.nets import ssl
 from mimic.nets.masking import masked_mean, valid_frames
-from mimic.nets.pruned import PrunedStudent
 from mimic.nets.ssl_files import write_directory
-from mimic.nets.student import FRONT, start_from_teacher
+from mimic.nets.student import FRONT
 from mimic.tasks.denoise import seconds
 from mimic.tasks.distill_config import DistillData, DistillLoss, Teacher
+from mimic.tasks.distill_teacher import StoredStates, load_teacher, new_student
 from mimic.tasks.enhance import check_lengths
 from mimic.training import checkpoint, parallel
 from mimic.training.task import WHOLE, Task, weighted
@@ -55,7 +55,7 @@ class DistillTask(Task):
     SECTIONS = {"teacher": Teacher, "data": DistillData, "augment": AugmentConfig, "loss": DistillLoss}
     METRICS = {"loss": "min", "l1": "min", "cosine": "min"}
 
-    model: Any  # a Student, or a PrunedStudent, which alone prunes
+    model: Any  # a Student or a PrunedStudent
 
     def __init__(self, config: Config, directory: Path):
         super().__init__()
@@ -63,42 +63,17 @@ class DistillTask(Task):
         self.teacher = load_teacher(config.teacher)
         self.stft = Stft(FRONT)
         self.weights = {name: getattr(config.loss, f"{name}_weight") for name in ("l1", "cosine", "enhance")}
-        self.prunes = config.net == "pruned" and bool(config.model.prune)
-        self.model = self.new_student()
+        self.model = new_student(config, self.teacher)
         speech, speaker_of = CachedAudio(data.train), read_table(Path(data.train) / "utt2spk")
         noises, rirs = (Recordings(name) if name else None for name in (data.noises, data.rirs))
         self.augmenter = Augmenter(speech, speaker_of, noises, config.augment, config.train.seed, rirs)
         longest = config.augment.crop_s or float("inf")
         samples = {utt: round(min(s, longest) * mixing.RATE) for utt, s in seconds(speech).items()}
         self.lengths = {utt: int(self.teacher.num_frames(torch.tensor(n))) for utt, n in samples.items()}
-        self.targets = self._known_targets()
+        self.stored = StoredStates(config, self.teacher, self.lengths, self.model.units) if data.targets else None
         self.dev = AudioReader(data.dev_noisy), AudioReader(data.dev_clean)
         if odd := set(self.dev[0].utts) ^ set(self.dev[1].utts):
             raise UserError(f"{min(odd)}: is in only one of {data.dev_noisy} and {data.dev_clean}")
-
-    def new_student(self) -> nn.Module:
-        """The student before training."""
-        config, units = self.config, self.teacher.net.encoder.feature_projection.projection.out_features
-        if config.net == "pruned":
-            first = ssl.load(Path(config.model.initial_encoder or config.teacher.path), config.model.dropout)
-            head = config.loss.enhance_weight > 0
-            return PrunedStudent(config.model, first.requires_grad_(True), config.teacher.layers, units, head)
-        model = student_network(config, units, self.teacher.normalise)
-        if config.teacher.start:
-            start_from_teacher(model.encoder, self.teacher)
-        return model
-
-    def _known_targets(self) -> dict[str, archives.Entry]:
-        data, a = self.config.data, self.config.augment
-        if not data.targets:
-            return {}
-        if a.speeds or a.stretch_prob or a.pitch_prob or a.crop_s or self.config.teacher.dropout:
-            names = "augment.speeds, stretch_prob, pitch_prob, crop_s or teacher.dropout"
-            raise UserError(f"data.targets stay the same in every epoch: give it without {names}")
-        targets = archives.read_scp(Path(data.targets) / "feats.scp")
-        if missing := self.lengths.keys() - targets.keys():
-            raise UserError(f"{data.targets} has no {min(missing)}: run steps/extract_ssl.sh on {data.train}")
-        return targets
 
     def begin_epoch(self, epoch: int) -> None:
         super().begin_epoch(epoch)
@@ -109,20 +84,7 @@ class DistillTask(Task):
         mixtures = [self.augmenter(utt, self.epoch) for utt in utterances]
         noisy, samples = pad([mixture.noisy for mixture in mixtures])
         clean, _ = pad([mixture.target for mixture in mixtures])
-        return Batch(noisy, clean, samples, *self._load_targets(utterances, samples))
-
-    def _load_targets(self, utterances: list[str], samples: Tensor) -> tuple[Tensor, ...]:
-        """What a batch holds of them, if they are known."""
-        if not self.targets:
-            return ()
-        layers, units, rows = len(self.config.teacher.layers), self.model.units, []
-        for utt, frames in zip(utterances, self.teacher.num_frames(samples).tolist(), strict=True):
-            row = archives.load(self.targets[utt])  # (frames, layers * units)
-            if row.shape != (frames, layers * units):
-                what = f"{row.shape}, not {(frames, layers * units)}: is it of this teacher and these layers?"
-                raise UserError(f"{utt}: in {self.config.data.targets} it has {what}")
-            rows.append(row.reshape(frames, layers, units))
-        return pad(rows)
+        return Batch(noisy, clean, samples, *(self.stored(utterances, samples) if self.stored else ()))
 
     def load_dev(self, utterances: list[str]) -> Batch:
         (noisy, samples), (clean, ends) = (pad([side[utt] for utt in utterances]) for side in self.dev)
@@ -136,26 +98,24 @@ class DistillTask(Task):
         return {"l1": frames, "cosine": frames, "enhance": enhanced, "sparsity": frames}
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
-        parts = self.parts(batch)
-        if self.prunes:
-            parts["sparsity"] = self.model.penalty(epoch)
+        parts = self.parts(batch) | self.model.penalties(epoch)
         return weighted(parts, self.weights | {"sparsity": 1.0}, share)
 
     def parts(self, batch: Batch) -> dict[str, Tensor]:
         """The parts of the loss."""
-        samples = batch.samples.tolist()
-        if batch.targets is None:
-            device = batch.clean.device.type
-            with torch.no_grad(), torch.autocast(device, enabled=False):
-                clean = [waveform[:n] for waveform, n in zip(batch.clean, samples, strict=True)]
-                wanted, lengths = self.teacher(clean, self.config.teacher.layers)
-        else:
-            wanted, lengths = batch.targets.unbind(2), batch.frames
-        output = self.model.predict([waveform[:n] for waveform, n in zip(batch.noisy, samples, strict=True)])
+        wanted, lengths = self.teacher_states(batch)
+        output = self.model.predict(cut(batch.noisy, batch.samples))
         parts = compare(output.predictions, wanted, torch.minimum(output.lengths, lengths))
         if self.weights["enhance"]:
             parts["enhance"] = self._enhancement(batch, output.head_input)
         return parts
+
+    def teacher_states(self, batch: Batch) -> tuple[Sequence[Tensor], Tensor]:
+        """The teacher's hidden states of clean speech (batch, frames, units), one for each layer; lengths (batch,)."""
+        if batch.targets is not None and batch.frames is not None:
+            return batch.targets.unbind(2), batch.frames
+        with torch.no_grad(), torch.autocast(batch.clean.device.type, enabled=False):
+            return self.teacher(cut(batch.clean, batch.samples), self.config.teacher.layers)
 
     def _enhancement(self, batch: Batch, head_input: Tensor) -> Tensor:
         kind = self.config.loss.enhance
@@ -180,16 +140,21 @@ class DistillTask(Task):
         means = totals[: len(totals) // 2] / totals[len(totals) // 2 :]
         figures = dict(zip(("l1", "cosine", "enhance"), means.tolist(), strict=False))
         figures["loss"] = sum(self.weights[name] * value for name, value in figures.items())
-        return figures | ({"sparsity": float(self.model.sparsity())} if self.prunes else {})
+        return figures | self.model.figures()
 
     def finish(self, directory: Path) -> None:
         """The encoder alone, in the format of transformers."""
         self.model.load_state_dict(checkpoint.load(directory / "model.pt"))
-        encoder = self.model.pruned() if self.prunes else self.model.encoder
+        encoder = self.model.final_encoder()
         write_directory(encoder.net, encoder.normalise, directory / "encoder")
 
 
-def compare(predictions: list[Tensor], wanted: list[Tensor], lengths: Tensor) -> dict[str, Tensor]:
+def cut(waveforms: Tensor, samples: Tensor) -> list[Tensor]:
+    """Padded waveforms (batch, samples) -> each as long as it is, (samples,)."""
+    return [waveform[:n] for waveform, n in zip(waveforms, samples.tolist(), strict=True)]
+
+
+def compare(predictions: Sequence[Tensor], wanted: Sequence[Tensor], lengths: Tensor) -> dict[str, Tensor]:
     """Parts of the loss, mean of all layers, of predictions and hidden states (batch, frames, units).
 
     One side may have more frames than the other: those that both have count, `lengths` (batch,) of them.
@@ -199,15 +164,3 @@ def compare(predictions: list[Tensor], wanted: list[Tensor], lengths: Tensor) ->
     a, b = (torch.stack([x[:, :frames][real] for x in side]) for side in (predictions, wanted))  # (layers, n, units)
     a, b = a.float(), b.float()
     return {"l1": F.l1_loss(a, b), "cosine": -F.logsigmoid(F.cosine_similarity(a, b, dim=2)).mean()}
-
-
-def load_teacher(config: Teacher) -> ssl.SslEncoder:
-    if not config.path or not ssl.is_ssl(Path(config.path)):
-        raise UserError(
-            f"--teacher.path {config.path}: expected a file of weights or a directory with config.json; "
-            "local/run_pretrain_ssl.sh trains a small teacher"
-        )
-    teacher = ssl.load(Path(config.path), config.dropout)
-    if wrong := [layer for layer in config.layers if not 0 <= layer <= teacher.num_layers] or not config.layers:
-        raise UserError(f"teacher.layers {config.layers}: {config.path} has 0 to {teacher.num_layers}, not {wrong}")
-    return teacher
