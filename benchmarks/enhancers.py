@@ -36,10 +36,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
 from enhancement import material  # noqa: E402
-from enhancement.clock import hop_seconds  # noqa: E402
+from enhancement.cost import Size, hop_seconds  # noqa: E402
 from enhancement.judges import Cache, Dnsmos, Judge, OwnRecogniser, Quality, Whisper  # noqa: E402
 from enhancement.peers import PEERS  # noqa: E402
-from enhancement.size import Size  # noqa: E402
 from enhancement.systems import System, lag  # noqa: E402
 from enhancement.table import BASE, tables  # noqa: E402
 from enhancement.words import words  # noqa: E402

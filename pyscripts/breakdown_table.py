@@ -13,7 +13,6 @@ from pathlib import Path
 
 from mimic import cli
 from mimic.errors import UserError
-from mimic.io.atomic import replace
 from mimic.metrics.scores import SUMMARY, read_scores
 from mimic.reporting.records import Record, facts
 from mimic.reporting.score_table import aligned
@@ -59,11 +58,7 @@ def main() -> None:
     rows += [[name, *(found.get(key, "") for key in columns)] for name, found in table.items()]
     print(aligned(rows), LEGEND.format(args.set), sep="\n")
     command = args.command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    record = Record(facts(command.strip()), rows, notes=[LEGEND.format(args.set)])
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    record.write(args.output.with_suffix(".json"))
-    with replace(args.output) as f:
-        f.write(f"# Results by condition\n\n{record.markdown()}")
+    Record(facts(command.strip()), rows, notes=[LEGEND.format(args.set)]).publish(args.output, "Results by condition")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 
 from mimic import cli
-from mimic.io.atomic import replace
 from mimic.reporting.records import Record, facts
 from mimic.reporting.score_table import (
     MAIN_COLUMNS,
@@ -68,10 +67,7 @@ def main() -> None:
         known["commit"] += f" (scores); {trained} (training)"
     dirs = [line for system in systems for line in system.records(args.output.parent)]
     record = Record(known, rows, notes=lines, comparisons=[v.record() for v in found if v.low], systems=dirs)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    record.write(args.output.with_suffix(".json"))
-    with replace(args.output) as f:
-        f.write(f"# Results\n\n{record.markdown()}")
+    record.publish(args.output, "Results")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from enhancement.size import Size
+from enhancement.cost import Size
 
 FRAMES = 100  # of graphs that take any number
 FEW = 16  # constants of fewer values are shapes and scales, not trained

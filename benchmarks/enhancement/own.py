@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from streaming import Stream
 
-from enhancement.clock import Timed
+from enhancement.cost import Size, Timed
 from enhancement.judges import directory_digest
-from enhancement.size import Size
 from mimic import models
 from mimic.deploy import onnx_stream
 from mimic.errors import UserError

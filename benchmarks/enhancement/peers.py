@@ -17,10 +17,9 @@ import numpy as np
 from streaming import Stream
 
 from enhancement import onnx_size
-from enhancement.clock import Calls, Timed
+from enhancement.cost import Calls, Size, Timed
 from enhancement.packages import installed
 from enhancement.signals import Frames, blocks, by_spectra, noise, one_thread
-from enhancement.size import Size
 from mimic.io.resampling import resample
 
 RATE = 16000

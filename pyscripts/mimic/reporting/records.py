@@ -48,6 +48,13 @@ class Record:
         with replace(path) as f:
             f.write(json.dumps({k: v for k, v in asdict(self).items() if v}, indent=1, ensure_ascii=False) + "\n")
 
+    def publish(self, page: Path, heading: str) -> None:
+        """Write the record as a page in Markdown, and as JSON beside it."""
+        page.parent.mkdir(parents=True, exist_ok=True)
+        self.write(page.with_suffix(".json"))
+        with replace(page) as f:
+            f.write(f"# {heading}\n\n{self.markdown()}")
+
 
 def printed(known: dict[str, str], text: str) -> Record:
     """The record of a program that printed this text; `known` are the `facts` from before it ran."""

@@ -1,10 +1,22 @@
-"""Times of what is called for each hop of a stream, side by side."""
+"""What an enhancer costs: its size, and the time of a hop of a stream, of several side by side."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Size:
+    """Trained parameters, and multiply-accumulates for a second of signal; None: not known."""
+
+    parameters: int | None = None
+    macs: float | None = None
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size((self.parameters or 0) + (other.parameters or 0), (self.macs or 0) + (other.macs or 0))
 
 
 class Timed(Protocol):
