@@ -153,3 +153,10 @@ def test_the_published_configurations_are_the_default_for_vbdemand(sh, root):
     assert found[1][:3] == ["conf/fbank.conf", "conf/perceptual_demo.yaml", "conf/enhance_demo.yaml"]
     assert found[1][3:] == ["conf/asr_demo.yaml", "conf/asr_finetune_demo.yaml"]
     assert found[2] == [*found[0][:2], "conf/enhance_resnet.yaml", *asr]
+
+
+def test_a_table_has_a_row_for_each_seed(sh, root):
+    script = r"""seed=$1 seeds=2 call=(x); . log.sh; . recipe.sh; dry_run() { printf '%s\n' "${words[@]}"; }
+    score_table --pair noisy MSE -- "noisy=a=b,c" "MSE=e<seed>,j<seed>/asr" """
+    rows = ["noisy@5=a=b,c", "MSE@5=e,j/asr", "MSE@6=e_seed6,j_seed6/asr"]
+    assert sh(script, "5", cwd=root).stdout.splitlines() == ["--pair", "noisy", "MSE", *rows]
