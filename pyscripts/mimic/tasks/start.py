@@ -8,9 +8,15 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend import feature_config
+from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.stft import StftConfig
+from mimic.io import feature_dir
+from mimic.io.tokens import Tokens
+from mimic.models import trained
 from mimic.models.config import Config, read_config
 from mimic.models.enhancer import Enhancer
+from mimic.models.recogniser import network
+from mimic.nets.recogniser import RecogniserNet
 
 
 def check_start(config: Config, directory: Path) -> None:
@@ -30,6 +36,28 @@ def check_start(config: Config, directory: Path) -> None:
     if found := feature_config.difference(init / feature_config.OPTIONS, directory / feature_config.OPTIONS):
         fix = f"make the features with {init / feature_config.OPTIONS} (run.sh: --fbank-config)"
         raise _differs(init, f"feature option --{found.option}", found.there, found.here, fix)
+
+
+def initial_recogniser(config: Config, tokens: Tokens) -> RecogniserNet:
+    """A recogniser before training: new, or with the weights of `data.init`."""
+    if not config.data.init:
+        return network(config, _normaliser(config), len(tokens))
+    init = Path(config.data.init)
+    state = trained.read_weights(init)
+    bins = trained.size(state, "normaliser.mean", init, config)
+    outputs = trained.size(state, "ctc.weight", init, config)
+    trained.check_count(init, outputs, "tokens.txt", len(tokens), "tokens")
+    net = network(config, Cmvn(bins), outputs)
+    start_from(net, state, init)
+    if config.data.init_features == "other":
+        net.normaliser = _normaliser(config)
+    return net
+
+
+def _normaliser(config: Config) -> Cmvn:
+    """By the statistics of the training set, (2, bins + 1)."""
+    stats = feature_dir.read_global(Path(config.data.train))
+    return Cmvn(stats.shape[1] - 1) if config.data.normalise == "none" else Cmvn(stats, norm_vars=True)
 
 
 def start_enhancer(model: nn.Module, init: Path, stft: StftConfig) -> None:

@@ -1,0 +1,99 @@
+"""Transcripts as a recogniser's tokens, which utterances it can be trained on, and its error rates."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import kaldialign
+
+from mimic.errors import UserError
+from mimic.io.tables import write_skipped
+from mimic.io.tokens import UNK, Tokens
+from mimic.losses import ctc
+from mimic.models.config import Config
+from mimic.tasks.common import leave_out
+
+log = logging.getLogger(__name__)
+Targets = dict[str, list[int]]  # {utterance: token ids}
+
+
+def make_tokens(config: Config, texts: Mapping[str, str], directory: Path) -> Tokens:
+    """The tokens of `data.init`, or new ones from these texts; kept in the experiment directory."""
+    data = config.data
+    if data.init:
+        tokens = Tokens.load(Path(data.init), data.token_type)
+    else:
+        letters = [data.alphabet] if data.token_type == "char" else []
+        tokens = Tokens.build(data.token_type, [*texts.values(), *letters], data.vocabulary)
+    tokens.save(directory)
+    return tokens
+
+
+def table_of(config: Config, data_dir: str) -> Path:
+    """The transcripts of a set: words, or phones where these are the tokens."""
+    return Path(data_dir) / ("text.phn" if config.data.token_type == "phn" else "text")
+
+
+class Aligned:
+    """Transcripts as token ids, and whether CTC can align them with as many frames as an encoder gives.
+
+    output_lengths: frames of features -> frames of the encoder. What is left out is listed in `directory`.
+    """
+
+    def __init__(self, config: Config, tokens: Tokens, output_lengths: Callable[[int], int], directory: Path):
+        self.data, self.tokens, self.output_lengths, self.directory = config.data, tokens, output_lengths, directory
+
+    def training(self, texts: Mapping[str, str], frames: Mapping[str, int]) -> Targets:
+        """Those of the utterances that can be aligned; skipped.tsv has the others, with reasons.
+
+        Raises UserError where these are too many, or where another recogniser's tokens do not spell the transcripts.
+        """
+        targets: Targets = {}
+        skipped = {}
+        for utt, text in texts.items():
+            ids = self.tokens.encode(text)
+            if utt not in frames:
+                skipped[utt] = "no features"
+            elif not ids:
+                skipped[utt] = "empty transcript"
+            elif what := ctc.too_long(ids, self.output_lengths(frames[utt])):
+                skipped[utt] = what
+            else:
+                targets[utt] = ids
+        if skipped:
+            log.warning("%d of %d training utterances left out, see skipped.tsv", len(skipped), len(texts))
+        self._check_spelling(targets, texts)
+        leave_out(skipped, len(texts), self.data.max_skip, self.directory)
+        return targets
+
+    def development(self, texts: Mapping[str, str], frames: Mapping[str, int]) -> Targets:
+        """Those of the development set. What cannot be aligned there is decoded and counted all the same."""
+        targets = {utt: self.tokens.encode(text) for utt, text in texts.items()}
+        out = {utt: self.output_lengths(n) for utt, n in frames.items()}
+        if short := {utt: why for utt in targets.keys() & out if (why := ctc.too_long(targets[utt], out[utt]))}:
+            write_skipped(self.directory / "unaligned_dev.tsv", short)
+            line = "%d of %d development utterances count 0 in the CTC loss, see unaligned_dev.tsv"
+            log.warning(line, len(short), len(out))
+        return targets
+
+    def _check_spelling(self, targets: Targets, texts: Mapping[str, str]) -> None:
+        data, total = self.data, sum(map(len, targets.values()))
+        unknown = {utt: ids.count(UNK) for utt, ids in targets.items() if UNK in ids}
+        if data.init and sum(unknown.values()) > data.max_unknown * total:
+            utt = min(unknown)
+            raise UserError(
+                f"{data.train}: {sum(unknown.values())} of {total} tokens are <unk>, more than --data.max_unknown "
+                f"{data.max_unknown}: spell as {data.init} does (case, punctuation), unlike {utt}: {texts[utt]}"
+            )
+
+
+def error_rates(hypotheses: Targets, targets: Targets, texts: Mapping[str, str], tokens: Tokens) -> dict[str, float]:
+    """Errors per 100 tokens (ter) and per 100 words (wer) of these hypotheses, which are token ids."""
+    wrong = [kaldialign.edit_distance(targets[utt], ids) for utt, ids in hypotheses.items()]
+    words = [
+        kaldialign.edit_distance(texts[utt].split(), tokens.decode(ids).split()) for utt, ids in hypotheses.items()
+    ]
+    return {
+        "ter": 100 * sum(t["total"] for t in wrong) / sum(len(targets[utt]) for utt in hypotheses),
+        "wer": 100 * sum(w["total"] for w in words) / sum(len(texts[utt].split()) for utt in hypotheses),
+    }
