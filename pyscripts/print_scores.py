@@ -31,7 +31,7 @@ def error_rate(decode: Path, unit: str) -> str:
 
 
 def measures(folder: Path) -> Iterator[str]:
-    """Mean, 95 % interval, utterances scored and NA of every measure that is no error rate of words or characters."""
+    """Mean, 95 % interval, utterances scored and NA of every measure but the error rates of words and characters."""
     scores = read_scores(folder)
     for name, mean in scores.figures.items() if scores else ():
         if name not in UNITS:

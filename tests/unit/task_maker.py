@@ -241,13 +241,18 @@ def run_and_kill(monkeypatch, every: int, root: Path, kind: str, directory: Path
     raise AssertionError("the run never came to its end")
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("corpus")
+def make_corpus(root: Path, **texts: str) -> Path:
+    """A training and a development set, and configurations name.yaml with these texts."""
     make_set(root, "train", "aa", 8)
     make_set(root, "dev", "b", 3)
-    (root / "perceptual.yaml").write_text(PERCEPTUAL)
+    for name, text in texts.items():
+        (root / f"{name}.yaml").write_text(text)
     return root
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("corpus"), perceptual=PERCEPTUAL)
 
 
 def log(directory: Path) -> list[dict]:

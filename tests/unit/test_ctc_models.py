@@ -16,8 +16,8 @@ from mimic.decoding.ctc.kenlm import KenLm
 from mimic.decoding.ctc.times import Word
 from mimic.decoding.decoder import EndToEndDecoder, Result, ctc_decoder
 from mimic.decoding.ngram.ngram import Ngram
-from mimic.decoding.rescore import log_probs as lm_scores
 from mimic.errors import UserError
+from mimic.models.language_model import log_probs as lm_scores
 from mimic.nets.lm import RnnLm, RnnLmConfig
 from mimic.nets.transformer_lm import TransformerLm, TransformerLmConfig
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import task_maker
 import torch
-from task_maker import JOINT, build, make_noises, make_set
+from task_maker import JOINT, build, make_corpus, make_noises
 
 from mimic.decoding.ctc.prefix import greedy
 from mimic.errors import UserError
@@ -38,11 +38,8 @@ train:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("ctc")
-    make_set(root, "train", "aa", 8)
-    make_set(root, "dev", "b", 3)
+    root = make_corpus(tmp_path_factory.mktemp("ctc"), recogniser=YAML)
     make_noises(root)
-    (root / "recogniser.yaml").write_text(YAML)
     return root
 
 

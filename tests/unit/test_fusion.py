@@ -4,10 +4,10 @@ import pytest
 import torch
 import yaml
 
-from mimic.decoding.attention import fusion
 from mimic.decoding.attention.beam_search import Fused
 from mimic.decoding.attention.fused_ngram import TokenNgram, WordNgram
 from mimic.decoding.config import DecodeConfig
+from mimic.decoding.decoder import fused_models
 from mimic.errors import UserError
 from mimic.io.tokens import Tokens
 from mimic.models.language_model import for_search
@@ -33,7 +33,7 @@ def lm(tmp_path):
 
 
 def load(config: DecodeConfig, tokens: Tokens) -> list[Fused]:
-    return fusion.load(config, tokens, for_search(config, tokens)[0])
+    return fused_models(config, tokens, for_search(config, tokens)[0])
 
 
 def test_a_trained_model_is_found_and_fused(lm, tmp_path):

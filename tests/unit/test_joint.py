@@ -16,7 +16,7 @@ from task_maker import (
     assert_equal,
     assert_pieces_are_the_batch,
     build,
-    make_set,
+    make_corpus,
     overrides,
     run,
     run_and_kill,
@@ -35,13 +35,9 @@ from mimic.training import checkpoint
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("corpus")
-    make_set(root, "train", "aa", 8)
-    make_set(root, "dev", "b", 3)
-    texts = {"perceptual": PERCEPTUAL, "recogniser": RECOGNISER, "enhance": ENHANCE, "joint": JOINT}
-    for kind, text in texts.items():
-        (root / f"{kind}.yaml").write_text(text)
-        if kind != "joint":
-            run(root, kind, root / f"exp_{kind}", "--train.epochs", "1")
+    make_corpus(root, perceptual=PERCEPTUAL, recogniser=RECOGNISER, enhance=ENHANCE, joint=JOINT)
+    for kind in ("perceptual", "recogniser", "enhance"):
+        run(root, kind, root / f"exp_{kind}", "--train.epochs", "1")
     return root
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from task_maker import DECODER, SIZES, make_set, overrides
+from task_maker import DECODER, SIZES, make_corpus, overrides
 
 from mimic.errors import UserError
 from mimic.models import load
@@ -52,11 +52,7 @@ train: {epochs: 15, batch_size: 4, lr: 0.03, best_metric: ppl}
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("published")
-    make_set(root, "train", "aa", 8)
-    make_set(root, "dev", "b", 3)
-    for kind, text in TINY.items():
-        (root / f"{kind}.yaml").write_text(text)
+    root = make_corpus(tmp_path_factory.mktemp("published"), **TINY)
     train(root, "asr", overrides(root, "perceptual"))
     return root
 

@@ -18,7 +18,7 @@ from task_maker import (
     assert_pieces_are_the_batch,
     build,
     enhanced_alone_as_together,
-    make_set,
+    make_corpus,
     overrides,
     run,
     run_and_kill,
@@ -35,11 +35,7 @@ from mimic.training.step import set_seed
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("corpus")
-    make_set(root, "train", "aa", 8)
-    make_set(root, "dev", "b", 3)
-    (root / "perceptual.yaml").write_text(PERCEPTUAL)
-    (root / "enhance.yaml").write_text(ENHANCE)
+    root = make_corpus(tmp_path_factory.mktemp("corpus"), perceptual=PERCEPTUAL, enhance=ENHANCE)
     run(root, "perceptual", root / "exp_perceptual")
     return root
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mimic.decoding.attention import fusion
 from mimic.decoding.attention.beam_search import search
+from mimic.decoding.attention.next_token import Fused, LanguageModel
 from mimic.decoding.config import DecodeConfig
 from mimic.decoding.ctc.path import CtcDecoder, Found, Greedy
 from mimic.decoding.ctc.times import Word, align, timed
@@ -20,6 +20,14 @@ from mimic.registry import Registry
 
 # Searches that read language models; most decodings do without.
 BEAMS = Registry({"lexicon": "mimic.decoding.ctc.beam:Lexicon", "lexicon-free": "mimic.decoding.ctc.beam:LexiconFree"})
+
+# By what they predict: the model in a search, and the reader of its file.
+NGRAMS = Registry(
+    {
+        "token": "mimic.decoding.attention.fused_ngram:TokenNgram,Ngram",
+        "word": "mimic.decoding.attention.fused_ngram:WordNgram,Ngram",
+    }
+)
 
 Search = Literal["auto", "joint", "greedy", "lexicon", "lexicon-free"]  # as in DecodeConfig
 
@@ -57,7 +65,7 @@ class EndToEndDecoder:
     ):
         self.model, self.tokens, self.device = model, tokens, device
         self.config = config = replace(config, search=choose(config, model.decoder is not None))
-        self.fused = fusion.load(config, tokens, lm) if config.search == "joint" else []
+        self.fused = fused_models(config, tokens, lm) if config.search == "joint" else []
         self.ctc = None if config.search == "joint" else ctc_decoder(config, tokens)
         self.second = second
 
@@ -156,6 +164,24 @@ def choose(config: DecodeConfig, attention: bool) -> Search:
         if config.nbest > 1:
             raise UserError(f"--decode.nbest {config.nbest}: greedy decoding has one: take lexicon or lexicon-free")
     return name
+
+
+def fused_models(config: DecodeConfig, tokens: Tokens, lm: LanguageModel | None = None) -> list[Fused]:
+    """`lm`, the network that `config.lm` names, and `config.ngram`, which is read here.
+
+    Raises UserError where the n-gram model's tokens are not the recogniser's.
+    """
+    models: list[Fused] = []
+    if lm is not None:
+        models.append(Fused(lm, config.lm_scale, config.lm_temperature))
+    if config.ngram and config.ngram_lm_scale:
+        unit, read = NGRAMS[config.ngram_unit]
+        ngram = read(config.ngram)
+        try:
+            models.append(Fused(unit(ngram, tokens.symbols), config.ngram_lm_scale))
+        except UserError as error:
+            raise UserError(f"--decode.ngram {config.ngram}: {error}") from None
+    return models
 
 
 def check_outputs(log_probs: Tensor) -> None:

@@ -49,7 +49,7 @@ def search(
     Args:
         encoded: (batch, frames, features) and lengths (batch,) of the encoder.
         ctc_log_probs: (batch, frames, tokens); may be None where ctc_weight is 0.
-        models: language models. The paths in `config` are not read here (see fusion.py).
+        models: language models. The paths in `config` are not read here (see decoder.py).
 
     Returns: for each utterance up to `nbest` hypotheses, best first.
 
