@@ -71,12 +71,12 @@ class Enhancer(Trained):
         model: nn.Module | None
         front: Any
         if config.task == "segan":
-            from mimic.nets.segan import SeganFront
+            from mimic.nets.segan import SeganFront  # of this task alone
 
             net, _ = NETS["segan"][config.net]
             model, front = net(config.model), SeganFront(config.model)
         elif config.task == "distill":
-            from mimic.models.encoder import read_student
+            from mimic.models.encoder import read_student  # of this task alone, with torchaudio's models
             from mimic.nets.student import FRONT
 
             return cls(config, read_student(config, directory), Stft(FRONT), directory)

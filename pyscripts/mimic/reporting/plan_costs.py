@@ -216,10 +216,10 @@ def read_costs(directory: Path, validated: int) -> Costs:
 
 def data_step(audio: Path, whole: Span, hours: float) -> Step:
     """Stage 1 of the demo corpus, less the noises that it makes once."""
-    logs = sorted(audio.glob("log/*.log"))
-    parts = [[read_loop(log)[0].seconds for log in logs if log.name.startswith(part)] for part in ("speech.", "mix.")]
+    logs = [sorted(audio.glob(f"log/{part}.*.log")) for part in ("speech", "mix")]
+    parts = [[read_loop(log)[0].seconds for log in of_part] for of_part in logs]
     longest = sum(map(max, parts))
-    return Step(max(0.0, whole.seconds - longest), sum(map(sum, parts)) / hours, memory(logs))
+    return Step(max(0.0, whole.seconds - longest), sum(map(sum, parts)) / hours, memory(audio.glob("log/*.log")))
 
 
 def audio_hours(data: Path) -> float:
