@@ -63,7 +63,7 @@ def add_read(verbs: argparse._SubParsersAction) -> None:
 
 
 def run_read(args: argparse.Namespace) -> None:
-    kind, why = (args.kind, "as --from tells") if args.kind != "auto" else detect(args.source)
+    kind, why = (args.kind, "by --from") if args.kind != "auto" else detect(args.source)
     print(f"result: {args.source}: read as {kind} ({why})", flush=True)
     pairs = [word.partition("=") for word in args.columns.split()]
     if wrong := [word for word, _, name in pairs if not name]:

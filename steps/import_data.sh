@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A Kaldi data directory from a corpus of another toolkit: Lhotse, Hugging Face, NeMo, CSV, LibriSpeech, VCTK, ...
-# Reads <source>, a file or a folder; its format is told by its content and printed. Writes <data-dir> with wav.scp,
+# Reads <source>, a file or a folder; its format is detected by its content and printed. Writes <data-dir> with wav.scp,
 # text, utt2spk, reco2dur and, where there are any, segments, spk2gender, reco2file_and_channel; utt2id, spk2id and
 # reco2id hold ids that Kaldi's tables cannot. Audio stays where it is; that which lies within Arrow or Parquet is
 # written to <data-dir>/audio. Reads the header of each recording, once.

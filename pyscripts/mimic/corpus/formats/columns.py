@@ -1,4 +1,4 @@
-"""Which column, or field of an object, is the id, the audio, the text: by the names that are in use, or as told."""
+"""Which column, or field of an object, is the id, the audio, the text: by the names that are in use, or as given."""
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -23,21 +23,21 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
-def assign(names: Collection[str], told: Mapping[str, str], where: str) -> dict[str, str]:
+def assign(names: Collection[str], given: Mapping[str, str], where: str) -> dict[str, str]:
     """{id, audio, ...: the name in this source} of those that are there.
 
-    Raises UserError for a name in `told` that is not there, and where nothing is the audio.
+    Raises UserError for a name in `given` that is not there, and where nothing is the audio.
     """
-    if wrong := told.keys() - NAMES.keys():
+    if wrong := given.keys() - NAMES.keys():
         raise UserError(f"--columns: `{min(wrong)}` is not one of {' '.join(NAMES)}")
     found = {}
     lower = {name.lower(): name for name in reversed(list(names))}
     for part, usual in NAMES.items():
-        if part in told:
-            if told[part] not in names:
-                near = get_close_matches(told[part], list(names), 1) or sorted(names)
-                raise UserError(f"{where}: no `{told[part]}`, which --columns names; there is {' '.join(near)}")
-            found[part] = told[part]
+        if part in given:
+            if given[part] not in names:
+                near = get_close_matches(given[part], list(names), 1) or sorted(names)
+                raise UserError(f"{where}: no `{given[part]}`, which --columns names; there is {' '.join(near)}")
+            found[part] = given[part]
         elif name := next((name for name in usual if name in lower), ""):
             found[part] = lower[name]
     if "audio" not in found:
@@ -70,13 +70,13 @@ def utterance(where: str, record: Mapping[str, Any], names: Mapping[str, str]) -
     )
 
 
-def utterances(records: Iterable[tuple[str, dict[str, Any]]], told: Mapping[str, str]) -> Iterator[Utterance]:
+def utterances(records: Iterable[tuple[str, dict[str, Any]]], given: Mapping[str, str]) -> Iterator[Utterance]:
     """The utterances of records, such as NeMo's JSON lines; each may have fields of its own."""
     seen: dict[tuple[str, ...], dict[str, str]] = {}
     for where, record in records:
         keys = tuple(record)
         if keys not in seen:
-            seen[keys] = assign(keys, told, where)
+            seen[keys] = assign(keys, given, where)
             if len(seen) == 1:
                 log_names(where, seen[keys])
         yield utterance(where, record, seen[keys])

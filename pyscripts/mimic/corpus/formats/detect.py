@@ -32,7 +32,7 @@ KNOWN = "Lhotse, Hugging Face datasets, NeMo, CSV/TSV, LibriSpeech, LJSpeech, VC
 
 
 def detect(source: Path) -> tuple[str, str]:
-    """(name in READERS, what it was told by). Raises UserError for what is none of them."""
+    """(name in READERS, what shows it). Raises UserError for what is none of them."""
     if not source.exists():
         raise UserError(f"{source}: no such file or directory")
     found = _of_folder(source) if source.is_dir() else _of_file(source)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mimic.corpus.formats.names import escaped, speaker_ids
+from mimic.corpus.formats.names import escaped, original, speaker_ids
 from mimic.corpus.formats.utterance import Reading, Utterance, rounded
 from mimic.errors import AudioError, UserError
 from mimic.io.audio import OVERSHOOT_S, SIDES, AudioInfo, AudioReader
@@ -208,7 +208,7 @@ def _tables(utts: list[Utterance], infos: dict[str, AudioInfo]) -> dict[str, dic
     elif empty := sum(not text for text in tables["text"].values()):
         log.warning("%d utterances have no words", empty)
     for name in ("utt2id", "spk2id", "reco2id"):
-        if all(key == value for key, value in tables[name].items()):
+        if all(key == original(value) for key, value in tables[name].items()):
             del tables[name]
     if genders := _genders(utts, speakers, ids):
         tables["spk2gender"] = genders

@@ -105,13 +105,13 @@ def _rows(source: Path, options: Reading) -> Rows:
 def _names(where: str, schema: Any, options: Reading) -> dict[str, str]:
     """As columns.assign; a column of structures with bytes or samples is the audio, whatever its name."""
     columns = {field.name: field.type for field in schema}
-    told = dict(options.columns)
-    if "audio" not in told:
+    given = dict(options.columns)
+    if "audio" not in given:
         for name, kind in columns.items():
             if str(kind).startswith("struct<") and ("bytes:" in str(kind) or "array:" in str(kind)):
-                told["audio"] = name
+                given["audio"] = name
                 break
-    names = assign(columns, told, where)
+    names = assign(columns, given, where)
     log_names(where, names)
     return names
 

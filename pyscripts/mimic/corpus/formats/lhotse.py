@@ -126,7 +126,7 @@ def _source(recording: Manifest, wanted: Any, where: str, options: Reading) -> t
         return "", None, True, f"{where}: its audio is a source of type {what}: Lhotse's save_audios makes it a file"
     channels = wanted if isinstance(wanted, list) else [wanted]
     if channels == [None] or set(channels) == by_channel.keys():
-        channels = [options.channel] if options.channel is not None else sorted(by_channel)
+        channels = [options.channel] if options.channel is not None and len(by_channel) > 1 else sorted(by_channel)
     elif len(channels) > 1 and options.channel in channels:
         channels = [options.channel]
     if wrong := [channel for channel in channels if channel not in by_channel]:

@@ -45,7 +45,7 @@ def speaker_ids(speakers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, 
 
     utts, known = renamed(EARLY)
     if sorted(known, key=lambda utt: (known[utt], utt)) != sorted(known):
-        utts, known = renamed(re.compile(r"[!--]"))  # "a" and "a-b": the `-` within a speaker's id, too
+        utts, known = renamed(re.compile(r"[!-,\-]"))  # "a" and "a-b": the `-` within a speaker's id, too
     return utts, known
 
 

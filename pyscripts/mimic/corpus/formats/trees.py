@@ -61,7 +61,7 @@ def lj_metadata(path: Path) -> list[tuple[str, str, str]]:
 
 
 def read_vctk(source: Path, options: Reading) -> Iterator[Utterance]:
-    """One microphone of VCTK 0.92 (mic1 unless told), or the files of an earlier version."""
+    """One microphone of VCTK 0.92 (mic1 unless --mic names another), or the files of an earlier version."""
     folder = next(source / name for name in VCTK_AUDIO if (source / name).is_dir())
     genders = {}
     if (source / "speaker-info.txt").exists():

@@ -1,0 +1,339 @@
+"""Corpora of other toolkits: what is imported, and that an export of it is the same; each bad input is one line."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+from data_maker import ROOT, run, snapshot
+from formats_maker import NAMES, content, exported, imported, json_lines, random_corpus, recording
+
+from mimic.corpus.formats import huggingface
+from mimic.corpus.formats.detect import detect
+from mimic.corpus.formats.directory import write_directory
+from mimic.corpus.formats.names import escaped, original, speaker_ids
+from mimic.corpus.formats.utterance import Reading
+from mimic.corpus.validate import Options, validate
+from mimic.errors import UserError
+from mimic.io.audio import AudioReader
+from mimic.io.tables import read_table
+
+
+def errors(data: Path) -> list[str]:
+    found = validate(data, Options(text=(data / "text").exists()))
+    return [problem.line for problem in found.problems if problem.error and "transcript" not in problem.line]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_import_then_export_gives_the_same(tmp_path, seed, whole):
+    """Property: ids, files, times, channels, words (but for the kind of blanks), speakers, genders come back."""
+    utterances = random_corpus(tmp_path / "audio", seed, whole)
+    data = tmp_path / "data"
+    write_directory(utterances, data, tmp_path, Reading(), False, 0)
+    assert not errors(data) and (data / "segments").exists() != whole
+    seconds = {utt.audio: soundfile.info(utt.audio).duration for utt in utterances}
+    expected = {
+        utt.id: (utt.audio, utt.start, utt.end or seconds[utt.audio], utt.channel, " ".join(utt.text.split()))
+        + (utt.speaker, utt.gender)
+        for utt in utterances
+    }
+    assert {name: found[:2] + (pytest.approx(found[2], abs=1e-9),) + found[3:] for name, found in expected.items()} == (
+        content(data)
+    )
+    for kind in ("lhotse", "nemo", "csv"):
+        manifest = exported(data, kind, tmp_path / kind)
+        back = tmp_path / f"from_{kind}"
+        imported(manifest if kind == "lhotse" else next(manifest.iterdir()), back)
+        assert content(back) == content(data), kind
+        for name in ("wav.scp", "text", "utt2spk", "spk2utt", "utt2id", "spk2id", "spk2gender"):
+            if whole or name != "wav.scp":
+                assert (back / name).exists() == (data / name).exists()
+                assert not (data / name).exists() or (back / name).read_bytes() == (data / name).read_bytes(), name
+        again = exported(back, kind, tmp_path / f"{kind}_again")
+        assert {p.name: p.read_bytes() for p in again.iterdir()} == {p.name: p.read_bytes() for p in manifest.iterdir()}
+
+
+def test_ids_of_any_text_come_back_and_sort_as_their_speakers():
+    assert len({escaped(name) for name in NAMES}) == len(NAMES)
+    for name in NAMES:
+        assert original(escaped(name)) == name and not set(escaped(name)) & set(" \t\n\u3000")
+    for chosen in (["a", "a b", "a'c"], ["a", "a-b", ""], ["o", "o-", "o'n", "o#"]):
+        utts, speakers = speaker_ids({f"{i}{speaker}": speaker for i, speaker in enumerate([*chosen, *chosen])})
+        assert len(speakers) == len(utts) == 2 * len(chosen)
+        assert sorted(speakers, key=lambda utt: (speakers[utt], utt)) == sorted(speakers)
+        assert all(utt.startswith(speaker) for utt, speaker in speakers.items())
+
+
+def test_nemo_and_other_json_lines(tmp_path):
+    for name in ("a", "b/x", "c/x"):
+        recording(tmp_path / f"{name}.wav", 2)
+    entries = [
+        {"audio_filepath": "a.wav", "offset": 0.5, "duration": 1.0, "text": "one\n two"},
+        {"audio_filepath": "a.wav", "offset": 1.5, "duration": 0.25, "text": "drei"},
+        {"audio_filepath": "b/x.wav", "duration": 2.004, "text": ""},
+        {"audio_filepath": str(tmp_path / "c/x.wav"), "duration": 2.0, "text": "x", "speaker": "Jo Ann"},
+    ]
+    done = imported(json_lines(tmp_path / "m.json", *entries), tmp_path / "d")
+    assert (done.utterances, done.recordings, done.speakers) == (4, 3, 4) and not errors(tmp_path / "d")
+    found = content(tmp_path / "d")
+    assert found["a-000000500-000001500"][1:5] == (0.5, 1.5, None, "one two")
+    assert sum(name.endswith("/x") for name in found) == 2  # two files of this name: their paths
+    assert all(found[name][2] == 2 for name in found if name.endswith("/x"))
+    assert {entry[5] for entry in found.values()} >= {"Jo Ann"}
+
+
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_csv_and_tsv(tmp_path, mark):
+    recording(tmp_path / "clips" / "a b.wav", 2)
+    quote = '"' if mark != "\t" else ""
+    rows = [
+        ["path", "sentence", "client_id", "gender"],
+        ["a b.wav", f"{quote}so{mark if quote else ' '}and\u00a0so{quote}", "s1", "male_masculine"],
+    ]
+    table = tmp_path / "x.tsv"
+    table.write_text("\ufeff" + "".join(f"{mark.join(row)}\r\n" for row in rows))
+    imported(table, tmp_path / "d", audio_dir=tmp_path / "clips")
+    words = f"so{mark} and so".replace(f"{mark} and", f"{mark}and") if quote else "so and so"
+    assert content(tmp_path / "d")["a b"][4:] == (words, "s1", "m")
+    plain = tmp_path / "plain.csv"
+    plain.write_text("u1,clips/a b.wav,HELLO,0:00:00.5,1.5,S\nu2,clips/a b.wav,YOU,1.5,,S\n")
+    imported(plain, tmp_path / "p")
+    assert read_table(tmp_path / "p" / "segments") == {"S-u1": "a=20b 0.5 1.5", "S-u2": "a=20b 1.5 2"}
+    told = tmp_path / "told.csv"
+    told.write_text("n,what,where\n1,hi,clips/a b.wav\n")
+    imported(told, tmp_path / "t", columns={"id": "n", "text": "what", "audio": "where"})
+    assert (tmp_path / "t" / "text").read_text() == "1 hi\n"
+
+
+def lhotse_recording(path: Path, channels: list[int], name: str = "r", **more) -> dict:
+    sources = [{"type": "file", "channels": channels, "source": str(path)}]
+    return {"id": name, "sources": sources, "sampling_rate": 8000, "num_samples": 16000, "duration": 2.0} | more
+
+
+@pytest.mark.parametrize("suffix", ["jsonl.gz", "jsonl", "json", "yaml"])
+def test_lhotse_of_all_forms(tmp_path, suffix):
+    """Several supervisions of a cut count from its start; a cut without one is an utterance."""
+    mono, stereo = recording(tmp_path / "m.wav", 2), recording(tmp_path / "s.wav", 2, 2)
+    one = {"id": "s1", "recording_id": "m", "start": 0.25, "duration": 0.5, "channel": 0, "text": "hi", "speaker": "x"}
+    cuts = [
+        {
+            "type": "MonoCut",
+            **dict(id="c1", start=1.0, duration=1.0, channel=0),
+            "supervisions": [one, one | {"id": "s2", "start": -0.25, "custom": {"a": 1}}],
+            "recording": lhotse_recording(mono, [0], "m"),
+        },
+        {
+            "type": "MultiCut",
+            **dict(id="c2", start=0.5, duration=0.5, channel=[0, 1]),
+            "recording": lhotse_recording(stereo, [0, 1], "s"),
+        },
+    ]
+    path = tmp_path / f"cuts.{suffix}"
+    if suffix in ("json", "yaml"):
+        import yaml
+
+        path.write_text(json.dumps(cuts, indent=1) if suffix == "json" else yaml.safe_dump(cuts, sort_keys=False))
+    else:
+        json_lines(path, *cuts)
+    imported(path, tmp_path / "d")
+    found = {name: entry[1:5] for name, entry in content(tmp_path / "d").items()}
+    assert found == {"s1": (1.25, 1.75, None, "hi"), "s2": (0.75, 1.25, None, "hi"), "c2": (0.5, 1.0, None, "")}
+    imported(path, tmp_path / "e", channel=1)
+    assert content(tmp_path / "e")["c2"][3] == 1
+
+
+def test_lhotse_recordings_and_supervisions_in_several_files(tmp_path):
+    left, right = recording(tmp_path / "l.wav", 2, seed=1), recording(tmp_path / "r.wav", 2, seed=2)
+    both = lhotse_recording(left, [0])
+    both["sources"].append({"type": "file", "channels": [1], "source": "r.wav"})
+    json_lines(tmp_path / "x_recordings_dev.jsonl.gz", both)
+    part = {"recording_id": "r", "start": 0, "duration": 1}
+    entries = [part | {"id": "a", "channel": 0}, part | {"id": "b", "channel": 1}]
+    json_lines(tmp_path / "x_supervisions_dev.jsonl.gz", *entries)
+    assert detect(tmp_path)[0] == "lhotse"
+    imported(tmp_path, tmp_path / "d")
+    assert {name: entry[0] for name, entry in content(tmp_path / "d").items()} == {"a": str(left), "b": str(right)}
+    assert not (tmp_path / "d" / "text").exists() and not (tmp_path / "d" / "reco2file_and_channel").exists()
+
+
+def test_a_command_runs_only_where_it_may(tmp_path):
+    wav = recording(tmp_path / "a.wav", 1)
+    entry = lhotse_recording(wav, [0])
+    entry["sources"][0] |= {"type": "command", "source": f"cat {wav}"}
+    source = json_lines(tmp_path / "recordings.jsonl", entry)
+    with pytest.raises(UserError, match="a shell pipe, which runs code: pass --allow-pipes true"):
+        imported(source, tmp_path / "d")
+    imported(source, tmp_path / "d", allow_pipes=True)
+    assert read_table(tmp_path / "d" / "wav.scp") == {"r": f"cat {wav} |"}
+    back = exported(tmp_path / "d", "lhotse", tmp_path / "e", allow_pipes=True)
+    imported(back / "recordings.jsonl.gz", tmp_path / "f", allow_pipes=True)
+    assert snapshot(tmp_path / "d")["wav.scp"] == snapshot(tmp_path / "f")["wav.scp"]
+    with pytest.raises(UserError, match="is a command, which only Lhotse runs"):
+        exported(tmp_path / "d", "csv", tmp_path / "g", allow_pipes=True)
+
+
+def test_librispeech_ljspeech_and_vctk(tmp_path):
+    libri = tmp_path / "LibriSpeech"
+    recording(libri / "dev-clean/84/121/84-121-0000.flac")
+    (libri / "dev-clean/84/121/84-121.trans.txt").write_text("84-121-0000 GO ON\n")
+    (libri / "SPEAKERS.TXT").write_text("; comment\n84 | F | dev-clean | 8.0 | Name\n")
+    assert imported(libri / "dev-clean", tmp_path / "a").utterances == 1
+    assert content(tmp_path / "a")["84-121-0000"][4:] == ("GO ON", "84", "f")
+    lj = tmp_path / "LJSpeech-1.1"
+    recording(lj / "wavs/LJ001-0001.wav")
+    (lj / "metadata.csv").write_text('LJ001-0001|He said "2|He said "two\n')
+    imported(lj, tmp_path / "b")
+    assert content(tmp_path / "b")["LJ001-0001"][4:] == ('He said "two', "LJ", "f")
+    vctk = tmp_path / "VCTK"
+    for mic in (1, 2):
+        recording(vctk / f"wav48_silence_trimmed/p225/p225_001_mic{mic}.flac", seed=mic)
+    (vctk / "txt/p225").mkdir(parents=True)
+    (vctk / "txt/p225/p225_001.txt").write_text("Please call.\n")
+    (vctk / "speaker-info.txt").write_text("ID  AGE  GENDER  ACCENTS\np225  23  F    English\n")
+    for mic in ("", "mic2"):
+        imported(vctk, tmp_path / f"c{mic}", mic=mic)
+        found = content(tmp_path / f"c{mic}")["p225_001"]
+        assert found[4:] == ("Please call.", "p225", "f") and f"_{mic or 'mic1'}.flac" in found[0]
+    with pytest.raises(UserError, match="no audio of microphone mic3: there is mic1 mic2"):
+        imported(vctk, tmp_path / "d", mic="mic3")
+
+
+def test_chime(tmp_path):
+    recording(tmp_path / "audio/dev/S02_P05.wav", 4, 2)
+    recording(tmp_path / "audio/dev/S02_U01.CH1.wav", 4)
+    (tmp_path / "transcriptions/dev").mkdir(parents=True)
+    times = {"original": "0:00:01.00", "P05": "0:00:01.25", "U01": "0:00:01.50"}
+    entries = [
+        {"start_time": times, "end_time": "0:00:02.50", "words": "so [laughs]", "speaker": "P05", "session_id": "S02"},
+        {"start_time": "2.5", "end_time": "3.5", "words": "yes", "speaker": "P05", "session_id": "S02"},
+    ]
+    (tmp_path / "transcriptions/dev/S02.json").write_text(json.dumps(entries))
+    assert detect(tmp_path)[0] == "chime"
+    imported(tmp_path, tmp_path / "own", split="dev", channel=0)
+    found = content(tmp_path / "own")
+    assert found["P05-S02_P05-0000125-0000250"][1:6] == (1.25, 2.5, 0, "so [laughs]", "P05") and len(found) == 2
+    imported(tmp_path / "transcriptions/dev/S02.json", tmp_path / "far", mic="U01.CH1")
+    assert content(tmp_path / "far")["P05-S02_U01.CH1-0000150-0000250"][1] == 1.5
+    for folder in ("dt05_bus_real", "dt05_bus_simu"):
+        recording(tmp_path / f"four/{folder}/F01_22GC010A_BUS.CH5.wav")
+    sentence = {"wsj_name": "22GC010A", "environment": "BUS", "speaker": "F01", "dot": "hello", "start": 9.5, "end": 11}
+    (tmp_path / "dt05_real.json").write_text(json.dumps([sentence]))
+    imported(tmp_path / "dt05_real.json", tmp_path / "e", audio_dir=tmp_path / "four")
+    found = content(tmp_path / "e")["F01_22GC010A_BUS_REAL"]
+    assert "dt05_bus_real" in found[0] and found[1:3] == (0, 1) and found[4:] == ("hello", "F01", "f")
+
+
+NEMO = {"audio_filepath": "a.wav", "duration": 0.5, "text": "x"}
+BAD = {
+    "missing audio": ([NEMO | {"audio_filepath": "gone.wav"}], r":1: gone: .*gone.wav cannot be opened"),
+    "no audio file": ([NEMO | {"audio_filepath": "m.json"}], r":1: .* is not readable audio"),
+    "same id": ([NEMO | {"id": "u"}, NEMO | {"id": "u"}], r":2: the id 'u' is there twice: .*first: .*:1"),
+    "same times": ([NEMO, NEMO], r":2: the id 'a-0.*' is there twice"),
+    "beyond": ([NEMO | {"duration": 1.6}], r":1: a: from 0 to 1.6 s, but .*a.wav lasts 1.000 s: correct its times"),
+    "begins beyond": ([NEMO | {"offset": 1.2, "duration": 0.1}], r"from 1.2 to 1.3 s, but .*lasts 1.000"),
+    "backwards": ([NEMO | {"offset": 0.5, "duration": -0.1}], r"from 0.5 to 0.4 s: expected 0 <= start < end"),
+    "negative": ([NEMO | {"offset": -1}], r"expected 0 <= start < end"),
+    "not a number": ([NEMO | {"duration": "long"}], r":1: `duration` is 'long', expected a number"),
+    "not finite": ([NEMO | {"duration": float("nan")}], r":1: `duration` is nan, expected a number"),
+    "text": ([NEMO | {"text": ["x"]}], r":1: `text` is \['x'\], expected text"),
+    "channel": ([NEMO | {"channel": 1}], r"channel 1, counted from 0, but .*a.wav has 1"),
+    "half a channel": ([NEMO | {"channel": 0.5}], r":1: channel 0.5: expected a whole number"),
+    "line break in a path": ([NEMO | {"audio_filepath": "a\n.wav"}], r":1: the path .* has a line break"),
+    "no field": ([{"text": "x"}], r"none of Lhotse, .*its entries have text.*--from"),
+    "not JSON": ("{oops\n", r"m.json:1: not JSON \(.*\): correct or export it again"),
+    "not an object": ("{}\n3\n", r"its entries have|expected an object"),
+    "empty": ("", r"m.json: empty: there is nothing to import"),
+    "cells": ("id,wav\nu,a.wav,x\n", r"m.json:2: 3 cells, expected 2 \(id wav\)"),
+    "quotes": ('id,wav\n"u,a.wav\n', r"m.json:2: unexpected end of data: correct the quotes"),
+    "no header": ("a,b,c,d,e,f,g\n", r"m.json:1: a header with names \(id, wav, text, ...\) is missing"),
+    "not UTF-8": (b"id,wav\n\xff,a.wav\n", r"m.json:2: not UTF-8"),
+    "two columns": ("id,wav,id\n", r"m.json:1: two columns have the same name"),
+    "lhotse recording": (
+        [{"id": "s", "recording_id": "r", "start": 0, "duration": 1}],
+        r"no manifest of recordings beside it",
+    ),
+    "mixed cut": ([{"id": "c", "type": "MixedCut", "tracks": []}], r":1: the cut is mixed when it is read"),
+    "features": ([{"id": "c", "type": "MonoCut", "start": 0, "duration": 1}], r"has features, but no recording"),
+    "no id": ([{"type": "MonoCut", "start": 0}], r":1: no `id`: add it"),
+    "url": ([lhotse_recording(Path("a.wav"), [0]) | {"sources": [{"type": "url", "channels": [0], "source": "x"}]}],)
+    + (r":1: its audio is a source of type url",),
+    "sources": ([lhotse_recording(Path("a.wav"), [0]) | {"sources": [3]}], r"`sources` is \[3\], expected type"),
+    "speed": (
+        [lhotse_recording(Path("a.wav"), [0], transforms=[{"name": "Speed", "kwargs": {"factor": 0.9}}])],
+        r":1: its recording is changed when it is read \(Speed\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line(tmp_path, name):
+    given, line = BAD[name]
+    recording(tmp_path / "a.wav")
+    source = tmp_path / "m.json"
+    if isinstance(given, list):
+        json_lines(source, *given)
+    else:
+        source.write_bytes(given if isinstance(given, bytes) else given.encode())
+    with pytest.raises(UserError, match=line) as error:
+        imported(source, tmp_path / "d")
+    assert "\n" not in str(error.value)
+
+
+def test_bad_folders_columns_and_recordings(tmp_path):
+    recording(tmp_path / "a.wav")
+    (tmp_path / "sets").mkdir()
+    for name in ("cuts_dev.jsonl", "cuts_test.jsonl"):
+        json_lines(tmp_path / "sets" / name, {"type": "MonoCut"})
+    with pytest.raises(UserError, match="several sets .*cuts_dev.jsonl cuts_test.jsonl.*--split NAME"):
+        imported(tmp_path / "sets", tmp_path / "d")
+    (tmp_path / "kaldi").mkdir()
+    (tmp_path / "kaldi/wav.scp").touch()
+    with pytest.raises(UserError, match="is a Kaldi data directory already: local/import_corpus.sh takes it"):
+        imported(tmp_path / "kaldi", tmp_path / "d")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="none of Lhotse, Hugging Face"):
+        imported(tmp_path / "none", tmp_path / "d")
+    source = json_lines(tmp_path / "m.json", NEMO)
+    with pytest.raises(UserError, match="no `txt`, which --columns names; there is text"):
+        imported(source, tmp_path / "d", columns={"text": "txt"})
+    with pytest.raises(UserError, match="--columns: `words` is not one of id audio text"):
+        imported(source, tmp_path / "d", columns={"words": "text"})
+    twice = [lhotse_recording(tmp_path / "a.wav", [0])] * 2
+    with pytest.raises(UserError, match=":2: recording r is there twice"):
+        imported(json_lines(tmp_path / "recordings.jsonl", *twice), tmp_path / "d")
+
+
+def test_what_cannot_be_used_is_listed(tmp_path):
+    recording(tmp_path / "a.wav")
+    source = json_lines(tmp_path / "m.json", NEMO, NEMO | {"audio_filepath": "gone.wav", "id": "no such"})
+    with pytest.raises(UserError, match=r"1 of 2 utterances cannot be used, .*skipped.tsv.*--max-skip 0.4\)"):
+        imported(source, tmp_path / "d", max_skip=0.4)
+    assert imported(source, tmp_path / "d", max_skip=0.5).utterances == 1
+    assert (tmp_path / "d/skipped.tsv").read_text().startswith("no=20such\t")
+    assert list(content(tmp_path / "d")) == ["a"]
+
+
+def test_without_pyarrow_one_line_gives_the_command(tmp_path, monkeypatch):
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match="Arrow and Parquet take pyarrow: pip install pyarrow"):
+        list(huggingface.read_huggingface(path, Reading()))
+
+
+def test_the_steps(tmp_path):
+    """Both steps, from one manifest to another, with channels beyond the second; a rerun skips, an error is a line."""
+    recording(tmp_path / "a.wav", 1, 3)
+    source = json_lines(tmp_path / "m.json", NEMO | {"channel": 2, "duration": 1.0})
+    done = run("steps/import_data.sh", source, tmp_path / "d")
+    assert done.returncode == 0 and "m.json: read as nemo (its entries have audio_filepath)" in done.stdout, done.stderr
+    assert "1 utterances, 1 recordings, 1 speakers" in done.stdout
+    reader = AudioReader(tmp_path / "d", rate=8000)
+    assert (reader["a"] == soundfile.read(tmp_path / "a.wav", dtype="float32")[0][:, 2]).all()
+    assert run("steps/export_data.sh", "--to", "csv", tmp_path / "d", tmp_path / "e").returncode == 0
+    assert (tmp_path / "e/utterances.csv").read_text().splitlines()[1] == f"a,{tmp_path}/a.wav,x,0.0,1.0,a,,2"
+    failed = run("steps/import_data.sh", "--columns", "text", source, tmp_path / "f")
+    assert failed.returncode == 1 and "--columns: expected PART=NAME, such as text=sentence" in failed.stderr
+    assert not (tmp_path / "f/wav.scp").exists() and (ROOT / "steps/import_data.sh").exists()
