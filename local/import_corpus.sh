@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stage 1 for your own data: Kaldi data directories made elsewhere become data/{train,dev,test}_{clean,noisy}.
+# Stage 1 for your own data: Kaldi data directories (steps/import_data.sh makes them from other formats) become data/{train,dev,test}_{clean,noisy}.
 # Interface for run.sh, one call for the whole corpus:
 #   local/import_corpus.sh --nj N --cmd CMD --force true|false --corpus DIR [--lexicon F --oov-policy P ...] data
 # A source holds wav.scp text utt2spk (spk2utt), and may hold segments, text.phn, utt2snr, utt2noise, spk2gender.

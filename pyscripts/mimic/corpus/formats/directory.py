@@ -95,6 +95,7 @@ def _with_ids(utts: list[Utterance]) -> list[Utterance]:
 
     Raises UserError where an utterance's id is there twice, or a recording's for two files.
     """
+    _refuse_twice([utt for utt in utts if utt.id])
     stems: dict[str, set[str]] = defaultdict(set)
     for utt in utts:
         stems[Path(utt.audio).stem].add(utt.audio)
@@ -119,11 +120,15 @@ def _with_ids(utts: list[Utterance]) -> list[Utterance]:
         return f"{utt.recording}{side}-{round(utt.start * 1000):09d}-{round((utt.end or 0) * 1000):09d}"
 
     found = [dataclasses.replace(utt, id=name(utt)) for utt in found]
+    _refuse_twice(found)
+    return found
+
+
+def _refuse_twice(utts: list[Utterance]) -> None:
     known: dict[str, Utterance] = {}
-    for utt in found:
+    for utt in utts:
         if (first := known.setdefault(utt.id, utt)) is not utt:
             raise UserError(f"{utt.where}: the id {utt.id!r} is there twice: rename one (first: {first.where})")
-    return found
 
 
 def _headers(files: dict[str, str], out: Path, allow_pipes: bool) -> dict[str, AudioInfo | AudioError]:

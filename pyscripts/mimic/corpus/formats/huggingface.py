@@ -21,8 +21,9 @@ Rows = Iterator[tuple[str, Any, list[dict[str, Any]]]]  # place of the first, sc
 
 
 def read_huggingface(source: Path, options: Reading) -> Iterator[Utterance]:
-    """The rows of a dataset; one without an id gets the name of its file, or its number where it has none."""
+    """The rows of a dataset; one without an id gets the name of its file, and its number where that is not its own."""
     count = 0
+    stems: set[str] = set()
     names: dict[str, str] = {}
     labels: dict[str, list[str]] = {}
     for where, schema, rows in _rows(source, options):
@@ -37,7 +38,10 @@ def read_huggingface(source: Path, options: Reading) -> Iterator[Utterance]:
             audio = row.pop(names["audio"])
             found = utterance(place, {**row, names["audio"]: "-"}, names)
             path, sound = _audio(audio, place)
-            stem = Path(path).stem or f"{count:07d}"
+            stem = Path(path).stem
+            if not stem or stem in stems:
+                stem = f"{stem}-{count:07d}".lstrip("-")
+            stems.add(stem)
             yield Utterance(
                 **{name: getattr(found, name) for name in ("where", "text", "speaker", "gender", "channel")},
                 audio="" if sound is not None else path,
