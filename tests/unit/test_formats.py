@@ -101,9 +101,9 @@ def test_csv_and_tsv(tmp_path, mark):
     plain.write_text("u1,clips/a b.wav,HELLO,0:00:00.5,1.5,S\nu2,clips/a b.wav,YOU,1.5,,S\n")
     imported(plain, tmp_path / "p")
     assert read_table(tmp_path / "p" / "segments") == {"S-u1": "a=20b 0.5 1.5", "S-u2": "a=20b 1.5 2"}
-    told = tmp_path / "told.csv"
-    told.write_text("n,what,where\n1,hi,clips/a b.wav\n")
-    imported(told, tmp_path / "t", columns={"id": "n", "text": "what", "audio": "where"})
+    other = tmp_path / "other.csv"
+    other.write_text("n,what,where\n1,hi,clips/a b.wav\n")
+    imported(other, tmp_path / "t", columns={"id": "n", "text": "what", "audio": "where"})
     assert (tmp_path / "t" / "text").read_text() == "1 hi\n"
 
 
@@ -183,9 +183,9 @@ def test_librispeech_ljspeech_and_vctk(tmp_path):
     assert content(tmp_path / "a")["84-121-0000"][4:] == ("GO ON", "84", "f")
     lj = tmp_path / "LJSpeech-1.1"
     recording(lj / "wavs/LJ001-0001.wav")
-    (lj / "metadata.csv").write_text('LJ001-0001|He said "2|He said "two\n')
+    (lj / "metadata.csv").write_text('LJ001-0001|He called "2|He called "two\n')
     imported(lj, tmp_path / "b")
-    assert content(tmp_path / "b")["LJ001-0001"][4:] == ('He said "two', "LJ", "f")
+    assert content(tmp_path / "b")["LJ001-0001"][4:] == ('He called "two', "LJ", "f")
     vctk = tmp_path / "VCTK"
     for mic in (1, 2):
         recording(vctk / f"wav48_silence_trimmed/p225/p225_001_mic{mic}.flac", seed=mic)
@@ -227,7 +227,10 @@ def test_chime(tmp_path):
 
 NEMO = {"audio_filepath": "a.wav", "duration": 0.5, "text": "x"}
 BAD = {
-    "missing audio": ([NEMO | {"audio_filepath": "gone.wav"}], r":1: gone: .*gone.wav cannot be opened"),
+    "missing audio": (
+        [NEMO | {"audio_filepath": "gone.wav"}],
+        r":1: gone: .*gone.wav cannot be opened .*: correct the path, or give --audio-dir",
+    ),
     "no audio file": ([NEMO | {"audio_filepath": "m.json"}], r":1: .* is not readable audio"),
     "same id": ([NEMO | {"id": "u"}, NEMO | {"id": "u"}], r":2: the id 'u' is there twice: .*first: .*:1"),
     "same times": ([NEMO, NEMO], r":2: the id 'a-0.*' is there twice"),
@@ -330,6 +333,7 @@ def test_the_steps(tmp_path):
     done = run("steps/import_data.sh", source, tmp_path / "d")
     assert done.returncode == 0 and "m.json: read as nemo (its entries have audio_filepath)" in done.stdout, done.stderr
     assert "1 utterances, 1 recordings, 1 speakers" in done.stdout
+    assert "columns: " in done.stdout and "text is `text`, duration is `duration`, channel is `channel`" in done.stdout
     reader = AudioReader(tmp_path / "d", rate=8000)
     assert (reader["a"] == soundfile.read(tmp_path / "a.wav", dtype="float32")[0][:, 2]).all()
     assert run("steps/export_data.sh", "--to", "csv", tmp_path / "d", tmp_path / "e").returncode == 0

@@ -83,4 +83,4 @@ def utterances(records: Iterable[tuple[str, dict[str, Any]]], given: Mapping[str
 
 
 def log_names(where: str, names: Mapping[str, str]) -> None:
-    log.info("%s: %s", where, ", ".join(f"{part} is `{name}`" for part, name in names.items()))
+    log.info("columns: %s: %s", where, ", ".join(f"{part} is `{name}`" for part, name in names.items()))

@@ -14,7 +14,7 @@ from pathlib import Path
 from mimic.corpus.formats.names import escaped, original, speaker_ids
 from mimic.corpus.formats.utterance import Reading, Utterance, rounded
 from mimic.errors import AudioError, UserError
-from mimic.io.audio import OVERSHOOT_S, SIDES, AudioInfo, AudioReader
+from mimic.io.audio import FIXES, OVERSHOOT_S, SIDES, AudioInfo, AudioReader
 from mimic.io.entries import stored
 from mimic.io.tables import write_data_dir, write_skipped, write_table
 from mimic.progress import progress
@@ -152,7 +152,9 @@ def _checked(utt: Utterance, infos: dict[str, AudioInfo | AudioError], options: 
         raise UserError(utt.problem)
     info = infos[utt.recording]
     if isinstance(info, AudioError):
-        raise UserError(f"{utt.where}: {info}")
+        what = info.text.removeprefix(f"{escaped(utt.recording)}: ").removesuffix(f": {FIXES[info.kind]}")
+        fix = {"missing": "correct the path, or give --audio-dir"}.get(info.kind, FIXES[info.kind])
+        raise UserError(f"{utt.where}: {utt.id}: {what}: {fix}")
     end = info.seconds if utt.end is None else utt.end
     if not 0 <= utt.start < end:
         raise UserError(f"{utt.where}: {utt.id}: from {utt.start:g} to {end:g} s: expected 0 <= start < end")
@@ -211,7 +213,7 @@ def _tables(utts: list[Utterance], infos: dict[str, AudioInfo]) -> dict[str, dic
     if all(utt.text is None for utt in utts):
         del tables["text"]
     elif empty := sum(not text for text in tables["text"].values()):
-        log.warning("%d utterances have no words", empty)
+        log.warning("no words: %d utterances", empty)
     for name in ("utt2id", "spk2id", "reco2id"):
         if all(key == original(value) for key, value in tables[name].items()):
             del tables[name]
