@@ -65,14 +65,15 @@ class Nowhere:
 
 
 class Mlflow:
-    """A run of the experiment `mimic`, in <directory>/mlflow/runs.db: mlflow ui --backend-store-uri sqlite:///..."""
+    """A run of the experiment `mimic`, in files below <directory>/mlflow: mlflow ui --backend-store-uri DIR."""
 
     def __init__(self, directory: Path):
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # the only place that needs no database
         import mlflow  # not a part of the recipe
 
         folder = directory.resolve() / "mlflow"
         folder.mkdir(exist_ok=True)
-        self.client = mlflow.MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/runs.db")
+        self.client = mlflow.MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or folder.as_uri())
         remembered = folder / "run_id"
         if remembered.exists():
             self.run = remembered.read_text().strip()
