@@ -9,6 +9,7 @@ num_threads=0   # CPU threads; 0: all of this machine
 num_processes=1 # on CPUs: processes that share each batch and these threads
 ngpu=0          # GPUs of a machine, each with a process; 0: train on CPUs
 num_nodes=1     # machines; several need Slurm
+set=            # settings 'section.key=value ...', as after <exp-dir>; 'NAME:section.key=value': where it is called so
 force=false     # true: train again although nothing changed; what was there goes to <dir>.old
 
 . ./path.sh
@@ -27,6 +28,12 @@ set -euo pipefail
 config=$1 dir=$2
 shift 2
 [ $(($# % 2)) = 0 ] || die "expected --section.key value pairs after <exp-dir>, got: $*"
+read -r -a words <<< "$set" # of a recipe, for all of its trainings
+for word in "${words[@]}"; do
+  [[ $word =~ ^(([^:=]+):)?([a-z0-9_]+(\.[a-z0-9_]+)+)=(.+)$ ]] || die "--set takes [NAME:]section.key=value, got '$word'"
+  # shellcheck disable=SC2053  # NAME is a pattern, such as enhance_*
+  if [[ ${dir##*/} == ${BASH_REMATCH[2]:-*} ]]; then set -- "$@" "--${BASH_REMATCH[3]}" "${BASH_REMATCH[5]}"; fi
+done
 [ "$num_nodes" -le 1 ] || command -v srun > /dev/null || die "--num-nodes $num_nodes needs Slurm, and there is not one here"
 
 inputs=() options=() exist=true

@@ -12,5 +12,6 @@ nj=           # jobs per step, of which two run side by side; empty: one per two
 ngpu=0        # GPUs for training; 0: train on CPUs
 cmd_backend=  # where jobs run: local, slurm or sge; empty: the one in cmd.sh
 num_threads=  # CPU threads of a training; empty: this machine's cores divided among the trainings, on a cluster 4
+set=          # settings of trainings that override all files: 'train.epochs=3 enhance_*:train.lr=1e-4'
 force=false   # true: run the stages again although nothing changed; what was there goes to <dir>.old
 dry_run=false # true: only print what would be made, and why

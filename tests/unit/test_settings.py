@@ -262,3 +262,19 @@ def test_makers_are_there():
     words = {word.rstrip(",;") for read in reads for word in read.maker.split()}
     files = {word for word in words if word.startswith(("steps/", "local/", "conf/")) and "NAME" not in word}
     assert len(files) > 8 and [file for file in files if not (ROOT / file).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            "asr_*:data.wrong=1 enhance_*:data.trian_noisy=1",
+            "data: unknown name 'trian_noisy': did you mean train_noisy?",
+        ),
+        ("train.lr", "--set takes [NAME:]section.key=value, got 'train.lr'"),
+    ],
+)
+def test_set_reaches_the_trainings_that_it_names(tmp_path, words, line):
+    step = ["steps/train.sh", "--set", words, "conf/enhance_demo.yaml", str(tmp_path / "enhance_x")]
+    done = subprocess.run(step, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and line in done.stdout + done.stderr and not (tmp_path / "enhance_x").exists()

@@ -27,7 +27,7 @@ from task_maker import (
 from mimic.errors import UserError
 from mimic.io.tables import write_table
 from mimic.tasks.enhance import Batch, EnhanceTask
-from mimic.training import checkpoint
+from mimic.training import checkpoint, profiling
 from mimic.training.batches import Batches
 from mimic.training.optimiser import Optimiser
 from mimic.training.step import set_seed
@@ -189,6 +189,18 @@ def test_a_training_says_what_later_steps_ask(corpus, tmp_path, monkeypatch):
     assert times == sorted(times) and 0 < summary["seconds"] <= times[-1] - times[0]
 
 
+def test_a_limit_of_steps_ends_in_the_middle_of_an_epoch(corpus, tmp_path):
+    """With anomaly detection and a profile, of which no weight depends."""
+    options = ("--train.max_steps", "5", "--train.validate_every", "2", "--train.schedule", "linear")
+    plain = run(corpus, "perceptual", tmp_path / "plain", *options)
+    ways = ("--train.detect_anomaly", "true", "--train.profile", "1")
+    assert_equal(plain, run(corpus, "perceptual", tmp_path / "x", *options, *ways))
+    summary = json.loads((tmp_path / "x/summary.json").read_text())
+    log = [json.loads(line) for line in (tmp_path / "x/train_log.jsonl").open()]
+    assert summary["steps"] == log[-1]["step"] == 5 and "valid_ter" in log[-1] and log[-1]["lr"] > 0
+    assert_equal(plain, run(corpus, "perceptual", tmp_path / "x", *options))  # nothing is left to do
+
+
 @pytest.mark.parametrize("kind", ["perceptual", "enhance"])
 def test_resumed_training_equals_the_undisturbed_run(corpus, tmp_path, kind, monkeypatch):
     """Stopped inside every epoch and between them, with a checkpoint after every step."""
@@ -278,3 +290,14 @@ def test_averaged_model_is_the_mean_of_its_epochs(corpus):
     states = [checkpoint.load(f) for f in files]
     model = checkpoint.load(directory / "model.pt")
     torch.testing.assert_close(model["ctc.weight"], (states[0]["ctc.weight"] + states[1]["ctc.weight"]) / 2)
+
+
+def test_a_profile_of_some_steps(tmp_path):
+    with profiling.profiled(2, tmp_path / "profile") as step_done:
+        for _ in range(profiling.FIRST + 3):
+            torch.ones(3) @ torch.ones(3)
+            step_done()
+    assert "aten::" in (tmp_path / "profile/table.txt").read_text() and (tmp_path / "profile/trace.json").exists()
+    with profiling.profiled(0, tmp_path / "none") as step_done:
+        step_done()
+    assert not (tmp_path / "none").exists()

@@ -49,11 +49,8 @@ class Training(NamedTuple):
 
 # Ways of working: no weight depends on them.
 NOT_RESULTS = (
-    "train.workers",
-    "train.checkpoint_interval",
-    "train.max_nonfinite_batches",
-    "train.tracker",
-    "data.max_skip",
+    *("train.workers", "train.checkpoint_interval", "train.max_nonfinite_batches", "train.tracker", "train.profile"),
+    *("train.detect_anomaly", "data.max_skip"),
 )
 
 

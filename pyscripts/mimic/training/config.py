@@ -13,6 +13,7 @@ class TrainConfig:
     Attributes:
         seed: of initial weights, batch order, dropout and augmentation.
         epochs: passes over the training set.
+        max_steps: optimiser steps after which training ends, in the middle of an epoch too; 0 means no limit.
         batch_size: most utterances in a batch, that is for one optimiser step. Several processes share a batch.
         max_frames: most frames in a batch, padding included; 0 means no limit.
         accum_grad: pieces into which each process cuts its share of a batch, to hold one of them in memory at a time.
@@ -46,12 +47,16 @@ class TrainConfig:
         workers: threads that read, and where the task does that, augment batches ahead; 0: none is ahead.
         checkpoint_interval: minutes between checkpoints inside an epoch; one is always saved at an epoch's end.
         max_nonfinite_batches: consecutive batches with a NaN or infinite loss or gradient that stop the run.
+        profile: steps, after the first ten of a start, whose times <exp-dir>/profile gets: a table, and a trace for
+            chrome://tracing; 0: none.
+        detect_anomaly: true names the operation whose gradient is NaN, and takes twice the time.
         tracker: where curves go: tensorboard (<exp-dir>/tensorboard), mlflow (<exp-dir>/mlflow, if MLFLOW_TRACKING_URI
             names no other place), wandb (<exp-dir>/wandb, offline unless WANDB_MODE says otherwise) or none.
     """
 
     seed: Annotated[int, Range(0, 2**32 - 1)] = 1
     epochs: Count = 20
+    max_steps: CountOrZero = 0
     batch_size: Count = 8
     max_frames: CountOrZero = 0
     accum_grad: Count = 1
@@ -79,4 +84,6 @@ class TrainConfig:
     workers: Annotated[int, Range(0, 256)] = 1
     checkpoint_interval: NotNegative = 10.0
     max_nonfinite_batches: Count = 3
+    profile: CountOrZero = 0
+    detect_anomaly: bool = False
     tracker: Literal["tensorboard", "mlflow", "wandb", "none"] = "tensorboard"

@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 
 from mimic.errors import UserError
-from mimic.training import parallel, trackers
+from mimic.training import parallel, profiling, trackers
 from mimic.training.config import TrainConfig
 from mimic.training.run import Run
 from mimic.training.step import gradients, take_step
@@ -56,14 +56,15 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
     held = stop.held if stop else nullcontext  # a signal waits for the end of such a block
     run = Run(task, config, directory, device)
     try:
-        if run.epoch <= config.epochs:
+        if not run.done:
             with held():
                 _try_largest_batch(run)
-        while run.epoch <= config.epochs:
-            _train_epoch(run, held)
-            metrics = _validate(run)
-            with held():
-                run.finish_epoch(metrics)
+        with profiling.profiled(config.profile, directory / "profile") as step_done:
+            while not run.done:
+                _train_epoch(run, held, step_done)
+                metrics = _validate(run)
+                with held():
+                    run.finish_epoch(metrics)
     except Stopped:
         run.save()
         parallel.all_reduce_sum([])  # all wait until it is written: srun ends the others when one has ended
@@ -81,18 +82,21 @@ def check(task: Task, config: TrainConfig) -> None:
         raise UserError("the training set has no utterances that can be used")
 
 
-def _train_epoch(run: Run, held: Callable[[], AbstractContextManager]) -> None:
-    """The steps of the epoch that are not done yet."""
+def _train_epoch(run: Run, held: Callable[[], AbstractContextManager], step_done: Callable[[], None]) -> None:
+    """The steps of the epoch that are not done yet, up to `max_steps`; `step_done` is called after each."""
     run.task.begin_epoch(run.epoch)
     for utterances, pieces in run.batches.load_epoch(run.epoch, run.batch):
-        with held():
+        with held(), torch.autograd.set_detect_anomaly(run.config.detect_anomaly):
             take_step(run, utterances, pieces)
             run.finish_step()
+        step_done()
+        if run.at_limit:
+            return
 
 
 def _validate(run: Run) -> dict[str, float]:
     """Metrics on the development set; empty in an epoch without validation."""
-    if run.epoch % run.config.validate_every and run.epoch != run.config.epochs:
+    if run.epoch % run.config.validate_every and run.epoch != run.config.epochs and not run.at_limit:
         return {}
     run.task.eval()
     return run.task.validate()

@@ -46,12 +46,24 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.rate = config.lr
         self.steps = config.epochs * len(self.batches.of_epoch(1))
+        if config.max_steps:
+            self.steps = min(self.steps, config.max_steps)
         self._resume()
         self.saved = time.monotonic()
         self.utterances = 0  # since this start
         self.log = TrainLog(directory, self.epoch, self.step, config.tracker) if parallel.rank() == 0 else None
         if self.log:
             self.log.history(self.history)
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether `max_steps` have been done."""
+        return 0 < self.config.max_steps <= self.step
+
+    @property
+    def done(self) -> bool:
+        """Whether there is no epoch left, or no step of `max_steps`."""
+        return self.epoch > self.config.epochs or self.at_limit
 
     def add(self, losses: dict[str, float], utterances: int) -> None:
         """Count the losses of a batch, means over its utterances."""
