@@ -2,24 +2,35 @@
 """Some utterances of a data directory, evenly spread. steps/subset_data.sh calls it.
 
 subset_data.py data/train_clean 100 data/train_clean_100
+subset_data.py --min-dur 1 --max-dur 15 data/train_clean all data/train_clean_1_15
 """
 
 import argparse
+import math
 from pathlib import Path
 
-from mimic.cli import run, whole
-from mimic.corpus.copies import subset
+from mimic.cli import add_number, run, whole
+from mimic.corpus.copies import durations, subset
+from mimic.errors import UserError
 from mimic.io.tables import read_utt2spk, write_data_dir
+from mimic.settings import NotNegative
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="data directory")
-    parser.add_argument("utterances", type=whole("<utterances>", 1), help="how many, all where there are fewer")
+    parser.add_argument("utterances", help="how many, all where there are fewer; or all")
     parser.add_argument("out", type=Path, help="directory to write")
+    add_number(parser, "--min-dur", NotNegative, 0.0, "seconds of the shortest utterance")
+    add_number(parser, "--max-dur", NotNegative, 0.0, "seconds of the longest utterance; 0: any")
     args = parser.parse_args()
     utts = sorted(read_utt2spk(args.data / "utt2spk"))
-    count = min(args.utterances, len(utts))
+    if args.min_dur or args.max_dur:
+        seconds = durations(args.data, utts)
+        utts = [utt for utt in utts if args.min_dur <= seconds[utt] <= (args.max_dur or math.inf)]
+        if not utts:
+            raise UserError(f"{args.data}: no utterance of {args.min_dur:g} to {args.max_dur or math.inf:g} s")
+    count = len(utts) if args.utterances == "all" else min(whole("<utterances>", 1)(args.utterances), len(utts))
     write_data_dir(args.out, subset(args.data, [utts[len(utts) * i // count] for i in range(count)]))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from data_maker import ROOT, run, tone
+from model_maker import program
 from served import Server, write_listing, write_tar
 
 from mimic.augment.mixing import Rir, reverberate
@@ -194,3 +195,18 @@ def test_subset_keeps_tables_and_segments(tmp_path):
     assert list(read_table(tmp_path / "cut2" / "segments")) == ["s0-00", "s1-04"]
     zero = run("steps/subset_data.sh", tmp_path / "plain", "0", tmp_path / "x")
     assert "is a whole number above 0" in last_line(zero)
+
+
+def test_subset_by_duration(tmp_path, caplog):
+    utts = [f"s-{i}" for i in range(4)]
+    tables = {"utt2spk": dict.fromkeys(utts, "s"), "wav.scp": {utt: f"{tmp_path}/{utt}.wav" for utt in utts}}
+    write_data_dir(tmp_path / "a", tables | {"utt2dur": {utt: f"{i + 1}.0" for i, utt in enumerate(utts)}})
+    write_data_dir(tmp_path / "b", tables)  # without utt2dur: the files say it
+    for i, utt in enumerate(utts):
+        soundfile.write(tmp_path / f"{utt}.wav", np.zeros(100 * (i + 1)), 100)
+    for name in "ab":
+        words = ("--min-dur", "2", "--max-dur", "3", tmp_path / name, "all", tmp_path / f"{name}2")
+        assert program("subset_data.py", *words) == 0
+        assert list(read_table(tmp_path / f"{name}2/utt2spk")) == ["s-1", "s-2"]
+    assert program("subset_data.py", "--min-dur", "9", tmp_path / "a", "all", tmp_path / "x") == 1
+    assert "no utterance of 9 to inf s" in caplog.messages[-1]

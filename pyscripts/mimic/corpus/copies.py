@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mimic.errors import UserError
-from mimic.io.tables import keyed_by, read_segments, read_table, read_utt2spk
+from mimic.io.audio import AudioReader
+from mimic.io.tables import keyed_by, read_seconds, read_segments, read_table, read_utt2spk
 
 log = logging.getLogger(__name__)
 Tables = dict[str, dict[str, str]]
@@ -61,6 +62,15 @@ def combined(parts: Sequence[tuple[str, Tables]]) -> Tables:
                     raise UserError(f"{part}/{name}: {key} is '{tables[name][key]}' here and '{table[key]}' elsewhere")
             table |= tables[name]
     return found
+
+
+def durations(data: Path, utts: Collection[str]) -> dict[str, float]:
+    """Seconds of each utterance: of utt2dur, or where that does not have all of them, of the audio files' headers."""
+    known = read_seconds(data / "utt2dur") if (data / "utt2dur").exists() else {}
+    if known.keys() >= set(utts):
+        return known
+    reader = AudioReader(data)
+    return {utt: reader.info(utt).seconds for utt in utts}
 
 
 def subset(data: Path, utts: Collection[str]) -> Tables:
