@@ -7,13 +7,16 @@
 dev=false        # true: also what the tests need (requirements-dev.txt)
 benchmarks=false # true: also benchmarks/.venv, for the programs of benchmarks/ that compare with another toolkit
 force=false      # true: install again into the .venv that is there
+offline=         # directory of wheels, for machines without a network: docs/installation.md says how to make one
+locked=false     # true: exactly the packages of requirements.lock, each with the hash that it has there
+cpu=false        # true: torch without CUDA, 0.2 GB in place of 4.6 GB, from the index of its makers
 python=          # the Python to build on; empty: the first of python3, python3.14 ... python3.10 that is new enough
 venv=.venv       # directory to make
 requirements=.   # directory of the requirements files
 pip_version=25.3 # fetched only where Python comes without its ensurepip (Debian: python3-venv is not installed)
 
 PATH=$PWD/steps/lib:$PATH
-help_message="Usage: steps/setup.sh [--dev true] [--benchmarks true] [--force true] [--python /usr/bin/python3.12]
+help_message="Usage: steps/setup.sh [--dev true] [--benchmarks true] [--force true] [--offline wheels]
 Makes .venv from requirements.txt and, with --dev true, requirements-dev.txt. Does nothing when that is done.
 Options (default):
 $(list_options.sh "$0")"
@@ -22,6 +25,14 @@ $(list_options.sh "$0")"
 set -euo pipefail
 . log.sh
 . venv.sh
+
+if [ -n "$offline" ]; then
+  [ -d "$offline" ] || die "--offline $offline: no such directory: make it with pip download, see docs/installation.md"
+  PIP_FIND_LINKS=$(realpath "$offline")
+  export PIP_FIND_LINKS PIP_NO_INDEX=1
+fi
+if "$cpu" && "$locked"; then die "--locked true has the hashes of torch with CUDA: leave --cpu out"; fi
+if "$cpu"; then export PIP_EXTRA_INDEX_URL="${PIP_EXTRA_INDEX_URL:-} https://download.pytorch.org/whl/cpu"; fi
 
 peers=$requirements/benchmarks/.venv peers_files=(./benchmarks/requirements{,-no-deps}.txt)
 files=(./requirements.txt)
@@ -39,7 +50,8 @@ make_venv() {
   else
     log "this Python comes without ensurepip: fetching pip $pip_version"
     "$python" -m venv --without-pip "$build"
-    "$python" steps/lib/fetch_pip.py "$build" "$pip_version" || die "could not fetch pip: apt install python3-venv, or see the line above"
+    cp "$offline/pip-$pip_version-py3-none-any.whl" "$build" 2> /dev/null ||
+      "$python" steps/lib/fetch_pip.py "$build" "$pip_version" || die "could not fetch pip: apt install python3-venv, or see the line above"
     "$build/bin/python3" "$build/pip-$pip_version-py3-none-any.whl/pip" install -q "$build/pip-$pip_version-py3-none-any.whl"
   fi
   install "$build" "${files[@]}" || exit 1

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Virtual environments for steps/setup.sh. Source it after log.sh. The functions read the step's options by name:
-# requirements pip_version.
+# requirements pip_version locked peers.
 # shellcheck disable=SC2154  # which the step sets
 
 # state VENV VERB WORD...: venv_state.py by the Python of VENV
@@ -68,6 +68,10 @@ install() {
     esac
   done
   log "installing ${made[*]} into $1"
+  if "$locked" && [[ $1 != "$peers"* ]]; then # the others of ${made[*]} are pinned, but have no hashes
+    "${pip[@]}" --require-hashes -r "$requirements/requirements.lock" ||
+      die "pip could not install requirements.lock: its last lines above say why; run this again"
+  fi
   if ! "${pip[@]}" "${lists[@]}" || { [ ${#exact[@]} -gt 0 ] && ! "${pip[@]}" --no-deps "${exact[@]}"; }; then
     echo "$0: pip could not install ${made[*]}: its last lines above say why; run this again" >&2
     return 1

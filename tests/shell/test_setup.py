@@ -2,8 +2,10 @@
 
 import ensurepip
 import functools
+import hashlib
 import http.server
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -76,7 +78,11 @@ def finished(tmp_path_factory) -> Path:
     """A finished set-up with what benchmarks need; to be copied, not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
     setup = new(ROOT, folder, dict(os.environ) | {"LC_ALL": "C"})
-    assert setup("--benchmarks", "true").count("is ready") == 2
+    digest = hashlib.sha256((folder / "one-1-py3-none-any.whl").read_bytes()).hexdigest()
+    (folder / "requirements.lock").write_text(f"one==1 --hash=sha256:{digest}\n")
+    del setup.env["PIP_NO_INDEX"], setup.env["PIP_FIND_LINKS"]  # --offline is in their place
+    options = ("--benchmarks", "true", "--offline", str(folder), "--locked", "true")
+    assert setup(*options).count("is ready") == 2
     assert setup("--benchmarks", "true") == ""  # up to date: no word
     return folder
 
@@ -199,3 +205,21 @@ def test_requirements_are_pinned(root):
         lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
         assert lines and all("==" in line.split(";")[0] for line in lines), path
     assert {"torch==2.11.0", "torchaudio==2.11.0"} <= set((root / "requirements.txt").read_text().splitlines())
+
+
+def test_a_directory_of_wheels_that_is_not_there(setup, tmp_path):
+    assert "--offline /none: no such directory: make it with pip download" in setup("--offline", "/none", code=1)
+    assert not setup.venv.exists()
+    assert "leave --cpu out" in setup("--cpu", "true", "--locked", "true", code=1)
+
+
+def test_the_lock_has_what_is_pinned(setup, tmp_path):
+    """Each line of requirements.txt, in its version, with hashes."""
+    pin = re.compile(r"^([A-Za-z0-9_.-]+)==([^ ;]+)", re.MULTILINE)
+    pinned, lock = pin.findall((ROOT / "requirements.txt").read_text()), (ROOT / "requirements.lock").read_text()
+    locked = {(name.lower(), version) for name, version in pin.findall(lock)}
+    assert not [(name, v) for name, v in pinned if (name.lower().replace("_", "-"), v) not in locked]
+    assert len(locked) > 40 and lock.count("--hash=sha256:") > len(locked)
+    (tmp_path / "requirements.lock").write_text("one==1 --hash=sha256:" + 64 * "0" + "\n")
+    output = setup("--locked", "true", "--offline", str(tmp_path), code=1)
+    assert "could not install requirements.lock" in output and not setup.venv.exists()
