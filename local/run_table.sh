@@ -33,7 +33,7 @@ Stages; what is done and unchanged is skipped:
   1 training      exp/enhance_{crdnn,resnet}_*  exp/joint_*
   2 enhancement   exp/enhance_*/{wav,enhanced}/*  exp/joint_*/enhancer/{wav,enhanced}/*
   3 recognition   exp/asr_{crdnn,resnet}_*  exp/asr_noisy_phase  */decode_*
-  4 scoring       */scoring/*  exp/TABLE.md"
+  4 scoring       */scoring/*  exp/TABLE.md  exp/compare/*mimic (each with its row without mimic, by SNR and noise type)"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh
@@ -156,6 +156,13 @@ if begin 4 "scores"; then
   done
   score_table --columns "PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER" \
     --published local/vbdemand/published.tsv --output "$exp/TABLE.md" "${pairs[@]}" -- "${table[@]}"
+  by=()
+  for name in snr noise; do [ ! -f "$data/test_noisy/utt2$name" ] || by+=("$name"); done
+  for pair in mse,mimic joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic; do
+    if dry_run || [[ " $rows " != *" ${pair%,*} "* || " $rows " != *" ${pair#*,} "* ]]; then continue; fi
+    steps/compare.sh --by "${by[*]}" --data "$data/test_noisy" "${titles[${pair%,*}]#*=}" "${titles[${pair#*,}]#*=}" \
+      "$exp/compare/${pair#*,}" > /dev/null
+  done
 fi
 
-finished "table: $exp/TABLE.md"
+finished "table: $exp/TABLE.md  with mimic against without: $exp/compare/*/comparison{,_by}.tsv"

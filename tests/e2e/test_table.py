@@ -9,8 +9,8 @@ from mimic.io.tables import read_table
 
 pytestmark = pytest.mark.xdist_group("recipe")
 
-ROWS = "clean noisy joint_mse mse crdnn_mse"
-TITLES = ["clean", "noisy", "joint MSE", "frozen MSE", "CRDNN MSE"]
+ROWS = "clean noisy joint_mse mse mimic crdnn_mse"
+TITLES = ["clean", "noisy", "joint MSE", "frozen MSE", "frozen MSE + mimic", "CRDNN MSE"]
 
 
 def cells(line: str) -> list[str]:
@@ -36,6 +36,12 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
     assert table["CRDNN MSE"][pesq].endswith(" [2.74]")
     characters = len("".join(read_table(recipe.root / "data/test_clean/text").values()))
     assert f"test CER [published] (n={characters})" in head  # spaces count
+    head, *rows = [
+        line.split("\t") for line in (recipe.root / "exp/compare/mimic/comparison_by.tsv").read_text().splitlines()[1:]
+    ]
+    assert {row[0] for row in rows} == {"snr", "noise"} and {"wb-pesq", "wer"} <= {
+        row[head.index("measure")] for row in rows
+    }
     again = recipe.call(*words)
     assert ": to do" not in again
     assert "no row 'none'" in recipe.call(*words[:3], "--rows", "mse none", code=1)

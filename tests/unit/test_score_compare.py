@@ -12,7 +12,8 @@ import pytest
 from data_maker import ROOT, edit, snapshot
 
 from mimic.errors import UserError
-from mimic.metrics.comparison import Value, bootci_lines, compare, read_system
+from mimic.io.tables import write_table
+from mimic.metrics.comparison import Value, bootci_lines, bootstrap, compare, read_system
 from mimic.metrics.enhancement import Row, write_rows
 from mimic.metrics.kaldi_files import score_files, write_files
 from mimic.metrics.wer import align_set, characters, words
@@ -61,15 +62,15 @@ def test_mean_differences_by_theory():
     rng = np.random.default_rng(3)
     common, gain = rng.normal(2.5, 0.8, 400), rng.normal(0.03, 0.3, 400)
     a, b = ({f"u{k}": Value(v, 1) for k, v in enumerate(x)} for x in (common, common + gain))
-    (found,) = compare({"wb-pesq": a}, {"wb-pesq": b}, NAMES)
+    (found,) = compare([({"wb-pesq": a}, {"wb-pesq": b})], NAMES)
     half = 1.96 * gain.std() / np.sqrt(400)
     assert found.b - found.a == pytest.approx(gain.mean()) and found.n == 400
     assert (found.low, found.high) == pytest.approx((gain.mean() - half, gain.mean() + half), abs=0.002)
     z = gain.mean() / (gain.std() / np.sqrt(400))
     assert found.better == pytest.approx(0.5 * (1 + np.tanh(0.7988 * z * (1 + 0.0447 * z * z))), abs=0.01)
-    assert compare({"wb-pesq": a}, {"wb-pesq": b}, NAMES) == [found]
+    assert compare([({"wb-pesq": a}, {"wb-pesq": b})], NAMES) == [found]
     # The same figures as errors of one word each: less is better.
-    (found,) = compare({"wer": a}, {"wer": b}, NAMES)
+    (found,) = compare([({"wer": a}, {"wer": b})], NAMES)
     assert found.b - found.a == pytest.approx(100 * gain.mean()) and found.better < 0.1
 
 
@@ -77,7 +78,7 @@ def test_mean_differences_by_theory():
 def test_word_error_rates_agree_with_kaldialign(tmp_path, wrong):
     refs, a, b = references(), texts(1, 0.2), texts(2, wrong)
     systems = [read_system(str(recognised(tmp_path / name, hyps)), "test") for name, hyps in (("a", a), ("b", b))]
-    found = {c.measure: c for c in compare(*systems, NAMES)}
+    found = {c.measure: c for c in compare([(systems[0], systems[1])], NAMES)}
     lists = [[text[utt].split() for utt in sorted(refs)] for text in (refs, a, b)]
     reference = kaldialign.bootstrap_wer_ci(*lists)
     total = kaldialign.batch_error_rate(lists[0], lists[1])
@@ -93,14 +94,58 @@ def test_word_error_rates_agree_with_kaldialign(tmp_path, wrong):
 
 def test_a_system_against_itself_is_undecided():
     a = {"u1": Value(1.0, 1), "u2": Value(3.0, 1), "u3": None}
-    (found,) = compare({"stoi": a}, {"stoi": a}, NAMES)
+    (found,) = compare([({"stoi": a}, {"stoi": a})], NAMES)
     assert found.cells() == ["stoi", "2.0000", "2.0000", "+0.0000", "+0.0000", "+0.0000", "0.0000"] + [
         "undecided",
         "2",
         "1",
     ]
-    (found,) = compare({"stoi": {"u": None}}, {"stoi": {"u": Value(1, 1)}}, NAMES)
+    (found,) = compare([({"stoi": {"u": None}}, {"stoi": {"u": Value(1, 1)}})], NAMES)
     assert set(found.cells()[1:-2]) == {"NA"} and found.cells()[-2:] == ["0", "1"]
+
+
+# Four standard deviations of a share of n trials that hold with probability 0.95.
+def slack(n: int) -> float:
+    return 4 * np.sqrt(0.95 * 0.05 / n)
+
+
+@pytest.mark.parametrize(("seeds", "between"), [(1, 0.0), (3, 0.5), (5, 0.5)])
+def test_intervals_hold_the_true_difference_as_often_as_they_say(seeds, between):
+    """Seeds and sentences have effects of their own; sentences are the same for all seeds. The true difference is 0."""
+    trials, utts, rng = 100, 40, np.random.default_rng(7)
+    held = 0
+    for _ in range(trials):
+        sentence, seed = 0.5 * rng.standard_normal(utts), between * rng.standard_normal((seeds, 1))
+        gain = sentence + seed + rng.standard_normal((seeds, utts))
+        pairs = [
+            ({f"{u}": Value(0, 1) for u in range(utts)}, {f"{u}": Value(v, 1) for u, v in enumerate(row)})
+            for row in gain
+        ]
+        found = bootstrap("wb-pesq", pairs, 250)
+        held += found.low <= 0 <= found.high
+    assert held / trials >= 0.95 - slack(trials)
+
+
+def test_seeds_and_conditions_are_compared(tmp_path):
+    """Seeds that lie beside the directories count; a table of the data directory tells the conditions."""
+    values = np.random.default_rng(0).uniform(1, 3, 40)
+    for seed, gain in (("", 0.1), ("_seed2", 0.2), ("_seed3", 0.3)):
+        enhanced(tmp_path / f"mse{seed}", list(values))
+        enhanced(tmp_path / f"mimic{seed}", [v + gain * (1 + k % 2) for k, v in enumerate(values)])
+    (tmp_path / "mimic_seed4").mkdir()  # not trained yet
+    write_table(tmp_path / "utt2snr", {f"p-{k:03d}": "5" if k % 2 else "0" for k in range(40)})
+    words = ("--by", "snr", "--data", tmp_path, tmp_path / "mse", tmp_path / "mimic", tmp_path / "out")
+    done = step(*words)
+    assert done.returncode == 0 and "seeds 1, 2, 3 and utterances" in done.stdout, done.stderr
+    rows = [line.split("\t") for line in (tmp_path / "out/comparison_by.tsv").read_text().splitlines()[2:]]
+    assert [row[:3] + row[5:6] for row in rows] == [
+        ["snr", "0", "wb-pesq", "+0.2000"],
+        ["snr", "5", "wb-pesq", "+0.4000"],
+    ]
+    # Within an SNR only seeds differ: the interval is that of three of them, t = 4.30.
+    half = 4.30 * 0.1 / np.sqrt(3)
+    assert 0.2 - float(rows[0][6]) == pytest.approx(half, rel=0.1)  # seven draws of three have a mean at the end
+    assert "no noise in" in step("--by", "noise", *words[2:]).stderr
 
 
 def test_step_takes_directories_as_users_name_them(tmp_path):
@@ -172,10 +217,10 @@ def test_other_references_sets_and_measures_are_errors(tmp_path):
     lower = {utt: text.lower() for utt, text in references().items()}
     b = recognised(tmp_path / "b", texts(1, 0.2), lower)
     with pytest.raises(UserError, match="A and B have different references for 120: p0-000.*normaliser"):
-        compare(read_system(str(a), "test"), read_system(str(b), "test"), NAMES)
+        compare([(read_system(str(a), "test"), read_system(str(b), "test"))], NAMES)
     c = enhanced(tmp_path / "c", [1.0, 2.0])
     with pytest.raises(UserError, match="no measure in common: A has wer, cer, B has wb-pesq"):
-        compare(read_system(str(a), "test"), read_system(str(c), "test"), NAMES)
+        compare([(read_system(str(a), "test"), read_system(str(c), "test"))], NAMES)
     with pytest.raises(UserError, match="no scores of dev, only of test"):
         read_system(str(a), "dev")
     with pytest.raises(UserError, match="cer is in more than one"):

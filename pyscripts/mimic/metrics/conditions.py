@@ -1,4 +1,4 @@
-"""The conditions of a set's utterances, as far as its data directories tell: SNR, noise, age group, speaker, length."""
+"""The conditions of a set's utterances, as its data directories tell: SNR, noise, test set, age, speaker, length."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from mimic.io.tables import read_table, read_utt2spk
 
-CONDITIONS = {"snr": "utt2snr", "noise": "utt2noise", "age": "utt2age", "speaker": "utt2spk", "length": "utt2dur"}
+CONDITIONS = {"snr": "utt2snr", "noise": "utt2noise", "set": "utt2set", "age": "utt2age", "speaker": "utt2spk"}
+CONDITIONS |= {"length": "utt2dur"}
 ADULT = 16  # years
 LENGTHS = (2.0, 5.0, 10.0)  # s, limits between the classes of length
 T = TypeVar("T")
@@ -16,9 +17,17 @@ T = TypeVar("T")
 def grouped(
     items: Sequence[T], utt: Callable[[T], str], data_dirs: Sequence[str | Path]
 ) -> Iterator[tuple[str, str, list[T]]]:
-    """Yield (condition, value, items with that value); what no table knows about is left out."""
-    for condition, table in CONDITIONS.items():
-        known = next(filter(None, (_table(Path(data_dir), table) for data_dir in data_dirs)), {})
+    """Yield (condition, value, items with that value); what no table knows about is left out.
+
+    Where there are test sets (utt2set), SNRs are also grouped within each: conditions snr_A, snr_B.
+    """
+    tables = {
+        condition: next(filter(None, (_table(Path(data_dir), table) for data_dir in data_dirs)), {})
+        for condition, table in CONDITIONS.items()
+    }
+    for name in sorted(set(tables["set"].values())):
+        tables[f"snr_{name}"] = {u: snr for u, snr in tables["snr"].items() if tables["set"].get(u) == name}
+    for condition, known in tables.items():
         groups: dict[str, list[T]] = defaultdict(list)
         for item in items:
             value = known.get(utt(item))

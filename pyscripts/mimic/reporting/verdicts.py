@@ -17,8 +17,9 @@ from mimic.metrics.scores import marks
 from mimic.reporting.score_table import DIGITS, Cell, Column, System, collect
 
 LEGEND = (
-    "[95 % interval] of a difference: paired bootstrap over utterances and, where there are several, seeds; undecided: "
-    "it holds 0. One seed says nothing of another seed, and another processor trains as another seed would: --seeds 3."
+    "[95 % interval] of a difference: paired bootstrap over utterances and, where there are several, seeds (the fewer, "
+    "the wider); undecided: it holds 0. One seed says nothing of another seed, and another processor trains as another "
+    "seed would: --seeds 3."
 )
 
 
