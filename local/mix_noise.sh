@@ -7,7 +7,7 @@
 # Speech stays aligned: the direct path of an RIR is at time 0; the clean side is not reverberant. Takes about 1 min per 3 h.
 # shellcheck disable=SC2034  # some options are read by their name
 
-snrs="0 5 10 15"  # dB, each as often
+snrs="0 5 10 15"  # dB, each as often; clean: without noise
 snr_power=active  # power of the speech is that of its active frames, or of all samples: active or all
 rir_dir=          # RIRs: a folder or a wav.scp
 rir_prob=0.5      # with --rir-dir: share of reverberant mixtures

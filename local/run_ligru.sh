@@ -37,7 +37,7 @@ Stages; one that is done and unchanged is skipped:
   3 GMM-HMM       exp/ligru/{mono,tri1,tri2,tri3}, tri3/graph
   4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>
   5 networks      exp/ligru/<net>_{clean,multi,enhanced}
-  6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/{RESULTS,BREAKDOWN}.md"
+  6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/{RESULTS,BREAKDOWN}.md, exp/ligru/BREAKDOWN_snr*.svg"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh

@@ -2,6 +2,7 @@
 """Mix noises into clean speech, which RIRs make reverberant; local/mix_noise.sh explains the sub-commands."""
 
 import argparse
+from math import inf
 from pathlib import Path
 
 from mimic.augment.recordings import Corruption, Recordings
@@ -15,6 +16,7 @@ from mimic.io.tables import read_utt2spk, split, write_data_dir
 from mimic.settings import Seed, Share
 
 MOST_SNR = 100  # dB: more than 16 bit have
+CLEAN = "clean"  # in place of an SNR: no noise
 MADE = OF_AUDIO | {"utt2snr", "utt2noise", "utt2room"}
 
 
@@ -22,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["mix", "collect"], help="the wavs of one job; the tables")
     add_jobs(parser)
-    parser.add_argument("--snrs", default="0 5 10 15", help="dB, drawn evenly")
+    parser.add_argument("--snrs", default="0 5 10 15", help=f"dB, or {CLEAN}, drawn evenly")
     parser.add_argument("--snr-power", choices=["active", "all"], default="active", help="samples that count")
     parser.add_argument("--rir-dir", type=Path, help="folder or wav.scp of room impulse responses")
     add_number(parser, "--rir-prob", Share, 0.5, "share of mixtures that are reverberant")
@@ -54,11 +56,13 @@ def main() -> None:
 
 def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
     try:
-        snrs = [float(snr) for snr in args.snrs.split()]
+        snrs = [inf if snr == CLEAN else float(snr) for snr in args.snrs.split()]
     except ValueError:
         snrs = []
-    if not snrs or not all(abs(snr) <= MOST_SNR for snr in snrs):
-        raise UserError(f"--snrs '{args.snrs}': expected numbers from -{MOST_SNR} to {MOST_SNR} dB, e.g. '0 5 10 15'")
+    if not snrs or not all(abs(snr) <= MOST_SNR or snr == inf for snr in snrs):
+        raise UserError(
+            f"--snrs '{args.snrs}': expected numbers from -{MOST_SNR} to {MOST_SNR} dB, e.g. '0 5 10 15', or {CLEAN}"
+        )
     speaker_of = read_utt2spk(args.clean / "utt2spk")
     voices = None
     if args.babble_dir:
@@ -82,8 +86,8 @@ def write_tables(args: argparse.Namespace, speech: AudioReader, mixer: Corruptio
     kept = read_tables(args.clean, MADE)
     draws = {utt: mixer.draw(utt) for utt in speech.utts}
     drawn = {
-        "utt2snr": {utt: f"{draw.snr:g}" for utt, draw in draws.items()},
-        "utt2noise": {utt: draw.noise_type for utt, draw in draws.items()},
+        "utt2snr": {utt: CLEAN if draw.snr == inf else f"{draw.snr:g}" for utt, draw in draws.items()},
+        "utt2noise": {utt: "none" if draw.snr == inf else draw.noise_type for utt, draw in draws.items()},
     }
     if args.rir_dir:
         drawn["utt2room"] = {utt: draw.rir or "none" for utt, draw in draws.items()}

@@ -102,8 +102,10 @@ _po_check() {
     words=("$value")
     if [[ $2 == *s ]]; then read -r -a words <<< "${value//,/ }"; fi
     [ ${#words[@]} -gt 0 ] || [ "$2" = ints ] || good=false # no passes, for example
-    for word in "${words[@]}"; do _po_number "$word" "$2" "${3:-}" "${4:-}" || good=false; done
-    if $good || { [ -n "${5:-}" ] && [ "$value" = "$5" ]; }; then return; fi
+    for word in "${words[@]}"; do
+      [[ -n ${5:-} && $word == "$5" ]] || _po_number "$word" "$2" "${3:-}" "${4:-}" || good=false
+    done
+    if $good; then return; fi
     case $2 in
       int) expected="a whole number" ;;
       ints) expected="whole numbers" ;;

@@ -13,6 +13,7 @@ from mimic.reporting import svg
 from mimic.reporting.runs import GROUPS, Run
 from mimic.reporting.tree import Scored
 
+CLEAN = "clean"  # in place of an SNR
 MOST_LEVELS = 12  # of SNR; more are binned
 BIN_DB = 5.0
 WORDS = {"loss": "loss", "pesq": "PESQ", "stoi": "STOI", "estoi": "eSTOI"}
@@ -44,8 +45,9 @@ class Group:
 
 
 def snr_levels(utt2snr: Mapping[str, str]) -> dict[str, list[str]]:
-    """{SNR in dB: utterances}, rising; where a set has many different ones, in classes of 5 dB."""
+    """{SNR in dB: utterances}, rising; many different ones: in classes of 5 dB; last those without noise."""
     values: dict[str, float] = {}
+    clean = sorted(utt for utt, text in utt2snr.items() if text == CLEAN)
     for utt, text in utt2snr.items():
         try:
             values[utt] = float(text)
@@ -57,7 +59,7 @@ def snr_levels(utt2snr: Mapping[str, str]) -> dict[str, list[str]]:
     levels: dict[str, list[str]] = {}
     for utt, value in sorted(values.items(), key=lambda item: (item[1], item[0])):
         levels.setdefault(f"{value:g} to {value + BIN_DB:g}" if binned else f"{value:g}", []).append(utt)
-    return levels
+    return levels | ({CLEAN: clean} if clean else {})
 
 
 def quality(system: Scored, utts: Sequence[str], measure: str) -> Mean:
@@ -105,7 +107,9 @@ def by_snr(systems: Sequence[Scored], levels: Mapping[str, Sequence[str]], measu
     if not levels or not plots:
         return None
     keys = [shown[s.key] for s in systems if s.key in shown]
-    return Group("", keys, plots, ["", "system", *(f"{level} dB" for level in levels)], rows)
+    return Group(
+        "", keys, plots, ["", "system", *(level if level == CLEAN else f"{level} dB" for level in levels)], rows
+    )
 
 
 def scatters(
