@@ -18,6 +18,8 @@ asr_finetune_config=                    # as given to run.sh
 fbank_config=                           # as given to run.sh
 decode_options=                         # as given to run.sh; split at spaces
 augmented=false                         # true if run.sh was given --speeds or --augment-noise-dir
+recognisers=retrained                   # that judge the rows: clean, multi, retrained, foreign; see below
+foreign_command=                        # of foreign: any program, as 'prog {wav.scp} {text}', split at spaces
 seeds=1                                 # from this many seeds: --seed, --seed + 1, ...; run.sh needs as many before
 train_jobs=2                            # models trained side by side; on one machine with --ngpu one after the other
 
@@ -28,11 +30,15 @@ e.g.: ./run.sh --seeds 3 && local/run_table.sh --seeds 3
 Options (default):
 $(list_options.sh "$0")
 
+Recognisers: retrained, on the speech of its row (exp/TABLE.md); and, the same for all rows, clean: of clean speech, left alone;
+multi: of noisy speech (exp/asr_noisy; of digits, which has strings without noise, multi-condition); foreign:
+--foreign-command (exp/TABLE_<recogniser>.md).
+
 Stages; what is done and unchanged is skipped:
   stage           writes
   1 training      exp/enhance_{crdnn,resnet}_*  exp/joint_*
   2 enhancement   exp/enhance_*/{wav,enhanced}/*  exp/joint_*/enhancer/{wav,enhanced}/*
-  3 recognition   exp/asr_{crdnn,resnet}_*  exp/asr_noisy_phase  */decode_*
+  3 recognition   exp/asr_{crdnn,resnet}_*  exp/asr_noisy_phase  */decode_*  exp/table/<recogniser>/*/decode_*
   4 scoring       */scoring/*  exp/TABLE.md  exp/compare/*mimic (each with its row without mimic, by SNR and noise type)"
 call=("$0" "$@")
 . parse_options.sh
@@ -56,16 +62,21 @@ declare -A titles=(
   [resnet_mimic]="ResNet L1 + mimic=$exp/enhance_resnet_mimic<seed>,$exp/asr_resnet_mimic<seed>"
 )
 : "${rows:=clean noisy_phase noisy joint_mse joint_mimic mse mimic crdnn_mse crdnn_mimic resnet_l1 resnet_mimic}"
-table=() seedless=() enhancers=() joints=() own=()
+seedless=() enhancers=() joints=() own=()
 for row in $rows; do
   [ -n "${titles[$row]:-}" ] || die "--rows: no row '$row', see --help"
-  table+=("${titles[$row]}")
   case $row in
     crdnn* | resnet*) enhancers+=("$row") ;;
     joint*) joints+=("$row") ;;
     mse | mimic) own+=("$row") ;;
     *) seedless+=("$row") ;;
   esac
+done
+check_words recognisers clean multi retrained foreign
+[[ " $recognisers " != *" foreign "* || -n $foreign_command ]] || die "--recognisers foreign needs --foreign-command"
+fixed=() retrained=false
+for recogniser in $recognisers; do
+  if [ "$recogniser" = retrained ]; then retrained=true; else fixed+=("$recogniser"); fi
 done
 size=_demo
 if [ "$corpus" = vbdemand ]; then size=''; fi
@@ -111,9 +122,45 @@ if begin 2 "enhanced speech"; then
   wait_all
 fi
 
+# The features and the waveforms of a row, and what the same recogniser for all makes of them.
+row_feats() { case $1 in joint*) echo "$exp/$1/enhancer/enhanced/$2" ;; *) feats_dir_for "$1" "$2" ;; esac }
+row_wavs() {
+  case $1 in
+    clean | noisy) echo "$data/$2_$1" ;;
+    joint*) echo "$exp/$1/enhancer/wav/$2" ;;
+    *) echo "$exp/enhance_$1/wav/$2" ;;
+  esac
+}
+recognise_by() { # recognise_by RECOGNISER NAME SET
+  local dir=$exp/table/$1/$2 model=$exp/asr_clean
+  if [ "$1" = foreign ]; then
+    steps/decode_foreign.sh --force "$force" "$foreign_command" "$(row_wavs "$2" "$3")" "$dir/decode_$3"
+    return
+  fi
+  if [ "$1" = multi ]; then model=$exp/asr_noisy; fi
+  recognise "$dir" "$3" "$(row_feats "$2" "$3")" "$model"
+}
+score_by() { # score_by RECOGNISER NAME SET
+  local normaliser=none
+  if [ "$1" = foreign ]; then normaliser=plain; fi
+  steps/score_asr.sh "${one_job[@]}" --cer-spaces true --normaliser $normaliser "$(row_feats "$2" "$3")" \
+    "$exp/table/$1/$2/decode_$3"
+}
+by_fixed() { # by_fixed FUNCTION: of all fixed recognisers, rows and sets
+  local recogniser name set
+  for recogniser in "${fixed[@]}"; do
+    for name in "${seedless[@]}" "${own[@]}" "${enhancers[@]}" "${joints[@]}"; do
+      for set in dev test; do in_background 2 "$1" "$recogniser" "$name" "$set"; done
+    done
+  done
+  wait_all
+}
 if begin 3 "recognition"; then
-  robust=("${enhancers[@]}")
-  if [[ " $rows " == *" noisy_phase "* ]]; then robust+=(noisy_phase); fi
+  robust=()
+  if $retrained; then
+    robust=("${enhancers[@]}")
+    if [[ " $rows " == *" noisy_phase "* ]]; then robust+=(noisy_phase); fi
+  fi
   for name in "${robust[@]}"; do in_background "$train_jobs" train_robust "$name"; done
   wait_all
   for set in dev test; do
@@ -123,10 +170,34 @@ if begin 3 "recognition"; then
     done
   done
   wait_all
+  by_fixed recognise_by
 fi
 
+table_of() { # table_of RECOGNISER: its table, and each row with mimic loss compared with that without, by SNR and noise type
+  local row pair titled=() table=() by=() output=$exp/TABLE.md compared=$exp/compare
+  local columns="PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER"
+  local -A dirs
+  for row in $rows; do
+    dirs[$row]=${titles[$row]#*=}
+    if [ "$1" != retrained ]; then dirs[$row]=${dirs[$row]%,*},$exp/table/$1/$row; fi
+    table+=("${titles[$row]%%=*}=${dirs[$row]}")
+  done
+  if [ "$1" = retrained ]; then
+    titled=(--published local/vbdemand/published.tsv)
+  else
+    output=$exp/TABLE_$1.md compared=$exp/compare/$1 columns="PESQ,eSTOI,dev CER,test CER,dev WER,test WER"
+  fi
+  score_table --columns "$columns" "${titled[@]}" --output "$output" "${pairs[@]}" -- "${table[@]}"
+  for row in snr noise; do [ ! -f "$data/test_noisy/utt2$row" ] || by+=("$row"); done
+  for pair in mse,mimic joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic; do
+    if dry_run || [[ " $rows " != *" ${pair%,*} "* || " $rows " != *" ${pair#*,} "* ]]; then continue; fi
+    steps/compare.sh --by "${by[*]}" --data "$data/test_noisy" "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" \
+      "$compared/${pair#*,}" > /dev/null
+  done
+}
 if begin 4 "scores"; then
   for set in dev test; do
+    if ! $retrained; then continue; fi
     for name in "${seedless[@]}" "${own[@]}" "${enhancers[@]}"; do
       in_background 2 score_words "$exp/asr_$name" "$set" "$(feats_dir_for "$name" "$set")"
     done
@@ -154,15 +225,8 @@ if begin 4 "scores"; then
       pairs+=(--pair noisy "$title")
     fi
   done
-  score_table --columns "PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER" \
-    --published local/vbdemand/published.tsv --output "$exp/TABLE.md" "${pairs[@]}" -- "${table[@]}"
-  by=()
-  for name in snr noise; do [ ! -f "$data/test_noisy/utt2$name" ] || by+=("$name"); done
-  for pair in mse,mimic joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic; do
-    if dry_run || [[ " $rows " != *" ${pair%,*} "* || " $rows " != *" ${pair#*,} "* ]]; then continue; fi
-    steps/compare.sh --by "${by[*]}" --data "$data/test_noisy" "${titles[${pair%,*}]#*=}" "${titles[${pair#*,}]#*=}" \
-      "$exp/compare/${pair#*,}" > /dev/null
-  done
+  by_fixed score_by
+  for recogniser in $recognisers; do table_of "$recogniser"; done
 fi
 
 finished "table: $exp/TABLE.md  with mimic against without: $exp/compare/*/comparison{,_by}.tsv"

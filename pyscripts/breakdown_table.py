@@ -3,8 +3,8 @@
 
     breakdown_table.py --conditions age,snr "clean=exp/ligru/ligru_clean/clean" "noisy=exp/ligru/ligru_clean/noisy"
 
-Each argument is name=asr_dir. Reads <dir>/scoring/test/summary.json; a condition that no set knows is left out. For SNRs
-it draws the curves, too: <output>_snr.svg, and for test sets (utt2set) <output>_snr_A.svg and <output>_snr_B.svg.
+Each argument is name=asr_dir. Reads <dir>/scoring/test/summary.json; a condition that no set knows is left out. Of
+SNRs it draws the curves, too: <output>_snr.svg, and for test sets (utt2set) <output>_snr_A.svg and <output>_snr_B.svg.
 """
 
 import argparse

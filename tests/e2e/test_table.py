@@ -44,6 +44,27 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
     }
     again = recipe.call(*words)
     assert ": to do" not in again
+    foreign = recipe.root / "foreign"
+    foreign.write_text("#!/bin/sh\nwhile read -r utt wav; do echo $utt THE; done < $1 > $2\n")
+    foreign.chmod(0o755)
+    words += [
+        "--rows",
+        "mse mimic",
+        "--recognisers",
+        "clean foreign",
+        "--foreign-command",
+        "./foreign {wav.scp} {text}",
+    ]
+    assert ": to do" in recipe.call(*words) and ": to do" not in recipe.call(*words)
+    for recogniser in ("clean", "foreign"):
+        rows = [
+            line
+            for line in (recipe.root / f"exp/TABLE_{recogniser}.md").read_text().splitlines()
+            if line.startswith("| frozen")
+        ]
+        assert [cells(row)[0] for row in rows] == ["frozen MSE", "frozen MSE + mimic"]
+        assert (recipe.root / f"exp/compare/{recogniser}/mimic/comparison_by.tsv").exists()
+    assert "needs --foreign-command" in recipe.call(*words[:-2], code=1)
     assert "no row 'none'" in recipe.call(*words[:3], "--rows", "mse none", code=1)
 
 

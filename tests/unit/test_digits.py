@@ -15,7 +15,12 @@ from served import Server, write_listing, write_tar
 
 from mimic.corpus.lexicon import read_lexicon
 from mimic.io.audio import AudioReader
-from mimic.io.tables import read_table, read_utt2spk
+from mimic.io.tables import read_table, read_utt2spk, write_table
+from mimic.metrics.figures import Scores
+from mimic.metrics.kaldi_files import by_condition
+from mimic.metrics.scores import write_scores
+from mimic.metrics.wer import align_set, words
+from mimic.reporting.plots import snr_levels
 
 sys.path.insert(0, str(ROOT / "local/demo"))
 from espeak import Espeak
@@ -169,3 +174,25 @@ def test_download_unpacks_the_archive_where_prepare_looks_for_it(voices, tmp_pat
         server.shutdown()
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "got" / inside).iterdir())) == 30
+
+
+def test_word_errors_are_drawn_against_snr_for_each_test_set(tmp_path):
+    utts = [f"d03-{k:02d}" for k in range(16)]
+    snrs = dict(zip(utts, ["clean", "-5", "5", "20"] * 4, strict=True))
+    write_table(tmp_path / "utt2snr", snrs)
+    write_table(tmp_path / "utt2set", {utt: "AB"[k // 8] for k, utt in enumerate(utts)})
+    assert list(snr_levels(snrs)) == ["-5", "5", "20", "clean"]
+    refs = dict.fromkeys(utts, "ONE TWO")
+    hyps = {utt: "ONE" if snrs[utt] == "-5" else "ONE TWO" for utt in utts}
+    aligned = {"wer": align_set(refs, hyps, words)}
+    conditions = by_condition(aligned, [tmp_path])
+    found = {(c.condition, c.value): c.figures["wer"].mean for c in conditions}
+    assert [found["snr_B", level] for level in ("-5", "5", "20", "clean")] == [50, 0, 0, 0]
+    (tmp_path / "asr/scoring/test").mkdir(parents=True)
+    write_scores(tmp_path / "asr/scoring/test", Scores(16, {}, None, conditions))
+    assert program("breakdown_table.py", f"clean training={tmp_path}/asr", "--output", tmp_path / "table.md") == 0
+    plots = sorted(path.name for path in tmp_path.glob("*.svg"))
+    assert plots == ["table_snr.svg", "table_snr_A.svg", "table_snr_B.svg"]
+    svg = (tmp_path / "table_snr_A.svg").read_text()
+    levels = [svg.index(f'text-anchor="middle">{level}<') for level in ("-5", "5", "20", "clean")]
+    assert levels == sorted(levels) and ">clean training<" in svg

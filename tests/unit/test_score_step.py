@@ -9,7 +9,7 @@ import pytest
 from data_maker import ROOT, snapshot
 from score_maker import kaldi, random_set, utt2spk  # noqa: F401 (a fixture)
 
-from mimic.io.tables import write_table
+from mimic.io.tables import read_table, write_table
 from mimic.metrics.wer import (
     align_set,
     compute_wer,
@@ -115,3 +115,27 @@ def test_step_errors_are_one_line(decoded, change, problem):
     (line,) = [line for line in done.stderr.splitlines() if problem in line]
     assert "Traceback" not in done.stderr
     assert not (decoded[1].parent / "scoring/test/.done").exists()
+
+
+def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
+    data, decode = decoded
+    (decode / "text").unlink()
+    write_table(data / "wav.scp", dict.fromkeys(utt2spk(random_set(3)[0]), "/no/where.wav"))
+    for name, line in (("good", "echo $utt HELLO"), ("stranger", "echo bob HELLO"), ("broken", "exit 3")):
+        (tmp_path / name).write_text(f"#!/bin/sh\nwhile read -r utt wav; do {line}; done < $1 > $2\n")
+        (tmp_path / name).chmod(0o755)
+
+    def recognise(command: str) -> subprocess.CompletedProcess:
+        words = ["steps/decode_foreign.sh", f"{tmp_path}/{command}", data, decode]
+        return subprocess.run([str(word) for word in words], cwd=ROOT, capture_output=True, text=True)
+
+    for command, problem in (
+        ("broken {wav.scp} {text}", "failed on"),
+        ("stranger {wav.scp} {text}", "bob is no utterance of"),
+        ("nowhere {wav.scp} {text}", "no such program"),
+        ("good {wav.scp}", "names no {text}"),
+    ):
+        done = recognise(command)
+        assert done.returncode == 1 and problem in done.stderr and not (decode / "text").exists()
+    assert recognise("good {wav.scp} {text}").returncode == 0
+    assert set(read_table(decode / "text").values()) == {"HELLO"}

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Recognises speech with any program, e.g. another toolkit's recogniser: one that reads a wav.scp and writes `utterance words`
+# lines. Reads <data-dir>/{wav.scp,utt2spk}; writes <decode-dir>/text, which steps/score_asr.sh scores. Runs on this machine.
+# Names of files in wav.scp count from this directory; utterances that the program leaves out count as deletions.
+
+force=false # true: run again although nothing changed
+
+. ./path.sh
+help_message="Usage: $0 [options] '<program> {wav.scp} {text}' <data-dir> <decode-dir>
+e.g.: $0 'my_whisper.py --model small {wav.scp} {text}' exp/enhance_mimic/wav/test exp/whisper/decode_test
+The program and its words are split at spaces; {wav.scp} and {text} are replaced by these files.
+Options (default):
+$(list_options.sh "$0")"
+. parse_options.sh
+. log.sh
+set -euo pipefail
+
+[ $# -eq 3 ] || die "expected '<program> {wav.scp} {text}' <data-dir> <decode-dir>, got $# words; see --help"
+data=$2 dir=$3
+for file in wav.scp text; do
+  [[ $1 == *"{$file}"* ]] || die "'$1' names no {$file}: expected a command such as 'prog {wav.scp} {text}'"
+done
+read -r -a words <<< "$1"
+type -P "${words[0]}" > /dev/null || die "'${words[0]}': no such program"
+require "$data/wav.scp" "local/*/prepare.sh or steps/enhance.sh"
+require "$data/utt2spk" "local/*/prepare.sh or steps/enhance.sh"
+if up_to_date "$dir" --force "$force" --version 1 --input "$data" --option "command=$1"; then exit 0; fi
+
+mkdir -p "$dir/log"
+words=("${words[@]//\{wav.scp\}/$data/wav.scp}")
+log "${words[0]} recognises $data"
+"${words[@]//\{text\}/$dir/text.new}" > "$dir/log/decode.log" 2>&1 < /dev/null ||
+  die "'$1' failed on $data with code $?: see $dir/log/decode.log"
+[ -f "$dir/text.new" ] || die "'$1' has not written {text}, $dir/text.new"
+unknown=$(awk 'NR == FNR { known[$1]; next } !($1 in known) { print $1; exit }' "$data/utt2spk" "$dir/text.new")
+[ -z "$unknown" ] || die "$dir/text.new: $unknown is no utterance of $data"
+LC_ALL=C sort "$dir/text.new" > "$dir/text"
+rm "$dir/text.new"
+mark_done "$dir"
+log "$(wc -l < "$dir/text") of $(wc -l < "$data/utt2spk") utterances in $dir/text"
