@@ -179,7 +179,11 @@ table_of() { # table_of RECOGNISER: its table, and each row with mimic loss comp
   local -A dirs
   for row in $rows; do
     dirs[$row]=${titles[$row]#*=}
-    if [ "$1" != retrained ]; then dirs[$row]=${dirs[$row]%,*},$exp/table/$1/$row; fi
+    if [[ $1 != retrained && ${dirs[$row]} == *"<seed>"* ]]; then
+      dirs[$row]="${dirs[$row]%,*},$exp/table/$1/$row<seed>"
+    elif [ "$1" != retrained ]; then
+      dirs[$row]=${dirs[$row]%,*},$exp/table/$1/$row
+    fi
     table+=("${titles[$row]%%=*}=${dirs[$row]}")
   done
   if [ "$1" = retrained ]; then
@@ -191,8 +195,8 @@ table_of() { # table_of RECOGNISER: its table, and each row with mimic loss comp
   for row in snr noise; do [ ! -f "$data/test_noisy/utt2$row" ] || by+=("$row"); done
   for pair in mse,mimic joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic; do
     if dry_run || [[ " $rows " != *" ${pair%,*} "* || " $rows " != *" ${pair#*,} "* ]]; then continue; fi
-    steps/compare.sh --by "${by[*]}" --data "$data/test_noisy" "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" \
-      "$compared/${pair#*,}" > /dev/null
+    steps/compare.sh --seed "$seed" --seeds "$seeds" --by "${by[*]}" --data "$data/test_noisy" \
+      "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" "$compared/${pair#*,}" > /dev/null
   done
 }
 if begin 4 "scores"; then
@@ -229,4 +233,4 @@ if begin 4 "scores"; then
   for recogniser in $recognisers; do table_of "$recogniser"; done
 fi
 
-finished "table: $exp/TABLE.md  with mimic against without: $exp/compare/*/comparison{,_by}.tsv"
+finished "tables: $exp/TABLE*.md  with mimic against without: $exp/compare/*/comparison{,_by}.tsv"

@@ -5,8 +5,8 @@
     compare.py --set dev exp/enhance_mse,exp/asr_mse exp/enhance_mimic,exp/asr_mimic exp/compare/mse-mimic
 
 Prints every measure that both have: A, B, their difference, its 95 % interval, and the probability that B is better.
-Further seeds of both, in <dir>_seed<k>, count. With a directory it writes comparison.tsv there, with --by also
-comparison_by.tsv, and wer_bootci as Kaldi's compute-wer-bootci prints it.
+With --seeds the directories have <seed> where those of the further seeds have _seed<k>. With a directory it writes
+comparison.tsv there, with --by also comparison_by.tsv, and wer_bootci as Kaldi's compute-wer-bootci prints it.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from mimic.metrics.comparison import (
     compare,
     conditions,
     data_of,
+    of_seed,
     read_pairs,
 )
 from mimic.reporting.score_table import aligned, tsv
@@ -35,25 +36,28 @@ def main() -> None:
     parser.add_argument("output", type=Path, nargs="?", help="directory for the tables")
     parser.add_argument("--set", default="test", help="of experiment directories (%(default)s)")
     parser.add_argument("--replications", type=int, default=REPLICATIONS, help="of the bootstrap (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=1, help="so many from there (%(default)s)")
     parser.add_argument("--by", default="", help="conditions to compare in, such as 'snr noise'")
     parser.add_argument("--data", default="", help="directory that knows them (default: what was scored)")
     args = parser.parse_args()
     if args.replications < 1:
         parser.error("--replications must be at least 1")
 
-    names = (args.a, args.b)
-    pairs = read_pairs(names, args.set)
-    found = compare([*pairs.values()], names, args.replications)
+    seeds = range(args.seed, args.seed + args.seeds)
+    names = (of_seed(args.a, args.seed, args.seed), of_seed(args.b, args.seed, args.seed))
+    pairs = read_pairs((args.a, args.b), args.set, seeds)
+    found = compare(pairs, names, args.replications)
     check_identity(names, args.set)
     tables = {"comparison.tsv": [HEADER, *(c.cells() for c in found)]}
-    a, b = pairs["1"]
+    a, b = pairs[0]
     if args.by:
         groups = conditions(
             sorted(a[found[0].measure]), [args.data] if args.data else data_of(names, args.set), args.by.split()
         )
-        rows = [[*c.condition, *c.cells()] for c in compare([*pairs.values()], names, args.replications, groups)]
+        rows = [[*c.condition, *c.cells()] for c in compare(pairs, names, args.replications, groups)]
         tables["comparison_by.tsv"] = [["condition", "value", *HEADER], *rows]
-    drawn = f"seeds {', '.join(pairs)} and utterances" if len(pairs) > 1 else "utterances"
+    drawn = f"seeds {', '.join(map(str, seeds))} and utterances" if len(seeds) > 1 else "utterances"
     about = f"paired bootstrap over {drawn}, {args.replications} replications; n: utterances, NA: left out"
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ log "${words[0]} recognises $data"
   die "'$1' failed on $data with code $?: see $dir/log/decode.log"
 [ -f "$dir/text.new" ] || die "'$1' has not written {text}, $dir/text.new"
 unknown=$(awk 'NR == FNR { known[$1]; next } !($1 in known) { print $1; exit }' "$data/utt2spk" "$dir/text.new")
-[ -z "$unknown" ] || die "$dir/text.new: $unknown is no utterance of $data"
+[ -z "$unknown" ] || die "$dir/text.new: $unknown is not an utterance of $data"
 LC_ALL=C sort "$dir/text.new" > "$dir/text"
 rm "$dir/text.new"
 mark_done "$dir"

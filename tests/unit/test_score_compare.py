@@ -13,7 +13,7 @@ from data_maker import ROOT, edit, snapshot
 
 from mimic.errors import UserError
 from mimic.io.tables import write_table
-from mimic.metrics.comparison import Value, bootci_lines, bootstrap, compare, read_system
+from mimic.metrics.comparison import Value, bootci_lines, bootstrap, compare, read_pairs, read_system
 from mimic.metrics.enhancement import Row, write_rows
 from mimic.metrics.kaldi_files import score_files, write_files
 from mimic.metrics.wer import align_set, characters, words
@@ -127,14 +127,14 @@ def test_intervals_hold_the_true_difference_as_often_as_they_say(seeds, between)
 
 
 def test_seeds_and_conditions_are_compared(tmp_path):
-    """Seeds that lie beside the directories count; a table of the data directory tells the conditions."""
+    """<seed> stands for the directories of all seeds; a table of the data directory tells the conditions."""
     values = np.random.default_rng(0).uniform(1, 3, 40)
     for seed, gain in (("", 0.1), ("_seed2", 0.2), ("_seed3", 0.3)):
         enhanced(tmp_path / f"mse{seed}", list(values))
         enhanced(tmp_path / f"mimic{seed}", [v + gain * (1 + k % 2) for k, v in enumerate(values)])
-    (tmp_path / "mimic_seed4").mkdir()  # not trained yet
     write_table(tmp_path / "utt2snr", {f"p-{k:03d}": "5" if k % 2 else "0" for k in range(40)})
-    words = ("--by", "snr", "--data", tmp_path, tmp_path / "mse", tmp_path / "mimic", tmp_path / "out")
+    systems = (f"{tmp_path}/mse<seed>", f"{tmp_path}/mimic<seed>")
+    words = ("--by", "snr", "--seeds", "3", "--data", tmp_path, *systems, tmp_path / "out")
     done = step(*words)
     assert done.returncode == 0 and "seeds 1, 2, 3 and utterances" in done.stdout, done.stderr
     rows = [line.split("\t") for line in (tmp_path / "out/comparison_by.tsv").read_text().splitlines()[2:]]
@@ -146,6 +146,10 @@ def test_seeds_and_conditions_are_compared(tmp_path):
     half = 4.30 * 0.1 / np.sqrt(3)
     assert 0.2 - float(rows[0][6]) == pytest.approx(half, rel=0.1)  # seven draws of three have a mean at the end
     assert "no noise in" in step("--by", "noise", *words[2:]).stderr
+    with pytest.raises(UserError, match="neither has <seed>"):
+        read_pairs((f"{tmp_path}/mse", f"{tmp_path}/mimic"), "test", (1, 2))
+    with pytest.raises(UserError, match="mse_seed4: no such directory"):
+        read_pairs(systems, "test", (1, 4))
 
 
 def test_step_takes_directories_as_users_name_them(tmp_path):

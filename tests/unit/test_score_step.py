@@ -131,7 +131,7 @@ def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
 
     for command, problem in (
         ("broken {wav.scp} {text}", "failed on"),
-        ("stranger {wav.scp} {text}", "bob is no utterance of"),
+        ("stranger {wav.scp} {text}", "bob is not an utterance of"),
         ("nowhere {wav.scp} {text}", "no such program"),
         ("good {wav.scp}", "names no {text}"),
     ):

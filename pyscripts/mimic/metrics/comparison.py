@@ -24,7 +24,7 @@ from mimic.metrics.conditions import CONDITIONS, grouped
 from mimic.metrics.enhancement import MEASURES
 from mimic.metrics.figures import Pairs
 from mimic.metrics.identity import NOISE, OTHER, UNKNOWN, mark
-from mimic.metrics.scores import has_scores, read_identity, read_rows, seed_dirs
+from mimic.metrics.scores import has_scores, read_identity, read_rows
 from mimic.metrics.wer import EPS, bootci_text
 
 log = logging.getLogger(__name__)
@@ -81,15 +81,17 @@ class Comparison:
         return [self.measure, *levels, *differences, f"{self.better:.4f}", self.verdict, str(self.n), str(self.na)]
 
 
-def read_pairs(dirs: tuple[str, str], name: str) -> dict[str, tuple[System, System]]:
-    """{seed: both systems}, as far as both have scores of the set `name`; further seeds are in <dir>_seed<k>."""
-    found: dict[str, tuple[System, System]] = {"1": (read_system(dirs[0], name), read_system(dirs[1], name))}
-    seeds = [[seed_dirs(Path(path)) for path in split_paths(system, ",")] for system in dirs]
-    for seed in sorted(set.intersection(*(set(parts) for system in seeds for parts in system)) - {"1"}, key=int):
-        places = [[str(parts[seed]) for parts in system] for system in seeds]
-        if all(has_scores(Path(path) / "scoring" / name) for path in (*places[0], *places[1])):
-            found[seed] = (read_system(",".join(places[0]), name), read_system(",".join(places[1]), name))
-    return found
+def of_seed(dirs: str, seed: int, first: int) -> str:
+    """The directories of a system for one seed: <seed> in their names is _seed<k>, of the first seed nothing."""
+    return dirs.replace("<seed>", "" if seed == first else f"_seed{seed}")
+
+
+def read_pairs(dirs: tuple[str, str], name: str, seeds: Sequence[int] = (1,)) -> list[tuple[System, System]]:
+    """The scores of the set `name` of both systems, for each seed."""
+    if len(seeds) > 1 and not any("<seed>" in system for system in dirs):
+        raise UserError(f"{dirs[0]} and {dirs[1]}: several seeds, but neither has <seed> in the place of _seed<k>")
+    a, b = ([read_system(of_seed(system, seed, seeds[0]), name) for seed in seeds] for system in dirs)
+    return list(zip(a, b, strict=True))
 
 
 def read_system(dirs: str, name: str) -> dict[str, Values]:

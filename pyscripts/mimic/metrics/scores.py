@@ -103,20 +103,6 @@ def has_scores(folder: Path) -> bool:
     return (folder / UTTERANCES).is_file() or kaldi_dir.has_scores(folder)
 
 
-def seed_dirs(directory: Path) -> dict[str, Path]:
-    """{seed: directory} of a system: `directory` itself is seed 1, beside it are directory_seed<k>.
-
-    Of a directory in a system's own, as exp/joint_mse/enhancer, the others are exp/joint_mse_seed<k>/enhancer.
-    """
-    found = {"1": directory}
-    for base, rest in ((directory, ""), (directory.parent, directory.name)):
-        for path in atomic.glob(base.parent, f"{base.name}_seed*"):
-            seed = path.name.removeprefix(f"{base.name}_seed")
-            if seed.isdigit() and (path / rest).is_dir():
-                found[seed] = path / rest
-    return dict(sorted(found.items(), key=lambda item: int(item[0])))
-
-
 def read_identity(folder: Path) -> Identity | None:
     """What was scored, None where that is not recorded."""
     scores = read_scores(folder)

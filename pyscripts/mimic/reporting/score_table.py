@@ -13,7 +13,7 @@ from mimic.errors import UserError
 from mimic.inputs import split_paths
 from mimic.metrics.figures import Mean
 from mimic.metrics.identity import NOISE, OTHER, UNKNOWN
-from mimic.metrics.scores import marks, read_scores, seed_dirs
+from mimic.metrics.scores import marks, read_scores
 
 DIGITS = 2
 SEED = re.compile(r"(.+)@(\d+)")  # a row's name with its seed
