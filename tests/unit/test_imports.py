@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,22 @@ PACKAGES = """
 FLOOR = {package: floor for floor, line in enumerate(PACKAGES.split("\n")) for package in line.split()}
 MOST = 35  # files that a decoding or an enhancement loads
 LIBRARY = ROOT / "pyscripts" / "mimic"
+# Programs that run networks, or compute on the same kernels as these; no other one loads torch, which takes seconds.
+TORCH = "apply_kmeans classify decode enhance enhance_files fit_ratio make_feats noisy_phase"
+TORCH += " serve transcribe tune_decode"
+# What done.py and launch.py, which start in every step, do not load either: it takes longer than their work.
+SLOW = {
+    "argparse",
+    "concurrent",
+    "dataclasses",
+    "inspect",
+    "logging",
+    "numpy",
+    "platform",
+    "shutil",
+    "tempfile",
+    "typing",
+}
 
 
 def imports() -> dict[str, set[str]]:
@@ -71,6 +88,53 @@ def test_no_circles():
     while leaves := {module for module, names in left.items() if not names & left.keys()}:
         left = {module: names for module, names in left.items() if module not in leaves}
     assert not left, f"these import each other in a circle: {sorted(left)}"
+
+
+@cache
+def imported(path: Path) -> set[str]:
+    """What a file imports when it is loaded: not in functions, nor for type checkers."""
+    found, statements = set(), list(ast.parse(path.read_text()).body)
+    while statements:
+        node = statements.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(filter(None, [path.parent.name if node.level else "", node.module]))
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+        elif not isinstance(node, ast.FunctionDef) and not (
+            isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        ):
+            statements += [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt)]
+    return found
+
+
+def loaded(path: Path) -> set[str]:
+    """The packages that a program loads when it starts, and the modules of the standard library that it names."""
+    pending, seen, found = [path], set(), set()
+    while pending:
+        path = pending.pop()
+        if path in seen or not path.exists():
+            continue
+        seen.add(path)
+        for name in imported(path):
+            parts = name.split(".")
+            found.add(parts[0])
+            for folder in (LIBRARY.parent, ROOT / "steps/lib"):
+                steps = [folder.joinpath(*parts[: i + 1]) for i in range(len(parts))]
+                pending += [file for step in steps for file in (step / "__init__.py", step.with_suffix(".py"))]
+    return found
+
+
+def test_programs_without_networks_start_without_torch():
+    programs = {path.stem: loaded(path) for path in (ROOT / "pyscripts").glob("*.py")}
+    found = {name for name, names in programs.items() if {"torch", "torchaudio"} & names}
+    assert found == set(TORCH.split())
+
+
+@pytest.mark.parametrize("program", ["done", "launch"])
+def test_what_starts_in_every_step_loads_little(program):
+    names = loaded(ROOT / f"steps/lib/{program}.py")
+    assert "pathlib" in names and not names & SLOW
 
 
 @pytest.mark.parametrize("verb", ["decode", "enhance"])
