@@ -147,14 +147,14 @@ def test_training_and_the_scores_for_a_search(net, corpus, tmp_path):
     assert (tmp_path / net / "ali_train_pdf.counts").read_text().startswith(" [ ")
     _, scores = net_scores(tmp_path / net, root / "dev")
     scores = scores("s0-00")
-    assert scores.shape == (40, len(model.tid_pdf) - 1) and np.isfinite(scores).all()
-    # A pdf's score is its log-posterior less its log-prior; all transitions of a pdf share it.
+    assert scores.shape == (40, model.transitions.num_pdfs) and np.isfinite(scores).all()
+    # A pdf's score is its log-posterior less its log-prior.
     acoustic = AcousticModel.load(tmp_path / net)
     network, priors = acoustic.net, acoustic.priors
     with torch.inference_mode():
         features = torch.from_numpy(task.dev_features("s0-00"))[None]
         posterior = network(features, torch.tensor([40]))[0][0].numpy()
-    np.testing.assert_allclose(scores, (posterior - priors)[:, model.tid_pdf[1:]], atol=1e-4)
+    np.testing.assert_allclose(scores, posterior - priors, atol=1e-4)
 
 
 def test_padding_is_outside_of_the_loss(corpus, tmp_path):

@@ -25,13 +25,12 @@ from mimic.hmm.model import write_tree
 
 
 def scores_of(lang, model, text: str) -> np.ndarray:
-    """(frames, transition ids) that are best where the words are spoken."""
+    """(frames, pdfs) that are best where the words are spoken."""
     from mimic.hmm.alignments import Aligner
 
     ali = Aligner(lang, model).equal(text, 40)
-    out = np.full((len(ali), len(model.tid_pdf) - 1), -200.0, np.float32)
-    same = model.tid_pdf[1:] == model.tid_pdf[ali][:, None]
-    out[same] = -10
+    out = np.full((len(ali), model.transitions.num_pdfs), -200.0, np.float32)
+    out[np.arange(len(ali)), model.tid_pdf[ali]] = -10
     return out
 
 
@@ -49,7 +48,7 @@ def test_search_in_the_composed_graph(graph, lang, caplog):
         assert [word for word, _, _ in times] == lang.encode(text)
         assert 0 <= times[0][1] < times[1][1] and times[1][1] + times[1][2] <= 40
     caplog.clear()
-    same = np.full((20, len(model.tid_pdf) - 1), -1.0, np.float32)
+    same = np.full((20, model.transitions.num_pdfs), -1.0, np.float32)
     wide = SearchOptions(beam=100.0, lattice_beam=50.0)
     many = Decoder(directory, wide, model)("utt", same)
     assert not caplog.text

@@ -1,4 +1,4 @@
-"""Acoustic scores for a search: log-likelihoods of all transition ids, from Gaussian mixtures or a neural network."""
+"""Acoustic scores for a search: log-likelihoods of all pdfs, from Gaussian mixtures or a neural network."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from mimic.hmm.feats import Features, read_trans
 from mimic.hmm.model import Model
 from mimic.hmm.speaker_features import SpeakerFeatures
 
-Scores = Callable[[str], np.ndarray]  # utterance -> (frames, transition ids)
+Scores = Callable[[str], np.ndarray]  # utterance -> (frames, pdfs)
 
 
 def _model(path: Path, graph: Path | None) -> Model:
@@ -42,7 +42,7 @@ def gmm_scores(
         x = features(utt)
         if x.shape[1] != gmm.dim:
             raise UserError(f"{feats}: {x.shape[1]} dimensions, but {model_dir} was trained on {gmm.dim}")
-        return gmm.log_likes(x)[:, model.tid_pdf[1:]]
+        return gmm.log_likes(x)
 
     return model, scores
 
@@ -60,6 +60,6 @@ def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | 
     features = SpeakerFeatures([feats], acoustic.config.data.norm_vars)
 
     def scores(utt: str) -> np.ndarray:
-        return (acoustic.score(features(utt)) - acoustic.priors)[:, model.tid_pdf[1:]]
+        return acoustic.score(features(utt)) - acoustic.priors
 
     return model, scores

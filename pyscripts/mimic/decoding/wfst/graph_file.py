@@ -19,7 +19,10 @@ ARC = np.dtype([("tid", "<i4"), ("word", "<i4"), ("cost", "<f4"), ("target", "<i
 
 
 class Arcs(NamedTuple):
-    """Arcs sorted by the state they leave: rows of `table`; `counts[s]` from `first[s]` on are those of state s."""
+    """Arcs sorted by the state they leave: rows of `table`; `counts[s]` from `first[s]` on are those of state s.
+
+    `first` has one number more, the end of the last state's.
+    """
 
     first: np.ndarray
     counts: np.ndarray
@@ -87,7 +90,7 @@ class Graph:
         parts = []
         for chosen in (table["tid"] > 0, table["tid"] == 0):
             count = np.bincount(source[chosen], minlength=states)
-            parts.append(Arcs(count.cumsum() - count, count.astype(np.int32), table[chosen]))
+            parts.append(Arcs(np.append(0, count.cumsum()), count.astype(np.int32), table[chosen]))
         return cls(start, np.ascontiguousarray(final), *parts)
 
     def check(self, tids: int) -> None:

@@ -27,7 +27,7 @@ class Strings:
         return len(self.ends)
 
     def __getitem__(self, place: int) -> bytes:
-        return self.data[self.ends[place - 1] if place else 0 : self.ends[place]]
+        return self.data[int(self.ends[place - 1]) if place else 0 : int(self.ends[place])]
 
     def __iter__(self) -> Iterator[bytes]:
         begin = 0
@@ -90,7 +90,7 @@ class Lattice:
         place, kept = alive.cumsum() - 1, np.flatnonzero(alive[self.target])
         word, graph, acoustic = (column[kept] for column in (self.word, self.graph, self.acoustic))
         final = {int(place[state]): costs for state, costs in self.final.items()}
-        tids = [self.tids[arc] for arc in kept]
+        tids = [self.tids[arc] for arc in kept.tolist()]
         return Lattice(place[self.source[kept]], place[self.target[kept]], word, graph, acoustic, tids, final)
 
     def best_paths(self, lmwts: Sequence[float], penalties: Sequence[float]) -> list[list[int]]:

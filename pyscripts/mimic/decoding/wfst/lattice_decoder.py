@@ -56,11 +56,12 @@ class Decoder:
         self.compiled = kernel.load() is not None  # numpy gives the same, slower
         self.failed: dict[str, str] = {}
         self.partial = 0
+        self.columns = model.tid_pdf[1:]
         # The phone that each transition id begins, if any.
         self.begins = np.where((model.tid_state == 0) & ~model.tid_loop, model.tid_phone, 0)
 
     def __call__(self, utt: str, log_likes: np.ndarray) -> Lattice | None:
-        """The lattice of log-likelihoods (frames, transition ids): every sequence of words once.
+        """The lattice of log-likelihoods (frames, pdfs): every sequence of words once.
 
         Where no token reaches a final state, what is there counts as final, and None, where nothing is there. Each has
         its line in the log.
@@ -95,7 +96,7 @@ class Decoder:
             return None
         search_class = kernel.TokenPassing if self.compiled else TokenPassing
         search = search_class(self.graph, options.beam, options.max_active, lattice_beam, options.min_active)
-        if not search(scores):
+        if not search(scores, self.columns):
             self._fail(utt, f"no token survived; a larger --beam than {options.beam:g} may help")
             return None
         if not search.reached_final:

@@ -51,10 +51,13 @@ class TokenPassing:
         self.frames: list[Frame] = []
         self._close(Links(nothing, nothing, nothing, np.zeros(0, np.float32)), beam)
 
-    def __call__(self, scores: np.ndarray) -> bool:
-        """Pass the tokens over scaled log-likelihoods (frames, transition ids). False where no token survives."""
+    def __call__(self, scores: np.ndarray, column: np.ndarray | None = None) -> bool:
+        """Pass the tokens over scaled log-likelihoods (frames, transition ids). False where no token survives.
+
+        column: for scores of pdfs, the column of each transition id, from 1 on.
+        """
+        scores = (scores if column is None else scores[:, column]).astype(np.float32, copy=False)
         self.graph.check(scores.shape[1])
-        scores = scores.astype(np.float32, copy=False)
         for number, row in enumerate(scores, 1):
             if not self._advance(row):
                 return False

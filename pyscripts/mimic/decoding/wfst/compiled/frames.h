@@ -17,9 +17,8 @@ struct Arc {  // a row of Arcs.table of graph_file.py
   int32_t target;
 };
 
-struct Arcs {  // those of state s: counts[s] from first[s] on
+struct Arcs {  // those of state s: from first[s] to first[s + 1]
   const int64_t* first;
-  const int32_t* counts;
   const Arc* table;
 };
 

@@ -55,11 +55,10 @@ Lattice lattice_of(const Columns& arcs, const Columns& final) {
 extern "C" {
 
 TokenPassing* search_new(int64_t states, int64_t start, const float* final, const int64_t* emitting_first,
-                         const int32_t* emitting_counts, const Arc* emitting, const int64_t* epsilon_first,
-                         const int32_t* epsilon_counts, const Arc* epsilon, const mimic::SearchOptions* options) {
+                         const Arc* emitting, const int64_t* epsilon_first, const Arc* epsilon,
+                         const mimic::SearchOptions* options) {
   try {
-    return new TokenPassing(states, start, final, {emitting_first, emitting_counts, emitting},
-                            {epsilon_first, epsilon_counts, epsilon}, *options);
+    return new TokenPassing(states, start, final, {emitting_first, emitting}, {epsilon_first, epsilon}, *options);
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -68,8 +67,8 @@ TokenPassing* search_new(int64_t states, int64_t start, const float* final, cons
 void search_delete(TokenPassing* search) { delete search; }
 
 // 1, or 0 where no token survives.
-int search_pass(TokenPassing* search, const float* scores, int64_t frames, int64_t columns) {
-  return guarded([=] { return search->pass(scores, frames, columns) ? 1 : 0; });
+int search_pass(TokenPassing* search, const float* scores, int64_t frames, int64_t pdfs, const int32_t* column) {
+  return guarded([=] { return search->pass(scores, frames, pdfs, column) ? 1 : 0; });
 }
 
 int search_reached_final(const TokenPassing* search) { return search->reached_final() ? 1 : 0; }

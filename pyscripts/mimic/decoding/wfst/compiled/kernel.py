@@ -39,9 +39,9 @@ class _Columns(ctypes.Structure):
 
 
 SIGNATURES = {
-    "search_new": (POINTER, [LONG, LONG, *[POINTER] * 8]),
+    "search_new": (POINTER, [LONG, LONG, *[POINTER] * 6]),
     "search_delete": (None, [POINTER]),
-    "search_pass": (ctypes.c_int, [POINTER, POINTER, LONG, LONG]),
+    "search_pass": (ctypes.c_int, [POINTER, POINTER, LONG, LONG, POINTER]),
     "search_reached_final": (ctypes.c_int, [POINTER]),
     "search_finish": (ctypes.c_int, [POINTER, POINTER, POINTER]),
     "search_paths": (ctypes.c_int, [POINTER, POINTER]),
@@ -92,7 +92,7 @@ class TokenPassing:
         library, self.graph = load(), graph
         assert library is not None
         self.library: ctypes.CDLL = library
-        arcs = [_pointer(column) for arcs in (graph.emitting, graph.epsilon) for column in arcs]
+        arcs = [_pointer(column) for arcs in (graph.emitting, graph.epsilon) for column in (arcs.first, arcs.table)]
         self.handle = self.library.search_new(
             len(graph.final), graph.start, _pointer(graph.final), *arcs, ctypes.byref(options)
         )
@@ -102,10 +102,13 @@ class TokenPassing:
         if getattr(self, "handle", None):
             self.library.search_delete(self.handle)
 
-    def __call__(self, scores: np.ndarray) -> bool:
+    def __call__(self, scores: np.ndarray, column: np.ndarray | None = None) -> bool:
         scores = np.ascontiguousarray(scores, np.float32)
-        self.graph.check(scores.shape[1])
-        return bool(_enough(self.library.search_pass(self.handle, _pointer(scores), *scores.shape)))
+        column = np.ascontiguousarray(np.arange(scores.shape[1]) if column is None else column, np.int32)
+        self.graph.check(len(column))
+        if not 0 <= column.min(initial=0) <= column.max(initial=0) < scores.shape[1]:
+            raise IndexError(f"scores of {scores.shape[1]} pdfs, columns up to {column.max()}")
+        return bool(_enough(self.library.search_pass(self.handle, _pointer(scores), *scores.shape, _pointer(column))))
 
     @property
     def reached_final(self) -> bool:

@@ -27,9 +27,9 @@ TokenPassing::TokenPassing(int64_t states, int64_t start, const float* final, co
   close(options.beam);
 }
 
-bool TokenPassing::pass(const float* scores, int64_t frames, int64_t columns) {
-  for (int64_t number = 1; number <= frames; ++number, scores += columns) {
-    if (!advance(scores)) return false;
+bool TokenPassing::pass(const float* scores, int64_t frames, int64_t pdfs, const int32_t* column) {
+  for (int64_t number = 1; number <= frames; ++number, scores += pdfs) {
+    if (!advance(scores, column)) return false;
     if (number % kPruneEvery == 0) {
       std::vector<double> extra(states_.size(), 0.0);
       prune(&frames_, emitting_, epsilon_, number - kPruneEvery, std::move(extra), options_.lattice_beam);
@@ -43,33 +43,33 @@ bool TokenPassing::reached_final() const {
 }
 
 // The least cost to which the best token leads: what the others' arcs are worth is bounded before they are followed.
-double TokenPassing::expand_best(const float* row) const {
+double TokenPassing::expand_best(const float* row, const int32_t* column) const {
   const std::vector<double>& cost = frames_.back().cost;
   const auto first = std::min_element(cost.begin(), cost.end());
   const int32_t state = states_[first - cost.begin()];
   double best = kInfinity;
-  for (int32_t i = 0; i < emitting_.counts[state]; ++i) {
-    const Arc& arc = emitting_.table[emitting_.first[state] + i];
-    best = std::min(best, *first + arc.cost + -row[arc.tid - 1]);
+  for (int64_t i = emitting_.first[state]; i < emitting_.first[state + 1]; ++i) {
+    const Arc& arc = emitting_.table[i];
+    best = std::min(best, *first + arc.cost + -row[column[arc.tid - 1]]);
   }
   return best;
 }
 
 // One frame: follow the emitting arcs. A state that several paths reach has the cost of the best one.
-bool TokenPassing::advance(const float* row) {
+bool TokenPassing::advance(const float* row, const int32_t* column) {
   double beam = options_.beam;
   const double cutoff = find_cutoff(&beam);
   const std::vector<double>& before = frames_.back().cost;
-  double best = expand_best(row);
+  double best = expand_best(row, column);
   double bound = best + beam;
   bool valid = true;
   candidates_.clear();
   for (size_t token = 0; token < before.size(); ++token) {
     if (before[token] > cutoff) continue;
-    const int64_t begin = emitting_.first[states_[token]], end = begin + emitting_.counts[states_[token]];
+    const int64_t begin = emitting_.first[states_[token]], end = emitting_.first[states_[token] + 1];
     for (int64_t arc = begin; arc < end; ++arc) {
       const Arc& one = emitting_.table[arc];
-      const float acoustic = -row[one.tid - 1];
+      const float acoustic = -row[column[one.tid - 1]];
       const double cost = before[token] + one.cost + acoustic;
       if (cost < bound) {
         candidates_.push_back({cost, {static_cast<int32_t>(token), one.target, static_cast<int32_t>(arc), acoustic}});
@@ -133,7 +133,7 @@ double TokenPassing::nth_cost(int64_t n) {
 void TokenPassing::close(double limit) {
   Frame& frame = frames_.back();
   const auto follow = [&](int32_t token, auto&& keep) {
-    const int64_t begin = epsilon_.first[states_[token]], end = begin + epsilon_.counts[states_[token]];
+    const int64_t begin = epsilon_.first[states_[token]], end = epsilon_.first[states_[token] + 1];
     for (int64_t arc = begin; arc < end; ++arc) {
       const Arc& one = epsilon_.table[arc];
       const double cost = frame.cost[token] + one.cost;

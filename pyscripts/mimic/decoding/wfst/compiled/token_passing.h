@@ -28,8 +28,8 @@ class TokenPassing {
   TokenPassing(int64_t states, int64_t start, const float* final, const Arcs& emitting, const Arcs& epsilon,
                const SearchOptions& options);
 
-  // Scaled log-likelihoods (frames, columns). False where no token survives.
-  bool pass(const float* scores, int64_t frames, int64_t columns);
+  // Scaled log-likelihoods (frames, pdfs), and the column of each transition id. False where no token survives.
+  bool pass(const float* scores, int64_t frames, int64_t pdfs, const int32_t* column);
 
   bool reached_final() const;
 
@@ -43,8 +43,8 @@ class TokenPassing {
     Link link;
   };
 
-  bool advance(const float* row);
-  double expand_best(const float* row) const;
+  bool advance(const float* row, const int32_t* column);
+  double expand_best(const float* row, const int32_t* column) const;
   double find_cutoff(double* beam);
   double nth_cost(int64_t n);
   void close(double limit);
