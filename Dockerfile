@@ -12,4 +12,5 @@ COPY steps/setup.sh steps/
 COPY steps/lib steps/lib
 RUN steps/setup.sh
 COPY . .
+RUN bash -c '. ./path.sh && python3 -c "from mimic.decoding.wfst.compiled import build; build.library()"'
 CMD ["./run.sh"]
