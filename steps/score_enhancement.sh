@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR.
+# Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR, ViSQOL; and, which
+# needs no clean speech, DNSMOS P.835 and P.808 and Distill-MOS.
 # Reads two data directories (or two plain folders of audio files) with the same utterances; writes
 # <scoring-dir>/per_utt.tsv, with NA and the reason for a missing score, summary.tsv (means, 95 % intervals,
 # counts) and breakdown.tsv (the same by SNR, noise, speaker and length). PESQ takes most of the time, 0.03 x real time.
+# A pair that cannot be read or does not fit is an error: NA, named and counted; the others are scored.
 
-measures=all      # or some of wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr
+measures=all      # wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr, or some of them and of visqol,dnsmos-sig,dnsmos-bak,dnsmos-ovrl,dnsmos-p808,distill-mos
+reference=clean   # none: there is no clean side; all measures are then those of dnsmos
+pesq=default      # corrigendum2: ITU-T P.862.2 with Corrigendum 2, by the package pesqc2
+max_skip=0.01     # share of pairs that may be errors
 nj=2              # jobs
 cmd=launch.py     # where they run
 allow_pipes=false # true: run the commands in wav.scp
@@ -12,31 +17,45 @@ channel=          # of audio that has several, from 0
 force=false       # true: score again although nothing changed
 
 . ./path.sh
-help_message="Usage: $0 [options] <clean-data-dir> <enhanced-data-dir> <scoring-dir>
+help_message="Usage: $0 [options] [<clean-data-dir>] <enhanced-data-dir> <scoring-dir>
 e.g.: $0 --nj 4 data/test_clean data/test_noisy exp/noisy/scoring/test
+      $0 --reference none --measures dnsmos-ovrl,distill-mos recordings_enhanced scores
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh
 . log.sh
 set -euo pipefail
 
-[ $# -eq 3 ] || die "expected <clean-data-dir> <enhanced-data-dir> <scoring-dir>, got $# words; see --help"
-clean=${1%/} enhanced=${2%/} dir=$3
-require "$clean" "local/*/prepare.sh or local/import_corpus.sh"
+[[ $pesq =~ ^(default|corrigendum2)$ ]] || die "--pesq takes default or corrigendum2, got '$pesq'"
+[[ $reference =~ ^(clean|none)$ ]] || die "--reference takes clean or none, got '$reference'"
+clean=()
+if [ "$reference" = clean ]; then
+  [ $# -eq 3 ] || die "expected <clean-data-dir> <enhanced-data-dir> <scoring-dir>, got $# words; see --help"
+  clean=("${1%/}")
+  require "${clean[0]}" "local/*/prepare.sh or local/import_corpus.sh"
+  shift
+fi
+[ $# -eq 2 ] || die "--reference none: expected <enhanced-data-dir> <scoring-dir>, got $# words; see --help"
+enhanced=${1%/} dir=$2
 require "$enhanced" "steps/enhance.sh"
-if [ -f "$clean/utt2spk" ]; then limit_jobs "$clean/utt2spk"; else limit_jobs "$clean"; fi
+sides=("${clean[@]}" "$enhanced")
+if [ -f "${sides[0]}/utt2spk" ]; then limit_jobs "${sides[0]}/utt2spk"; else limit_jobs "${sides[0]}"; fi
 
 # Which PESQ there is changes the scores: installing it later has to show.
-pesq=$(python3 -c 'from mimic.metrics.pesq import version; print(version())')
-if up_to_date "$dir" --force "$force" --version 1 --input "$clean" "$enhanced" \
-  --option "measures=$measures${channel:+ channel $channel}" "pesq=$pesq"; then
+version=$(python3 -c 'import sys; from mimic.metrics.pesq import use, version; use(sys.argv[1]); print(version())' \
+  "$pesq" 2>&1) || die "${version##*UserError: }"
+extra=()
+if [ "$reference" = none ]; then extra+=("reference=none"); fi
+if [ "$pesq" != default ]; then extra+=("edition=$pesq"); fi
+if up_to_date "$dir" --force "$force" --version 1 --input "${sides[@]}" \
+  --option "measures=$measures${channel:+ channel $channel}" "pesq=$version" "${extra[@]}"; then
   exit 0
 fi
 
-log "scoring $enhanced against $clean in $nj jobs"
-options=(--measures "$measures" --allow-pipes "$allow_pipes")
+log "scoring $enhanced${clean[0]:+ against ${clean[0]}} in $nj jobs"
+options=(--measures "$measures" --reference "$reference" --pesq "$pesq" --max-skip "$max_skip" --allow-pipes "$allow_pipes")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
 $cmd "$JOB=1:$nj" "$dir/log/score.$JOB.log" pyscripts/score_enhancement.py "${options[@]}" --job "$JOB" --nj "$nj" \
-  "$clean" "$enhanced" "$dir"
-pyscripts/score_enhancement.py "${options[@]}" "$clean" "$enhanced" "$dir"
+  "${sides[@]}" "$dir"
+pyscripts/score_enhancement.py "${options[@]}" "${sides[@]}" "$dir"
 mark_done "$dir"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes .venv from the pinned requirements. Needs python3 >= 3.10 and a network, no root; about 3 minutes, 6 GB.
 # It is made beside its place and then renamed, so that a failure loses nothing; one that was moved is set right.
-# reads:  requirements.txt requirements-pesq.txt [requirements-dev.txt] [benchmarks/requirements{,-no-deps}.txt]
+# reads:  requirements.txt requirements-pesq.txt [requirements-dev.txt] [requirements-judges{,-no-deps}.txt] [benchmarks/requirements{,-no-deps}.txt]
 # writes: .venv, with .venv/.installed last: what was installed. A second call only looks whether all that is pinned
 #         is there. With --benchmarks true also benchmarks/.venv: what benchmarks compare with, on top of .venv
 dev=false        # true: also what the tests need (requirements-dev.txt)
+judges=false     # true: also recognisers and scores for steps/judge.sh (requirements-judges{,-no-deps}.txt), 300 MB
 benchmarks=false # true: also benchmarks/.venv, for the programs of benchmarks/ that compare with another toolkit
 force=false      # true: install again into the .venv that is there
 offline=         # directory of wheels, for machines without a network: docs/installation.md says how to make one
@@ -16,7 +17,7 @@ requirements=.   # directory of the requirements files
 pip_version=25.3 # fetched only where Python comes without its ensurepip (Debian: python3-venv is not installed)
 
 PATH=$PWD/steps/lib:$PATH
-help_message="Usage: steps/setup.sh [--dev true] [--benchmarks true] [--force true] [--offline wheels]
+help_message="Usage: steps/setup.sh [--dev true] [--judges true] [--benchmarks true] [--force true] [--offline wheels]
 Makes .venv from requirements.txt and, with --dev true, requirements-dev.txt. Does nothing when that is done.
 Options (default):
 $(list_options.sh "$0")"
@@ -37,6 +38,7 @@ if "$cpu"; then export PIP_EXTRA_INDEX_URL="${PIP_EXTRA_INDEX_URL:-} https://dow
 peers=$requirements/benchmarks/.venv peers_files=(./benchmarks/requirements{,-no-deps}.txt)
 files=(./requirements.txt)
 if "$dev"; then files+=(./requirements-dev.txt); fi
+if "$judges"; then files+=(./requirements-judges{,-no-deps}.txt); fi
 
 make_venv() {
   local build=$venv.new

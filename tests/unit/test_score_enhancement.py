@@ -14,7 +14,7 @@ from score_maker import RATE, needs_pesq, noisy, speechlike, write_pair
 
 from mimic.errors import UserError
 from mimic.io.tables import write_table
-from mimic.metrics.enhancement import MEASURES
+from mimic.metrics.enhancement import STANDARD
 from mimic.metrics.figures import Row, breakdown, by_condition, mean, means, summary
 from mimic.metrics.kaldi_dir import read_tsv
 from mimic.metrics.pairs import Pairs
@@ -127,7 +127,7 @@ def test_bad_utterances_are_na_with_a_reason(tmp_path):
     assert rows[utts[2]].scores["si-sdr"] > 0 and rows[utts[4]].reason == "-"
     lines = dict(line.split("\t", 1) for line in (tmp_path / "scoring/summary.tsv").read_text().splitlines()[3:])
     assert lines["wb-pesq"].endswith("\t1\t4") and lines["si-sdr"].endswith("\t2\t3")
-    assert lines.keys() == set(MEASURES)
+    assert lines.keys() == set(STANDARD)
 
 
 @needs_pesq
@@ -202,14 +202,44 @@ def test_errors_name_the_utterance(tmp_path, change, problem):
         Pairs(clean, noisy_dir).load("p0-00")
 
 
-def test_a_failing_step_leaves_nothing_that_looks_done(tmp_path):
+def test_a_bad_pair_is_an_error_and_the_others_are_scored(tmp_path):
     clean, noisy_dir = write_pair(tmp_path)
     change_length(clean, noisy_dir, "p1-03")
-    done = step("--measures", "si-sdr", clean, noisy_dir, tmp_path / "scoring")
-    assert done.returncode != 0 and "p1-03" in done.stderr
-    assert not (tmp_path / "scoring/.done").exists() and not (tmp_path / "scoring/per_utt.tsv").exists()
+    command = ["--measures", "si-sdr", clean, noisy_dir, tmp_path / "scoring"]
+    done = step(*command)
+    message = "1 of 5 pairs are errors (allowed: --max-skip 0.01), first p1-03: the clean audio has "
+    assert done.returncode == 1 and message in done.stderr and not (tmp_path / "scoring/.done").exists()
+    rows = {row.utt: row for row in read_tsv(tmp_path / "scoring/per_utt.tsv")[0]}
+    assert rows["p1-03"].reason.startswith("error: the clean audio has ") and rows["p1-03"].scores["si-sdr"] is None
+    assert sum(row.scores["si-sdr"] is not None for row in rows.values()) == 4
     done = step(tmp_path / "data/test_clean", tmp_path / "data/nowhere", tmp_path / "scoring2")
     assert done.returncode == 1 and "run steps/enhance.sh first" in done.stderr
+
+
+def test_errors_within_the_limit_and_a_corrected_pair(tmp_path, program):
+    clean, noisy_dir = write_pair(tmp_path)
+    before = (noisy_dir / "wav.scp").read_text()
+    remove_file(clean, noisy_dir, "p0-00")
+    words = ["--measures", "si-sdr", "--max-skip", "0.2", clean, noisy_dir, tmp_path / "scoring"]
+    program("--job", 1, "--nj", 1, *words)
+    (noisy_dir / "wav.scp").write_text(before)
+    program(*words)  # what was an error is tried again
+    assert {row.reason for row in read_tsv(tmp_path / "scoring/per_utt.tsv")[0]} == {"-"}
+    remove_file(clean, noisy_dir, "p0-00")
+    program(*words)  # one of five
+    assert "cannot be opened" in read_tsv(tmp_path / "scoring/per_utt.tsv")[0][0].reason
+
+
+@needs_pesq
+def test_narrow_band(tmp_path, program):
+    """Folders of audio at 8 kHz have every score that is defined for it."""
+    for side, level in (("clean", 0.0), ("enhanced", 0.01)):
+        (tmp_path / side).mkdir()
+        soundfile.write(tmp_path / side / "a.wav", noisy(speechlike(2.0), level)[::2], 8000)
+    program(tmp_path / "clean", tmp_path / "enhanced", tmp_path / "scoring")
+    ((row,), _) = read_tsv(tmp_path / "scoring/per_utt.tsv")
+    assert {name for name, value in row.scores.items() if value is None} == {"wb-pesq", "csig", "cbak", "covl"}
+    assert "defined for 16000 Hz" in row.reason and 1 < row.scores["nb-pesq"] < 4.55
 
 
 def test_folders_need_audio_and_names_of_their_own(tmp_path):

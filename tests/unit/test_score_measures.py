@@ -15,7 +15,7 @@ from score_maker import RATE, needs_pesq, noisy, speechlike
 
 from mimic.errors import NotScored, UserError
 from mimic.metrics import composite
-from mimic.metrics.enhancement import MEASURES, parse_measures, score_pair
+from mimic.metrics.enhancement import STANDARD, parse_measures, score_pair
 from mimic.metrics.pesq import in_child, pesq, stretches
 from mimic.metrics.stoi import stoi_estoi
 
@@ -94,7 +94,7 @@ def test_without_the_package_pesq_everything_else_is_scored():
     code = (
         "import sys; sys.modules['pesq'] = None\n"
         "from score_maker import *; from mimic.metrics.enhancement import *\n"
-        "x = speechlike(2); print(*score_pair(x, noisy(x, 0.01), MEASURES), version(), sep='\\n')"
+        "x = speechlike(2); print(*score_pair(x, noisy(x, 0.01), STANDARD), version(), sep='\\n')"
     )
     env = {"PYTHONPATH": f"{ROOT}/pyscripts:{ROOT}/tests/unit"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
@@ -203,11 +203,11 @@ def test_si_sdr_knows_gain_and_offset():
 @pytest.mark.parametrize(
     ("change", "reason", "na"),
     [
-        (lambda x: (0 * x, x), "the clean audio is silent", set(MEASURES)),
-        (lambda x: (x, 0 * x), "the enhanced audio is silent", set(MEASURES)),
-        (lambda x: (x, 0 * x + np.float32(0.1)), "the enhanced audio is silent", set(MEASURES)),
-        (lambda x: (x[:1600], noisy(x[:1600], 0.1)), "shorter than 0.25 s", {*MEASURES} - {"segsnr", "si-sdr"}),
-        (lambda x: (x[:599], noisy(x[:599], 0.1)), "shorter than 38 ms", {*MEASURES} - {"si-sdr"}),
+        (lambda x: (0 * x, x), "the clean audio is silent", set(STANDARD)),
+        (lambda x: (x, 0 * x), "the enhanced audio is silent", set(STANDARD)),
+        (lambda x: (x, 0 * x + np.float32(0.1)), "the enhanced audio is silent", set(STANDARD)),
+        (lambda x: (x[:1600], noisy(x[:1600], 0.1)), "shorter than 0.25 s", {*STANDARD} - {"segsnr", "si-sdr"}),
+        (lambda x: (x[:599], noisy(x[:599], 0.1)), "shorter than 38 ms", {*STANDARD} - {"si-sdr"}),
         (lambda x: (x * np.float32(1e-12), noisy(x * 0, 1e-12)), None, None),
         (lambda x: (x, x * np.float32(1e-30)), None, None),
         (lambda x: (noisy(0 * x, 0.1), noisy(0 * x, 0.1, 2)), None, None),
@@ -217,19 +217,19 @@ def test_si_sdr_knows_gain_and_offset():
     ],
 )
 def test_every_utterance_gets_a_value_or_a_reason(change, reason, na):
-    scores, reasons = score_pair(*change(speechlike(1.6)), MEASURES)
-    assert scores.keys() | reasons.keys() == set(MEASURES) and not scores.keys() & reasons.keys()
+    scores, reasons = score_pair(*change(speechlike(1.6)), STANDARD)
+    assert scores.keys() | reasons.keys() == set(STANDARD) and not scores.keys() & reasons.keys()
     assert all(np.isfinite(value) for value in scores.values())
     assert na is None or reasons.keys() == na
     assert reason is None or reason in f"{reasons}"
 
 
 def test_measures_are_chosen_by_name():
-    assert parse_measures("si-sdr,wb-pesq") == ("wb-pesq", "si-sdr") and parse_measures("all") == tuple(MEASURES)
+    assert parse_measures("si-sdr,wb-pesq") == ("wb-pesq", "si-sdr") and parse_measures("all") == STANDARD
     with pytest.raises(UserError, match="pesqq.*wb-pesq"):
         parse_measures("pesqq")
     x = speechlike(1)
-    narrow, reasons = score_pair(x[::2], noisy(x, 0.1)[::2], MEASURES, 8000)
+    narrow, reasons = score_pair(x[::2], noisy(x, 0.1)[::2], STANDARD, 8000)
     assert narrow.keys() >= {"stoi", "estoi", "segsnr", "si-sdr"} and 1 < narrow.get("nb-pesq", 2) < 4.6
     assert reasons.keys() >= {"wb-pesq", "csig", "cbak", "covl"}
     assert score_pair(x, noisy(x, 0.1), ["stoi", "si-sdr"])[0].keys() == {"stoi", "si-sdr"}

@@ -1,7 +1,7 @@
 """All measures of enhanced speech in one pass over the audio, and the table per_utt.tsv for people."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,12 @@ import soxr
 
 from mimic.errors import NotScored, UserError
 from mimic.io.atomic import replace
+from mimic.metrics import mos
 from mimic.metrics.composite import composite, segmental_snr, si_sdr
 from mimic.metrics.figures import Row
-from mimic.metrics.pairs import NARROW, RATE, Pairs
-from mimic.metrics.pesq import pesq, version
+from mimic.metrics.pairs import NARROW, RATE, Pairs, Single
+from mimic.metrics.pesq import describe as describe_pesq
+from mimic.metrics.pesq import pesq
 from mimic.metrics.stoi import stoi_estoi
 
 # Name in files and options -> heading of tables.
@@ -26,25 +28,42 @@ MEASURES = {
     "covl": "COVL",
     "segsnr": "segSNR",
     "si-sdr": "SI-SDR",
+    "visqol": "ViSQOL",
+    "dnsmos-sig": "SIG",
+    "dnsmos-bak": "BAK",
+    "dnsmos-ovrl": "OVRL",
+    "dnsmos-p808": "P.808",
+    "distill-mos": "Distill-MOS",
 }
+WITHOUT = tuple(name for names in mos.ALONE for name in names)  # that need no clean side
+DNSMOS = tuple(name for name in WITHOUT if name.startswith("dnsmos"))
+STANDARD = tuple(MEASURES)[:9]  # "all" of them: computed without any optional package but pesq
+ERROR = "error: "  # before what is wrong with a pair; other reasons are properties of a measure
 DIGITS = 6  # after the point, of an utterance's scores in files and in all that is computed from them
 
 
-def describe() -> str:
+def describe(measures: Sequence[str] = STANDARD) -> str:
     """What the columns mean, for the header of a score file."""
-    return (
-        f"at {RATE} Hz; wb-pesq: MOS-LQO of ITU-T P.862.2, nb-pesq: of P.862.1 (of audio below it, "
-        f"at {NARROW} Hz), Python package pesq {version()}; csig, cbak, covl: with wb-pesq; "
+    standard = (
+        f"wb-pesq: MOS-LQO of ITU-T P.862.2 {describe_pesq()}, nb-pesq: of P.862.1 (of audio below {RATE} Hz, "
+        f"at {NARROW} Hz); csig, cbak, covl: with wb-pesq; "
         "stoi, estoi: 0 to 1; segsnr, si-sdr: dB"
     )
+    return f"at {RATE} Hz{'; ' + standard if set(measures) & set(STANDARD) else ''}{mos.packages(measures)}"
 
 
-def parse_measures(names: str) -> tuple[str, ...]:
-    """Split a comma-separated list (or "all") into measures, in the order of MEASURES; UserError for an unknown one."""
-    wanted = MEASURES if names == "all" else names.split(",")
+def parse_measures(names: str, reference: bool = True) -> tuple[str, ...]:
+    """Split a comma-separated list into measures, in the order of MEASURES; "all": STANDARD, without reference DNSMOS.
+
+    UserError for an unknown one, one that needs a reference, or one whose package is not installed.
+    """
+    known = tuple(MEASURES) if reference else WITHOUT
+    wanted = (STANDARD if reference else DNSMOS) if names == "all" else names.split(",")
     for name in wanted:
-        if name not in MEASURES:
-            raise UserError(f"--measures {names}: no measure '{name}', there are {','.join(MEASURES)}")
+        if name not in known:
+            what = f"'{name}' needs clean speech" if name in MEASURES else f"no measure '{name}'"
+            raise UserError(f"--measures {names}: {what}, there are {','.join(known)}")
+    mos.require(wanted)
     return tuple(name for name in MEASURES if name in wanted)
 
 
@@ -53,7 +72,8 @@ def score_pair(
 ) -> tuple[dict[str, float], dict]:
     """Scores by measure, and reasons by measure for those that could not be computed.
 
-    Both signals are (samples,) of equal length at `rate`: 16 kHz, or 8 kHz, for which there is no wide-band PESQ.
+    Both signals are (samples,) of equal length at `rate`: 16 kHz, or 8 kHz, for which there is no wide-band PESQ. Where
+    the measures need no reference, `clean` may be the enhanced signal itself.
     """
     for signal, name in ((clean, "clean"), (enhanced, "enhanced")):
         if np.ptp(signal) == 0:
@@ -80,23 +100,28 @@ def score_pair(
     take(["csig", "cbak", "covl"], lambda: composite(x, y, wide(), segsnr()))
     take(["segsnr"], lambda: [segsnr()])
     take(["si-sdr"], lambda: [si_sdr(x, y)])
+    take(["visqol"], lambda: mos.visqol(x, y))
+    for names, (compute, _, _) in mos.ALONE.items():
+        take(names, partial(compute, y))
     return scores, reasons
 
 
-def score(pairs: Pairs, utts: Iterable[str], measures: Sequence[str]) -> Iterator[Row]:
-    """Score utterances one by one; memory holds one pair of signals."""
+def score(pairs: Pairs | Single, utts: Iterable[str], measures: Sequence[str]) -> Iterator[Row]:
+    """Score utterances one by one; memory holds one pair of signals. An error costs the scores of its utterance: its
+    reason begins with ERROR.
+    """
     for utt in utts:
         try:
-            scores, reasons = _score(pairs, utt, measures)
+            clean, enhanced, rate = pairs.load(utt)
+            scores, reasons = score_pair(clean, enhanced, measures, rate)
         except NotScored as reason:
             scores, reasons = {}, dict.fromkeys(measures, str(reason))
+        except UserError as error:
+            scores, reasons = {}, dict.fromkeys(measures, ERROR + str(error).removeprefix(f"{utt}: "))
+        except Exception as error:  # of a program that is not part of mimic, for example
+            scores, reasons = {}, dict.fromkeys(measures, f"{ERROR}{type(error).__name__}: {error}")
         values = {m: round(scores[m], DIGITS) if m in scores else None for m in measures}
         yield Row(utt, values, _reason_text(reasons, len(measures)))
-
-
-def _score(pairs: Pairs, utt: str, measures: Sequence[str]) -> tuple[dict[str, float], dict]:
-    clean, enhanced, rate = pairs.load(utt)
-    return score_pair(clean, enhanced, measures, rate)
 
 
 def _reason_text(reasons: dict[str, str], count: int) -> str:

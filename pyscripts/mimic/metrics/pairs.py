@@ -82,6 +82,23 @@ class Pairs:
         return x, y, wanted
 
 
+class Single:
+    """The enhanced side alone, for measures without a reference; used as Pairs is."""
+
+    def __init__(self, enhanced: str | Path, allow_pipes: bool = False, channel: int | None = None) -> None:
+        self.enhanced = open_audio(enhanced, allow_pipes, channel)
+        self.utts = self.enhanced.utts
+
+    def load(self, utt: str) -> tuple[np.ndarray, np.ndarray, int]:
+        """The samples (samples,) twice, and their rate. NotScored and UserError as of Pairs."""
+        x, rate = _native(self.enhanced, utt, "enhanced")
+        if rate < NARROW:
+            raise UserError(f"{utt}: audio at {rate} Hz: the scores are defined for {NARROW} Hz and more")
+        wanted = RATE if rate >= RATE else NARROW
+        x = x if rate == wanted else soxr.resample(x, rate, wanted, quality="HQ")
+        return x, x, wanted
+
+
 def _native(reader: AudioReader, utt: str, side: str) -> tuple[np.ndarray, int]:
     try:
         return reader.native(utt)

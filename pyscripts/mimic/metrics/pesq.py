@@ -1,10 +1,14 @@
 """PESQ as MOS-LQO: wide band (ITU-T P.862.2) and narrow band (P.862.1), by the package `pesq` where it is installed.
 
+Corrigendum 2 changes the scores of P.862.2 (arXiv 2505.19760): the package `pesqc2` has it; `pesq`, by which most of
+the literature reports, has not.
+
 The program of the standard takes 50 stretches of speech and writes beyond it without a check: a wrong score or
 a crash. A stretch lasts 0.2 s at least, and so does the gap before the next, so that 20 s are always safe; in longer
 signals we count first, and let a child process take the risk that is left.
 """
 
+import importlib
 import math
 import multiprocessing
 import os
@@ -12,16 +16,24 @@ import warnings
 from collections.abc import Callable
 from importlib import metadata
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
-from mimic.errors import NotScored
+from mimic.errors import NotScored, UserError
 
-try:
-    import pesq as package
-except ImportError:  # it needs a C compiler to install, and every other measure works without it
-    package = None
+EDITIONS = {"default": ("pesq", "without"), "corrigendum2": ("pesqc2", "with")}  # package, "with Corrigendum 2"
 
+
+def load(name: str) -> Any:
+    """The package, None where it is not installed: it needs a C compiler, and every other measure works without it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+package, edition = load("pesq"), "default"
 RATE = 16000  # Hz
 SAFE_SECONDS, MOST_STRETCHES = 20, 50
 FRAME, JOINED = 64, 50  # samples at 16 kHz; frames (0.2 s): shorter gaps and shorter stretches do not count
@@ -47,9 +59,24 @@ def pesq(clean: np.ndarray, degraded: np.ndarray, mode: str, rate: int = RATE) -
     return in_child(_call, clean, degraded, mode, rate)
 
 
+def use(name: str) -> None:
+    """Compute all scores of this process by one of EDITIONS. UserError where its package is not installed."""
+    global package, edition
+    module = EDITIONS[name][0]
+    package, edition = load(module), name
+    if package is None and name != "default":
+        raise UserError(f"--pesq {name}: the Python package {module} is not installed: python3 -m pip install {module}")
+
+
 def version() -> str:
     """Version of the package, for the header of a score file."""
-    return "not installed" if package is None else metadata.version("pesq")
+    return "not installed" if package is None else metadata.version(EDITIONS[edition][0])
+
+
+def describe() -> str:
+    """Which PESQ it is: `without Corrigendum 2, Python package pesq 0.0.4`."""
+    name, has = EDITIONS[edition]
+    return f"{has} Corrigendum 2, Python package {name} {version()}"
 
 
 def stretches(x: np.ndarray, rate: int = RATE) -> int:
