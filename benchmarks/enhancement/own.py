@@ -8,10 +8,10 @@ import numpy as np
 from streaming import Stream
 
 from enhancement.cost import Size, Timed
-from enhancement.judges import directory_digest
 from mimic import models
 from mimic.deploy import onnx_stream
 from mimic.errors import UserError
+from mimic.judging.findings import directory_digest
 from mimic.models.enhancer import Enhancer
 from mimic.nets.macs import macs_per_frame
 from mimic.nets.spectrum_enhancer import SpectrumEnhancer

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 from streaming import Stream
 
-from enhancement import onnx_size
+from enhancement import FIX, onnx_size
 from enhancement.cost import Calls, Size, Timed
-from enhancement.packages import installed
 from enhancement.signals import Frames, blocks, by_spectra, noise, one_thread
+from mimic.io.packages import installed
 from mimic.io.resampling import resample
 
 RATE = 16000
@@ -37,7 +37,7 @@ class Peer:
     latency: int | None = None
 
     def __init__(self) -> None:
-        self.folder = installed(self.MODULE)
+        self.folder = installed(self.MODULE, FIX)
 
     @property
     def identity(self) -> str:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from enhancement.judges import digest
 from enhancement.material import SIDES, Set, read_wav
 from enhancement.peers import PEERS
 from mimic.errors import UserError
 from mimic.io.recording import write_wav
+from mimic.judging.findings import digest
 from mimic.models.ratio import AUTO, mix
 
 

@@ -14,6 +14,7 @@ from score_maker import RATE, speechlike, write_pair
 
 from mimic.deploy.fit_ratio import read_errors
 from mimic.errors import UserError
+from mimic.io.english import words
 from mimic.models.enhancer import Enhancer
 from mimic.models.ratio import RATIO
 
@@ -25,7 +26,6 @@ from enhancement.judges import Cache, Quality
 from enhancement.peers import PEERS
 from enhancement.signals import by_spectra
 from enhancement.systems import System, lag
-from enhancement.words import words
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_findings_outlive_a_kill(tmp_path):
     with open(tmp_path / "f", "w") as f:
         f.write('{"judge": "j", "key": "k", "found": {"x": 1}}\n{"judge": "j", "key"')
     cache = Cache(tmp_path / "f")
-    assert cache.found == {("j", "k"): {"x": 1}}
+    assert cache.found.known == {("j", "k"): {"x": 1}}
     cache.run(Quality(), x, x)
-    assert len(Cache(tmp_path / "f").found) == 2
+    assert len(Cache(tmp_path / "f").found.known) == 2
 
 
 @pytest.fixture
@@ -221,6 +221,6 @@ def test_peers_are_aligned(name):
 
 
 def test_a_peer_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr("enhancement.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("mimic.io.packages.find_spec", lambda name: None)
     with pytest.raises(UserError, match="package pyrnnoise is not installed: steps/setup.sh --benchmarks true"):
         System("rnnoise").load()

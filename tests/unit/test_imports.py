@@ -24,6 +24,7 @@ PACKAGES = """
     training
     tasks
     reporting deploy
+    judging
     __main__ commands
 """
 FLOOR = {package: floor for floor, line in enumerate(PACKAGES.split("\n")) for package in line.split()}

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 
 from mimic.errors import UserError
+from mimic.io.english import english
 
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "`": "'", "\u201c": '"', "\u201d": '"'})
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -45,7 +46,13 @@ def voicebank(text: str) -> str:
     return upper(text.translate(_PUNCTUATION))
 
 
-NORMALISERS: dict[str, Callable[[str], str]] = {"none": none, "upper": upper, "plain": plain, "voicebank": voicebank}
+NORMALISERS: dict[str, Callable[[str], str]] = {
+    "none": none,
+    "upper": upper,
+    "plain": plain,
+    "voicebank": voicebank,
+    "english": english,
+}
 FORMER = {"upper-nopunct": "voicebank"}  # names that work for one more release
 
 

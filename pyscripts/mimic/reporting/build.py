@@ -57,7 +57,8 @@ def build(trees: Sequence[Tree], out: Path, count: int, wanted: Sequence[str]) -
 class Report:
     """What the pages show, gathered once."""
 
-    def __init__(self, trees: Sequence[Tree], count: int, wanted: Sequence[str]) -> None:
+    def __init__(self, trees: Sequence[Tree], count: int, wanted: Sequence[str], judged: str = "") -> None:
+        """judged: name of the system whose best and worst utterances are picked, the last one where it is empty."""
         self.trees, self.first = trees, trees[0]
         self.systems = [s for tree in trees for s in tree.scored]
         self.measure = quality_measure(self.systems)
@@ -65,6 +66,7 @@ class Report:
         self.enhancers = [s for s in self.systems if s.enhances]
         ids = sorted({utt for tree in trees for utt in tree.utts})
         main = [s for s in self.first.scored if s.enhances and (s.scores or s.words)] or self.first.scored
+        main = [s for s in main if s.name == judged] or main
         self.judged = main[-1] if main else None
         noisy = self.noisy.get(self.first.label)
         self.picks = picks(noisy, self.judged, ids, self.measure, count)

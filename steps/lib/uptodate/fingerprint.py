@@ -32,6 +32,7 @@ NOUNS = {  # what the directories of a step hold
     "make_fmllr_feats": "features",
     "score_asr": "scores",
     "score_enhancement": "scores",
+    "judge": "verdicts on enhancers",
     "export": "an exported model",
     "report": "a report",
 }

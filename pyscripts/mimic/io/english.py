@@ -1,4 +1,4 @@
-"""Words of a text as they are counted: the same rules for a reference in capitals and for what Whisper writes.
+"""The normaliser "english": the same words from a reference in capitals and from what Whisper writes.
 
 1. Small letters; accents stay. Typographic apostrophes become plain ones.
 2. Numbers in figures become words: 42, 1,500, 3.5, 2nd, 10%, $5, 7:30.
@@ -26,8 +26,13 @@ IS = {"he", "she", "it", "that", "this", "what", "who", "where", "when", "how", 
 LARGEST = 10**12
 
 
-def words(text: str) -> list[str]:
+def english(text: str) -> str:
     """See the head of this file."""
+    return " ".join(words(text))
+
+
+def words(text: str) -> list[str]:
+    """The words of `english`."""
     text = text.lower().replace("\u2019", "'").replace("\u2018", "'")
     text = re.sub(r"([$\u00a3\u20ac])\s?(\d[\d,]*(?:\.\d+)?)", _money, text)
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text).replace("%", " percent ")
