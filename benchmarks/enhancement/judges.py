@@ -13,7 +13,8 @@ import numpy as np
 from enhancement import FIX
 from mimic.io.packages import installed
 from mimic.judging.findings import Findings, digest
-from mimic.judging.recognisers import Recogniser, make
+from mimic.judging.protocol import Recogniser
+from mimic.judging.recognisers import make
 from mimic.metrics.enhancement import score_pair
 from mimic.metrics.mos import MAPS, p835
 from mimic.metrics.pesq import version as pesq_version

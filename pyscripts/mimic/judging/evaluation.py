@@ -10,7 +10,7 @@ from mimic.errors import UserError
 from mimic.io.packages import JUDGES
 from mimic.judging.findings import Findings, Found, digest
 from mimic.judging.material import Enhanced, Material, Model, System
-from mimic.judging.recognisers import Recogniser, Signals
+from mimic.judging.protocol import Recogniser, Signals
 from mimic.metrics.enhancement import WITHOUT, parse_measures, score_pair
 from mimic.metrics.mos import packages
 from mimic.progress import progress

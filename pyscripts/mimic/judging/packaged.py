@@ -12,7 +12,7 @@ import numpy as np
 from mimic.errors import UserError
 from mimic.io.packages import installed
 from mimic.judging.findings import Found, digest, directory_digest
-from mimic.judging.recognisers import RATE, Signals, mean
+from mimic.judging.protocol import RATE, Signals, mean
 
 STREAMING = ("decode_chunk_len", "chunk_size", "window_size")  # metadata of graphs that keep a state
 

@@ -14,6 +14,7 @@ from mimic.judging.material import NOISY, System
 from mimic.judging.verdicts import Alignments
 from mimic.metrics.conditions import CONDITIONS
 from mimic.metrics.figures import Row, Scores, means
+from mimic.metrics.identity import identify
 from mimic.metrics.kaldi_files import aligned_pairs
 from mimic.metrics.kaldi_files import by_condition as rates_by_condition
 from mimic.metrics.kaldi_files import rate as error_rate
@@ -39,7 +40,8 @@ def write_tree(
             for a, b in both
         ]
         figures = {unit: error_rate(found) for unit, found in alignments.items()}
-        write_scores(folder, Scores(len(rows), figures, None, rates_by_condition(alignments, [data])), rows)
+        conditions = rates_by_condition(alignments, [data])
+        write_scores(folder, Scores(len(rows), figures, identify(data, utts), conditions), rows)
         for unit, found in alignments.items():
             with replace(folder / f"{unit}_1_0.0") as f:
                 f.write(wer_lines(compute_wer((a.ref, a.hyp, a.present) for a in found)))

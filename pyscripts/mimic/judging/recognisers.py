@@ -1,39 +1,22 @@
-"""Recognisers by a word: models of this recipe, Whisper, sherpa-onnx, pocketsphinx, and any command.
-
-A recogniser has a `name` for tables, an `identity`, which changes with whatever changes its words, and `words`: takes
-(utterance, samples (samples,) float32 at 16 kHz) pairs and gives (utterance, found) pairs: `hyp`, its words, and
-`confidence`, 0 to 1, the mean over them, None where it has none.
-"""
+"""Recognisers by a word: models of this recipe, Whisper, sherpa-onnx, pocketsphinx, and any command."""
 
 import re
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 from mimic.errors import UserError
 from mimic.io.entries import wav_file
 from mimic.io.recording import write_wav
 from mimic.io.tables import read_text, write_table
 from mimic.judging.findings import Found, digest, directory_digest
+from mimic.judging.protocol import RATE, Recogniser, Signals, mean
 
-RATE = 16000  # Hz
 PACKAGED = ("whisper", "sherpa", "pocketsphinx")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-Signals = Iterable[tuple[str, np.ndarray]]
-
-
-class Recogniser(Protocol):
-    """See the head of this file."""
-
-    name: str
-    identity: str
-
-    def words(self, signals: Signals) -> Iterator[tuple[str, Found]]: ...
 
 
 def parse(text: str) -> tuple[str, str, str]:
@@ -137,8 +120,3 @@ class Command:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise UserError(f"recogniser {self.name}: {shlex.join(words)} ended with code {done.returncode}: {last}")
-
-
-def mean(values: list[float]) -> float | None:
-    """The mean with 4 digits, None of nothing."""
-    return round(float(np.mean(values)), 4) if values else None
