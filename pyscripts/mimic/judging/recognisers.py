@@ -22,8 +22,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 def parse(text: str) -> tuple[str, str, str]:
     """(name, what, argument) of `[NAME=]WHAT[:ARGUMENT]`; what: whisper, sherpa, pocketsphinx, cmd or model.
 
-    Without NAME it is made of the rest. UserError for a directory that is not there, and for a name that no directory
-    can have.
+    Without NAME it is made of the rest. UserError for a directory that is not there, and for a command without places.
     """
     name, equals, rest = text.partition("=")
     if not equals or not NAME.fullmatch(name):
