@@ -20,9 +20,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 UNITS = 256
-said = []
+messages = []
 logging.getLogger().addHandler(handler := logging.Handler())
-handler.emit = lambda record: said.append(record.getMessage())
+handler.emit = lambda record: messages.append(record.getMessage())
 draw = np.random.default_rng(0)
 sizes, operators = {}, {}
 for name, gates in (("LSTM", 4), ("GRU", 3)):
@@ -42,5 +42,5 @@ for name, gates in (("LSTM", 4), ("GRU", 3)):
 print(f"onnxruntime {version('onnxruntime')}: bytes before and after {sizes}, operators {operators}")
 assert operators == {"LSTM": ["DynamicQuantizeLSTM"], "GRU": ["GRU"]}
 assert sizes["LSTM"][1] < 0.26 * sizes["LSTM"][0] and sizes["GRU"][1] >= sizes["GRU"][0]
-assert not any("GRU" in line for line in said), said
+assert not any("GRU" in line for line in messages), messages
 PYTHON

@@ -22,19 +22,19 @@ draw = np.random.default_rng(0)
 def voice(seconds: float) -> np.ndarray:
     """A voice of 120 Hz in syllables."""
     time = np.arange(round(seconds * RATE)) / RATE
-    waves = (np.sin(2 * np.pi * k * 120 * time + k) * np.exp(-(((k * 120 - 700) / 500) ** 2)) for k in range(1, 60))
-    speech = sum(waves) * np.clip(np.sin(2 * np.pi * 3 * time), 0, None)
+    partials = (np.sin(2 * np.pi * k * 120 * time + k) * np.exp(-(((k * 120 - 700) / 500) ** 2)) for k in range(1, 60))
+    speech = sum(partials) * np.clip(np.sin(2 * np.pi * 3 * time), 0, None)
     return 0.3 * speech / np.abs(speech).max()
 
 
 for seconds in (9.9, 10.0, 10.9):
     clean = voice(seconds)
-    spoilt = clean.copy()
-    spoilt[-round(TAIL * RATE) :] = draw.normal(0, 0.2, round(TAIL * RATE))
-    before, after = (dnsmos.run(x, RATE) for x in (clean, spoilt))
+    noisy = clean.copy()
+    noisy[-round(TAIL * RATE) :] = draw.normal(0, 0.2, round(TAIL * RATE))
+    before, after = (dnsmos.run(x, RATE) for x in (clean, noisy))
     print(f"speechmos {version('speechmos')}, {seconds} s: BAK {before['bak_mos']:.4f}, with noise {after['bak_mos']:.4f}")
     assert before == after
-whole = dnsmos.run(spoilt[-round(9.01 * RATE) :], RATE)  # the same end, now inside a window
+whole = dnsmos.run(noisy[-round(9.01 * RATE) :], RATE)  # the same end, now inside a window
 print(f"the last 9.01 s alone: BAK {whole['bak_mos']:.4f}")
 assert whole["bak_mos"] < before["bak_mos"] - 0.1
 PYTHON
