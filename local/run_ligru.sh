@@ -19,6 +19,7 @@ leaves=                                 # of the trees; empty: 4000, for the dem
 gauss=                                  # Gaussians; empty: 50000, for the demo 2500
 gmm_passes=                             # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
 mfcc_config=conf/mfcc.conf              # features
+max_lmwt=17                             # stage 6: largest LM scale that is tried on dev; a loop of few words wants more
 train_jobs=2                            # networks trained side by side; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
@@ -139,7 +140,7 @@ score() { # score MODEL-DIR SIDE FEATURES [decoding options]: the LM scale is tu
   local set from=()
   for set in dev test; do
     [ "$3" = "$mfcc" ] || steps/decode_lattice.sh "${decoding[@]}" "${@:4}" "$tri/graph" "$3/${set}_$2" "$1/decode_${set}_$2"
-    steps/score_lattices.sh "${one_job[@]}" "${from[@]}" "$3/${set}_$2" "$tri/graph" "$1/decode_${set}_$2" \
+    steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "${from[@]}" "$3/${set}_$2" "$tri/graph" "$1/decode_${set}_$2" \
       "$1/$2/scoring/$set"
     from=(--from "$1/decode_dev_$2")
   done
@@ -148,7 +149,7 @@ if begin 6 "decoding and scores"; then
   rows=() pairs=()
   for side in "${sides[@]}"; do
     in_background 2 score "$tri" "$side" "$mfcc"
-    in_background 2 steps/score_lattices.sh "${one_job[@]}" "$mfcc/dev_$side" "$exp/tri2/graph" \
+    in_background 2 steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "$mfcc/dev_$side" "$exp/tri2/graph" \
       "$exp/tri2/decode_dev_$side" "$exp/tri2/$side/scoring/dev"
     rows+=("GMM SAT, $side=,$tri/$side")
   done
