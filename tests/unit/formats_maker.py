@@ -50,6 +50,12 @@ def json_lines(path: Path, *entries: dict) -> Path:
     return path
 
 
+def lhotse_recording(path: Path, channels: list[int], name: str = "r", **more) -> dict:
+    """A recording as Lhotse writes it: 2 s in one file."""
+    sources = [{"type": "file", "channels": channels, "source": str(path)}]
+    return {"id": name, "sources": sources, "sampling_rate": 8000, "num_samples": 16000, "duration": 2.0} | more
+
+
 def imported(source: Path, out: Path, allow_pipes: bool = False, max_skip: float = 0.0, **options) -> Written:
     """What steps/import_data.sh does, in this process."""
     reading = Reading(**options)
