@@ -31,11 +31,11 @@ class SherpaGraph(nn.Module):
         super().__init__()
         self.graph, self.shapes = graph, [value.shape for value in graph.net.initial()]
         window, half = stft.window.double(), stft.config.hop_length
-        theirs = torch.hann_window(2 * half, dtype=torch.float64).sqrt()
+        root = torch.hann_window(2 * half, dtype=torch.float64).sqrt()
         square = window.square()
         weight = (square[:half] + square[half:]).repeat(2)  # of the two frames that each sample is in
-        self.register_buffer("enter", _product(_ratio(window, theirs)))  # (2, bins, bins)
-        self.register_buffer("leave", _product(_ratio(window, theirs) / weight))
+        self.register_buffer("enter", _product(_ratio(window, root)))  # (2, bins, bins)
+        self.register_buffer("leave", _product(_ratio(window, root) / weight))
 
     def initial(self) -> tuple[Tensor, ...]:
         state = torch.cat([value.flatten() for value in self.graph.net.initial()])
@@ -74,9 +74,9 @@ def export(model: SpectrumEnhancer, stft: Stft, output: Path) -> float | None:
     return worst
 
 
-def _ratio(window: Tensor, theirs: Tensor) -> Tensor:
-    """What their window has to be multiplied by; both are zero at the first sample."""
-    return torch.where(theirs > 0, window / theirs.clamp(min=1e-9), 0)
+def _ratio(window: Tensor, root: Tensor) -> Tensor:
+    """What sherpa-onnx's window `root` has to be multiplied by; both are zero at the first sample."""
+    return torch.where(root > 0, window / root.clamp(min=1e-9), 0)
 
 
 def _product(even: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The part of OpenAI's HTTP interface that programs use for transcription, so that they work with a server of ours.
+"""The part of OpenAI's HTTP interface that programs use for transcription, so that they work with mimic's server.
 
 https://platform.openai.com/docs/api-reference/audio/createTranscription: a form with `file` and `response_format`. What
 the models here do not have (`prompt`, `temperature`, `stream`) is accepted and changes nothing. `model` is any name: a

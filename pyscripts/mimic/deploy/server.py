@@ -82,7 +82,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """One request. Responses are the files of the page, or JSON: a result, or {"error": one line}."""
+    """One request. It gives the files of the page, or JSON: a result, or {"error": one line}."""
 
     server: Server
     server_version, sys_version = "mimic", ""

@@ -28,7 +28,7 @@ ORDER = ("running", "stopped", "failed", "done")
 
 @dataclass(frozen=True)
 class State:
-    """One training or one step: where, one of ORDER, and the rest in words; when it was last heard of, since 1970."""
+    """One training or one step: where, one of ORDER, and the rest in words; when it last wrote, since 1970."""
 
     name: str
     state: str

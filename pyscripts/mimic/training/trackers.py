@@ -1,7 +1,7 @@
 """Where the curves of a training go, beside its own files: TensorBoard, MLflow, Weights & Biases, or nowhere.
 
 MLflow and Weights & Biases are not installed with the recipe. Both write into the experiment directory and need no
-network, unless MLFLOW_TRACKING_URI or WANDB_MODE say otherwise. A training that resumes goes on with the run it had.
+network, unless MLFLOW_TRACKING_URI or WANDB_MODE say otherwise. A training that resumes continues the run it had.
 """
 
 import importlib.util
