@@ -5,7 +5,7 @@ quantise.py exp/asr_clean/onnx data/dev_clean                        a recognise
 quantise.py exp/fast/onnx data/dev_noisy data/dev_clean              an enhancer: PESQ and eSTOI before and after
 
 Writes waveform.int8.onnx or model.int8.onnx beside the graph. Utterances are taken evenly from all of the data; a fifth
-of them give the ranges of --type static, the others are scored.
+of them give the ranges of --method static, the others are scored.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="what steps/export.sh wrote")
     parser.add_argument("data", type=Path, help="data directory; for a recogniser with transcripts")
     parser.add_argument("clean", type=Path, nargs="?", help="for an enhancer: the clean side of it")
-    parser.add_argument("--type", choices=("dynamic", "static"), default="dynamic", help="(default: %(default)s)")
+    parser.add_argument("--method", choices=("dynamic", "static"), default="dynamic", help="(default: %(default)s)")
     cli.add_number(parser, "--max-wer-rise", Annotated[float, Range(0)], 2.0, "percent of the WER, as much is allowed")
     cli.add_number(parser, "--num-utts", Annotated[int, Range(5)], 100, "utterances of the data")
     arguments = parser.parse_args()
@@ -52,10 +52,10 @@ def main() -> None:
     target = exported.graph.with_suffix(".int8.onnx")
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix=".int8-") as folder:
         made = Path(folder) / target.name
-        count, total = quantise(exported, arguments.type, made, [reader[utt] for utt in ranges])
+        count, total = quantise(exported, arguments.method, made, [reader[utt] for utt in ranges])
         log.info(
             "%s: %d of %d products, %.2f MB -> %.2f MB",
-            arguments.type,
+            arguments.method,
             count,
             total,
             *map(size, (exported.graph, made)),

@@ -2,14 +2,14 @@
 # Makes an exported graph 8 bit: of a recogniser if its WER stays, of an enhancer with PESQ and eSTOI before and after.
 # Reads the folder that steps/export.sh wrote, and data directories; writes model.int8.onnx or waveform.int8.onnx there.
 
-type=dynamic   # static: convolutions too, and the ranges of activations are those of a fifth of the recordings
+method=dynamic # static: convolutions too, and the ranges of activations are those of a fifth of the recordings
 max_wer_rise=2 # percent of the WER; where it rises by more nothing is written
 num_utts=100   # utterances of the data, taken evenly
 
 . ./path.sh
 help_message="Usage: $0 [options] <onnx-dir> <data-dir> [<clean-data-dir>]
 e.g.: $0 exp/asr_clean/onnx data/dev_clean                        a recogniser
-      $0 --type static exp/fast/onnx data/dev_noisy data/dev_clean  an enhancer
+      $0 --method static exp/fast/onnx data/dev_noisy data/dev_clean  an enhancer
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh
@@ -19,4 +19,4 @@ set -euo pipefail
 [ $# -eq 2 ] || [ $# -eq 3 ] || die "expected <onnx-dir> <data-dir> [<clean-data-dir>], got $# words; see --help"
 require "$1" steps/export.sh
 # shellcheck disable=SC2154  # options
-exec pyscripts/quantise.py --type "$type" --max-wer-rise "$max_wer_rise" --num-utts "$num_utts" "$@"
+exec pyscripts/quantise.py --method "$method" --max-wer-rise "$max_wer_rise" --num-utts "$num_utts" "$@"

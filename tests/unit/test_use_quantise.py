@@ -41,7 +41,7 @@ def eight_bit(path: Path) -> int:
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
 def test_a_recogniser(root, caplog, kind):
     caplog.set_level("INFO")
-    words = ("--type", kind, "--max-wer-rise", "1000", root / "asr", root / "data")  # nobody has trained it
+    words = ("--method", kind, "--max-wer-rise", "1000", root / "asr", root / "data")  # nobody has trained it
     assert program("quantise.py", *words) == 0
     assert "WER" in caplog.text and "4 utterances" in caplog.text and f"{kind}: " in caplog.text
     graph = onnx.load(root / "asr/model.int8.onnx").graph
@@ -58,7 +58,7 @@ def test_a_recogniser(root, caplog, kind):
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
 def test_a_stream_of_an_enhancer(root, caplog, kind):
     caplog.set_level("INFO")
-    assert program("quantise.py", "--type", kind, root / "fast", root / "data", root / "clean") == 0
+    assert program("quantise.py", "--method", kind, root / "fast", root / "data", root / "clean") == 0
     assert "eSTOI" in caplog.text and "PESQ" in caplog.text and eight_bit(root / "fast/waveform.int8.onnx")
 
 

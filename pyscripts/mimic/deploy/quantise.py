@@ -109,13 +109,13 @@ def quantise(exported: Exported, kind: str, target: Path, signals: Sequence[np.n
         logging.disable(logging.NOTSET)
     small = [w for w in onnx.load(target).graph.initializer if w.data_type == onnx.TensorProto.INT8 and len(w.dims) > 1]
     if not small:
-        raise UserError(f"{exported.graph}: no product that --type {kind} makes 8 bit")
+        raise UserError(f"{exported.graph}: no product that --method {kind} makes 8 bit")
     try:  # 1.31 ends the whole process when it opens some static graphs, those of conformers among them
         in_child(_opens, target)
     except NotScored:
         version = onnxruntime.__version__
         raise UserError(
-            f"{exported.graph}: onnxruntime {version} crashes on it with --type {kind}: try the other"
+            f"{exported.graph}: onnxruntime {version} crashes on it with --method {kind}: try the other"
         ) from None
     return len(small), len(nodes) - len(outside)
 

@@ -95,16 +95,17 @@ def judge(
         if sides := [{a.utt: value(a) for a in side[0].get(unit, ())} for side in both]:
             if sides[0]:
                 found.figures[unit] = bootstrap(unit, [(sides[0], sides[1])], REPLICATIONS)
-    for name, place in [("confidence", 1), *((measure, 2) for measure in measures(noisy[2]))]:
-        first, second = ({utt: _known(one.get(name)) for utt, one in side[place].items()} for side in both)
-        if any(first.values()):
-            found.figures[name] = bootstrap(name, [(first, second)], REPLICATIONS)
+    spoken, scored = [side[1] for side in both], [side[2] for side in both]
+    for name, found_in in [("confidence", spoken), *((measure, scored) for measure in measures(noisy[2]))]:
+        known = [{utt: _known(one.get(name)) for utt, one in side.items()} for side in found_in]
+        if any(known[0].values()):
+            found.figures[name] = bootstrap(name, [(known[0], known[1])], REPLICATIONS)
     if "wer" in found.figures:
         pairs = list(zip(noisy[0]["wer"], enhanced[0]["wer"], strict=True))
         for condition, level, some in grouped(pairs, lambda pair: pair[0].utt, data_dirs):
             if condition in CONDITIONS:
-                first, second = ({pair[k].utt: value(pair[k]) for pair in some} for k in (0, 1))
-                found.conditions.setdefault(condition, {})[level] = bootstrap("wer", [(first, second)], FEW)
+                words_of = [{pair[k].utt: value(pair[k]) for pair in some} for k in (0, 1)]
+                found.conditions.setdefault(condition, {})[level] = bootstrap("wer", [(words_of[0], words_of[1])], FEW)
     found.conditions = {name: values for name, values in found.conditions.items() if len(values) > 1}
     return found
 

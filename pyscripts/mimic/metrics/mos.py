@@ -151,7 +151,7 @@ def require(measures: Iterable[str]) -> None:
 
 def packages(measures: Iterable[str]) -> str:
     """Which packages compute the measures, for the header of a score file; "" where they take none."""
-    used = {}
+    used: dict[str, list[str]] = {}
     for names, (_, _, package) in (ALONE | WITH_REFERENCE).items():
         if chosen := [name for name in names if name in set(measures)]:
             used.setdefault(package, []).extend(chosen)
