@@ -215,7 +215,7 @@ def test_a_directory_of_wheels_that_is_not_there(setup, tmp_path):
 
 def test_the_lock_has_what_is_pinned(setup, tmp_path):
     """Each line of requirements.txt, in its version, with hashes."""
-    pin = re.compile(r"^([A-Za-z0-9_.-]+)==([^ ;]+)", re.MULTILINE)
+    pin = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", re.MULTILINE)
     pinned, lock = pin.findall((ROOT / "requirements.txt").read_text()), (ROOT / "requirements.lock").read_text()
     locked = {(name.lower(), version) for name, version in pin.findall(lock)}
     assert not [(name, v) for name, v in pinned if (name.lower().replace("_", "-"), v) not in locked]
