@@ -65,7 +65,7 @@ def use(name: str) -> None:
     module = EDITIONS[name][0]
     package, edition = load(module), name
     if package is None and name != "default":
-        raise UserError(f"--pesq {name}: the Python package {module} is not installed: python3 -m pip install {module}")
+        raise UserError(f"--pesq {name}: the Python package {module} is not installed, or built for another numpy")
 
 
 def version() -> str:
