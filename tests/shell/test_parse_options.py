@@ -85,7 +85,7 @@ echo "$stage|$nj|$max_skip|$channel|$sil_prob|$snrs|$prune|$compress|$size|$enha
         (["--max-skip", "1 %"], "--max-skip takes a number from 0 to 1, got '1 %'"),
         (["--sil-prob", "0"], "--sil-prob takes a number above 0, below 1, got '0'"),
         (["--sil-prob", "1.0"], "--sil-prob takes a number above 0, below 1, got '1.0'"),
-        (["--snrs", "0 inf"], "--snrs takes numbers from -100 to 100, got '0 inf'"),
+        (["--snrs", "0 inf"], "--snrs takes numbers from -100 to 100 or clean, got '0 inf'"),
         (["--prune", "0 0.5"], "--prune takes whole numbers of at least 0, got '0 0.5'"),
         (["--enhancement-ratio", "1.5"], "--enhancement-ratio takes a number from 0 to 1 or auto, got '1.5'"),
         (["--enhancement-ratio", "aut"], "--enhancement-ratio takes a number from 0 to 1 or auto, got 'aut'"),
