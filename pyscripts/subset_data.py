@@ -25,11 +25,14 @@ def main() -> None:
     add_number(parser, "--max-dur", NotNegative, 0.0, "seconds of the longest utterance; 0: any")
     args = parser.parse_args()
     utts = sorted(read_utt2spk(args.data / "utt2spk"))
+    if not utts:
+        raise UserError(f"{args.data / 'utt2spk'}: empty: no utterances")
     if args.min_dur or args.max_dur:
         seconds = durations(args.data, utts)
         utts = [utt for utt in utts if args.min_dur <= seconds[utt] <= (args.max_dur or math.inf)]
         if not utts:
-            raise UserError(f"{args.data}: no utterance of {args.min_dur:g} to {args.max_dur or math.inf:g} s")
+            longest = f", at most {args.max_dur:g} s" if args.max_dur else ""
+            raise UserError(f"{args.data}: no utterance of at least {args.min_dur:g} s{longest}")
     count = len(utts) if args.utterances == "all" else min(whole("<utterances>", 1)(args.utterances), len(utts))
     write_data_dir(args.out, subset(args.data, [utts[len(utts) * i // count] for i in range(count)]))
 

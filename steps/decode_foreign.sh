@@ -26,14 +26,20 @@ require "$data/wav.scp" "local/*/prepare.sh or steps/enhance.sh"
 require "$data/utt2spk" "local/*/prepare.sh or steps/enhance.sh"
 if up_to_date "$dir" --force "$force" --version 1 --input "$data" --option "command=$1"; then exit 0; fi
 
+[ -s "$data/utt2spk" ] || die "$data/utt2spk is empty: no utterances"
 mkdir -p "$dir/log"
+rm -f "$dir/text.new" # of a call that was interrupted
 words=("${words[@]//\{wav.scp\}/$data/wav.scp}")
 log "${words[0]} recognises $data"
 "${words[@]//\{text\}/$dir/text.new}" > "$dir/log/decode.log" 2>&1 < /dev/null ||
   die "'$1' failed on $data with code $?: see $dir/log/decode.log"
-[ -f "$dir/text.new" ] || die "'$1' has not written {text}, $dir/text.new"
-unknown=$(awk 'NR == FNR { known[$1]; next } !($1 in known) { print $1; exit }' "$data/utt2spk" "$dir/text.new")
-[ -z "$unknown" ] || die "$dir/text.new: $unknown is not an utterance of $data"
+[ -s "$dir/text.new" ] || die "'$1' has written nothing to {text}, $dir/text.new: see $dir/log/decode.log"
+wrong=$(awk 'NR == FNR { known[$1]; next }
+  NF == 0 { print FNR ": empty line"; exit }
+  !($1 in known) { print FNR ": " $1 " is not an utterance of the data"; exit }
+  $1 in seen { print FNR ": " $1 " is there twice"; exit }
+  { seen[$1] }' "$data/utt2spk" "$dir/text.new")
+[ -z "$wrong" ] || die "$dir/text.new:$wrong: correct what '$1' writes"
 LC_ALL=C sort "$dir/text.new" > "$dir/text"
 rm "$dir/text.new"
 mark_done "$dir"

@@ -7,6 +7,7 @@ import pytest
 from formats_maker import content, imported, json_lines, lhotse_recording, recording
 
 from mimic.corpus.formats import huggingface
+from mimic.corpus.formats.export import read_utterances
 from mimic.corpus.formats.utterance import Reading
 from mimic.errors import UserError
 
@@ -80,6 +81,9 @@ def test_bad_folders_columns_and_recordings(tmp_path):
     (tmp_path / "kaldi/wav.scp").touch()
     with pytest.raises(UserError, match="is a Kaldi data directory already: local/import_corpus.sh takes it"):
         imported(tmp_path / "kaldi", tmp_path / "d")
+    (tmp_path / "kaldi/utt2spk").touch()
+    with pytest.raises(UserError, match="no utterances: there is nothing to export"):
+        list(read_utterances(tmp_path / "kaldi"))
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="none of Lhotse, Hugging Face"):
         imported(tmp_path / "none", tmp_path / "d")

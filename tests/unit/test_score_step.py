@@ -121,8 +121,16 @@ def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
     data, decode = decoded
     (decode / "text").unlink()
     write_table(data / "wav.scp", dict.fromkeys(utt2spk(random_set(3)[0]), "/no/where.wav"))
-    for name, line in (("good", "echo $utt HELLO"), ("stranger", "echo bob HELLO"), ("broken", "exit 3")):
+    for name, line in (
+        ("good", "echo $utt HELLO"),
+        ("stranger", "echo bob HELLO"),
+        ("twice", "echo $utt HELLO; echo $utt"),
+        ("broken", "exit 3"),
+    ):
         (tmp_path / name).write_text(f"#!/bin/sh\nwhile read -r utt wav; do {line}; done < $1 > $2\n")
+    once = "[ ! -e $0.ran ] || exit 0\ntouch $0.ran; sed 's/ .*/ A/' $1 > $2; exit 3\n"
+    (tmp_path / "stops").write_text(f"#!/bin/sh\n{once}")
+    for name in ("good", "stranger", "twice", "broken", "stops"):
         (tmp_path / name).chmod(0o755)
 
     def recognise(command: str) -> subprocess.CompletedProcess:
@@ -131,6 +139,9 @@ def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
 
     for command, problem in (
         ("broken {wav.scp} {text}", "failed on"),
+        ("stops {wav.scp} {text}", "failed on"),
+        ("stops {wav.scp} {text}", "has written nothing"),  # what the first call left does not count
+        ("twice {wav.scp} {text}", "is there twice"),
         ("stranger {wav.scp} {text}", "bob is not an utterance of"),
         ("nowhere {wav.scp} {text}", "no such program"),
         ("good {wav.scp}", "names no {text}"),

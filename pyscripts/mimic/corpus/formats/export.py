@@ -54,12 +54,14 @@ class Exported:
 def read_utterances(data: Path, allow_pipes: bool = False, channel: int | None = None) -> Iterator[Exported]:
     """The utterances of a data directory in C order, under the ids that they had where they were imported from.
 
-    The header of each recording is read. Raises UserError as AudioReader, and for audio within an archive.
+    The header of each recording is read. Raises UserError as AudioReader, for audio within an archive, and for none.
     """
     reader = AudioReader(data, allow_pipes=allow_pipes, channel=channel)
     speakers = read_utt2spk(data / "utt2spk")
     tables = {name: _optional(data / name) for name in ("text", "spk2gender", "utt2id", "spk2id", "reco2id")}
     names = _originals(reader.utts, tables["utt2id"])
+    if not names:
+        raise UserError(f"{data}: no utterances: there is nothing to export")
     last: tuple[str, Recording] | None = None
     for utt in progress(reader, len(reader), f"utterances of {data}"):
         if utt not in speakers:
