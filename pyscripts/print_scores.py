@@ -53,8 +53,11 @@ def main() -> None:
         for name in ("*/decode*", "*/scoring/*")
     )
     lines = [line for unit in UNITS for decode in decodes if (line := error_rate(decode, unit))]
-    for line in [*lines, *(line for folder in folders for line in measures(folder))]:
-        print(line)
+    lines += [line for folder in folders for line in measures(folder)]
+    if not lines:
+        which = f" in directories that '{args.pattern}' finds" if args.pattern else ""
+        raise UserError(f"{args.exp}: no scores{which}: ./run.sh makes some, steps/status.sh shows what is done")
+    print(*lines, sep="\n")
 
 
 if __name__ == "__main__":

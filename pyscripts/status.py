@@ -27,7 +27,7 @@ def main() -> None:
         if state.state != "done" or arguments.all == "true":
             print(f"{state.name:<{width}}  {state.state:<7}  {state.words}")
     counts = {name: sum(state.state == name for state in found) for name in ("running", "stopped", "failed", "done")}
-    print(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing has run here")
+    print(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no records of trainings or jobs")
 
 
 if __name__ == "__main__":

@@ -126,6 +126,8 @@ def test_results_prints_the_best_lines(checkout):
     (decode / "wer_9_0.5").write_text(better)
     assert printed(checkout, "asr_mimic")[0] == f"{better.splitlines()[0]} exp/asr_mimic/decode_test/wer_9_0.5"
     assert printed(checkout, "enhance") == [pesq]
+    nothing = subprocess.run([checkout / "RESULTS", "nosuch"], cwd="/", capture_output=True, text=True)
+    assert nothing.returncode == 1 and "exp: no scores in directories that 'nosuch' finds" in nothing.stderr
     # Of our own scoring, the JSON says it: Kaldi's files are not read.
     scores = read_scores(checkout / "exp/asr_mse/scoring/test")
     write_scores(checkout / "exp/asr_mse/decode_test/scoring_kaldi", replace(scores, weights="7_0.5"))

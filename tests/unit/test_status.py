@@ -77,6 +77,19 @@ def test_a_line_for_each_training_and_each_step(tmp_path, caplog, capsys):
     assert program("status.py", tmp_path / "absent") == 1 and "no such directory" in caplog.text
 
 
+def test_a_damaged_file_hides_nothing_else(tmp_path, caplog):
+    for name in ("list", "number", "log", "good"):
+        training(tmp_path / name, caplog)
+    (tmp_path / "list/status.json").write_text("[1]")
+    (tmp_path / "number/summary.json").write_text("3")
+    (tmp_path / "log/status.json").unlink()
+    (tmp_path / "log/progress.jsonl").write_text("x\n")
+    job(tmp_path / "jobs/log", "d.1.log", {"no": "event"})
+    found = {state.name: (state.state, state.words) for state in states(tmp_path)}
+    assert found.pop("good")[0] == "stopped" and found.keys() == {"list", "number", "log"}
+    assert all(state == "failed" and "has a damaged status.json" in words for state, words in found.values())
+
+
 def test_a_line_of_a_training_says_which_model(tmp_path, caplog):
     training(tmp_path / "enhance_x", caplog)
     assert "progress: 30/100 steps, enhance_x, epoch 2/5, loss 0.5000, best pesq 2.5 (epoch 1), " in caplog.text

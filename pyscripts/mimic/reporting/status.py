@@ -43,11 +43,20 @@ def states(tree: Path) -> list[State]:
         names[:] = sorted(name for name in names if name not in SKIPPED and not name.endswith((".old", ".unfinished")))
         place = Path(folder)
         if "progress.jsonl" in files:
-            found.append(_training(place, tree))
+            found.append(_readable(place, tree))
         records = [place / name for name in files if name.endswith(".log.jsonl")]
         if records and place.name == "log" and not (place.parent / "progress.jsonl").exists():
             found += _step(place, records, tree)
     return sorted(found, key=lambda state: (ORDER.index(state.state), -state.last))
+
+
+def _readable(folder: Path, tree: Path) -> State:
+    """_training, also where its files are damaged or of another program: one of them does not hide the others."""
+    try:
+        return _training(folder, tree)
+    except (UserError, AttributeError, KeyError, TypeError, ValueError):
+        words = f"{folder} has a damaged status.json, summary.json or progress.jsonl: run the training again"
+        return State(str(folder.relative_to(tree)), "failed", words, (folder / "progress.jsonl").stat().st_mtime)
 
 
 def _training(folder: Path, tree: Path) -> State:
@@ -91,7 +100,7 @@ def _step(folder: Path, records: list[Path], tree: Path) -> Iterator[State]:
     """The jobs of one directory's logs, as one state."""
     events = []
     for record in sorted(records):
-        with suppress(UserError, OSError):  # half a line, of one that is being written
+        with suppress(UserError, OSError, KeyError, TypeError):  # half a line, of one that is being written
             events.append((record, {event["event"]: event for event in read_events(record)}))
     if not events:
         return
