@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mimic.cli import add_audio, add_jobs, add_number, progress, run
-from mimic.corpus.formats.detect import READERS, detect
+from mimic.corpus.formats.detect import READERS, detect, read
 from mimic.corpus.formats.directory import write_directory
 from mimic.corpus.formats.utterance import Reading
 from mimic.corpus.importing import Side, convert, finish, plan, utts_of_job
@@ -71,8 +71,9 @@ def run_read(args: argparse.Namespace) -> None:
     columns = {part: name for part, _, name in pairs}
     options = Reading(args.split, columns, args.mic, args.audio_dir, args.channel)
     base = args.source if args.source.is_dir() else args.source.parent
-    utterances = READERS[kind](args.source, options)
-    done = write_directory(utterances, args.out, base, options, args.allow_pipes == "true", args.max_skip)
+    done = write_directory(
+        read(kind, args.source, options), args.out, base, options, args.allow_pipes == "true", args.max_skip
+    )
     counts = f"{done.utterances} utterances, {done.recordings} recordings, {done.speakers} speakers"
     print(f"result: {args.out}: {counts}, {done.hours:.2f} hours")
 

@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034  # some options are read by their name
 
 from=auto         # lhotse, huggingface, nemo, csv, librispeech, ljspeech, vctk, chime; auto: by the content
-split=            # which one of several, such as train
+split=            # which one of several, such as train; of lhotse, huggingface, librispeech, chime
 columns=          # names that this source has, e.g. 'text=normalized_text id=path'; else those that are usual
 mic=              # which one of several microphones: mic2 of VCTK (mic1), CH1 of CHiME-4 (CH5), U01.CH1 of CHiME-6 (the speaker's)
 audio_dir=        # where relative paths begin; empty: the folder of <source>, then this one

@@ -48,8 +48,11 @@ def main(verb: str, name: str, *rest: str) -> int:
     except StepError as error:
         problem = str(error)
     except OSError as error:
-        full = error.errno == errno.ENOSPC
-        problem = f"disk full: free space in {name} and run again" if full else f"{error.filename}: {error.strerror}"
+        problem = f"{error.filename}: {error.strerror}"
+        if error.errno == errno.ENOSPC:
+            problem = f"disk full: free space in {name} and run again"
+        elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+            problem = "is a file, or lies below one: name a directory"
     except Exception as error:  # a bug here must not read as "to do"
         problem = f"{type(error).__name__}: {error}"
     print(f"done.py: {name}: {problem}", file=sys.stderr)

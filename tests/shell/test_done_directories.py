@@ -104,6 +104,12 @@ def test_an_output_that_is_an_input(done, output, word):
     assert done("check", "exp/x/wav/test", "--step", "steps/enhance.sh", "--input", "exp/x")[0] == 1  # inside is fine
 
 
+def test_a_file_is_no_output(done):
+    (done.tree / "table").write_text("x")
+    for name in ("table", "table/sub"):
+        assert done("check", name) == (2, f"done.py: {name}: is a file, or lies below one: name a directory")
+
+
 def test_notes_of_the_user_are_kept_too(done):
     done.work("--option", "a=1")
     (done.dir / "notes.txt").write_text("best so far")

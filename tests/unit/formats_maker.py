@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mimic.corpus.formats.detect import READERS, detect
+from mimic.corpus.formats.detect import detect, read
 from mimic.corpus.formats.directory import Written, write_directory
 from mimic.corpus.formats.export import WRITERS, Exported, read_utterances
 from mimic.corpus.formats.utterance import Reading, Utterance
@@ -60,7 +60,7 @@ def imported(source: Path, out: Path, allow_pipes: bool = False, max_skip: float
     """What steps/import_data.sh does, in this process."""
     reading = Reading(**options)
     base = source if source.is_dir() else source.parent
-    return write_directory(READERS[detect(source)[0]](source, reading), out, base, reading, allow_pipes, max_skip)
+    return write_directory(read(detect(source)[0], source, reading), out, base, reading, allow_pipes, max_skip)
 
 
 def exported(data: Path, kind: str, out: Path, **options) -> Path:

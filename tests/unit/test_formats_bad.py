@@ -38,6 +38,7 @@ BAD = {
     "quotes": ('id,wav\n"u,a.wav\n', r"m.json:2: unexpected end of data: correct the quotes"),
     "no header": ("a,b,c,d,e,f,g\n", r"m.json:1: a header with names \(id, wav, text, ...\) is missing"),
     "not UTF-8": (b"id,wav\n\xff,a.wav\n", r"m.json:2: not UTF-8"),
+    "header alone": ("id,wav\n", r"m.json: no utterances: there is nothing to import"),
     "two columns": ("id,wav,id\n", r"m.json:1: two columns have the same name"),
     "lhotse recording": (
         [{"id": "s", "recording_id": "r", "start": 0, "duration": 1}],
@@ -92,6 +93,9 @@ def test_bad_folders_columns_and_recordings(tmp_path):
         imported(source, tmp_path / "d", columns={"text": "txt"})
     with pytest.raises(UserError, match="--columns: `words` is not one of id audio text"):
         imported(source, tmp_path / "d", columns={"words": "text"})
+    for name, formats in (("split", "lhotse, huggingface"), ("mic", "vctk, chime")):
+        with pytest.raises(UserError, match=f"--{name} is for {formats}.*, this is nemo: leave it out"):
+            imported(source, tmp_path / "d", **{name: "x"})
     twice = [lhotse_recording(tmp_path / "a.wav", [0])] * 2
     with pytest.raises(UserError, match=":2: recording r is there twice"):
         imported(json_lines(tmp_path / "recordings.jsonl", *twice), tmp_path / "d")

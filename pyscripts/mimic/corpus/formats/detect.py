@@ -28,7 +28,25 @@ READERS: dict[str, Callable[[Path, Reading], Iterator[Utterance]]] = {
     "vctk": read_vctk,
     "chime": chime.read_chime,
 }
+TAKEN_BY = {  # of Reading: the formats that have several of it
+    "split": ("lhotse", "huggingface", "librispeech", "chime"),
+    "columns": ("huggingface", "nemo", "csv"),
+    "mic": ("vctk", "chime"),
+}
 KNOWN = "Lhotse, Hugging Face datasets, NeMo, CSV/TSV, LibriSpeech, LJSpeech, VCTK, CHiME"
+
+
+def read(kind: str, source: Path, options: Reading) -> Iterator[Utterance]:
+    """Utterances of a source of this format. UserError for none, and for an option that the format does not take."""
+    for name, formats in TAKEN_BY.items():
+        if getattr(options, name) and kind not in formats:
+            raise UserError(f"{source}: --{name} is for {', '.join(formats)}, this is {kind}: leave it out")
+    empty = True
+    for utterance in READERS[kind](source, options):
+        empty = False
+        yield utterance
+    if empty:
+        raise UserError(f"{source}: no utterances: there is nothing to import")
 
 
 def detect(source: Path) -> tuple[str, str]:

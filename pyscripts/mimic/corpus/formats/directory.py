@@ -41,12 +41,9 @@ def write_directory(
     """Write the tables of `out`; relative paths count from options.audio_dir, else `base`, else the current directory.
 
     Utterances without usable audio, or with times outside of it, are listed in skipped.tsv. Raises UserError where
-    these are more than the share `max_skip`, for ids that are there twice, and where there is nothing.
+    these are more than the share `max_skip`, and for ids that are there twice.
     """
-    found = [_located(_on_disk(utt, n, out), base, options) for n, utt in enumerate(utterances)]
-    if not found:
-        raise UserError(f"{base}: no utterances: there is nothing to import")
-    found = _with_ids(found)
+    found = _with_ids([_located(_on_disk(utt, n, out), base, options) for n, utt in enumerate(utterances)])
     infos = _headers({utt.recording: utt.audio for utt in found if not utt.problem}, out, allow_pipes)
     good, bad = [], {}
     for utt in found:
