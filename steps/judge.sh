@@ -34,6 +34,7 @@ set -euo pipefail
 [ $# -eq 2 ] || die "expected <in> <out>, got $# words; see --help"
 data=${1%/} dir=$2/results
 require "$data" "local/*/prepare.sh or local/import_corpus.sh"
+[ ! "$data" -ef "$2" ] || die "$2 is <in>: name another directory for what is found"
 [ -n "$recognisers" ] || die "--recognisers: name one at least; see --help"
 options=(--enhancers "$enhancers" --recognisers "$recognisers" --ratios "$ratios" --dev-share "$dev_share"
   --language "$language" --normaliser "$normaliser" --measures "$measures" --max-skip "$max_skip"

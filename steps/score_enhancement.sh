@@ -41,9 +41,10 @@ require "$enhanced" "steps/enhance.sh"
 sides=("${clean[@]}" "$enhanced")
 if [ -f "${sides[0]}/utt2spk" ]; then limit_jobs "${sides[0]}/utt2spk"; else limit_jobs "${sides[0]}"; fi
 
-# Which PESQ there is changes the scores: installing it later has to show.
-version=$(python3 -c 'import sys; from mimic.metrics.pesq import use, version; use(sys.argv[1]); print(version())' \
-  "$pesq" 2>&1) || die "${version##*UserError: }"
+# Which PESQ there is changes the scores: installing it later has to show. Measures are checked before anything is moved away.
+version=$(python3 -c 'import sys; from mimic.metrics import enhancement, pesq
+pesq.use(sys.argv[1]); enhancement.parse_measures(sys.argv[2], sys.argv[3] == "clean"); print(pesq.version())' \
+  "$pesq" "$measures" "$reference" 2>&1) || die "${version##*UserError: }"
 extra=()
 if [ "$reference" = none ]; then extra+=("reference=none"); fi
 if [ "$pesq" != default ]; then extra+=("edition=$pesq"); fi

@@ -134,6 +134,15 @@ def test_mistakes_are_one_line(data, by_level, tmp_path, caplog):
         ("--enhancers", soft, "--recognisers", "whisper:nosuch"): "there is no directory nosuch",
         ("--enhancers", soft, "--recognisers", "cmd:true"): "write cmd:'program {wav.scp} {text}'",
         ("--enhancers", soft, "--recognisers", "cmd:'false {wav.scp} {text}'"): "ended with code 1",
+        (
+            "--enhancers",
+            soft,
+            "--recognisers",
+            "a=cmd:'no {wav.scp} {text}'",
+            "--part",
+            "inputs",
+        ): "a: no: no such program",
+        ("--enhancers", soft, "--measures", "x", "--part", "inputs", *mine): "no measure 'x'",
         ("--enhancers", soft, "--ratios", "2", *mine): "--ratios",
         ("--enhancers", soft, "--ratios", "auto", *mine): "soft has none: steps/fit_ratio.sh",
         ("--enhancers", soft, "--text", tmp_path / "x", *mine): "x",
@@ -256,5 +265,6 @@ def test_sherpa_onnx(tmp_path):
 def test_packages_that_are_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr("mimic.io.packages.find_spec", lambda name: None)
     for word in (f"whisper:{tmp_path}", f"sherpa:{tmp_path}", "pocketsphinx"):
-        with pytest.raises(UserError, match="is not installed: steps/setup.sh --judges true"):
-            recognisers.make(word, "en")
+        for check in (recognisers.require, lambda word: recognisers.make(word, "en")):
+            with pytest.raises(UserError, match="is not installed: steps/setup.sh --judges true"):
+                check(word)

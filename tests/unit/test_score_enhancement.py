@@ -212,6 +212,9 @@ def test_a_bad_pair_is_an_error_and_the_others_are_scored(tmp_path):
     rows = {row.utt: row for row in read_tsv(tmp_path / "scoring/per_utt.tsv")[0]}
     assert rows["p1-03"].reason.startswith("error: the clean audio has ") and rows["p1-03"].scores["si-sdr"] is None
     assert sum(row.scores["si-sdr"] is not None for row in rows.values()) == 4
+    done = step("--measures", "nosuch", *command[-3:])
+    assert done.returncode == 1 and "score_enhancement.sh: --measures nosuch: no measure" in done.stderr
+    assert not (tmp_path / "scoring.old").exists()  # what is there is not moved away for that
     done = step(tmp_path / "data/test_clean", tmp_path / "data/nowhere", tmp_path / "scoring2")
     assert done.returncode == 1 and "run steps/enhance.sh first" in done.stderr
 

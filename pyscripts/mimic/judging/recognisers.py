@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,12 +11,13 @@ from typing import Any
 
 from mimic.errors import UserError
 from mimic.io.entries import wav_file
+from mimic.io.packages import installed
 from mimic.io.recording import write_wav
 from mimic.io.tables import read_text, write_table
 from mimic.judging.findings import Found, digest, directory_digest
 from mimic.judging.protocol import RATE, Recogniser, Signals, mean
 
-PACKAGED = ("whisper", "sherpa", "pocketsphinx")
+PACKAGED = {"whisper": "faster_whisper", "sherpa": "sherpa_onnx", "pocketsphinx": "pocketsphinx"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -43,6 +45,15 @@ def parse(text: str) -> tuple[str, str, str]:
         )
     last = Path(argument).resolve().name
     return name or (last if what == "model" else f"{what}-{last}"), what, argument
+
+
+def require(text: str) -> None:
+    """UserError where the package or the program of a word is not there; nothing is loaded."""
+    name, what, argument = parse(text)
+    if what in PACKAGED:
+        installed(PACKAGED[what])
+    if what == "cmd" and not shutil.which(program := shlex.split(argument)[0]):
+        raise UserError(f"recogniser {name}: {program}: no such program, or it cannot be run (chmod +x)")
 
 
 def make(text: str, language: str) -> Recogniser:
