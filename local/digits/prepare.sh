@@ -34,6 +34,9 @@ set -euo pipefail
 src=$1 noise=$2 out=$3
 [ -d "$src" ] || pending "$src" || die "$src: no such directory: local/digits/download.sh $src fetches the recordings"
 [ -d "$noise" ] || pending "$noise" || die "$noise: no such directory"
+case $(realpath -m "$out")/ in # the next call would read what this one writes
+  "$(realpath -m "$src")"/* | "$(realpath -m "$noise")"/*) die "$out lies in <src> or <noise>: name another directory" ;;
+esac
 options=() made=(--force "$force" --version 1 --input "$src" --input "$noise" --input local/digits/lexicon.txt)
 for name in train_strings dev_strings test_strings dev_speakers test_speakers speeds seed; do
   options+=("--${name//_/-}" "${!name}")

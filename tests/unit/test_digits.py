@@ -152,6 +152,12 @@ def test_noise_types_of_set_b_are_not_those_of_the_training(voices, noises, tmp_
     assert "set B needs others" in caplog.text
 
 
+def test_the_corpus_does_not_lie_in_what_it_is_made_from(voices, noises):
+    for out in (voices, noises / "train/digits"):
+        done = run("local/digits/prepare.sh", voices, noises, out)
+        assert done.returncode == 1 and "lies in <src> or <noise>: name another directory" in done.stderr
+
+
 def test_real_recordings(real_data, noises, tmp_path):
     if not (real_data / "fsdd").is_dir():
         pytest.skip(f"no recordings of digits at {real_data}/fsdd")
