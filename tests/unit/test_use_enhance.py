@@ -89,6 +89,21 @@ def test_resampled_signals_stay_in_time(models):
     assert decibels((y - x)[2000:-2000], x) < -80
 
 
+@pytest.mark.parametrize("net", ENHANCERS)
+def test_threads_change_nothing(models, net):
+    """One thread enhances, however many there are; afterwards there are as many as before."""
+    loaded, x, threads = Enhancer.load(models / net), speech(2.0), torch.get_num_threads()
+    found = []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            found.append(loaded.enhance(x, 16000))
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(*found)
+
+
 def test_enhancement_ratio(models):
     loaded, x = Enhancer.load(models / "causal"), speech(1.5, 22050, 2)
     enhanced, half, noisy = (

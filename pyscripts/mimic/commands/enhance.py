@@ -51,8 +51,11 @@ def main() -> int:
         if (source, target) != ("-", "-"):
             raise UserError("--stream true goes from standard input to standard output: give - -")
         ratio = enhancer.ratio(arguments.enhancement_ratio)
+        torch.set_num_threads(1)  # a hop is too little work to share
         stream(Stream(enhancer.net, enhancer.front, ratio), enhancer.rate)
         return 0
+    if arguments.enhancement_ratio is None and enhancer.curve:
+        log.info("enhancement ratio auto, as fitted to recognisers; for listening: --enhancement-ratio 1")
     work = enhancer.blocks(arguments.enhancement_ratio, arguments.chunk_seconds)
     reader = files.find(source, arguments.allow_pipes == "true")
     if target == "-" and not files.is_single(source):
