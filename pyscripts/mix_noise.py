@@ -59,7 +59,8 @@ def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
         snrs = [inf if snr == CLEAN else float(snr) for snr in args.snrs.split()]
     except ValueError:
         snrs = []
-    if not snrs or not all(abs(snr) <= MOST_SNR or snr == inf for snr in snrs):
+    numbers = [word for word in args.snrs.split() if word != CLEAN]
+    if not snrs or not all(abs(float(number)) <= MOST_SNR for number in numbers):
         raise UserError(
             f"--snrs '{args.snrs}': expected numbers from -{MOST_SNR} to {MOST_SNR} dB, e.g. '0 5 10 15', or {CLEAN}"
         )

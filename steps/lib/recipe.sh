@@ -9,6 +9,7 @@ check_common() {
   local stages
   [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
   : "${nj:=$(default_nj)}"
+  settings=${set:-} # `set` is what loops over sets are called by
   if [ ! -v stage ]; then return; fi
   stages=$(sed -nE 's/^ *if (.* )?begin ([0-9]+) "([^"]*)".*/; \2 \3/p' "$0" | tr -d '\n')
   : "${stop_stage:=99}"
@@ -103,7 +104,7 @@ start_recipe() {
   common=(--nj "$nj" "${one_job[@]}")
   common_2nj=(--nj $((2 * nj)) "${one_job[@]}")
   decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
-  training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force" --set "${set:-}")
+  training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force" --set "${settings:-}")
 }
 
 # log_changes: logs which existing directories this call makes again, and why. Reads $call; done.py writes MIMIC_CHANGES.

@@ -151,7 +151,7 @@ def finished_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
 
 # Times of day, of files too, command lines and what a cut-off run leaves to resume from.
 NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".done", ".lock", "report", "RESULTS.md", "RESULTS.json")
-NOT_RESULTS += ("num_jobs", "summary.json", "progress.jsonl", ".made", ".changed")
+NOT_RESULTS += ("num_jobs", "summary.json", "status.json", "progress.jsonl", ".made", ".changed")
 
 
 def results(folder: Path) -> dict[str, Any]:

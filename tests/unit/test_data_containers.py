@@ -197,5 +197,8 @@ def test_the_sides_of_a_call(tmp_path):
     with pytest.raises(AudioError, match="c-B: .* reco2file_and_channel names B: leave --channel out"):
         AudioReader(tmp_path, 8000, channel=0)["c-B"]
     (tmp_path / "reco2file_and_channel").write_text("c-A call C\n")
+    with pytest.raises(AudioError, match="c-A: .* has 2 channels, reco2file_and_channel names C"):
+        AudioReader(tmp_path, 8000)["c-A"]
+    (tmp_path / "reco2file_and_channel").write_text("c-A call 3\n")
     with pytest.raises(Exception, match="reco2file_and_channel: c-A: expected `recording file channel`"):
         AudioReader(tmp_path)

@@ -94,14 +94,14 @@ def test_without_the_package_pesq_everything_else_is_scored():
     code = (
         "import sys; sys.modules['pesq'] = None\n"
         "from score_maker import *; from mimic.metrics.enhancement import *\n"
-        "x = speechlike(2); print(*score_pair(x, noisy(x, 0.01), STANDARD), version(), sep='\\n')"
+        "x = speechlike(2); print(*score_pair(x, noisy(x, 0.01), STANDARD), describe(), sep='\\n')"
     )
     env = {"PYTHONPATH": f"{ROOT}/pyscripts:{ROOT}/tests/unit"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     scores, reasons, version = done.stdout.splitlines()
     assert set(eval(scores)) == {"stoi", "estoi", "segsnr", "si-sdr"}
     assert set(eval(reasons)) == {"wb-pesq", "nb-pesq", "csig", "cbak", "covl"} and "not installed" in reasons
-    assert version == "not installed"
+    assert "not installed" in version
 
 
 def test_composite_of_the_same_signal():
