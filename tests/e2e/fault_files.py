@@ -12,7 +12,7 @@ from recipe import difference
 SCORES = r"(wer|cer)_.*|scoring_kaldi"  # stage 7 puts them beside a decoding
 # Times, sizes of jobs, notes of the up-to-date check.
 NOT_COMPARED = re.compile(
-    rf"log|tensorboard|(run_info|summary)\.json|progress\.jsonl|num_jobs|\.(done|made|changed)|\.lock.*|{SCORES}"
+    rf"log|tensorboard|(run_info|summary|status)\.json|progress\.jsonl|num_jobs|\.(done|made|changed)|\.lock.*|{SCORES}"
 )
 LOOSE = ("log", "tensorboard", "checkpoints", "weights")
 
