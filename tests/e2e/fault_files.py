@@ -7,13 +7,10 @@ from pathlib import Path
 
 import torch
 from injections import TABLES
-from recipe import difference
+from recipe import OF_A_RUN, difference
 
 SCORES = r"(wer|cer)_.*|scoring_kaldi"  # stage 7 puts them beside a decoding
-# Times, sizes of jobs, notes of the up-to-date check.
-NOT_COMPARED = re.compile(
-    rf"log|tensorboard|(run_info|summary|status)\.json|progress\.jsonl|num_jobs|\.(done|made|changed)|\.lock.*|{SCORES}"
-)
+NOT_COMPARED = re.compile("|".join([*map(re.escape, OF_A_RUN), r"\.lock.*", SCORES]))
 LOOSE = ("log", "tensorboard", "checkpoints", "weights")
 
 

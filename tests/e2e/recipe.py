@@ -149,9 +149,10 @@ def finished_recipe(repository: Path, folder: Path, *options: str) -> Recipe:
     return made
 
 
-# Times of day, of files too, command lines and what a cut-off run leaves to resume from.
-NOT_RESULTS = ("log", "tensorboard", "run_info.json", ".done", ".lock", "report", "RESULTS.md", "RESULTS.json")
-NOT_RESULTS += ("num_jobs", "summary.json", "status.json", "progress.jsonl", ".made", ".changed")
+# Times of day, of files too, sizes of jobs, command lines, notes of the up-to-date check.
+OF_A_RUN = ("log", "tensorboard", "run_info.json", "summary.json", "status.json", "progress.jsonl", "num_jobs")
+OF_A_RUN += (".done", ".made", ".changed")
+NOT_RESULTS = (*OF_A_RUN, ".lock", "report", "RESULTS.md", "RESULTS.json")
 
 
 def results(folder: Path) -> dict[str, Any]:
