@@ -54,13 +54,21 @@ def main() -> None:
             write_wav(noisy, mixture.noisy)
 
 
+def parse_snr(word: str) -> float:
+    """An SNR in dB, infinite without noise. ValueError for what is neither."""
+    if word == CLEAN:
+        return inf
+    if not abs(snr := float(word)) <= MOST_SNR:
+        raise ValueError(word)
+    return snr
+
+
 def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
     try:
-        snrs = [inf if snr == CLEAN else float(snr) for snr in args.snrs.split()]
+        snrs = [parse_snr(word) for word in args.snrs.split()]
     except ValueError:
         snrs = []
-    numbers = [word for word in args.snrs.split() if word != CLEAN]
-    if not snrs or not all(abs(float(number)) <= MOST_SNR for number in numbers):
+    if not snrs:
         raise UserError(
             f"--snrs '{args.snrs}': expected numbers from -{MOST_SNR} to {MOST_SNR} dB, e.g. '0 5 10 15', or {CLEAN}"
         )

@@ -1,11 +1,11 @@
-"""Progress lines in the log of a program that works on many items."""
+"""Progress in words: lines in the log of a program that works on many items, figures of a training."""
 
 import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -30,6 +30,14 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
                 _record(done, total, what)
     log.info("progress: %d/%d %s", done, total, what)
     _record(done, total, what)
+
+
+def figures(status: Mapping[str, Any]) -> list[str]:
+    """What is known of how a training goes, in words, from the values of its status.json."""
+    words = [] if status["loss"] is None else [f"loss {status['loss']:.4f}"]
+    if best := status["best"]:
+        words.append(f"best {best['metric']} {best['value']:.4g} (epoch {best['epoch']})")
+    return [*words, f"{status['utterances_per_second']:.3g} utterances/s", f"{status['memory_mb']} MB"]
 
 
 def _record(done: int, total: int, unit: str) -> None:

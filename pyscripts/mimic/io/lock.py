@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Lock:
                     os.link(mine, self.path)  # unlike creating a file, one step on every network disk
                     return
                 owner = _read(self.path)
-                if owner and not _stale(owner, mine, self.path):
+                if owner and not _stale(owner, self.path, lambda: mine.stat().st_mtime):
                     if time.monotonic() < deadline:
                         time.sleep(0.1)
                         mine.touch()
@@ -121,29 +122,24 @@ def _read(path: Path) -> str:
     return ""
 
 
-def _stale(owner: str, mine: Path, path: Path) -> bool:
+def _stale(owner: str, path: Path, now: Callable[[], float]) -> bool:
+    """Whether the lock's owner is gone; of another machine by the age of the file, for which `now` gives the time."""
     try:
         host, pid, started = owner.split()
+        number = int(pid)
     except ValueError:  # a disk that was full
         return True
     if host == HOST:
-        return _started(int(pid)) != started
+        return _started(number) != started
     try:
-        return mine.stat().st_mtime - path.stat().st_mtime > STALE
+        return now() - path.stat().st_mtime > STALE
     except FileNotFoundError:
         return True
 
 
 def is_held(path: Path) -> bool:
     """Whether somebody holds the lock now, for those who only look: of another machine, by this one's clock."""
-    owner = _read(path)
-    if not owner:
-        return False
-    try:
-        host, pid, started = owner.split()
-        return _started(int(pid)) == started if host == HOST else time.time() - path.stat().st_mtime < STALE
-    except (ValueError, FileNotFoundError):
-        return False
+    return not _stale(_read(path), path, time.time)
 
 
 def _remove(path: Path, owner: str) -> None:

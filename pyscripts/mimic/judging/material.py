@@ -1,7 +1,6 @@
 """What is judged: noisy speech with its transcripts, and enhancers: models, or speech that was enhanced elsewhere."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,11 @@ from mimic.errors import UserError
 from mimic.io.recording import write_wav
 from mimic.io.tables import read_text
 from mimic.judging.findings import digest, directory_digest
+from mimic.judging.protocol import NAME, RATE
 from mimic.metrics.pairs import open_audio
 from mimic.models.ratio import AUTO, mix, read_curve
 
-RATE = 16000  # Hz
 NOISY = "noisy"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ It has a `name` for tables, an `identity`, which changes with whatever changes i
 `confidence`, 0 to 1, the mean over them, None where it has none.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import numpy as np
 from mimic.judging.findings import Found
 
 RATE = 16000  # Hz
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")  # of an enhancer or a recogniser, where one stands before its word
 Signals = Iterable[tuple[str, np.ndarray]]
 
 

@@ -15,10 +15,9 @@ from mimic.io.packages import installed
 from mimic.io.recording import write_wav
 from mimic.io.tables import read_text, write_table
 from mimic.judging.findings import Found, digest, directory_digest
-from mimic.judging.protocol import RATE, Recogniser, Signals, mean
+from mimic.judging.protocol import NAME, RATE, Recogniser, Signals, mean
 
 PACKAGED = {"whisper": "faster_whisper", "sherpa": "sherpa_onnx", "pocketsphinx": "pocketsphinx"}
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def parse(text: str) -> tuple[str, str, str]:

@@ -123,7 +123,8 @@ class Work:
         """The systems that a recogniser has chosen on dev; without a dev part all."""
         if not self.dev:
             return self.candidates
-        return [s for s in self.candidates if any(s in best.values() for best in self.choices().values())]
+        best = [system for of_enhancers in self.choices().values() for system in of_enhancers.values()]
+        return [system for system in self.candidates if system in best]
 
     def choices(self) -> dict[str, dict[str, System]]:
         """{recogniser: {enhancer: system}}."""

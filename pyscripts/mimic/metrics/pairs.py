@@ -70,13 +70,11 @@ class Pairs:
             raise UserError(
                 f"{utt}: the clean audio is at {rate} Hz, the enhanced at {enhanced_rate} Hz: resample one of them"
             )
-        if rate < NARROW:
-            raise UserError(f"{utt}: audio at {rate} Hz: the scores are defined for {NARROW} Hz and more")
+        wanted = _rate_of_scores(utt, rate)
         if len(x) != len(y):
             raise UserError(
                 f"{utt}: the clean audio has {len(x)} samples, the enhanced {len(y)}: an enhancer must keep the length"
             )
-        wanted = RATE if rate >= RATE else NARROW
         if rate != wanted:
             x, y = (soxr.resample(signal, rate, wanted, quality="HQ") for signal in (x, y))
         return x, y, wanted
@@ -92,11 +90,16 @@ class Single:
     def load(self, utt: str) -> tuple[np.ndarray, np.ndarray, int]:
         """The samples (samples,) twice, and their rate. NotScored and UserError as of Pairs."""
         x, rate = _native(self.enhanced, utt, "enhanced")
-        if rate < NARROW:
-            raise UserError(f"{utt}: audio at {rate} Hz: the scores are defined for {NARROW} Hz and more")
-        wanted = RATE if rate >= RATE else NARROW
+        wanted = _rate_of_scores(utt, rate)
         x = x if rate == wanted else soxr.resample(x, rate, wanted, quality="HQ")
         return x, x, wanted
+
+
+def _rate_of_scores(utt: str, rate: int) -> int:
+    """The rate at which audio of this rate is scored."""
+    if rate < NARROW:
+        raise UserError(f"{utt}: audio at {rate} Hz: the scores are defined for {NARROW} Hz and more")
+    return RATE if rate >= RATE else NARROW
 
 
 def _native(reader: AudioReader, utt: str, side: str) -> tuple[np.ndarray, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mimic.errors import UserError
 from mimic.io.lock import is_held
+from mimic.progress import figures
 from mimic.reporting.jobs import read_events
 
 QUIET_S = 180  # a job whose log is older than this, and has no end, was killed
@@ -87,13 +88,7 @@ def _where(status: dict[str, Any]) -> str:
 
 
 def _progress(status: dict[str, Any]) -> str:
-    words = [_where(status)]
-    if status["loss"] is not None:
-        words.append(f"loss {status['loss']:.4f}")
-    if best := status["best"]:
-        words.append(f"best {best['metric']} {best['value']:.4g} (epoch {best['epoch']})")
-    words += [f"{status['utterances_per_second']:.3g} utterances/s", f"{status['memory_mb']} MB"]
-    return ", ".join([*words, f"{duration(status['seconds_left'])} left"])
+    return ", ".join([_where(status), *figures(status), f"{duration(status['seconds_left'])} left"])
 
 
 def _step(folder: Path, records: list[Path], tree: Path) -> Iterator[State]:

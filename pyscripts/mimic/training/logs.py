@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mimic.io import atomic
+from mimic.progress import figures
 from mimic.training.trackers import tracker
 
 log = logging.getLogger(__name__)
@@ -89,13 +90,8 @@ class TrainLog:
 
 def describe(status: Mapping[str, Any]) -> str:
     """How far a training is, in one line."""
-    words = [
-        f"{status['name']}, epoch {status['epoch']}/{status['epochs']}",
-        "loss -" if status["loss"] is None else f"loss {status['loss']:.4f}",
-    ]
-    if best := status["best"]:
-        words.append(f"best {best['metric']} {best['value']:.4g} (epoch {best['epoch']})")
-    return ", ".join([*words, f"{status['utterances_per_second']:.3g} utterances/s", f"{status['memory_mb']} MB"])
+    unknown = ["loss -"] if status["loss"] is None else []
+    return ", ".join([f"{status['name']}, epoch {status['epoch']}/{status['epochs']}", *unknown, *figures(status)])
 
 
 def _counts(event: Mapping[str, Any], epoch: int) -> bool:

@@ -57,9 +57,10 @@ def _rows(source: Path) -> Iterator[Row]:
             at = number
             yield line
 
-    reader = csv.reader(feed(), delimiter=mark or ",", strict=True)
     if mark == "\t":
         reader = csv.reader(feed(), delimiter=mark, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(feed(), delimiter=mark or ",", strict=True)
     begin = 1
     try:
         for row in reader:

@@ -158,4 +158,4 @@ def _is_parquet(path: Path) -> bool:
 
 def _is_arrow(path: Path) -> bool:
     with open(path, "rb") as f:
-        return f.read(6) in (b"ARROW1",) or (path.suffix == ".arrow")
+        return f.read(6) == b"ARROW1" or path.suffix == ".arrow"
