@@ -74,7 +74,7 @@ if begin 1 "lexicon and language model"; then
   steps/prepare_lang.sh "${one_job[@]}" --lexicon-type "$lexicon_type" "$lexicon" '<UNK>' "$lang"
   if [ -z "$lm" ]; then
     require "$source/train_clean/text" "stage 1 of run.sh (data)"
-    steps/train_lm.sh "${one_job[@]}" --order "$order" --unit word "$source/train_clean" "$exp/lm"
+    steps/train_lm.sh "${one_job[@]}" --order "$order" --unit word --words "$lang/words.txt" "$source/train_clean" "$exp/lm"
   fi
 fi
 : "${lm:=$exp/lm/lm.arpa}"

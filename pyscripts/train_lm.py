@@ -18,7 +18,7 @@ from mimic import cli
 from mimic.decoding.ngram import arpa
 from mimic.decoding.ngram.counts import UNK, NgramCounts, most_frequent
 from mimic.decoding.ngram.kneser_ney import Grams, estimate, log10_probs
-from mimic.decoding.ngram.lm_text import UNITS, LmText
+from mimic.decoding.ngram.lm_text import UNITS, LmText, listed_words
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.text import NORMALISERS, normaliser
@@ -36,6 +36,9 @@ def main() -> None:
     parser.add_argument("--tokens", default="", help="directory of the recogniser that the model will help")
     parser.add_argument("--prune", default="0", help="'0 0 1' leaves out rare n-grams (default: %(default)s)")
     parser.add_argument("--vocabulary", type=int, default=0, help="most frequent words that are kept; 0: all")
+    parser.add_argument(
+        "--words", type=Path, help="lexicon or words.txt: known to the model though the text lacks them"
+    )
     parser.add_argument("--max-unknown", type=float, default=0.05, help="share of what tokens cannot spell")
     parser.add_argument("--normaliser", default="none", help=f"{', '.join(NORMALISERS)} (default: %(default)s)")
     parser.add_argument("--dev", default="", help="held-out text, as the text")
@@ -43,6 +46,8 @@ def main() -> None:
     args = parser.parse_args()
 
     prune = thresholds(args.prune, args.order)
+    if args.words and args.unit != "word":
+        raise UserError(f"--words goes with --unit word, not {args.unit}: the recogniser's tokens are all known")
     tokens = None
     if args.tokens:
         from mimic.models.config import read_config  # here: it loads YAML, which words do not need
@@ -56,6 +61,9 @@ def main() -> None:
         counts.add(sentence)
     if not counts.total:
         raise UserError(f"{text.path}: no text")
+    if args.words:
+        more = counts.know(listed_words(args.words))
+        log.info("%s: %d words that the text lacks share the probability of unseen ones", args.words, more)
     text.check(counts.words[UNK + 3 :], args.max_unknown)
     log.info("%s: %d sentences, %d %ss, %d different", text.path, counts.sentences, counts.total, args.unit,
              len(counts.words) - 3)  # fmt: skip

@@ -9,6 +9,7 @@ unit=word        # word; or what a recogniser's tokens are: char, subword, phone
 tokens=          # that recogniser's directory; with --unit word, words that it cannot spell are an error
 prune=0          # '0 0 1' leaves out n-grams of order 3 and more that occur once
 vocabulary=0     # most frequent words that are kept, others become <unk>; 0: all
+words=           # lexicon or words.txt of a lang directory: the model knows these words too, though the text lacks them
 max_unknown=0.05 # largest share of tokens (of words, with --unit word) that the recogniser cannot spell
 normaliser=none  # of the text: none, upper, plain, voicebank
 dev=             # held-out text or data directory
@@ -39,6 +40,10 @@ for file in "$text" ${dev:+"$dev"}; do
   [ -f "$file" ] || pending "$file" || die "$file: no such text file or data directory"
   inputs+=(--input "$file")
 done
+if [ -n "$words" ]; then
+  options+=(--words "$words")
+  inputs+=(--input "$words")
+fi
 if [ -n "$tokens" ]; then
   require "$tokens/tokens.txt" "steps/train.sh"
   inputs+=(--input "$tokens")

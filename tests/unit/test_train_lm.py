@@ -145,6 +145,26 @@ def test_the_program_writes_model_and_perplexity(text, tmp_path):
     assert facts["dev"]["perplexity"] == facts["dev"]["without_unknown"]
 
 
+def test_words_that_the_text_lacks(tmp_path):
+    """They share what the text's words leave: no other probability changes but by the larger vocabulary."""
+    write_table(tmp_path / "text", {f"utt{i}": " ".join(words) for i, words in enumerate(licence())})
+    (tmp_path / "dev.txt").write_text("THE ZEBRA\n")
+    (tmp_path / "words.txt").write_text("<eps> 0\n!SIL 1\n<UNK> 2\nTHE 3\nZEBRA 4\nYAK 5\n#0 6\n<s> 7\n</s> 8\n")
+    (tmp_path / "lexicon.txt").write_text("!SIL SIL\n<UNK> SPN\nTHE DH AH\nTHE DH IY\nYAK Y AE K\nZEBRA Z IY B R AH\n")
+    models = []
+    for name in ("words.txt", "lexicon.txt"):
+        options = ("--words", tmp_path / name, "--dev", tmp_path / "dev.txt")
+        assert program("train_lm.py", *options, tmp_path, tmp_path / name.split(".")[0]) == 0
+        models.append(Ngram(tmp_path / name.split(".")[0] / "lm.arpa"))
+        assert json.loads((tmp_path / name.split(".")[0] / "lm.json").read_text())["dev"]["unknown"] == 0
+    lm, seen = models[0], {word for words in licence() for word in words}
+    assert set(lm.words) == set(models[1].words) == seen | {"<unk>", "<s>", "</s>", "YAK", "ZEBRA"}
+    unseen = [lm.log_prob(0, lm.ids[word]) for word in ("<unk>", "YAK", "ZEBRA")]
+    assert unseen == [min(lm.log_prob(0, lm.ids[word]) for word in seen | {"YAK"})] * 3
+    total = sum(math.exp(lm.log_prob(0, lm.ids[word])) for word in lm.words if word != "<s>")
+    assert total == pytest.approx(1, abs=1e-6)
+
+
 def test_tokens_of_a_recogniser(text, tmp_path):
     recogniser = make_recogniser(tmp_path / "model")
     letters = tmp_path / "letters.txt"
@@ -169,10 +189,14 @@ def test_tokens_of_a_recogniser(text, tmp_path):
         (("--order", "11"), "--order 11: expected 1 to 10"),
         (("--normaliser", "lower"), "--normaliser lower: not known"),
         (("--dev", "nowhere"), "nowhere: no such text file"),
+        (("--words", "nowhere"), "nowhere: no such list of words"),
+        (("--words", "silence"), "silence: no words: expected a lexicon or the words.txt"),
+        (("--words", "silence", "--unit", "char", "--tokens", "model"), "--words goes with --unit word, not char"),
     ],
 )
 def test_bad_input_is_one_line(text, tmp_path, monkeypatch, caplog, words, message):
     make_recogniser(tmp_path / "model")
+    (tmp_path / "silence").write_text("!SIL SIL\n<UNK> SPN\n")
     monkeypatch.chdir(tmp_path)
     assert program("train_lm.py", *words, text, tmp_path) == 1
     assert re.search(message, caplog.text)

@@ -26,8 +26,7 @@ class NgramCounts:
         self.order, self.words = order, list(SPECIAL)
         self._ids = {word: i for i, word in enumerate(SPECIAL)}
         self._open = vocabulary is None
-        for word in vocabulary or ():
-            self._id(word)
+        self.know(vocabulary or ())
         self.sentences = self.total = 0
         self._chunk = array("i")
         self._runs: list[tuple[np.ndarray, np.ndarray]] = []
@@ -36,6 +35,13 @@ class NgramCounts:
         number = self._ids[word] = len(self.words)
         self.words.append(word)
         return number
+
+    def know(self, words: Iterable[str]) -> int:
+        """Give these words a number too, though no text has them; how many were new."""
+        new_words = [word for word in words if word not in self._ids]
+        for word in new_words:
+            self._id(word)
+        return len(new_words)
 
     def add(self, sentence: list[str]) -> None:
         chunk, ids = self._chunk, self._ids

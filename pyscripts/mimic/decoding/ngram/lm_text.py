@@ -1,16 +1,33 @@
 """Text for n-gram models: sentences of a file or a data directory as words, characters, subwords or phones."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mimic.decoding.ngram.counts import SPECIAL
 from mimic.errors import UserError
-from mimic.io.lines import read_lines
+from mimic.io.lines import fields, read_lines
 from mimic.io.tables import rows
 from mimic.io.text import composed
 from mimic.io.tokens import EOS, UNK, Tokens
 
 UNITS = {"word": "", "char": "char", "subword": "unigram or bpe", "phone": "phn"}  # and the tokens that spell them
+NO_WORD = re.compile(r"<.*>|\[.*\]|#\d+|!SIL")
+
+
+def listed_words(path: Path) -> list[str]:
+    """Words of a lexicon or a words.txt of a lang directory, each once: the first of each line.
+
+    Left out are symbols that are no words of a text: <eps>, <UNK>, [NOISE], #0, !SIL and the like. UserError where no
+    word is left.
+    """
+    found = dict.fromkeys(
+        composed(parts[0]) for _, line in read_lines(path, "list of words") if (parts := fields(line))
+    )
+    words = [word for word in found if not NO_WORD.fullmatch(word)]
+    if not words:
+        raise UserError(f"{path}: no words: expected a lexicon or the words.txt of a lang directory")
+    return words
 
 
 class LmText:

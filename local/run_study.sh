@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# What mimic loss is worth under other settings, after ./run.sh with the same --data and --exp: trains run.sh's enhancer once
+# for each line of --tries and each seed and scores it on the dev set, its speech by the recogniser of clean speech
+# (exp/asr_clean), which is left alone. The test set is not touched: settings are chosen here. Options as in run.sh.
+# shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
+
+. steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+tries=local/demo/tries.tsv              # lines "NAME SETTING...", as "cnn_0.5 --loss.mimic_weight 0.5"; # begins a comment
+base=mse                                # the try that the others are compared with
+only=                                   # names of tries, of those in the file; empty: all
+corpus=demo                             # as given to run.sh
+enhance_config=                         # as given to run.sh
+fbank_config=                           # as given to run.sh
+decode_options=                         # as given to run.sh; split at spaces
+seeds=1                                 # train from this many seeds: --seed, --seed + 1, ...
+train_jobs=2                            # models trained side by side; on one machine with --ngpu one after the other
+
+. ./path.sh || exit 1
+help_message="Usage: local/run_study.sh [--option value]...
+e.g.: ./run.sh && local/run_study.sh --seeds 3
+      local/run_study.sh --only 'mse cnn_0.5' --set train.epochs=3
+Options (default):
+$(list_options.sh "$0")
+
+Stages; what is done and unchanged is skipped:
+  stage          writes
+  1 training     exp/study/<try>
+  2 recognition  exp/study/<try>/{wav,enhanced,decode}_dev
+  3 scores       exp/study/<try>/{scoring/dev,decode_dev/scoring}  exp/STUDY.md  exp/compare/study/<try>"
+call=("$0" "$@")
+. parse_options.sh
+. log.sh
+. recipe.sh
+set -euo pipefail
+
+check_common "$@"
+choose_configs
+check_files tries
+declare -A settings_of=()
+names=()
+while read -r name words; do
+  if [[ -z $name || $name == \#* ]]; then continue; fi
+  [[ $name =~ ^[A-Za-z0-9_.-]+$ && $name != *_seed* ]] || die "$tries: '$name' cannot be the name of a try"
+  [ ! -v "settings_of[$name]" ] || die "$tries: there are two tries '$name'"
+  settings_of[$name]=$words
+  if [[ -z $only || " $only $base " == *" $name "* ]]; then names+=("$name"); fi
+done < "$tries"
+for name in $base $only; do [ -v "settings_of[$name]" ] || die "$tries has no try '$name'"; done
+[ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
+
+start_recipe "$exp"
+read -r -a all <<< "$(with_seeds "${names[@]}")"
+
+if begin 1 "training"; then
+  for name in "${all[@]}"; do
+    read -r -a words <<< "${settings_of[${name%_seed*}]}"
+    if [ "${words[*]}" != "--loss.mimic_weight 0" ]; then words+=(--loss.perceptual "$exp/perceptual"); fi
+    in_background "$train_jobs" steps/train.sh "${training[@]}" "$enhance_config" "$exp/study/$name" \
+      --train.seed "$(seed_of "$name")" \
+      --data.train_noisy "$exp/stft/train_noisy" --data.train_clean "$exp/stft/train_clean" \
+      --data.dev_noisy "$exp/stft/dev_noisy" --data.dev_clean "$exp/stft/dev_clean" "${words[@]}"
+  done
+  wait_all
+fi
+
+recognise_dev() { # recognise_dev TRY
+  dump "$exp/study/$1" dev
+  recognise "$exp/study/$1" dev "$exp/study/$1/enhanced/dev" "$exp/asr_clean"
+}
+if begin 2 "recognition"; then
+  for name in "${all[@]}"; do in_background 2 recognise_dev "$name"; done
+  wait_all
+fi
+
+score_dev() { # score_dev TRY
+  score_words "$exp/study/$1" dev "$exp/study/$1/enhanced/dev"
+  steps/score_enhancement.sh "${common[@]}" "$data/dev_clean" "$exp/study/$1/enhanced/dev" "$exp/study/$1/scoring/dev"
+}
+if begin 3 "scores"; then
+  for name in "${all[@]}"; do in_background 2 score_dev "$name"; done
+  wait_all
+  rows=() pairs=()
+  for name in "${names[@]}"; do
+    rows+=("$name=$exp/study/$name<seed>,$exp/study/$name<seed>")
+    if [ "$name" = "$base" ]; then continue; fi
+    pairs+=(--pair "$base" "$name")
+    dry_run || steps/compare.sh --set dev --seed "$seed" --seeds "$seeds" \
+      "$exp/study/$base<seed>" "$exp/study/$name<seed>" "$exp/compare/study/$name" > /dev/null
+  done
+  score_table --columns "PESQ,eSTOI,SI-SDR,dev CER,dev WER" --output "$exp/STUDY.md" "${pairs[@]}" -- "${rows[@]}"
+fi
+
+finished "table: $exp/STUDY.md  each try against $base: $exp/compare/study/*/comparison.tsv"
