@@ -3,20 +3,23 @@
 
     print_scores.py exp test     # only of directories whose names a regular expression finds
 
+A line ends in "(other data)" where other directories of that name were scored on other utterances, words or lengths.
 Lines are those of Kaldi: "%WER 9.03 [ 148 / 1639, 20 ins, 30 del, 98 sub ] exp/asr_mse/decode_test/wer_1_0.0".
 """
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mimic import cli
 from mimic.errors import UserError
 from mimic.io import atomic
+from mimic.metrics.identity import OTHER
 from mimic.metrics.kaldi_dir import UNITS, best_line
 from mimic.metrics.kaldi_files import INNER
-from mimic.metrics.scores import read_scores
+from mimic.metrics.scores import marks, read_scores
 from mimic.metrics.wer import rate_line
 
 
@@ -39,6 +42,16 @@ def measures(folder: Path) -> Iterator[str]:
             yield f"{name:<7} {value:>8} [ {low}, {high} ] n={n} NA={na} {folder}"
 
 
+def of_other_data(decodes: Sequence[Path], folders: Sequence[Path]) -> set[Path]:
+    """The directories whose scores do not belong beside those of most others of the same set."""
+    of_set: dict[str, dict[Path, Path]] = defaultdict(dict)
+    for path in decodes:
+        of_set[path.name.removeprefix("decode_")][path / INNER] = path
+    for path in folders:
+        of_set[path.name][path] = path
+    return {group[at] for group in of_set.values() for at, found in marks([*group]).items() if found == OTHER}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exp", type=Path, help="experiment tree")
@@ -52,8 +65,10 @@ def main() -> None:
         [path for path in atomic.glob(args.exp, name) if path.is_dir() and pattern.search(str(path))]
         for name in ("*/decode*", "*/scoring/*")
     )
-    lines = [line for unit in UNITS for decode in decodes if (line := error_rate(decode, unit))]
-    lines += [line for folder in folders for line in measures(folder)]
+    other = of_other_data(decodes, folders)
+    found = [(decode, line) for unit in UNITS for decode in decodes if (line := error_rate(decode, unit))]
+    found += [(folder, line) for folder in folders for line in measures(folder)]
+    lines = [f"{line} ({OTHER})" if path in other else line for path, line in found]
     if not lines:
         which = f" in directories that '{args.pattern}' finds" if args.pattern else ""
         raise UserError(f"{args.exp}: no scores{which}: ./run.sh makes some, steps/status.sh shows what is done")

@@ -13,6 +13,8 @@ from data_maker import ROOT
 from test_score_compare import recognised, texts
 
 from mimic.errors import UserError
+from mimic.metrics.identity import Identity
+from mimic.metrics.kaldi_files import INNER
 from mimic.metrics.scores import read_scores, write_scores
 from mimic.reporting.records import Record, facts, read_record
 from mimic.reporting.results_page import Page, render_folder, verdict
@@ -149,3 +151,14 @@ def test_results_equals_kaldis_loop(checkout):
     assert [*one.read_text().split()[:-1], "exp/asr_mse/decode_test/wer_1_0.0"] == printed(checkout, "asr_mse")[
         0
     ].split()
+
+
+def test_results_marks_scores_of_other_data(checkout):
+    scores = replace(read_scores(checkout / "exp/asr_mse/scoring/test"), weights="1_0.0")
+    for name, text in (("asr_mse", "a"), ("asr_mimic", "a"), ("asr_old", "b")):
+        (checkout / f"exp/{name}/decode_test" / INNER).mkdir(parents=True, exist_ok=True)
+        write_scores(checkout / f"exp/{name}/decode_test" / INNER, replace(scores, data=Identity("data", 40, text)))
+    lines = printed(checkout, "asr_")
+    marked = [line for line in lines if line.endswith(" (other data)")]
+    assert [line.split()[-3] for line in marked] == [f"exp/asr_old/decode_test/{unit}_1_0.0" for unit in ("wer", "cer")]
+    assert len(lines) == 6
