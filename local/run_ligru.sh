@@ -11,9 +11,11 @@ lexicon=                                # WORD PH PH lines, several per word all
 lexicon_type=auto                       # columns of --lexicon: plain, prob, silprob; auto: from all its lines
 lm=                                     # ARPA file; empty: an n-gram model of the training transcripts
 order=3                                 # of that model
+mix=                                    # further text for it, such as books; its share is fitted on the dev transcripts
 enhancer=exp/enhance_segan              # directory with wav/{train,dev,test}; if it does not exist: clean and noisy speech only
 nets=ligru                              # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml
 size=                                   # _demo: conf/hybrid_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
+speeds=                                 # the networks also train on copies at these speeds, e.g. "0.9 1.1"
 train_options=""                        # stage 5: further settings, as "--train.epochs 5"; split at spaces
 leaves=                                 # of the trees; empty: 4000, for the demo 400
 gauss=                                  # Gaussians; empty: 50000, for the demo 2500
@@ -34,7 +36,7 @@ $(list_options.sh "$0")
 Stages; one that is done and unchanged is skipped:
   stage           writes
   1 language      exp/ligru/{lang,lm}
-  2 features      exp/ligru/mfcc/<set>_<side>
+  2 features      exp/ligru/mfcc/<set>_<side>; with --speeds exp/ligru/data/train_speed_<side>
   3 GMM-HMM       exp/ligru/{mono,tri1,tri2,tri3}, tri3/graph
   4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>
   5 networks      exp/ligru/<net>_{clean,multi,enhanced}
@@ -46,7 +48,7 @@ call=("$0" "$@")
 set -euo pipefail
 
 check_common "$@"
-check_files lexicon lm mfcc_config
+check_files lexicon lm mix mfcc_config
 source=$corpus mono_gauss=1000
 if [ "$corpus" = demo ]; then
   source=$data mono_gauss=600
@@ -56,7 +58,8 @@ fi
 for net in $nets; do
   [ -f "conf/hybrid_$net${size#full}.yaml" ] || die "--nets: no network '$net': conf/hybrid_$net.yaml is not there"
 done
-sides=(clean noisy) trained=(clean multi)
+sides=(clean noisy) trained=(clean multi) sets=(train dev test) net_train=train
+if [ -n "$speeds" ]; then sets+=(train_speed) net_train=train_speed; fi
 if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced) trained+=(enhanced); fi
 passes=() realign=()
 if [ -n "$gmm_passes" ]; then
@@ -67,20 +70,34 @@ start_recipe "$exp"
 lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3
 
 data_dir_for() { # data_dir_for SET SIDE
-  if [ "$2" = enhanced ]; then echo "$enhancer/wav/$1"; else echo "$source/$1_$2"; fi
+  if [ "$1" = train_speed ]; then
+    echo "$exp/data/train_speed_$2"
+  elif [ "$2" = enhanced ]; then
+    echo "$enhancer/wav/$1"
+  else
+    echo "$source/$1_$2"
+  fi
 }
 
 if begin 1 "lexicon and language model"; then
   steps/prepare_lang.sh "${one_job[@]}" --lexicon-type "$lexicon_type" "$lexicon" '<UNK>' "$lang"
   if [ -z "$lm" ]; then
     require "$source/train_clean/text" "stage 1 of run.sh (data)"
-    steps/train_lm.sh "${one_job[@]}" --order "$order" --unit word --words "$lang/words.txt" "$source/train_clean" "$exp/lm"
+    steps/train_lm.sh "${one_job[@]}" --order "$order" --unit word --lexicon "$lang/words.txt" --mix "$mix" \
+      ${mix:+--dev "$source/dev_clean"} "$source/train_clean" "$exp/lm"
   fi
 fi
 : "${lm:=$exp/lm/lm.arpa}"
 
 if begin 2 "MFCC"; then
-  for set in train dev test; do
+  if [ -n "$speeds" ]; then
+    for side in "${sides[@]}"; do
+      in_background 2 steps/perturb_speed.sh "${common[@]}" --speeds "$speeds" "$(data_dir_for train "$side")" \
+        "$(data_dir_for train_speed "$side")"
+    done
+    wait_all
+  fi
+  for set in "${sets[@]}"; do
     for side in "${sides[@]}"; do
       in_background 2 steps/make_feats.sh "${common[@]}" --type mfcc --feat-config "$mfcc_config" \
         "$(data_dir_for "$set" "$side")" "$mfcc/${set}_$side"
@@ -104,17 +121,17 @@ fi
 # The transforms of training sets are estimated from transcripts, those of the others from a first decoding.
 adapt() { # adapt SET SIDE
   local from=$tri/decode_$1_$2 skip=()
-  if [ "$1" = train ]; then
+  if [ "$1" = "$net_train" ]; then
     from=${tri}_ali_$2
     if [ "$2" != clean ]; then skip=(--max-skip 1); fi # only its transforms are used: labels are those of clean speech
-    steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/train_$2" "$lang" "$tri" "$from"
+    steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/$1_$2" "$lang" "$tri" "$from"
   else
     steps/decode_lattice.sh "${decoding[@]}" "$tri/graph" "$mfcc/$1_$2" "$from"
   fi
   steps/make_fmllr_feats.sh "${common[@]}" "$mfcc/$1_$2" "$tri" "$from" "$exp/fmllr/$1_$2"
 }
 if begin 4 "alignments and fMLLR"; then
-  for set in train dev test; do for side in "${sides[@]}"; do in_background 2 adapt "$set" "$side"; done; done
+  for set in $net_train dev test; do for side in "${sides[@]}"; do in_background 2 adapt "$set" "$side"; done; done
   in_background 2 steps/align_fmllr.sh "${common[@]}" "$mfcc/dev_clean" "$lang" "$tri" "${tri}_ali_dev"
   for side in "${sides[@]}"; do # without adaptation, for comparison
     in_background 2 steps/decode_lattice.sh "${decoding[@]}" "$exp/tri2/graph" "$mfcc/dev_$side" \
@@ -124,11 +141,11 @@ if begin 4 "alignments and fMLLR"; then
 fi
 
 train_net() { # train_net NET SPEECH: the labels are always the alignments of clean speech
-  local sets=$exp/fmllr/train_$2 dev=$exp/fmllr/dev_$2 more
+  local speech=$exp/fmllr/${net_train}_$2 dev=$exp/fmllr/dev_$2 more
   read -r -a more <<< "$train_options"
-  if [ "$2" = multi ]; then sets="$exp/fmllr/train_clean $exp/fmllr/train_noisy" dev=$exp/fmllr/dev_noisy; fi
+  if [ "$2" = multi ]; then speech="$exp/fmllr/${net_train}_clean $exp/fmllr/${net_train}_noisy" dev=$exp/fmllr/dev_noisy; fi
   steps/train.sh "${training[@]}" "conf/hybrid_$1${size#full}.yaml" "$exp/$1_$2" --train.seed "$seed" \
-    --data.train "$sets" --data.train_ali "${tri}_ali_clean" --data.dev "$dev" --data.dev_ali "${tri}_ali_dev" \
+    --data.train "$speech" --data.train_ali "${tri}_ali_clean" --data.dev "$dev" --data.dev_ali "${tri}_ali_dev" \
     "${more[@]}"
 }
 if begin 5 "networks"; then

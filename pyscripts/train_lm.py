@@ -2,6 +2,7 @@
 """Estimate an n-gram model from text: interpolated modified Kneser-Ney, as KenLM's lmplz does it.
 
     train_lm.py --order 3 --dev dev.txt sentences.txt exp/3gram
+    train_lm.py --mix books.txt --lexicon lexicon.txt --dev dev.txt sentences.txt exp/3gram
     train_lm.py --order 6 --unit char --tokens exp/ds2 data/train_clean exp/6gram_char
 
 Writes lm.arpa (or lm.arpa.gz) and lm.json: sizes, and the perplexity of the held-out text.
@@ -11,6 +12,7 @@ import argparse
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from mimic.decoding.ngram import arpa
 from mimic.decoding.ngram.counts import UNK, NgramCounts, most_frequent
 from mimic.decoding.ngram.kneser_ney import Grams, estimate, log10_probs
 from mimic.decoding.ngram.lm_text import UNITS, LmText, listed_words
+from mimic.decoding.ngram.mixture import fit_weight, interpolate
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.text import NORMALISERS, normaliser
@@ -37,8 +40,10 @@ def main() -> None:
     parser.add_argument("--prune", default="0", help="'0 0 1' leaves out rare n-grams (default: %(default)s)")
     parser.add_argument("--vocabulary", type=int, default=0, help="most frequent words that are kept; 0: all")
     parser.add_argument(
-        "--words", type=Path, help="lexicon or words.txt: known to the model though the text lacks them"
+        "--lexicon", type=Path, help="lexicon or words.txt: known to the model though the text lacks them"
     )
+    parser.add_argument("--mix", type=Path, help="further text, as the text: a model of it is interpolated")
+    parser.add_argument("--mix-share", default="auto", help="its share; auto: fitted on --dev (default: %(default)s)")
     parser.add_argument("--max-unknown", type=float, default=0.05, help="share of what tokens cannot spell")
     parser.add_argument("--normaliser", default="none", help=f"{', '.join(NORMALISERS)} (default: %(default)s)")
     parser.add_argument("--dev", default="", help="held-out text, as the text")
@@ -46,8 +51,8 @@ def main() -> None:
     args = parser.parse_args()
 
     prune = thresholds(args.prune, args.order)
-    if args.words and args.unit != "word":
-        raise UserError(f"--words goes with --unit word, not {args.unit}: the recogniser's tokens are all known")
+    if args.lexicon and args.unit != "word":
+        raise UserError(f"--lexicon goes with --unit word, not {args.unit}: the recogniser's tokens are all known")
     tokens = None
     if args.tokens:
         from mimic.models.config import read_config  # here: it loads YAML, which words do not need
@@ -56,25 +61,45 @@ def main() -> None:
         tokens = Tokens.load(Path(args.tokens), kind)
     normalise = normaliser(args.normaliser)
     text = LmText(args.text, args.unit, tokens, normalise)
+    mix = LmText(args.mix, args.unit, tokens, normalise) if args.mix else None
+    share = mix_share(args.mix_share, bool(mix), bool(args.dev))
     counts = NgramCounts(args.order, most_frequent(text, args.vocabulary) if args.vocabulary else None)
     for sentence in text:
         counts.add(sentence)
     if not counts.total:
         raise UserError(f"{text.path}: no text")
-    if args.words:
-        more = counts.know(listed_words(args.words))
-        log.info("%s: %d words that the text lacks share the probability of unseen ones", args.words, more)
+    if args.lexicon:
+        more = counts.know(listed_words(args.lexicon))
+        log.info("%s: %d words that the text lacks share the probability of unseen ones", args.lexicon, more)
+    if mix and not args.lexicon and not args.vocabulary:
+        for sentence in mix:
+            counts.know(sentence)
     text.check(counts.words[UNK + 3 :], args.max_unknown)
     log.info("%s: %d sentences, %d %ss, %d different", text.path, counts.sentences, counts.total, args.unit,
              len(counts.words) - 3)  # fmt: skip
     args.output.mkdir(parents=True, exist_ok=True)
     levels = estimate(*counts.finish(), len(counts.words), prune)
+    facts: dict[str, Any] = {
+        "order": args.order,
+        "unit": args.unit,
+        "sentences": counts.sentences,
+        "total": counts.total,
+    }
+    dev = LmText(Path(args.dev), args.unit, tokens, normalise) if args.dev else None
+    if mix:
+        further = count(mix, args.order, counts.words)
+        other = estimate(*further.finish(), len(counts.words), prune)
+        if share is None:
+            assert dev is not None  # mix_share asks for it
+            share = 1 - fit_weight(levels, other, *count(dev, args.order, counts.words).finish())
+        levels = interpolate(levels, other, 1 - share)
+        facts["mix"] = {"share": round(share, 4), "sentences": further.sentences, "total": further.total}
+        log.info("%s: %d sentences, a share of %.3f", mix.path, further.sentences, share)
     arpa.write(args.output / ("lm.arpa.gz" if args.gzip == "true" else "lm.arpa"), levels, counts.words)
-    facts = {"order": args.order, "unit": args.unit, "sentences": counts.sentences, "total": counts.total}
     facts["ngrams"] = [int(level.kept.sum()) for level in levels]
     log.info("n-grams of orders 1 to %d: %s", args.order, " ".join(map(str, facts["ngrams"])))
-    if args.dev:
-        facts["dev"] = held_out(LmText(Path(args.dev), args.unit, tokens, normalise), levels, counts.words)
+    if dev:
+        facts["dev"] = held_out(dev, levels, counts.words)
     with replace(args.output / "lm.json") as f:
         f.write(json.dumps(facts, indent=1) + "\n")
 
@@ -91,13 +116,36 @@ def thresholds(text: str, order: int) -> list[int]:
     return found
 
 
-def held_out(text: LmText, levels: list[Grams], words: list[str]) -> dict[str, float]:
-    """Perplexity with and without what the model does not know, sentence ends included."""
-    counts = NgramCounts(len(levels), words[3:])
+def mix_share(text: str, mix: bool, dev: bool) -> float | None:
+    """--mix-share; None: to be fitted."""
+    if text == "auto":
+        if mix and not dev:
+            raise UserError("--mix-share auto is fitted on --dev: give that too, or a share such as 0.5")
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise UserError(f"--mix-share {text}: expected auto, or a number between 0 and 1")
+    if not mix:
+        raise UserError("--mix-share is the share of --mix: give that too")
+    return share
+
+
+def count(text: LmText, order: int, words: list[str]) -> NgramCounts:
+    """The n-grams of a text over these words; others are <unk>."""
+    counts = NgramCounts(order, words[3:])
     for sentence in text:
         counts.add(sentence)
     if not counts.total:
         raise UserError(f"{text.path}: no text")
+    return counts
+
+
+def held_out(text: LmText, levels: list[Grams], words: list[str]) -> dict[str, float]:
+    """Perplexity with and without what the model does not know, sentence ends included."""
+    counts = count(text, len(levels), words)
     rows, times = counts.finish()
     found, known = log10_probs(levels, rows) * times, rows[:, -1] != UNK
     unknown = int(times[~known].sum())

@@ -9,7 +9,9 @@ unit=word        # word; or what a recogniser's tokens are: char, subword, phone
 tokens=          # that recogniser's directory; with --unit word, words that it cannot spell are an error
 prune=0          # '0 0 1' leaves out n-grams of order 3 and more that occur once
 vocabulary=0     # most frequent words that are kept, others become <unk>; 0: all
-words=           # lexicon or words.txt of a lang directory: the model knows these words too, though the text lacks them
+lexicon=         # lexicon or words.txt of a lang directory: the model knows these words too, though the text lacks them
+mix=             # further text or data directory, such as books: a model of it is interpolated, without --lexicon with its words
+mix_share=auto   # its share, between 0 and 1; auto: fitted on --dev
 max_unknown=0.05 # largest share of tokens (of words, with --unit word) that the recogniser cannot spell
 normaliser=none  # of the text: none, upper, plain, voicebank
 dev=             # held-out text or data directory
@@ -32,7 +34,14 @@ text=$1 dir=$2
 options=(--order "$order" --unit "$unit" --prune "$prune" --vocabulary "$vocabulary" --max-unknown "$max_unknown"
   --normaliser "$normaliser" --gzip "$gzip")
 inputs=()
-for file in "$text" ${dev:+"$dev"}; do
+more=()
+if [ -n "$lexicon" ]; then more=(--lexicon "$lexicon"); fi
+[ -n "$mix" ] || [ "$mix_share" = auto ] || die "--mix-share is the share of --mix: give that too"
+if [ -n "$mix" ]; then
+  more+=(--mix "$mix")
+  options+=(--mix-share "$mix_share")
+fi
+for file in "$text" ${dev:+"$dev"} ${lexicon:+"$lexicon"} ${mix:+"$mix"}; do
   if [ -d "$file" ] || pending "$file"; then
     file=$file/text
     [ "$unit" != phone ] || file+=.phn
@@ -40,10 +49,6 @@ for file in "$text" ${dev:+"$dev"}; do
   [ -f "$file" ] || pending "$file" || die "$file: no such text file or data directory"
   inputs+=(--input "$file")
 done
-if [ -n "$words" ]; then
-  options+=(--words "$words")
-  inputs+=(--input "$words")
-fi
 if [ -n "$tokens" ]; then
   require "$tokens/tokens.txt" "steps/train.sh"
   inputs+=(--input "$tokens")
@@ -52,6 +57,6 @@ if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "optio
   exit 0
 fi
 log "estimating $dir from $text"
-$cmd "$dir/log/train_lm.log" pyscripts/train_lm.py "${options[@]}" --tokens "$tokens" --dev "$dev" "$text" "$dir"
+$cmd "$dir/log/train_lm.log" pyscripts/train_lm.py "${options[@]}" "${more[@]}" --tokens "$tokens" --dev "$dev" "$text" "$dir"
 mark_done "$dir"
 log "$dir: $(summary "$dir/lm.json")"

@@ -43,7 +43,9 @@ def test_from_data_directories_to_the_tables(tmp_path):
     corpus, exp = make_corpus(tmp_path / "corpus"), tmp_path / "exp"
     words = ["--corpus", corpus, "--exp", exp, "--lexicon", corpus / "lexicon.txt", "--lm", corpus / "lm.arpa"]
     words += ["--leaves", 40, "--gauss", 90, "--gmm-passes", 2, "--nets", "mlp", "--size", "_demo"]
+    words += ["--speeds", "1.1"]
     words += ["--train-options", "--train.epochs 12 --train.lr 0.01 --model.layers 1 --model.units 64"]
+    assert f"{exp}/mlp_multi/decode_test_noisy/best_path: to do" in recipe(*words, "--dry-run", "true")
     recipe(*words)
     table, by_age = (exp / "RESULTS.md").read_text(), (exp / "BREAKDOWN.md").read_text()
     rows = {cells[1].strip(): cells[2:4] for line in table.splitlines() if len(cells := line.split("|")) == 5}
@@ -54,6 +56,9 @@ def test_from_data_directories_to_the_tables(tmp_path):
     for name in ("GMM SAT", "mlp of clean speech", "mlp of multi speech"):
         assert float(rows[f"{name}, clean"][0].split()[0]) < 40
     assert all(f"| {name} " in by_age for name in systems) and "children" in by_age
+    assert sum(1 for _ in open(exp / "fmllr/train_speed_noisy/feats.scp")) == 2 * len(
+        read_table(corpus / "train_noisy/text")
+    )
     assert "epochs: 12" in (exp / "mlp_multi/config.yaml").read_text()
     again = recipe(*words)
     assert ": to do" not in again, again

@@ -17,6 +17,7 @@ from model_maker import make_recogniser, program
 from mimic.decoding.ngram import arpa, counts, kneser_ney
 from mimic.decoding.ngram.counts import NgramCounts
 from mimic.decoding.ngram.kneser_ney import estimate, log10_probs
+from mimic.decoding.ngram.mixture import interpolate
 from mimic.decoding.ngram.ngram import Ngram
 from mimic.io.tables import write_table
 from mimic.io.tokens import Tokens
@@ -145,6 +146,44 @@ def test_the_program_writes_model_and_perplexity(text, tmp_path):
     assert facts["dev"]["perplexity"] == facts["dev"]["without_unknown"]
 
 
+@pytest.mark.parametrize("prune", [(), (0, 0, 1)])
+def test_an_interpolated_model_is_the_sum_of_both(tmp_path, prune):
+    """What either lists has the weighted sum of both; after every history the words add up to one."""
+    halves, models = (licence()[:90], licence()[90:]), []
+    words = sorted({word for sentence in licence() for word in sentence})
+    for half in halves:
+        found = NgramCounts(3, words)
+        for sentence in half:
+            found.add(sentence)
+        models.append(estimate(*found.finish(), len(found.words), prune))
+    mixed = interpolate(*models, 0.3)
+    for level in mixed:
+        one, other = (10 ** log10_probs(levels, level.rows) for levels in models)
+        np.testing.assert_allclose(10**level.prob, 0.3 * one + 0.7 * other, rtol=1e-12)
+    assert len(mixed[2].rows) > max(levels[2].kept.sum() for levels in models)
+    everything = np.arange(len(found.words), dtype=np.int32)
+    everything = everything[everything != counts.BOS]
+    for history in (mixed[1].rows[5], mixed[1].rows[len(mixed[1].rows) // 2], models[1][1].rows[-1]):
+        rows = np.column_stack([np.repeat(history[None], len(everything), 0), everything])
+        assert (10 ** log10_probs(mixed, rows)).sum() == pytest.approx(1, abs=1e-9)
+    arpa.write(tmp_path / "lm.arpa", mixed, found.words)
+    assert f"ngram 3={len(mixed[2].rows)}" in (tmp_path / "lm.arpa").read_text() and Ngram(tmp_path / "lm.arpa").ids
+
+
+def test_the_share_of_further_text_is_fitted(tmp_path):
+    """Held-out text of the further kind gives that nearly everything, and the model is better than either alone."""
+    for name, part in (("text", slice(0, None, 4)), ("mix", slice(1, None, 2)), ("dev", slice(2, None, 4))):
+        (tmp_path / name).write_text("\n".join(map(" ".join, licence()[part])) + "\n")
+    facts = []
+    for words in ((), ("--mix", tmp_path / "mix"), ("--mix", tmp_path / "mix", "--mix-share", "0.02")):
+        assert program("train_lm.py", *words, "--dev", tmp_path / "dev", tmp_path / "text", tmp_path) == 0
+        facts.append(json.loads((tmp_path / "lm.json").read_text()))
+    alone, fitted, given = facts
+    assert 0.5 < fitted["mix"]["share"] < 1 and given["mix"]["share"] == 0.02 and "mix" not in alone
+    assert fitted["dev"]["perplexity"] < given["dev"]["perplexity"]
+    assert fitted["dev"]["unknown"] < alone["dev"]["unknown"]  # it has the words of the further text
+
+
 def test_words_that_the_text_lacks(tmp_path):
     """They share what the text's words leave: no other probability changes but by the larger vocabulary."""
     write_table(tmp_path / "text", {f"utt{i}": " ".join(words) for i, words in enumerate(licence())})
@@ -153,7 +192,7 @@ def test_words_that_the_text_lacks(tmp_path):
     (tmp_path / "lexicon.txt").write_text("!SIL SIL\n<UNK> SPN\nTHE DH AH\nTHE DH IY\nYAK Y AE K\nZEBRA Z IY B R AH\n")
     models = []
     for name in ("words.txt", "lexicon.txt"):
-        options = ("--words", tmp_path / name, "--dev", tmp_path / "dev.txt")
+        options = ("--lexicon", tmp_path / name, "--dev", tmp_path / "dev.txt")
         assert program("train_lm.py", *options, tmp_path, tmp_path / name.split(".")[0]) == 0
         models.append(Ngram(tmp_path / name.split(".")[0] / "lm.arpa"))
         assert json.loads((tmp_path / name.split(".")[0] / "lm.json").read_text())["dev"]["unknown"] == 0
@@ -189,9 +228,13 @@ def test_tokens_of_a_recogniser(text, tmp_path):
         (("--order", "11"), "--order 11: expected 1 to 10"),
         (("--normaliser", "lower"), "--normaliser lower: not known"),
         (("--dev", "nowhere"), "nowhere: no such text file"),
-        (("--words", "nowhere"), "nowhere: no such list of words"),
-        (("--words", "silence"), "silence: no words: expected a lexicon or the words.txt"),
-        (("--words", "silence", "--unit", "char", "--tokens", "model"), "--words goes with --unit word, not char"),
+        (("--mix", "nowhere"), "--mix-share auto is fitted on --dev: give that too"),
+        (("--mix", "nowhere", "--mix-share", "0.5"), "nowhere: no such text file"),
+        (("--mix", "silence", "--mix-share", "1"), "--mix-share 1: expected auto, or a number between 0 and 1"),
+        (("--mix-share", "0.5"), "--mix-share is the share of --mix"),
+        (("--lexicon", "nowhere"), "nowhere: no such list of words"),
+        (("--lexicon", "silence"), "silence: no words: expected a lexicon or the words.txt"),
+        (("--lexicon", "silence", "--unit", "char", "--tokens", "model"), "--lexicon goes with --unit word, not char"),
     ],
 )
 def test_bad_input_is_one_line(text, tmp_path, monkeypatch, caplog, words, message):
