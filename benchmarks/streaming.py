@@ -103,7 +103,7 @@ def make(folder: Path) -> None:
     from mimic.deploy import onnx_stream
     from mimic.frontend.stft import Stft, StftConfig
     from mimic.nets import SPECTRA
-    from mimic.nets.spectrum_enhancer import SpectrumEnhancer
+    from mimic.nets.enhancers import SpectrumEnhancer
     from mimic.tasks import config as configuration
 
     torch.manual_seed(1)

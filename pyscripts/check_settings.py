@@ -11,6 +11,7 @@ from mimic import cli
 from mimic.decoding.config import DecodeConfig
 from mimic.models.config import pairs, read_raw
 from mimic.settings import build
+from mimic.tasks import config as configuration
 
 
 def main() -> None:
@@ -22,8 +23,6 @@ def main() -> None:
         raw = read_raw(path, pairs(overrides))
         build(DecodeConfig, raw.get("decode") or {}, f"{path}: decode")
     else:
-        from mimic.tasks import config as configuration  # here, because it loads torch
-
         configuration.read(path, overrides)
 
 

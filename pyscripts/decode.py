@@ -16,7 +16,7 @@ import torch
 from mimic import cli
 from mimic.decoding.decoder import Result
 from mimic.decoding.nbest import ctm, record
-from mimic.frontend.feature_config import check_features
+from mimic.frontend.front_end import check_features
 from mimic.io import archives, feature_dir
 from mimic.io.atomic import replace
 from mimic.io.batching import make_batches, pad, prefetch

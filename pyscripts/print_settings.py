@@ -15,7 +15,7 @@ from mimic import cli
 from mimic.errors import UserError
 from mimic.models import config as configuration
 from mimic.settings import build
-from mimic.tasks.inputs import SECTIONS
+from mimic.tasks.config import INPUT_SECTIONS
 
 
 def main() -> None:
@@ -24,7 +24,8 @@ def main() -> None:
     parser.add_argument("names", nargs="+", metavar="section.name[=default]")
     arguments = parser.parse_args()
     raw = configuration.read_raw(arguments.config)
-    data = build(SECTIONS[configuration.task_name(raw, str(arguments.config))]["data"], raw.get("data") or {}, "data")
+    task = configuration.task_name(raw, str(arguments.config))
+    data = build(INPUT_SECTIONS[task]["data"], raw.get("data") or {}, "data")
     known = raw | {"data": asdict(data)}
     for word in arguments.names:
         name, _, default = word.partition("=")

@@ -26,7 +26,7 @@ from mimic.errors import UserError
 from mimic.io import atomic
 from mimic.io.lock import Lock
 from mimic.settings import Range
-from mimic.tasks import inputs
+from mimic.tasks import config as configuration
 from mimic.training.processes import RankInfo, rank_info, spawn
 from mimic.training.stop import Stop, Stopped
 
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--check", choices=("true", "false"), default="false", help="only try whether the settings "
                         "work, and write nothing (default: %(default)s)")  # fmt: skip
     arguments, overrides = parser.parse_known_args()
-    inputs.training(Path(arguments.config), overrides)  # before torch is loaded, which takes seconds
+    configuration.training(Path(arguments.config), overrides)  # before torch is loaded, which takes seconds
     here = rank_info()
     if arguments.num_processes > 1 and here.world == 1 and arguments.check == "false":
         return spawn(arguments.num_processes, [sys.executable, *sys.argv])
@@ -63,7 +63,6 @@ def main() -> int:
 
 def check(path: str, overrides: list[str]) -> int:
     from mimic.tasks import TASKS
-    from mimic.tasks import config as configuration
     from mimic.training import loop
 
     logging.getLogger().setLevel(logging.WARNING)
@@ -101,7 +100,6 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, s
 
     from mimic.io.environment import environment
     from mimic.tasks import TASKS
-    from mimic.tasks import config as configuration
     from mimic.training import parallel
     from mimic.training.loop import fit
     from mimic.training.step import set_seed

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.tasks import inputs
+from mimic.tasks import config as configuration
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, help="YAML file: task, net and their sections")
     parser.add_argument("--exist", choices=("true", "false"), default="true", help="false: inputs may be missing")
     arguments, overrides = parser.parse_known_args()
-    found = inputs.training(arguments.config, overrides, exist=arguments.exist == "true")
+    found = configuration.training(arguments.config, overrides, exist=arguments.exist == "true")
     print("task", found.task, sep="\t")
     for name, value in sorted(found.settings.items()):
         print("setting", name, value, sep="\t")

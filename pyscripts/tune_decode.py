@@ -24,7 +24,7 @@ from mimic import cli
 from mimic.decoding import tune
 from mimic.decoding.decoder import choose, ctc_decoder
 from mimic.errors import UserError
-from mimic.frontend.feature_config import check_features
+from mimic.frontend.front_end import check_features
 from mimic.io import archives, feature_dir
 from mimic.io.atomic import replace
 from mimic.io.batching import make_batches, pad, prefetch

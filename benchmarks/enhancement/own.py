@@ -13,8 +13,8 @@ from mimic.deploy import onnx_stream
 from mimic.errors import UserError
 from mimic.judging.findings import directory_digest
 from mimic.models.enhancer import Enhancer
+from mimic.nets.enhancers import SpectrumEnhancer
 from mimic.nets.macs import macs_per_frame
-from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 
 RATE = 16000
 

@@ -15,14 +15,13 @@ from mimic.augment.codecs import CODECS, coded, is_narrow, narrow
 from mimic.deploy import onnx_sherpa, onnx_stream
 from mimic.deploy.stream import Stream
 from mimic.errors import UserError
-from mimic.frontend.compression import compress, expand
-from mimic.frontend.stft import Stft, StftConfig
+from mimic.frontend.stft import Stft, StftConfig, compress, expand
 from mimic.losses import compressed
 from mimic.nets import fast_step
+from mimic.nets.enhancers import SpectrumEnhancer
 from mimic.nets.fast import FastConfig, FastMask
 from mimic.nets.gtcrn import Gtcrn, GtcrnConfig
 from mimic.nets.macs import macs_per_frame
-from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 from mimic.settings import build
 from mimic.tasks import TASKS
 

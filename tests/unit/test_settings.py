@@ -16,7 +16,6 @@ from mimic.nets.crdnn import CrdnnConfig
 from mimic.settings import LARGEST, Range
 from mimic.tasks import TASKS
 from mimic.tasks import config as configuration
-from mimic.tasks import inputs as training_inputs
 from mimic.training.config import TrainConfig
 
 
@@ -200,7 +199,7 @@ def test_inputs_are_those_of_the_tasks():
     for name, task in TASKS.items():
         read = {section: of for section, of in task.SECTIONS.items() if section != "decode" and paths(of)}
         sizes = [of for _, of in NETS[name].values() if paths(of)]
-        assert training_inputs.SECTIONS[name] == read | ({"model": sizes[0]} if sizes else {}) and len(sizes) < 2
+        assert configuration.INPUT_SECTIONS[name] == read | ({"model": sizes[0]} if sizes else {}) and len(sizes) < 2
 
 
 def paths(section: type) -> list[str]:
@@ -254,7 +253,7 @@ def test_inputs_that_are_not_there(tmp_path, words, line):
     (tmp_path / "train/feats.scp").touch()
     (tmp_path / "x.yaml").write_text("task: asr\nnet: crdnn\n")
     with pytest.raises(UserError, match=line):
-        training_inputs.training(tmp_path / "x.yaml", words.replace("DIR", str(tmp_path)).split())
+        configuration.training(tmp_path / "x.yaml", words.replace("DIR", str(tmp_path)).split())
 
 
 def test_makers_are_there():

@@ -21,7 +21,7 @@ from mimic.io.atomic import replace
 from mimic.models import load
 from mimic.models.encoder import Encoder, is_encoder
 from mimic.models.recogniser import Recogniser
-from mimic.nets.spectrum_enhancer import SpectrumEnhancer
+from mimic.nets.enhancers import SpectrumEnhancer
 
 EXAMPLE = Path(__file__).parent / "examples" / "example.py"
 TOLERANCE = 1e-4

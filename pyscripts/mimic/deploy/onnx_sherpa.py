@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mimic.deploy import graph_file, onnx_stream
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft
-from mimic.nets.spectrum_enhancer import SpectrumEnhancer
+from mimic.nets.enhancers import SpectrumEnhancer
 
 CACHES = ("conv_cache", "tra_cache", "inter_cache")
 

@@ -19,12 +19,11 @@ from torch import Tensor, nn
 
 from mimic.deploy import graph_file
 from mimic.errors import UserError
-from mimic.frontend.compression import EXPONENT, TINY_POWER
-from mimic.frontend.stft import Stft
+from mimic.frontend.stft import COMPRESSION, COMPRESSION_FLOOR, Stft
 from mimic.io.atomic import replace
 from mimic.nets import fast_step, gtcrn
+from mimic.nets.enhancers import SpectrumEnhancer
 from mimic.nets.fast import FastMask
-from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 
 TOLERANCE = 1e-5  # of samples, full scale 1
 SECONDS = 1  # of the signal that a graph is compared with torch by
@@ -55,11 +54,11 @@ class SpectrumGraph(nn.Module):
         self.net = fast_step.folded(model.net) if isinstance(model.net, FastMask) else GtcrnStep(model.net)
 
     def forward(self, spectrum: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        noisy = spectrum * _power(spectrum).pow((EXPONENT - 1) / 2)
+        noisy = spectrum * _power(spectrum).pow((COMPRESSION - 1) / 2)
         mask, *after = self.net(noisy, *state)
         (a, b), (c, d) = mask.split(1), noisy.split(1)
         enhanced = torch.cat([a * c - b * d, a * d + b * c])
-        return (enhanced * _power(enhanced).pow((1 / EXPONENT - 1) / 2), *after)
+        return (enhanced * _power(enhanced).pow((1 / COMPRESSION - 1) / 2), *after)
 
 
 class WaveformGraph(nn.Module):
@@ -195,4 +194,4 @@ def _shapes(states: tuple[Tensor, ...], names: list[str]) -> dict[str, list[int]
 
 
 def _power(spectrum: Tensor) -> Tensor:
-    return spectrum.square().sum(0, keepdim=True) + TINY_POWER
+    return spectrum.square().sum(0, keepdim=True) + COMPRESSION_FLOOR

@@ -1,18 +1,22 @@
 """What turns a waveform into features: the interface of all front ends, and the one that an option file names.
 
+The feature configuration is such a file: beside features, and copied beside the models trained on them.
+
 Inference imports this and the one front end that its model was trained on; making archives of features is
 mimic.corpus.features.
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
+from mimic.io import atomic
 from mimic.io.lines import read_lines
 from mimic.registry import Registry
 
@@ -26,6 +30,7 @@ FRONT_ENDS = Registry(
         "stft": "mimic.frontend.stft:Stft,StftConfig",
     }
 )
+OPTIONS = "features.conf"  # in the directory of a model
 UNNAMED = ("fbank", "stft", "mfcc")  # their option files need no line --type=NAME
 Lengths = TypeVar("Lengths", int, Tensor)  # of one signal, or of a batch
 
@@ -96,6 +101,38 @@ def kind_of(options: Path) -> str:
     return named[-1]
 
 
+class Difference(NamedTuple):
+    """An option that two files give different values."""
+
+    option: str
+    there: Any
+    here: Any
+
+
+def option_difference(there: Path, here: Path) -> Difference | None:
+    """The first option with different values in two files in Kaldi's format; what is not given has its default."""
+    a, b = _values(there), _values(here)
+    return next((Difference(key, a.get(key), b.get(key)) for key in [*a, *b] if a.get(key) != b.get(key)), None)
+
+
+def copy_options(features: Path, directory: Path, name: str = OPTIONS) -> None:
+    """Keep the options of the training features beside the model: inference reads nothing but its directory."""
+    made = _option_file(features)
+    if not made:
+        found = "several option files, or no option file in its conf"
+        raise UserError(f"{features}: {found}: steps/make_feats.sh makes a feature directory")
+    with atomic.replace(directory / name, "wb") as f:
+        f.write(made.read_bytes())
+
+
+def check_features(model: Path, features: Path) -> None:
+    """UserError where both say how features are made, and it is not the same."""
+    trained, made = model / OPTIONS, _option_file(features)
+    if made and trained.exists() and (found := option_difference(trained, made)):
+        what = f"feature option --{found.option} is {found.here}, and {found.there} in {trained}"
+        raise UserError(f"{features}: {what}: make the features with that file")
+
+
 def _has_options(path: Path, kind: str) -> bool:
     """Whether all options of a file are of this front end."""
     try:
@@ -103,3 +140,16 @@ def _has_options(path: Path, kind: str) -> bool:
     except UserError:
         return False
     return True
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """All options of a file, defaults and the type included."""
+    kind = kind_of(path)
+    values = asdict(FRONT_ENDS[kind][1].read(path))
+    return {"type": kind} | {name.replace("_", "-"): value for name, value in values.items()}
+
+
+def _option_file(directory: Path) -> Path | None:
+    """The option file of a feature directory; None where something else has made it."""
+    files = sorted((directory / "conf").glob("*.conf"))
+    return files[0] if len(files) == 1 else None

@@ -1,4 +1,4 @@
-"""Short-time Fourier transform, its exact inverse, and the log1p magnitude that enhancers work on."""
+"""Short-time Fourier transform, its exact inverse, and what enhancers work on: log1p magnitudes, compressed spectra."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from mimic.settings import Count, Range
 
 WINDOWS = {"hamming": torch.hamming_window, "hann": torch.hann_window}
 TINY_POWER = 1e-14  # keeps the gradient of the magnitude finite at zero
+COMPRESSION = 0.3  # exponent of magnitudes: a network sees quiet bins beside loud ones
+COMPRESSION_FLOOR = 1e-8  # power of a bin, 1e-4 of magnitude: keeps the gradient of a power below one finite
 
 
 @dataclass(frozen=True)
@@ -158,3 +160,18 @@ class Stft(FrontEnd):
 
 def _magnitude(spec: Tensor) -> Tensor:
     return (spec.real.square() + spec.imag.square() + TINY_POWER).sqrt()
+
+
+def floored_power(spectrum: Tensor) -> Tensor:
+    """|X|^2 of a complex spectrum, real, of the same shape, with a floor that keeps gradients of `compress` finite."""
+    return spectrum.real.square() + spectrum.imag.square() + COMPRESSION_FLOOR
+
+
+def compress(spectrum: Tensor, exponent: float = COMPRESSION) -> Tensor:
+    """Complex -> complex with the magnitude to the power of `exponent` and the same phase."""
+    return spectrum * floored_power(spectrum).pow((exponent - 1) / 2)
+
+
+def expand(spectrum: Tensor, exponent: float = COMPRESSION) -> Tensor:
+    """The inverse of `compress` but for magnitudes near its floor."""
+    return spectrum * floored_power(spectrum).pow((1 / exponent - 1) / 2)

@@ -7,7 +7,7 @@ counts. Spectra are complex (batch, frames, bins), lengths (batch,) in frames.
 import torch
 from torch import Tensor
 
-from mimic.frontend.compression import power
+from mimic.frontend.stft import floored_power
 from mimic.nets.masking import masked_mean, valid_frames
 
 BARKS = 24
@@ -18,7 +18,7 @@ ASYMMETRY = 1.2  # what is added disturbs more than what is missing, by the rati
 
 def magnitude_mse(enhanced: Tensor, clean: Tensor, lengths: Tensor) -> Tensor:
     """Squared distance of the magnitudes of compressed spectra."""
-    a, b = (power(spectrum).sqrt() for spectrum in (enhanced, clean))
+    a, b = (floored_power(spectrum).sqrt() for spectrum in (enhanced, clean))
     return masked_mean((a - b).square(), lengths)
 
 
@@ -45,7 +45,7 @@ def loudness_distance(enhanced: Tensor, clean: Tensor, lengths: Tensor, bands: T
     disturbance, ITU-T P.862 section 10.2), and neither its alignment nor its levels and pooling. bands: of
     `bark_bands`.
     """
-    a, b = ((power(spectrum) @ bands) + THRESHOLD for spectrum in (enhanced, clean))  # (batch, frames, BARKS)
+    a, b = ((floored_power(spectrum) @ bands) + THRESHOLD for spectrum in (enhanced, clean))  # (batch, frames, BARKS)
     apart = a.pow(LOUDNESS) - b.pow(LOUDNESS)
     added = (a / b).detach().pow(ASYMMETRY).clamp(1, 12)
     return masked_mean(added.sqrt() * apart.square(), lengths)

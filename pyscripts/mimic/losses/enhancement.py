@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.frontend.compression import compress
-from mimic.frontend.stft import Stft
+from mimic.frontend.stft import Stft, compress
 from mimic.losses import compressed
 from mimic.losses.config import OF_SPECTRA, PARTS, EnhanceLoss
 from mimic.losses.perceptual import load_perceptual

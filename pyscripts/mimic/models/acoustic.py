@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from mimic.errors import UserError
-from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.front_end import OPTIONS
 from mimic.models import trained
 from mimic.models.config import Config
 from mimic.models.trained import Trained

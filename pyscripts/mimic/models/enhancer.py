@@ -10,8 +10,7 @@ from torch import nn
 
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
-from mimic.frontend.feature_config import OPTIONS
-from mimic.frontend.front_end import front_end
+from mimic.frontend.front_end import OPTIONS, front_end
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.models import trained
 from mimic.models.blocks import BlockEnhancer
@@ -19,9 +18,8 @@ from mimic.models.config import Config
 from mimic.models.ratio import AUTO, RATIO, Curve, check_ratio, read_curve
 from mimic.models.trained import Trained
 from mimic.nets import MASKS, NETS, SPECTRA, WAVES
-from mimic.nets.enhancers import MaskEnhancer, WaveEnhancer, enhance_one
+from mimic.nets.enhancers import MaskEnhancer, SpectrumEnhancer, WaveEnhancer, enhance_one
 from mimic.nets.graphs import Graph
-from mimic.nets.spectrum_enhancer import SpectrumEnhancer
 
 PROBED = "heard.conf"  # options of the features that a probe is given, beside the model
 

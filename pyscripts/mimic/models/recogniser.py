@@ -12,8 +12,7 @@ from mimic.decoding.ctc.times import Word
 from mimic.decoding.decoder import EndToEndDecoder, choose
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
-from mimic.frontend.feature_config import OPTIONS
-from mimic.frontend.front_end import FrontEnd, front_end
+from mimic.frontend.front_end import OPTIONS, FrontEnd, front_end
 from mimic.frontend.voice_activity import Levels, mono, segments
 from mimic.io.batching import pad
 from mimic.io.resampling import resample

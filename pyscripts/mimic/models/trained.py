@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.front_end import OPTIONS
 from mimic.io import atomic, weights
 from mimic.models import config as configuration
 from mimic.models.config import Config, read_config

@@ -1,4 +1,4 @@
-"""Networks that enhance speech: a mask estimator between STFT and its inverse, or one from waveform to waveform."""
+"""Enhancers around a network: between STFT and its inverse, of magnitudes or of complex spectra, or of waveforms."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mimic.frontend.stft import Stft
+from mimic.frontend.stft import Stft, compress, expand
 from mimic.nets.graphs import Graph, count_frames
 from mimic.settings import NotNegative, Share
 
@@ -90,6 +90,46 @@ class MaskEnhancer(nn.Module):
             return operators.inverse(real * gain, imaginary * gain, waveform.shape[1])
 
         return Graph(run, partial(enhance_one, self, stft), [self, operators], stft.rate, "enhanced")
+
+
+class SpectrumEnhancer(nn.Module):
+    """A network of `mimic.nets.SPECTRA` between STFT and inverse STFT.
+
+    The network is given compressed spectra (batch, frames, 2, bins), real and imaginary part, and gives a complex mask
+    of that shape; mask times spectrum, expanded again, is the enhanced spectrum.
+    """
+
+    net: Any  # a module; a causal one has `step`
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, spectrum: Tensor, frames: Tensor) -> Tensor:
+        """Noisy complex spectra (batch, frames, bins) and their lengths in frames -> enhanced ones."""
+        noisy = compress(spectrum)
+        return self._masked(self.net(torch.stack([noisy.real, noisy.imag], dim=2), frames), noisy)
+
+    def step(self, spectrum: Tensor, state: Any, stft: Stft) -> tuple[Tensor, Any]:
+        """Further frames (batch, frames, bins) of a noisy spectrum -> enhanced ones, and the state after them."""
+        noisy = compress(spectrum)
+        mask, state = self.net.step(torch.stack([noisy.real, noisy.imag], dim=2), state)
+        return self._masked(mask, noisy), state
+
+    @staticmethod
+    def _masked(mask: Tensor, noisy: Tensor) -> Tensor:
+        return expand(torch.complex(*mask.unbind(2)) * noisy)
+
+    def transform(self, waveforms: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
+        """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones, with their spectrum."""
+        frames = stft.num_frames(samples)
+        estimate = self(stft.transform(waveforms), frames)
+        magnitude = stft.log1p_magnitude(estimate)
+        return Enhanced(magnitude, frames, stft.inverse(estimate, samples), None, estimate)
+
+    def enhance(self, waveforms: list[Tensor], stft: Stft) -> list[Tensor]:
+        """Noisy waveforms (samples,) of any lengths -> enhanced waveforms of the same lengths."""
+        return enhance_each(self, waveforms, stft)
 
 
 class WaveEnhancer(nn.Module):

@@ -1,8 +1,8 @@
 """Recogniser with CTC, attention or both: the perceptual model (phones on clean STFT), robust ASR, Deep Speech 2.
 
-The way of a batch: `load`, `recognition_losses`, and on the development set `decode`. Transcripts and tokens are in
-`asr_data`, starting from another recogniser in `start`, noise in every epoch in `augmented`; joint training
-(`joint`) puts an enhancer before all of it.
+The way of a batch: `load`, `recognition_losses`, and on the development set `decode`. Transcripts, tokens and
+noise in every epoch are in `asr_data`, starting from another recogniser in `start`; joint training (`joint`) puts an
+enhancer before all of it.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from mimic.augment.specaugment import SpecAugmentConfig, spec_augment
 from mimic.decoding.attention.beam_search import search
 from mimic.decoding.config import DecodeConfig
 from mimic.decoding.ctc.prefix import greedy
+from mimic.frontend.front_end import copy_options
 from mimic.io import archives, feature_dir
 from mimic.io.batching import make_batches, pad, prefetch, to_device
 from mimic.io.tables import read_frames, read_text
@@ -30,9 +31,7 @@ from mimic.nets.attention_decoder import DecoderConfig
 from mimic.nets.masking import valid_frames
 from mimic.nets.recogniser import RecogniserNet
 from mimic.tasks.asr_config import AsrData, AsrLoss
-from mimic.tasks.asr_data import Aligned, error_rates, make_tokens, table_of
-from mimic.tasks.augmented import AugmentedFeatures
-from mimic.tasks.common import check_texts, copy_feature_options
+from mimic.tasks.asr_data import Aligned, AugmentedFeatures, check_texts, error_rates, make_tokens, table_of
 from mimic.tasks.start import check_start, initial_recogniser
 from mimic.training import parallel
 from mimic.training.task import WHOLE, Task, weighted
@@ -80,7 +79,7 @@ class AsrTask(Task):
     def open_data(self, directory: Path) -> None:
         """Find the training and the development set; keep their feature options in the experiment directory."""
         train, dev = Path(self.config.data.train), Path(self.config.data.dev)
-        copy_feature_options(train, directory)
+        copy_options(train, directory)
         self.features = feature_dir.read(train)[0] | feature_dir.read(dev)[0]
         self.augmented = None
         if self.config.waveform_augment.active or self.config.data.noises or self.config.data.rirs:

@@ -1,17 +1,22 @@
-"""Transcripts as a recogniser's tokens, which utterances it can be trained on, and its error rates."""
+"""What a recogniser is trained on: transcripts as tokens, of which utterances, features that differ in every epoch."""
 
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import kaldialign
+import numpy as np
+import torch
 
+from mimic.augment.augmenter import Augmenter
+from mimic.augment.recordings import CachedAudio, Recordings
 from mimic.errors import UserError
-from mimic.io.tables import write_skipped
+from mimic.frontend.front_end import OPTIONS, front_end
+from mimic.io.tables import read_table, write_skipped
 from mimic.io.tokens import UNK, Tokens
 from mimic.losses import ctc
 from mimic.models.config import Config
-from mimic.tasks.common import leave_out
+from mimic.training.task import leave_out
 
 log = logging.getLogger(__name__)
 Targets = dict[str, list[int]]  # {utterance: token ids}
@@ -32,6 +37,14 @@ def make_tokens(config: Config, texts: Mapping[str, str], directory: Path) -> To
 def table_of(config: Config, data_dir: str) -> Path:
     """The transcripts of a set: words, or phones where these are the tokens."""
     return Path(data_dir) / ("text.phn" if config.data.token_type == "phn" else "text")
+
+
+def check_texts(path: Path, texts: Mapping[str, str], lengths: Mapping[str, int]) -> None:
+    """UserError unless the table `path` of transcripts has all of these utterances, and words."""
+    if missing := lengths.keys() - texts.keys():
+        raise UserError(f"{path}: has no {min(missing)}, which is in utt2num_frames: give it a transcript")
+    if not any(texts[utt].strip() for utt in lengths):
+        raise UserError(f"{path}: has no words: validation needs transcripts")
 
 
 class Aligned:
@@ -85,6 +98,34 @@ class Aligned:
                 f"{data.train}: {sum(unknown.values())} of {total} tokens are <unk>, more than --data.max_unknown "
                 f"{data.max_unknown}: spell as {data.init} does (case, punctuation), unlike {utt}: {texts[utt]}"
             )
+
+
+class AugmentedFeatures:
+    """Augments the waveforms that the feature directory `data.train` was made from, and makes such features of them.
+
+    The options of the features are those in the experiment directory. Raises UserError for noise that is
+    never mixed in and where the waveforms are not there any more.
+    """
+
+    def __init__(self, config: Config, directory: Path):
+        data = config.data
+        if (data.noises or data.rirs) and not config.waveform_augment.noise_prob:
+            raise UserError("--data.noises and --data.rirs need --waveform_augment.noise_prob above 0")
+        self.front = front_end(directory / OPTIONS)
+        speech = CachedAudio(data.train, self.front.rate)
+        sources = [Recordings(name, self.front.rate) if name else None for name in (data.noises, data.rirs)]
+        speaker_of = read_table(Path(data.train) / "utt2spk")
+        settings = (config.waveform_augment, config.train.seed, sources[1], self.front.rate)
+        self.augmenter = Augmenter(speech, speaker_of, sources[0], *settings)
+
+    def __call__(self, utt: str, epoch: int) -> np.ndarray:
+        """(frames, bins); what an utterance gets depends on the seed, the epoch and its id alone."""
+        waveform = self.augmenter(utt, epoch).noisy
+        with torch.inference_mode():
+            features = self.front(torch.from_numpy(waveform)).numpy()
+        if not len(features):
+            raise UserError(f"{utt}: too short for one frame when it is sped up: leave it out of the training set")
+        return features
 
 
 def error_rates(hypotheses: Targets, targets: Targets, texts: Mapping[str, str], tokens: Tokens) -> dict[str, float]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
+from mimic.frontend.front_end import copy_options
 from mimic.io import atomic, feature_dir
 from mimic.io.batching import pad, to_device
 from mimic.io.tables import read_table
@@ -18,7 +19,6 @@ from mimic.models.classifier import LABELS
 from mimic.models.config import Config
 from mimic.nets.probe import Classifier
 from mimic.tasks.asr_config import ClassifyData, ClassifyLoss
-from mimic.tasks.common import copy_feature_options
 from mimic.training import parallel
 from mimic.training.task import WHOLE, Task, weighted
 
@@ -41,7 +41,7 @@ class ClassifyTask(Task):
         super().__init__()
         self.config, data = config, config.data
         train, dev = Path(data.train), Path(data.dev)
-        copy_feature_options(train, directory)
+        copy_options(train, directory)
         (entries, frames), (dev_entries, dev_frames) = feature_dir.read(train), feature_dir.read(dev)
         self.features = entries | dev_entries
         self.labels = read_table(data.labels or train / "utt2spk")

@@ -8,25 +8,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mimic.augment import mixing
 from mimic.augment.augmenter import AugmentConfig, Augmenter
 from mimic.augment.recordings import CachedAudio, Recordings
 from mimic.errors import UserError
-from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.cmvn import Cmvn
+from mimic.frontend.front_end import OPTIONS, copy_options
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
+from mimic.io.feature_dir import read_global
 from mimic.io.tables import read_table
 from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models.config import Config
+from mimic.models.enhancer import PROBED, probe_network
 from mimic.nets.enhancers import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
-from mimic.tasks.enhance_config import DenoiseData
+from mimic.tasks.enhance_config import DenoiseData, ProbeEnhanceData
 from mimic.training.task import WHOLE, Task, weighted
 
 
@@ -92,6 +95,18 @@ class DenoiseTask(EnhanceTask):
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         return weighted(self.enhance_batch(batch)[2], self.losses.weights, share)
+
+
+class ProbeEnhanceTask(DenoiseTask):
+    """Enhancement from frozen features: how well an encoder tells speech from noise and reverberation."""
+
+    SECTIONS = DenoiseTask.SECTIONS | {"data": ProbeEnhanceData}
+
+    def new_network(self, directory: Path) -> nn.Module:
+        features = Path(self.config.data.features)
+        copy_options(features, directory, PROBED)
+        normaliser = Cmvn(read_global(features), norm_vars=True)
+        return probe_network(self.config, directory, self.stft, normaliser)
 
 
 def seconds(reader: AudioReader) -> dict[str, float]:

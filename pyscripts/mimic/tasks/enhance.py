@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.front_end import OPTIONS, copy_options
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.io import archives, feature_dir
 from mimic.io.audio import AudioReader
@@ -18,9 +18,7 @@ from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models.config import Config
 from mimic.models.enhancer import network
-from mimic.nets.enhancers import MaskConfig
-from mimic.nets.spectrum_enhancer import SpectrumEnhancer
-from mimic.tasks.common import copy_feature_options
+from mimic.nets.enhancers import MaskConfig, SpectrumEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import EnhanceData
 from mimic.tasks.start import start_enhancer
@@ -51,7 +49,7 @@ class EnhanceTask(Task):
     def __init__(self, config: Config, directory: Path):
         super().__init__()
         self.config, data = config, config.data
-        copy_feature_options(Path(data.train_noisy), directory)
+        copy_options(Path(data.train_noisy), directory)
         self.stft = Stft(StftConfig.read(directory / OPTIONS))
         self.model = self.new_model(directory)
         self.losses = EnhancementLoss(config.loss, self.stft)

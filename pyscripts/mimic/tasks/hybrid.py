@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mimic.errors import UserError
+from mimic.frontend.front_end import copy_options
 from mimic.hmm.speaker_features import SpeakerFeatures
 from mimic.inputs import split_paths
 from mimic.io import archives, atomic
@@ -20,9 +21,8 @@ from mimic.models.acoustic import COUNTS, network
 from mimic.models.config import Config
 from mimic.nets.acoustic import AcousticNet
 from mimic.tasks.asr_config import HybridData, HybridLoss
-from mimic.tasks.common import copy_feature_options, leave_out
 from mimic.training import parallel
-from mimic.training.task import WHOLE, Task, weighted
+from mimic.training.task import WHOLE, Task, leave_out, weighted
 
 log = logging.getLogger(__name__)
 PADDING = -1  # label of a frame that is none
@@ -51,7 +51,7 @@ class HybridTask(Task):
 
         self.config, data = config, config.data
         train = [Path(name) for name in split_paths(data.train, " ") if name]
-        copy_feature_options(train[0], directory)
+        copy_options(train[0], directory)
         hmm = Model.read(Path(data.train_ali) / "final.mdl")
         hmm.with_gmm(None).write(directory / "final.mdl")
         write_tree(hmm.tree, directory / "tree")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend.fbank import Fbank, FbankConfig
-from mimic.frontend.feature_config import OPTIONS
+from mimic.frontend.front_end import OPTIONS
 from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad

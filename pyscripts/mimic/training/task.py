@@ -6,6 +6,9 @@ from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
+from mimic.errors import UserError
+from mimic.io.tables import write_skipped
+
 
 class _Whole(dict):
     def __missing__(self, name: str) -> float:
@@ -117,3 +120,14 @@ def weighted(
     # sum() begins with the integer 0; a part is a tensor.
     total = cast(Tensor, sum(weights[name] * value for name, value in shared.items()))
     return {"loss": total, **{name: value.detach() for name, value in shared.items()}}
+
+
+def leave_out(skipped: Mapping[str, str], total: int, most: float, directory: Path) -> None:
+    """List left-out utterances with their reasons in skipped.tsv. Raises UserError when they are too many."""
+    write_skipped(directory / "skipped.tsv", skipped)
+    if len(skipped) > most * total:
+        utt, reason = next(iter(sorted(skipped.items())))
+        raise UserError(
+            f"{len(skipped)} of {total} training utterances cannot be used, more than --data.max_skip {most}: "
+            f"{utt}: {reason}; the list is in {directory / 'skipped.tsv'}"
+        )
