@@ -18,7 +18,7 @@ from mimic import cli
 from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
 from mimic.decoding.wfst.lattice_io import write_lattices
 from mimic.hmm.alignments import job_utts, write_ali
-from mimic.hmm.summary import write_job
+from mimic.hmm.jobs import write_summary
 from mimic.io.tables import read_frames
 from mimic.models.acoustic_scores import gmm_scores, net_scores
 
@@ -63,7 +63,7 @@ def main() -> None:
     else:
         done = write_lattices(args.dir / f"lat.{args.job}.gz", ((utt, decode(utt, scores(utt))) for utt in pending))
     skipped = {utt: "no features" for utt in share if utt not in frames} | decode.failed
-    write_job(args.dir, args.job, len(share), skipped, partial=decode.partial)
+    write_summary(args.dir, args.job, len(share), skipped, partial=decode.partial)
     log.info("Done %d utterances, failed for %d", done, len(skipped))
 
 

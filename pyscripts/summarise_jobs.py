@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.hmm.summary import collect
+from mimic.hmm.jobs import collect_summaries
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (default: %(default)s)")
     parser.add_argument("--max-skip", type=float, default=0.01, help="share without result (default: %(default)s)")
     args = parser.parse_args()
-    found = collect(args.dir, args.nj, args.max_skip)
+    found = collect_summaries(args.dir, args.nj, args.max_skip)
     line = f"done {found['done']}, errors {found['errors']}"
     if found.get("frames"):
         like = found["log_like"] / found["frames"]

@@ -12,9 +12,9 @@ from lang_maker import lang, monophones  # noqa: F401 (a fixture)
 from mimic.errors import UserError
 from mimic.hmm.alignments import read_ali, write_ali
 from mimic.hmm.feats import write_matrix, write_trans
+from mimic.hmm.jobs import collect_summaries, write_summary
 from mimic.hmm.kaldi import khg
 from mimic.hmm.model import Model, read_tree, write_tree
-from mimic.hmm.summary import collect, write_job
 
 
 def test_models_and_trees_in_kaldis_format(lang, tmp_path):
@@ -121,15 +121,15 @@ def test_archives_that_kaldi_reads(tmp_path):
 
 
 def test_utterances_that_failed_are_counted_over_all_jobs(tmp_path):
-    write_job(tmp_path, 1, 60, {}, frames=100, log_like=-250.5)
-    write_job(tmp_path, 2, 40, {"u2": "no features", "u1": "too short"}, frames=50, log_like=-50)
+    write_summary(tmp_path, 1, 60, {}, frames=100, log_like=-250.5)
+    write_summary(tmp_path, 2, 40, {"u2": "no features", "u1": "too short"}, frames=50, log_like=-50)
     with pytest.raises(UserError, match="2 of 100 utterances failed, more than --max-skip 0.01 .* u1: too short"):
-        collect(tmp_path, 2, 0.01)
+        collect_summaries(tmp_path, 2, 0.01)
     sums = {"done": 98, "errors": 2, "frames": 150, "log_like": -300.5}
-    assert collect(tmp_path, 2, 0.02) == sums
+    assert collect_summaries(tmp_path, 2, 0.02) == sums
     assert (tmp_path / "skipped.tsv").read_text() == "u1\ttoo short\nu2\tno features\n"
     with pytest.raises(UserError, match=r"summary.1.json: missing or damaged: a job has not ended"):
-        collect(tmp_path, 2, 0.02)
-    write_job(tmp_path, 1, 1, {"u1": "no features"})
+        collect_summaries(tmp_path, 2, 0.02)
+    write_summary(tmp_path, 1, 1, {"u1": "no features"})
     with pytest.raises(UserError, match="1 of 1 utterances failed: see skipped.tsv there; the first, u1: no features"):
-        collect(tmp_path, 1, 1.0)
+        collect_summaries(tmp_path, 1, 1.0)

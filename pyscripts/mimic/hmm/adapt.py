@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mimic.hmm.gmm import AmDiagGmm
-from mimic.hmm.sums import Sums
+from mimic.hmm.jobs import Sums
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from heapq import heapify, heapreplace
 
 import numpy as np
 
-from mimic.hmm.sums import Sums
+from mimic.hmm.jobs import Sums
 
 LOG_2PI = float(np.log(2 * np.pi))
 

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mimic.hmm import sums
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
 from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
 from mimic.hmm.feats import Features, read_trans, transformed, write_trans
 from mimic.hmm.gmm import GmmStats
+from mimic.hmm.jobs import Sums, save_sums, sums_path, write_summary
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
-from mimic.hmm.summary import write_job
 from mimic.hmm.tree import TreeStats, utterance_stats
 from mimic.io.tables import read_text
 
@@ -58,9 +57,9 @@ class Job:
     def alignments(self) -> dict[str, np.ndarray]:
         return dict(read_ali(self.ali_path))
 
-    def save(self, name: str, statistics: sums.Sums, **more: np.ndarray) -> None:
+    def save(self, name: str, statistics: Sums, **more: np.ndarray) -> None:
         """NAME.JOB.acc.npz."""
-        sums.save(sums.job_path(self.directory, name, self.job), statistics, **more)
+        save_sums(sums_path(self.directory, name, self.job), statistics, **more)
 
     def pooled(self, utts: list[str], alignments: dict, pdfs: np.ndarray, features=None) -> tuple:
         """Features (frames, dim) and pdfs (frames,) of some utterances, one after the other."""
@@ -90,7 +89,7 @@ class Job:
 
     def write_summary(self, **totals: float) -> None:
         total = len(set(self.utts) | set(self.skipped))
-        write_job(self.directory, self.job, total, self.skipped, **totals)
+        write_summary(self.directory, self.job, total, self.skipped, **totals)
 
     def align(self, model: Model, beam: float, retry_beam: float, boost_silence: float) -> None:
         aligner = Aligner(self.lang, model, boost_silence)

@@ -13,9 +13,9 @@ import numpy as np
 
 from mimic.hmm.basic_types import pack_int, pack_ints
 from mimic.hmm.gmm import LOG_2PI
+from mimic.hmm.jobs import Sums
 from mimic.hmm.kaldi import khg
 from mimic.hmm.model import Model, tree_of
-from mimic.hmm.sums import Sums
 
 WIDTH, CENTRAL = 3, 1
 PDF_CLASS = 3  # column of a key; Kaldi calls it -1

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from mimic.errors import UserError
-from mimic.hmm import sums
 from mimic.hmm.adapt import LdaStats, MlltStats
 from mimic.hmm.alignments import read_ali, write_ali
 from mimic.hmm.feats import LOG_DET, SPLICE, Features, read_matrix, write_matrix
 from mimic.hmm.gmm import AmDiagGmm, GmmStats
+from mimic.hmm.jobs import add_sums, remove_sums
 from mimic.hmm.kaldi import khg
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model, read_topology, transition_model, write_tree
@@ -38,7 +38,7 @@ def _write_first(path: Path, tree: khg.ContextDependency, topo: str, means: np.n
 def est(directory: Path, name: str, out: str, nj: int, mix_up: int = 0, power: float = 0.25, min_occ: float = 10.0):
     """OUT.mdl from NAME.mdl and the sums of its jobs; the likelihood goes to the log and to `likes`."""
     model = Model.read(directory / f"{name}.mdl")
-    stats, more = sums.of_all_jobs(GmmStats, directory, name, nj)
+    stats, more = add_sums(GmmStats, directory, name, nj)
     if not stats.frames:
         raise UserError(f"{directory}: no frames: no utterance could be aligned, see {directory}/log")
     like = stats.log_like / stats.frames
@@ -51,12 +51,12 @@ def est(directory: Path, name: str, out: str, nj: int, mix_up: int = 0, power: f
         occ = np.add.reduceat(stats.occ, model.mixtures.offsets[:-1])
         gmm = gmm.split(occ, mix_up, power)
     model.updated(more["transitions"]).with_gmm(gmm).write(directory / f"{out}.mdl")
-    sums.remove(directory, name, nj)
+    remove_sums(directory, name, nj)
 
 
 def make_tree(lang: Lang, directory: Path, nj: int, leaves: int, threshold: float) -> None:
     """Questions, tree and 1.mdl, whose states have one Gaussian, from the tree statistics of all jobs."""
-    stats, _ = sums.of_all_jobs(TreeStats, directory, "tree", nj)
+    stats, _ = add_sums(TreeStats, directory, "tree", nj)
     if not len(stats.keys):
         raise UserError(f"{directory}: no frames for the tree: no utterance could be aligned, see its log")
     extra = [[int(phone) for phone in row] for row in lang.rows("extra_questions.int")]
@@ -87,7 +87,7 @@ def convert_ali(source: Path, directory: Path, job: int) -> None:
 
 
 def make_lda(directory: Path, nj: int, dim: int) -> None:
-    stats, _ = sums.of_all_jobs(LdaStats, directory, "lda", nj)
+    stats, _ = add_sums(LdaStats, directory, "lda", nj)
     if stats.occ.sum() < 2:
         raise UserError(f"{directory}: no frames for LDA: no utterance could be aligned, see its log")
     write_matrix(directory / "final.mat", stats.estimate(dim))
@@ -96,7 +96,7 @@ def make_lda(directory: Path, nj: int, dim: int) -> None:
 
 def make_mllt(directory: Path, name: str, nj: int) -> None:
     """Apply the transform that the sums ask for to final.mat, and to the means of NAME.mdl."""
-    stats, _ = sums.of_all_jobs(MlltStats, directory, f"mllt_{name}", nj)
+    stats, _ = add_sums(MlltStats, directory, f"mllt_{name}", nj)
     matrix = stats.estimate()
     model = Model.read(directory / f"{name}.mdl")
     model.with_gmm(model.mixtures.moved(matrix)).write(directory / f"{name}.mdl")
@@ -104,4 +104,4 @@ def make_mllt(directory: Path, name: str, nj: int) -> None:
     before = directory / LOG_DET
     log_det = float(before.read_text()) if before.exists() else 0.0
     before.write_text(f"{log_det + np.linalg.slogdet(matrix)[1]:.6f}\n")
-    sums.remove(directory, f"mllt_{name}", nj)
+    remove_sums(directory, f"mllt_{name}", nj)

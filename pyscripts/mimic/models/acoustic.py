@@ -29,7 +29,7 @@ def log_priors(counts: np.ndarray, floor: float) -> np.ndarray:
 
 
 class AcousticModel(Trained):
-    """Scores features, which are normalised by speaker (mimic.hmm.speaker_features).
+    """Scores features, which are normalised by speaker (mimic.hmm.feats).
 
     priors: log-priors (pdfs,) of the training alignments, natural logarithms.
     """

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from mimic.errors import UserError
-from mimic.hmm.feats import Features, read_trans
+from mimic.hmm.feats import Features, SpeakerFeatures, read_trans
 from mimic.hmm.model import Model
-from mimic.hmm.speaker_features import SpeakerFeatures
 
 Scores = Callable[[str], np.ndarray]  # utterance -> (frames, pdfs)
 

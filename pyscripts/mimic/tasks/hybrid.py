@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mimic.errors import UserError
 from mimic.frontend.front_end import copy_options
-from mimic.hmm.speaker_features import SpeakerFeatures
+from mimic.hmm.feats import SpeakerFeatures
 from mimic.inputs import split_paths
 from mimic.io import archives, atomic
 from mimic.io.batching import make_batches, pad, prefetch, to_device
