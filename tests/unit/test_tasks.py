@@ -27,8 +27,9 @@ from task_maker import (
 from mimic.errors import UserError
 from mimic.io.tables import write_table
 from mimic.tasks.enhance import Batch, EnhanceTask
-from mimic.training import checkpoint, profiling
+from mimic.training import checkpoint
 from mimic.training.batches import Batches
+from mimic.training.loop import PROFILE_FROM, profiled
 from mimic.training.optimiser import Optimiser
 from mimic.training.step import set_seed
 
@@ -293,8 +294,8 @@ def test_averaged_model_is_the_mean_of_its_epochs(corpus):
 
 
 def test_a_profile_of_some_steps(tmp_path):
-    with profiling.profiled(2, tmp_path / "profile") as step_done:
-        for _ in range(profiling.FIRST + 3):
+    with profiled(2, tmp_path / "profile") as step_done:
+        for _ in range(PROFILE_FROM + 3):
             torch.ones(3) @ torch.ones(3)
             step_done()
     assert "aten::" in (tmp_path / "profile/table.txt").read_text() and (tmp_path / "profile/trace.json").exists()

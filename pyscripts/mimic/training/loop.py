@@ -22,14 +22,16 @@ and tests/unit/test_tasks.py compares the weights that this ends with, bit by bi
 
 import copy
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from torch import profiler
 
 from mimic.errors import UserError
-from mimic.training import parallel, profiling, trackers
+from mimic.io import atomic
+from mimic.training import parallel, trackers
 from mimic.training.config import TrainConfig
 from mimic.training.run import Run
 from mimic.training.step import gradients, take_step
@@ -37,6 +39,8 @@ from mimic.training.stop import Stop, Stopped
 from mimic.training.task import Task
 
 log = logging.getLogger(__name__)
+PROFILE_FROM = 10  # steps before: caches and threads are not warm yet
+PROFILE_ROWS = 30
 
 
 def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, stop: Stop | None = None) -> None:
@@ -59,7 +63,7 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
         if not run.done:
             with held():
                 _try_largest_batch(run)
-        with profiling.profiled(config.profile, directory / "profile") as step_done:
+        with profiled(config.profile, directory / "profile") as step_done:
             while not run.done:
                 _train_epoch(run, held, step_done)
                 metrics = _validate(run)
@@ -116,3 +120,26 @@ def _try_largest_batch(run: Run) -> None:
     for module, state in zip(modules, before, strict=True):
         module.load_state_dict(state)
         module.zero_grad()
+
+
+@contextmanager
+def profiled(steps: int, folder: Path) -> Iterator[Callable[[], None]]:
+    """Where the time of training goes, by torch's profiler: gives what is to be called after each step.
+
+    After PROFILE_FROM + `steps` of them `folder` has table.txt, operations by the time of their own, and trace.json for
+    chrome://tracing. 0 steps: nothing is done.
+    """
+    if not steps:
+        yield lambda: None
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(found: profiler.profile) -> None:
+        with atomic.replace(folder / "table.txt") as f:
+            f.write(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=PROFILE_ROWS))
+        found.export_chrome_trace(str(folder / "trace.json"))
+        log.info("profile of %d steps: %s", steps, folder / "table.txt")
+
+    times = profiler.schedule(wait=PROFILE_FROM - 1, warmup=1, active=steps, repeat=1)
+    with profiler.profile(schedule=times, on_trace_ready=write, acc_events=True) as running:
+        yield running.step
