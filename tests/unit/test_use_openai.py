@@ -8,7 +8,7 @@ import pytest
 from peers import run_peer
 from test_use_serve import ask, recording, server, service  # noqa: F401  # fixtures
 
-from mimic.deploy import form
+from mimic.deploy.openai_api import form_boundary, form_fields
 from mimic.errors import UserError
 
 PATH = "/v1/audio/transcriptions"
@@ -81,12 +81,12 @@ def test_what_is_refused(server):  # noqa: F811
 def test_forms():
     head = b"--b\r\nContent-Disposition: form-data; name="
     body = head + b'"a"\r\n\r\nx--b\r\n-\r\r\n' + head + b"c\r\n\r\n\r\n--b--\r\n"
-    ((a,), (c,)) = form.fields(body, b"b").values()
+    ((a,), (c,)) = form_fields(body, b"b").values()
     assert body[slice(*a)] == b"x--b\r\n-\r" and body[slice(*c)] == b""
-    assert form.boundary('multipart/form-data; boundary="x y"') == b"x y"
+    assert form_boundary('multipart/form-data; boundary="x y"') == b"x y"
     for broken, line in ((body[:-9], "no end"), (b"", "no end"), (b"--b\r\nX: y\r\n\r\n\r\n--b--", "has no name")):
         with pytest.raises(UserError, match=line):
-            form.fields(broken, b"b")
+            form_fields(broken, b"b")
 
 
 @pytest.mark.parametrize("name", ["a.m4a", "a.webm"])

@@ -11,15 +11,17 @@ import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesHeaderParser
 from mmap import ACCESS_READ, mmap
 from typing import Any, BinaryIO
 
-from mimic.deploy import form
 from mimic.deploy.captions import as_srt, as_text, as_vtt
 from mimic.errors import UserError
 from mimic.models.recogniser import Segment
 
 TRANSCRIPTIONS, MODELS = "/v1/audio/transcriptions", "/v1/models"
+MOST_PARTS = 100  # of a form; those for a recording have ten
 FORMATS = ("json", "text", "verbose_json", "srt", "vtt")
 
 
@@ -40,13 +42,13 @@ class Request:
 
 def read(body: BinaryIO, content_type: str, recording: BinaryIO) -> Request:
     """Take apart a form, a file on disk, and write its `file` to `recording`. Raises UserError for a wrong form."""
-    divider = form.boundary(content_type)
+    divider = form_boundary(content_type)
     try:
         content = mmap(body.fileno(), 0, access=ACCESS_READ)
     except ValueError:
         raise UserError("the form is empty") from None
     with content:
-        found = form.fields(content, divider)
+        found = form_fields(content, divider)
         if "file" not in found:
             raise UserError("file: the form has no recording")
         first, last = found["file"][0]
@@ -62,6 +64,35 @@ def read(body: BinaryIO, content_type: str, recording: BinaryIO) -> Request:
         raise UserError(f"response_format: {kind}: expected one of {', '.join(FORMATS)}")
     granularities = texts.get("timestamp_granularities[]", []) + texts.get("timestamp_granularities", [])
     return Request(kind, texts.get("language", [""])[0], "word" in granularities)
+
+
+def form_boundary(content_type: str) -> bytes:
+    """What divides the parts of a form, of a Content-Type (multipart/form-data, RFC 7578). UserError: another type."""
+    header = Message()
+    header["Content-Type"] = content_type
+    found = header.get_boundary()
+    if header.get_content_type() != "multipart/form-data" or not found or not found.isascii():
+        raise UserError("expected multipart/form-data with a boundary")
+    return found.encode()
+
+
+def form_fields(body: mmap | bytes, divider: bytes) -> dict[str, list[tuple[int, int]]]:
+    """Where the values of each field of a form begin and end in it, which is not copied. UserError if it is damaged."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    start = body.find(b"--" + divider) + 2 + len(divider)
+    for _ in range(MOST_PARTS):
+        end = body.find(b"\r\n--" + divider, start)
+        if start < 2 + len(divider) or body[start : start + 2] == b"--" or end < 0:
+            break
+        value = body.find(b"\r\n\r\n", start, end) + 4
+        name = _field_name(body[start + 2 : value]) if value >= 4 else None
+        if name is None:
+            raise UserError("a part of the form has no name")
+        found.setdefault(name, []).append((value, end))
+        start = end + 4 + len(divider)
+    if start < 2 + len(divider) or body[start : start + 2] != b"--":
+        raise UserError(f"the form has no end, or more than {MOST_PARTS} parts")
+    return found
 
 
 def response(request: Request, seconds: float, segments: Sequence[Segment]) -> tuple[str, bytes]:
@@ -111,6 +142,11 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
         "compression_ratio": round(len(data) / len(zlib.compress(data)), 4),
         "no_speech_prob": 0.0,
     }
+
+
+def _field_name(head: bytes) -> str | None:
+    name = BytesHeaderParser().parsebytes(head).get_param("name", header="content-disposition")
+    return name if isinstance(name, str) else None
 
 
 def _text(name: str, value: bytes) -> str:
