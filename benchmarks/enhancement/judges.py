@@ -11,13 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from enhancement import FIX
-from mimic.io.packages import installed
-from mimic.judging.findings import Findings, digest
-from mimic.judging.protocol import Recogniser
+from mimic.judging.findings import Findings, Recogniser, digest
 from mimic.judging.recognisers import make
 from mimic.metrics.enhancement import score_pair
 from mimic.metrics.mos import MAPS, p835
 from mimic.metrics.pesq import version as pesq_version
+from mimic.registry import installed
 
 MEASURES = ("wb-pesq", "estoi", "si-sdr")
 

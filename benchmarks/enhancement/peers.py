@@ -19,8 +19,8 @@ from streaming import Stream
 from enhancement import FIX, onnx_size
 from enhancement.cost import Calls, Size, Timed
 from enhancement.signals import Frames, blocks, by_spectra, noise, one_thread
-from mimic.io.packages import installed
 from mimic.io.resampling import resample
+from mimic.registry import installed
 
 RATE = 16000
 

@@ -1,12 +1,15 @@
-"""Things by the name that a configuration gives them, imported when they are used."""
+"""Things by the name that a configuration gives them, imported when they are used; packages that need not be there."""
 
 import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from mimic.errors import UserError
+
+JUDGES = "steps/setup.sh --judges true"  # installs recognisers, and models that predict scores
 
 
 class Registry(Mapping[str, Any]):
@@ -48,3 +51,14 @@ class Registry(Mapping[str, Any]):
         if not self._package or not (of := re.fullmatch(r"(\w+):\w+(,\w+)*", str(name))):
             return None
         return f"{self._package}.{name}" if find_spec(f"{self._package}.{of[1]}") else None
+
+
+def installed(module: str, fix: str = JUDGES) -> Path:
+    """The folder of a package, which is not imported. UserError where it is missing, with `fix`, what installs it."""
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:  # the package that it is in
+        spec = None
+    if not spec or not spec.origin:
+        raise UserError(f"the Python package {module} is not installed: {fix}")
+    return Path(spec.origin).parent

@@ -221,6 +221,6 @@ def test_peers_are_aligned(name):
 
 
 def test_a_peer_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr("mimic.io.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("mimic.registry.find_spec", lambda name: None)
     with pytest.raises(UserError, match="package pyrnnoise is not installed: steps/setup.sh --benchmarks true"):
         System("rnnoise").load()

@@ -263,7 +263,7 @@ def test_sherpa_onnx(tmp_path):
 
 
 def test_packages_that_are_not_installed(tmp_path, monkeypatch):
-    monkeypatch.setattr("mimic.io.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("mimic.registry.find_spec", lambda name: None)
     for word in (f"whisper:{tmp_path}", f"sherpa:{tmp_path}", "pocketsphinx"):
         for check in (recognisers.require, lambda word: recognisers.make(word, "en")):
             with pytest.raises(UserError, match="is not installed: steps/setup.sh --judges true"):

@@ -82,7 +82,7 @@ def test_scoring_without_a_reference(tmp_path, monkeypatch, capsys):
 def test_measures_without_a_reference(monkeypatch):
     with pytest.raises(UserError, match="'stoi' needs clean speech, there are dnsmos-sig"):
         parse_measures("stoi", reference=False)
-    monkeypatch.setattr("mimic.io.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("mimic.registry.find_spec", lambda name: None)
     with pytest.raises(UserError, match="speechmos is not installed: steps/setup.sh --judges true"):
         parse_measures("all", reference=False)
 

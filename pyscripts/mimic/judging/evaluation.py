@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mimic.errors import UserError
-from mimic.io.packages import JUDGES
-from mimic.judging.findings import Findings, Found, digest
+from mimic.judging.findings import Findings, Found, Recogniser, Signals, digest
 from mimic.judging.material import Enhanced, Material, Model, System
-from mimic.judging.protocol import Recogniser, Signals
 from mimic.metrics.enhancement import WITHOUT, parse_measures, score_pair
 from mimic.metrics.mos import packages
 from mimic.progress import progress
+from mimic.registry import JUDGES
 
 log = logging.getLogger(__name__)
 WHOLE = ("dnsmos-sig,dnsmos-bak,dnsmos-ovrl,dnsmos-p808", "distill-mos")  # those of a package each

@@ -1,13 +1,38 @@
-"""What judges found, stored by the content of what they were given: nothing is judged twice."""
+"""What a recogniser is to a judge, and what judges found, stored by the content of what they were given: nothing is
+judged twice.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+
+RATE = 16000  # Hz
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")  # of an enhancer or a recogniser, where one stands before its word
 Found = dict[str, Any]
+Signals = Iterable[tuple[str, np.ndarray]]
 WEIGHTS = {".pt", ".safetensors", ".onnx", ".yaml", ".conf", ".model"}
+
+
+class Recogniser(Protocol):
+    """Gives words for signals.
+
+    Attributes:
+        name: for tables.
+        identity: changes with whatever changes its words.
+    """
+
+    name: str
+    identity: str
+
+    def words(self, signals: Signals) -> Iterator[tuple[str, Found]]:
+        """(utterance, samples (samples,) float32 at 16 kHz) pairs -> (utterance, found) pairs: `hyp`, its words, and
+        `confidence`, 0 to 1, the mean over them, None where it has none.
+        """
 
 
 class Findings:
@@ -54,3 +79,8 @@ def directory_digest(directory: str | Path) -> str:
     """Of what makes a trained directory a model: weights, configuration, tokens."""
     files = sorted(p for p in Path(directory).iterdir() if p.suffix in WEIGHTS or p.name == "tokens.txt")
     return digest(*(part for p in files for part in (p.name.encode(), p.read_bytes())))
+
+
+def mean(values: list[float]) -> float | None:
+    """The mean with 4 digits, None of nothing."""
+    return round(float(np.mean(values)), 4) if values else None

@@ -13,8 +13,7 @@ from mimic import models
 from mimic.errors import UserError
 from mimic.io.recording import write_wav
 from mimic.io.tables import read_text
-from mimic.judging.findings import digest, directory_digest
-from mimic.judging.protocol import NAME, RATE
+from mimic.judging.findings import NAME, RATE, digest, directory_digest
 from mimic.metrics.pairs import open_audio
 from mimic.models.ratio import AUTO, mix, read_curve
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from mimic.errors import UserError
-from mimic.io.packages import installed
-from mimic.judging.findings import Found, digest, directory_digest
-from mimic.judging.protocol import RATE, Signals, mean
+from mimic.judging.findings import RATE, Found, Signals, digest, directory_digest, mean
+from mimic.registry import installed
 
 STREAMING = ("decode_chunk_len", "chunk_size", "window_size")  # metadata of graphs that keep a state
 

@@ -11,11 +11,10 @@ from typing import Any
 
 from mimic.errors import UserError
 from mimic.io.entries import wav_file
-from mimic.io.packages import installed
 from mimic.io.recording import write_wav
 from mimic.io.tables import read_text, write_table
-from mimic.judging.findings import Found, digest, directory_digest
-from mimic.judging.protocol import NAME, RATE, Recogniser, Signals, mean
+from mimic.judging.findings import NAME, RATE, Found, Recogniser, Signals, digest, directory_digest, mean
+from mimic.registry import installed
 
 PACKAGED = {"whisper": "faster_whisper", "sherpa": "sherpa_onnx", "pocketsphinx": "pocketsphinx"}
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mimic.errors import NotScored
-from mimic.io.packages import installed
+from mimic.registry import installed
 
 RATE = 16000  # Hz
 WINDOW, STEP = round(9.01 * RATE), RATE  # samples of DNSMOS
