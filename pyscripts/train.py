@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -67,8 +67,8 @@ def check(path: str, overrides: list[str]) -> int:
 
     logging.getLogger().setLevel(logging.WARNING)
     config = configuration.read(path, overrides)
-    with scratch() as directory:
-        loop.check(TASKS[config.task](config, directory), config.train)
+    with scratch() as directory, closing(TASKS[config.task](config, directory)) as task:
+        loop.check(task, config.train)
     return 0
 
 
@@ -125,7 +125,7 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, s
         device = torch.device("cuda", here.local_rank)
         torch.cuda.set_device(device)
     set_seed(config.train.seed, -1)  # of the initial weights; steps count from 0
-    task = TASKS[config.task](config, directory)
+    task = stack.enter_context(closing(TASKS[config.task](config, directory)))
     parameters = sum(p.numel() for p in task.model.parameters())
     log.info("%s/%s: %d parameters, %d utterances", config.task, config.net, parameters, len(task.lengths))
     if here.world > 1:

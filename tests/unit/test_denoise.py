@@ -68,7 +68,7 @@ def test_the_processes_that_score_end_with_their_scores(corpus):
     before = set(threading.enumerate())
     scores = DevScores(str(corpus / "dev_noisy"), str(corpus / "dev_clean"), ["b0"], 0)
     assert set(threading.enumerate()) > before
-    del scores
+    scores.close()
     assert set(threading.enumerate()) == before
 
 

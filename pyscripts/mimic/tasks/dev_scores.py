@@ -2,7 +2,6 @@
 
 import os
 import warnings
-import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import ForkContext, ForkProcess
@@ -58,8 +57,15 @@ class DevScores:
         workers = max(1, (os.cpu_count() or 1) // rank_info().local_world)
         self._pool = ProcessPoolExecutor(workers, _Workers(), initializer=leave_signals_to_parent)
         self._pool.submit(abs, 0).result()
-        # Ended before the interpreter ends: its thread would close what Python's own exit still writes to.
-        weakref.finalize(self, self._pool.shutdown)
+
+    def close(self) -> None:
+        """End the processes; scores that are not computed yet are given up.
+
+        Called before Python ends: dropped at that moment, the pool's thread closes what Python's exit still writes to.
+        Not by a finaliser: garbage is collected in a thread that begins, too, which holds the lock that waiting for
+        another thread takes.
+        """
+        self._pool.shutdown(cancel_futures=True)
 
     def start(self, model: Enhancing, front: Any, batch: int) -> dict[int, Future]:
         """Enhance, `batch` utterances at a time; the scores are computed in the background.

@@ -55,11 +55,14 @@ class EnhanceTask(Task):
         self.losses = EnhancementLoss(config.loss, self.stft)
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
         self.lengths, self.dev_lengths = (feature_dir.read(side)[1] for side in (data.train_noisy, data.dev_noisy))
-        self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev_lengths, data.valid_utterances)
         self.of_waveforms = self.losses.uses_waveforms or isinstance(self.model, SpectrumEnhancer)
         if self.of_waveforms:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))
             self.waveforms = [[AudioReader(side, self.stft.rate) for side in pair] for pair in sets]
+        self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev_lengths, data.valid_utterances)
+
+    def close(self) -> None:
+        self.scores.close()
 
     def new_model(self, directory: Path) -> nn.Module:
         """The enhancer before training: another one's weights, if the configuration names one."""

@@ -71,6 +71,9 @@ class JointTask(AsrTask):
             self.clean = AudioReader(data.train_clean, self.stft.rate), AudioReader(data.dev_clean, self.stft.rate)
         self.scores = DevScores(data.dev, data.dev_clean, self.dev_lengths, data.valid_utterances)
 
+    def close(self) -> None:
+        self.scores.close()
+
     def open_data(self, directory: Path) -> None:
         """Data directories, and the two experiment directories to start from, each with its feature options."""
         data, joint = self.config.data, self.config.joint

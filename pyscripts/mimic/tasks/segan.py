@@ -46,6 +46,9 @@ class SeganTask(Task):
         self.dev = AudioReader(data.dev_noisy), AudioReader(data.dev_clean)
         self.scores = DevScores(data.dev_noisy, data.dev_clean, self.dev[0].utts, data.valid_utterances)
 
+    def close(self) -> None:
+        self.scores.close()
+
     def _windows(self) -> Iterator[tuple[str, int]]:
         """(`utterance start`, samples) of each training window: they overlap by half, and the last holds the tail."""
         size = self.config.model.window

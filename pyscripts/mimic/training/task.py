@@ -89,6 +89,9 @@ class Task(nn.Module):
     def finish(self, directory: Path) -> None:
         pass
 
+    def close(self) -> None:
+        """End what runs beside the task, when it is trained or given up."""
+
     def begin_epoch(self, epoch: int) -> None:
         """Training mode, but for the parts that are frozen in this epoch: no gradient for their parameters, eval mode.
 
