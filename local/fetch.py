@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from mimic.cli import run
-from mimic.corpus.downloads import Source, bring
+from mimic.corpus.downloads import Source, fetch_all
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     def unpacked(name: str) -> bool:
         return bool(folders[name]) and (args.folder / folders[name]).is_dir()
 
-    bring(source, args.folder, unpacked, advice, folders)
+    fetch_all(source, args.folder, unpacked, advice, folders)
 
 
 if __name__ == "__main__":

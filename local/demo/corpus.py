@@ -13,8 +13,8 @@ import numpy as np
 import soundfile
 import soxr
 from espeak import Espeak
-from noises_test import KINDS as TEST_KINDS
-from noises_train import KINDS as TRAIN_KINDS
+from noises_test import NOISE_TYPES as TEST_TYPES
+from noises_train import NOISE_TYPES as TRAIN_TYPES
 from noises_train import elsewhere
 from sentences import Utterance
 
@@ -27,8 +27,8 @@ from mimic.io.recording import write_wav
 from mimic.io.tables import write_data_dir, write_table
 
 SNRS = {"train": (0, 5, 10, 15), "dev": (0, 5, 10, 15), "test": (2.5, 7.5, 12.5, 17.5)}
-NOISES = {"train": (TRAIN_KINDS, 24), "dev": (TRAIN_KINDS, 3), "test": (TEST_KINDS, 6)}  # files of each kind
-AS_MADE = 8  # files of each kind; further ones sound as elsewhere, so that an enhancer cannot learn eight by heart
+NOISES = {"train": (TRAIN_TYPES, 24), "dev": (TRAIN_TYPES, 3), "test": (TEST_TYPES, 6)}  # files of each type
+AS_MADE = 8  # files of each type; further ones sound as elsewhere, so that an enhancer cannot memorise eight
 NOISE_S = 5
 NOISE_POWER = 10 ** (-26 / 10)
 LEXICON = Path(__file__).with_name("lexicon.txt")
@@ -64,19 +64,19 @@ def trim(x: np.ndarray) -> np.ndarray:
 
 
 def noise_files(audio: Path) -> dict[Path, tuple[str, str]]:
-    """Give {file: (set, kind)} of all noises that are made by rule."""
+    """Give {file: (set, noise_type)} of all noises that are made by rule."""
     return {
-        audio / "noise" / set_ / f"{kind}-{number:02d}.wav": (set_, kind)
-        for set_, (kinds, count) in NOISES.items()
-        for kind in kinds
+        audio / "noise" / set_ / f"{noise_type}-{number:02d}.wav": (set_, noise_type)
+        for set_, (types, count) in NOISES.items()
+        for noise_type in types
         for number in range(1, count + 1)
     }
 
 
-def make_noise(path: Path, set_: str, kind: str, seed: int) -> np.ndarray:
+def make_noise(path: Path, set_: str, noise_type: str, seed: int) -> np.ndarray:
     """Give the samples of one of `noise_files`."""
     rng = utterance_rng(seed, f"{set_} {path.stem}")
-    x = NOISES[set_][0][kind](NOISE_S * RATE, rng)
+    x = NOISES[set_][0][noise_type](NOISE_S * RATE, rng)
     if int(path.stem.rpartition("-")[2]) > AS_MADE:
         x = elsewhere(x, rng)
     # Knocks have high peaks: rather a lower level than clipped ones, the mixer sets the level anyway.

@@ -38,4 +38,4 @@ def wind(n: int, rng: np.random.Generator) -> np.ndarray:
     return gust * (unit(rush) + rng.uniform(0.2, 0.6) * whistle)
 
 
-KINDS = {f.__name__: f for f in (siren, rain, wind)}
+NOISE_TYPES = {f.__name__: f for f in (siren, rain, wind)}

@@ -107,4 +107,4 @@ def elsewhere(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.fft.irfft(np.fft.rfft(x) * 10 ** (curve / 20), len(x)) * 10 ** (level / 20)
 
 
-KINDS = {f.__name__: f for f in (white, pink, brown, hum, machinery, impulses, music)}
+NOISE_TYPES = {f.__name__: f for f in (white, pink, brown, hum, machinery, impulses, music)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from layout import unpacked
 
 from mimic.cli import run
-from mimic.corpus.downloads import Source, bring
+from mimic.corpus.downloads import Source, fetch_all
 
 ADVICE = "run local/vbdemand/download.sh DIR where it works, copy DIR here, pass --vbdemand-dir DIR"
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
     source = Source(args.files, args.base_url, args.tries, args.pause)
-    bring(source, args.folder, lambda name: unpacked(args.folder, name), ADVICE)
+    fetch_all(source, args.folder, lambda name: unpacked(args.folder, name), ADVICE)
 
 
 if __name__ == "__main__":

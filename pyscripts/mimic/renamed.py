@@ -86,13 +86,13 @@ def rename(raw: dict, where: str) -> dict:
     for key, values in raw.items():
         section = _renamed(str(key), raw, prefix)
         if not isinstance(values, dict):
-            found[section] = _revalued(section, values, prefix)
+            found[section] = _renamed_value(section, values, prefix)
             continue
         found[section] = {}
         given = [f"{section}.{name}" for name in values]
         for old, value in zip(given, values.values(), strict=True):
             new = _renamed(old, given, prefix)
-            found[section][new.partition(".")[2]] = _revalued(new, value, prefix)
+            found[section][new.partition(".")[2]] = _renamed_value(new, value, prefix)
     return found
 
 
@@ -102,7 +102,7 @@ def rename_pairs(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     Raises UserError for a setting that is given under both names.
     """
     names = [_renamed(name, [name for name, _ in pairs], "--") for name, _ in pairs]
-    return [(name, _revalued(name, value, "--")) for name, (_, value) in zip(names, pairs, strict=True)]
+    return [(name, _renamed_value(name, value, "--")) for name, (_, value) in zip(names, pairs, strict=True)]
 
 
 def recorded_option(name: str, value: str) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def _renamed(old: str, given: Iterable[str], prefix: str) -> str:
     return new
 
 
-def _revalued(name: str, value: Any, prefix: str) -> Any:
+def _renamed_value(name: str, value: Any, prefix: str) -> Any:
     new = current_value(name, value)
     if prefix and new != value:
         note(f"{prefix}{name} {value}", new)

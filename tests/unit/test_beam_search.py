@@ -100,7 +100,7 @@ class Reference:
     def next(self, tokens: tuple) -> tuple[list[float], float, float, int]:
         """What each next token adds without CTC, and how the attention stands: raw end and best log-probability."""
         config, decoder = self.config, self.setting.decoder
-        memory = decoder.remember(self.encoded, torch.tensor([self.frames]))
+        memory = decoder.precompute(self.encoded, torch.tensor([self.frames]))
         state, attention = decoder.start(memory), torch.zeros(self.frames)
         for token in (BOS, *tokens):
             log_probs, state = decoder.step(torch.tensor([token]), memory, state)
@@ -197,7 +197,7 @@ def test_beam_of_one_is_greedy(tmp_path):
     for seed in range(3):
         setting = Setting(seed, tmp_path, 20, 10)
         found = search(setting.decoder, setting.encoded, lengths, None, DecodeConfig(beam=1, ctc_weight=0))
-        memory = setting.decoder.remember(setting.encoded, lengths)
+        memory = setting.decoder.precompute(setting.encoded, lengths)
         state, last = setting.decoder.start(memory), torch.full((20,), BOS)
         steps = []
         for _ in range(10):

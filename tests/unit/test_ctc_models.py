@@ -87,7 +87,7 @@ def test_rescoring_ranks_again(name):
 
 def scores(path, words: list[str], sentences) -> list[float]:
     """log10 probabilities of sentences by KenLM as the searches load it."""
-    model, found = KenLm(path).over(words), []
+    model, found = KenLm(path).with_words(words), []
     for words_of in sentences:
         state, total = model.start(False), 0.0
         for word in words_of:

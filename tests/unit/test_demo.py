@@ -109,11 +109,11 @@ def test_script_depends_on_seed_and_grows_with_hours(script):
 
 
 def test_noises_of_test_are_other_ones():
-    train, test = (set(kinds) for kinds in (demo.TRAIN_KINDS, demo.TEST_KINDS))
+    train, test = (set(types) for types in (demo.TRAIN_TYPES, demo.TEST_TYPES))
     assert len(train) >= 6 and len(test) == 3 and not train & test and "babble" not in test
     spectra = {}
-    for name, kinds in (("train", demo.TRAIN_KINDS), ("test", demo.TEST_KINDS)):
-        for kind in kinds:
+    for name, types in (("train", demo.TRAIN_TYPES), ("test", demo.TEST_TYPES)):
+        for kind in types:
             x = demo.make_noise(Path(f"{kind}-01.wav"), name, kind, 0)
             again = demo.make_noise(Path(f"{kind}-01.wav"), name, kind, 0)
             other = demo.make_noise(Path(f"{kind}-02.wav"), name, kind, 0)

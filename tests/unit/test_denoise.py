@@ -199,16 +199,16 @@ def test_the_critic_learns_scores_and_remembers(corpus):
         optimiser.step()
         errors.append(float(loss.detach()))
     assert np.mean(errors[-5:]) < 0.3 * np.mean(errors[:5])
-    assert critic.recall(4, clean.device) is None
+    assert critic.sample(4, clean.device) is None
     scores[3] = torch.nan
-    critic.remember(degraded, clean, torch.tensor([30, 29, 31, 30, 30, 30, 30, 5]), scores)
+    critic.store(degraded, clean, torch.tensor([30, 29, 31, 30, 30, 30, 30, 5]), scores)
     assert len(critic.memory) == 3
     copy = Critic(critic.config)
     copy.load_state_dict(critic.state_dict())
     torch.manual_seed(0)
-    first = critic.recall(2, clean.device)
+    first = critic.sample(2, clean.device)
     torch.manual_seed(0)
-    again = copy.recall(2, clean.device)
+    again = copy.sample(2, clean.device)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True)) and len(first[0]) == 2
 
 

@@ -157,7 +157,7 @@ def test_a_narrow_beam_keeps_the_least_number_of_tokens(graph):
     assert narrow.reached_final and len(narrow.cost) > len(lost.cost)
     assert narrow.cost.min() == pytest.approx(wide.cost.min(), abs=1e-6) and lost.cost.min() > wide.cost.min() + 0.1
     search = TokenPassing(Graph.read(directory / "HCLG.fst"), 2.0, 5, 1.0, 3)
-    # (costs of tokens, cost up to which they go on, next beam) by hand from the rules of GetCutoff
+    # (costs of tokens, cost up to which they are kept, next beam) by hand from the rules of GetCutoff
     for costs, cutoff, beam in (
         ([0, 1], np.inf, np.inf),  # no more than the least number
         ([0, 0.5, 1, 1.5, 9], 2, 2),  # the beam holds enough

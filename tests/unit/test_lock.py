@@ -21,27 +21,27 @@ def test_the_second_one_is_refused_until_the_first_has_ended(path):
     with Lock(path):
         who = f"process {os.getpid()} on {os.uname().nodename}"
         with pytest.raises(UserError) as error:
-            Lock(path).take()
+            Lock(path).acquire()
         assert str(error.value).startswith(f"{path.parent} is being written by another run ({who}): wait for it, or")
     assert list(path.parent.iterdir()) == []
-    Lock(path).take()
+    Lock(path).acquire()
 
 
 def test_a_process_that_was_killed_holds_nothing(path):
     holder = subprocess.Popen(["sleep", "100"])
-    Lock(path, holder.pid).take()
+    Lock(path, holder.pid).acquire()
     with pytest.raises(UserError, match=f"process {holder.pid} "):
-        Lock(path).take()
+        Lock(path).acquire()
     holder.kill()
     deadline = time.monotonic() + 10
     while Path(f"/proc/{holder.pid}/stat").read_text().split()[2] != "Z" and time.monotonic() < deadline:
         time.sleep(0.01)
-    Lock(path).take()  # although it is still in the table of processes
+    Lock(path).acquire()  # although it is still in the table of processes
 
 
 def test_a_number_that_went_to_another_process_holds_nothing(path):
     path.write_text(f"{os.uname().nodename} {os.getpid()} 12345\n")
-    Lock(path).take()
+    Lock(path).acquire()
 
 
 @pytest.mark.parametrize("seconds", [10, lock.STALE + 10])
@@ -49,11 +49,11 @@ def test_on_another_machine_a_lock_is_stale_when_nobody_touches_it(path, seconds
     path.write_text("elsewhere 1 2\n")
     os.utime(path, (time.time() - seconds,) * 2)
     if seconds > lock.STALE:
-        Lock(path).take()
+        Lock(path).acquire()
         assert path.read_text().split()[1] == str(os.getpid())
     else:
         with pytest.raises(UserError, match="process 1 on elsewhere.*remove .*/.lock"):
-            Lock(path).take()
+            Lock(path).acquire()
 
 
 def test_it_is_touched_as_long_as_it_is_held(path, monkeypatch):
@@ -68,7 +68,7 @@ def test_it_is_touched_as_long_as_it_is_held(path, monkeypatch):
 
 def test_a_keeper_ends_when_another_program_has_released_the_lock(path):
     held = Lock(path)
-    held.take()
+    held.acquire()
     Lock(path).release()  # as "done.py mark" does it for a shell that continues
     held.keep()
     assert list(path.parent.iterdir()) == []
@@ -78,7 +78,7 @@ def test_a_keeper_lets_go_when_the_process_has_ended(path, monkeypatch):
     monkeypatch.chdir(path.parent)
     holder = subprocess.Popen(["sleep", "100"])
     held = Lock(Path(path.name), holder.pid)  # a path of its working directory, which it leaves
-    held.take()
+    held.acquire()
     held.keep_aside()
     assert path.exists()
     holder.kill()
@@ -98,4 +98,4 @@ def test_what_a_kill_left_goes(path):
 
 def test_a_damaged_lock_is_nobodys(path):
     path.write_text("x")
-    Lock(path).take()
+    Lock(path).acquire()

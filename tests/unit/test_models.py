@@ -144,7 +144,7 @@ def test_decoder_step_equals_teacher_forcing():
     encoded, lengths = torch.randn(2, 11, 6), torch.tensor([11, 5])
     previous = torch.randint(0, 7, (2, 4))
     expected = decoder(encoded, lengths, previous)
-    memory = decoder.remember(encoded, lengths)
+    memory = decoder.precompute(encoded, lengths)
     state = decoder.start(memory)
     for i in range(4):
         log_probs, state = decoder.step(previous[:, i], memory, state)

@@ -166,9 +166,9 @@ def test_groups_are_made_of_stretches_in_the_order_of_the_archives():
     utterances = [[utt for batch in group for utt in batch] for group in groups]
     assert sorted(sum(utterances, [])) == sorted(LENGTHS) and len(groups) == 4
     for group in utterances:
-        stretches = {int(utt[1:]) // 10 for utt in group}
-        assert len(stretches) <= 3
-        assert sum(len(range(s * 10, min(s * 10 + 10, 95))) for s in stretches) == len(group)
+        runs = {int(utt[1:]) // 10 for utt in group}
+        assert len(runs) <= 3
+        assert sum(len(range(s * 10, min(s * 10 + 10, 95))) for s in runs) == len(group)
     assert groups == make_groups(LENGTHS, 4, 0, "random", 1, 1, 10, 3)
     assert groups != make_groups(LENGTHS, 4, 0, "random", 1, 2, 10, 3)
     assert make_groups(LENGTHS, 4, 0, "random", 1, 1, 10, 10) == [make_batches(LENGTHS, 4, 0, "random", 1, 1)]

@@ -16,7 +16,7 @@ from score_maker import RATE, needs_pesq, noisy, speechlike
 from mimic.errors import NotScored, UserError
 from mimic.metrics import composite
 from mimic.metrics.enhancement import STANDARD, parse_measures, score_pair
-from mimic.metrics.pesq import in_child, pesq, stretches
+from mimic.metrics.pesq import count_segments, in_child, pesq
 from mimic.metrics.stoi import stoi_estoi
 
 
@@ -63,12 +63,12 @@ def test_pesq_of_the_same_signal():
 
 @needs_pesq
 def test_more_speech_than_the_standards_program_takes():
-    """80 stretches corrupt its memory: no score. A long signal with few is scored, in a child process."""
+    """80 segments corrupt its memory: no score. A long signal with few is scored, in a child process."""
     voice, pause = speechlike(0.45), np.zeros(int(0.4 * RATE), np.float32)
     x = np.tile(np.concatenate([voice, pause]), 80)
-    with pytest.raises(NotScored, match="50 stretches"):
+    with pytest.raises(NotScored, match="50 segments"):
         pesq(x, x, "wb")
-    assert stretches(x) == 80 and stretches(x[: RATE * 17]) == 20
+    assert count_segments(x) == 80 and count_segments(x[: RATE * 17]) == 20
     x = np.tile(np.concatenate([voice, pause, pause, pause]), 13)  # 21 s
     assert pesq(x, x, "wb") == pytest.approx(4.644, abs=5e-4)
 

@@ -15,9 +15,9 @@ class SpecAugmentConfig:
     Attributes:
         frequency_masks: number of frequency bands that are masked; 0 turns them off.
         frequency_width: most bins of a band.
-        time_masks: number of stretches of time that are masked; 0 turns them off.
-        time_width: most frames of a stretch.
-        time_share: a stretch is never longer than this share of its utterance.
+        time_masks: number of time masks; 0 turns them off.
+        time_width: most frames of a mask.
+        time_share: a mask is never longer than this share of its utterance.
     """
 
     frequency_masks: CountOrZero = 0
@@ -36,15 +36,15 @@ def spec_augment(features: Tensor, lengths: Tensor, fill: Tensor, config: SpecAu
     masked = torch.zeros(batch, frames, bins, dtype=torch.bool, device=features.device)
     for _ in range(config.frequency_masks):
         limit = torch.full((batch,), config.frequency_width, device=features.device)
-        masked |= _stretch(bins, torch.full_like(limit, bins), limit).unsqueeze(1)
+        masked |= _span(bins, torch.full_like(limit, bins), limit).unsqueeze(1)
     for _ in range(config.time_masks):
         limit = (lengths * config.time_share).long().clamp(max=config.time_width)
-        masked |= _stretch(frames, lengths, limit).unsqueeze(2)
+        masked |= _span(frames, lengths, limit).unsqueeze(2)
     return torch.where(masked, fill.to(features.dtype), features)
 
 
-def _stretch(size: int, lengths: Tensor, limit: Tensor) -> Tensor:
-    """One random stretch of 0 to `limit` (batch,) positions within `lengths` (batch,): (batch, size), boolean."""
+def _span(size: int, lengths: Tensor, limit: Tensor) -> Tensor:
+    """One random span of 0 to `limit` (batch,) positions within `lengths` (batch,): (batch, size), boolean."""
     draw = torch.rand(2, len(lengths), device=lengths.device)
     width = (draw[0] * (limit + 1)).long()
     start = (draw[1] * (lengths - width + 1)).long().unsqueeze(1)

@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def enhance(work: BlockEnhancer, reader: AudioReader, targets: dict[str, Path], output: Path) -> int:
-    """Enhance file by file; one that cannot be is named and the others go on. Gives the exit code."""
+    """Enhance file by file; one that cannot be is named and the others are enhanced. Gives the exit code."""
     started, failed, seconds = time.monotonic(), 0, 0.0
     for number, (name, path) in enumerate(targets.items(), 1):
         try:

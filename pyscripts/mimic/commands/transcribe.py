@@ -41,7 +41,7 @@ def main() -> int:
     text = "directory of an enhancer that is applied before; true: the one that ships"
     parser.add_argument("--enhance", default="", help=text)
     cli.add_ratio(parser)
-    parser.add_argument("--max-seconds", type=float, default=15.0, help="longest stretch (default: %(default)s)")
+    parser.add_argument("--max-seconds", type=float, default=15.0, help="longest segment (default: %(default)s)")
     parser.add_argument("--allow-pipes", choices=("true", "false"), default="false", help="run commands of wav.scp")
     cli.add_device(parser)
     arguments, overrides = parser.parse_known_args()

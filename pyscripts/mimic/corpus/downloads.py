@@ -61,10 +61,10 @@ class Source:
     pause: float = 2.0
 
 
-def bring(
+def fetch_all(
     source: Source, folder: Path, unpacked: Callable[[str], bool], advice: str, only: Collection[str] = ()
 ) -> None:
-    """Bring every file of the list, or those named in `only`, less those whose content is there `unpacked`.
+    """Fetch every file of the list, or those named in `only`, less those whose content is there `unpacked`.
 
     <folder>/checksums.tsv keeps what came, and the next run compares. Raises UserError for a file that cannot be had,
     with `advice` on what to do without a network.
@@ -80,17 +80,17 @@ def bring(
         if unpacked(item.name):
             log.info("%s is there, unpacked: skipping", path)
             continue
-        reason = "" if not path.exists() else wrong(path, item, record.get(item.name))
+        reason = "" if not path.exists() else mismatch(path, item, record.get(item.name))
         if path.exists() and not reason:
             log.info("%s is there: skipping", path)
         else:
             log.info("fetching %s%s", path, f" again: {reason}" if reason else "")
             urls = [f"{source.base_url.rstrip('/')}/{item.name}"] if source.base_url else item.urls
             try:
-                fetch(urls, path, item.size, partial(wrong, item=item, before=None), source.tries, source.pause)
+                fetch(urls, path, item.size, partial(mismatch, item=item, before=None), source.tries, source.pause)
             except NotFetched as error:
                 raise UserError(f"{item.name} cannot be fetched ({error}); no network here? Then {advice}") from None
-        seen = see(path, record.get(item.name), item.md5)
+        seen = inspect(path, record.get(item.name), item.md5)
         if seen != record.get(item.name):
             record[item.name] = seen
             write_record(folder / RECORD, record)
@@ -110,7 +110,7 @@ def read_items(path: Path) -> list[Item]:
     return items
 
 
-def wrong(path: Path, item: Item, before: Seen | None) -> str:
+def mismatch(path: Path, item: Item, before: Seen | None) -> str:
     """Say what is wrong with a whole file, or give "". Without a known md5, its content has to make sense.
 
     A file that is as it was `before` is not read again.
@@ -120,7 +120,7 @@ def wrong(path: Path, item: Item, before: Seen | None) -> str:
             return "it is a web page"
     if item.size not in (None, path.stat().st_size):
         return f"it has {path.stat().st_size} bytes, not {item.size}"
-    md5 = see(path, before).md5 if item.md5 or before else ""
+    md5 = inspect(path, before).md5 if item.md5 or before else ""
     if expected := item.md5 or (before and before.md5):
         return "" if md5 == expected else f"its md5 is {md5}, not {expected}"
     try:
@@ -139,7 +139,7 @@ def wrong(path: Path, item: Item, before: Seen | None) -> str:
     return ""
 
 
-def see(path: Path, before: Seen | None, md5: str | None = None) -> Seen:
+def inspect(path: Path, before: Seen | None, md5: str | None = None) -> Seen:
     """What the file is now; it is read only where size or time differ from `before` and its md5 is not known."""
     stat = path.stat()
     if md5:

@@ -20,7 +20,7 @@ MAX_PHONES = 2
 
 
 class LetterToSound:
-    """`model(word) -> phones`; [] for a word with a character that is not a letter of the lexicon (`strange`).
+    """`model(word) -> phones`; [] for a word with a character that is not a letter of the lexicon (`unknown_letters`).
 
     Marks such as apostrophes are silent. An accented letter that the lexicon lacks is read as the one without accent.
     """
@@ -44,12 +44,12 @@ class LetterToSound:
             self.choices[pair[0]].append(pair)
 
     def __call__(self, word: str) -> list[str]:
-        if self.strange(word):
+        if self.unknown_letters(word):
             return []
         word = "".join(map(self._known, word))
         return self.lexicon.get(word) or self.compound(word) or self.plural(word) or self.spell(word)
 
-    def strange(self, word: str) -> str:
+    def unknown_letters(self, word: str) -> str:
         """The characters of a word that the model cannot read; all of them where it can read no letter."""
         known = [self._known(c) for c in word]
         if not any(c in self.choices for c in "".join(known)):

@@ -93,7 +93,7 @@ def plan(sides: list[Side], lexicon: Lexicon, normaliser: str) -> int:
             "text": {new: texts[0][utt] for utt, new in good.items()},
             "text.phn": {new: " ".join(spoken[utt]) for utt, new in good.items()},
         }
-        for name, kind, table in _carried(side.source):
+        for name, kind, table in _other_tables(side.source):
             keys = good if kind == "utt" else {s: s for s in speaker.values()}
             tables[name] = {new: table[old] for old, new in keys.items() if old in table}
         side.work.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def convert(sides: list[Side], job: int, nj: int) -> Iterator[str]:
         try:
             lengths = []
             for side, reader, table in zip(sides, readers, found, strict=True):
-                samples, path = _bring(side, reader, old, new)
+                samples, path = _import_audio(side, reader, old, new)
                 lengths.append(samples)
                 table[new] = f"{samples} {stored(path)}"
             if len(set(lengths)) > 1:
@@ -204,7 +204,7 @@ def _with_speakers(utt2spk: dict[str, str]) -> dict[str, str]:
     return new
 
 
-def _carried(source: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _other_tables(source: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
     """The other tables of a source (utt2snr, spk2gender, ...): name, what it is keyed by, contents."""
     for file in sorted(source.iterdir()):
         kind = keyed_by(file.name, segmented=True)
@@ -216,7 +216,7 @@ def _planned_tables(side: Side) -> list[str]:
     return [file.name for file in side.work.iterdir() if keyed_by(file.name, False) in ("utt", "spk")]
 
 
-def _bring(side: Side, reader: AudioReader, old: str, new: str) -> tuple[int, Path]:
+def _import_audio(side: Side, reader: AudioReader, old: str, new: str) -> tuple[int, Path]:
     """Give length at 16 kHz and path of the audio of one utterance; it is written where it has to be converted."""
     target = wav_file(side.out, new)
     if target.exists():

@@ -80,7 +80,7 @@ def make_lang(
         made = {word: phones for word in unknown if model and (phones := model(word))}
         with replace(out / "lexicon_oov.txt") as f:
             for word, (count, utt) in unknown.items():
-                why = f": {model.strange(word) or word} cannot be read" if model else ""
+                why = f": {model.unknown_letters(word) or word} cannot be read" if model else ""
                 left = f"# {count} times, first in {utt}{why}"
                 f.write(f"{word} {' '.join(made[word]) if word in made else left}\n")
         word, (_, utt) = next(iter(unknown.items()))

@@ -133,7 +133,7 @@ class EndToEndDecoder:
         if self.second is None:
             return results
         every = [one for of_utterance in results for one in of_utterance]
-        second = iter(self.second([self._spelt(one) for one in every]))
+        second = iter(self.second([self._lm_tokens(one) for one in every]))
         ranked = []
         for of_utterance in results:
             again = []
@@ -144,9 +144,9 @@ class EndToEndDecoder:
             ranked.append(sorted(again, key=lambda one: -one.score))
         return ranked
 
-    def _spelt(self, result: Result) -> list[int]:
+    def _lm_tokens(self, result: Result) -> list[int]:
         """A transcript's tokens as the language model was trained on them."""
-        return result.ids if self.tokens.kind == "phn" else self.tokens.encode(result.text)
+        return result.ids if self.tokens.token_type == "phn" else self.tokens.encode(result.text)
 
 
 def choose(config: DecodeConfig, attention: bool) -> Search:

@@ -74,7 +74,7 @@ def search(
         log_probs, reference = np.ascontiguousarray(read()), texts[utt].split()
         words += len(reference)
         for i, (weight, bonus) in enumerate(grid):
-            decoder.weigh(replace(decoder.config, ngram_lm_scale=weight, word_insertion_bonus=bonus))
+            decoder.set_scales(replace(decoder.config, ngram_lm_scale=weight, word_insertion_bonus=bonus))
             sentences = decoder.decode(log_probs)
             hypothesis = [word for word, _ in sentences[0].words] if sentences else []
             errors[i] += kaldialign.edit_distance(reference, hypothesis)["total"]

@@ -106,7 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.open[self] = time.monotonic() + self.server.patience + size / SLOWEST
 
     def do_GET(self) -> None:
-        if not self._welcome():
+        if not self._is_own_page():
             return
         if self.path == "/models":
             self._json(200, self.server.service.about())
@@ -123,7 +123,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.close_connection = True  # what is left of a body that was refused is not the next request
         service = self.server.service
-        if not self._welcome():
+        if not self._is_own_page():
             return
         length = self.headers.get("Content-Length", "")
         transcribes = self.path == openai_api.TRANSCRIPTIONS and service.transcriber is not None
@@ -135,10 +135,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             limit = service.max_bytes / 2**20
             self._error(413, f"{int(length) / 2**20:.1f} MB are more than the {limit:g} MB that are allowed here")
         else:
-            self._listen(int(length), self._transcription if transcribes else self._both)
+            self._receive(int(length), self._transcription if transcribes else self._both)
 
     def _both(self, recording: Path) -> tuple[str, bytes]:
-        return "application/json", json.dumps(self.server.service.answer(recording)).encode()
+        return "application/json", json.dumps(self.server.service.results(recording)).encode()
 
     def _transcription(self, upload: Path) -> tuple[str, bytes]:
         with open(upload, "rb") as body, tempfile.NamedTemporaryFile(suffix=".audio") as recording:
@@ -148,7 +148,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             except UserError as error:
                 raise UserError(str(error).replace(recording.name, "the recording")) from None
 
-    def _listen(self, length: int, process: Callable[[Path], tuple[str, bytes]]) -> None:
+    def _receive(self, length: int, process: Callable[[Path], tuple[str, bytes]]) -> None:
         """Take an upload of `length` bytes; the response is what `process` makes of it: its type and its body."""
         service = self.server.service
         with tempfile.NamedTemporaryFile(suffix=".audio") as spool:
@@ -178,7 +178,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 service.waiting.release()
         self._send(200, kind, body)
 
-    def _welcome(self) -> bool:
+    def _is_own_page(self) -> bool:
         """Whether the request is meant for this server and comes from its own page, not from another site's."""
         host = self.headers.get("Host", "")
         origin = self.headers.get("Origin")

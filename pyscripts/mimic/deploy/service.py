@@ -56,7 +56,7 @@ class Service:
             "ffmpeg": shutil.which("ffmpeg") is not None,
         }
 
-    def answer(self, path: Path) -> dict[str, Any]:
+    def results(self, path: Path) -> dict[str, Any]:
         """Plain values for JSON: waveforms (mono WAV, base64) before and after, transcript of what comes after.
 
         Raises UserError for what is not audio, and for a recording that is too long.
@@ -70,7 +70,7 @@ class Service:
         return result
 
     def transcript(self, path: Path) -> tuple[float, list[Segment]]:
-        """Length in seconds and transcript of a recording. Raises UserError as `answer`."""
+        """Length in seconds and transcript of a recording. Raises UserError as `results`."""
         info, _, _, segments = self._process(path)
         return info.seconds, segments or []
 

@@ -19,14 +19,14 @@ class Transcriber:
 
     Args:
         recogniser: one of words, or of phones with a lexicon.
-        longest: seconds of the longest stretch; longer recordings are cut by voice activity.
-        batch: stretches recognised at once.
+        longest: seconds of the longest segment; longer recordings are cut by voice activity.
+        batch: segments recognised at once.
 
     Raises UserError for a recogniser of phones.
     """
 
     def __init__(self, recogniser: Recogniser, longest: float = LONGEST_S, batch: int = BATCH):
-        if recogniser.tokens.kind == "phn" and recogniser.config.decode.search != "lexicon":
+        if recogniser.tokens.token_type == "phn" and recogniser.config.decode.search != "lexicon":
             raise UserError("this model recognises phones, not words: give a recogniser of words, as exp/asr_clean")
         if not longest >= 1:
             raise UserError(f"--max-seconds {longest:g}: at least 1")
@@ -34,7 +34,7 @@ class Transcriber:
         self.decoder, self.front = recogniser.decoder, recogniser.front  # an error now if they do not fit
 
     def __call__(self, reader: AudioReader, name: str) -> Iterator[Segment]:
-        """The recording `name` of a reader, stretch by stretch; of several channels their mean, or the loudest where
+        """The recording `name` of a reader, segment by segment; of several channels their mean, or the loudest where
         they cancel each other."""
         info = reader.info(name)
         parts = [(0.0, info.seconds)]
@@ -43,7 +43,7 @@ class Transcriber:
             for block in reader.blocks(name, round(BLOCK_S * info.rate)):
                 levels.add(mono(block))
             parts = segments(levels.finish(), self.longest)
-        return self.recogniser.stretches(parts, partial(self._read, reader, name), self.batch)
+        return self.recogniser.recognise_segments(parts, partial(self._read, reader, name), self.batch)
 
     def _read(self, reader: AudioReader, name: str, start: float, end: float) -> np.ndarray:
         """Samples (samples,) at the model's rate."""

@@ -30,7 +30,7 @@ FRONT_ENDS = Registry(
         "stft": "mimic.frontend.stft:Stft,StftConfig",
     }
 )
-OPTIONS = "features.conf"  # in the directory of a model
+FEATURE_CONFIG = "features.conf"  # in the directory of a model
 UNNAMED = ("fbank", "stft", "mfcc")  # their option files need no line --type=NAME
 Lengths = TypeVar("Lengths", int, Tensor)  # of one signal, or of a batch
 
@@ -75,18 +75,18 @@ def blocks(frames: int, x: Tensor) -> Iterator[tuple[int, int]]:
         yield first, min(frames, first + step)
 
 
-def make_front_end(kind: str, options: Path) -> FrontEnd:
-    """The front end `kind` of FRONT_ENDS with the options of a file in Kaldi's format."""
-    features, config = FRONT_ENDS[kind]
+def make_front_end(name: str, options: Path) -> FrontEnd:
+    """The front end `name` of FRONT_ENDS with the options of a file in Kaldi's format."""
+    features, config = FRONT_ENDS[name]
     return features(config.read(options))
 
 
 def front_end(options: Path) -> FrontEnd:
-    """The front end that a model was trained on, from the option file in its directory: see `kind_of`."""
-    return make_front_end(kind_of(options), options)
+    """The front end that a model was trained on, from the option file in its directory: see `feature_type`."""
+    return make_front_end(feature_type(options), options)
 
 
-def kind_of(options: Path) -> str:
+def feature_type(options: Path) -> str:
     """The front end that an option file is of.
 
     A line `--type=NAME` says which one it is. Without it, it is the one of UNNAMED whose options these all are, and
@@ -95,7 +95,7 @@ def kind_of(options: Path) -> str:
     lines = (line.partition("#")[0].strip() for _, line in read_lines(options, "option file"))
     named = [line.removeprefix("--type=") for line in lines if line.startswith("--type=")]
     if not named:
-        return next((kind for kind in UNNAMED if _has_options(options, kind)), "fbank")
+        return next((name for name in UNNAMED if _has_options(options, name)), "fbank")
     if named[-1] not in FRONT_ENDS:
         raise UserError(f"{options}: --type={named[-1]}: features are of type {', '.join(FRONT_ENDS)}")
     return named[-1]
@@ -115,7 +115,7 @@ def option_difference(there: Path, here: Path) -> Difference | None:
     return next((Difference(key, a.get(key), b.get(key)) for key in [*a, *b] if a.get(key) != b.get(key)), None)
 
 
-def copy_options(features: Path, directory: Path, name: str = OPTIONS) -> None:
+def copy_options(features: Path, directory: Path, name: str = FEATURE_CONFIG) -> None:
     """Keep the options of the training features beside the model: inference reads nothing but its directory."""
     made = _option_file(features)
     if not made:
@@ -127,16 +127,16 @@ def copy_options(features: Path, directory: Path, name: str = OPTIONS) -> None:
 
 def check_features(model: Path, features: Path) -> None:
     """UserError where both say how features are made, and it is not the same."""
-    trained, made = model / OPTIONS, _option_file(features)
+    trained, made = model / FEATURE_CONFIG, _option_file(features)
     if made and trained.exists() and (found := option_difference(trained, made)):
         what = f"feature option --{found.option} is {found.here}, and {found.there} in {trained}"
         raise UserError(f"{features}: {what}: make the features with that file")
 
 
-def _has_options(path: Path, kind: str) -> bool:
+def _has_options(path: Path, name: str) -> bool:
     """Whether all options of a file are of this front end."""
     try:
-        FRONT_ENDS[kind][1].read(path)
+        FRONT_ENDS[name][1].read(path)
     except UserError:
         return False
     return True
@@ -144,9 +144,9 @@ def _has_options(path: Path, kind: str) -> bool:
 
 def _values(path: Path) -> dict[str, Any]:
     """All options of a file, defaults and the type included."""
-    kind = kind_of(path)
-    values = asdict(FRONT_ENDS[kind][1].read(path))
-    return {"type": kind} | {name.replace("_", "-"): value for name, value in values.items()}
+    name = feature_type(path)
+    values = asdict(FRONT_ENDS[name][1].read(path))
+    return {"type": name} | {option.replace("_", "-"): value for option, value in values.items()}
 
 
 def _option_file(directory: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Where people speak in a long recording: stretches that a recogniser can take one by one, cut in pauses."""
+"""Where people speak in a long recording: segments that a recogniser can take one by one, cut in pauses."""
 
 from collections.abc import Iterable
 
@@ -52,9 +52,9 @@ class Levels:
 
 
 def segments(levels: np.ndarray, longest: float) -> list[tuple[float, float]]:
-    """Stretches of speech (start, end) in seconds, none longer than `longest`, from levels as of `Levels`.
+    """Segments of speech (start, end) in seconds, none longer than `longest`, from levels as of `Levels`.
 
-    Within a stretch that is too long the cut is in its quietest moment, not near its ends.
+    Within a segment that is too long the cut is in its quietest moment, not near its ends.
     """
     frames = round(longest / FRAME_S)
     runs = _runs(_spoken(levels))

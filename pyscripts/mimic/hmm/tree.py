@@ -165,7 +165,7 @@ def build_tree(
     return tree_of(head + _chain(maps) + b"EndContextDependency ")
 
 
-def _ask(key: int, values: Iterable[int], yes: bytes, no: bytes) -> bytes:
+def _split_event_map(key: int, values: Iterable[int], yes: bytes, no: bytes) -> bytes:
     return b"SE " + pack_int(key) + pack_ints(list(values)) + b"{ " + yes + no + b"} "
 
 
@@ -181,7 +181,7 @@ def _write_leaf(leaf: _Leaf, numbers: count) -> bytes:
         return b"CE " + pack_int(next(numbers))
     yes, no = (_write_leaf(child, numbers) for child in leaf.children)
     key = -1 if leaf.column == PDF_CLASS else leaf.column
-    return _ask(key, np.flatnonzero(leaf.asked), yes, no)
+    return _split_event_map(key, np.flatnonzero(leaf.asked), yes, no)
 
 
 def _chain(maps: list[tuple[list[int], bytes]]) -> bytes:
@@ -190,7 +190,7 @@ def _chain(maps: list[tuple[list[int], bytes]]) -> bytes:
         return maps[0][1]
     half = len(maps) // 2
     phones = sorted(p for group, _ in maps[:half] for p in group)
-    return _ask(CENTRAL, phones, _chain(maps[:half]), _chain(maps[half:]))
+    return _split_event_map(CENTRAL, phones, _chain(maps[:half]), _chain(maps[half:]))
 
 
 def convert_alignment(old: Model, new: Model, ali: np.ndarray, cache: dict) -> np.ndarray:

@@ -28,7 +28,7 @@ class Lock:
         self.me = f"{HOST} {self.pid} {_started(self.pid)}\n"
         self._end = threading.Event()
 
-    def take(self, wait: float = 0.0) -> None:
+    def acquire(self, wait: float = 0.0) -> None:
         """Raises UserError when another process still holds it after `wait` seconds."""
         deadline = time.monotonic() + wait
         mine = self.path.with_name(f"{self.path.name}.{HOST}.{os.getpid()}")
@@ -70,7 +70,7 @@ class Lock:
         _remove(self.path, self.me)
 
     def __enter__(self) -> "Lock":
-        self.take()
+        self.acquire()
         self._thread = threading.Thread(target=self.keep, daemon=True)
         self._thread.start()
         return self

@@ -19,13 +19,13 @@ SPECIAL = ["<blank>", "<bos>", "<eos>", "<unk>"]
 
 
 class Tokens:
-    """Tokens of one kind: `phn` (space separated), `char`, or sentencepiece's `unigram` or `bpe`.
+    """Tokens of one type: `phn` (space separated), `char`, or sentencepiece's `unigram` or `bpe`.
 
     A directory holds tokens.txt (`token id` lines, Kaldi's symbol table) and, for sentencepiece, tokens.model.
     """
 
-    def __init__(self, kind: str, symbols: list[str], model: bytes | None = None):
-        self.kind, self.symbols, self._model = kind, symbols, model
+    def __init__(self, token_type: str, symbols: list[str], model: bytes | None = None):
+        self.token_type, self.symbols, self._model = token_type, symbols, model
         self._ids = {symbol: i for i, symbol in enumerate(symbols)}
         self._pieces = _processor(model) if model else None
 
@@ -33,29 +33,29 @@ class Tokens:
         return len(self.symbols)
 
     @classmethod
-    def build(cls, kind: str, texts: Iterable[str], size: int = 0) -> "Tokens":
+    def build(cls, token_type: str, texts: Iterable[str], size: int = 0) -> "Tokens":
         """Collect the tokens of training texts; `size` is the target number of sentencepiece tokens."""
         texts = list(texts)
-        if kind in SENTENCEPIECE:
-            model = _train_sentencepiece(texts, kind, size)
+        if token_type in SENTENCEPIECE:
+            model = _train_sentencepiece(texts, token_type, size)
             pieces = _processor(model)
             # Ids 0 to 2 of a sentencepiece model are <unk>, <s>, </s>: SPECIAL come first and replace them.
-            return cls(kind, SPECIAL + [pieces.id_to_piece(i) for i in range(3, len(pieces))], model)
-        found = {token for text in texts for token in (text.split() if kind == "phn" else _characters(text))}
-        return cls(kind, SPECIAL + sorted(found))
+            return cls(token_type, SPECIAL + [pieces.id_to_piece(i) for i in range(3, len(pieces))], model)
+        found = {token for text in texts for token in (text.split() if token_type == "phn" else _characters(text))}
+        return cls(token_type, SPECIAL + sorted(found))
 
     def encode(self, text: str) -> list[int]:
         """Text -> token ids; what the table does not know becomes <unk>."""
         if self._pieces:
             tokens = self._pieces.encode(text, out_type=str)
         else:
-            tokens = text.split() if self.kind == "phn" else _characters(text)
+            tokens = text.split() if self.token_type == "phn" else _characters(text)
         return [self._ids.get(token, UNK) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Token ids -> text with single spaces; blank and sentence ends leave nothing, <unk> stays visible."""
         tokens = [self.symbols[i] for i in ids if i not in (BLANK, BOS, EOS)]
-        if self.kind == "phn":
+        if self.token_type == "phn":
             return " ".join(tokens)
         return " ".join("".join(tokens).replace("▁", " ").replace("<unk>", " <unk> ").split())
 
@@ -67,11 +67,11 @@ class Tokens:
             if i in (BLANK, BOS, EOS):
                 continue
             symbol = self.symbols[i]
-            if self.kind == "phn" or i == UNK or symbol.startswith("▁") or fresh:
+            if self.token_type == "phn" or i == UNK or symbol.startswith("▁") or fresh:
                 found.append(("", []))
             found[-1][1].append(place)
             found[-1] = (found[-1][0] + symbol.replace("▁", ""), found[-1][1])
-            fresh = self.kind == "phn" or i == UNK
+            fresh = self.token_type == "phn" or i == UNK
         return [(word, places) for word, places in found if word]
 
     def save(self, directory: Path) -> None:
@@ -82,7 +82,7 @@ class Tokens:
             f.writelines(f"{symbol} {i}\n" for i, symbol in enumerate(self.symbols))
 
     @classmethod
-    def load(cls, directory: Path, kind: str) -> "Tokens":
+    def load(cls, directory: Path, token_type: str) -> "Tokens":
         """Read what `save` wrote. Raises UserError when it is not there."""
         symbols: list[str] = []
         for number, line in read_lines(directory / TABLE, "file, which every trained recogniser has"):
@@ -93,10 +93,10 @@ class Tokens:
         if symbols[: len(SPECIAL)] != SPECIAL:
             raise UserError(f"{directory}/tokens.txt: does not begin with {' '.join(SPECIAL)}: copy the model again")
         try:
-            model = (directory / MODEL).read_bytes() if kind in SENTENCEPIECE else None
+            model = (directory / MODEL).read_bytes() if token_type in SENTENCEPIECE else None
             if model == b"":
                 raise RuntimeError
-            tokens = cls(kind, symbols, model)
+            tokens = cls(token_type, symbols, model)
         except FileNotFoundError as error:
             raise UserError(f"{error.filename}: no such file: {directory} is not a trained recogniser") from None
         except RuntimeError:
@@ -118,7 +118,7 @@ def _processor(model: bytes) -> Any:
     return sentencepiece.SentencePieceProcessor(model_proto=model)
 
 
-def _train_sentencepiece(texts: list[str], kind: str, size: int) -> bytes:
+def _train_sentencepiece(texts: list[str], token_type: str, size: int) -> bytes:
     import sentencepiece
 
     model = io.BytesIO()
@@ -127,7 +127,7 @@ def _train_sentencepiece(texts: list[str], kind: str, size: int) -> bytes:
             sentence_iterator=iter(texts),
             model_writer=model,
             vocab_size=size,
-            model_type=kind,
+            model_type=token_type,
             character_coverage=1.0,
             hard_vocab_limit=False,
             num_threads=1,

@@ -19,11 +19,11 @@ STREAMING = ("decode_chunk_len", "chunk_size", "window_size")  # metadata of gra
 class Whisper:
     """A Whisper model for CTranslate2: int8, beam 5, temperature 0, so that nothing is drawn.
 
-    Tokens of a stretch of at most 30 s are limited to 16 and 8 a second, more than anyone utters: on noise Whisper may
+    Tokens of a segment of at most 30 s are limited to 16 and 8 a second, more than anyone utters: on noise Whisper may
     repeat a word without end. Confidence: mean probability of the tokens.
     """
 
-    TOKENS, TOKENS_S, STRETCH_S = 16, 8, 30
+    TOKENS, TOKENS_S, SEGMENT_S = 16, 8, 30
 
     def __init__(self, name: str, directory: str, language: str) -> None:
         installed("faster_whisper")
@@ -47,7 +47,7 @@ class Whisper:
                 temperature=0.0,
                 condition_on_previous_text=False,
                 without_timestamps=True,
-                max_new_tokens=self.TOKENS + int(self.TOKENS_S * min(len(x) / RATE, self.STRETCH_S)),
+                max_new_tokens=self.TOKENS + int(self.TOKENS_S * min(len(x) / RATE, self.SEGMENT_S)),
             )
             found = list(segments)
             text = " ".join(segment.text.strip() for segment in found)

@@ -3,8 +3,8 @@
 Corrigendum 2 changes the scores of P.862.2 (arXiv 2505.19760): the package `pesqc2` has it; `pesq`, by which most of
 the literature reports, has not.
 
-The program of the standard takes 50 stretches of speech and writes beyond it without a check: a wrong score or
-a crash. A stretch lasts 0.2 s at least, and so does the gap before the next, so that 20 s are always safe; in longer
+The program of the standard takes 50 segments of speech and writes beyond it without a check: a wrong score or
+a crash. A segment lasts 0.2 s at least, and so does the gap before the next, so that 20 s are always safe; in longer
 signals we count first, and let a child process take the risk that is left.
 """
 
@@ -35,8 +35,8 @@ def load(name: str) -> Any:
 
 package, edition = load("pesq"), "default"
 RATE = 16000  # Hz
-SAFE_SECONDS, MOST_STRETCHES = 20, 50
-FRAME, JOINED = 64, 50  # samples at 16 kHz; frames (0.2 s): shorter gaps and shorter stretches do not count
+SAFE_SECONDS, MOST_SEGMENTS = 20, 50
+FRAME, JOINED = 64, 50  # samples at 16 kHz; frames (0.2 s): shorter gaps and shorter segments do not count
 LIMIT_SECONDS = 600  # for the child process
 
 
@@ -44,7 +44,7 @@ def pesq(clean: np.ndarray, degraded: np.ndarray, mode: str, rate: int = RATE) -
     """PESQ of `degraded` against `clean`, both (samples,) at 16 kHz, or at 8 kHz, where
     there is narrow band only; `mode` is "wb" or "nb". Identical wb gives 4.644.
 
-    Raises NotScored: package missing, signals under 0.25 s, no speech found, or too many stretches of speech.
+    Raises NotScored: package missing, signals under 0.25 s, no speech found, or too many segments of speech.
     """
     if package is None:
         raise NotScored("the Python package pesq is not installed")
@@ -54,8 +54,8 @@ def pesq(clean: np.ndarray, degraded: np.ndarray, mode: str, rate: int = RATE) -
         raise NotScored("shorter than 0.25 s")  # the standard's own limit
     if len(clean) <= SAFE_SECONDS * rate:
         return _call(clean, degraded, mode, rate)
-    if stretches(clean, rate) > MOST_STRETCHES:
-        raise NotScored(f"more than {MOST_STRETCHES} stretches of speech, which PESQ cannot take: cut the recording")
+    if count_segments(clean, rate) > MOST_SEGMENTS:
+        raise NotScored(f"more than {MOST_SEGMENTS} segments of speech, which PESQ cannot take: cut the recording")
     return in_child(_call, clean, degraded, mode, rate)
 
 
@@ -79,8 +79,8 @@ def describe() -> str:
     return f"{has} Corrigendum 2, Python package {name} {version()}"
 
 
-def stretches(x: np.ndarray, rate: int = RATE) -> int:
-    """Count stretches of speech at thresholds from 20 to 60 dB below the loudest frame, and give the largest count."""
+def count_segments(x: np.ndarray, rate: int = RATE) -> int:
+    """Count segments of speech at thresholds from 20 to 60 dB below the loudest frame, and give the largest count."""
     frame = FRAME * rate // RATE
     energy = np.square(x[: len(x) // frame * frame] - x.mean(), dtype=np.float64).reshape(-1, frame).sum(axis=1)
     most = 0

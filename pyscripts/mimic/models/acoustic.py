@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import OPTIONS
+from mimic.frontend.front_end import FEATURE_CONFIG
 from mimic.models import trained
 from mimic.models.config import Config
 from mimic.models.trained import Trained
@@ -36,7 +36,7 @@ class AcousticModel(Trained):
 
     TASKS = ("hybrid",)
     WHAT = "an acoustic model"
-    FILES = (OPTIONS, "final.mdl", "tree", COUNTS)
+    FILES = (FEATURE_CONFIG, "final.mdl", "tree", COUNTS)
 
     def __init__(self, config: Config, net: AcousticNet, priors: np.ndarray, directory: Path):
         super().__init__(config, net, directory)

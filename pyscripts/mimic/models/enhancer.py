@@ -10,7 +10,7 @@ from torch import nn
 
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
-from mimic.frontend.front_end import OPTIONS, front_end
+from mimic.frontend.front_end import FEATURE_CONFIG, front_end
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.models import trained
 from mimic.models.blocks import BlockEnhancer
@@ -56,7 +56,7 @@ class Enhancer(Trained):
 
     TASKS = ("denoise", "distill", "enhance", "metricgan", "probe_enhance", "segan")
     WHAT = "an enhancer: give one, as exp/enhance_mse"
-    FILES = (OPTIONS, PROBED, RATIO)
+    FILES = (FEATURE_CONFIG, PROBED, RATIO)
 
     net: Any  # a module; each kind has methods of its own
 
@@ -79,7 +79,7 @@ class Enhancer(Trained):
 
             return cls(config, read_student(config, directory), Stft(FRONT), directory)
         else:
-            front = Stft(StftConfig.read(directory / OPTIONS))
+            front = Stft(StftConfig.read(directory / FEATURE_CONFIG))
             model = None if config.task == "probe_enhance" else network(config, front)
         state = trained.read_weights(directory)
         if model is None:

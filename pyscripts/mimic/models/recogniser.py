@@ -12,7 +12,7 @@ from mimic.decoding.ctc.times import Word
 from mimic.decoding.decoder import EndToEndDecoder, choose
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
-from mimic.frontend.front_end import OPTIONS, FrontEnd, front_end
+from mimic.frontend.front_end import FEATURE_CONFIG, FrontEnd, front_end
 from mimic.frontend.voice_activity import Levels, mono, segments
 from mimic.io.batching import pad
 from mimic.io.resampling import resample
@@ -25,14 +25,14 @@ from mimic.nets import ENCODERS
 from mimic.nets.graphs import Graph
 from mimic.nets.recogniser import RecogniserNet
 
-LONGEST_S = 15.0  # of a stretch that is recognised in one go
-BATCH = 8  # stretches at once
+LONGEST_S = 15.0  # of a segment that is recognised in one go
+BATCH = 8  # segments at once
 SCALES = {"lm_scale": "lm", "ngram_lm_scale": "ngram", "rescore_weight": "rescore"}  # in the section decode
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech and the words in it; times in seconds."""
+    """A segment of speech and the words in it; times in seconds."""
 
     start: float
     end: float
@@ -56,13 +56,13 @@ class Recogniser(Trained):
 
     TASKS = ("asr",)
     WHAT = "a recogniser: give one, as exp/asr_clean"
-    FILES = (OPTIONS, TABLE, PIECES)
+    FILES = (FEATURE_CONFIG, TABLE, PIECES)
 
     net: RecogniserNet
 
     def __init__(self, config: Config, net: RecogniserNet, tokens: Tokens, directory: Path):
         super().__init__(config, net, directory)
-        self.tokens, self._options = tokens, directory / OPTIONS
+        self.tokens, self._options = tokens, directory / FEATURE_CONFIG
 
     @classmethod
     def load(cls, directory: str | Path, overrides: Iterable[str] = (), device: str = "cpu") -> "Recogniser":
@@ -123,13 +123,13 @@ class Recogniser(Trained):
         def read(start: float, end: float) -> np.ndarray:
             return resample(x[round(start * rate) : round(end * rate)], rate, self.rate)
 
-        found = self.stretches(parts, read)
+        found = self.recognise_segments(parts, read)
         return Segment(0.0, len(x) / rate, [word for segment in found for word in segment.words])
 
-    def stretches(
+    def recognise_segments(
         self, parts: Sequence[tuple[float, float]], read: Callable[[float, float], np.ndarray], batch: int = BATCH
     ) -> Iterator[Segment]:
-        """Recognises stretches (start, end), in seconds; read(start, end) gives samples (samples,) at the own rate."""
+        """Recognises segments (start, end), in seconds; read(start, end) gives samples (samples,) at the own rate."""
         for first in range(0, len(parts), batch):
             group = parts[first : first + batch]
             for (start, end), words in zip(group, self.words([read(*part) for part in group]), strict=True):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import OPTIONS
+from mimic.frontend.front_end import FEATURE_CONFIG
 from mimic.io import atomic, weights
 from mimic.models import config as configuration
 from mimic.models.config import Config, read_config
@@ -38,7 +38,7 @@ class Trained:
 
     TASKS: ClassVar[tuple[str, ...]]
     WHAT: ClassVar[str]
-    FILES: ClassVar[tuple[str, ...]] = (OPTIONS,)
+    FILES: ClassVar[tuple[str, ...]] = (FEATURE_CONFIG,)
 
     def __init__(self, config: Config, net: nn.Module, directory: Path):
         self.config, self.net = config, net

@@ -67,7 +67,7 @@ class AttentionDecoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.units, tokens)
 
-    def remember(self, encoded: Tensor, lengths: Tensor) -> Memory:
+    def precompute(self, encoded: Tensor, lengths: Tensor) -> Memory:
         """Encoder output (batch, frames, inputs) and lengths -> keys and values of the attention."""
         # The published network projects the context after the weighted sum. The weights add up to one, so
         # projecting every frame first gives the same numbers and moves the product out of the token loop.
@@ -108,7 +108,7 @@ class AttentionDecoder(nn.Module):
 
     def forward(self, encoded: Tensor, lengths: Tensor, previous: Tensor) -> Tensor:
         """Teacher forcing: (batch, frames, inputs), lengths, previous tokens (batch, L) -> (batch, L, tokens)."""
-        memory = self.remember(encoded, lengths)
+        memory = self.precompute(encoded, lengths)
         state = self.start(memory)
         seen = []
         for embedded in self.dropout(self.embedding(previous)).unbind(1):

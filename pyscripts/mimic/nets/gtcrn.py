@@ -189,7 +189,7 @@ class Gtcrn(nn.Module):
             y = layer(y)
             skips.append(y)
         for block in self.encoder:
-            y, new = block(y, lengths, _two(before, after))
+            y, new = block(y, lengths, _next_two(before, after))
             after += new
             skips.append(y)
         y = y.transpose(1, 2)
@@ -198,14 +198,14 @@ class Gtcrn(nn.Module):
             after.append(new)
         y = y.transpose(1, 2)
         for block in self.decoder:
-            y, new = block(y + skips.pop(), lengths, _two(before, after))
+            y, new = block(y + skips.pop(), lengths, _next_two(before, after))
             after += new
         for layer in self.leave:
             y = layer(y + skips.pop())
         return unpack(self.erb.inverse(y), lengths, x.shape[1]), tuple(after)
 
 
-def _two(before: list[Any], after: list[Tensor]) -> State:
+def _next_two(before: list[Any], after: list[Tensor]) -> State:
     """The two values that follow those which are known."""
     found = before[len(after) : len(after) + 2]
     return () if found[0] is None else tuple(found)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.nets.ssl import EncoderConfig, SslEncoder, base_network
-from mimic.nets.student import slower
+from mimic.nets.student import scale_gradient
 from mimic.settings import Count, NotNegative, Positive, Range
 
 
@@ -22,8 +22,8 @@ class HubertConfig(EncoderConfig):
         clusters: units that are predicted.
         projection: values of a frame that are compared with those of the units.
         temperature: cosine similarities are divided by it.
-        mask_starts: share of frames at which a masked stretch begins.
-        mask_length: frames of a stretch.
+        mask_starts: share of frames at which a masked span begins.
+        mask_length: frames of a span.
         conv_gradient: the convolutions learn so much more slowly.
     """
 
@@ -50,14 +50,14 @@ class Hubert(nn.Module):
     def forward(self, waveforms: list[Tensor], masks: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (batch, frames or more), true where a frame is hidden -> scores (batch, frames, clusters), lengths."""
         features, lengths = self.encoder.convolve(waveforms)
-        features = slower(features, self.config.conv_gradient)
+        features = scale_gradient(features, self.config.conv_gradient)
         hidden = (masks[:, : features.shape[1]], self.hidden)
         (last,) = self.encoder.transform(features, lengths, [self.config.layers], hidden)
         scores = F.normalize(self.project(last), dim=2) @ F.normalize(self.codes, dim=1).T
         return scores / self.config.temperature, lengths
 
     def draw_masks(self, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Masked frames (batch, frames), on CPU, of utterances of these lengths (batch,): a stretch or more in each."""
+        """Masked frames (batch, frames), on CPU, of utterances of these lengths (batch,): a span or more in each."""
         lengths = lengths.cpu()
         frames, span = int(lengths.max()), self.config.mask_length
         starts = torch.rand(len(lengths), frames, generator=generator) < self.config.mask_starts

@@ -109,7 +109,7 @@ class PrunedStudent(DistilledEncoder):
         for name, place, number, repeat in gated(encoder, config.prune):
             gates = Gates(number, config.gate_rate)
             self.gates[name] = gates
-            place.register_forward_pre_hook(_closer(gates, repeat))
+            place.register_forward_pre_hook(_gating_hook(gates, repeat))
         self.whole = float(remaining(encoder, {}))
 
     def predict(self, waveforms: list[Tensor]) -> StudentOutput:
@@ -200,13 +200,13 @@ def remaining(encoder: SslEncoder, kept: dict[str, Tensor]) -> Tensor | float:
     return total
 
 
-def _closer(gates: Gates, repeat: int):
+def _gating_hook(gates: Gates, repeat: int):
     """What multiplies the inputs of a module (..., inputs) by the gates."""
 
-    def close(_: nn.Module, arguments: tuple) -> tuple:
+    def hook(_: nn.Module, arguments: tuple) -> tuple:
         return (arguments[0] * gates().repeat_interleave(repeat), *arguments[1:])
 
-    return close
+    return hook
 
 
 def _sources(net: Wav2Vec2Model, name: str) -> list[nn.Conv1d | nn.GroupNorm | nn.Linear]:

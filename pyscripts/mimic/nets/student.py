@@ -121,7 +121,7 @@ class Student(DistilledEncoder):
     def predict(self, waveforms: list[Tensor]) -> StudentOutput:
         """Waveforms (samples,) of any lengths, as one batch."""
         features, lengths = self.encoder.convolve(waveforms)
-        features = slower(features, self.config.conv_gradient)
+        features = scale_gradient(features, self.config.conv_gradient)
         (last,) = self.encoder.transform(features, lengths, [self.config.layers])
         head_input = features if self.config.head_input == "conv" else last
         assert self.predictor is not None  # while it is distilled
@@ -201,6 +201,6 @@ def _separate(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return parts
 
 
-def slower(x: Tensor, factor: float) -> Tensor:
+def scale_gradient(x: Tensor, factor: float) -> Tensor:
     """The same values, whose gradient counts `factor`."""
     return x if factor == 1 else factor * x + (1 - factor) * x.detach()

@@ -14,7 +14,7 @@ TASKS = Registry(
         "lm": "mimic.tasks.lm:LmTask",
         "metricgan": "mimic.tasks.metricgan:MetricganTask",
         "pretrain_ssl": "mimic.tasks.pretrain_ssl:PretrainSslTask",
-        "probe_enhance": "mimic.tasks.denoise:ProbeEnhanceTask",
+        "probe_enhance": "mimic.tasks.probe_enhance:ProbeEnhanceTask",
         "segan": "mimic.tasks.segan:SeganTask",
     }
 )

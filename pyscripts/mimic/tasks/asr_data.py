@@ -11,7 +11,7 @@ import torch
 from mimic.augment.augmenter import Augmenter
 from mimic.augment.recordings import CachedAudio, Recordings
 from mimic.errors import UserError
-from mimic.frontend.front_end import OPTIONS, front_end
+from mimic.frontend.front_end import FEATURE_CONFIG, front_end
 from mimic.io.tables import read_table, write_skipped
 from mimic.io.tokens import UNK, Tokens
 from mimic.losses import ctc
@@ -111,7 +111,7 @@ class AugmentedFeatures:
         data = config.data
         if (data.noises or data.rirs) and not config.waveform_augment.noise_prob:
             raise UserError("--data.noises and --data.rirs need --waveform_augment.noise_prob above 0")
-        self.front = front_end(directory / OPTIONS)
+        self.front = front_end(directory / FEATURE_CONFIG)
         speech = CachedAudio(data.train, self.front.rate)
         sources = [Recordings(name, self.front.rate) if name else None for name in (data.noises, data.rirs)]
         speaker_of = read_table(Path(data.train) / "utt2spk")

@@ -8,28 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimic.augment import mixing
 from mimic.augment.augmenter import AugmentConfig, Augmenter
 from mimic.augment.recordings import CachedAudio, Recordings
 from mimic.errors import UserError
-from mimic.frontend.cmvn import Cmvn
-from mimic.frontend.front_end import OPTIONS, copy_options
+from mimic.frontend.front_end import FEATURE_CONFIG
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
-from mimic.io.feature_dir import read_global
 from mimic.io.tables import read_table
 from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models.config import Config
-from mimic.models.enhancer import PROBED, probe_network
 from mimic.nets.enhancers import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import EnhanceTask, check_lengths
-from mimic.tasks.enhance_config import DenoiseData, ProbeEnhanceData
+from mimic.tasks.enhance_config import DenoiseData
 from mimic.training.task import WHOLE, Task, weighted
 
 
@@ -48,7 +45,7 @@ class DenoiseTask(EnhanceTask):
         Task.__init__(self)
         self.config, self.epoch, data = config, 1, config.data
         write_options(data.stft, directory)
-        self.stft = Stft(StftConfig.read(directory / OPTIONS))
+        self.stft = Stft(StftConfig.read(directory / FEATURE_CONFIG))
         if self.stft.rate != mixing.RATE:
             raise UserError(f"{data.stft}: noise is mixed in at {mixing.RATE} Hz, not at {self.stft.rate}")
         self.model = self.new_model(directory)
@@ -97,18 +94,6 @@ class DenoiseTask(EnhanceTask):
         return weighted(self.enhance_batch(batch)[2], self.losses.weights, share)
 
 
-class ProbeEnhanceTask(DenoiseTask):
-    """Enhancement from frozen features: how well an encoder tells speech from noise and reverberation."""
-
-    SECTIONS = DenoiseTask.SECTIONS | {"data": ProbeEnhanceData}
-
-    def new_network(self, directory: Path) -> nn.Module:
-        features = Path(self.config.data.features)
-        copy_options(features, directory, PROBED)
-        normaliser = Cmvn(read_global(features), norm_vars=True)
-        return probe_network(self.config, directory, self.stft, normaliser)
-
-
 def seconds(reader: AudioReader) -> dict[str, float]:
     """Length of each utterance: of utt2dur where it is there, else of the headers."""
     table = reader.data_dir / "utt2dur"
@@ -119,5 +104,5 @@ def seconds(reader: AudioReader) -> dict[str, float]:
 def write_options(path: str, directory: Path) -> None:
     """Keep the options of the STFT beside the model: inference reads nothing but its directory."""
     options = Path(path).read_bytes() if path else b""
-    with atomic.replace(directory / OPTIONS, "wb") as f:
+    with atomic.replace(directory / FEATURE_CONFIG, "wb") as f:
         f.write(options)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
-from mimic.frontend.front_end import OPTIONS, copy_options
+from mimic.frontend.front_end import FEATURE_CONFIG, copy_options
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.io import archives, feature_dir
 from mimic.io.audio import AudioReader
@@ -50,7 +50,7 @@ class EnhanceTask(Task):
         super().__init__()
         self.config, data = config, config.data
         copy_options(Path(data.train_noisy), directory)
-        self.stft = Stft(StftConfig.read(directory / OPTIONS))
+        self.stft = Stft(StftConfig.read(directory / FEATURE_CONFIG))
         self.model = self.new_model(directory)
         self.losses = EnhancementLoss(config.loss, self.stft)
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend.fbank import Fbank, FbankConfig
-from mimic.frontend.front_end import OPTIONS
+from mimic.frontend.front_end import FEATURE_CONFIG
 from mimic.io import atomic
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad
@@ -84,7 +84,7 @@ class JointTask(AsrTask):
         self.enhancer, self.stft = self.start.net, self.start.front
         if not hasattr(self.enhancer, "transform"):
             raise UserError(f"--joint.enhancer {joint.enhancer}: no gradient passes through it: give one of masks")
-        self.fbank = Fbank(FbankConfig.read(Path(data.init) / OPTIONS))
+        self.fbank = Fbank(FbankConfig.read(Path(data.init) / FEATURE_CONFIG))
         if self.stft.rate != self.fbank.rate:
             raise UserError(f"{joint.enhancer} is for {self.stft.rate} Hz, {data.init} for {self.fbank.rate} Hz")
         self.noisy = AudioReader(data.train, self.stft.rate), AudioReader(data.dev, self.stft.rate)

@@ -50,7 +50,7 @@ class LmTask(Task):
 
     def _read(self, path: str, name: str) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """Tokens of every sentence that is not empty, and how many predictions they ask for, the end included."""
-        texts = _texts(Path(path), self.tokens.kind)
+        texts = _texts(Path(path), self.tokens.token_type)
         sentences = {f"{name} {key}": np.array(self.tokens.encode(text), np.int32) for key, text in texts.items()}
         total = sum(map(len, sentences.values()))
         unknown = sum(int((ids == UNK).sum()) for ids in sentences.values())
@@ -73,9 +73,9 @@ class LmTask(Task):
         return {"loss": int((batch.lengths + 1).sum())}
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
-        return {"loss": share["loss"] * self._surprise(batch) / (batch.lengths + 1).sum()}
+        return {"loss": share["loss"] * self._negative_log_prob(batch) / (batch.lengths + 1).sum()}
 
-    def _surprise(self, batch: Batch) -> Tensor:
+    def _negative_log_prob(self, batch: Batch) -> Tensor:
         """Sum of the negative log-probabilities of all tokens and sentence ends."""
         previous = F.pad(batch.tokens, (1, 0), value=BOS)
         target = F.pad(batch.tokens, (0, 1), value=BLANK)
@@ -92,15 +92,15 @@ class LmTask(Task):
         numbers = parallel.shard(range(len(batches)))
         sums: dict[int, float] = {}
         for number, batch in zip(numbers, prefetch(lambda n: self.load(batches[n]), numbers), strict=True):
-            sums[number] = float(self._surprise(to_device(batch, device)))
+            sums[number] = float(self._negative_log_prob(to_device(batch, device)))
         loss = sum(parallel.all_gather(sums)) / sum(self.dev_lengths.values())
         return {"loss": loss, "ppl": float(np.exp(loss))}
 
 
-def _texts(path: Path, kind: str) -> dict[str, str]:
+def _texts(path: Path, token_type: str) -> dict[str, str]:
     """Sentences that are not empty, by line number or utterance."""
     if path.is_dir():
-        texts = read_text(path / ("text.phn" if kind == "phn" else "text"))
+        texts = read_text(path / ("text.phn" if token_type == "phn" else "text"))
     else:
         lines = read_lines(path, "text file or data directory")
         texts = {f"line {number:09d}": composed(line).strip() for number, line in lines}

@@ -50,7 +50,7 @@ class Critic(nn.Module):
     def forward(self, degraded: Tensor, clean: Tensor, lengths: Tensor) -> Tensor:
         return self.net(degraded, clean, lengths)
 
-    def remember(self, enhanced: Tensor, clean: Tensor, lengths: Tensor, scores: Tensor) -> None:
+    def store(self, enhanced: Tensor, clean: Tensor, lengths: Tensor, scores: Tensor) -> None:
         """Keep a batch, each in a place that is drawn once the memory is full."""
         most = self.config.replay_frames
         for a, b, n, score in zip(enhanced, clean, lengths.tolist(), scores.tolist(), strict=True):
@@ -62,7 +62,7 @@ class Critic(nn.Module):
             else:
                 self.memory[int(torch.randint(len(self.memory), ()))] = entry
 
-    def recall(self, batch: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    def sample(self, batch: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
         """Some of the memory: two spectra (some, frames, bins), lengths and scores (some,)."""
         count = min(len(self.memory), round(batch * self.config.replay_share))
         if not count:
@@ -110,11 +110,11 @@ class MetricganTask(DenoiseTask):
         learnt["enhanced"] = _distance(self.critic(fake, clean, frames), scores)
         noisy_scores = self._scores(batch.clean, batch.noisy, batch.samples).to(fake.device)
         learnt["noisy"] = _distance(self.critic(noisy, clean, frames), noisy_scores)
-        former = self.critic.recall(len(fake), fake.device)
+        former = self.critic.sample(len(fake), fake.device)
         if former is not None:
             learnt["former"] = _distance(self.critic(*former[:3]), former[3])
         yield "critic", weighted(learnt, dict.fromkeys(learnt, 1.0), share)
-        self.critic.remember(fake, clean, frames, scores)
+        self.critic.store(fake, clean, frames, scores)
         parts["metric"] = (self.critic(enhanced.magnitude, clean, frames) - 1).square().mean()
         yield "model", weighted(parts, self.weights, share)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
-from mimic.frontend.front_end import OPTIONS, option_difference
+from mimic.frontend.front_end import FEATURE_CONFIG, option_difference
 from mimic.frontend.stft import StftConfig
 from mimic.io import feature_dir
 from mimic.io.tokens import Tokens
@@ -31,10 +31,10 @@ def check_start(config: Config, directory: Path) -> None:
         there, here = getattr(initial.data, key), getattr(config.data, key)
         if there != here:
             raise _differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
-    if config.data.init_features == "other" or not (directory / OPTIONS).exists():
+    if config.data.init_features == "other" or not (directory / FEATURE_CONFIG).exists():
         return
-    if found := option_difference(init / OPTIONS, directory / OPTIONS):
-        fix = f"make the features with {init / OPTIONS} (run.sh: --fbank-config)"
+    if found := option_difference(init / FEATURE_CONFIG, directory / FEATURE_CONFIG):
+        fix = f"make the features with {init / FEATURE_CONFIG} (run.sh: --fbank-config)"
         raise _differs(init, f"feature option --{found.option}", found.there, found.here, fix)
 
 
@@ -68,7 +68,7 @@ def start_enhancer(model: nn.Module, init: Path, stft: StftConfig) -> None:
     initial = Enhancer.load(init)
     for name, there in asdict(getattr(initial.front, "config", stft)).items():
         if there != (here := getattr(stft, name, None)):
-            fix = f"take {init / OPTIONS} as option file of the spectrum"
+            fix = f"take {init / FEATURE_CONFIG} as option file of the spectrum"
             raise _differs(init, f"option --{name.replace('_', '-')}", there, here, fix)
     start_from(model, initial.net.state_dict(), init)
 

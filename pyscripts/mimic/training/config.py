@@ -20,7 +20,7 @@ class TrainConfig:
         sorting: order of batches by length: ascending and descending keep it every epoch, random shuffles batches of
             utterances of similar length, curriculum is ascending in the first epoch and random then.
         shard_utterances: a random epoch of a training set that is larger than shard_buffer shards takes its utterances
-            shard by shard: stretches of so many that follow each other in the archives, which are read in their order;
+            shard by shard: so many that follow each other in the archives, which are read in their order;
             0 takes them from everywhere.
         shard_buffer: shards in random order from which batches are mixed at a time. Memory of the system's file cache
             should hold three times as many.

@@ -29,7 +29,7 @@ class Gpus:
         self.free = set(names)
         self.held: dict[str, int] = {}  # GPU -> descriptor of its lock
 
-    def take(self) -> list[str] | None:
+    def acquire(self) -> list[str] | None:
         """GPUs for one more job, None as long as there are too few free ones."""
         taken: list[str] = []
         for name in self.names:
@@ -41,7 +41,7 @@ class Gpus:
         self.free -= set(taken)
         return taken
 
-    def give_back(self, names: list[str]) -> None:
+    def release(self, names: list[str]) -> None:
         self.unlock(names)
         self.free |= set(names)
 

@@ -35,11 +35,11 @@ def run(request: Request) -> list[Failure]:
         stop_on_signals()
         with Progress(request.title, request.jobs) as progress:
             while waiting or running:
-                while waiting and len(running) < limit and (devices := gpus.take()) is not None:
+                while waiting and len(running) < limit and (devices := gpus.acquire()) is not None:
                     running.append(start(request, waiting.popleft(), devices, watchdog.adopt_me))
                 for job in [job for job in running if job.ended()]:
                     running.remove(job)
-                    gpus.give_back(job.gpus)
+                    gpus.release(job.gpus)
                     watchdog.release(job.process.pid)
                     code = finish(job, request)
                     action = transition(State.ENDED, code, settled=True, retries_left=False)

@@ -50,7 +50,7 @@ def run_task(exit_file: str, number: str, *words: str) -> int:
         signal.signal(announced, lambda which, frame: received.append(which))
     request = parse(list(words))
     gpus = Gpus(request.count("gpu", 0))
-    while (devices := gpus.take()) is None:
+    while (devices := gpus.acquire()) is None:
         time.sleep(1.0)
     job = start(request, int(number), devices, None, f" Running on {socket.gethostname()}")
     passed_on, pause = 0, 0.02

@@ -246,7 +246,7 @@ def run(verb: str, folder: Path, words: Words) -> int:
     if verb != "mark":
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock.take(WAIT)
+            lock.acquire(WAIT)
         except UserError as error:
             print(f"done.py: {error}", file=sys.stderr)
             return 2

@@ -46,7 +46,7 @@ def read_chime(source: Path, options: Reading) -> Iterator[Utterance]:
 def _of_session(
     entry: Entry, place: str, file: Path, audio: dict[str, list[Path]], folder: Path, options: Reading
 ) -> Utterance:
-    """CHiME-5 to -8: a stretch of a session, at the speaker's own microphone or a device (U01.CH1)."""
+    """CHiME-5 to -8: a segment of a session, at the speaker's own microphone or a device (U01.CH1)."""
     session, speaker = string(entry, "session_id", place), string(entry, "speaker", place)
     device = options.mic or speaker
     start, end = (_time(entry, name, device, place) for name in ("start_time", "end_time"))

@@ -11,7 +11,7 @@ from mimic.errors import UserError
 
 @dataclass(frozen=True)
 class Utterance:
-    """A stretch of a recording, as its source describes it.
+    """A segment of a recording, as its source describes it.
 
     Attributes:
         where: `file:line` or the like, for messages.

@@ -58,7 +58,7 @@ def search(
     goes over the batch first; what it finds counts like what the full beam finds.
     """
     finished: list[list[Hypothesis]] = [[] for _ in range(len(lengths))]
-    memory = decoder.remember(encoded, lengths)
+    memory = decoder.precompute(encoded, lengths)
     prefixes = PrefixScorer(ctc_log_probs, lengths) if ctc_log_probs is not None and config.ctc_weight > 0 else None
     narrow = narrow_beam(config)
     for width in (narrow, config.beam) if narrow else (config.beam,):

@@ -48,11 +48,11 @@ class Rows(NamedTuple):
             rank,
             torch.cat([self.tokens[parent], token.unsqueeze(1)], dim=1),
             scores.base[parent, token],
-            None if self.prefix is None else take(self.prefix, parent),
+            None if self.prefix is None else select_rows(self.prefix, parent),
             scores.coverage[parent],
             scores.peak[parent],
-            take(scores.decoder, parent),
-            [take(state, parent) for state in scores.models],
+            select_rows(scores.decoder, parent),
+            [select_rows(state, parent) for state in scores.models],
         )
 
 
@@ -112,12 +112,12 @@ class NextToken:
         full = len(rows.owner) == len(self.most) * (int(rows.rank.max()) + 1)  # the decoder shares memory itself
         memory = self.memory if full else Memory(*(part[rows.owner] for part in self.memory))
         log_probs, decoder = self.decoder.step(last, memory, rows.decoder)
-        log_probs = _soften(log_probs, config.temperature)
+        log_probs = _at_temperature(log_probs, config.temperature)
         allowed = self._may_end(rows, log_probs, length)
         base, states = log_probs.double().mul_(1 - config.ctc_weight), []
         for fused, before in zip(self.models, rows.models, strict=True):
             log_probs, state = fused.model.step(last, before)
-            base.add_(_soften(log_probs, fused.temperature), alpha=fused.weight)
+            base.add_(_at_temperature(log_probs, fused.temperature), alpha=fused.weight)
             states.append(state)
         score, coverage, peak = rows.score, rows.coverage, rows.peak
         if config.coverage_weight:
@@ -154,11 +154,11 @@ class NextToken:
         self.prefixes = self.prefixes.keep(alive) if self.prefixes else None
 
 
-def _soften(log_probs: Tensor, temperature: float) -> Tensor:
+def _at_temperature(log_probs: Tensor, temperature: float) -> Tensor:
     """Log-probabilities at another temperature: the shift between logits and log-probabilities cancels."""
     return log_probs if temperature == 1 else (log_probs / temperature).log_softmax(1)
 
 
-def take(state: Any, rows: Tensor) -> Any:
+def select_rows(state: Any, rows: Tensor) -> Any:
     """These rows of a state, a named tuple of tensors."""
     return type(state)(*(part[rows] for part in state))

@@ -44,8 +44,8 @@ class _Beam:
         self.closing = np.zeros((0, self.width), np.float32)  # frames after the last one
         self._begun, self._open, self._path = False, np.zeros((0, self.width), np.float32), Path()
 
-    def weigh(self, config: DecodeConfig) -> None:
-        """Go on with other weights and the same n-gram model and words."""
+    def set_scales(self, config: DecodeConfig) -> None:
+        """Take other scales, with the same n-gram model and words."""
         raise NotImplementedError
 
     def _options(self) -> dict[str, Any]:
@@ -139,10 +139,10 @@ class LexiconFree(_Beam):
         if config.ngram:
             model = KenLm(config.ngram)
             model.check([name for i, name in enumerate(names) if i > UNK], "tokens of the recogniser", set(names))
-            self._lm = model.over([*names, "<silence>"])
-        self.weigh(config)
+            self._lm = model.with_words([*names, "<silence>"])
+        self.set_scales(config)
 
-    def weigh(self, config: DecodeConfig) -> None:
+    def set_scales(self, config: DecodeConfig) -> None:
         self.config = config
         options = flashlight.LexiconFreeDecoderOptions(**self._options())
         self._decoder = flashlight.LexiconFreeDecoder(options, self._lm, self.silence, BLANK, [])
@@ -175,7 +175,7 @@ class Lexicon(_Beam):
         if model:
             if config.lexicon:
                 model.check(self.words, f"words of {config.lexicon}")
-            self._lm = model.over(self.words)
+            self._lm = model.with_words(self.words)
         if spelling.space is not None:  # a word ends where the next space begins, the last one in an added frame
             self.silence = spelling.space
             self.closing = np.full((1, self.width), NEVER, np.float32)
@@ -186,9 +186,9 @@ class Lexicon(_Beam):
             for ids in spellings:
                 self._trie.insert(ids, number, score)
         self._trie.smear(flashlight.SmearingMode.MAX)
-        self.weigh(config)
+        self.set_scales(config)
 
-    def weigh(self, config: DecodeConfig) -> None:
+    def set_scales(self, config: DecodeConfig) -> None:
         self.config = config
         scores = {"word_score": config.word_insertion_bonus, "unk_score": -math.inf}
         options = flashlight.LexiconDecoderOptions(**scores, **self._options())

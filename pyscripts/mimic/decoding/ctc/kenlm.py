@@ -45,11 +45,11 @@ class KenLm:
             if words[0] not in SPECIAL:
                 yield words[0]
 
-    def over(self, words: Sequence[str]) -> "KenLM":
+    def with_words(self, words: Sequence[str]) -> "KenLM":
         """The model, asked for these words by their numbers."""
         try:
             with tempfile.NamedTemporaryFile("w", suffix=".arpa", encoding="utf-8") as copy:
-                if self.binary or (arpa.read_alike(Path(self.path)) and self._lone_end() is None):
+                if self.binary or (arpa.read_alike(Path(self.path)) and self._unigram_end() is None):
                     return KenLM(self.path, Dictionary(list(words)))
                 copy.writelines(self._lines())
                 copy.flush()
@@ -58,7 +58,7 @@ class KenLm:
             what = LOCATION.sub("", " ".join(str(error).split()))
             raise UserError(f"--decode.ngram {self.path}: not a complete n-gram model: {what[:200]}") from None
 
-    def _lone_end(self) -> float | None:
+    def _unigram_end(self) -> float | None:
         """Of a model of order 1, which KenLM refuses: log10 probability of </s>; else None."""
         end = 0.0
         for _, words, prob, _ in arpa.ngrams(Path(self.path)):
@@ -69,7 +69,7 @@ class KenLm:
 
     def _lines(self) -> Iterator[str]:
         """The file as KenLM reads it. A model of order 1 gets a bigram that changes nothing."""
-        end = self._lone_end()
+        end = self._unigram_end()
         for _, line in read_lines(self.path):
             if end is None:
                 yield f"{composed(line)}\n"
@@ -99,7 +99,7 @@ class KenLm:
 
     def _unknown(self, names: Sequence[str]) -> list[str]:
         """Names to which the model gives exactly what it gives to an unknown word."""
-        model = self.over(["<unk>", *names])
+        model = self.with_words(["<unk>", *names])
         empty = model.start(True)
         unknown = model.score(empty, 0)[1]
         return [name for i, name in enumerate(names, 1) if model.score(empty, i)[1] == unknown]

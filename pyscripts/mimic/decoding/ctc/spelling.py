@@ -29,9 +29,9 @@ class Spelling(NamedTuple):
 
         Raises UserError where most of them cannot be spelt: they are written in another way than the transcripts.
         """
-        if tokens.kind == "phn":
+        if tokens.token_type == "phn":
             raise UserError("--decode.search lexicon: phones need --decode.lexicon, lines of `word phone phone...`")
-        space = tokens.symbols.index(SPACE) if tokens.kind == "char" and SPACE in tokens.symbols else None
+        space = tokens.symbols.index(SPACE) if tokens.token_type == "char" and SPACE in tokens.symbols else None
         spelt, foreign = {}, []
         for word in words:
             ids = tokens.encode(word)
@@ -46,7 +46,7 @@ class Spelling(NamedTuple):
     def read(cls, path: Path, tokens: Tokens) -> "Spelling":
         """A file of `word token token...` lines. Raises UserError, with the line, for what is not a token."""
         ids = {symbol: i for i, symbol in enumerate(tokens.symbols)}
-        space = ids.get(SPACE) if tokens.kind == "char" else None
+        space = ids.get(SPACE) if tokens.token_type == "char" else None
         spelt: dict[str, list[list[int]]] = {}
         for number, line in read_lines(path, "lexicon (--decode.lexicon)"):
             word, *symbols = fields(composed(line)) or [""]

@@ -53,8 +53,9 @@ class LmText:
                 raise UserError(
                     f"--unit {unit}: give --tokens, the directory of the recogniser that the model will help"
                 )
-            if tokens.kind not in UNITS[unit].split(" or "):
-                raise UserError(f"--unit {unit}: the recogniser's tokens are of type {tokens.kind}, not {UNITS[unit]}")
+            if tokens.token_type not in UNITS[unit].split(" or "):
+                found = f"the recogniser's tokens are of type {tokens.token_type}"
+                raise UserError(f"--unit {unit}: {found}, not {UNITS[unit]}")
         self.directory, self.unit, self.tokens, self.normalise = path.is_dir(), unit, tokens, normalise
         self.path = path / ("text.phn" if unit == "phone" else "text") if self.directory else path
         self.read = self.unknown = 0
@@ -90,7 +91,7 @@ class LmText:
         how = "write the text as the recogniser's transcripts are (case, punctuation), or give --normaliser"
         if self.unknown > most * self.read:
             raise UserError(f"{self.path}: {self.unknown} of {self.read} tokens are <unk>, more than {most:g}: {how}")
-        if self.unit == "word" and self.tokens is not None and self.tokens.kind != "phn":
+        if self.unit == "word" and self.tokens is not None and self.tokens.token_type != "phn":
             foreign = [word for word in words if UNK in self.tokens.encode(word)]
             if len(foreign) > most * len(words):
                 raise UserError(

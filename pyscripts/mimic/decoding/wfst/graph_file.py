@@ -44,7 +44,7 @@ class Arcs(NamedTuple):
     def target(self) -> np.ndarray:
         return self.table["target"]
 
-    def leaving(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def arcs_from(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All arcs that leave these states: place in `states`, and arc."""
         counts = self.counts[states]
         some = np.flatnonzero(counts)

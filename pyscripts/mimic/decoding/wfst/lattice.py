@@ -149,7 +149,7 @@ def word_times(
 ) -> list[tuple[int, int, int]]:
     """(word, first frame, frames) of each word of a path; `boundary` is phones/word_boundary.int.
 
-    Phones know their position in the word, so that the n-th stretch from a beginning to an end is the n-th word.
+    Phones know their position in the word, so that the n-th span from a beginning to an end is the n-th word.
     """
     if not len(ali):
         return []

@@ -69,7 +69,7 @@ class TokenPassing:
         """One frame: follow the emitting arcs. A state that several paths reach has the cost of the best one."""
         (cutoff, beam), arcs = self._cutoff(), self.graph.emitting
         active = np.flatnonzero(self.cost <= cutoff)
-        source, arc = arcs.leaving(self.states[active])
+        source, arc = arcs.arcs_from(self.states[active])
         if not len(arc):
             return False
         acoustic = -row[arcs.tid[arc] - 1]
@@ -104,7 +104,7 @@ class TokenPassing:
         """End a frame: follow the epsilon arcs up to this cost, as long as a token gets better."""
         arcs, front = self.graph.epsilon, np.arange(len(self.cost))
         while len(front):
-            source, arc = arcs.leaving(self.states[front])
+            source, arc = arcs.arcs_from(self.states[front])
             cost, target = self.cost[front][source] + arcs.cost[arc], arcs.target[arc]
             kept = np.flatnonzero(cost < limit)
             cost, target = cost[kept], target[kept]
@@ -116,7 +116,7 @@ class TokenPassing:
             better[reached[cost < self.cost[reached]]] = True
             np.minimum.at(self.cost, reached, cost)
             front = np.flatnonzero(better)
-        source, arc = arcs.leaving(self.states)
+        source, arc = arcs.arcs_from(self.states)
         kept = np.flatnonzero(self.cost[source] + arcs.cost[arc] < limit)
         source, arc = source[kept], arc[kept]
         epsilon = Links(source, self.place[arcs.target[arc]], arc, np.zeros(len(arc), np.float32))
