@@ -75,6 +75,12 @@ def run(*command: str | Path, **options) -> subprocess.CompletedProcess:
     )
 
 
+def last_line(done: subprocess.CompletedProcess) -> str:
+    """The message of a script that failed as it should: with 1, and no traceback."""
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
 def in_tmpfs(folder: Path, size: str, script: str) -> list[str]:
     """Command line that runs a bash script with a tmpfs of `size` at `folder`, for itself alone; root or not."""
     mount = f"mount -t tmpfs -o size={size} tmpfs {folder}"

@@ -1,5 +1,7 @@
 """A lang directory, and models of its phones."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,8 +15,12 @@ LEXICON = "ONE W AH N\nWON W AH N\nTWO T UW\nTOO T UW\nTO T UW\nA AH\nA EY\nEIGH
 
 @pytest.fixture(scope="module")
 def lang(tmp_path_factory) -> Lang:
-    root = tmp_path_factory.mktemp("lang")
-    (root / "lexicon.txt").write_text(LEXICON)
+    return lang_of(LEXICON, tmp_path_factory.mktemp("lang"))
+
+
+def lang_of(lexicon: str, root: Path) -> Lang:
+    """The lang directory of a lexicon's text."""
+    (root / "lexicon.txt").write_text(lexicon)
     make_lang(root / "lexicon.txt", root / "lang", LangOptions())
     return Lang(root / "lang")
 

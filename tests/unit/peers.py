@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +24,9 @@ def run_peer(package: str, code: str, *words: object) -> Any:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Skips a test where one of these modules is not there."""
+    missing = [name for name in names if find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"no {missing}: steps/setup.sh --judges true")

@@ -172,7 +172,7 @@ def test_shell_blocks_run(clone, page, code):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # only so that a hang ends
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

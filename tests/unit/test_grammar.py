@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from lang_maker import monophones
+from lang_maker import lang_of, monophones
 from test_ngram import arpa, log_prob
 
 from mimic.decoding.wfst.graph import grammar, make_graph
@@ -20,10 +20,7 @@ LEXICON = "A AA\nB B IY\nC S IY\nD D IY\n"  # E has no pronunciation
 
 @pytest.fixture(scope="module")
 def lang(tmp_path_factory) -> Lang:
-    root = tmp_path_factory.mktemp("lang")
-    (root / "lexicon.txt").write_text(LEXICON)
-    make_lang(root / "lexicon.txt", root / "lang", LangOptions())
-    return Lang(root / "lang")
+    return lang_of(LEXICON, tmp_path_factory.mktemp("lang"))
 
 
 def cost(fst: kaldifst.StdVectorFst, lang: Lang, sentence: tuple[str, ...]) -> float:

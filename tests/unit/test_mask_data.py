@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from data_maker import ROOT, run, tone
+from data_maker import ROOT, last_line, run, tone
 from model_maker import program
 from served import Server, write_listing, write_tar
 
@@ -74,11 +74,6 @@ def miniature(tmp_path_factory) -> Path:
     (folder / NAMES[3]).write_text("HE HH IY1\nWAS W AA1 Z\n")
     rir_archive(folder / NAMES[4])
     return folder
-
-
-def last_line(done) -> str:
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
 
 
 def test_download_goes_on_checks_unpacks_and_prepares(miniature, tmp_path):

@@ -1,22 +1,17 @@
 """Scores that models predict: DNSMOS, Distill-MOS, ViSQOL; scoring without a reference."""
 
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import score_enhancement
+from peers import needs
 from score_maker import noisy, speechlike, write_pair
 
 from mimic.errors import NotScored, UserError
 from mimic.metrics import mos, pesq
 from mimic.metrics.enhancement import describe, parse_measures
 from mimic.metrics.scores import read_scores
-
-
-def needs(*names: str) -> pytest.MarkDecorator:
-    missing = [name for name in names if find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"no {missing}: steps/setup.sh --judges true")
 
 
 def test_windows_are_those_of_the_script():

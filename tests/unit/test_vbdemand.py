@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from data_maker import ROOT, run, snapshot
+from data_maker import ROOT, last_line, run, snapshot
 from served import write_listing
-from vbdemand_maker import LOCAL, ZIPS, last_line, same_files, zipped
+from vbdemand_maker import LOCAL, ZIPS, same_files, zipped
 
 from mimic.corpus.lexicon import read_lexicon
 from mimic.corpus.validate import Options, validate_pair

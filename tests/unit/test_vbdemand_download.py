@@ -6,9 +6,9 @@ import re
 import shutil
 
 import pytest
-from data_maker import run, snapshot
+from data_maker import last_line, run, snapshot
 from served import Server
-from vbdemand_maker import LOCAL, ZIPS, download, last_line, listing, same_files
+from vbdemand_maker import LOCAL, ZIPS, download, listing, same_files
 
 pytestmark = pytest.mark.xdist_group("vbdemand")
 

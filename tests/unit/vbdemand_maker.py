@@ -100,8 +100,3 @@ def download(server: Server, folder: Path, files: Path, *options: str):
 def same_files(folder: Path, miniature: Path) -> bool:
     files = {n: raw for n, raw in snapshot(folder).items() if n != "checksums.tsv"}
     return files == snapshot(miniature)
-
-
-def last_line(done) -> str:
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]

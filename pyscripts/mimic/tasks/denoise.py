@@ -25,7 +25,7 @@ from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models.config import Config
 from mimic.nets.enhancers import Enhanced, MaskConfig
 from mimic.tasks.dev_scores import DevScores
-from mimic.tasks.enhance import EnhanceTask, check_lengths
+from mimic.tasks.enhance import EnhanceTask, load_pairs
 from mimic.tasks.enhance_config import DenoiseData
 from mimic.training.task import WHOLE, Task, weighted
 
@@ -77,9 +77,7 @@ class DenoiseTask(EnhanceTask):
         return Batch(noisy, pad([mixture.target for mixture in mixtures])[0], samples)
 
     def load_dev(self, utterances: list[str]) -> Batch:
-        (noisy, samples), (clean, ends) = (pad([side[utt] for utt in utterances]) for side in self.dev)
-        check_lengths(utterances, samples, ends)
-        return Batch(noisy, clean, samples)
+        return Batch(*load_pairs(utterances, self.dev))
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         return self.losses.sizes(self.stft.num_frames(batch.samples), batch.samples)

@@ -33,7 +33,7 @@ from mimic.nets.student import FRONT
 from mimic.tasks.denoise import seconds
 from mimic.tasks.distill_config import DistillData, DistillLoss, Teacher
 from mimic.tasks.distill_teacher import StoredStates, load_teacher, new_student
-from mimic.tasks.enhance import check_lengths
+from mimic.tasks.enhance import load_pairs
 from mimic.training import checkpoint, parallel
 from mimic.training.task import WHOLE, Task, weighted
 
@@ -87,9 +87,7 @@ class DistillTask(Task):
         return Batch(noisy, clean, samples, *(self.stored(utterances, samples) if self.stored else ()))
 
     def load_dev(self, utterances: list[str]) -> Batch:
-        (noisy, samples), (clean, ends) = (pad([side[utt] for utt in utterances]) for side in self.dev)
-        check_lengths(utterances, samples, ends)
-        return Batch(noisy, clean, samples)
+        return Batch(*load_pairs(utterances, self.dev))
 
     def sizes(self, batch: Batch) -> dict[str, int]:
         frames = int(self.teacher.num_frames(batch.samples).sum())

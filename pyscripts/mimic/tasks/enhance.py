@@ -1,6 +1,6 @@
 """Mask-based enhancement with a spectral loss and mimic loss."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,11 +87,10 @@ class EnhanceTask(Task):
         if not self.of_waveforms:
             return Batch(noisy, clean, lengths)
         sides = self.waveforms[utterances[0] not in self.lengths]
-        (noisy_waveforms, samples), (clean_waveforms, ends) = (pad([side[utt] for utt in utterances]) for side in sides)
+        noisy_waveforms, clean_waveforms, samples = load_pairs(utterances, sides)
         for utt, a, b in zip(utterances, lengths.tolist(), self.stft.num_frames(samples).tolist(), strict=True):
             if a != b:
                 raise UserError(f"{utt}: {a} frames of features but {b} of its waveform: run steps/make_feats.sh again")
-        check_lengths(utterances, samples, ends)
         return Batch(noisy, clean, lengths, noisy_waveforms, clean_waveforms, samples)
 
     def _noisy(self, utt: str) -> np.ndarray:
@@ -130,6 +129,13 @@ class EnhanceTask(Task):
             batch = to_device(self.load_dev(utterances), device)
             losses[start] = [float(self(batch, 0)["loss"])] * len(utterances)
         return {"loss": float(np.mean(sum(parallel.all_gather(losses), []))), **DevScores.means(scores)}
+
+
+def load_pairs(utterances: list[str], sides: Sequence[AudioReader]) -> tuple[Tensor, Tensor, Tensor]:
+    """Padded noisy and clean waveforms (batch, samples) and their lengths. UserError where a pair differs in length."""
+    (noisy, samples), (clean, ends) = (pad([side[utt] for utt in utterances]) for side in sides)
+    check_lengths(utterances, samples, ends)
+    return noisy, clean, samples
 
 
 def check_lengths(utterances: list[str], noisy: Tensor, clean: Tensor) -> None:
