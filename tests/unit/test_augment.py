@@ -54,7 +54,7 @@ def test_a_thousand_mixtures_have_the_snr_that_was_drawn():
             mixture, draw = augment(utt, epoch), augment.plan(utt, epoch).draw
             reverberant = mixture.target
             if draw.rir:
-                reverberant = mixing.reverberate(reverberant, augment.mixer._rir(draw.rir))
+                reverberant = mixing.reverberate(reverberant, augment.mixer._rir(draw.rir))[0]
             noise = mixture.noisy - reverberant
             snrs.append((draw.snr, 10 * np.log10(mixing.active_power(reverberant) / mixing.power(noise))))
             gain = np.dot(mixture.target, SPEECH[utt]) / np.dot(SPEECH[utt], SPEECH[utt])
@@ -138,7 +138,7 @@ def test_a_quarter_each_is_clean_noisy_reverberant_and_both():
             measured = 10 * np.log10(mixing.active_power(mixture.target) / mixing.power(noise))
             assert measured == pytest.approx(draw.snr, abs=0.1)
         elif kind == "quiet":
-            reverberant = mixing.reverberate(mixture.target, augment.mixer._rir(draw.rir))
+            reverberant = mixing.reverberate(mixture.target, augment.mixer._rir(draw.rir))[0]
             np.testing.assert_allclose(mixture.noisy, reverberant, atol=1e-4)
         else:
             assert not noise.any()

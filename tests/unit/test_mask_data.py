@@ -160,7 +160,7 @@ def test_simulated_rirs_are_the_same_for_any_number_of_jobs(tmp_path):
         later = round(float(rt60) * 16000) + int(np.argmax(np.abs(one[name])))
         if later < len(energy):  # 60 dB down by then, within what the formula of Sabine is good for
             assert 10 * np.log10(energy[later] / energy[0]) < -30
-        assert len(reverberate(tone(0.5), Rir(one[name]))) == 8000
+        assert len(reverberate(tone(0.5), Rir(one[name]))[0]) == 8000
     words = "--longest", "long", tmp_path / "x"
     assert "--longest takes a number above 0" in last_line(run("local/simulate_rirs.sh", *words))
 

@@ -1,4 +1,4 @@
-"""steps/score.sh: Kaldi's tree of files, reruns, errors."""
+"""steps/score_asr.sh: Kaldi's tree of files, reruns, errors."""
 
 # ruff: noqa: F811 (fixtures)
 

@@ -168,17 +168,12 @@ def _spectra(x: np.ndarray) -> np.ndarray:
     return rfft(pieces)
 
 
-def reverberate(speech: np.ndarray, rir: Rir) -> np.ndarray:
-    """Reverberant speech: same length, same energy, not delayed.
+def reverberate(speech: np.ndarray, rir: Rir) -> tuple[np.ndarray, np.ndarray]:
+    """Reverberant speech and its target: the speech without reverberation, or with the early reflections only.
 
-    The direct path, the largest |h|, is moved to time 0 and made positive, so that the speech without it stays the
-    aligned target.
+    Same length, same energy, not delayed: the direct path, the largest |h|, is moved to time 0 and made positive, so
+    that the speech without it stays the aligned target.
     """
-    return _reverberant(speech, rir)[0]
-
-
-def _reverberant(speech: np.ndarray, rir: Rir) -> tuple[np.ndarray, np.ndarray]:
-    """Reverberant speech and its target: the speech without reverberation, or with the early reflections only."""
     wet = rir.convolve(speech, rir.direct + len(speech))[rir.direct :]
     gain = np.float32(np.sqrt(power(speech) / max(power(wet), np.finfo(np.float64).tiny)))
     if rir.early is None:
@@ -213,7 +208,7 @@ def mix(
     """
     if len(speech) != len(noise):
         raise ValueError(f"speech has {len(speech)} samples, noise {len(noise)}")
-    reverberant, speech = (speech, speech) if rir is None else _reverberant(speech, rir)
+    reverberant, speech = (speech, speech) if rir is None else reverberate(speech, rir)
     noisy = reverberant.astype(np.float64)
     noisy += scale_to_snr(reverberant, noise, snr, rate, active)
     gain = min(1.0, PEAK / loudest(noisy, speech))
@@ -225,6 +220,6 @@ def mix(
 
 def reverberant_mixture(speech: np.ndarray, rir: Rir) -> Mixture:
     """Reverberant speech without noise; target and level as of `mix`."""
-    reverberant, speech = _reverberant(speech, rir)
+    reverberant, speech = reverberate(speech, rir)
     gain = np.float32(min(1.0, PEAK / max(loudest(reverberant, speech), 1e-9)))
     return Mixture(reverberant * gain, speech * gain, float(gain))

@@ -1,7 +1,7 @@
 """Configurations as YAML, and what inference reads of one: the names of task and network, sizes, and a few settings.
 
 A configuration names a `task` and a `net` and has sections of settings. A trained directory's config.yaml has every
-value written out, of training, too (mimic.training.config reads all of it); a model needs the sections below. A
+value written out, of training, too (mimic.tasks.config reads all of it); a model needs the sections below. A
 section of `PARTS` is read in part: its other settings are of training alone. Nothing here loads torch.
 """
 
