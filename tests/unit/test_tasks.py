@@ -285,11 +285,10 @@ def test_a_recogniser_that_does_not_fit_is_no_start_and_one_line_says_why(corpus
 
 
 def test_averaged_model_is_the_mean_of_its_epochs(corpus):
-    directory = corpus / "exp_perceptual"
-    files = sorted((directory / "weights").iterdir())
+    files = sorted((corpus / "exp_perceptual/weights").iterdir())
     assert [f.name for f in files] == ["epoch-0002.pt", "epoch-0003.pt"]
     states = [checkpoint.load(f) for f in files]
-    model = checkpoint.load(directory / "model.pt")
+    model = checkpoint.load(corpus / "exp_perceptual/model.pt")
     torch.testing.assert_close(model["ctc.weight"], (states[0]["ctc.weight"] + states[1]["ctc.weight"]) / 2)
 
 
