@@ -1,4 +1,4 @@
-"""What a recogniser is trained on: transcripts as tokens, of which utterances, features that differ in every epoch."""
+"""What a recogniser is trained on, transcripts as tokens and features that differ in every epoch; its error rates."""
 
 import logging
 from collections.abc import Callable, Mapping
