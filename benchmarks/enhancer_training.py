@@ -89,6 +89,7 @@ def main() -> None:
     print(f"{args.threads} of {os.cpu_count()} cores, batch {args.batch} x {args.seconds:g} s, {args.clock} seconds")
     print(f"{'':18}{'parameters':>12}{'mixing':>9}{'step':>9}{'audio h/h':>11}")
     for model, training in trainings.items():
+        training.task.close()
         mixing, step = (statistics.median(times[1:]) for times in (training.mixing, training.steps))
         count = sum(p.numel() for p in training.task.model.parameters())
         hours = args.batch * args.seconds / statistics.median(training.seconds)

@@ -215,6 +215,7 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
                 for _ in range(args.repeats):
                     measure()
                 ratios[what][stage] = bench.report(what)
+        bench.mimic.task.close()
         del bench
     print()
     for what, by_stage in ratios.items():
