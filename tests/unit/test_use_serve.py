@@ -148,17 +148,17 @@ def test_stalled_uploads_hold_nobody_up_and_are_ended(service):
 
 def test_a_client_that_leaves_is_a_line(server, service, caplog, monkeypatch):
     gone, answered = threading.Event(), threading.Event()
-    answer, handle = service.answer, server.handle_error
+    results, handle = service.results, server.handle_error
 
     def late(path: Path) -> dict:
         gone.wait(60)
-        return answer(path) | {"more": "x" * 10_000_000}  # than the system takes for a client that reads nothing
+        return results(path) | {"more": "x" * 10_000_000}  # than the system takes for a client that reads nothing
 
     def seen(*words: object) -> None:
         handle(*words)
         answered.set()
 
-    monkeypatch.setattr(service, "answer", late)
+    monkeypatch.setattr(service, "results", late)
     monkeypatch.setattr(server, "handle_error", seen)
     body = recording(0.1)
     head = f"POST /listen HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
