@@ -34,7 +34,7 @@ except ImportError as error:
     sys.exit(f"{error}: steps/setup.sh --benchmarks true, then benchmarks/.venv/bin/python3 {sys.argv[0]}")
 
 from mimic.corpus.features import JobFiles, collect, run_job  # noqa: E402
-from mimic.frontend.front_end import make_front_end  # noqa: E402
+from mimic.frontend.extraction import make_extractor  # noqa: E402
 from mimic.io.audio import AudioReader  # noqa: E402
 from mimic.io.batching import prefetch  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402
@@ -59,8 +59,8 @@ def features(data: Path, folder: Path, kind: str, options: str) -> Path:
     (out / "conf").mkdir(parents=True)
     config = out / "conf" / f"{kind}.conf"
     config.write_text(options)
-    extract = make_front_end(kind, config)
-    run_job(AudioReader(data, extract.rate), extract, JobFiles(out / "archives", 1), 1)
+    extractor = make_extractor(kind, config)
+    run_job(AudioReader(data, extractor.rate), extractor, JobFiles(out / "archives", 1), 1)
     collect(data, out, out / "archives", 1, 0.01)
     return out
 

@@ -15,7 +15,7 @@ PAGE = Path(__file__).resolve().parent / "configuration.md"
 MARK = "<!-- Below this line: made by docs/make_configuration.py. -->\n"
 sys.path.insert(0, str(PAGE.parents[1] / "pyscripts"))
 
-from mimic.frontend import fbank, logmel, mfcc, stft  # noqa: E402
+from mimic.frontend.configs import FbankConfig, LogMelConfig, MfccConfig, StftConfig  # noqa: E402
 from mimic.inputs import Input  # noqa: E402
 from mimic.nets import NETS  # noqa: E402
 from mimic.settings import LARGEST, Range, hints  # noqa: E402
@@ -23,12 +23,7 @@ from mimic.tasks import TASKS  # noqa: E402
 from mimic.training.config import TrainConfig  # noqa: E402
 
 TYPES = {int: "whole number", float: "number", bool: "true or false", str: "text"}
-FEATURES = (
-    ("stft", stft.StftConfig),
-    ("fbank", fbank.FbankConfig),
-    ("logmel", logmel.LogMelConfig),
-    ("mfcc", mfcc.MfccConfig),
-)
+FEATURES = (("stft", StftConfig), ("fbank", FbankConfig), ("logmel", LogMelConfig), ("mfcc", MfccConfig))
 
 
 def attributes(section: type) -> dict[str, str]:

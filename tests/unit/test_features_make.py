@@ -12,12 +12,11 @@ import kaldi_native_io
 import numpy as np
 import pytest
 import soundfile
-import torch
 from data_maker import ROOT, make_dir, run, snapshot, tone
 
 from mimic.corpus.features import JobFiles, collect, run_job
 from mimic.errors import AudioError, UserError
-from mimic.frontend.front_end import make_front_end
+from mimic.frontend.extraction import make_extractor
 from mimic.io.archives import load, read_scp
 from mimic.io.audio import AudioReader
 from mimic.io.feature_dir import read_global
@@ -28,11 +27,9 @@ from mimic.io.tables import read_table
 JOB = """
 import os, signal, sys
 from pathlib import Path
-import torch
-torch.set_num_threads(1)
 from mimic.io.audio import AudioReader
 from mimic.corpus.features import JobFiles, run_job
-from mimic.frontend.front_end import make_front_end
+from mimic.frontend.extraction import make_extractor
 
 class Reader(AudioReader):
     left = int(sys.argv[5])
@@ -42,8 +39,8 @@ class Reader(AudioReader):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__getitem__(utt)
 
-extract = make_front_end("fbank", Path("conf/fbank.conf"))
-run_job(Reader(sys.argv[1], 16000), extract, JobFiles(Path(sys.argv[2]), int(sys.argv[3])), int(sys.argv[4]))
+extractor = make_extractor("fbank", Path("conf/fbank.conf"))
+run_job(Reader(sys.argv[1], 16000), extractor, JobFiles(Path(sys.argv[2]), int(sys.argv[3])), int(sys.argv[4]))
 status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
 peak, files = (int(status[name].split()[0]) for name in ("VmHWM", "RssFile"))
 print(peak - files)  # KiB of its own: how much of the libraries is in memory is not its doing
@@ -57,9 +54,9 @@ def job(data: Path, output: Path, number: int, nj: int, victim: int = 0) -> subp
 
 
 def make(data: Path, output: Path, nj: int = 1, kind: str = "fbank", compress: str = "none", skip: float = 0.01):
-    extract = make_front_end(kind, ROOT / "conf" / f"{kind}.conf")
+    extractor = make_extractor(kind, ROOT / "conf" / f"{kind}.conf")
     for number in range(1, nj + 1):
-        run_job(AudioReader(data, extract.rate), extract, JobFiles(output / "archives", number), nj, compress)
+        run_job(AudioReader(data, extractor.rate), extractor, JobFiles(output / "archives", number), nj, compress)
     collect(data, output, output / "archives", nj, skip)
     return output
 
@@ -82,8 +79,8 @@ def data(tmp_path) -> Path:
 def test_directory_is_complete(data, tmp_path, kind, shift):
     (data / "utt2snr").write_text("".join(f"{utt} 5\n" for utt in read_table(data / "utt2spk")))
     out = make(data, tmp_path / "out", kind=kind)
-    reader, extract = AudioReader(data), make_front_end(kind, ROOT / "conf" / f"{kind}.conf")
-    expected = {utt: extract(torch.from_numpy(reader[utt])).numpy() for utt in reader}
+    reader, extractor = AudioReader(data), make_extractor(kind, ROOT / "conf" / f"{kind}.conf")
+    expected = {utt: extractor.extract(reader[utt]) for utt in reader}
     assert_same(values(out), expected)
     assert read_table(out / "utt2num_frames") == {utt: str(len(feats)) for utt, feats in expected.items()}
     assert (out / "frame_shift").read_text() == f"{shift}\n"
@@ -143,7 +140,7 @@ def test_what_an_option_would_allow_is_not_skipped(data, tmp_path):
         make(data, tmp_path / "stereo", skip=1.0)
     (data / "wav.scp").write_text((data / "wav.scp").read_text().replace(wavs["p10-001"], "cat x.wav |"))
     with pytest.raises(AudioError, match="p10-001: .*--allow-pipes true"):
-        run_job(AudioReader(data), make_front_end("fbank", ROOT / "conf/fbank.conf"), JobFiles(tmp_path / "pipe", 2), 2)
+        run_job(AudioReader(data), make_extractor("fbank", ROOT / "conf/fbank.conf"), JobFiles(tmp_path / "pipe", 2), 2)
 
 
 def test_speakers_without_audio_are_named(data, tmp_path):

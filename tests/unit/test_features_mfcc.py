@@ -10,7 +10,7 @@ from tolerance import of_front_end
 
 from mimic.corpus.features import features
 from mimic.errors import UserError
-from mimic.frontend.front_end import make_front_end
+from mimic.frontend.extraction import make_extractor
 from mimic.frontend.mfcc import Mfcc, MfccConfig
 from mimic.io.audio import AudioReader
 
@@ -55,10 +55,10 @@ def test_a_batch_gives_what_each_utterance_gives_alone():
 
 def test_the_step_reads_its_options(tmp_path):
     reader = AudioReader(make_dir(tmp_path / "data"), 16000, False, None)
-    found = dict(features(reader, make_front_end("mfcc", ROOT / "conf/mfcc.conf"), list(reader.utts), {}))
+    found = dict(features(reader, make_extractor("mfcc", ROOT / "conf/mfcc.conf"), list(reader.utts), {}))
     assert len(found) == 4 and all(x.shape[1] == 13 for x in found.values())
     plain = Mfcc(MfccConfig(use_energy=False))
     np.testing.assert_allclose(found["p1-001"], plain(torch.from_numpy(reader["p1-001"])), atol=1e-4)
     (tmp_path / "bad.conf").write_text("--num-ceps=30\n")
     with pytest.raises(UserError, match=r"bad.conf: --num-ceps=30: must be from 1 to --num-mel-bins=23"):
-        make_front_end("mfcc", tmp_path / "bad.conf")
+        make_extractor("mfcc", tmp_path / "bad.conf")

@@ -13,7 +13,7 @@ from hmm_maker import LEXICON, make_sets
 from model_maker import program
 
 from mimic.corpus.features import JobFiles, collect, run_job
-from mimic.frontend.front_end import make_front_end
+from mimic.frontend.extraction import make_extractor
 from mimic.hmm.alignments import read_ali, read_ali_dir, write_ali
 from mimic.hmm.feats import read_trans
 from mimic.hmm.lang import Lang
@@ -52,7 +52,7 @@ def trained(tmp_path_factory):
     for name in ("train", "dev"):
         out = root / "mfcc" / name
         reader = AudioReader(root / name, 16000, False, None)
-        run_job(reader, make_front_end("mfcc", ROOT / "conf/mfcc.conf"), JobFiles(out / "archives", 1), 1)
+        run_job(reader, make_extractor("mfcc", ROOT / "conf/mfcc.conf"), JobFiles(out / "archives", 1), 1)
         collect(root / name, out, out / "archives", 1, 0.0)
         (out / "conf").mkdir()
         shutil.copy(ROOT / "conf/mfcc.conf", out / "conf")

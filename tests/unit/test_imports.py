@@ -31,7 +31,7 @@ FLOOR = {package: floor for floor, line in enumerate(PACKAGES.split("\n")) for p
 MOST = 35  # files that a decoding or an enhancement loads
 LIBRARY = ROOT / "pyscripts" / "mimic"
 # Programs that run networks, or compute on the same kernels as these; no other one loads torch, which takes seconds.
-TORCH = "apply_kmeans classify decode enhance enhance_files fit_ratio make_feats noisy_phase"
+TORCH = "apply_kmeans classify decode enhance enhance_files fit_ratio noisy_phase"
 TORCH += " serve transcribe tune_decode"
 # What done.py and launch.py, which start in every step, do not load either: it takes longer than their work.
 SLOW = {

@@ -1,7 +1,7 @@
 """Feature directories: features of the audio of a data directory, made by several jobs.
 
 Each job streams its utterances from audio to an archive (`run_job`); `collect` makes the feature directory of what the
-jobs wrote. Nothing here needs torch: a front end is anything that takes samples and gives features.
+jobs wrote. Nothing here needs torch: an extractor is anything that takes samples and gives features.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MADE_HERE = ("feats.scp", "cmvn.scp", "utt2num_frames")
 
 
 class Extractor(Protocol):
-    """What run_job needs of a front end (mimic.frontend.front_end)."""
+    """What run_job needs of one (mimic.frontend.extraction)."""
 
     frame_shift_s: float
 
@@ -97,7 +97,7 @@ class JobFiles:
         log.info("%d utterances, %d frames, %d skipped", len(frames), sum(map(int, frames.values())), len(skipped))
 
 
-def run_job(reader: AudioReader, front_end: Extractor, files: JobFiles, nj: int, compress: str = "none") -> None:
+def run_job(reader: AudioReader, extractor: Extractor, files: JobFiles, nj: int, compress: str = "none") -> None:
     """Write the features of job `files.job` of `nj`, unless they are there already, of all of its utterances.
 
     Audio that could not be used may have been put right since then.
@@ -110,13 +110,13 @@ def run_job(reader: AudioReader, front_end: Extractor, files: JobFiles, nj: int,
     if odd := speakers.keys() ^ set(reader.utts):
         raise UserError(f"{reader.data_dir}: {min(odd)} is in utt2spk or has audio, not both: run steps/fix_data.sh")
     skipped: dict[str, str] = {}
-    made = progress(features(reader, front_end, utts, skipped), len(utts), "utterances")
-    files.write(made, speakers, f"{front_end.frame_shift_s:g}", skipped, compress)
+    made = progress(features(reader, extractor, utts, skipped), len(utts), "utterances")
+    files.write(made, speakers, f"{extractor.frame_shift_s:g}", skipped, compress)
     reader.log_trimmed()
 
 
 def features(
-    reader: AudioReader, front_end: Extractor, utts: list[str], skipped: dict[str, str]
+    reader: AudioReader, extractor: Extractor, utts: list[str], skipped: dict[str, str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (utterance, features (frames, dim) float32); a thread reads and decodes the next utterances meanwhile.
 
@@ -141,7 +141,7 @@ def features(
         if isinstance(waveform, AudioError):
             skipped[utt] = str(waveform)
             continue
-        feats = front_end.extract(waveform)
+        feats = extractor.extract(waveform)
         samples = len(waveform)
         del waveform
         if not len(feats):

@@ -11,8 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from mimic.errors import UserError
@@ -58,11 +56,6 @@ class FrontEnd(nn.Module):
     def onnx(self) -> nn.Module:
         """The same of one signal, (1, samples) -> (1, frames, dim), in operators that ONNX has."""
         raise UserError(f"{type(self).__name__} features cannot be exported yet")
-
-    @torch.inference_mode()
-    def extract(self, waveform: np.ndarray) -> np.ndarray:
-        """The same of arrays on the CPU, without gradients: float32 (samples,) -> (frames, dim)."""
-        return self(torch.from_numpy(waveform)).numpy()
 
 
 def blocks(frames: int, x: Tensor) -> Iterator[tuple[int, int]]:

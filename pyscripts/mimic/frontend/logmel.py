@@ -1,47 +1,12 @@
 """Log-mel spectra as torchaudio's MelSpectrogram has them, which many Deep Speech 2 recipes use; or log spectra."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mimic.errors import UserError
+from mimic.frontend.configs import LogMelConfig
 from mimic.frontend.front_end import FrontEnd, Lengths, blocks
 from mimic.frontend.onnx import LogFilters, fourier_basis
-from mimic.frontend.options import read_options
-from mimic.settings import Count, CountOrZero, Positive, Range
-
-
-@dataclass(frozen=True)
-class LogMelConfig:
-    """Options of the features, in samples; the defaults are those of the published compact Deep Speech 2.
-
-    Attributes:
-        sample_frequency: Hz; audio of another rate is resampled before.
-        n_fft: points of the Fourier transform and samples of the periodic Hann window.
-        hop_length: samples from frame to frame.
-        num_mel_bins: triangular filters, equally spaced on the mel scale 2595 lg(1 + f / 700), straight in Hz; 0: no
-            filters but the n_fft / 2 bins of the power spectrum below the Nyquist frequency.
-        floor: smallest energy under the logarithm.
-    """
-
-    sample_frequency: Annotated[float, Range(above=0, most=1000000)] = 16000.0
-    n_fft: Count = 320
-    hop_length: Count = 160
-    num_mel_bins: CountOrZero = 128
-    floor: Positive = 1e-5
-
-    def __post_init__(self) -> None:
-        if self.n_fft % 2 or not 1 <= self.hop_length <= self.n_fft:
-            raise UserError("need an even --n-fft and 1 <= --hop-length <= --n-fft")
-
-    @classmethod
-    def read(cls, path: str | Path) -> "LogMelConfig":
-        """Read an option file; raises UserError naming file, line and the nearest option."""
-        return read_options(path, cls, {"type": "logmel"})
 
 
 class LogMel(FrontEnd):
@@ -60,7 +25,8 @@ class LogMel(FrontEnd):
         self.rate = round(config.sample_frequency)
         self.frame_shift_s = config.hop_length / config.sample_frequency
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
-        self.register_buffer("filters", filters(config), persistent=False)  # (n_fft / 2 + 1, dim)
+        filters = torch.from_numpy(config.filters()).float()
+        self.register_buffer("filters", filters, persistent=False)  # (n_fft / 2 + 1, dim)
         self.dim = self.filters.shape[1]
 
     def num_frames(self, samples: Lengths) -> Lengths:
@@ -88,18 +54,3 @@ class LogMel(FrontEnd):
         basis = fourier_basis(torch.diag(self.window.double()), len(self.filters))
         config = self.config
         return LogFilters(basis, self.filters, config.hop_length, config.floor, config.n_fft // 2)
-
-
-def filters(config: LogMelConfig) -> Tensor:
-    """(n_fft / 2 + 1, dim)."""
-    bins = config.n_fft // 2 + 1
-    if not config.num_mel_bins:
-        return torch.eye(bins)[:, :-1]
-    nyquist = config.sample_frequency / 2
-    highest = 2595 * torch.log10(torch.tensor(1 + nyquist / 700, dtype=torch.float64))
-    mels = torch.linspace(0, float(highest), config.num_mel_bins + 2, dtype=torch.float64)
-    points = 700 * (10 ** (mels / 2595) - 1)  # Hz
-    hertz = torch.linspace(0, nyquist, bins, dtype=torch.float64)[:, None]
-    rising = (hertz - points[:-2]) / (points[1:-1] - points[:-2])
-    falling = (points[2:] - hertz) / (points[2:] - points[1:-1])
-    return torch.minimum(rising, falling).clamp(min=0).float()

@@ -1,43 +1,13 @@
 """Mel frequency cepstra as Kaldi computes them: the cosine transform of the filterbank of fbank.py."""
 
-import math
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, fields
 
 import torch
 from torch import Tensor
 
-from mimic.errors import UserError
-from mimic.frontend.fbank import ONLY, Fbank, FbankConfig
+from mimic.frontend.configs import FbankConfig, MfccConfig
+from mimic.frontend.fbank import Fbank
 from mimic.frontend.front_end import FrontEnd, Lengths
-from mimic.frontend.options import read_options
-from mimic.settings import Count, NotNegative
-
-
-@dataclass(frozen=True)
-class MfccConfig(FbankConfig):
-    """Options of Kaldi's compute-mfcc-feats: those of the filterbank, and
-
-    Attributes:
-        num_ceps: cepstra, C0 included.
-        cepstral_lifter: Q of the liftering 1 + Q / 2 sin(pi k / Q); 0 for none.
-        use_energy: the log energy in place of C0.
-    """
-
-    num_mel_bins: Count = 23
-    use_energy: bool = True
-    num_ceps: Count = 13
-    cepstral_lifter: NotNegative = 22.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 1 <= self.num_ceps <= self.num_mel_bins:
-            raise UserError(f"--num-ceps={self.num_ceps}: must be from 1 to --num-mel-bins={self.num_mel_bins}")
-
-    @classmethod
-    def read(cls, path: str | Path) -> "MfccConfig":
-        """Read an option file; raises UserError naming file, line and the nearest option."""
-        return read_options(path, cls, ONLY)
 
 
 class Mfcc(FrontEnd):
@@ -49,12 +19,7 @@ class Mfcc(FrontEnd):
         known = {field.name for field in fields(FbankConfig)}
         self.fbank = Fbank(FbankConfig(**{name: value for name, value in asdict(config).items() if name in known}))
         self.rate, self.frame_shift_s, self.dim = self.fbank.rate, self.fbank.frame_shift_s, config.num_ceps
-        bins = config.num_mel_bins
-        k = torch.arange(config.num_ceps, dtype=torch.float64)
-        dct = math.sqrt(2 / bins) * torch.cos(math.pi / bins * (torch.arange(bins).double() + 0.5)[:, None] * k)
-        dct[:, 0] = math.sqrt(1 / bins)
-        if config.cepstral_lifter:
-            dct *= 1 + config.cepstral_lifter / 2 * torch.sin(math.pi * k / config.cepstral_lifter)
+        dct = torch.from_numpy(config.dct())
         self.register_buffer("dct", dct.float(), persistent=False)  # (mels, ceps)
 
     def num_frames(self, samples: Lengths) -> Lengths:

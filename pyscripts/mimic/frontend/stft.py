@@ -1,63 +1,17 @@
 """Short-time Fourier transform, its exact inverse, and what enhancers work on: log1p magnitudes, compressed spectra."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mimic.errors import UserError
+from mimic.frontend.configs import TINY_POWER, StftConfig
 from mimic.frontend.front_end import FrontEnd, Lengths, blocks
 from mimic.frontend.onnx import StftOperators
-from mimic.frontend.options import read_options
-from mimic.settings import Count, Range
 
-WINDOWS = {"hamming": torch.hamming_window, "hann": torch.hann_window}
-TINY_POWER = 1e-14  # keeps the gradient of the magnitude finite at zero
 COMPRESSION = 0.3  # exponent of magnitudes: a network sees quiet bins beside loud ones
 COMPRESSION_FLOOR = 1e-8  # power of a bin, 1e-4 of magnitude: keeps the gradient of a power below one finite
-
-
-@dataclass(frozen=True)
-class StftConfig:
-    """What the enhancement and perceptual models of the recipe use, in samples.
-
-    Attributes:
-        sample_frequency: Hz; audio of another rate is resampled before.
-        n_fft: points of the Fourier transform; n_fft / 2 + 1 bins.
-        win_length: samples of the window, at most n_fft.
-        hop_length: samples from frame to frame: at most win_length / 2, less for hann.
-        window_type: hamming or hann, periodic.
-        pad_end: one more frame at the end: the inverse is exact where the window is zero at its ends, too.
-    """
-
-    sample_frequency: Annotated[float, Range(above=0, most=1000000)] = 16000.0
-    n_fft: Count = 512
-    win_length: Count = 512
-    hop_length: Count = 256
-    window_type: str = "hamming"
-    pad_end: bool = False
-
-    def __post_init__(self) -> None:
-        if self.window_type not in WINDOWS:
-            raise UserError(f"--window-type={self.window_type}: expected one of {', '.join(WINDOWS)}")
-        if self.n_fft % 2 or not 2 <= 2 * self.hop_length <= self.win_length <= self.n_fft:
-            raise UserError("need an even --n-fft and 2 <= 2 * --hop-length <= --win-length <= --n-fft")
-        # The last samples of a signal lie under one window only, up to a hop from its centre; the inverse divides
-        # by that value.
-        if not self.pad_end and self.window()[self.win_length // 2 + self.hop_length - 1] < 0.05:
-            raise UserError(f"--hop-length={self.hop_length} is too long for an exact inverse with {self.window_type}")
-
-    def window(self) -> Tensor:
-        """The window (win_length,)."""
-        return WINDOWS[self.window_type](self.win_length)
-
-    @classmethod
-    def read(cls, path: str | Path) -> "StftConfig":
-        """Read an option file; raises UserError naming file, line and the nearest option."""
-        return read_options(path, cls, {"type": "stft"})
 
 
 class Stft(FrontEnd):
@@ -76,7 +30,8 @@ class Stft(FrontEnd):
         self.frame_shift_s = config.hop_length / config.sample_frequency
         self.dim = config.n_fft // 2 + 1
         space = config.n_fft - config.win_length
-        window = F.pad(config.window(), (space // 2, space - space // 2))
+        window = getattr(torch, f"{config.window_type}_window")(config.win_length)
+        window = F.pad(window, (space // 2, space - space // 2))
         self.register_buffer("window", window, persistent=False)
 
     def num_frames(self, samples: Lengths) -> Lengths:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -63,6 +64,11 @@ class SslFeatures(FrontEnd):
         if self.weights is None:
             return torch.cat(states, dim=2)[0]
         return torch.einsum("n,nftu->tu", self.weights, torch.stack(states))
+
+    @torch.inference_mode()
+    def extract(self, waveform: np.ndarray) -> np.ndarray:
+        """The same of arrays on the CPU, as of mimic.frontend.extraction: float32 (samples,) -> (frames, dim)."""
+        return self(torch.from_numpy(waveform)).numpy()
 
     def onnx(self) -> nn.Module:
         """The same of one signal in operators that ONNX has."""
