@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -S
 """Is a directory that a step writes finished, and still made from the same input and settings?
 
 ``done.py check DIR --step $0 --version 1 --input PATH... --option k=v...`` before the work, ``done.py mark DIR`` after.

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mimic.errors import UserError
-from mimic.io.audio import AudioReader
 from mimic.io.tables import keyed_by, read_seconds, read_segments, read_table, read_utt2spk
 
 log = logging.getLogger(__name__)
@@ -69,6 +68,8 @@ def durations(data: Path, utts: Collection[str]) -> dict[str, float]:
     known = read_seconds(data / "utt2dur") if (data / "utt2dur").exists() else {}
     if known.keys() >= set(utts):
         return known
+    from mimic.io.audio import AudioReader  # here: it loads numpy, which takes longer than most copies of tables
+
     reader = AudioReader(data)
     return {utt: reader.info(utt).seconds for utt in utts}
 
