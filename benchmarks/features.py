@@ -29,7 +29,7 @@ import torchaudio
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
-from mimic.frontend.fbank import Fbank, FbankConfig  # noqa: E402
+from mimic.frontend.extraction import make_extractor  # noqa: E402
 from mimic.io.archives import ArkWriter  # noqa: E402
 from mimic.io.audio import AudioReader  # noqa: E402
 from mimic.io.tables import write_data_dir  # noqa: E402
@@ -67,8 +67,7 @@ def data_dir(folder: Path, paths: list[Path], repeats: int = 1) -> Path:
 
 
 def mimic() -> Callable[[np.ndarray], np.ndarray]:
-    fbank = Fbank(FbankConfig.read(OPTIONS))
-    return lambda x: fbank(torch.from_numpy(x)).numpy()
+    return make_extractor("fbank", OPTIONS).extract
 
 
 def knf() -> Callable[[np.ndarray], np.ndarray]:

@@ -38,7 +38,7 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 
 from composite_reference import composite  # noqa: E402
 
-from mimic.metrics.enhancement import MEASURES, score  # noqa: E402
+from mimic.metrics.enhancement import STANDARD, score  # noqa: E402
 from mimic.metrics.pairs import Pairs  # noqa: E402
 from mimic.metrics.stoi import stoi_estoi  # noqa: E402
 
@@ -110,7 +110,7 @@ def one(pairs: Pairs, utt: str, clock: Clock) -> dict[str, float]:
     reference = {"wb-pesq": clock("pesq", pesq, RATE, x, y, "wb"), "stoi": clock("pystoi", stoi, x, y, RATE)}
     reference |= zip(("csig", "cbak", "covl"), clock("composite", composite, x, y), strict=True)
     reference["estoi"] = clock("pystoi, extended", stoi, x, y, RATE, extended=True)
-    mimic = clock("mimic, all nine", lambda: next(score(pairs, [utt], MEASURES))).scores
+    mimic = clock("mimic, all nine", lambda: next(score(pairs, [utt], STANDARD))).scores
     clock("mimic, wb-PESQ, STOI, eSTOI, SI-SDR", lambda: next(score(pairs, [utt], FEW)))
     clock("mimic, STOI and eSTOI", stoi_estoi, x.astype(np.float64), y.astype(np.float64))
     return {name: abs(value - mimic[name]) for name, value in reference.items()}

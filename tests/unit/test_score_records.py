@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,25 @@ def test_a_record_survives_and_places_must_match(tmp_path):
         (tmp_path / "t.json").write_text(text)
         with pytest.raises(UserError, match="t.json"):
             read_record(tmp_path / "t.json")
+
+
+def test_a_figure_that_misses_its_target_is_marked():
+    speed = Record({"command": "`x`", "commit": "y"}, text="x", ratios={"a": "1.55", "b": "0.1"})
+    shown = page_of("{{ s.a >= 1.5 }}, {{ s.a >= 2 }}, {{ s.b <= 0.1 }}, {{ s.b <= 0.05 }}, {{ t.c >= 1 }}", s=speed)
+    assert shown == "1.55, 1.55 **target 2**, 0.1, 0.1 **target 0.05**, no record (target 1)"
+    assert page_of("{{ s.c >= 1 }}", s=speed) == "no record (target 1)"
+
+
+def test_each_benchmark_is_run_and_has_its_place():
+    lines = (ROOT / "benchmarks/run.tsv").read_text().splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    assert all(len(row) == 5 for row in rows)
+    named = set(re.findall(r"{{ (?:\w+ )?([\w-]+)[.} ]", (ROOT / "benchmarks/template.md").read_text()))
+    prints = re.compile(r'print\(f"(\\n)?ratio ')
+    programs = {path.name for path in (ROOT / "benchmarks").glob("*.py") if prints.search(path.read_text())}
+    assert all(os.access(ROOT / "benchmarks" / name, os.X_OK) for name in programs)
+    assert {row[1] for row in rows} == programs - {"streaming.py"}  # which needs graphs and a package that a user names
+    assert named - {"enhancers"} == {row[0] for row in rows}
 
 
 def test_bold_is_only_what_an_interval_decides():

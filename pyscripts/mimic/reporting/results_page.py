@@ -11,7 +11,10 @@ A line of the template stands for a part of the page:
     {{ not_better NAME... }}           the same, of those that are undecided or worse
     {{ reproduce NAME... }}            command, commit and record, a line each
     {{ printed NAME }}                 what a program printed, which is Markdown
-and {{ NAME.KEY }} within a line for a ratio or a fact, {{ NAME.last }} for the last line that a program printed.
+and within a line
+    {{ NAME.KEY }}                     a ratio or a fact
+    {{ NAME.KEY >= 2 }}                a ratio with its target, also <=; marked where it misses that or has no record
+    {{ NAME.last }}                    the last line that a program printed
 """
 
 import os
@@ -26,7 +29,7 @@ from mimic.reporting.score_table import COLUMNS, markdown
 
 TEMPLATE = "template.md"
 LINE = re.compile(r"^\{\{ (\w+) ([^:}]+)(?:: (.*))? \}\}$", re.MULTILINE)
-INLINE = re.compile(r"\{\{ ([\w-]+)\.([\w-]+) \}\}")
+INLINE = re.compile(r"\{\{ ([\w-]+)\.([\w-]+)(?: ([<>]=) ([\d.]+))? \}\}")
 RISING = {column.title: column.more_is_better for column in COLUMNS}
 
 
@@ -54,12 +57,17 @@ class Page:
         return self.records[name]
 
     def _value(self, match: re.Match) -> str:
-        record, key = self._get(match[1]), match[2]
+        name, key, sign, target = match.groups()
+        if sign and (name not in self.records or key not in self._get(name).ratios):
+            return f"no record (target {target})"  # on a machine without the peer
+        record = self._get(name)
         if key == "last":
             return record.text.strip().splitlines()[-1]
         found = record.ratios.get(key, record.facts.get(key))
         if found is None:
             raise UserError(f"{TEMPLATE}: {match[0]}: neither a ratio nor a fact of {self.folder}/{match[1]}.json")
+        if sign and (float(found) < float(target) if sign == ">=" else float(found) > float(target)):
+            return f"{found} **target {target}**"
         return found
 
     def _part(self, match: re.Match) -> str:
