@@ -129,8 +129,10 @@ if begin 2 "features"; then
 fi
 
 if begin 3 "perceptual model on clean speech"; then
-  steps/train.sh "${training[@]}" "$perceptual_config" "$exp/perceptual" --train.seed "$seed" \
-    --data.train "$exp/stft/train_clean" --data.dev "$exp/stft/dev_clean"
+  in_background "$train_jobs" train_perceptual
+  # Alone it would leave the cores of another training idle, as would the one that stage 6 begins with.
+  if [ "$train_jobs" -gt 1 ] && [ "$stop_stage" -ge 6 ] && ! dry_run; then in_background "$train_jobs" train_clean_asr; fi
+  wait_all
 fi
 
 if begin 4 "enhancement, without and with mimic loss"; then
@@ -150,8 +152,7 @@ if begin 5 "dump of enhanced speech"; then
 fi
 
 if begin 6 "recognition"; then
-  steps/train.sh "${training[@]}" "$asr_config" "$exp/asr_clean" --train.seed "$seed" ${init:+--data.init "$init"} \
-    --data.train "$exp/fbank/train_clean" --data.dev "$exp/fbank/dev_clean"
+  train_clean_asr
   for name in noisy "${enhancers[@]}"; do in_background "$train_jobs" train_robust "$name"; done
   wait_all
   for name in clean noisy "${enhancers[@]}"; do

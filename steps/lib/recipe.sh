@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the complete recipes share (run.sh, local/run_*.sh, local/librispeech/run_pretrain.sh): checks of options, one
 # run at a time, the options of steps, and chains of several steps. Source it after log.sh. The functions read the options
-# of the recipe by name: exp, data, nj, ngpu, train_jobs, force, seed, seeds, corpus, *_config.
+# of the recipe by name: exp, data, nj, ngpu, train_jobs, force, seed, seeds, corpus, init, *_config.
 # shellcheck disable=SC2034,SC2154  # which the recipes set and use
 
 # check_common "$@": what every recipe asks of its options beyond their ranges (parse_options.sh); fills in --nj.
@@ -165,6 +165,16 @@ train_enhancer() {
   steps/train.sh "${training[@]}" "$2" "$exp/enhance_$1" --train.seed "$(seed_of "$1")" "${@:3}" \
     --data.train_noisy "$exp/stft/train_noisy" --data.train_clean "$exp/stft/train_clean" \
     --data.dev_noisy "$exp/stft/dev_noisy" --data.dev_clean "$exp/stft/dev_clean"
+}
+
+# train_perceptual: $exp/perceptual; train_clean_asr: $exp/asr_clean, the recogniser of clean speech
+train_perceptual() {
+  steps/train.sh "${training[@]}" "$perceptual_config" "$exp/perceptual" --train.seed "$seed" \
+    --data.train "$exp/stft/train_clean" --data.dev "$exp/stft/dev_clean"
+}
+train_clean_asr() {
+  steps/train.sh "${training[@]}" "$asr_config" "$exp/asr_clean" --train.seed "$seed" ${init:+--data.init "$init"} \
+    --data.train "$exp/fbank/train_clean" --data.dev "$exp/fbank/dev_clean"
 }
 
 # make_stft DATA-DIR FEAT-DIR, make_fbank DATA-DIR FEAT-DIR

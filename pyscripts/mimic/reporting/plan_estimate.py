@@ -130,17 +130,20 @@ def estimate(costs: Costs, setting: Setting, corpus: Corpus) -> list[Stage]:
     decodings = [duration(c.decode, hours, spread) for _ in range(systems) for hours in corpus.sets[1:]]
     word_scores = [duration(c.words, hours, 1) for _ in range(systems) for hours in corpus.sets[1:]]
     speech_scores = [duration(c.speech, corpus.test, spread)] * (1 + len(enhancers))
+    clean = [train(c.perceptual, s.perceptual), train(c.asr, s.asr)]
+    if train_places > 1:  # side by side, in stage 3
+        clean = [pairs(clean, train_places), 0.0]
     data = duration(c.data, everything, s.side_by_side(2 * s.nj))
     enhanced = len(enhancers) * everything * (c.enhanced_size + c.fbank_size)
     return [
         Stage("1 data", data, mib(c.data), everything * c.wav_size),
         Stage("2 features", pairs(features), mib(*both), feature_size),
-        Stage("3 perceptual", train(c.perceptual, s.perceptual), memory(c.perceptual), c.perceptual.size),
+        Stage("3 perceptual", clean[0], memory(c.perceptual), c.perceptual.size),
         Stage("4 enhancement", pairs(enhancers, train_places), memory(c.mse, c.mimic), len(enhancers) * c.mse.size),
         Stage("5 dump", pairs(dumps), mib(c.enhance, c.fbank), enhanced),
         Stage(
             "6 recognition",
-            train(c.asr, s.asr) + pairs(robust, train_places) + pairs(decodings),
+            clean[1] + pairs(robust, train_places) + pairs(decodings),
             max(memory(c.asr, c.finetune), mib(c.decode)),
             c.asr.size + len(robust) * c.finetune.size,
         ),
