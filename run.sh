@@ -94,6 +94,9 @@ choose_configs
 start_recipe "$exp"
 read -r -a enhancers <<< "$(with_seeds mse mimic)" # and mse_seed2 mimic_seed2 ... for further seeds
 if [ -n "$speeds$augment_noise_dir" ]; then noisy_train=train_augmented; fi
+# The perceptual model and the recogniser that stage 6 begins with leave cores idle, each alone: they train side by side.
+clean_asr_stage=6
+if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 6 ] && [ "$train_jobs" -gt 1 ]; then clean_asr_stage=3; fi
 
 if begin 1 "data"; then
   case $corpus in
@@ -130,8 +133,7 @@ fi
 
 if begin 3 "perceptual model on clean speech"; then
   in_background "$train_jobs" train_perceptual
-  # Alone it would leave the cores of another training idle, as would the one that stage 6 begins with.
-  if [ "$train_jobs" -gt 1 ] && [ "$stop_stage" -ge 6 ] && ! dry_run; then in_background "$train_jobs" train_clean_asr; fi
+  if [ $clean_asr_stage = 3 ]; then in_background "$train_jobs" train_clean_asr; fi
   wait_all
 fi
 
@@ -152,7 +154,7 @@ if begin 5 "dump of enhanced speech"; then
 fi
 
 if begin 6 "recognition"; then
-  train_clean_asr
+  if [ $clean_asr_stage = 6 ]; then train_clean_asr; fi
   for name in noisy "${enhancers[@]}"; do in_background "$train_jobs" train_robust "$name"; done
   wait_all
   for name in clean noisy "${enhancers[@]}"; do
