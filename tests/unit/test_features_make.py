@@ -70,6 +70,14 @@ def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Non
     assert all(one[utt].tobytes() == other[utt].tobytes() and one[utt].shape == other[utt].shape for utt in one)
 
 
+def test_archives_do_not_depend_on_threads(data, tmp_path):
+    program = [sys.executable, ROOT / "pyscripts/make_feats.py", "--config", ROOT / "conf/fbank.conf", data]
+    for threads in "14":
+        names = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": f"{ROOT}/pyscripts"}
+        subprocess.run([*program, tmp_path / threads], env=os.environ | names, check=True)
+    assert (tmp_path / "1/feats.1.ark").read_bytes() == (tmp_path / "4/feats.1.ark").read_bytes()
+
+
 @pytest.fixture
 def data(tmp_path) -> Path:
     return make_dir(tmp_path / "data")

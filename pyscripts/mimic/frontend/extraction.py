@@ -1,7 +1,7 @@
 """Features of arrays, by their definitions, with numpy: what steps/make_feats.sh computes.
 
 The modules beside this one give the same of batches of tensors on any device, with gradients. They need torch, and to
-load it takes as long as the features of two hours of speech.
+load it takes as long as the features of an hour of speech.
 """
 
 from collections.abc import Callable
