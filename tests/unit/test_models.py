@@ -124,6 +124,8 @@ def test_ligru_reversed_in_time():
     forward, backward = model(x, lengths).chunk(2, dim=2)
     swapped = torch.cat([backward, forward], dim=2).flip(1)
     torch.testing.assert_close(model(x.flip(1), lengths), swapped)
+    exact = model.double()(x.double(), lengths)  # as benchmarks/ligru.py compares it
+    torch.testing.assert_close(exact.float(), torch.cat([forward, backward], dim=2))
 
 
 def test_ligru_statistics_leave_padding_out():

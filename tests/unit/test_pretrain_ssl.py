@@ -9,6 +9,7 @@ from task_maker import PRETRAIN, assert_equal, build, make_set, run, run_and_kil
 
 from mimic.corpus.kmeans import assign, kmeans
 from mimic.errors import UserError
+from mimic.frontend.extraction import make_extractor
 from mimic.frontend.front_end import front_end
 from mimic.io import archives
 from mimic.io.tables import read_table
@@ -120,6 +121,8 @@ def test_hidden_states_are_features(tmp_path):
         (tmp_path / "ssl.conf").write_text(f"--type=ssl\n--model={tmp_path / 'model.pt'}\n{options}")
         front = front_end(tmp_path / "ssl.conf")
         assert front.frame_shift_s == encoder.stride / 16000 == 0.02 and front.dim == front(waveform).shape[1]
+        archived = make_extractor("ssl", tmp_path / "ssl.conf").extract(waveform.numpy())
+        assert archived.dtype == np.float32 and np.array_equal(archived, front(waveform))
         return front(waveform)
 
     torch.testing.assert_close(features("--layers=2\n"), states[2][0])

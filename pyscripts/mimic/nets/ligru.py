@@ -119,7 +119,7 @@ class LiGru(nn.Module):
                 x = torch.cat([states[:, :1], states[:, 1:].flip(0)], dim=2).transpose(0, 1)
                 continue
             with torch.autocast(x.device.type, enabled=False):  # rounding errors would add up over the frames
-                states = _Recurrence.apply(both.float().transpose(0, 1), weight, mask.float(), self.bounded)
+                states = _Recurrence.apply(both.to(weight).transpose(0, 1), weight, mask.to(weight), self.bounded)
             forward, backward = states.transpose(0, 1).chunk(2)
             x = torch.cat([forward, reverse(backward, lengths)], dim=2)
         return x
