@@ -46,7 +46,7 @@ TORCH = {
 }
 # Nor numpy (0.1 s) these, which only copy text or look at it.
 TEXT = {"check_settings", "combine_data", "export", "print_settings", "ssl_layers", "status", "subset_data"}
-TEXT |= {"summarise_jobs", "text_to_tokens", "train", "train_inputs"}
+TEXT |= {"text_to_tokens", "train", "train_inputs"}
 # What done.py and launch.py, which start in every step, do not load either: it takes longer than their work.
 SLOW = {
     "argparse",
