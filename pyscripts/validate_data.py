@@ -2,8 +2,8 @@
 """Check a Kaldi data directory, or a clean/noisy pair of them; stricter than Kaldi's validate_data_dir.sh.
 
 Prints every problem on a line with its id and the fix; many of one type are shortened on the screen and listed in
-full in DATA/problems.txt. Exit code 0 when there is none, else 1. Notes (another sampling rate, one speaker) are
-not problems.
+full in DATA/problems.txt. Exit code 0 when there is none, else 1. Notes (another sampling rate, one speaker, clean
+speech in spk1.scp) are not problems.
 """
 
 import argparse

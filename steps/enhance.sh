@@ -74,7 +74,7 @@ $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/log/enhance.$JOB.log" \
   pyscripts/enhance.py --job "$JOB" --nj "$nj" --device "$device" "$model" "$data" "$dir" "${options[@]}"
 
 for table in "$data"/text "$data"/text.phn "$data"/utt2* "$data"/spk2*; do # any: scores tell apart by what is there
-  if [ -f "$table" ] && [[ $table != */utt2num_frames ]]; then cp "$table" "$dir/"; fi
+  if [ -f "$table" ] && [[ $table != */utt2@(num_frames|fs) ]]; then cp "$table" "$dir/"; fi
 done
 for job in $(seq "$nj"); do cat "$dir/wav.$job.scp"; done > "$dir/wav.scp.tmp"
 [ "$(wc -l < "$dir/wav.scp.tmp")" = "$utterances" ] || die "$dir: not every utterance was enhanced, see $dir/log"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR, ViSQOL; and, which
 # needs no clean speech, DNSMOS P.835 and P.808 and Distill-MOS.
-# Reads two data directories (or two plain folders of audio files) with the same utterances; writes
+# Reads two data directories (or two plain folders of audio files) with the same utterances; of a clean side with spk1.scp
+# beside wav.scp, as URGENT's, its spk1.scp, and the rates of utt2fs. Writes
 # <scoring-dir>/per_utt.tsv, with NA and the reason for a missing score, summary.tsv (means, 95 % intervals,
 # counts) and breakdown.tsv (the same by SNR, noise, speaker and length). PESQ takes most of the time, 0.03 x real time.
 # A pair that cannot be read or does not fit is an error: NA, named and counted; the others are scored.

@@ -11,6 +11,7 @@ import pytest
 from done_maker import SKIPPED, Done, data_dir, own
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "steps/lib"))
+from uptodate.identity import audio_and_tables
 from uptodate.state import Action, State, transition
 
 
@@ -168,3 +169,16 @@ def test_a_fingerprint_says_what_decides(done):
     text = (done.dir / ".fingerprint").read_text()
     assert [line.split()[0] for line in text.splitlines()] == ["step", "version", "option", "input"]
     assert str(done.tree) not in text and json.loads((done.dir / ".made").read_text())["revision"]
+
+
+def test_audio_of_both_tables_of_a_data_directory_counts(tmp_path):
+    for name in ("noisy.wav", "clean.wav"):
+        (tmp_path / name).touch()
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "wav.scp").write_text(f"u {tmp_path}/noisy.wav")
+    (data / "spk1.scp").write_text(f"u {tmp_path}/clean.wav\n")
+    names = [
+        str(path) for path in (data / "spk1.scp", data / "wav.scp", tmp_path / "clean.wav", tmp_path / "noisy.wav")
+    ]
+    assert audio_and_tables(data) == names

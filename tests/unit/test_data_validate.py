@@ -37,6 +37,26 @@ def test_a_good_directory_and_a_good_pair_pass(tmp_path):
     assert snapshot(tmp_path) == before
 
 
+def test_tables_of_urgent_are_checked(tmp_path):
+    data, clean = make_dir(tmp_path / "data", noise=0.1), make_dir(tmp_path / "clean")
+    (data / "spk1.scp").write_text((clean / "wav.scp").read_text())
+    (data / "utt2fs").write_text("p1-001 16000\np1-002 8000\np10-001 16000\np10-002 16000\n")
+    expected = [
+        "rates at which scores compare audio: 8000 Hz (1), 16000 Hz (3)",
+        "1 utterances has another rate than utt2fs says, first p1-002: 8000 Hz, but the audio has 16000 Hz",
+        "clean speech of 4 utterances in spk1.scp",
+    ]
+    notes = found(data)
+    assert len(notes) == 3 and all(part in line for part, line in zip(expected, notes, strict=True))
+    soundfile.write(wav(clean), tone(0.5), 16000)
+    wav(clean, "p1-001").unlink()
+    edit(data / "utt2fs", "p1-002 8000", "p1-002 8k")
+    errors = "\n".join(p.line for p in validate(data, Options()).problems if p.error)
+    assert "utt2fs: p1-002: expected Hz, a whole number above 0, got `8k`" in errors
+    assert "spk1.scp: p1-002: 8000 samples, but " in errors
+    assert "spk1.scp: p1-001: " in errors and "correct spk1.scp, or remove the utterance" in errors
+
+
 def truncate(data: Path) -> None:
     wav(data).write_bytes(wav(data).read_bytes()[:20000])
 

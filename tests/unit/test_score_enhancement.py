@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import score_enhancement
 import soundfile
+import soxr
 from data_maker import ROOT, edit
 from score_maker import RATE, needs_pesq, noisy, speechlike, write_pair
 
@@ -184,9 +185,20 @@ def low_rate(clean: Path, noisy_dir: Path, utt: str) -> None:
         replace_audio(data, utt, speechlike(1.2), 4000)
 
 
+def bad_rate(clean: Path, noisy_dir: Path, utt: str) -> None:
+    write_table(clean / "utt2fs", {utt: "16k"})
+
+
+def other_rate_than_declared(clean: Path, noisy_dir: Path, utt: str) -> None:
+    write_table(clean / "utt2fs", {utt: "16000"})
+    replace_audio(clean, utt, speechlike(3.0), 48000)
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
+        (other_rate_than_declared, "p0-00: the clean audio has 16000 samples, the enhanced 19200"),
+        (bad_rate, "p0-00: .*utt2fs: expected Hz, a whole number above 0, got '16k'"),
         (change_length, "p0-00: the clean audio has 19200 samples, the enhanced 16000"),
         (change_rate, "p0-00: the clean audio is at 16000 Hz, the enhanced at 48000 Hz"),
         (low_rate, "p0-00: audio at 4000 Hz"),
@@ -231,6 +243,32 @@ def test_errors_within_the_limit_and_a_corrected_pair(tmp_path, program):
     remove_file(clean, noisy_dir, "p0-00")
     program(*words)  # one of five
     assert "cannot be opened" in read_tsv(tmp_path / "scoring/per_utt.tsv")[0][0].reason
+
+
+def test_tables_of_urgent(tmp_path, program):
+    """One directory with clean speech in spk1.scp and noisy in wav.scp, at the rates of utt2fs."""
+    clean, data = write_pair(tmp_path, 3)
+    program("--measures", FAST, clean, data, tmp_path / "expected")
+    (clean / "wav.scp").rename(data / "spk1.scp")
+    program("--measures", FAST, data, data, tmp_path / "scoring")
+    assert read_rows(tmp_path / "scoring") == read_rows(tmp_path / "expected")
+    assert read_scores(tmp_path / "scoring").data.audio == read_scores(tmp_path / "expected").data.audio
+
+    # Enhanced speech where ESPnet writes it; clean speech of three rates, two of them not those of the enhanced.
+    enhanced, wavs = tmp_path / "enhanced", {}
+    enhanced.mkdir()
+    for utt, rate, name in (("p0-00", 48000, "a"), ("p1-01", 8000, "b"), ("p0-02", 44100, "c")):
+        x = speechlike(1.2345)
+        for side, signal, here in (("clean", x, rate), ("enhanced", noisy(x, 0.01), 16000 if name == "a" else 48000)):
+            wavs[side, utt] = str(tmp_path / f"{side}-{name}.wav")
+            soundfile.write(wavs[side, utt], soxr.resample(signal, RATE, here), here, subtype="FLOAT")
+    write_table(data / "spk1.scp", {utt: path for (side, utt), path in wavs.items() if side == "clean"})
+    write_table(enhanced / "spk1.scp", {utt: path for (side, utt), path in wavs.items() if side == "enhanced"})
+    write_table(data / "utt2fs", {"p0-00": "48000", "p1-01": "8000", "p0-02": "44100"})
+    program("--measures", "estoi,si-sdr", data, enhanced, tmp_path / "rates")
+    rows = read_rows(tmp_path / "rates").values()
+    assert len(rows) == 3 and all(row.reason == "-" and row.scores["si-sdr"] > 10 for row in rows)
+    assert [Pairs(data, enhanced).load(utt)[2] for utt in ("p0-00", "p1-01", "p0-02")] == [16000, 8000, 16000]
 
 
 @needs_pesq

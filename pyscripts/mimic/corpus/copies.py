@@ -10,7 +10,17 @@ from mimic.io.tables import keyed_by, read_seconds, read_segments, read_table, r
 log = logging.getLogger(__name__)
 Tables = dict[str, dict[str, str]]
 # What speaks of one version of the audio, and is made again for another one.
-OF_AUDIO = {"wav.scp", "segments", "feats.scp", "vad.scp", "cmvn.scp", "utt2num_frames", "utt2dur"}
+OF_AUDIO = {
+    "wav.scp",
+    "segments",
+    "feats.scp",
+    "vad.scp",
+    "cmvn.scp",
+    "utt2num_frames",
+    "utt2dur",
+    "utt2fs",
+    "spk1.scp",
+}
 
 
 def read_tables(data: Path, less: Collection[str] = ()) -> Tables:

@@ -29,7 +29,7 @@ RATE = 16000
 GOOD = "-"  # stands for "no problem" in the tables between the sub-commands
 # Tables that are made again, or that speak of features and not of audio.
 NOT_CARRIED = {"wav.scp", "segments", "text", "text.phn", "utt2spk", "spk2utt", "utt2dur", "utt2num_frames", "utt2uniq"}
-NOT_CARRIED |= {"feats.scp", "vad.scp", "cmvn.scp", "spk1.scp", "noise1.scp", "dereverb1.scp"}
+NOT_CARRIED |= {"feats.scp", "vad.scp", "cmvn.scp", "utt2fs", "spk1.scp", "noise1.scp", "dereverb1.scp"}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mimic.corpus.scan import scan
 from mimic.errors import UserError
 from mimic.io.audio import ROUNDED_S, AudioReader
 from mimic.io.lines import fields
-from mimic.io.tables import frame_count, keyed_by, positive, segment, spk2utt
+from mimic.io.tables import CLEAN, frame_count, keyed_by, positive, segment, spk2utt
 from mimic.io.text import composed
 from mimic.progress import progress
 
@@ -59,6 +59,8 @@ def validate(path: str | Path, options: Options) -> Checked:
         _check_text(found, options.lexicon)
     if options.wav and "wav.scp" in found.tables:
         _check_audio(found, options)
+    if options.wav and CLEAN in found.tables:
+        _check_clean(found, options)
     _check_lengths(found, options)
     return found
 
@@ -150,6 +152,7 @@ def _check_values(found: Checked) -> None:
         ("utt2dur", positive, "a duration in seconds above 0"),
         ("reco2dur", positive, "a duration in seconds above 0"),
         ("utt2num_frames", frame_count, "a count above 0"),
+        ("utt2fs", frame_count, "Hz, a whole number above 0"),
         ("segments", segment, "`recording start end` with 0 <= start < end"),
     ):
         for key, value in found.tables.get(name, {}).items():
@@ -188,6 +191,7 @@ def _check_audio(found: Checked, options: Options) -> None:
         if count > 1:
             found.note("same audio", f"{count} utterances have the same audio {entry}")
     rates: Counter[int] = Counter()
+    wrong: list[str] = []  # where utt2fs has another rate
     beyond: list[float] = []  # s
     for result in progress(scan(reader, options.nj), len(reader), f"utterances of {found.path}"):
         if result.problem:
@@ -195,13 +199,41 @@ def _check_audio(found: Checked, options: Options) -> None:
         else:
             found.samples[result.utt] = result.samples
             rates[result.rate] += 1
+            if (declared := found.tables.get("utt2fs", {}).get(result.utt, "")) and declared != str(result.rate):
+                wrong.append(f"{result.utt}: {declared} Hz, but the audio has {result.rate} Hz")
             beyond.append(reader.seconds(result.utt) - result.samples / options.rate if reader.segments else 0.0)
     if trimmed := [seconds for seconds in beyond if seconds > ROUNDED_S]:
         what = f"{len(trimmed)} segments end up to {max(trimmed):.3f} s after their recordings"
         found.note("segments", f"trimmed as in Kaldi: {what}")
+    if declared_rates := Counter(found.tables.get("utt2fs", {}).values()):
+        counts = ", ".join(
+            f"{rate} Hz ({count})"
+            for rate, count in sorted(declared_rates.items(), key=lambda pair: (len(pair[0]), pair))
+        )
+        found.note("utt2fs", f"utt2fs has the rates at which scores compare audio: {counts}")
+    if wrong:
+        found.note(
+            "utt2fs", f"the audio of {len(wrong)} utterances has another rate than utt2fs says, first {wrong[0]}"
+        )
     for rate, count in sorted(rates.items()):
         if rate != options.rate:
             found.note("rate", f"{count} utterances have {rate} Hz and will be resampled to {options.rate} Hz")
+
+
+def _check_clean(found: Checked, options: Options) -> None:
+    """Clean speech of spk1.scp beside noisy speech of wav.scp: readable, and as long."""
+    try:
+        reader = AudioReader(found.path, options.rate, options.allow_pipes, options.channel, CLEAN)
+    except UserError:
+        return  # it cannot be read strictly: reported above
+    found.note("clean", f"clean speech of {len(reader)} utterances in {CLEAN}: scores take it as the clean side")
+    for result in progress(scan(reader, options.nj), len(reader), f"utterances of {found.path}/{CLEAN}"):
+        samples = found.samples.get(result.utt, result.samples)
+        if result.problem:
+            found.problems.append(Problem(f"clean: {result.problem.kind}", f"{found.path}/{CLEAN}: {result.problem}"))
+        elif result.samples != samples:
+            what = f"{result.samples} samples, but {samples} in wav.scp"
+            found.error("lengths differ", CLEAN, result.utt, what, "cut both from the same place to the same length")
 
 
 def _check_lengths(found: Checked, options: Options) -> None:

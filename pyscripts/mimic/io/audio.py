@@ -81,26 +81,34 @@ class AudioReader(Mapping):
     without `allow_pipes`; a segment beyond its recording.
 
     trimmed: {utterance: seconds} of the segments read so far that end after their recordings.
+    table: what names the audio: wav.scp, or a table by utterance such as spk1.scp, which knows no segments.
     """
 
+    table = "wav.scp"
     sides: Mapping[str, int] = {}  # channel by recording
 
     _piped: tuple[str, bytes] = ("", b"")  # the last command and its output
 
     def __init__(
-        self, data_dir: str | Path, rate: int = 16000, allow_pipes: bool = False, channel: int | None = None
+        self,
+        data_dir: str | Path,
+        rate: int = 16000,
+        allow_pipes: bool = False,
+        channel: int | None = None,
+        table: str = "wav.scp",
     ) -> None:
+        self.table = table
         self.data_dir, self.rate, self.allow_pipes, self.channel = Path(data_dir), rate, allow_pipes, channel
         if channel is not None and channel < 0:
             raise UserError(f"--channel {channel}: channels are counted from 0")
-        self.wavs = read_table(self.data_dir / "wav.scp")
+        self.wavs = read_table(self.data_dir / table)
         self.segments: dict[str, tuple[str, float, float]] | None = None
         segments = self.data_dir / "segments"
-        if segments.exists():
+        if segments.exists() and table == "wav.scp":
             self.segments = read_segments(segments)
         self.utts = sorted(self.wavs if self.segments is None else self.segments)
         sides = self.data_dir / "reco2file_and_channel"
-        if sides.exists():
+        if sides.exists() and table == "wav.scp":
             self.sides = {reco: _side(sides, reco, line) for reco, line in read_table(sides).items()}
 
     @cached_property
@@ -195,7 +203,7 @@ class AudioReader(Mapping):
         it is readable audio, and not truncated as far as its header tells.
         """
         if utt not in self:
-            table = "wav.scp" if self.segments is None else "segments"
+            table = self.table if self.segments is None else "segments"
             raise UserError(f"{self.data_dir}/{table}: no utterance {utt}")
         with self._source(utt) as source:
             try:
@@ -212,7 +220,7 @@ class AudioReader(Mapping):
         if entry is None:
             raise self._error(utt, "missing", f"recording {reco} is not in {self.data_dir}/wav.scp")
         if not entry:
-            raise self._error(utt, "missing", f"{self.data_dir}/wav.scp names no file")
+            raise self._error(utt, "missing", f"{self.data_dir}/{self.table} names no file")
         if entry.endswith("|"):
             if not self.allow_pipes:
                 raise self._error(utt, "pipe", f"{entry} is a shell pipe, which runs code")
@@ -273,7 +281,7 @@ class AudioReader(Mapping):
         return self._piped[1]
 
     def _error(self, utt: str, kind: str, what: str) -> AudioError:
-        return AudioError(utt, kind, f"{utt}: {what}: {FIXES[kind]}")
+        return AudioError(utt, kind, f"{utt}: {what}: {FIXES[kind].replace('wav.scp', self.table)}")
 
 
 def _side(path: Path, reco: str, line: str) -> int:

@@ -10,7 +10,8 @@ from mimic.io.atomic import replace
 from mimic.io.lines import fields, key_and_value, read_lines
 from mimic.io.text import composed
 
-PER_UTTERANCE = ("text", "text.phn", "segments", "feats.scp", "vad.scp", "spk1.scp", "noise1.scp", "dereverb1.scp")
+CLEAN = "spk1.scp"  # clean speech beside noisy, as in ESPnet's and URGENT's directories
+PER_UTTERANCE = ("text", "text.phn", "segments", "feats.scp", "vad.scp", CLEAN, "noise1.scp", "dereverb1.scp")
 
 
 def rows(path: str | Path) -> Iterator[tuple[str, str, str]]:
@@ -117,6 +118,15 @@ def positive(value: str) -> bool:
 def frame_count(value: str) -> bool:
     """Whether this is a whole number above 0, in the digits 0 to 9."""
     return value.isascii() and value.isdigit() and len(value) < 10 and int(value) > 0
+
+
+def audio_table(data_dir: str | Path, clean: bool = False) -> str:
+    """The table that names the audio of a directory: wav.scp, else spk1.scp; of a `clean` side the other way round.
+
+    "" where there is neither.
+    """
+    tables = (CLEAN, "wav.scp") if clean else ("wav.scp", CLEAN)
+    return next((table for table in tables if (Path(data_dir) / table).exists()), "")
 
 
 def write_table(path: str | Path, table: Mapping[str, str]) -> None:

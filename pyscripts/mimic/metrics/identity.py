@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mimic.io.tables import read_table
+from mimic.io.tables import audio_table, read_table
 
 OTHER, NOISE, UNKNOWN = "other data", "other noise", "unknown data"
 TABLES = ("utt2snr", "utt2noise")
@@ -71,9 +71,10 @@ def _lengths(data: Path) -> Mapping[str, str]:
     """Durations, or sizes of the files; ids alone where audio comes from pipes."""
     if (data / "utt2dur").exists():
         return read_table(data / "utt2dur")
-    if not (data / "wav.scp").exists():
+    table = audio_table(data, clean=True)
+    if not table:
         return {path.stem: str(path.stat().st_size) for path in data.iterdir() if path.is_file()}
-    wavs = {utt: Path(entry) for utt, entry in read_table(data / "wav.scp").items()}
+    wavs = {utt: Path(entry) for utt, entry in read_table(data / table).items()}
     return {utt: str(path.stat().st_size) for utt, path in wavs.items() if path.is_file()}
 
 

@@ -1,5 +1,6 @@
 """Clean and enhanced audio side by side, from two data directories or two plain folders of audio files."""
 
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import soxr
 
 from mimic.errors import AudioError, NotScored, UserError
 from mimic.io.audio import SUFFIXES, AudioReader
+from mimic.io.tables import audio_table, frame_count, read_table
 
 RATE = 16000  # Hz, at which everything is scored
 NARROW = 8000  # Hz, of telephone speech, for which some scores are defined, too
@@ -25,30 +27,40 @@ class FolderReader(AudioReader):
                     raise UserError(f"{path}: {self.wavs[path.stem]} has the same name: keep one of them")
                 self.wavs[path.stem] = str(path)
         if not self.wavs:
-            raise UserError(f"{folder}: neither a data directory (no wav.scp) nor a folder with audio files")
+            raise UserError(
+                f"{folder}: neither a data directory (no wav.scp or spk1.scp) nor a folder with audio files"
+            )
         self.segments = None
         self.utts = sorted(self.wavs)
 
 
-def open_audio(path: str | Path, allow_pipes: bool = False, channel: int | None = None) -> AudioReader:
-    """A reader for a data directory, or for a folder of audio files where there is no wav.scp."""
+def open_audio(
+    path: str | Path, allow_pipes: bool = False, channel: int | None = None, clean: bool = False
+) -> AudioReader:
+    """A reader for a data directory, or for a folder of audio files where there is no wav.scp or spk1.scp.
+
+    Where a directory has both, noisy speech is in wav.scp and its `clean` side in spk1.scp.
+    """
     if not Path(path).is_dir():
         raise UserError(f"{path}: no such directory")
-    if (Path(path) / "wav.scp").exists():
-        return AudioReader(path, RATE, allow_pipes, channel)
+    if table := audio_table(path, clean):
+        return AudioReader(path, RATE, allow_pipes, channel, table)
     return FolderReader(path, channel)
 
 
 class Pairs:
     """Two readers whose utterances go together; `utts` are those of the clean side, in C order.
 
-    UserError where the enhanced side has an utterance that the clean side lacks, or none that it has.
+    UserError where the enhanced side has an utterance that the clean side lacks.
     """
 
     def __init__(
         self, clean: str | Path, enhanced: str | Path, allow_pipes: bool = False, channel: int | None = None
     ) -> None:
-        self.clean, self.enhanced = (open_audio(side, allow_pipes, channel) for side in (clean, enhanced))
+        self.clean = open_audio(clean, allow_pipes, channel, clean=True)
+        self.enhanced = open_audio(enhanced, allow_pipes, channel)
+        self.rates = next((path for side in (clean, enhanced) if (path := Path(side) / "utt2fs").exists()), None)
+        self._rates = read_table(self.rates) if self.rates else {}
         self.utts = self.clean.utts
         unknown = [utt for utt in self.enhanced.utts if utt not in self.clean]
         if unknown:
@@ -58,7 +70,7 @@ class Pairs:
 
     def load(self, utt: str) -> tuple[np.ndarray, np.ndarray, int]:
         """Clean and enhanced samples, (samples,) float32 of equal length, and their rate: 16 kHz, or 8 kHz where the
-        audio has less than 16 kHz.
+        audio has less than 16 kHz. Of audio with a line in utt2fs each side may have a rate of its own.
 
         NotScored: no enhanced audio, no samples, NaN. UserError: unreadable audio, lengths or rates that differ.
         """
@@ -66,18 +78,32 @@ class Pairs:
             raise NotScored("no enhanced audio")
         x, rate = _native(self.clean, utt, "clean")
         y, enhanced_rate = _native(self.enhanced, utt, "enhanced")
-        if rate != enhanced_rate:
+        declared = self._declared(utt)
+        if rate != enhanced_rate and not declared:
             raise UserError(
-                f"{utt}: the clean audio is at {rate} Hz, the enhanced at {enhanced_rate} Hz: resample one of them"
+                f"{utt}: the clean audio is at {rate} Hz, the enhanced at {enhanced_rate} Hz: resample one of them, or "
+                "write utt2fs, which says the rate to compare them at"
             )
-        wanted = _rate_of_scores(utt, rate)
-        if len(x) != len(y):
+        wanted = _rate_of_scores(utt, declared or rate)
+        if rate == enhanced_rate:
+            apart, slack = abs(len(x) - len(y)), 0
+        x, y = _resampled(x, rate, wanted), _resampled(y, enhanced_rate, wanted)
+        if rate != enhanced_rate:  # whoever resampled one of them has rounded its length
+            apart, slack = abs(len(x) - len(y)), ceil(wanted / min(rate, enhanced_rate))
+        if apart > slack:
             raise UserError(
                 f"{utt}: the clean audio has {len(x)} samples, the enhanced {len(y)}: an enhancer must keep the length"
             )
-        if rate != wanted:
-            x, y = (soxr.resample(signal, rate, wanted, quality="HQ") for signal in (x, y))
-        return x, y, wanted
+        return x[: len(y)], y[: len(x)], wanted
+
+    def _declared(self, utt: str) -> int | None:
+        """The rate of an utterance by utt2fs, Hz. UserError for anything but a whole number above 0."""
+        value = self._rates.get(utt)
+        if value is None:
+            return None
+        if frame_count(value):
+            return int(value)
+        raise UserError(f"{utt}: {self.rates}: expected Hz, a whole number above 0, got {value!r}: correct it")
 
 
 class Single:
@@ -91,8 +117,12 @@ class Single:
         """The samples (samples,) twice, and their rate. NotScored and UserError as of Pairs."""
         x, rate = _native(self.enhanced, utt, "enhanced")
         wanted = _rate_of_scores(utt, rate)
-        x = x if rate == wanted else soxr.resample(x, rate, wanted, quality="HQ")
+        x = _resampled(x, rate, wanted)
         return x, x, wanted
+
+
+def _resampled(x: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    return x if rate == wanted else soxr.resample(x, rate, wanted, quality="HQ")
 
 
 def _rate_of_scores(utt: str, rate: int) -> int:

@@ -1,8 +1,8 @@
 """Whether an input is the same as before. Its contents say so, wherever it lies and whenever it was copied there.
 
 What a step has made is known from its .done. Everything else is read: a file; all files below a directory; of a data
-directory its tables and the audio that wav.scp names, a command in it by its text. Sizes and times that are as they
-were when it was read last save reading it again.
+directory its tables and the audio that wav.scp and spk1.scp name, a command in them by its text. Sizes and times that
+are as they were when it was read last save reading it again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from .files import ROOT
 from .outputs import changed_outputs, file_hash, hash_of, result_hash, stamp_of
 from .state import StepError
 
+AUDIO = ("wav.scp", "spk1.scp")
 Known = dict[str, list[str]]  # path -> [stamp, hash]
 
 
@@ -40,7 +41,8 @@ def identity(name: str, known: Known) -> str:
             return result_hash(folder)
     elif path == folder and (folder / ".fingerprint").exists():
         raise StepError(f"input {name} is incomplete: run {maker(folder)} again")
-    names = [str(path)] if path != folder else audio_and_tables(path) if (path / "wav.scp").is_file() else below(path)
+    is_data = any((path / name).is_file() for name in AUDIO)
+    names = [str(path)] if path != folder else audio_and_tables(path) if is_data else below(path)
     stamp = stamp_of(names, path)
     if known.get(name, ["", ""])[0] != stamp:
         known[name] = [stamp, file_hash(path) if path != folder else hash_of(names, path)]
@@ -65,7 +67,8 @@ def audio_and_tables(data: Path) -> list[str]:
     """Files that decide about a data directory: its tables, and the audio that is there."""
     tables = [str(path) for path in sorted(data.iterdir()) if path.is_file() and not path.name.startswith(".")]
     audio = set()
-    for line in (data / "wav.scp").read_bytes().splitlines():
+    tables_of_audio = [data / name for name in AUDIO if (data / name).is_file()]
+    for line in b"\n".join(path.read_bytes() for path in tables_of_audio).splitlines():
         words = line.split(maxsplit=1)
         name = os.fsdecode(words[1].strip()) if len(words) > 1 else ""
         if name.endswith("|"):
