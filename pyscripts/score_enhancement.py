@@ -21,6 +21,7 @@ from mimic import cli
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.tables import split
+from mimic.judging.similarity import similarities
 from mimic.metrics.enhancement import DNSMOS, ERROR, MEASURES, STANDARD, describe, parse_measures, score, write_rows
 from mimic.metrics.figures import Row, Scores, breakdown, by_condition, means, summary
 from mimic.metrics.identity import identify
@@ -46,6 +47,8 @@ def main() -> None:
     parser.add_argument("--measures", default="all", help=f"{help} (default: %(default)s)")
     help = "which PESQ; corrigendum2 needs the package pesqc2 (default: %(default)s)"
     parser.add_argument("--pesq", choices=list(EDITIONS), default="default", help=help)
+    parser.add_argument("--speaker-model", metavar="[NAME=]DIR", help="add spksim-NAME, speaker similarity by it")
+    parser.add_argument("--phone-model", metavar="[NAME=]DIR", help="add lps-NAME, phone similarity by it")
     cli.add_number(parser, "--max-skip", Share, 0.01, "share of pairs that may be errors")
     parser.add_argument("--job", type=int, help="score only the utterances of this job, from 1")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (%(default)s)")
@@ -61,13 +64,16 @@ def main() -> None:
         raise UserError("--job needs a scoring directory")
 
     use(args.pesq)
-    measures = parse_measures(args.measures, not single)
+    similar = {s.measure: s for s in similarities(args.speaker_model, args.phone_model, not single)}
+    measures = (*parse_measures(args.measures, not single), *similar)
     pairs = (Single if single else Pairs)(*sides, allow_pipes=args.allow_pipes == "true", channel=args.channel)
     jobs = scoring / "jobs" if scoring else None
     known = read_jobs(jobs, measures) if jobs else {}
     mine = split(pairs.utts, args.job, args.nj) if args.job else pairs.utts
     pending = [utt for utt in mine if utt not in known]
-    scored = cli.progress(score(pairs, pending, measures), len(pending), "utterances") if pending else []
+    for one in similar.values() if pending else ():
+        one.model  # noqa: B018 (a model that does not fit is one line, not a reason for each pair)
+    scored = cli.progress(score(pairs, pending, measures, similar), len(pending), "utterances") if pending else []
     known |= {row.utt: row for row in scored}
     rows = [known[utt] for utt in mine]
     if args.job:
@@ -78,7 +84,7 @@ def main() -> None:
 
     figures = means(rows, measures)
     table = summary(figures)
-    about = describe(measures)
+    about = describe(measures) + "".join(s.description for s in similar.values())
     if scoring:
         write(scoring, rows, measures, sides, f"# {about}\n")
         shutil.rmtree(jobs, ignore_errors=True)

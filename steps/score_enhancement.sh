@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR, ViSQOL; and, which
-# needs no clean speech, DNSMOS P.835 and P.808 and Distill-MOS.
+# needs no clean speech, DNSMOS P.835 and P.808 and Distill-MOS; speaker and phone similarity by trained models.
 # Reads two data directories (or two plain folders of audio files) with the same utterances; of a clean side with spk1.scp
 # beside wav.scp, as URGENT's, its spk1.scp, and the rates of utt2fs. Writes
 # <scoring-dir>/per_utt.tsv, with NA and the reason for a missing score, summary.tsv (means, 95 % intervals,
@@ -8,6 +8,8 @@
 # A pair that cannot be read or does not fit is an error: NA, named and counted; the others are scored.
 
 measures=all      # wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr, or some of them and of visqol,dnsmos-sig,dnsmos-bak,dnsmos-ovrl,dnsmos-p808,distill-mos
+speaker_model=    # [NAME=]DIR: also speaker similarity, spksim-NAME, by this classifier of speakers or encoder
+phone_model=      # [NAME=]DIR: also Levenshtein phone similarity, lps-NAME, by this recogniser of phones
 reference=clean   # none: there is no clean side; all measures are then those of dnsmos
 pesq=default      # corrigendum2: ITU-T P.862.2 with Corrigendum 2, by the package pesqc2
 max_skip=0.01     # share of pairs that may be errors
@@ -43,13 +45,21 @@ sides=("${clean[@]}" "$enhanced")
 if [ -f "${sides[0]}/utt2spk" ]; then limit_jobs "${sides[0]}/utt2spk"; else limit_jobs "${sides[0]}"; fi
 
 # Which PESQ there is changes the scores: installing it later has to show. Measures are checked before anything is moved away.
-version=$(python3 -c 'import sys; from mimic.metrics import enhancement, pesq
-pesq.use(sys.argv[1]); enhancement.parse_measures(sys.argv[2], sys.argv[3] == "clean"); print(pesq.version())' \
-  "$pesq" "$measures" "$reference" 2>&1) || die "${version##*UserError: }"
+version=$(python3 -c 'import sys; from mimic.judging import similarity; from mimic.metrics import enhancement, pesq
+pesq.use(sys.argv[1]); enhancement.parse_measures(sys.argv[2], sys.argv[3] == "clean")
+similarity.similarities(*sys.argv[4:6], sys.argv[3] == "clean"); print(pesq.version())' \
+  "$pesq" "$measures" "$reference" "$speaker_model" "$phone_model" 2>&1) || die "${version##*UserError: }"
 extra=()
 if [ "$reference" = none ]; then extra+=("reference=none"); fi
 if [ "$pesq" != default ]; then extra+=("edition=$pesq"); fi
-if up_to_date "$dir" --force "$force" --version 1 --input "${sides[@]}" \
+models=()
+for option in speaker_model phone_model; do
+  if [ -n "${!option}" ]; then
+    extra+=("$option=${!option}")
+    models+=(--input "${!option#*=}")
+  fi
+done
+if up_to_date "$dir" --force "$force" --version 1 --input "${sides[@]}" "${models[@]}" \
   --option "measures=$measures${channel:+ channel $channel}" "pesq=$version" "${extra[@]}"; then
   exit 0
 fi
@@ -57,6 +67,8 @@ fi
 log "scoring $enhanced${clean[0]:+ against ${clean[0]}} in $nj jobs"
 options=(--measures "$measures" --reference "$reference" --pesq "$pesq" --max-skip "$max_skip" --allow-pipes "$allow_pipes")
 if [ -n "$channel" ]; then options+=(--channel "$channel"); fi
+if [ -n "$speaker_model" ]; then options+=(--speaker-model "$speaker_model"); fi
+if [ -n "$phone_model" ]; then options+=(--phone-model "$phone_model"); fi
 $cmd "$JOB=1:$nj" "$dir/log/score.$JOB.log" pyscripts/score_enhancement.py "${options[@]}" --job "$JOB" --nj "$nj" \
   "${sides[@]}" "$dir"
 pyscripts/score_enhancement.py "${options[@]}" "${sides[@]}" "$dir"

@@ -134,7 +134,8 @@ def compare(
     `pairs` has both systems for each seed. UserError: no measure in common, other utterances, or other references.
     """
     a, b = pairs[0]
-    common = [measure for measure in (*RATES, *MEASURES) if all(measure in system for pair in pairs for system in pair)]
+    known = dict.fromkeys((*RATES, *MEASURES, *a))  # those by a model of the user's are not in MEASURES
+    common = [measure for measure in known if all(measure in system for pair in pairs for system in pair)]
     if not common:
         raise UserError(
             f"no measure in common: {names[0]} has {', '.join(a)}, {names[1]} has {', '.join(b)}: "

@@ -1,6 +1,6 @@
 """All measures of enhanced speech in one pass over the audio, and the table per_utt.tsv for people."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -39,6 +39,7 @@ WITHOUT = tuple(name for names in mos.ALONE for name in names)  # that need no c
 DNSMOS = tuple(name for name in WITHOUT if name.startswith("dnsmos"))
 STANDARD = tuple(MEASURES)[:9]  # "all" of them: computed without any optional package but pesq
 ERROR = "error: "  # before what is wrong with a pair; other reasons are properties of a measure
+Compare = Callable[[np.ndarray, np.ndarray], Sequence[float]]  # clean and enhanced (samples,) at 16 kHz -> a score
 DIGITS = 6  # after the point, of an utterance's scores in files and in all that is computed from them
 
 
@@ -68,12 +69,17 @@ def parse_measures(names: str, reference: bool = True) -> tuple[str, ...]:
 
 
 def score_pair(
-    clean: np.ndarray, enhanced: np.ndarray, measures: Sequence[str], rate: int = RATE
+    clean: np.ndarray,
+    enhanced: np.ndarray,
+    measures: Sequence[str],
+    rate: int = RATE,
+    more: Mapping[str, Compare] | None = None,
 ) -> tuple[dict[str, float], dict]:
     """Scores by measure, and reasons by measure for those that could not be computed.
 
     Both signals are (samples,) of equal length at `rate`: 16 kHz, or 8 kHz, for which there is no wide-band PESQ. Where
-    the measures need no reference, `clean` may be the enhanced signal itself.
+    the measures need no reference, `clean` may be the enhanced signal itself. `more`: measures that are computed by
+    others.
     """
     for signal, name in ((clean, "clean"), (enhanced, "enhanced")):
         if np.ptp(signal) == 0:
@@ -103,17 +109,21 @@ def score_pair(
     take(["visqol"], lambda: mos.visqol(x, y))
     for names, (compute, _, _) in mos.ALONE.items():
         take(names, partial(compute, y))
+    for name, compare in (more or {}).items():
+        take([name], partial(compare, x, y))
     return scores, reasons
 
 
-def score(pairs: Pairs | Single, utts: Iterable[str], measures: Sequence[str]) -> Iterator[Row]:
+def score(
+    pairs: Pairs | Single, utts: Iterable[str], measures: Sequence[str], more: Mapping[str, Compare] | None = None
+) -> Iterator[Row]:
     """Score utterances one by one; memory holds one pair of signals. An error costs the scores of its utterance: its
     reason begins with ERROR.
     """
     for utt in utts:
         try:
             clean, enhanced, rate = pairs.load(utt)
-            scores, reasons = score_pair(clean, enhanced, measures, rate)
+            scores, reasons = score_pair(clean, enhanced, measures, rate, more)
         except NotScored as reason:
             scores, reasons = {}, dict.fromkeys(measures, str(reason))
         except UserError as error:

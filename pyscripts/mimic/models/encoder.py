@@ -86,6 +86,10 @@ class Encoder(Trained):
         states, _ = self.net([x], wanted)
         return [state[0].cpu().numpy() for state in states]
 
+    def embed(self, samples: np.ndarray, rate: int) -> np.ndarray:
+        """The mean (units,) over time of the last hidden states of a waveform, as `encode` takes it."""
+        return self.encode(samples, rate, [self.num_layers])[0].mean(axis=0)
+
     def onnx(self) -> Graph:
         def run(waveform: Tensor) -> Tensor:
             return torch.cat(self.net([waveform[0]], list(range(self.num_layers + 1)))[0])
