@@ -29,7 +29,7 @@ from mimic.metrics.wer import EPS, bootci_text
 
 log = logging.getLogger(__name__)
 
-RATES = ("wer", "cer")  # in percent, less is better; for all other measures more is
+RATES = ("wer", "cer", "cpwer", "tcpwer")  # in percent, less is better; for all other measures more is
 REPLICATIONS = 10000
 NAMED = 5  # utterances that a message lists
 BLOCK = 250  # replications drawn at a time: memory stays small for long test sets

@@ -119,7 +119,7 @@ def marks(folders: Sequence[Path]) -> dict[Path, str]:
 
 def _row(line: str) -> Row:
     record = json.loads(line)
-    alignments = {unit: _pairs(record[unit]) for unit in ("wer", "cer") if unit in record}
+    alignments = {unit: _pairs(record[unit]) for unit in ("wer", "cer", "cpwer", "tcpwer") if unit in record}
     row = Row(record["utt"], record.get("scores", {}), record.get("reason", "-"), alignments)
     return replace(row, present=record.get("present", True))
 
