@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Scores transcripts with speakers: cpWER and tcpWER, by the package meeteval (steps/setup.sh --judges true).
+# Scores transcripts with speakers: cpWER and tcpWER, by the package meeteval, which the first run says how to install.
 # Reads reference and hypothesis: .stm, .json (SegLST) or .ctm (its channels, or several files, are the speakers). Writes
 # <scoring-dir>/summary.tsv and .json, per_session.tsv with counts and which speaker is which, utterances.jsonl.
 

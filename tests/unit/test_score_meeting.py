@@ -11,10 +11,11 @@ import score_meeting
 
 from mimic.errors import UserError
 from mimic.metrics.comparison import compare, read_system
+from mimic.metrics.meeting import INSTALL
 from mimic.metrics.scores import read_rows, read_scores
 from mimic.metrics.speaker_transcripts import read_transcripts
 
-needs_meeteval = pytest.mark.skipif(find_spec("meeteval") is None, reason="no meeteval: steps/setup.sh --judges true")
+needs_meeteval = pytest.mark.skipif(find_spec("meeteval") is None, reason=f"no meeteval: {INSTALL}")
 REFERENCE = "a 1 A 0 2 hello there you\na 1 B 2 3 yes\n;; a remark\nb 1 A 0 1.5 one two\nb 1 C 1.5 2 four\n"
 
 
@@ -88,7 +89,7 @@ def test_files_without_sessions(tmp_path, name, text, problem):
 
 def test_without_meeteval(tmp_path, monkeypatch):
     monkeypatch.setattr("mimic.io.packages.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="meeteval is not installed: steps/setup.sh --judges true"):
+    with pytest.raises(UserError, match="meeteval is not installed: .* -m pip install --no-deps meeteval==0.4.3"):
         program(monkeypatch, tmp_path / "ref.stm", tmp_path / "hyp.stm", tmp_path / "scoring")
 
 

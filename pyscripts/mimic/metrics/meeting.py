@@ -18,11 +18,12 @@ from mimic.metrics.speaker_transcripts import Segment
 from mimic.metrics.wer import EPS, align, op_of
 
 RATES = ("cpwer", "tcpwer")
+INSTALL = ".venv/bin/python3 -m pip install --no-deps meeteval==0.4.3 (it is built: needs a C++ compiler)"
 
 
 def describe(collar: float) -> str:
     """What computes the rates, for the header of a score file. UserError where meeteval is not installed."""
-    installed("meeteval")
+    installed("meeteval", INSTALL)
     return f"cpwer, tcpwer (collar {collar:g} s): Python package meeteval {version('meeteval')}"
 
 
