@@ -88,7 +88,7 @@ def test_files_without_sessions(tmp_path, name, text, problem):
 
 
 def test_without_meeteval(tmp_path, monkeypatch):
-    monkeypatch.setattr("mimic.io.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("mimic.registry.find_spec", lambda name: None)
     with pytest.raises(UserError, match="meeteval is not installed: .* -m pip install --no-deps meeteval==0.4.3"):
         program(monkeypatch, tmp_path / "ref.stm", tmp_path / "hyp.stm", tmp_path / "scoring")
 

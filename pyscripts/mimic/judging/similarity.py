@@ -16,8 +16,7 @@ import kaldialign
 import numpy as np
 
 from mimic.errors import NotScored, UserError
-from mimic.judging.findings import digest, directory_digest
-from mimic.judging.protocol import NAME, RATE
+from mimic.judging.findings import NAME, RATE, digest, directory_digest
 from mimic.models.config import read_raw, task_name
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from mimic.errors import NotScored
-from mimic.io.packages import installed
 from mimic.metrics.figures import BLOCK, REPLICATIONS, Mean, Pairs, Row
 from mimic.metrics.speaker_transcripts import Segment
 from mimic.metrics.wer import EPS, align, op_of
+from mimic.registry import installed
 
 RATES = ("cpwer", "tcpwer")
 INSTALL = ".venv/bin/python3 -m pip install --no-deps meeteval==0.4.3 (it is built: needs a C++ compiler)"
