@@ -93,8 +93,8 @@ class PhoneSimilarity(Similarity):
     @cached_property
     def model(self) -> Any:
         recogniser = super().model
-        if recogniser.tokens.kind != "phn":
-            raise UserError(f"{self.OPTION} {self.directory}: its tokens are {recogniser.tokens.kind}: {self.FIX}")
+        if recogniser.tokens.token_type != "phn":
+            raise UserError(f"{self.OPTION} {self.directory}: its tokens are {recogniser.tokens.token_type}: {self.FIX}")
         return recogniser
 
     def compare(self, clean: np.ndarray, enhanced: np.ndarray) -> float:
