@@ -94,7 +94,9 @@ class PhoneSimilarity(Similarity):
     def model(self) -> Any:
         recogniser = super().model
         if recogniser.tokens.token_type != "phn":
-            raise UserError(f"{self.OPTION} {self.directory}: its tokens are {recogniser.tokens.token_type}: {self.FIX}")
+            raise UserError(
+                f"{self.OPTION} {self.directory}: its tokens are {recogniser.tokens.token_type}: {self.FIX}"
+            )
         return recogniser
 
     def compare(self, clean: np.ndarray, enhanced: np.ndarray) -> float:

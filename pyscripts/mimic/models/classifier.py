@@ -8,8 +8,7 @@ import torch
 
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
-from mimic.frontend.feature_config import OPTIONS
-from mimic.frontend.front_end import FrontEnd, front_end
+from mimic.frontend.front_end import FEATURE_CONFIG, FrontEnd, front_end
 from mimic.io.batching import pad
 from mimic.io.lines import read_lines
 from mimic.io.resampling import resample
@@ -33,7 +32,7 @@ class Classifier(Trained):
 
     def __init__(self, config: Config, net: ClassifierNet, classes: list[str], directory: Path):
         super().__init__(config, net, directory)
-        self.classes, self._options = classes, directory / OPTIONS
+        self.classes, self._options = classes, directory / FEATURE_CONFIG
 
     @classmethod
     def from_directory(cls, config: Config, directory: Path) -> "Classifier":
