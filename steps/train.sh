@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains the model that a configuration describes.
-# Reads the directories that the overrides name; writes <exp-dir>: model.pt, config.yaml, train_log.jsonl, tensorboard/.
+# Reads the directories that the overrides name; writes <exp-dir>: model.pt, config.yaml, train_log.jsonl, tensorboard/,
+# and of an enhancer samples/.
 # After a kill, the same command resumes from the last checkpoint and ends with the same weights. Exit code 75: stopped by
 # SIGTERM or SIGUSR1 (a cluster reclaims the machine) with the state saved; run it again.
 

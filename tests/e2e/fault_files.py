@@ -11,7 +11,7 @@ from recipe import OF_A_RUN, difference
 
 SCORES = r"(wer|cer)_.*|scoring_kaldi"  # stage 7 puts them beside a decoding
 NOT_COMPARED = re.compile("|".join([*map(re.escape, OF_A_RUN), r"\.lock.*", SCORES]))
-LOOSE = ("log", "tensorboard", "checkpoints", "weights")
+LOOSE = ("log", "tensorboard", "samples", "checkpoints", "weights")
 
 
 def own_files(folder: Path) -> dict[str, Path]:

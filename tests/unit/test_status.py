@@ -109,23 +109,32 @@ MLFLOW = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
+import numpy as np
 from mimic.training.trackers import tracker
 folder = Path(sys.argv[2])
 for step in (1, 2):  # the second one resumes
     run = tracker("mlflow", folder, step)
     run.add({"train/loss": 1 / step, "valid/pesq": 2.0}, step)
+    run.add_audio("samples/u/noisy", np.zeros(800, np.float32), 8000, 1)
+    run.add_image("samples/u/spectra", np.zeros((2, 3), np.uint8), 1)
+    run.add_histogram("weights/w", np.arange(9.0), step)
     run.close()
 found = run.client.search_runs([e.experiment_id for e in run.client.search_experiments() if e.name == "mimic"])
 points = run.client.get_metric_history(found[0].info.run_id, "train/loss")
-print(json.dumps([len(found), found[0].data.params, found[0].info.status, [[p.step, p.value] for p in points]]))
+files = sorted(str(path.relative_to(folder)) for path in folder.rglob("step-*"))
+print(json.dumps([len(found), found[0].data.params, found[0].info.status, [[p.step, p.value] for p in points], files]))
 """
 WANDB = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
+import numpy as np
 from mimic.training.trackers import tracker
 run = tracker("wandb", Path(sys.argv[2]), 0)
 run.add({"train/loss": 0.5}, 1)
+run.add_audio("samples/u/noisy", np.zeros(800, np.float32), 8000, 1)
+run.add_image("samples/u/spectra", np.zeros((2, 3), np.uint8), 1)
+run.add_histogram("weights/w", np.arange(9.0), 1)
 run.close()
 print(json.dumps([dict(run.run.config), run.run.settings.mode, run.run.name]))
 """
@@ -134,15 +143,19 @@ print(json.dumps([dict(run.run.config), run.run.settings.mode, run.run.name]))
 def test_curves_in_mlflow(tmp_path):
     (tmp_path / "config.yaml").write_text("task: asr\ntrain: {lr: 0.1}\n")
     params = {"task": "asr", "train.lr": "0.1"}
-    found = run_peer("mlflow", MLFLOW, ROOT / "pyscripts", tmp_path)
+    *found, files = run_peer("mlflow", MLFLOW, ROOT / "pyscripts", tmp_path)
     assert found == [1, params, "FINISHED", [[1, 1.0], [2, 0.5]]]
+    names = ["samples/u/noisy/step-000000001.wav", "samples/u/spectra/step-000000001.png"]
+    names += [f"weights/w/step-00000000{step}.json" for step in (1, 2)]
+    assert [name.partition("artifacts/")[2] for name in files] == names
 
 
 def test_curves_in_wandb_without_a_network(tmp_path):
     (tmp_path / "config.yaml").write_text("task: asr\n")
     assert run_peer("wandb", WANDB, ROOT / "pyscripts", tmp_path) == [{"task": "asr"}, "offline", tmp_path.name]
     (sent,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
-    assert b"train/loss" in sent.read_bytes()
+    assert all(name in sent.read_bytes() for name in (b"train/loss", b"samples/u/noisy", b"weights/w"))
+    assert {path.suffix for path in sent.parent.glob("files/media/**/*.*")} == {".wav", ".png"}
 
 
 def test_durations():

@@ -173,19 +173,28 @@ def decode_by_ffmpeg(path: str) -> IO[bytes]:
     return spool
 
 
-def write_wav(path: str | Path, x: np.ndarray, rate: int = 16000) -> None:
-    """Write samples (samples,) in [-1, 1) as 16-bit wav; the file is complete or absent, also after a kill.
+def wav_bytes(x: np.ndarray, rate: int = 16000) -> bytes:
+    """Samples (samples,) in [-1, 1) as a 16-bit wav file.
 
     Full scale is 32768, as where wavs are read, so that 16-bit audio comes back unchanged. What passes full scale is
-    clipped. Raises OSError that names the file, also where the disk is full.
+    clipped.
     """
     samples = np.clip(np.rint(x.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
     wav = io.BytesIO()
     soundfile.write(wav, samples, rate, "PCM_16", format="WAV")
+    return wav.getvalue()
+
+
+def write_wav(path: str | Path, x: np.ndarray, rate: int = 16000) -> None:
+    """Write `wav_bytes` of these samples; the file is complete or absent, also after a kill.
+
+    Raises OSError that names the file, also where the disk is full.
+    """
+    wav = wav_bytes(x, rate)
     tmp = f"{path}.tmp"
     try:
         with open(tmp, "wb") as f:
-            f.write(wav.getbuffer())
+            f.write(wav)
         os.replace(tmp, path)
     except OSError as error:
         Path(tmp).unlink(missing_ok=True)

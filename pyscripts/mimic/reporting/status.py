@@ -21,6 +21,7 @@ SKIPPED = (
     "tensorboard",
     "mlflow",
     "wandb",
+    "samples",
     "wav",
     "archives",
 )  # large, and nothing is in them

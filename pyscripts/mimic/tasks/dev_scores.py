@@ -81,6 +81,11 @@ class DevScores:
                 scores[number] = self._pool.submit(_scores, self.clean[utt], waveform.cpu().numpy())
         return scores
 
+    @property
+    def sides(self) -> tuple[AudioReader, AudioReader]:
+        """Of noisy and of clean speech."""
+        return self.noisy, self.clean
+
     def pesq(self, pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
         """wb-PESQ of (clean, degraded) waveforms, NaN where it cannot be computed."""
         return list(self._pool.map(_pesq, *zip(*pairs, strict=True)))

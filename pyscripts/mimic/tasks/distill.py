@@ -34,7 +34,9 @@ from mimic.tasks.denoise import seconds
 from mimic.tasks.distill_config import DistillData, DistillLoss, Teacher
 from mimic.tasks.distill_teacher import StoredStates, load_teacher, new_student
 from mimic.tasks.enhance import load_pairs
+from mimic.tasks.samples import dev_samples
 from mimic.training import checkpoint, parallel
+from mimic.training.samples import Sample
 from mimic.training.task import WHOLE, Task, weighted
 
 
@@ -141,6 +143,10 @@ class DistillTask(Task):
         return figures | self.model.figures()
 
     def finish(self, directory: Path) -> None:
+    def samples(self, count: int) -> list[Sample]:
+        """Nothing of a student without an enhancement head."""
+        return dev_samples(self.dev, self.dev[0].utts, self.model, self.stft, count) if self.weights["enhance"] else []
+
         """The encoder alone, in the format of transformers."""
         self.model.load_state_dict(checkpoint.load(directory / "model.pt"))
         encoder = self.model.final_encoder()

@@ -21,8 +21,10 @@ from mimic.models.enhancer import network
 from mimic.nets.enhancers import MaskConfig, SpectrumEnhancer
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import EnhanceData
+from mimic.tasks.samples import dev_samples
 from mimic.tasks.start import start_enhancer
 from mimic.training import parallel
+from mimic.training.samples import Sample
 from mimic.training.task import WHOLE, Task, weighted
 
 
@@ -129,6 +131,9 @@ class EnhanceTask(Task):
             batch = to_device(self.load_dev(utterances), device)
             losses[start] = [float(self(batch, 0)["loss"])] * len(utterances)
         return {"loss": float(np.mean(sum(parallel.all_gather(losses), []))), **DevScores.means(scores)}
+
+    def samples(self, count: int) -> list[Sample]:
+        return dev_samples(self.scores.sides, self.scores.utterances, self.model, self.stft, count)
 
 
 def load_pairs(utterances: list[str], sides: Sequence[AudioReader]) -> tuple[Tensor, Tensor, Tensor]:

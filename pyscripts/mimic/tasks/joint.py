@@ -29,7 +29,9 @@ from mimic.tasks.asr import AsrTask
 from mimic.tasks.asr_config import AsrData, JointConfig, JointData
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance import check_lengths
+from mimic.tasks.samples import dev_samples
 from mimic.training import checkpoint
+from mimic.training.samples import Sample
 from mimic.training.task import WHOLE, weighted
 
 
@@ -139,6 +141,9 @@ class JointTask(AsrTask):
         """The figures of a recogniser, and wb-PESQ, STOI and eSTOI (percent) of the enhancer."""
         scores = self.scores.start(self.enhancer, self.stft, self.config.train.batch_size)
         return super().validate() | DevScores.means(scores)
+
+    def samples(self, count: int) -> list[Sample]:
+        return dev_samples(self.scores.sides, self.scores.utterances, self.enhancer, self.stft, count)
 
     def finish(self, directory: Path) -> None:
         """Write enhancer/ and recogniser/, trained directories of their own."""

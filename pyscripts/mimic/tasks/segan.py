@@ -16,6 +16,8 @@ from mimic.models.config import Config
 from mimic.nets.segan import Discriminator, Segan, SeganFront, preemphasise
 from mimic.tasks.dev_scores import DevScores
 from mimic.tasks.enhance_config import SeganData, SeganLoss
+from mimic.tasks.samples import dev_samples
+from mimic.training.samples import Sample
 from mimic.training.task import WHOLE, Task, weighted
 
 
@@ -117,3 +119,6 @@ class SeganTask(Task):
             noisy, clean = (self._window(side, f"{utt} 0").to(self.model.z.device) for side in self.dev)
             distances.append(float((self.model(noisy[None], self.model.z) - clean).abs().mean()))
         return {"loss": float(np.mean(distances)), **DevScores.means(scores)}
+
+    def samples(self, count: int) -> list[Sample]:
+        return dev_samples(self.dev, self.scores.utterances, self.model, self.front, count)

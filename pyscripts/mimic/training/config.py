@@ -52,6 +52,10 @@ class TrainConfig:
         detect_anomaly: true names the operation whose gradient is NaN, and takes twice the time.
         tracker: where curves go: tensorboard (<exp-dir>/tensorboard), mlflow (<exp-dir>/mlflow, if MLFLOW_TRACKING_URI
             names no other place), wandb (<exp-dir>/wandb, offline unless WANDB_MODE says otherwise) or none.
+        samples: of an enhancer, how many development utterances, evenly spread, <exp-dir>/samples and the tracker get:
+            noisy, enhanced and clean speech, spectra and mask; 0: none.
+        samples_every: epochs between two samples of an utterance; there is one of the first and the last epoch, too.
+        histograms_every: epochs between histograms of all weights and gradients in the tracker; 0: none.
     """
 
     seed: Annotated[int, Range(0, 2**32 - 1)] = 1
@@ -87,3 +91,6 @@ class TrainConfig:
     profile: CountOrZero = 0
     detect_anomaly: bool = False
     tracker: Literal["tensorboard", "mlflow", "wandb", "none"] = "tensorboard"
+    samples: CountOrZero = 2
+    samples_every: Count = 10
+    histograms_every: CountOrZero = 0

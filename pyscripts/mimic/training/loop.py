@@ -34,6 +34,7 @@ from mimic.io import atomic
 from mimic.training import parallel, trackers
 from mimic.training.config import TrainConfig
 from mimic.training.run import Run
+from mimic.training.samples import write_histograms, write_samples
 from mimic.training.step import gradients, take_step
 from mimic.training.stop import Stop, Stopped
 from mimic.training.task import Task
@@ -46,8 +47,8 @@ PROFILE_ROWS = 30
 def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, stop: Stop | None = None) -> None:
     """Train `task` in the experiment directory `directory`, from its newest checkpoint if there is one.
 
-    Writes checkpoints/ (to resume), weights/ (epochs to average), train_log.jsonl, progress.jsonl, status.json,
-    the tracker's files and, at the end, model.pt, what the task adds to it, and summary.json.
+    Writes checkpoints/ (to resume), weights/ (epochs to average), samples/ (of an enhancer), train_log.jsonl,
+    progress.jsonl, status.json, the tracker's files and, at the end, model.pt, what the task adds to it, summary.json.
     Raises UserError after too many batches in a row without a finite loss, and where memory does not suffice; Stopped
     after a signal to `stop`, when all that was done is saved.
     """
@@ -68,6 +69,8 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
                 _train_epoch(run, held, step_done)
                 metrics = _validate(run)
                 with held():
+                    write_samples(run)
+                    write_histograms(run)
                     run.finish_epoch(metrics)
     except Stopped:
         run.save()
@@ -100,7 +103,7 @@ def _train_epoch(run: Run, held: Callable[[], AbstractContextManager], step_done
 
 def _validate(run: Run) -> dict[str, float]:
     """Metrics on the development set; empty in an epoch without validation."""
-    if run.epoch % run.config.validate_every and run.epoch != run.config.epochs and not run.at_limit:
+    if not run.due(run.config.validate_every):
         return {}
     run.task.eval()
     return run.task.validate()

@@ -65,6 +65,10 @@ class Run:
         """Whether there is no epoch left, or no step of `max_steps`."""
         return self.epoch > self.config.epochs or self.at_limit
 
+    def due(self, every: int) -> bool:
+        """Whether this is an epoch of those that come after every so many, or the last one."""
+        return self.epoch % every == 0 or self.epoch == self.config.epochs or self.at_limit
+
     def add(self, losses: dict[str, float], utterances: int) -> None:
         """Count the losses of a batch, means over its utterances."""
         for name, value in losses.items():

@@ -17,7 +17,7 @@ from .files import replace
 BLOCK = 1 << 20  # bytes read at a time
 LARGE = 64 << 20  # bytes from which on files are read side by side
 # Nothing reads these when the work is done: they may go.
-LOOSE = ("log", "tensorboard", "mlflow", "wandb", "profile", "checkpoints", "weights")
+LOOSE = ("log", "tensorboard", "mlflow", "wandb", "profile", "samples", "checkpoints", "weights")
 # Times of day and ways of working: another run of the same work differs in them, and no result does.
 OF_THE_RUN = ("run_info.json", "train_log.jsonl", "progress.jsonl", "status.json", "summary.json", "run.sh", "num_jobs")
 UNREAD = "-"  # in place of a hash, as earlier versions left it for large files
