@@ -11,6 +11,7 @@ dev_clean=                              # as --train-clean
 dev_noisy=                              # as --train-noisy
 test_clean=                             # as --train-clean
 test_noisy=                             # as --train-noisy
+valid_speakers=                         # own corpus and vbdemand: training speakers who become the dev set; vbdemand: empty: p226 and p287
 lexicon=                                # own corpus: WORD PH PH lines, where data directories have no text.phn
 lexicon_type=auto                       # own corpus: columns of --lexicon: plain, prob, silprob; auto: from all its lines
 oov_policy=fail                         # own corpus: a word that is not in the lexicon: fail, skip or g2p
@@ -67,18 +68,20 @@ set -euo pipefail
 # Wrong options end here, before anything runs.
 check_common "$@"
 sets=(train_clean train_noisy dev_clean dev_noisy test_clean test_noisy)
-own=()
+own=() given=("${sets[@]}") number=six
+if [ -n "$valid_speakers" ] && [ "$corpus" != vbdemand ]; then given=(train_clean train_noisy test_clean test_noisy) number=four; fi
 for name in "${sets[@]}"; do if [ -n "${!name}" ]; then own+=("--${name//_/-}" "${!name}"); fi; done
 if [ ${#own[@]} -gt 0 ]; then
   [ "$corpus" = demo ] || die "give either --corpus or one option per set, not both"
-  [ ${#own[@]} -eq 12 ] || die "one option per set means all six of them, got ${own[*]}"
+  [ ${#own[@]} -eq $((2 * ${#given[@]})) ] || die "one option per set means all $number of them, got ${own[*]}"
   corpus=own
 elif [[ ! $corpus =~ ^(demo|vbdemand)$ ]]; then
-  check_corpus "${sets[@]}"
+  check_corpus "${given[@]}"
   own=(--corpus "$corpus")
 fi
 [ "$corpus" = demo ] || [ -z "$noise_dir$rir_dir" ] ||
   die "--noise-dir and --rir-dir are for the demo corpus; local/mix_noise.sh mixes your own"
+[ "$corpus" != demo ] || [ -z "$valid_speakers" ] || die "--valid-speakers: the demo corpus has a dev set; give --corpus too"
 [ ${#own[@]} -gt 0 ] || [ "$lexicon$lexicon_type$allow_pipes" = autofalse ] ||
   die "--lexicon, --lexicon-type and --allow-pipes are for your own data: give --corpus too"
 if [ "$corpus" = vbdemand ]; then
@@ -105,11 +108,12 @@ if begin 1 "data"; then
       ;;
     vbdemand)
       local/vbdemand/download.sh "$vbdemand_dir"
-      local/vbdemand/prepare.sh "${common_2nj[@]}" --max-skip "$max_skip" "$vbdemand_dir" "$data"
+      local/vbdemand/prepare.sh "${common_2nj[@]}" ${valid_speakers:+--valid-speakers "$valid_speakers"} \
+        --max-skip "$max_skip" "$vbdemand_dir" "$data"
       local/vbdemand/check_pesq.sh "${common_2nj[@]}" --skip-pesq-check "$skip_pesq_check" "$data" "$exp/noisy/pesq_check"
       ;;
     *)
-      local/import_corpus.sh "${common_2nj[@]}" "${own[@]}" --lexicon "$lexicon" --lexicon-type "$lexicon_type" \
+      local/import_corpus.sh "${common_2nj[@]}" "${own[@]}" --valid-speakers "$valid_speakers" --lexicon "$lexicon" --lexicon-type "$lexicon_type" \
         --oov-policy "$oov_policy" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" \
         --text-normaliser "$text_normaliser" "$data"
       ;;

@@ -14,6 +14,7 @@ dev_clean=            # as --train-clean
 dev_noisy=            # as --train-noisy
 test_clean=           # as --train-clean
 test_noisy=           # as --train-noisy
+valid_speakers=       # speakers of the training set who become the dev set, where the corpus has none: 'p226 p287'
 lexicon=              # WORD PH PH lines, for transcripts without text.phn; empty: <corpus>/lang/lexicon.txt, if any
 lexicon_type=auto     # columns of --lexicon: plain (WORD PH PH), prob, silprob (as Kaldi's); auto: from all its lines
 oov_policy=fail       # words without pronunciation: fail, skip (their utterances), g2p (from their spelling)
@@ -40,6 +41,22 @@ data=$1
 [ -z "$corpus" ] || [ -d "$corpus" ] || dry_run || die "--corpus $corpus: no such directory"
 if [ -z "$lexicon" ] && [ -f "$corpus/lang/lexicon.txt" ]; then lexicon=$corpus/lang/lexicon.txt; fi
 [ -z "$lexicon" ] || [ -f "$lexicon" ] || pending "$lexicon" || die "--lexicon $lexicon: no such file"
+
+if [ -n "$valid_speakers" ]; then
+  [ -z "$dev_clean$dev_noisy" ] && [ ! -d "$corpus/dev_clean" ] ||
+    die "--valid-speakers takes the dev set from the training set, and there is one already: ${dev_clean:-$corpus/dev_clean}"
+  for side in clean noisy; do
+    name=train_$side
+    if [ -z "${!name}" ] && [ -d "$corpus/$name" ]; then printf -v "$name" %s "$corpus/$name"; fi
+    if [ -z "${!name}" ]; then continue; fi
+    for part in train:less-speakers dev:speakers; do
+      steps/subset_data.sh --cmd "$cmd" --force "$force" --"${part#*:}" "$valid_speakers" "${!name}" all \
+        "$data/split/${part%:*}_$side"
+    done
+    printf -v "$name" %s "$data/split/train_$side"
+    printf -v "dev_$side" %s "$data/split/dev_$side"
+  done
+fi
 
 sets=() cleans=() words=()
 for set in train dev test; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
-"""Some utterances of a data directory, evenly spread. steps/subset_data.sh calls it.
+"""Some utterances of a data directory: evenly spread, of some durations or speakers. steps/subset_data.sh calls it.
 
 subset_data.py data/train_clean 100 data/train_clean_100
 subset_data.py --min-dur 1 --max-dur 15 data/train_clean all data/train_clean_1_15
@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from mimic.cli import add_number, run, whole
-from mimic.corpus.copies import durations, subset
+from mimic.corpus.copies import durations, of_speakers, subset
 from mimic.errors import UserError
 from mimic.io.tables import read_utt2spk, write_data_dir
 from mimic.settings import NotNegative
@@ -23,10 +23,13 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="directory to write")
     add_number(parser, "--min-dur", NotNegative, 0.0, "seconds of the shortest utterance")
     add_number(parser, "--max-dur", NotNegative, 0.0, "seconds of the longest utterance; 0: any")
+    parser.add_argument("--speakers", type=str.split, default=[], help="whose utterances are taken; none: everybody's")
+    parser.add_argument("--less-speakers", type=str.split, default=[], help="whose utterances are left out")
     args = parser.parse_args()
-    utts = sorted(read_utt2spk(args.data / "utt2spk"))
-    if not utts:
+    speaker_of = read_utt2spk(args.data / "utt2spk")
+    if not speaker_of:
         raise UserError(f"{args.data / 'utt2spk'}: empty: no utterances")
+    utts = of_speakers(args.data, speaker_of, args.speakers, args.less_speakers)
     if args.min_dur or args.max_dur:
         seconds = durations(args.data, utts)
         utts = [utt for utt in utts if args.min_dur <= seconds[utt] <= (args.max_dur or math.inf)]

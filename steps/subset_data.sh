@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# Some utterances of a data directory, evenly spread, or those of some durations; arguments as those of Kaldi's subset_data_dir.sh.
+# Some utterances of a data directory: evenly spread, of some durations or speakers; arguments as those of Kaldi's subset_data_dir.sh.
 # Reads <data-dir>; writes <out-dir> with the tables of so many utterances. Audio stays where it is. Takes a second.
 
-cmd=launch.py # where it runs
-min_dur=0     # seconds of the shortest utterance that is taken
-max_dur=0     # seconds of the longest one; 0: any
-force=false   # true: run again although nothing changed
+cmd=launch.py  # where it runs
+min_dur=0      # seconds of the shortest utterance that is taken
+max_dur=0      # seconds of the longest one; 0: any
+speakers=      # whose utterances are taken; empty: everybody's
+less_speakers= # whose utterances are left out
+force=false    # true: run again although nothing changed
 # removed: nj
 
 . ./path.sh
 help_message="Usage: $0 [options] <data-dir> <utterances> <out-dir>
 e.g.: $0 data/train_clean 100 data/train_clean_100
       $0 --min-dur 1 --max-dur 15 data/train_clean all data/train_clean_1_15
+      $0 --less-speakers 'p226 p287' data/all_clean all data/train_clean
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh
@@ -25,9 +28,13 @@ require "$data/utt2spk" "what makes it"
 options=("utterances=$utterances")
 # shellcheck disable=SC2154  # an option
 if [ "$min_dur,$max_dur" != 0,0 ]; then options+=("min_dur=$min_dur" "max_dur=$max_dur"); fi
+limits=(--min-dur "$min_dur" --max-dur "$max_dur")
+for name in speakers less_speakers; do
+  if [ -n "${!name}" ]; then options+=("$name=${!name}") limits+=("--${name/_/-}" "${!name}"); fi
+done
 if up_to_date "$dir" --force "$force" --version 1 --input "$data" --option "${options[@]}"; then
   exit 0
 fi
-$cmd "$dir/log/subset.log" pyscripts/subset_data.py --min-dur "$min_dur" --max-dur "$max_dur" "$data" "$utterances" "$dir"
+$cmd "$dir/log/subset.log" pyscripts/subset_data.py "${limits[@]}" "$data" "$utterances" "$dir"
 mark_done "$dir"
 log "$(wc -l < "$dir/utt2spk") of $(wc -l < "$data/utt2spk") utterances of $data in $dir"

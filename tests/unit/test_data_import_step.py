@@ -58,6 +58,22 @@ def test_single_sets_and_wrong_options(tmp_path):
     assert not (ROOT / "d").exists()
 
 
+def test_speakers_of_the_training_set_become_the_dev_set(tmp_path):
+    corpus, data = make_corpus(tmp_path / "corpus", ("train", "test")), tmp_path / "data"
+    done = run(IMPORT, "--valid-speakers", "p10", "--corpus", corpus, data)
+    assert done.returncode == 0, done.stderr
+    for side in ("clean", "noisy"):
+        for name, speaker in (("train", "p1"), ("dev", "p10")):
+            utt2spk = read_table(data / f"{name}_{side}/utt2spk")
+            assert utt2spk == {f"{speaker}-001": speaker, f"{speaker}-002": speaker}
+    assert read_table(data / "dev_noisy/utt2snr") == {"p10-001": "5", "p10-002": "5"}
+    for speakers, line in (("p1 p2", "no speaker p2 in utt2spk, which has p1 p10"), ("p1 p10", "nobody is left without")):
+        failed = run(IMPORT, "--valid-speakers", speakers, "--corpus", corpus, tmp_path / "other")
+        assert failed.returncode == 1 and line in failed.stderr
+    twice = run(IMPORT, "--valid-speakers", "p1", "--dev-clean", corpus / "test_clean", "--corpus", corpus, data)
+    assert "there is one already" in twice.stderr
+
+
 def test_a_failing_import_says_why_and_is_not_done(tmp_path):
     corpus = make_corpus(tmp_path / "corpus")
     audio(corpus / "train_noisy").unlink()

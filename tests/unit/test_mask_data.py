@@ -205,6 +205,8 @@ def test_subset_by_duration(tmp_path, caplog):
         assert list(read_table(tmp_path / f"{name}2/utt2spk")) == ["s-1", "s-2"]
     assert program("subset_data.py", "--min-dur", "9", tmp_path / "a", "all", tmp_path / "x") == 1
     assert "no utterance of at least 9 s" in caplog.messages[-1]
+    assert program("subset_data.py", "--less-speakers", "s", tmp_path / "a", "all", tmp_path / "x") == 1
+    assert "nobody is left without the speakers s" in caplog.messages[-1]
     write_data_dir(tmp_path / "none", {"utt2spk": {}, "wav.scp": {}})
     assert program("subset_data.py", tmp_path / "none", "all", tmp_path / "x") == 1
     assert "utt2spk: empty: no utterances" in caplog.messages[-1]

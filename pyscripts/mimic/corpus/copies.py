@@ -73,6 +73,21 @@ def combined(parts: Sequence[tuple[str, Tables]]) -> Tables:
     return found
 
 
+def of_speakers(data: Path, speaker_of: Mapping[str, str], taken: Sequence[str], less: Sequence[str]) -> list[str]:
+    """Utterances, sorted, of the speakers `taken` (none: of all), but not of those in `less`.
+
+    Raises UserError for a speaker that the data directory does not have, and where no utterance is left.
+    """
+    known = sorted(set(speaker_of.values()))
+    if absent := sorted({*taken, *less} - set(known)):
+        most = " ".join(known[:20]) + (" ..." if len(known) > 20 else "")
+        raise UserError(f"{data}: no speaker {absent[0]} in utt2spk, which has {most}")
+    wanted = set(taken or known) - set(less)
+    if not wanted:
+        raise UserError(f"{data}: nobody is left without the speakers {' '.join(less)}")
+    return sorted(utt for utt, speaker in speaker_of.items() if speaker in wanted)
+
+
 def durations(data: Path, utts: Collection[str]) -> dict[str, float]:
     """Seconds of each utterance: of utt2dur, or where that does not have all of them, of the audio files' headers."""
     known = read_seconds(data / "utt2dur") if (data / "utt2dur").exists() else {}
