@@ -4,13 +4,14 @@
 # the noise type is the name up to the first "-". Writes two data directories with the ids of <clean-dir>, 16 kHz
 # wavs in their wav/: <out-noisy-dir> with utt2snr utt2noise (utt2room), and its clean counterpart with equal lengths.
 # A mixture that would clip is scaled down, and its clean side equally: train and score with this counterpart.
-# Speech stays aligned: the direct path of an RIR is at time 0; the clean side is not reverberant. Takes about 1 min per 3 h.
+# Speech stays aligned: the direct path of an RIR is moved to time 0; the clean side is not reverberant. Takes 1 min per 3 h.
 # shellcheck disable=SC2034  # some options are read by their name
 
 snrs="0 5 10 15"  # dB, each as often; clean: without noise
 snr_power=active  # power of the speech is that of its active frames, or of all samples: active or all
 rir_dir=          # RIRs: a folder or a wav.scp
 rir_prob=0.5      # with --rir-dir: share of reverberant mixtures
+rir_align=true    # false: RIRs as they are, with their delay and sign
 babble_dir=       # clean data directory: its other speakers are one more noise type, babble
 clean_out=        # the clean counterpart (<out-noisy-dir> with _clean in place of _noisy)
 prefix=           # before the ids of utterances and speakers, so that the directory can be combined with others
@@ -44,6 +45,7 @@ for name in snrs snr_power rir_dir rir_prob babble_dir prefix seed allow_pipes c
   if [ -n "${!name}" ]; then options+=("--${name//_/-}" "${!name}"); fi
   made+=(--option "$name=${!name}")
 done
+if ! $rir_align; then options+=(--rir-align false) made+=(--option "rir_align=false"); fi
 if [ -n "$babble_dir" ]; then made+=(--input "$babble_dir"); fi
 for recordings in "$noise" "$rir_dir"; do
   if [ -z "$recordings" ]; then continue; fi

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--snr-power", choices=["active", "all"], default="active", help="samples that count")
     parser.add_argument("--rir-dir", type=Path, help="folder or wav.scp of room impulse responses")
     add_number(parser, "--rir-prob", Share, 0.5, "share of mixtures that are reverberant")
+    parser.add_argument("--rir-align", choices=["true", "false"], default="true", help="move direct paths to time 0")
     parser.add_argument("--babble-dir", type=Path, help="clean data directory whose speakers babble")
     parser.add_argument("--prefix", default="", help="before the ids of utterances and speakers")
     add_number(parser, "--seed", Seed, 1, "of all draws")
@@ -87,6 +88,7 @@ def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
         rir_prob=args.rir_prob,
         voices=voices,
         active=args.snr_power == "active",
+        align=args.rir_align == "true",
     )
 
 

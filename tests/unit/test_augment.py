@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mimic.augment import mixing
-from mimic.augment.augmenter import Augmentation, AugmentConfig, Augmenter, band_limit
+from mimic.augment.augmenter import Augmentation, AugmentConfig, Augmenter
+from mimic.augment.effects import band_limit
 from mimic.augment.recordings import Recordings
 from mimic.errors import UserError
 from mimic.io.batching import prefetch
@@ -229,6 +230,9 @@ def test_band_limit_gain_and_clipping():
         (dict(stretch=[0.1, 0.8]), ".stretch.0.: 0.1 is out of its range"),
         (dict(pitch=13.0), ".pitch: 13.0 is out of its range"),
         (dict(hiss=[-0.1, 0.8]), ".hiss.0.: -0.1 is out of its range"),
+        (dict(drop_ms=[9.0, 3.0]), ": drop_ms .9.0, 3.0.: expected the lowest and the highest"),
+        (dict(drop_count=0), ".drop_count: 0 is out of its range"),
+        (dict(noise_prob=0.0, concat_original=True), ": concat_original: nothing is augmented, so leave it out"),
     ],
 )
 def test_settings_that_make_no_sense_are_one_line(options, line):

@@ -82,6 +82,26 @@ def test_only_training_speech_is_augmented_and_every_epoch_differs(corpus, tmp_p
             assert torch.equal(row[:length], torch.from_numpy(archives.load(task.features[utt]).copy()))
 
 
+def test_stored_features_follow_the_augmented_ones_of_a_batch(corpus, tmp_path):
+    task, both = (
+        plain(corpus, tmp_path / "x"),
+        plain(corpus, tmp_path / "y", "--waveform_augment.concat_original", "true"),
+    )
+    train = sorted(task.lengths)[:2]
+    for each in (task, both):
+        each.begin_epoch(1)
+    batch, expected = both.load(train), task.load(train)
+    assert torch.equal(batch.tokens, expected.tokens.repeat(2, 1)) and both.sizes(batch)["ctc"] == 4
+    for row, length, alone, end in zip(
+        batch.features, batch.lengths, expected.features, expected.lengths, strict=False
+    ):
+        assert torch.equal(row[:length], alone[:end])
+    for utt, row, length in zip(train, batch.features[2:], batch.lengths[2:], strict=True):
+        assert torch.equal(row[:length], torch.from_numpy(archives.load(task.features[utt]).copy()))
+    both.eval()
+    assert len(both.load(train).tokens) == 2
+
+
 @pytest.fixture
 def long_texts(corpus, tmp_path) -> Path:
     """The corpus with a transcript in either set that no speaker can say in that time."""

@@ -5,31 +5,30 @@ threads make them, or on what was made before.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import soxr
-import torch
 
 from mimic.augment import mixing
 from mimic.augment.codecs import CODECS, coded, is_narrow, narrow
+from mimic.augment.effects import band_limit, drop_pieces, stretched
 from mimic.augment.recordings import WHITE, Corruption, Draw
 from mimic.errors import UserError
-from mimic.settings import CountOrZero, NotNegative, Range, Share
+from mimic.settings import Count, CountOrZero, NotNegative, Range, Share
 
 BAND_LOW, BAND_HIGH = (50.0, 400.0), (3000.0, 7000.0)  # Hz
 CLIP = (0.3, 0.9)  # of the loudest sample
-VOCODER = 512  # samples: 32 ms at 16 kHz
 PROBABILITIES: tuple[str, ...] = ("rir_prob", "white_prob", "stretch_prob", "pitch_prob", "noise_prob", "hiss_prob")
-PROBABILITIES += ("band_prob", "clip_prob", "clean_rir_prob", "narrow_prob", "codec_prob")
+PROBABILITIES += ("band_prob", "clip_prob", "clean_rir_prob", "narrow_prob", "codec_prob", "polarity_prob", "drop_prob")
 Factor = Annotated[float, Range(0.5, 2)]  # of speed or pitch
 
 
 @dataclass
 class Augmentation:
-    """What speech goes through, in this order; the target is the speech without RIR, noise, hiss and clipping.
+    """What speech goes through; the target is the speech without RIR, noise, hiss, clipping, codec and missing pieces.
 
     Attributes:
         speeds: factors of speed and pitch, drawn evenly; none: as recorded.
@@ -39,7 +38,9 @@ class Augmentation:
         pitch: semitones up or down, at most.
         noise_prob: share of utterances that noise is mixed into.
         white_prob: share of these whose noise is white.
-        rir_prob: share of these that are reverberant, by one of the RIRs, at their level, the direct path aligned.
+        rir_prob: share of these that are reverberant, by one of the RIRs, at their level.
+        align_rirs: the direct path of an RIR is moved to time 0 and made positive, so that reverberant speech and its
+            target stay aligned; false: RIRs as they are, with their delay, as in RobustDistiller.
         clean_rir_prob: share of the others, without noise, that do.
         snr: lowest and highest signal-to-noise ratio in dB, drawn evenly; of speech its active part counts.
         snr_step: dB; ratios are multiples of it; 0: any ratio.
@@ -53,7 +54,13 @@ class Augmentation:
         narrow_prob: share of mixtures without what lies above 4 kHz, as from a telephone, their targets too.
         codec_prob: share of mixtures that went through a lossy codec (mu-law, GSM, ADPCM, MP3, Opus, Vorbis); the
             targets of the telephone's have no more than 4 kHz either.
+        polarity_prob: share of mixtures whose samples change their sign, their targets too.
+        drop_prob: share of mixtures that miss some pieces, as of lost packets; targets have them.
+        drop_count: most pieces that are missing, drawn from 1 on.
+        drop_ms: shortest and longest of these; the defaults are those of SpeechBrain at 16 kHz.
         early_ms: so much of an impulse response after the direct path is in the target too; 0: the dry speech.
+        concat_original: each batch has its utterances a second time as they were: a recogniser's features as stored,
+            an enhancer's targets as input; batches are twice as large as batch_size and max_frames say.
     """
 
     speeds: list[Factor] = field(default_factory=list)
@@ -64,6 +71,7 @@ class Augmentation:
     noise_prob: Share = 0.0
     white_prob: Share = 0.0
     rir_prob: Share = 0.5
+    align_rirs: bool = True
     clean_rir_prob: Share = 0.0
     snr: list[Annotated[float, Range(-100, 100)]] = field(default_factory=lambda: [0.0, 15.0])
     snr_step: NotNegative = 0.0
@@ -76,7 +84,12 @@ class Augmentation:
     clip_prob: Share = 0.0
     narrow_prob: Share = 0.0
     codec_prob: Share = 0.0
+    polarity_prob: Share = 0.0
+    drop_prob: Share = 0.0
+    drop_count: Count = 10
+    drop_ms: list[NotNegative] = field(default_factory=lambda: [6.25, 62.5])
     early_ms: NotNegative = 0.0
+    concat_original: bool = False
 
     @property
     def active(self) -> bool:
@@ -85,11 +98,14 @@ class Augmentation:
 
     def check(self) -> str:
         """What does not fit, see `mimic.settings.build`."""
-        for name, example in (("snr", "[0, 15]"), ("stretch", "[0.8, 1.25]"), ("hiss", "[0.001, 0.015]")):
+        examples = {"snr": "[0, 15]", "stretch": "[0.8, 1.25]", "hiss": "[0.001, 0.015]", "drop_ms": "[6, 60]"}
+        for name, example in examples.items():
             pair = getattr(self, name)
             if len(pair) != 2 or pair[0] > pair[1]:
                 return f"{name} {pair}: expected the lowest and the highest, e.g. {example}"
-        return ""
+        return (
+            "concat_original: nothing is augmented, so leave it out" if self.concat_original and not self.active else ""
+        )
 
 
 @dataclass
@@ -109,7 +125,8 @@ class Plan:
     """What was drawn for an utterance in an epoch.
 
     Factor of speed and pitch, noise or None, a band in Hz or None, a gain in dB, 1 for an unclipped mixture; factors of
-    speed alone and of pitch alone, the standard deviation of hiss; a codec or none, 4 kHz only.
+    speed alone and of pitch alone, the standard deviation of hiss; a codec or none, 4 kHz only; -1 for the other
+    polarity, the pieces that are missing (see `drop_pieces`).
     """
 
     speed: float
@@ -122,6 +139,8 @@ class Plan:
     hiss: float = 0.0
     codec: str = ""
     narrow: bool = False
+    sign: float = 1.0
+    drops: tuple[tuple[float, float], ...] = ()
 
 
 class Augmenter:
@@ -147,8 +166,10 @@ class Augmenter:
         if config.noise_prob > 0 or config.clean_rir_prob > 0:
             voices = speech if config.babble else None
             prob = config.rir_prob
-            early = config.early_ms / 1000
-            self.mixer = Corruption(speech, speaker_of, noises or {}, (), seed, rirs, prob, voices, True, rate, early)
+            early, align = config.early_ms / 1000, config.align_rirs
+            self.mixer = Corruption(
+                speech, speaker_of, noises or {}, (), seed, rirs, prob, voices, True, rate, early, align
+            )
 
     def lowest_snr(self, epoch: int) -> float:
         """dB, in an epoch (from 1)."""
@@ -190,7 +211,19 @@ class Augmenter:
             narrow = is_narrow(codec)
         if c.narrow_prob and rng.random() < c.narrow_prob:
             narrow = True
-        return Plan(speed, draw, band, gain, clip, stretch, pitch, hiss, codec, narrow)
+        sign = -1.0 if c.polarity_prob and rng.random() < c.polarity_prob else 1.0
+        drops: list[tuple[float, float]] = []
+        if c.drop_prob and rng.random() < c.drop_prob:
+            for _ in range(rng.integers(1, c.drop_count + 1)):
+                drops.append((float(rng.random()), float(rng.uniform(c.drop_ms[0], c.drop_ms[1])) / 1000))
+        return Plan(speed, draw, band, gain, clip, stretch, pitch, hiss, codec, narrow, sign, tuple(drops))
+
+    def batch(self, utterances: Sequence[str], epoch: int) -> list[mixing.Mixture]:
+        """Mixtures of these utterances, with `concat_original` their targets after them as both sides of a mixture."""
+        mixtures = [self(utt, epoch) for utt in utterances]
+        if self.config.concat_original:
+            mixtures += [replace(mixture, noisy=mixture.target) for mixture in mixtures]
+        return mixtures
 
     def __call__(self, utt: str, epoch: int) -> mixing.Mixture:
         """Noisy and target, equally long, with the gain that both got.
@@ -228,36 +261,8 @@ class Augmenter:
             sides = np.stack([narrow(side, self.rate) for side in sides])
         if plan.codec:
             sides[0] = coded(sides[0], plan.codec, self.rate)
+        if plan.sign < 0:
+            sides = -sides
+        if plan.drops:
+            sides[0] = drop_pieces(sides[0], plan.drops, self.rate)
         return mixing.Mixture(sides[0], sides[1], mixture.gain * gain)
-
-
-def stretched(x: np.ndarray, speed: float) -> np.ndarray:
-    """Speech (samples,) so many times as fast at the same pitch, float32: round(samples / speed) samples.
-
-    A phase vocoder (Flanagan and Golden, 1966) with windows of 512 samples.
-    """
-    from torchaudio.functional import phase_vocoder  # here, because it takes a second to load
-
-    window = torch.hann_window(VOCODER)
-    options: dict[str, Any] = {"hop_length": VOCODER // 4, "window": window}
-    spectrum = torch.stft(torch.tensor(x), VOCODER, pad_mode="constant", return_complex=True, **options)
-    advance = torch.linspace(0, math.pi * VOCODER / 4, VOCODER // 2 + 1)[:, None]  # of the phase, per hop
-    spectrum = phase_vocoder(spectrum, speed, advance)
-    return torch.istft(spectrum, VOCODER, length=round(len(x) / speed), **options).numpy()
-
-
-def band_limit(x: np.ndarray, low: float, high: float, rate: int = mixing.RATE) -> np.ndarray:
-    """Keep the band from `low` to `high` Hz of float32 signals (..., samples): 12 dB per octave outside.
-
-    Butterworth filters of second order, one after the other, by the bilinear transform. Both are one recursion, which
-    takes less time than two and is exact to 80 dB.
-    """
-    from scipy.signal import lfilter  # here, because it takes a second to load
-
-    numerator = denominator = np.ones(1)
-    for hz, sign in ((low, -1), (high, 1)):
-        w = 2 * np.pi * hz / rate
-        alpha, edge = np.sin(w) / np.sqrt(2), (1 - sign * np.cos(w)) / 2
-        numerator = np.convolve(numerator, np.array([edge, 2 * sign * edge, edge]) / (1 + alpha))
-        denominator = np.convolve(denominator, [1, -2 * np.cos(w) / (1 + alpha), (1 - alpha) / (1 + alpha)])
-    return lfilter(numerator.astype(np.float32), denominator.astype(np.float32), x)

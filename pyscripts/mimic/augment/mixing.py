@@ -121,18 +121,21 @@ class Rir:
 
     What lies more than 60 dB below the whole at its ends is left out. Raises ValueError for one without energy.
     early: samples after the direct path that a target has too; 0: the target is the speech without reverberation.
+    align: the direct path, the largest |h|, is moved to time 0 and made positive; False: the response as it is.
     """
 
-    def __init__(self, rir: np.ndarray, early: int = 0) -> None:
+    def __init__(self, rir: np.ndarray, early: int = 0, align: bool = True) -> None:
         energy = np.cumsum(np.square(rir, dtype=np.float64))
         if not energy[-1] > 0:
             raise ValueError("the room impulse response is silent")
         first, last = np.searchsorted(energy, energy[-1] * np.array([TAIL, 1 - TAIL]))
-        rir = rir[first : last + 1]
-        self.direct = int(np.argmax(np.abs(rir)))
-        rir = rir * np.sign(rir[self.direct])
+        rir = rir[first if align else 0 : last + 1]
+        direct = int(np.argmax(np.abs(rir)))
+        if align:
+            rir = rir * np.sign(rir[direct])
+        self.start = direct if align else 0  # the sample that becomes time 0
         self.spectra = _spectra(rir)  # (pieces, bins)
-        self.early = Rir(rir[: self.direct + early + 1]) if early else None
+        self.early = Rir(rir[: direct + early + 1], align=align) if early else None
 
     def convolve(self, x: np.ndarray, samples: int) -> np.ndarray:
         """The first `samples` samples of the convolution, by overlap-add of short transforms, which stay in the cache.
@@ -171,15 +174,18 @@ def _spectra(x: np.ndarray) -> np.ndarray:
 def reverberate(speech: np.ndarray, rir: Rir) -> tuple[np.ndarray, np.ndarray]:
     """Reverberant speech and its target: the speech without reverberation, or with the early reflections only.
 
-    Same length, same energy, not delayed: the direct path, the largest |h|, is moved to time 0 and made positive, so
-    that the speech without it stays the aligned target.
+    Same length, same energy; not delayed by an aligned RIR (its direct path, the largest |h|, is moved to time 0 and made
+    positive), so that the speech without it stays the aligned target.
     """
-    wet = rir.convolve(speech, rir.direct + len(speech))[rir.direct :]
-    gain = np.float32(np.sqrt(power(speech) / max(power(wet), np.finfo(np.float64).tiny)))
+    wet = rir.convolve(speech, rir.start + len(speech))[rir.start :]
+    before, after = power(speech), power(wet)
+    if before > 0 and not after > 0:
+        raise ValueError("the speech ends before the delay of the room impulse response does")
+    gain = np.float32(np.sqrt(before / max(after, np.finfo(np.float64).tiny)))
     if rir.early is None:
         return wet * gain, speech
     early = rir.early
-    return wet * gain, early.convolve(speech, early.direct + len(speech))[early.direct :] * gain
+    return wet * gain, early.convolve(speech, early.start + len(speech))[early.start :] * gain
 
 
 @dataclass(frozen=True)

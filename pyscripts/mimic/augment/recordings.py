@@ -137,7 +137,8 @@ class Corruption:
     snrs: dB, drawn evenly. noises: types are drawn evenly, then a recording of the type. rirs: an impulse response
     with probability `rir_prob`. voices: clean speech by utterance id that adds the type "babble", 4 to 8 speakers
     other than the utterance's own; speaker_of: utterance id to speaker, for both. active: see `mixing.scale_to_snr`.
-    rate: of all signals, Hz. early_s: seconds of an RIR after the direct path that the target has too.
+    rate: of all signals, Hz. early_s: seconds of an RIR after the direct path that the target has too. align: see
+    `mixing.Rir`.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class Corruption:
         active: bool = True,
         rate: int = mixing.RATE,
         early_s: float = 0.0,
+        align: bool = True,
     ) -> None:
         early = round(early_s * rate)
         self.speech, self.speaker_of, self.noises, self.snrs, self.seed = speech, speaker_of, noises, list(snrs), seed
@@ -172,7 +174,7 @@ class Corruption:
             raise UserError("there are no noises to mix in")
         self._noise_types, self._rirs = sorted(self.noise_types), sorted(self.rirs)
         self._speakers = sorted(self.utts_of)
-        self._rir = lru_cache(CACHED_RIRS)(lambda name: mixing.Rir(self.rirs[name], early))
+        self._rir = lru_cache(CACHED_RIRS)(lambda name: mixing.Rir(self.rirs[name], early, align))
         self._power = lru_cache(None)(lambda name: mixing.power(self.noises[name]))
 
     def draw(self, utt: str) -> Draw:

@@ -90,7 +90,11 @@ class AsrTask(Task):
         return read_frames(directory)
 
     def load(self, utterances: list[str]) -> Any:  # a Batch here; joint training has another
-        features, lengths = pad([self._features(utt) for utt in utterances])
+        found = [self._features(utt) for utt in utterances]
+        if self.augmented and self.model.training and self.config.waveform_augment.concat_original:
+            found += [self._stored(utt) for utt in utterances]
+            utterances = 2 * utterances
+        features, lengths = pad(found)
         tokens, token_lengths = pad([np.array(self.targets[utt], dtype=np.int64) for utt in utterances])
         return Batch(features, lengths, tokens, token_lengths)
 
@@ -170,6 +174,9 @@ class AsrTask(Task):
         """Features (frames, bins) of an utterance, which sounds different in each epoch of training."""
         if self.augmented and self.model.training:
             return self.augmented(utt, self.epoch)
+        return self._stored(utt)
+
+    def _stored(self, utt: str) -> np.ndarray:
         return feature_dir.load(self.features[utt], utt, self.lengths.get(utt) or self.dev_lengths[utt])
 
     def _short(self, batch: Batch) -> Tensor:

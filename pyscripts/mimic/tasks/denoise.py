@@ -72,7 +72,7 @@ class DenoiseTask(EnhanceTask):
         pass  # waveforms lie in files of their own
 
     def load(self, utterances: list[str]) -> Batch:
-        mixtures = [self.augmenter(utt, self.epoch) for utt in utterances]
+        mixtures = self.augmenter.batch(utterances, self.epoch)
         noisy, samples = pad([mixture.noisy for mixture in mixtures])
         return Batch(noisy, pad([mixture.target for mixture in mixtures])[0], samples)
 

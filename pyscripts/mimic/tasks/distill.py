@@ -83,7 +83,8 @@ class DistillTask(Task):
         self.teacher.train(self.config.teacher.dropout > 0)
 
     def load(self, utterances: list[str]) -> Batch:
-        mixtures = [self.augmenter(utt, self.epoch) for utt in utterances]
+        mixtures = self.augmenter.batch(utterances, self.epoch)
+        utterances = [utterances[i % len(utterances)] for i in range(len(mixtures))]
         noisy, samples = pad([mixture.noisy for mixture in mixtures])
         clean, _ = pad([mixture.target for mixture in mixtures])
         return Batch(noisy, clean, samples, *(self.stored(utterances, samples) if self.stored else ()))
@@ -142,11 +143,11 @@ class DistillTask(Task):
         figures["loss"] = sum(self.weights[name] * value for name, value in figures.items())
         return figures | self.model.figures()
 
-    def finish(self, directory: Path) -> None:
     def samples(self, count: int) -> list[Sample]:
         """Nothing of a student without an enhancement head."""
         return dev_samples(self.dev, self.dev[0].utts, self.model, self.stft, count) if self.weights["enhance"] else []
 
+    def finish(self, directory: Path) -> None:
         """The encoder alone, in the format of transformers."""
         self.model.load_state_dict(checkpoint.load(directory / "model.pt"))
         encoder = self.model.final_encoder()
