@@ -25,6 +25,7 @@ from mimic.nets.segan import (
     preemphasise,
 )
 from mimic.tasks import config as configuration
+from mimic.tasks.enhance_config import SeganLoss
 from mimic.tasks.segan import SeganTask
 
 SMALL = SeganConfig(channels=[4, 6], kernel=7, stride=4, window=4096)
@@ -166,6 +167,19 @@ def test_losses_of_pieces_add_up(corpus, tmp_path, monkeypatch):
     shares = [{name: n / sizes[0][name] for name, n in size.items()} for size in sizes]
     whole, *pieces = (dict(task.optimiser_losses(*pair)) for pair in zip(batches, [1] * 3, shares, strict=True))
     assert whole["model"]["loss"].item() == pytest.approx(sum(piece["model"]["loss"].item() for piece in pieces))
+
+
+def test_noise_on_the_discriminators_input_decays(corpus, tmp_path):
+    given = {"input_noise": 0.5, "input_noise_every": 2, "input_noise_decay": 0.1, "input_noise_least": 0.01}
+    loss = settings.build(SeganLoss, given, "loss")
+    assert [loss.noise(epoch) for epoch in range(1, 7)] == pytest.approx([0.5, 0.5, 0.05, 0.05, 0, 0])
+    assert not any(SeganLoss().noise(epoch) for epoch in range(1, 90))
+    task, _ = task_maker.build(corpus, "segan", tmp_path / "exp", "--loss.input_noise", "0.5")
+    batch = task.load(sorted(task.lengths)[:5])
+    pair = torch.stack([batch.clean, batch.noisy], dim=1)
+    noise = task._pair(batch.clean, batch, 1) - pair
+    assert noise.std(dim=(0, 2)).tolist() == pytest.approx([0.5, 0.5], rel=0.05)
+    assert torch.equal(task._pair(batch.clean, batch, 99), pair)
 
 
 def test_sides_that_differ_name_the_utterance(corpus, tmp_path):

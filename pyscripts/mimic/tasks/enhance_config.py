@@ -1,9 +1,10 @@
 """Sections of an enhancer's configuration: its data and its losses."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from mimic.inputs import DataDir, Features, InitialEnhancer, Noises, Options, ProbedFeatures, Rirs
-from mimic.settings import CountOrZero, NotNegative
+from mimic.settings import Count, CountOrZero, NotNegative, Range
 
 
 @dataclass
@@ -93,7 +94,20 @@ class SeganLoss:
     Attributes:
         l1_weight: of the L1 distance of pre-emphasised samples; published: 100.
         adversarial_weight: of the generator's score; 0 leaves the discriminator out.
+        input_noise: standard deviation of Gaussian noise on the discriminator's input; 0: none.
+        input_noise_every: epochs after which, again and again, it is multiplied by input_noise_decay.
+        input_noise_decay: factor.
+        input_noise_least: there is no noise any more when it would be less than this.
     """
 
     l1_weight: NotNegative = 100.0
     adversarial_weight: NotNegative = 1.0
+    input_noise: NotNegative = 0.0
+    input_noise_every: Count = 5
+    input_noise_decay: Annotated[float, Range(above=0, most=1)] = 0.7
+    input_noise_least: NotNegative = 0.01
+
+    def noise(self, epoch: int) -> float:
+        """Standard deviation of the noise in an epoch (from 1)."""
+        now = self.input_noise * self.input_noise_decay ** ((epoch - 1) // self.input_noise_every)
+        return now if now >= self.input_noise_least else 0.0

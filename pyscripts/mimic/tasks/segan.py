@@ -84,29 +84,37 @@ class SeganTask(Task):
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         """The generator's loss."""
-        return self._generator_loss(self._generate(batch), batch, share)
+        return self._generator_loss(self._generate(batch), batch, epoch, share)
 
     def optimiser_losses(
         self, batch: Batch, epoch: int, share: Mapping[str, float]
     ) -> Iterator[tuple[str, dict[str, Tensor]]]:
         enhanced = self._generate(batch)
         if self.config.loss.adversarial_weight > 0:
-            real, reference = self.discriminator(torch.stack([batch.clean, batch.noisy], dim=1))
-            fake, _ = self.discriminator(torch.stack([enhanced.detach(), batch.noisy], dim=1), reference)
+            real, reference = self.discriminator(self._pair(batch.clean, batch, epoch))
+            fake, _ = self.discriminator(self._pair(enhanced.detach(), batch, epoch), reference)
             parts = {"real": (real - 1).square().mean(), "fake": fake.square().mean()}
             yield "discriminator", weighted(parts, {"real": 1.0, "fake": 1.0}, share)
-        yield "model", self._generator_loss(enhanced, batch, share)
+        yield "model", self._generator_loss(enhanced, batch, epoch, share)
 
     def _generate(self, batch: Batch) -> Tensor:
         return self.model(batch.noisy, self.model.draw(len(batch.noisy), batch.noisy.device))
 
-    def _generator_loss(self, enhanced: Tensor, batch: Batch, share: Mapping[str, float]) -> dict[str, Tensor]:
+    def _pair(self, windows: Tensor, batch: Batch, epoch: int) -> Tensor:
+        """Input of the discriminator (batch, 2, window): clean or enhanced windows beside the noisy ones."""
+        pair = torch.stack([windows, batch.noisy], dim=1)
+        deviation = self.config.loss.noise(epoch)
+        return pair + deviation * torch.randn_like(pair) if deviation else pair
+
+    def _generator_loss(
+        self, enhanced: Tensor, batch: Batch, epoch: int, share: Mapping[str, float]
+    ) -> dict[str, Tensor]:
         loss = self.config.loss
         parts = {"l1": (enhanced - batch.clean).abs().mean()}
         if loss.adversarial_weight > 0:
             with torch.no_grad():
-                _, reference = self.discriminator(torch.stack([batch.clean, batch.noisy], dim=1))
-            fake, _ = self.discriminator(torch.stack([enhanced, batch.noisy], dim=1), reference)
+                _, reference = self.discriminator(self._pair(batch.clean, batch, epoch))
+            fake, _ = self.discriminator(self._pair(enhanced, batch, epoch), reference)
             parts["adversarial"] = (fake - 1).square().mean()
         return weighted(parts, {"l1": loss.l1_weight, "adversarial": loss.adversarial_weight}, share)
 
