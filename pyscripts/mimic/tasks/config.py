@@ -44,7 +44,8 @@ INPUT_SECTIONS: dict[str, dict[str, type]] = {
 # Ways of working: no weight depends on them.
 NOT_RESULTS = (
     *("train.workers", "train.checkpoint_interval", "train.max_nonfinite_batches", "train.tracker", "train.profile"),
-    *("train.detect_anomaly", "train.samples", "train.samples_every", "train.histograms_every", "data.max_skip"),
+    *("train.detect_anomaly", "train.samples", "train.samples_every", "train.histograms_every", "train.keep_ckpts"),
+    "data.max_skip",
 )
 
 

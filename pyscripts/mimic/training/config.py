@@ -1,9 +1,9 @@
 """Settings of the training loop, a section of every task's configuration (mimic.tasks.config)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from mimic.settings import Count, CountOrZero, NotNegative, Positive, Range, Share
+from mimic.settings import LARGEST, Count, CountOrZero, NotNegative, Positive, Range, Share
 
 
 @dataclass
@@ -43,6 +43,10 @@ class TrainConfig:
         best_metric: the validation figure that ranks epochs.
         num_avg_ckpts: epochs whose weights are averaged into the final model.
         avg_policy: average the best epochs by `best_metric`, or the last ones.
+        keep_ckpts: how many of the newest epochs keep their weights in <exp-dir>/weights, beside those that are
+            averaged; -1: all of them. pyscripts/average_checkpoints.py makes models of them.
+        freeze: parts of the model that rest in some epochs, by their names or patterns of these: [encoder:1-4] in the
+            first four, [encoder.*:5-] from the fifth on, [encoder] always.
         validate_every: epochs between validations; the last epoch is always validated.
         workers: threads that read, and where the task does that, augment batches ahead; 0: none is ahead.
         checkpoint_interval: minutes between checkpoints inside an epoch; one is always saved at an epoch's end.
@@ -84,6 +88,8 @@ class TrainConfig:
     best_metric: str = "loss"
     num_avg_ckpts: Count = 1
     avg_policy: Literal["best", "last"] = "best"
+    keep_ckpts: Annotated[int, Range(-1, LARGEST)] = 0
+    freeze: list[str] = field(default_factory=list)
     validate_every: Count = 1
     workers: Annotated[int, Range(0, 256)] = 1
     checkpoint_interval: NotNegative = 10.0

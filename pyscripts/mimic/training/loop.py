@@ -31,7 +31,7 @@ from torch import profiler
 
 from mimic.errors import UserError
 from mimic.io import atomic
-from mimic.training import parallel, trackers
+from mimic.training import freezing, parallel, trackers
 from mimic.training.config import TrainConfig
 from mimic.training.run import Run
 from mimic.training.samples import write_histograms, write_samples
@@ -87,11 +87,13 @@ def check(task: Task, config: TrainConfig) -> None:
     trackers.check(config.tracker)
     if not task.lengths:
         raise UserError("the training set has no utterances that can be used")
+    freezing.check(task, config)
 
 
 def _train_epoch(run: Run, held: Callable[[], AbstractContextManager], step_done: Callable[[], None]) -> None:
     """The steps of the epoch that are not done yet, up to `max_steps`; `step_done` is called after each."""
     run.task.begin_epoch(run.epoch)
+    freezing.freeze(run.task, run.config, run.epoch)
     for utterances, pieces in run.batches.load_epoch(run.epoch, run.batch):
         with held(), torch.autograd.set_detect_anomaly(run.config.detect_anomaly):
             take_step(run, utterances, pieces)

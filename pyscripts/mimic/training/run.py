@@ -110,7 +110,7 @@ class Run:
             record["skipped"] = self.skipped
         record |= {f"valid_{name}": value for name, value in metrics.items()}
         self.history.append(record)
-        keep = [self.weights(epoch) for epoch in self.averaged_epochs()]
+        keep = [self.weights(epoch) for epoch in self.kept_epochs()]
         if self.log:
             self.log.epoch(record)
             if self.weights(self.epoch) in keep:
@@ -165,6 +165,11 @@ class Run:
             return [record["epoch"] for record in self.history][-config.num_avg_ckpts :]
         ranked = rank_epochs(self.history, config.best_metric, self.task.METRICS[config.best_metric])
         return sorted(record["epoch"] for record in ranked[: config.num_avg_ckpts])
+
+    def kept_epochs(self) -> set[int]:
+        """The epochs whose weights stay: those to average, and the newest ones as `keep_ckpts` says."""
+        epochs, keep = [record["epoch"] for record in self.history], self.config.keep_ckpts
+        return {*self.averaged_epochs(), *(epochs if keep < 0 else epochs[len(epochs) - min(keep, len(epochs)) :])}
 
     def plateaus(self) -> int:
         """How often the learning rate of the plateau schedule was reduced."""
