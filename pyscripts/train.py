@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Annotated
 
 from mimic import cli
-from mimic.errors import UserError
 from mimic.io import atomic
 from mimic.io.lock import Lock
 from mimic.settings import Range
@@ -37,7 +36,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="YAML file: task, net and their sections")
     parser.add_argument("directory", type=Path, help="experiment directory")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: %(default)s)")
+    parser.add_argument(
+        "--device", default="auto", help="auto (cuda, where there is one), cpu, cuda or mps (default: auto)"
+    )
     processes = Annotated[int, Range(1, 256)]
     cli.add_number(parser, "--num-processes", processes, 1, "with cuda, each has a GPU")
     parser.add_argument("--check", choices=("true", "false"), default="false", help="only try whether the settings "
@@ -117,11 +118,9 @@ def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, s
     with atomic.replace(directory / "run_info.json") as f:
         json.dump(environment() | {"seed": config.train.seed, "processes": here.world}, f, indent=2)
 
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no GPU is here that torch can use: --device cpu works everywhere")
     auto = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(auto if arguments.device == "auto" else arguments.device)
-    if device.type == "cuda":
+    device = torch.device(auto if arguments.device == "auto" else cli.device(arguments.device))
+    if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", here.local_rank)
         torch.cuda.set_device(device)
     set_seed(config.train.seed, -1)  # of the initial weights; steps count from 0

@@ -17,6 +17,7 @@ fmllr_min_count=500   # least frames of a speaker for a transform
 nj=4                  # jobs, at most as many as speakers
 cmd=launch.py         # where they run
 ngpu=0                # 1: a network on a GPU in every job
+device=               # cpu, cuda or mps; empty: cuda with --ngpu, else cpu
 force=false           # true: decode again although nothing changed
 
 . ./path.sh
@@ -43,13 +44,13 @@ if up_to_date "$dir" --force "$force" --version 1 \
 rm -rf "$dir"/{trans,best}.* "$dir/log"
 mkdir -p "$dir/log"
 echo "$nj" > "$dir/num_jobs"
-device=cpu gpu=()
-if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+gpu=()
+if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && gpu=(--gpu "$ngpu"); fi
 
 search() { # search PASS [options]
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd --mem 4G "${gpu[@]}" "$JOB=1:$nj" "$dir/log/decode$1.$JOB.log" \
-    pyscripts/decode_lattice.py --job "$JOB" --nj "$nj" --acwt "$acwt" --min-active "$min_active" --device "$device" "${@:2}" \
+    pyscripts/decode_lattice.py --job "$JOB" --nj "$nj" --acwt "$acwt" --min-active "$min_active" --device "${device:-cpu}" "${@:2}" \
     "$model" "$graph" "$data" "$dir"
 }
 first=(--best-path true --beam "$first_beam" --max-active "$first_max_active") # these need no lattices

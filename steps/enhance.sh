@@ -8,6 +8,7 @@
 nj=2               # a data directory: jobs
 cmd=launch.py      # a data directory: where they run
 ngpu=0             # 1: on a GPU
+device=            # cpu, cuda or mps; empty: cuda with --ngpu, else cpu
 channel=           # a data directory: of audio that has several, from 0
 force=false        # a data directory: true enhances again although nothing changed
 enhancement_ratio= # share of the enhanced signal, 0 to 1, the rest is the input; auto: by SNR; empty: the model's default  # was: dry-wet, enhance-ratio
@@ -47,9 +48,10 @@ model=$1 data=$2 dir=$3
 shift 3
 require_model "$model" conf/enhance.yaml
 check_settings "$model" "$@"
-device=cpu gpu=() ratio=()
+gpu=() ratio=()
 if [ -n "$enhancement_ratio" ]; then ratio=(--enhancement-ratio "$enhancement_ratio"); fi
-if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && gpu=(--gpu "$ngpu"); fi
+: "${device:=cpu}"
 
 if [ "$stream" = true ] || { [ ! -e "$data/wav.scp" ] && ! pending "$data"; }; then
   exec pyscripts/enhance_files.py --device "$device" "${ratio[@]}" --chunk-seconds "$chunk_seconds" --stream "$stream" \

@@ -10,6 +10,7 @@ port=8000          # 0: any that is free
 max_mb=50          # largest recording, MB
 max_minutes=10     # longest recording
 ngpu=0             # 1: on a GPU
+device=            # cpu, cuda or mps; empty: cuda with --ngpu, else cpu
 
 . ./path.sh
 help_message="Usage: $0 [options]
@@ -29,8 +30,8 @@ case $enhance,$recognise in
 esac
 if [ -n "$enhance" ]; then require_model "$enhance" conf/enhance.yaml; fi
 if [ -n "$recognise" ]; then require_model "$recognise" conf/asr.yaml; fi
-device=cpu ratio=()
+ratio=()
 if [ -n "$enhancement_ratio" ]; then ratio=(--enhancement-ratio "$enhancement_ratio"); fi
-if [ "$ngpu" -gt 0 ]; then device=cuda; fi
+if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}"; fi
 exec pyscripts/serve.py --enhance "$enhance" "${ratio[@]}" --recognise "$recognise" --host "$host" --port "$port" \
-  --max-mb "$max_mb" --max-minutes "$max_minutes" --device "$device"
+  --max-mb "$max_mb" --max-minutes "$max_minutes" --device "${device:-cpu}"

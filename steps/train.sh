@@ -9,6 +9,7 @@ cmd=launch.py   # where the job runs
 num_threads=0   # CPU threads; 0: all of this machine
 num_processes=1 # on CPUs: processes that share each batch and these threads
 ngpu=0          # GPUs of a machine, each with a process; 0: train on CPUs
+device=         # cpu, cuda or mps; empty: cuda with --ngpu, else cpu
 num_nodes=1     # machines; several need Slurm
 set=            # settings 'section.key=value ...', as after <exp-dir>; 'NAME:section.key=value': where it is called so
 force=false     # true: train again although nothing changed; what was there goes to <dir>.old
@@ -56,8 +57,9 @@ if up_to_date "$dir" --force "$force" --kind "$task" --version 1 "${inputs[@]}" 
 fi
 
 [ "$num_threads" != 0 ] || num_threads=$(nproc)
-device=cpu place=()
-if [ "$ngpu" -gt 0 ]; then device=cuda num_processes=$ngpu place=(--gpu "$ngpu"); fi
+place=()
+if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && num_processes=$ngpu place=(--gpu "$ngpu"); fi
+: "${device:=cpu}"
 start=()
 if [ "$num_nodes" -gt 1 ]; then
   place+=(--num-nodes "$num_nodes")
@@ -71,8 +73,8 @@ if [[ $(realpath "$dir") = "$(realpath .)"/* ]]; then
   repository="\"\$(dirname \"\$0\")\"/$(realpath --relative-to "$dir" .)"
   exp_dir=$(realpath --relative-to . "$dir")
 fi
-printf '#!/usr/bin/env bash\n# Made by %s: trains this model again.\ncd %s || exit 1\nexec %q --cmd %q --num-processes %q --ngpu %q --num-nodes %q "$@" %q %q %s\n' \
-  "$0" "$repository" "$0" "$cmd" "$num_processes" "$ngpu" "$num_nodes" "$config" "$exp_dir" "${*@Q}" > "$dir/run.sh"
+printf '#!/usr/bin/env bash\n# Made by %s: trains this model again.\ncd %s || exit 1\nexec %q --cmd %q --num-processes %q --ngpu %q --device %q --num-nodes %q "$@" %q %q %s\n' \
+  "$0" "$repository" "$0" "$cmd" "$num_processes" "$ngpu" "$device" "$num_nodes" "$config" "$exp_dir" "${*@Q}" > "$dir/run.sh"
 chmod +x "$dir/run.sh"
 
 log "training $dir with $config"

@@ -7,6 +7,7 @@ enhance=           # directory of an enhancer, applied before; true: the one tha
 enhancement_ratio= # of it, 0 to 1, or auto; empty: its default  # was: enhance-ratio
 max_seconds=15     # longer recordings are split in pauses into segments of at most this
 ngpu=0             # 1: on a GPU
+device=            # cpu, cuda or mps; empty: cuda with --ngpu, else cpu
 allow_pipes=false  # true runs the commands that a wav.scp may hold
 
 . ./path.sh
@@ -31,8 +32,8 @@ case $enhance in
   true) enhance=$(default_model) ;;
 esac
 if [ -n "$enhance" ]; then require_model "$enhance" conf/enhance.yaml; fi
-device=cpu ratio=()
+ratio=()
 if [ -n "$enhancement_ratio" ]; then ratio=(--enhancement-ratio "$enhancement_ratio"); fi
-if [ "$ngpu" -gt 0 ]; then device=cuda; fi
+if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}"; fi
 exec pyscripts/transcribe.py --format "$format" --enhance "$enhance" "${ratio[@]}" --max-seconds "$max_seconds" \
-  --device "$device" --allow-pipes "$allow_pipes" "$@"
+  --device "${device:-cpu}" --allow-pipes "$allow_pipes" "$@"

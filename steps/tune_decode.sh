@@ -9,6 +9,7 @@ word_insertion_bonuses="-1 0 1 2 3"         # per word (beta): --decode.word_ins
 nj=2                                        # jobs
 cmd=launch.py                               # where they run
 ngpu=0                                      # 1: the network runs on a GPU
+device=                                     # cpu, cuda or mps; empty: cuda with --ngpu, else cpu
 batch_size=16                               # utterances in a batch  # was: batch-utterances
 force=false                                 # true: run again although nothing changed
 
@@ -41,8 +42,8 @@ for ((i = 0; i + 1 < $#; i += 2)); do
       ;;
   esac
 done
-device=cpu gpu=()
-if [ "$ngpu" -gt 0 ]; then device=cuda gpu=(--gpu "$ngpu"); fi
+gpu=()
+if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && gpu=(--gpu "$ngpu"); fi
 
 limit_jobs "$feats/feats.scp"
 if ! up_to_date "$dir/outputs" --force "$force" --kind outputs --version 1 --input "$model" --input "$feats"; then
@@ -50,7 +51,7 @@ if ! up_to_date "$dir/outputs" --force "$force" --kind outputs --version 1 --inp
   mkdir -p "$dir/outputs/log"
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
   $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/outputs/log/outputs.$JOB.log" pyscripts/tune_decode.py outputs --job "$JOB" --nj "$nj" \
-    --device "$device" --batch-size "$batch_size" "$model" "$feats" "$dir/outputs"
+    --device "${device:-cpu}" --batch-size "$batch_size" "$model" "$feats" "$dir/outputs"
   for job in $(seq "$nj"); do cat "$dir/outputs/ctc.$job.scp"; done | sort > "$dir/outputs/ctc.tmp"
   [ "$(wc -l < "$dir/outputs/ctc.tmp")" = "$utterances" ] || die "$dir/outputs: utterances are missing, see its log"
   mv "$dir/outputs/ctc.tmp" "$dir/outputs/ctc.scp"

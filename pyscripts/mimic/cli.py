@@ -173,17 +173,23 @@ def model_first(words: list[str], others: list[str], count: int) -> tuple[Path |
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """--device: cpu, or cuda where there is one."""
-    parser.add_argument("--device", type=_device, default="cpu", help="cpu or cuda (default: %(default)s)")
+    """--device: cpu, or cuda (cuda:1 is the second one) or mps (Apple's GPUs), where there is one."""
+    parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda or mps (default: %(default)s)")
 
 
-def _device(name: str) -> str:
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
-        raise UserError(f"--device {name}: expected cpu or cuda")
+def device(name: str) -> str:
+    """Type of an argument that names a device of torch, which is there."""
+    if not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", name):
+        raise UserError(f"--device {name}: expected cpu, cuda or mps")
     if name != "cpu":
         import torch  # here, because it takes seconds to load
 
-        if int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+        if name == "mps":
+            if not torch.backends.mps.is_available():
+                raise UserError(
+                    "--device mps: there is no GPU of Apple's here that torch can use: --device cpu works everywhere"
+                )
+        elif int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
             found = torch.cuda.device_count()
             raise UserError(f"--device {name}: {found} GPUs are here that torch can use: --device cpu works everywhere")
     return name

@@ -104,7 +104,7 @@ start_recipe() {
   common=(--nj "$nj" "${one_job[@]}")
   common_2nj=(--nj $((2 * nj)) "${one_job[@]}")
   decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
-  training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force" --set "${settings:-}")
+  training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force" --set "${settings:-}" ${device:+--device "$device"})
 }
 
 # log_changes: logs which existing directories this call makes again, and why. Reads $call; done.py writes MIMIC_CHANGES.

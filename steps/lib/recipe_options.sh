@@ -10,6 +10,7 @@ exp=exp       # where everything else goes; several corpora in one clone: --data
 seed=1        # of all training
 nj=           # jobs per step, of which two run side by side; empty: one per two cores, 4 at most
 ngpu=0        # GPUs for training; 0: train on CPUs
+device=       # of training: cpu, cuda or mps (Apple's GPUs); empty: cuda with --ngpu, else cpu
 cmd_backend=  # where jobs run: local, slurm or sge; empty: the one in cmd.sh
 num_threads=  # CPU threads of a training; empty: this machine's cores divided among the trainings, on a cluster 4
 set=          # settings of trainings that override all files: 'train.epochs=3 enhance_*:train.lr=1e-4'

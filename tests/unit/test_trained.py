@@ -193,7 +193,8 @@ def test_what_is_no_perceptual_model(models):
     ("words", "line"),
     [
         (("--batch-size", "0"), "--batch-size: 0 is out of its range"),
-        (("--device", "tpu"), "--device tpu: expected cpu or cuda"),
+        (("--device", "tpu"), "--device tpu: expected cpu, cuda or mps"),
+        (("--device", "mps"), "--device mps: there is no GPU of Apple's"),
         (("--nj", "0"), "--nj: 0 is out of its range"),
         (("--decode.beam", "0"), "decode.beam: 0 is out of its range: a whole number, from 1 to 10000"),
         (("--decode.temperature", ".nan"), "decode.temperature: .nan is out of its range"),

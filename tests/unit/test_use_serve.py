@@ -182,7 +182,7 @@ def test_bad_options(tmp_path: Path, caplog, server):
         (("--port", "99999"), "--port: 99999 is out of its range: a whole number, from 0 to 65535"),
         (("--max-mb", "-1"), "--max-mb: -1 is out of its range"),
         (("--max-minutes", ".nan"), "--max-minutes: .nan is out of its range"),
-        (("--device", "tpu"), "--device tpu: expected cpu or cuda"),
+        (("--device", "tpu"), "--device tpu: expected cpu, cuda or mps"),
         (("--device", "cuda:99"), "--device cuda:99: "),
     ):
         assert program("serve.py", *words) == 1 and line in caplog.text and "Traceback" not in caplog.text
