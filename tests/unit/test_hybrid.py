@@ -1,10 +1,12 @@
 """Acoustic models: sizes, what counts in the loss, the curriculum, priors, training from alignments."""
 
+import kaldiio
 import numpy as np
 import pytest
 import torch
 from data_maker import ROOT
 from lang_maker import lang, monophones  # noqa: F401 (a fixture)
+from model_maker import program
 
 from mimic.errors import UserError
 from mimic.hmm.alignments import write_ali
@@ -155,6 +157,13 @@ def test_training_and_the_scores_for_a_search(net, corpus, tmp_path):
         features = torch.from_numpy(task.dev_features("s0-00"))[None]
         posterior = network(features, torch.tensor([40]))[0][0].numpy()
     np.testing.assert_allclose(scores, posterior - priors, atol=1e-4)
+    for words, expected in (((), scores), (("--priors", "false"), posterior)):
+        assert (
+            program("make_loglikes.py", "--job", "1", "--nj", "2", *words, tmp_path / net, root / "dev", tmp_path) == 0
+        )
+        written = kaldiio.load_scp(str(tmp_path / "loglikes.1.scp"))
+        assert sorted(written) == ["s0-00", "s0-02"]  # of the first of two speakers
+        np.testing.assert_allclose(written["s0-00"], expected, atol=1e-4)
 
 
 def test_padding_is_outside_of_the_loss(corpus, tmp_path):

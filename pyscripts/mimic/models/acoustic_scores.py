@@ -46,8 +46,13 @@ def gmm_scores(
     return model, scores
 
 
-def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | None = None) -> tuple[Model, Scores]:
-    """The model and log-posteriors of a network less log-priors of its training alignments; `graph` as above."""
+def net_scores(
+    model_dir: Path, feats: Path, device: str = "cpu", graph: Path | None = None, priors: bool = True
+) -> tuple[Model, Scores]:
+    """The model and log-posteriors of a network less log-priors of its training alignments; `graph` as above.
+
+    priors: False: the log-posteriors themselves.
+    """
     # Imported here: Gaussian mixtures do without torch, which takes seconds.
     import torch
 
@@ -59,6 +64,7 @@ def net_scores(model_dir: Path, feats: Path, device: str = "cpu", graph: Path | 
     features = SpeakerFeatures([feats], acoustic.config.data.norm_vars)
 
     def scores(utt: str) -> np.ndarray:
-        return acoustic.score(features(utt)) - acoustic.priors
+        posteriors = acoustic.score(features(utt))
+        return posteriors - acoustic.priors if priors else posteriors
 
     return model, scores
