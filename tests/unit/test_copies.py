@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 from data_maker import UTTS, make_dir, run, snapshot
+from model_maker import program
 
+from mimic.corpus import windows
 from mimic.corpus.validate import Options, validate
 from mimic.io.audio import AudioReader
 from mimic.io.tables import read_table
@@ -150,3 +152,25 @@ def test_combining_keeps_what_all_have_and_refuses_what_is_there_twice(data, fas
     assert "spk2gender: p1 is 'm' here and 'f' elsewhere" in error(
         run("steps/combine_data.sh", tmp_path / "mixed", data, other)
     )
+
+
+def test_windows_have_every_sample_and_zeros_after_the_last(data, tmp_path, caplog):
+    out, options = tmp_path / "cut", ("--window", "0.5", "--stride", "0.25", "--nj", "2")
+    for job in ("1", "2"):
+        assert program("cut_windows.py", "cut", *options, "--job", job, data, out) == 0
+    assert program("cut_windows.py", "collect", *options, data, out) == 0
+    cut, whole, origin = AudioReader(out), AudioReader(data), read_table(out / "utt2uniq")
+    assert sorted(set(origin.values())) == UTTS and list(origin) == cut.utts
+    for utt in UTTS:
+        names, samples = [name for name in cut.utts if origin[name] == utt], len(whole[utt])
+        joined = np.concatenate([cut[names[0]], *(cut[name][4000:] for name in names[1:])])
+        np.testing.assert_array_equal(joined[:samples], whole[utt])
+        assert (
+            not joined[samples:].any() and len(joined) - samples < 4000 and {len(cut[name]) for name in names} == {8000}
+        )
+    assert not (out / "text").exists() and not (out / "text.phn").exists()
+    assert set(read_table(out / "utt2snr").values()) == {"5"} and read_table(out / "utt2spk")["p10-001-00001"] == "p10"
+    assert set(read_table(out / "utt2dur").values()) == {"0.500000"}
+    assert [list(windows.starts(n, 8, 4)) for n in (1, 8, 9, 12, 13)] == [[0], [0], [0, 4], [0, 4], [0, 4, 8]]
+    assert program("cut_windows.py", "cut", "--window", "1", "--stride", "2", data, tmp_path / "x") == 1
+    assert "--stride 2 has to be a sample or more, and at most --window 1" in caplog.messages[-1]
