@@ -72,9 +72,10 @@ def test_samples_are_whole_waveforms_without_preemphasis(corpus, tmp_path):
 def test_a_picture_shows_what_is_left():
     noisy = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
     picture = spectra(noisy, np.float32(0.5) * noisy, noisy, Stft())
-    bins, border = 257, 2
-    assert picture.shape == (4 * bins + 3 * border, 1 + 8000 // 256) and picture.dtype == np.uint8
-    panels = [picture[i * (bins + border) : i * (bins + border) + bins].astype(int) for i in range(4)]
+    bins, frames, border = 257, 1 + 8000 // 256, 2
+    assert picture.shape == (2 * bins + border, 2 * frames + border) and picture.dtype == np.uint8
+    sides = (slice(frames), slice(frames + border, None))
+    panels = [half[:, side].astype(int) for half in (picture[:bins], picture[bins + border :]) for side in sides]
     assert panels[0].max() == 255 and np.array_equal(panels[0], panels[2])
     assert abs((panels[0] - panels[1])[panels[1] > 0] - 255 * 20 * np.log10(2) / 80).max() <= 1  # 6 of 80 dB, rounded
     assert abs(panels[3] - 127.5).max() <= 1

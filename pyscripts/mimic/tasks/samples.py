@@ -13,7 +13,7 @@ from mimic.training.samples import Sample
 
 LONGEST_S = 10.0  # of longer utterances the beginning is taken
 RANGE_DB = 80.0  # below the loudest bin of the noisy side: black
-BORDER = np.full((2, 1), 255, np.uint8)
+BORDER = 2  # white pixels between two spectra
 
 
 @torch.inference_mode()
@@ -33,7 +33,7 @@ def dev_samples(
 
 
 def spectra(noisy: np.ndarray, enhanced: np.ndarray, clean: np.ndarray, stft: Stft) -> np.ndarray:
-    """A picture (rows, frames), uint8: noisy, enhanced, clean and the mask from top to bottom, high frequencies above.
+    """A picture (rows, columns), uint8: above noisy and enhanced, below clean and mask, high frequencies on top.
 
     Magnitudes are in dB. The mask is what is left of each bin, 0 to 1, also of an enhancer that works without masks.
     """
@@ -43,8 +43,9 @@ def spectra(noisy: np.ndarray, enhanced: np.ndarray, clean: np.ndarray, stft: St
     loudest = max(float(sides[0].max()), 1e-6)
     shades = [1 + 20 * np.log10(np.maximum(side / loudest, 1e-6)) / RANGE_DB for side in sides]
     shades.append(sides[1] / np.maximum(sides[0], 1e-6 * loudest))
-    panels: list[np.ndarray] = []
-    for shade in shades:
-        panels += [np.broadcast_to(BORDER, (2, shade.shape[1]))] if panels else []
-        panels.append(np.rint(255 * np.clip(shade, 0, 1)).astype(np.uint8))
-    return np.concatenate(panels)
+    bins, frames = shades[0].shape
+    picture = np.full((2 * bins + BORDER, 2 * frames + BORDER), 255, np.uint8)
+    for i, shade in enumerate(shades):
+        row, column = i // 2 * (bins + BORDER), i % 2 * (frames + BORDER)
+        picture[row : row + bins, column : column + frames] = np.rint(255 * np.clip(shade, 0, 1))
+    return picture
