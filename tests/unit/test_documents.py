@@ -128,6 +128,18 @@ def test_options_that_are_named_exist(page):
         assert option in settings() or option.endswith(".key"), f"{named(page)}: {option} is not a setting"
 
 
+def test_the_table_of_features_names_options_and_settings_that_exist():
+    text = (ROOT / "docs/feature_table.md").read_text()
+    sections = {name.partition(".")[0][2:] for name in settings()}
+    assert len(re.findall(r"^\| [PFMTEI]\d+ \|", text, re.M)) == 70
+    for code in re.findall(r"`([^`]+)`", text):
+        script = re.match(r"(?:\./)?((?:(?:steps|local|pyscripts)/)?[\w/]+\.(?:sh|py))(?=\s)", code)
+        for option in re.findall(r"(?<!\S)(--[a-z][\w-]*)", re.sub(r"'[^']*'", "x", code)) if script else ():
+            assert option in options_of(script[1]), f"{script[1]} has no {option}"
+        for name in re.findall(r"(?<![\w/.])([a-z_]+\.[a-z_0-9]+)(?=[\s=]|$)", code):
+            assert name.partition(".")[0] not in sections or f"--{name}" in settings(), f"{name} is not a setting"
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
     """A copy of the recipe with a small corpus and small models under the names that the documents use."""
