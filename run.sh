@@ -40,6 +40,7 @@ train_jobs=2                            # models trained side by side in stages 
 . ./path.sh || exit 1
 help_message="Usage: ./run.sh [--option value]...
 e.g.:  ./run.sh                                            the demo corpus, everything
+       ./run.sh --debug true                               does everything work? a few utterances of it
        ./run.sh --corpus vbdemand --vbdemand-dir DIR       VoiceBank-DEMAND, as published
        ./run.sh --corpus mycorpus --lexicon cmudict.txt    your own data
        ./run.sh --stage 6 --stop-stage 7                   recognition and scores again
@@ -85,6 +86,7 @@ fi
 [ ${#own[@]} -gt 0 ] || [ "$lexicon$lexicon_type$allow_pipes" = autofalse ] ||
   die "--lexicon, --lexicon-type and --allow-pipes are for your own data: give --corpus too"
 if [ "$corpus" = vbdemand ]; then
+  ! $debug || die "--debug true would import all of VoiceBank-DEMAND: leave --corpus vbdemand out"
   [ -n "$vbdemand_dir" ] || die "--corpus vbdemand needs --vbdemand-dir: its directory, or where it is to be downloaded"
 else
   [ "$vbdemand_dir$skip_pesq_check" = false ] || die "--vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"
@@ -104,7 +106,8 @@ if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 6 ] && [ "$train_jobs" -gt 1 ]; the
 if begin 1 "data"; then
   case $corpus in
     demo)
-      local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" --noise-dir "$noise_dir" --rir-dir "$rir_dir" "$data"
+      demo_options=(--noise-dir "$noise_dir" --rir-dir "$rir_dir")
+      prepare_demo
       ;;
     vbdemand)
       local/vbdemand/download.sh "$vbdemand_dir"
@@ -113,6 +116,15 @@ if begin 1 "data"; then
       local/vbdemand/check_pesq.sh "${common_2nj[@]}" --skip-pesq-check "$skip_pesq_check" "$data" "$exp/noisy/pesq_check"
       ;;
     *)
+      if $debug; then
+        for name in "${given[@]}"; do # of which speakers are taken, all of them
+          few=24
+          if [ -n "$valid_speakers" ] && [[ $name == train* ]]; then few=all; fi
+          steps/subset_data.sh --force "$force" "${!name:-$corpus/$name}" "$few" "$data/few/$name"
+        done
+        if [ -z "$lexicon" ] && [ -f "$corpus/lang/lexicon.txt" ]; then lexicon=$corpus/lang/lexicon.txt; fi
+        own=(--corpus "$data/few")
+      fi
       local/import_corpus.sh "${common_2nj[@]}" "${own[@]}" --valid-speakers "$valid_speakers" --lexicon "$lexicon" --lexicon-type "$lexicon_type" \
         --oov-policy "$oov_policy" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" \
         --text-normaliser "$text_normaliser" "$data"

@@ -70,6 +70,7 @@ made=$exp/data size=_demo sides=()
   die "--ljspeech-rate own needs --pretrain-feat-config: features at 22,050 Hz, e.g. conf/logmel_22k.conf"
 case $corpus in
   librispeech)
+    ! $debug || die "--debug true would read all of LibriSpeech: give --corpus demo, or a directory"
     [ "$train_side" = clean ] || die "--train-side noisy: LibriSpeech has no noisy side, local/mix_noise.sh makes one"
     : "${pretrain:=ljspeech}" "${feat_type:=logmel}" "${feat_config:=conf/logmel.conf}"
     size='' source=$made/librispeech
@@ -89,10 +90,14 @@ if [ -n "$enhancer" ]; then
   [[ " ${sides[*]} " == *" noisy "* ]] || die "--enhancer needs noisy speech: $source/{dev,test}_noisy"
   sides+=(enhanced)
 fi
+if $debug && [ "$corpus" != demo ]; then source=$data/few; fi
 : "${pretrain:=none}" "${feat_type:=fbank}" "${feat_config:=conf/fbank.conf}"
 case $pretrain in
   none) first='' ;;
-  ljspeech) first=$made/ljspeech ;;
+  ljspeech)
+    ! $debug || die "--debug true would read all of LJSpeech: leave --pretrain out"
+    first=$made/ljspeech
+    ;;
   *)
     for set in train_clean dev_clean; do [ -d "$pretrain/$set" ] || die "--pretrain $pretrain has no directory $set"; done
     first=$pretrain
@@ -119,8 +124,9 @@ if begin 1 "data"; then
       local/librispeech/prepare.sh "${common_2nj[@]}" --train-parts "$train_parts" --dev-parts "$dev_parts" \
         --test-parts "$test_parts" "$librispeech_dir" "$source"
       ;;
-    demo) local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "$source" ;;
+    demo) prepare_demo ;;
   esac
+  if [ "$source" = "$data/few" ]; then few_sets "$corpus" "$source" {train,dev,test}_{clean,noisy}; fi
   if [ -n "$noise_dir" ]; then local/split_recordings.sh --force "$force" "$noise_dir" "$made/noises"; fi
 fi
 

@@ -21,7 +21,6 @@ recogniser=                                     # directory of a trained recogni
 fbank_config=conf/fbank.conf                    # with --recogniser: its features
 seeds=1                                         # train from this many seeds: --seed, --seed + 1, ...
 train_jobs=2                                    # models trained side by side; on one machine with --ngpu one after the other
-debug=false                                     # true: all stages in two minutes, with few utterances and one epoch, in exp/denoise_debug
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_denoise.sh [--option value]...
@@ -66,11 +65,7 @@ for model in $models; do
   [ -f "${configs[$model]}" ] || die "--models: no model '$model': ${configs[$model]} is not there"
 done
 few=()
-if $debug; then
-  exp+=_debug
-  few=(--train.epochs 1 --train.warmup 0 --data.valid_utterances 4)
-  demo_hours=0.02
-fi
+if $debug; then few=(--data.valid_utterances 4); fi
 made=$data/${exp##*/}
 start_recipe "$exp"
 read -r -a systems <<< "$(with_seeds $models)"
@@ -79,8 +74,7 @@ read -r -a systems <<< "$(with_seeds $models)"
 source=$corpus noises=$noise_dir
 case $corpus in
   demo)
-    source=$data
-    if $debug; then source=$made/demo; fi
+    source=$demo
     : "${noises:=$source/demo_audio/noise}"
     ;;
   mini_librispeech) source=$made/corpus noises=$made/openrir/noises rir_dir=$made/openrir/rooms ;;

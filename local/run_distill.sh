@@ -31,7 +31,8 @@ train_jobs=2                                              # models trained side 
 
 . ./path.sh || exit 1
 help_message="Usage: local/run_distill.sh [--option value]...
-e.g.: local/run_pretrain_ssl.sh && local/run_distill.sh         a small teacher and smaller students of the demo corpus
+e.g.: local/run_pretrain_ssl.sh --debug true && local/run_distill.sh --debug true
+      local/run_pretrain_ssl.sh && local/run_distill.sh         a small teacher and smaller students of the demo corpus
       local/run_distill.sh --corpus corpus --noise-dir noises --teacher wavlm-base-plus --ngpu 1
 
 Options (default):
@@ -63,9 +64,13 @@ check_words conditions clean noise reverb both
 [ -e "$teacher" ] || "$dry_run" || die "--teacher $teacher: no such encoder; local/run_pretrain_ssl.sh trains a small one"
 for probe in $probes; do [ -f "conf/probe_$probe.yaml" ] || die "--probes: conf/probe_$probe.yaml is not there"; done
 source=$corpus made=$exp/data size=''
+if $debug; then # the teacher is that of local/run_pretrain_ssl.sh --debug true
+  source=$data/few simulated_rirs=4
+  if [ "$teacher" = exp/ssl/hubert1/encoder ]; then teacher=exp/ssl_debug/hubert1/encoder; fi
+fi
 if [ "$corpus" = demo ]; then
   source=$data size=_demo
-  : "${noise_dir:=$data/demo_audio/noise}" "${keep_targets:=true}"
+  : "${noise_dir:=$demo/demo_audio/noise}" "${keep_targets:=true}"
 else
   check_corpus train_clean dev_clean test_clean
   [ -n "$noise_dir" ] || die "--corpus $corpus needs --noise-dir: the noises to mix in"
@@ -83,7 +88,8 @@ test_sets=(test)
 if [[ " $probes " == *" speaker "* ]]; then test_sets=(test heldout); fi
 
 if begin 1 "data"; then
-  if [ "$corpus" = demo ]; then local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "$data"; fi
+  if [ "$corpus" = demo ]; then prepare_demo; fi
+  if [ "$source" = "$data/few" ]; then few_sets "$corpus" "$source" {train,dev,test}_clean; fi
   local/split_recordings.sh --force "$force" "$noise_dir" "$made/noises"
   if [ -z "$rir_dir" ]; then
     rir_dir=$(former_dir "$made/simulated_rirs" "$made/simulated_rooms")

@@ -50,6 +50,11 @@ set -euo pipefail
 check_common "$@"
 check_files lexicon lm mix mfcc_config
 source=$corpus mono_gauss=1000
+if $debug; then # what run.sh and local/run_segan.sh made with --debug true
+  source=$data/few
+  : "${leaves:=40}" "${gauss:=150}" "${gmm_passes:=6}"
+  if [ "$enhancer" = exp/enhance_segan ]; then enhancer=exp_debug/enhance_segan; fi
+fi
 if [ "$corpus" = demo ]; then
   source=$data mono_gauss=600
   : "${size:=_demo}" "${leaves:=400}" "${gauss:=2500}" "${gmm_passes:=20}"
@@ -80,6 +85,7 @@ data_dir_for() { # data_dir_for SET SIDE
 }
 
 if begin 1 "lexicon and language model"; then
+  if [ "$source" = "$data/few" ]; then few_sets "$corpus" "$source" {train,dev,test}_{clean,noisy}; fi
   steps/prepare_lang.sh "${one_job[@]}" --lexicon-type "$lexicon_type" "$lexicon" '<UNK>' "$lang"
   if [ -z "$lm" ]; then
     require "$source/train_clean/text" "stage 1 of run.sh (data)"

@@ -42,6 +42,7 @@ if [ "$corpus" = demo ]; then
   : "${ssl_config:=conf/hubert_demo.yaml}"
 else
   check_corpus train_clean dev_clean
+  if $debug; then source=$data/few; fi
   : "${ssl_config:=conf/hubert.yaml}"
 fi
 check_files ssl_config
@@ -62,8 +63,9 @@ pretrain() { # pretrain ITERATION N
     --data.dev "$source/dev_clean" --data.dev_targets "$exp/units$1/dev" "${more[@]}"
 }
 
-if begin 1 "data" && [ "$corpus" = demo ]; then
-  local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "$data"
+if begin 1 "data"; then
+  if [ "$corpus" = demo ]; then prepare_demo; fi
+  if [ "$source" = "$data/few" ]; then few_sets "$corpus" "$source" {train,dev}_clean; fi
 fi
 
 if begin 2 "targets"; then

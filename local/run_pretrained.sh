@@ -53,6 +53,7 @@ for model in $models; do all+=("$model" "${model}_tuned" "${model}_mimic"); done
 [[ " ${all[*]} " == *" $default "* ]] || die "--default $default: is none of ${all[*]}"
 train_jobs=1
 sources=$data/sources
+if $debug; then simulated_rirs=4 pretrained=$exp/models; fi
 start_recipe "$exp"
 read -r -a bases <<< "$(with_seeds $models)"
 read -r -a systems <<< "$(with_seeds "${all[@]}")"

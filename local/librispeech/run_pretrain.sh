@@ -40,6 +40,7 @@ set -euo pipefail
 
 check_common "$@"
 check_files fbank_config asr_config lm_config
+if $debug; then train_parts=dev-other dev_parts=dev-clean test_parts=test-clean; fi # 5 hours each
 start_recipe "$exp"
 
 if begin 1 "data"; then

@@ -9,7 +9,11 @@ check_common() {
   local stages
   [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
   : "${nj:=$(default_nj)}"
-  settings=${set:-} # `set` is what loops over sets are called by
+  settings=${set:-} demo=$data # `set` is what loops over sets are called by
+  if ${debug:-false}; then
+    exp=${exp%/}_debug data=${data%/}_debug demo_hours=0.02 seeds=1
+    demo=$data/demo settings="train.epochs=1 train.max_steps=4 train.warmup=0 $settings"
+  fi
   if [ ! -v stage ]; then return; fi
   stages=$(sed -nE 's/^ *if (.* )?begin ([0-9]+) "([^"]*)".*/; \2 \3/p' "$0" | tr -d '\n')
   : "${stop_stage:=99}"
@@ -46,6 +50,21 @@ check_models() {
 check_corpus() {
   local set
   for set; do [ -d "$corpus/$set" ] || die "--corpus $corpus has no directory $set"; done
+}
+
+# prepare_demo: the demo corpus in $data, by $demo_options; with --debug true all of a small one in $demo, a few utterances in $data.
+# few_sets FROM TO SET...: with --debug true: some utterances of each set of a corpus that is there, and its lexicon.
+demo_options=()
+prepare_demo() {
+  local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "${demo_options[@]}" "$demo"
+  if ${debug:-false}; then few_sets "$demo" "$data" {train,dev,test}_{clean,noisy}; fi
+}
+few_sets() {
+  local name
+  for name in "${@:3}"; do
+    if [ -d "$1/$name" ] || pending "$1/$name"; then steps/subset_data.sh --force "$force" "$1/$name" 24 "$2/$name"; fi
+  done
+  if [ -d "$1/lang" ] && ! dry_run; then ln -sfn "$(realpath "$1/lang")" "$2/lang"; fi
 }
 
 # check_words OPTION WORD...: dies unless every word of the option is one of these.

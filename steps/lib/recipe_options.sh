@@ -14,5 +14,6 @@ device=       # of training: cpu, cuda or mps (Apple's GPUs); empty: cuda with -
 cmd_backend=  # where jobs run: local, slurm or sge; empty: the one in cmd.sh
 num_threads=  # CPU threads of a training; empty: this machine's cores divided among the trainings, on a cluster 4
 set=          # settings of trainings that override all files: 'train.epochs=3 enhance_*:train.lr=1e-4'
+debug=false   # true: every stage in minutes, in <exp>_debug and <data>_debug: few utterances, four steps of each training
 force=false   # true: run the stages again although nothing changed; what was there goes to <dir>.old
 dry_run=false # true: only print what would be made, and why

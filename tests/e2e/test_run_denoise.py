@@ -32,10 +32,10 @@ def test_run_denoise_from_clean_speech_to_the_table(begun):
     for name in ("dev_noisy", "test_noisy"):
         begun.remove(f"corpus/{name}")
     begun.call(*words, "--stop-stage", "1")
-    mixed = begun.root / "data/denoise_debug/test_noisy"
+    mixed = begun.root / "data_debug/denoise_debug/test_noisy"
     assert {line.split()[1] for line in (mixed / "utt2noise").read_text().splitlines()} == {"brown"}
-    few = begun.root / "data/denoise_debug/few/test_noisy/wav.scp"
-    assert few.read_text().count(" data/denoise_debug/test_noisy/") == 5
+    few = begun.root / "data_debug/denoise_debug/few/test_noisy/wav.scp"
+    assert few.read_text().count(" data_debug/denoise_debug/test_noisy/") == 5
 
 
 @pytest.mark.parametrize(
