@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mimic import cli, models
 from mimic.errors import UserError
-from mimic.training import checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +28,8 @@ def main() -> None:
         )
     if (args.output / "config.yaml").exists():
         raise UserError(f"{args.output} holds a model: name another directory")
+    from mimic.training import checkpoint  # here: it loads torch, which takes seconds; wrong words need not wait for it
+
     model = models.load(args.directory)
     model.net.load_state_dict(checkpoint.average(kept[epoch] for epoch in sorted(set(args.epochs))))
     model.save(args.output)
