@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Some utterances of a data directory: evenly spread, of some durations or speakers; arguments as those of Kaldi's subset_data_dir.sh.
 # Reads <data-dir>; writes <out-dir> with the tables of so many utterances. Audio stays where it is. Takes a second.
+# shellcheck disable=SC2034  # some options are read by their name
 
 cmd=launch.py  # where it runs
 min_dur=0      # seconds of the shortest utterance that is taken
