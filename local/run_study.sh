@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # What mimic loss is worth under other settings, after ./run.sh with the same --data and --exp: trains run.sh's enhancer once
-# for each line of --tries and each seed and scores it on the dev set, its speech by the recogniser of clean speech
+# for each line of --study and each seed and scores it on the dev set, its speech by the recogniser of clean speech
 # (exp/asr_clean), which is left alone. The test set is not touched: settings are chosen here. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-tries=local/demo/tries.tsv              # lines "NAME SETTING...", as "cnn_0.5 --loss.mimic_weight 0.5"; # begins a comment
+study=local/demo/study.tsv              # lines "NAME SETTING...", as "cnn_0.5 --loss.mimic_weight 0.5"; # begins a comment
 base=mse                                # the try that the others are compared with
 only=                                   # names of tries, of those in the file; empty: all
 corpus=demo                             # as given to run.sh
@@ -35,17 +35,17 @@ set -euo pipefail
 
 check_common "$@"
 choose_configs
-check_files tries
+check_files study
 declare -A settings_of=()
 names=()
 while read -r name words; do
   if [[ -z $name || $name == \#* ]]; then continue; fi
-  [[ $name =~ ^[A-Za-z0-9_.-]+$ && $name != *_seed* ]] || die "$tries: '$name' cannot be the name of a try"
-  [ ! -v "settings_of[$name]" ] || die "$tries: there are two tries '$name'"
+  [[ $name =~ ^[A-Za-z0-9_.-]+$ && $name != *_seed* ]] || die "$study: '$name' cannot be the name of a try"
+  [ ! -v "settings_of[$name]" ] || die "$study: there are two tries '$name'"
   settings_of[$name]=$words
   if [[ -z $only || " $only $base " == *" $name "* ]]; then names+=("$name"); fi
-done < "$tries"
-for name in $base $only; do [ -v "settings_of[$name]" ] || die "$tries has no try '$name'"; done
+done < "$study"
+for name in $base $only; do [ -v "settings_of[$name]" ] || die "$study has no try '$name'"; done
 [ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
 
 start_recipe "$exp"

@@ -174,8 +174,8 @@ def _spectra(x: np.ndarray) -> np.ndarray:
 def reverberate(speech: np.ndarray, rir: Rir) -> tuple[np.ndarray, np.ndarray]:
     """Reverberant speech and its target: the speech without reverberation, or with the early reflections only.
 
-    Same length, same energy; not delayed by an aligned RIR (its direct path, the largest |h|, is moved to time 0 and made
-    positive), so that the speech without it stays the aligned target.
+    Same length, same energy; not delayed by an aligned RIR (its direct path, the largest |h|, is moved to time 0 and
+    made positive), so that the speech without it stays the aligned target.
     """
     wet = rir.convolve(speech, rir.start + len(speech))[rir.start :]
     before, after = power(speech), power(wet)

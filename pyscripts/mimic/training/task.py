@@ -36,8 +36,8 @@ class Task(nn.Module):
     - where it applies, `frozen(epoch)`: modules that do not learn in this epoch; `stream(utterances)`: reads their
       files in the order of the disk, so that `load` finds them in memory; `compiled()`: modules that torch.compile
       takes; `samples(count)`: what an enhancer makes of so many development utterances, see `mimic.training.samples`;
-      `finish(directory)`: what is written beside model.pt when that is there; `close()`: ends what runs beside the task,
-      whoever made it calls it.
+      `finish(directory)`: what is written beside model.pt when that is there; `close()`: ends what runs beside the
+      task, whoever made it calls it.
 
     Several optimisers (adversarial training): `trainable()` names the modules that are trained, `model` among them;
     each has an optimiser of its own and is in the checkpoints, with what its get_extra_state gives.
