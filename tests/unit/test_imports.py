@@ -45,7 +45,16 @@ TORCH = {
     "tune_decode": "a network",
 }
 # Nor numpy (0.1 s) these, which only copy text or look at it.
-TEXT = {"check_settings", "combine_data", "export", "print_settings", "ssl_layers", "status", "subset_data"}
+TEXT = {
+    "average_checkpoints",
+    "check_settings",
+    "combine_data",
+    "export",
+    "print_settings",
+    "ssl_layers",
+    "status",
+    "subset_data",
+}
 TEXT |= {"text_to_tokens", "train", "train_inputs"}
 # What done.py and launch.py, which start in every step, do not load either: it takes longer than their work.
 SLOW = {
