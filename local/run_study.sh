@@ -25,8 +25,8 @@ $(list_options.sh "$0")
 Stages; what is done and unchanged is skipped:
   stage          writes
   1 training     exp/study/<try>
-  2 recognition  exp/study/<try>/{wav,enhanced,decode}_dev
-  3 scores       exp/study/<try>/{scoring/dev,decode_dev/scoring}  exp/STUDY.md  exp/compare/study/<try>"
+  2 recognition  exp/study/<try>/{wav,enhanced}/dev  exp/study/<try>/asr/decode_dev
+  3 scores       exp/study/<try>/{,asr/}scoring/dev  exp/STUDY.md  exp/compare/study/<try>"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh
@@ -65,7 +65,7 @@ fi
 
 recognise_dev() { # recognise_dev TRY
   dump "$exp/study/$1" dev
-  recognise "$exp/study/$1" dev "$exp/study/$1/enhanced/dev" "$exp/asr_clean"
+  recognise "$exp/study/$1/asr" dev "$exp/study/$1/enhanced/dev" "$exp/asr_clean"
 }
 if begin 2 "recognition"; then
   for name in "${all[@]}"; do in_background 2 recognise_dev "$name"; done
@@ -73,7 +73,7 @@ if begin 2 "recognition"; then
 fi
 
 score_dev() { # score_dev TRY
-  score_words "$exp/study/$1" dev "$exp/study/$1/enhanced/dev"
+  score_words "$exp/study/$1/asr" dev "$exp/study/$1/enhanced/dev"
   steps/score_enhancement.sh "${common[@]}" "$data/dev_clean" "$exp/study/$1/enhanced/dev" "$exp/study/$1/scoring/dev"
 }
 if begin 3 "scores"; then
@@ -81,11 +81,12 @@ if begin 3 "scores"; then
   wait_all
   rows=() pairs=()
   for name in "${names[@]}"; do
-    rows+=("$name=$exp/study/$name<seed>,$exp/study/$name<seed>")
+    rows+=("$name=$exp/study/$name<seed>,$exp/study/$name<seed>/asr")
     if [ "$name" = "$base" ]; then continue; fi
     pairs+=(--pair "$base" "$name")
     dry_run || steps/compare.sh --set dev --seed "$seed" --seeds "$seeds" \
-      "$exp/study/$base<seed>" "$exp/study/$name<seed>" "$exp/compare/study/$name" > /dev/null
+      "$exp/study/$base<seed>,$exp/study/$base<seed>/asr" "$exp/study/$name<seed>,$exp/study/$name<seed>/asr" \
+      "$exp/compare/study/$name" > /dev/null
   done
   score_table --columns "PESQ,eSTOI,SI-SDR,dev CER,dev WER" --output "$exp/STUDY.md" "${pairs[@]}" -- "${rows[@]}"
 fi
