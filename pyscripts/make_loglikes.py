@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs are what runs in parallel 
 
 from mimic import cli
 from mimic.hmm.alignments import job_utts
-from mimic.hmm.summary import write_job
+from mimic.hmm.jobs import write_summary
 from mimic.io.archives import ArkWriter
 from mimic.io.tables import read_frames
 from mimic.models.acoustic_scores import gmm_scores, net_scores
@@ -40,7 +40,7 @@ def main() -> None:
     with ArkWriter(args.dir / f"{name}.ark", args.dir / f"{name}.scp", args.compress) as writer:
         for utt in cli.progress(utts, len(utts), "utterances"):
             writer.write(utt, scores(utt))
-    write_job(args.dir, args.job, len(share), {utt: "no features" for utt in share if utt not in frames})
+    write_summary(args.dir, args.job, len(share), {utt: "no features" for utt in share if utt not in frames})
 
 
 if __name__ == "__main__":

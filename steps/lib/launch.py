@@ -1,4 +1,4 @@
-#!/usr/bin/env -S python3 -S
+#!/usr/bin/env python3
 """Runs a command, or N of them, with their output in log files: Kaldi's run.pl, slurm.pl and queue.pl.
 
     launch.py [options] [JOB=1:N] LOG PROGRAM [ARGUMENTS]

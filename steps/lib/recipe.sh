@@ -9,7 +9,7 @@ check_common() {
   local stages
   [ $# -eq 0 ] || die "takes options only, got '$*'; see --help"
   : "${nj:=$(default_nj)}"
-  settings=${set:-} demo=$data # `set` is what loops over sets are called by
+  settings=${set:-} demo=${data:-} # `set` is what loops over sets are called by
   if ${debug:-false}; then
     exp=${exp%/}_debug data=${data%/}_debug demo_hours=0.02 seeds=1
     demo=$data/demo settings="train.epochs=1 train.max_steps=4 train.warmup=0 $settings"
