@@ -132,7 +132,7 @@ if begin 5 "scores"; then
   for name in "${all[@]}"; do rows+=("$name=$exp/$name<seed>,"); done
   for name in "${all[@]}"; do pairs+=(--pair noisy "$name"); done
   for name in $models; do pairs+=(--pair "${name}_tuned" "${name}_mimic"); done
-  score_table --columns PESQ,eSTOI,STOI,SI-SDR --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
+  score_table --columns "dev PESQ,dev eSTOI,dev STOI,dev SI-SDR" --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
 fi
 
 if begin 6 "models"; then

@@ -88,7 +88,7 @@ if begin 3 "scores"; then
       "$exp/study/$base<seed>,$exp/study/$base<seed>/asr" "$exp/study/$name<seed>,$exp/study/$name<seed>/asr" \
       "$exp/compare/study/$name" > /dev/null
   done
-  score_table --columns "PESQ,eSTOI,SI-SDR,dev CER,dev WER" --output "$exp/STUDY.md" "${pairs[@]}" -- "${rows[@]}"
+  score_table --columns "dev PESQ,dev eSTOI,dev SI-SDR,dev CER,dev WER" --output "$exp/STUDY.md" "${pairs[@]}" -- "${rows[@]}"
 fi
 
 finished "table: $exp/STUDY.md  each try against $base: $exp/compare/study/*/comparison.tsv"
