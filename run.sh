@@ -157,7 +157,7 @@ if begin 4 "enhancement, without and with mimic loss"; then
   for name in "${enhancers[@]}"; do
     loss=(--loss.perceptual "$exp/perceptual")
     [[ $name == mimic* ]] || loss=(--loss.mimic_weight 0)
-    in_background "$train_jobs" train_enhancer "$name" "$enhance_config" "${loss[@]}"
+    in_background "$train_jobs" train_enhancer "$exp/enhance_$name" "$enhance_config" "${loss[@]}"
   done
   wait_all
 fi

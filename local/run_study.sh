@@ -55,10 +55,7 @@ if begin 1 "training"; then
   for name in "${all[@]}"; do
     read -r -a words <<< "${settings_of[${name%_seed*}]}"
     if [ "${words[*]}" != "--loss.mimic_weight 0" ]; then words+=(--loss.perceptual "$exp/perceptual"); fi
-    in_background "$train_jobs" steps/train.sh "${training[@]}" "$enhance_config" "$exp/study/$name" \
-      --train.seed "$(seed_of "$name")" \
-      --data.train_noisy "$exp/stft/train_noisy" --data.train_clean "$exp/stft/train_clean" \
-      --data.dev_noisy "$exp/stft/dev_noisy" --data.dev_clean "$exp/stft/dev_clean" "${words[@]}"
+    in_background "$train_jobs" train_enhancer "$exp/study/$name" "$enhance_config" "${words[@]}"
   done
   wait_all
 fi

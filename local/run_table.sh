@@ -97,7 +97,7 @@ if begin 1 "enhancers and joint training"; then
     config=$crdnn_config loss=(--loss.perceptual "$exp/perceptual")
     if [[ $name == resnet* ]]; then config=$resnet_config; fi
     if [[ $name != *mimic* ]]; then loss=(--loss.mimic_weight 0); fi
-    in_background "$train_jobs" train_enhancer "$name" "$config" "${loss[@]}"
+    in_background "$train_jobs" train_enhancer "$exp/enhance_$name" "$config" "${loss[@]}"
   done
   for name in "${joints[@]}"; do
     in_background "$train_jobs" steps/train.sh "${training[@]}" "$joint_config" "$exp/$name" --train.seed "$(seed_of "$name")" \

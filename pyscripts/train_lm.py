@@ -63,11 +63,7 @@ def main() -> None:
     text = LmText(args.text, args.unit, tokens, normalise)
     mix = LmText(args.mix, args.unit, tokens, normalise) if args.mix else None
     share = mix_share(args.mix_share, bool(mix), bool(args.dev))
-    counts = NgramCounts(args.order, most_frequent(text, args.vocabulary) if args.vocabulary else None)
-    for sentence in text:
-        counts.add(sentence)
-    if not counts.total:
-        raise UserError(f"{text.path}: no text")
+    counts = count(text, args.order, most_frequent(text, args.vocabulary) if args.vocabulary else None)
     if args.lexicon:
         more = counts.know(listed_words(args.lexicon))
         log.info("%s: %d words that the text lacks share the probability of unseen ones", args.lexicon, more)
@@ -87,11 +83,11 @@ def main() -> None:
     }
     dev = LmText(Path(args.dev), args.unit, tokens, normalise) if args.dev else None
     if mix:
-        further = count(mix, args.order, counts.words)
+        further = count(mix, args.order, counts.words[3:])
         other = estimate(*further.finish(), len(counts.words), prune)
         if share is None:
             assert dev is not None  # mix_share asks for it
-            share = 1 - fit_weight(levels, other, *count(dev, args.order, counts.words).finish())
+            share = 1 - fit_weight(levels, other, *count(dev, args.order, counts.words[3:]).finish())
         levels = interpolate(levels, other, 1 - share)
         facts["mix"] = {"share": round(share, 4), "sentences": further.sentences, "total": further.total}
         log.info("%s: %d sentences, a share of %.3f", mix.path, further.sentences, share)
@@ -133,9 +129,9 @@ def mix_share(text: str, mix: bool, dev: bool) -> float | None:
     return share
 
 
-def count(text: LmText, order: int, words: list[str]) -> NgramCounts:
-    """The n-grams of a text over these words; others are <unk>."""
-    counts = NgramCounts(order, words[3:])
+def count(text: LmText, order: int, vocabulary: list[str] | None) -> NgramCounts:
+    """The n-grams of a text over these words, others are <unk>; None: over all of its words."""
+    counts = NgramCounts(order, vocabulary)
     for sentence in text:
         counts.add(sentence)
     if not counts.total:
@@ -145,7 +141,7 @@ def count(text: LmText, order: int, words: list[str]) -> NgramCounts:
 
 def held_out(text: LmText, levels: list[Grams], words: list[str]) -> dict[str, float]:
     """Perplexity with and without what the model does not know, sentence ends included."""
-    counts = count(text, len(levels), words)
+    counts = count(text, len(levels), words[3:])
     rows, times = counts.finish()
     found, known = log10_probs(levels, rows) * times, rows[:, -1] != UNK
     unknown = int(times[~known].sum())

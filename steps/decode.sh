@@ -58,16 +58,15 @@ limit_jobs "$feats/feats.scp"
 if up_to_date "$dir" --force "$force" --version 1 "${inputs[@]}" --option "decode=$*"; then
   exit 0
 fi
-gpu=()
-if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && gpu=(--gpu "$ngpu"); fi
+choose_device
 rm -rf "$dir"/{wer,cer}_* "$dir/scoring_kaldi" "$dir/nbest.jsonl" # of an earlier text
 mkdir -p "$dir/log"
 echo "$nj" > "$dir/num_jobs"
 
 log "decoding $utterances utterances of $feats with $model"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/log/decode.$JOB.log" \
-  pyscripts/decode.py --job "$JOB" --nj "$nj" --device "${device:-cpu}" --batch-size "$batch_size" \
+$cmd "${place[@]}" "$JOB=1:$nj" "$dir/log/decode.$JOB.log" \
+  pyscripts/decode.py --job "$JOB" --nj "$nj" --device "$device" --batch-size "$batch_size" \
   "$model" "$feats" "$dir" "$@"
 
 for job in $(seq "$nj"); do cat "$dir/text.$job"; done > "$dir/text.tmp"

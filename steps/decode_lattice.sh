@@ -44,13 +44,12 @@ if up_to_date "$dir" --force "$force" --version 1 \
 rm -rf "$dir"/{trans,best}.* "$dir/log"
 mkdir -p "$dir/log"
 echo "$nj" > "$dir/num_jobs"
-gpu=()
-if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && gpu=(--gpu "$ngpu"); fi
+choose_device
 
 search() { # search PASS [options]
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-  $cmd --mem 4G "${gpu[@]}" "$JOB=1:$nj" "$dir/log/decode$1.$JOB.log" \
-    pyscripts/decode_lattice.py --job "$JOB" --nj "$nj" --acwt "$acwt" --min-active "$min_active" --device "${device:-cpu}" "${@:2}" \
+  $cmd --mem 4G "${place[@]}" "$JOB=1:$nj" "$dir/log/decode$1.$JOB.log" \
+    pyscripts/decode_lattice.py --job "$JOB" --nj "$nj" --acwt "$acwt" --min-active "$min_active" --device "$device" "${@:2}" \
     "$model" "$graph" "$data" "$dir"
 }
 first=(--best-path true --beam "$first_beam" --max-active "$first_max_active") # these need no lattices

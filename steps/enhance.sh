@@ -48,10 +48,9 @@ model=$1 data=$2 dir=$3
 shift 3
 require_model "$model" conf/enhance.yaml
 check_settings "$model" "$@"
-gpu=() ratio=()
+ratio=()
 if [ -n "$enhancement_ratio" ]; then ratio=(--enhancement-ratio "$enhancement_ratio"); fi
-if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && gpu=(--gpu "$ngpu"); fi
-: "${device:=cpu}"
+choose_device
 
 if [ "$stream" = true ] || { [ ! -e "$data/wav.scp" ] && ! pending "$data"; }; then
   exec pyscripts/enhance_files.py --device "$device" "${ratio[@]}" --chunk-seconds "$chunk_seconds" --stream "$stream" \
@@ -72,7 +71,7 @@ mkdir -p "$dir/log"
 
 log "enhancing $utterances utterances of $data with $model"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/log/enhance.$JOB.log" \
+$cmd "${place[@]}" "$JOB=1:$nj" "$dir/log/enhance.$JOB.log" \
   pyscripts/enhance.py --job "$JOB" --nj "$nj" --device "$device" "$model" "$data" "$dir" "${options[@]}"
 
 for table in "$data"/text "$data"/text.phn "$data"/utt2* "$data"/spk2*; do # any: scores tell apart by what is there

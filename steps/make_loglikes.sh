@@ -37,12 +37,11 @@ if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" --optio
 fi
 rm -f "$dir"/loglikes.*
 mkdir -p "$dir/log"
-gpu=()
-if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && gpu=(--gpu "$ngpu"); fi
+choose_device
 log "log-likelihoods of $(wc -l < "$data/feats.scp") utterances of $data by $model in $nj jobs"
 # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-$cmd --mem 2G "${gpu[@]}" "$JOB=1:$nj" "$dir/log/loglikes.$JOB.log" pyscripts/make_loglikes.py --job "$JOB" --nj "$nj" \
-  --priors "$priors" --compress "$compress" --device "${device:-cpu}" "${options[@]}" "$model" "$data" "$dir"
+$cmd --mem 2G "${place[@]}" "$JOB=1:$nj" "$dir/log/loglikes.$JOB.log" pyscripts/make_loglikes.py --job "$JOB" --nj "$nj" \
+  --priors "$priors" --compress "$compress" --device "$device" "${options[@]}" "$model" "$data" "$dir"
 for ((job = 1; job <= nj; job++)); do cat "$dir/loglikes.$job.scp"; done | sort > "$dir/loglikes.scp"
 summary=$(pyscripts/summarise_jobs.py --nj "$nj" "$dir")
 mark_done "$dir"

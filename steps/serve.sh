@@ -32,6 +32,6 @@ if [ -n "$enhance" ]; then require_model "$enhance" conf/enhance.yaml; fi
 if [ -n "$recognise" ]; then require_model "$recognise" conf/asr.yaml; fi
 ratio=()
 if [ -n "$enhancement_ratio" ]; then ratio=(--enhancement-ratio "$enhancement_ratio"); fi
-if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}"; fi
+choose_device
 exec pyscripts/serve.py --enhance "$enhance" "${ratio[@]}" --recognise "$recognise" --host "$host" --port "$port" \
-  --max-mb "$max_mb" --max-minutes "$max_minutes" --device "${device:-cpu}"
+  --max-mb "$max_mb" --max-minutes "$max_minutes" --device "$device"

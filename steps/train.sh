@@ -57,9 +57,8 @@ if up_to_date "$dir" --force "$force" --kind "$task" --version 1 "${inputs[@]}" 
 fi
 
 [ "$num_threads" != 0 ] || num_threads=$(nproc)
-place=()
-if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && num_processes=$ngpu place=(--gpu "$ngpu"); fi
-: "${device:=cpu}"
+choose_device
+if [ "$ngpu" -gt 0 ]; then num_processes=$ngpu; fi
 start=()
 if [ "$num_nodes" -gt 1 ]; then
   place+=(--num-nodes "$num_nodes")

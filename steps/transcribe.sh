@@ -34,6 +34,6 @@ esac
 if [ -n "$enhance" ]; then require_model "$enhance" conf/enhance.yaml; fi
 ratio=()
 if [ -n "$enhancement_ratio" ]; then ratio=(--enhancement-ratio "$enhancement_ratio"); fi
-if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}"; fi
+choose_device
 exec pyscripts/transcribe.py --format "$format" --enhance "$enhance" "${ratio[@]}" --max-seconds "$max_seconds" \
-  --device "${device:-cpu}" --allow-pipes "$allow_pipes" "$@"
+  --device "$device" --allow-pipes "$allow_pipes" "$@"

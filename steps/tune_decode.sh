@@ -42,16 +42,15 @@ for ((i = 0; i + 1 < $#; i += 2)); do
       ;;
   esac
 done
-gpu=()
-if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && gpu=(--gpu "$ngpu"); fi
+choose_device
 
 limit_jobs "$feats/feats.scp"
 if ! up_to_date "$dir/outputs" --force "$force" --kind outputs --version 1 --input "$model" --input "$feats"; then
   log "the CTC outputs of $model for $utterances utterances of $feats"
   mkdir -p "$dir/outputs/log"
   # shellcheck disable=SC2086  # a command with its options, as in Kaldi
-  $cmd "${gpu[@]}" "$JOB=1:$nj" "$dir/outputs/log/outputs.$JOB.log" pyscripts/tune_decode.py outputs --job "$JOB" --nj "$nj" \
-    --device "${device:-cpu}" --batch-size "$batch_size" "$model" "$feats" "$dir/outputs"
+  $cmd "${place[@]}" "$JOB=1:$nj" "$dir/outputs/log/outputs.$JOB.log" pyscripts/tune_decode.py outputs --job "$JOB" --nj "$nj" \
+    --device "$device" --batch-size "$batch_size" "$model" "$feats" "$dir/outputs"
   for job in $(seq "$nj"); do cat "$dir/outputs/ctc.$job.scp"; done | sort > "$dir/outputs/ctc.tmp"
   [ "$(wc -l < "$dir/outputs/ctc.tmp")" = "$utterances" ] || die "$dir/outputs: utterances are missing, see its log"
   mv "$dir/outputs/ctc.tmp" "$dir/outputs/ctc.scp"

@@ -147,6 +147,14 @@ lock_dir() {
   trap 'rm -f "$_locked/.lock"' EXIT
 }
 
+# choose_device: fills in an empty $device, cuda with --ngpu, else cpu; the array place has the launcher's options for it.
+# shellcheck disable=SC2034,SC2154  # a step has these
+choose_device() {
+  place=()
+  if [ "$ngpu" -gt 0 ]; then : "${device:=cuda}" && place=(--gpu "$ngpu"); fi
+  : "${device:=cpu}"
+}
+
 # limit_jobs TABLE-OR-FOLDER: counts its lines or files in $utterances and lowers $nj to that. Dies where there are none.
 limit_jobs() {
   if dry_run; then return; fi

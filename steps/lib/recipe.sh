@@ -179,9 +179,9 @@ feats_dir_for() {
   esac
 }
 
-# train_enhancer NAME CONFIG [--section.key value]...: $exp/enhance_NAME
+# train_enhancer DIR CONFIG [--section.key value]...: its seed is in its name
 train_enhancer() {
-  steps/train.sh "${training[@]}" "$2" "$exp/enhance_$1" --train.seed "$(seed_of "$1")" "${@:3}" \
+  steps/train.sh "${training[@]}" "$2" "$1" --train.seed "$(seed_of "${1##*/}")" "${@:3}" \
     --data.train_noisy "$exp/stft/train_noisy" --data.train_clean "$exp/stft/train_clean" \
     --data.dev_noisy "$exp/stft/dev_noisy" --data.dev_clean "$exp/stft/dev_clean"
 }

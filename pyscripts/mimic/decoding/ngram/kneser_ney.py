@@ -59,10 +59,10 @@ def estimate(rows: np.ndarray, counts: np.ndarray, words: int, prune: Sequence[i
             level.keys = level.rows[:, 0].astype(np.int64)
         else:
             below = levels[n - 2]
-            history = _find(levels, level.rows[:, :-1], words)
+            history = places(levels, level.rows[:, :-1], words)
             level.keys = history * words + level.rows[:, -1]
             below.backoff[history[starts]] = left
-            level.prob += left[group] * below.prob[_find(levels, level.rows[:, 1:], words)]
+            level.prob += left[group] * below.prob[places(levels, level.rows[:, 1:], words)]
     for level in levels:
         with np.errstate(divide="ignore"):
             level.prob, level.backoff = np.log10(level.prob), np.log10(level.backoff)
@@ -133,7 +133,7 @@ def _histories(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(first), first.cumsum() - 1
 
 
-def _find(levels: Sequence[Grams], rows: np.ndarray, words: int) -> np.ndarray:
+def places(levels: Sequence[Grams], rows: np.ndarray, words: int) -> np.ndarray:
     """Where n-grams (n-grams, order) stand among those of their order."""
     at = rows[:, 0].astype(np.int64)
     for level, column in zip(levels[1:], rows.T[1:], strict=False):

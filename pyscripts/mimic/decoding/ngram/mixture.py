@@ -6,7 +6,7 @@ import numpy as np
 
 from mimic.decoding.ngram.counts import new as differs
 from mimic.decoding.ngram.counts import sorting
-from mimic.decoding.ngram.kneser_ney import Grams, log10_probs
+from mimic.decoding.ngram.kneser_ney import Grams, log10_probs, places
 
 ROUNDS = 50
 LEAST = 1e-12  # of what a history leaves to unlisted words
@@ -39,7 +39,7 @@ def interpolate(one: Sequence[Grams], other: Sequence[Grams], share: float) -> l
         level = Grams(rows, none, none, every, rows[:, 0].astype(np.int64), np.log10(prob), np.zeros(len(rows)))
         if n > 1:
             below = levels[-1]
-            history = _places(levels, rows[:, :-1], words)
+            history = places(levels, rows[:, :-1], words)
             level.keys = history * words + rows[:, -1]
             listed = np.bincount(history, prob, len(below.rows))
             shorter = np.bincount(history, 10 ** log10_probs(levels, rows[:, 1:]), len(below.rows))
@@ -47,11 +47,3 @@ def interpolate(one: Sequence[Grams], other: Sequence[Grams], share: float) -> l
             below.backoff[np.bincount(history, minlength=len(below.rows)) == 0] = 0.0
         levels.append(level)
     return levels
-
-
-def _places(levels: Sequence[Grams], rows: np.ndarray, words: int) -> np.ndarray:
-    """Where listed n-grams (n-grams, order) stand among those of their order."""
-    at = rows[:, 0].astype(np.int64)
-    for level, column in zip(levels[1:], rows.T[1:], strict=True):
-        at = np.searchsorted(level.keys, at * words + column)
-    return at
