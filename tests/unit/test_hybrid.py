@@ -189,6 +189,21 @@ def test_several_directories_share_alignments(corpus, tmp_path):
     assert torch.equal(one.pdfs, two.pdfs) and torch.equal(one.features, two.features)
 
 
+def test_specaugment_masks_what_is_trained_on_and_not_dev(corpus, tmp_path):
+    root, _ = corpus
+    plain, _ = task_of(root, tmp_path / "plain", "mlp")
+    # Thirty masks of up to the whole utterance leave no frame: only means, 0, remain.
+    words = ["--augment.time_masks", "30", "--augment.time_width", "100", "--augment.time_share", "1"]
+    masked, _ = task_of(root, tmp_path / "masked", "mlp", *words)
+    for task in (plain, masked):
+        task.eval()
+    assert plain.validate() == masked.validate()
+    batch = masked.load(["s0-00"])
+    nothing = plain._losses(cut(batch, 20)._replace(features=torch.zeros_like(cut(batch, 20).features)))[0]
+    torch.testing.assert_close(masked.forward(batch, 1)["pdf"], nothing["pdf"])
+    torch.testing.assert_close(plain.forward(batch, 1)["pdf"], plain._losses(cut(batch, 20))[0]["pdf"])
+
+
 def test_alignments_that_do_not_fit(corpus, tmp_path, lang):  # noqa: F811
     root, model = corpus
     ali = tmp_path / "ali"

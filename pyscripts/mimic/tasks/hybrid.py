@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mimic.augment.specaugment import SpecAugmentConfig, spec_augment
 from mimic.errors import UserError
 from mimic.frontend.front_end import copy_options
 from mimic.hmm.feats import SpeakerFeatures
@@ -38,7 +39,7 @@ class Batch(NamedTuple):
 
 
 class HybridTask(Task):
-    SECTIONS = {"data": HybridData, "loss": HybridLoss}
+    SECTIONS = {"data": HybridData, "augment": SpecAugmentConfig, "loss": HybridLoss}
     METRICS = {"err": "min", "loss": "min"}
 
     model: AcousticNet
@@ -109,6 +110,9 @@ class HybridTask(Task):
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         batch = cut(batch, self.sequence(epoch))
+        mean = batch.features.new_zeros(batch.features.shape[2])  # of a speaker's features, which are normalised
+        masked = spec_augment(batch.features, batch.lengths, mean, self.config.augment)
+        batch = batch._replace(features=masked)
         losses, _ = self._losses(batch)
         return weighted(losses, {"pdf": 1.0, "mono": self.config.loss.mono_weight}, share)
 
