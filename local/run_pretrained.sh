@@ -8,7 +8,7 @@
 data=data/pretrained                                                 # where data directories go
 exp=exp/pretrained                                                   # where everything else goes
 corpora=                                                             # folder with speechocean762, librispeech251, ljspeech, noise, noise2 and rooms (RIRs)
-also=                                                                # data directory of more training speech, as train_clean of local/demo/prepare.sh
+also=                                                                # data directory of more training speech with phones, as local/demo/synthesise.sh makes it
 models=fast                                                          # any of fast, fast_b, fast_m, fast_20ms, gtcrn: conf/mask_<model>.yaml
 simulated_rirs=100                                                   # RIRs to simulate, beside the measured ones
 snrs="-5 0 5 10 15 20"                                               # of dev mixtures, dB
