@@ -11,7 +11,7 @@ from tolerance import of_sums
 from torch import nn
 
 from mimic.augment import mixing
-from mimic.augment.codecs import CODECS, coded, is_narrow, narrow
+from mimic.augment.effects import CODECS, coded, is_narrow, narrow
 from mimic.deploy import onnx_sherpa, onnx_stream
 from mimic.deploy.stream import Stream
 from mimic.errors import UserError

@@ -13,8 +13,7 @@ import numpy as np
 import soxr
 
 from mimic.augment import mixing
-from mimic.augment.codecs import CODECS, coded, is_narrow, narrow
-from mimic.augment.effects import band_limit, drop_pieces, stretched
+from mimic.augment.effects import CODECS, band_limit, coded, drop_pieces, is_narrow, narrow, stretched
 from mimic.augment.recordings import WHITE, Corruption, Draw
 from mimic.errors import UserError
 from mimic.settings import Count, CountOrZero, NotNegative, Range, Share

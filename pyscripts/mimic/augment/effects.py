@@ -1,15 +1,28 @@
-"""Effects on waveforms that an augmentation is made of: tempo, band, missing pieces."""
+"""Effects on waveforms that an augmentation is made of: tempo, band, lossy codecs, missing pieces."""
 
+import io
 import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 
 from mimic.augment.mixing import RATE
+from mimic.io.resampling import resample
 
 VOCODER = 512  # samples: 32 ms at 16 kHz
+NARROW = 8000  # Hz, of telephone speech
+# name: (rate in Hz or 0 for that of the signal, container, subtype, compression level or None)
+CODECS: dict[str, tuple[int, str, str, float | None]] = {
+    "adpcm": (0, "WAV", "IMA_ADPCM", None),
+    "gsm": (NARROW, "WAV", "GSM610", None),
+    "mp3": (0, "MP3", "MPEG_LAYER_III", 0.99),
+    "mulaw": (NARROW, "WAV", "ULAW", None),
+    "opus": (0, "OGG", "OPUS", 1.0),
+    "vorbis": (0, "OGG", "VORBIS", 1.0),
+}
 
 
 def stretched(x: np.ndarray, speed: float) -> np.ndarray:
@@ -55,3 +68,29 @@ def drop_pieces(x: np.ndarray, pieces: Iterable[tuple[float, float]], rate: int 
         start = round(place * (len(x) - size))
         y[start : start + size] = 0
     return y
+
+
+def coded(x: np.ndarray, codec: str, rate: int) -> np.ndarray:
+    """A signal (samples,) after a codec of CODECS: float32, as long as before and not delayed."""
+    inside, container, subtype, level = CODECS[codec]
+    signal = resample(x, rate, inside or rate)
+    buffer = io.BytesIO()
+    options = {} if level is None else {"compression_level": level}
+    soundfile.write(buffer, signal.clip(-1, 1), inside or rate, format=container, subtype=subtype, **options)
+    buffer.seek(0)
+    decoded = soundfile.read(buffer, dtype="float32")[0]
+    return _fitted(resample(decoded, inside or rate, rate), len(x))
+
+
+def narrow(x: np.ndarray, rate: int) -> np.ndarray:
+    """A signal (samples,) without what lies above 4 kHz, as long as before."""
+    return _fitted(resample(resample(x, rate, NARROW), NARROW, rate), len(x))
+
+
+def is_narrow(codec: str) -> bool:
+    """Whether a codec of CODECS carries 4 kHz only."""
+    return CODECS[codec][0] == NARROW
+
+
+def _fitted(x: np.ndarray, samples: int) -> np.ndarray:
+    return np.pad(x[:samples], (0, max(0, samples - len(x))))

@@ -55,7 +55,8 @@ def fit(task: Task, config: TrainConfig, directory: Path, device: torch.device, 
     check(task, config)
     task.to(device)
     if config.compile:
-        torch._logging.set_logs(dynamo=logging.ERROR, inductor=logging.ERROR)  # not of what stays uncompiled
+        # Nothing of what stays uncompiled; the module is a part of the documented API in spite of its name.
+        torch._logging.set_logs(dynamo=logging.ERROR, inductor=logging.ERROR)
         for module in task.compiled():
             module.compile(dynamic=True)
     held = stop.held if stop else nullcontext  # a signal waits for the end of such a block
