@@ -2,6 +2,8 @@
 """Import data made elsewhere: `read` for steps/import_data.sh, the other sub-commands for local/import_corpus.sh."""
 
 import argparse
+import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from mimic.corpus.importing import Side, convert, finish, plan, utts_of_job
 from mimic.corpus.lang import lang_lexicon, make_lang
 from mimic.corpus.lexicon import TYPES
 from mimic.errors import UserError
+from mimic.io import atomic
 from mimic.io.text import NORMALISERS
 from mimic.settings import Share
 
@@ -58,13 +61,29 @@ def add_read(verbs: argparse._SubParsersAction) -> None:
     sub.add_argument("--audio-dir", type=Path, metavar="DIR")
     add_audio(sub)
     add_number(sub, "--max-skip", Share, 0.01, "largest share of utterances that may be left out")
+    sub.add_argument(
+        "--messages", type=Path, metavar="FILE", help="JSON with what was read and how; else it is printed"
+    )
     sub.add_argument("source", type=Path)
     sub.add_argument("out", type=Path)
 
 
+class Messages(logging.Handler):
+    """Keeps what the readers of formats log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        logging.getLogger("mimic.corpus.formats").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 def run_read(args: argparse.Namespace) -> None:
+    messages = Messages()
     kind, why = (args.kind, "by --from") if args.kind != "auto" else detect(args.source)
-    print(f"result: {args.source}: read as {kind} ({why})", flush=True)
+    messages.lines.append(f"{args.source}: read as {kind} ({why})")
     pairs = [word.partition("=") for word in args.columns.split()]
     if wrong := [word for word, _, name in pairs if not name]:
         raise UserError(f"--columns: expected PART=NAME, such as text=sentence, got `{wrong[0]}`")
@@ -75,7 +94,12 @@ def run_read(args: argparse.Namespace) -> None:
         read(kind, args.source, options), args.out, base, options, args.allow_pipes == "true", args.max_skip
     )
     counts = f"{done.utterances} utterances, {done.recordings} recordings, {done.speakers} speakers"
-    print(f"result: {args.out}: {counts}, {done.hours:.2f} hours")
+    messages.lines.append(f"{args.out}: {counts}, {done.hours:.2f} hours")
+    if args.messages:
+        with atomic.replace(args.messages) as f:
+            json.dump({"messages": messages.lines}, f, indent=2)
+    else:
+        print(*messages.lines, sep="\n")
 
 
 def lang(args: argparse.Namespace) -> None:

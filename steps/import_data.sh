@@ -37,8 +37,8 @@ for name in split columns mic audio_dir channel; do
 done
 for name in from split columns mic audio_dir channel allow_pipes; do made+=("$name=${!name}"); done
 if up_to_date "$data" --force "$force" --kind data --version 1 --input "$source" --option "${made[@]}"; then exit 0; fi
-$cmd "$data/log/import.log" pyscripts/import_data.py read "${options[@]}" "$source" "$data"
+$cmd "$data/log/import.log" pyscripts/import_data.py read --messages "$data/log/import.json" "${options[@]}" "$source" "$data"
 mark_done "$data"
 while IFS= read -r line; do log "$line"; done < <(
-  sed -nE 's/^result: //p; s/^[0-9: .-]+import_data\.py: ((columns|skipped|no words): )/\1/p' "$data/log/import.log"
+  python3 -c 'import json, sys; print(*json.load(open(sys.argv[1]))["messages"], sep="\n")' "$data/log/import.json"
 )

@@ -46,7 +46,7 @@ if [ -f "$data/utt2spk" ]; then limit_jobs "$data/utt2spk"; else limit_jobs "$da
 found=$(pyscripts/judge.py --part inputs "${options[@]}" "$data" "$2")
 mapfile -t inputs <<< "$found"
 if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" --option "judge=${options[*]}"; then
-  grep -E ': (helps|harms|undecided)[:,]' "$dir/results.txt"
+  cat "$dir/results.txt"
   exit 0
 fi
 

@@ -98,7 +98,8 @@ def test_kill_9_of_run_sh_ends_the_jobs(started, tmp_path):
     assert not running(tmp_path / "child") and not running(tmp_path / "parent")
 
 
-REPORTING = "for n in 1 2 3 4 5; do echo progress: $n/5 utterances; sleep 0.25; done"
+EVENT = '{"event": "progress", "done": %d, "total": %d, "unit": "utterances"}\\n'
+REPORTING = f"for n in 1 2 3 4 5; do printf '{EVENT}' $n 5 >> \"$MIMIC_JOB\"; sleep 0.25; done"
 
 
 def test_progress_bar_on_a_terminal(tmp_path, env, script):
@@ -122,21 +123,22 @@ def test_progress_bar_on_a_terminal(tmp_path, env, script):
 
 def test_plain_progress_lines_elsewhere(tmp_path, capsys, monkeypatch):
     monkeypatch.syspath_prepend(LIB)
-    from launcher.progress import Progress, last_progress
+    from launcher.progress import Progress, last_progress, record_of
 
     log, other = tmp_path / "x.1.log", tmp_path / "x.2.log"
     assert last_progress(log) is None
-    log.write_text("nothing yet\n" * 1000)
+    record = record_of(log)
+    record.write_text('{"event": "start"}\n' * 1000)
     assert last_progress(log) is None
-    with open(log, "a") as file:
-        file.write("2026-01-01 10:00:00 prog: progress: 3/10 utterances\nprogress: 4/10 utterances\nmore\n")
+    with open(record, "a") as file:
+        file.write(EVENT.replace("\\n", "\n") % (3, 10) + EVENT.replace("\\n", "\n") % (4, 10) + '{"event": "prog')
     assert last_progress(log) == (4, 10, "utterances")
     with Progress("enhance", jobs=3) as progress:
         progress.every, progress.begun = 0.0, progress.begun - 60  # seconds
         progress.show([])
         progress.show([log])
         progress.show([log])
-        other.write_text("progress: 8/20 utterances\n")
+        record_of(other).write_text(EVENT.replace("\\n", "\n") % (8, 20))
         progress.ended(log, ok=True)
         progress.show([other])
     first, second = capsys.readouterr().err.splitlines()

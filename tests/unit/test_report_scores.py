@@ -12,7 +12,20 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
-from report_maker import PESQ, TEXT, UTTS, Page, exp, tone, tree_at, write_json, write_scores, write_tree  # noqa: F401 (a fixture)
+from report_maker import (  # noqa: F401 (a fixture)
+    PESQ,
+    TEXT,
+    UTTS,
+    Page,
+    exp,
+    tone,
+    tree_at,
+    write_json,
+    write_log,
+    write_run,
+    write_scores,
+    write_tree,
+)
 
 from mimic.metrics.identity import identify
 from mimic.reporting import audio, plots, report_tables
@@ -109,6 +122,16 @@ def test_costs(exp):
     assert features.factor == pytest.approx(20 / (len(UTTS) * 0.6)) and step.name == "exp/fbank/test_noisy"
     training = stages[4][0]
     assert training.memory == 512 and training.factor == pytest.approx(48 / (3 * len(UTTS) * 0.6))  # three epochs
+
+
+def test_costs_know_a_stage_by_its_programs(tmp_path):
+    """Names of directories say nothing; features of enhanced speech count with it."""
+    commands = {"a/wav": "enhance.py m in exp/a/wav", "a/b": "make_feats.py exp/a/wav", "stft": "decode.py"}
+    for folder, command in (commands | {"x": "train.py"}).items():
+        write_log(tmp_path / f"exp/{folder}/log/x.1.log", command, "01:00:00", 10, 100)
+    write_run(tmp_path / "exp/x", {"task": "asr", "data": {"token_type": "phn"}}, "wer")
+    found = {stage.stage: [step.name for step in steps] for stage, steps in costs(tree_at(tmp_path / "exp"))}
+    assert found == {3: ["exp/x"], 5: ["exp/a/b", "exp/a/wav"], 6: ["exp/stft"]}
 
 
 def test_log_of_a_launcher(tmp_path, repository):

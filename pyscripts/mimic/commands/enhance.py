@@ -28,6 +28,7 @@ from mimic.io.tables import write_table
 from mimic.models import find
 from mimic.models.blocks import BlockEnhancer
 from mimic.models.enhancer import Enhancer
+from mimic.progress import INTERVAL_S, report
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +98,9 @@ def progress(blocks: Iterator[np.ndarray], rate: int, seconds: float, what: str)
     for block in blocks:
         yield block
         done += len(block)
-        if time.monotonic() - last >= 2:
+        if time.monotonic() - last >= INTERVAL_S:
             last = time.monotonic()
-            log.info("progress: %.0f/%.0f %s", done / rate, seconds, what)
+            report(round(done / rate), round(seconds), what)
 
 
 def stream(enhance: Stream, rate: int) -> None:

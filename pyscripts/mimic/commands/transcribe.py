@@ -28,6 +28,7 @@ from mimic.models import find
 from mimic.models.blocks import BlockEnhancer
 from mimic.models.enhancer import Enhancer
 from mimic.models.recogniser import Recogniser, Segment
+from mimic.progress import INTERVAL_S, report
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +125,6 @@ def progress(segments: Iterator[Segment], seconds: float, name: str) -> Iterator
     last = time.monotonic()
     for segment in segments:
         yield segment
-        if time.monotonic() - last >= 2:
+        if time.monotonic() - last >= INTERVAL_S:
             last = time.monotonic()
-            log.info("progress: %.0f/%.0f s of %s", segment.end, seconds, name)
+            report(round(segment.end), round(seconds), f"s of {name}")

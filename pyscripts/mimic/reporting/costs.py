@@ -1,6 +1,7 @@
 """Wall time, real-time factor and peak memory of every step, from the records of its jobs."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,14 @@ STAGES = {
     6: "recognition",
     7: "scoring",
 }
-TRAININGS = {"perceptual": 3, "enhance": 4, "asr": 6}
+DATA, FEATURES, DUMP, RECOGNITION = 1, 2, 5, 6
+STAGE_OF = {  # programs; what trains or decodes a recogniser: recognition
+    "make_feats.py": FEATURES,
+    "enhance.py": DUMP,
+    "score_asr.py": 7,
+    "score_enhancement.py": 7,
+}
+TRAININGS = {"perceptual": 3, "enhance": 4, "adversarial": 4}  # by the group of the run
 
 
 @dataclass(frozen=True)
@@ -43,14 +51,17 @@ class Cost:
 def costs(tree: Tree) -> list[tuple[Cost, list[Cost]]]:
     """Each stage with its steps; stages and steps without a record or log of a job are not there."""
     steps: dict[int, list[tuple[Cost, list[Job]]]] = {}
-    folders = {log.parent for root in (tree.data, tree.path) for log in atomic.glob(root, "**/log/*.log")}
-    for folder in sorted(folders - {tree.path / "report" / "log"}):
-        jobs = [job for log in sorted(folder.glob("*.log")) if (job := read_job(log))]
-        if jobs:
-            stage = _stage(folder, jobs[0], tree)
-            base = tree.path.parent if folder.is_relative_to(tree.path) else tree.data.parent
-            name = str(folder.parent.relative_to(base))
-            steps.setdefault(stage, []).append((_cost(stage, name, jobs, _speech(folder.parent, jobs[0], tree)), jobs))
+    logs = {log for root in (tree.data, tree.path) for log in atomic.glob(root, "**/log/*.log")}
+    made: dict[Path, list[Job]] = defaultdict(list)  # by the directory that the jobs wrote
+    for log in sorted(logs):
+        if job := read_job(log):
+            made[log.parent.parent].append(job)
+    made.pop(tree.path / "report", None)
+    for folder, jobs in sorted(made.items()):
+        stage = _stage(folder, made, tree)
+        base = tree.path.parent if folder.is_relative_to(tree.path) else tree.data.parent
+        name = str(folder.relative_to(base))
+        steps.setdefault(stage, []).append((_cost(stage, name, jobs, _speech(folder, jobs[0], tree)), jobs))
     result = []
     for stage, those in sorted(steps.items()):
         each = [cost for cost, _ in those]
@@ -75,19 +86,23 @@ def _union(jobs: Iterable[Job]) -> float:
     return total
 
 
-def _stage(folder: Path, job: Job, tree: Tree) -> int:
+def _stage(folder: Path, made: Mapping[Path, list[Job]], tree: Tree) -> int:
+    """By the program of the first job; features of enhanced speech are part of its dump."""
     if not folder.is_relative_to(tree.path):
-        return 1
-    parts = folder.relative_to(tree.path).parts
-    if "scoring" in parts:
-        return 7
-    if any(part.startswith("decode") for part in parts):
-        return 6
-    if parts[0] in ("stft", "fbank"):
-        return 2
-    if len(parts) > 2:  # <enhancer>/{wav,enhanced}/<set>/log
-        return 5
-    return TRAININGS.get(parts[0].split("_")[0], 6)
+        return DATA
+    run = next((run for run in tree.runs if tree.path / run.name == folder), None)
+    if run:
+        return TRAININGS.get(run.group, RECOGNITION)
+    stage = STAGE_OF.get(_program(made[folder]), RECOGNITION)
+    if stage == FEATURES:
+        inputs = [tree.path.parent / word for word in made[folder][0].command]
+        if any(_program(made[place]) == "enhance.py" for place in inputs if place in made):
+            return DUMP
+    return stage
+
+
+def _program(jobs: Sequence[Job]) -> str:
+    return Path(jobs[0].command[0]).name
 
 
 def _speech(where: Path, job: Job, tree: Tree) -> float | None:

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from mimic.io import atomic
-from mimic.progress import figures
+from mimic.progress import INTERVAL_S, figures, report
 from mimic.training.trackers import tracker
 
 log = logging.getLogger(__name__)
-SECONDS_BETWEEN_LINES = 2.0
 SECONDS_BETWEEN_STATUS = 10.0
 
 
@@ -51,14 +50,14 @@ class TrainLog:
         before, and seconds that are left if the rest takes its share of the time since this start.
         """
         now = time.monotonic()
-        if now - self._reported < SECONDS_BETWEEN_LINES and step < steps:
+        if now - self._reported < INTERVAL_S and step < steps:
             return
         values = status()
         done = values.pop("utterances")
         values["utterances_per_second"] = round((done - self._utterances) / max(now - self._reported, 1e-9), 2)
         values["seconds_left"] = round((now - self._begin) / (step - self._first) * (steps - step))
         self._utterances, self._reported = done, now
-        log.info("progress: %d/%d steps, %s", step, steps, describe(values))
+        report(step, steps, f"steps, {describe(values)}")
         loss = math.nan if values["loss"] is None else values["loss"]
         self.tracker.add({"train/lr": values["lr"], "train/loss": loss}, step)
         if now - self._written > SECONDS_BETWEEN_STATUS or step == steps:

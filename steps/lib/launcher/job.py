@@ -1,7 +1,7 @@
 """One job on this machine: its process group, the first and the last lines of its log, and its record.
 
-The record of x.log is x.log.jsonl, for the report and the plan: an event a line, "start" (the command), "end" (exit
-code, seconds, MiB) and between them what the program adds, which finds its name in MIMIC_JOB.
+The record of x.log is x.log.jsonl, for the report, the plan and the progress bar: an event a line, "start" (the
+command), "end" (exit code, seconds, MiB) and between them what the program adds, which finds its name in MIMIC_JOB.
 """
 
 from __future__ import annotations

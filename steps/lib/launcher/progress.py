@@ -1,29 +1,33 @@
-"""How far a set of jobs is, from the lines ``progress: 120/500 utterances`` that they write to their logs."""
+"""How far a set of jobs is, from the events "progress" that their programs add to their records."""
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-LINE = re.compile(rb"progress: (\d+)/(\d+) ?([^\r\n]*)")
-TAIL = 4096  # bytes at a log's end in which the last progress line is looked for
+from .job import record_of
+
+TAIL = 4096  # bytes at the end of a record in which the last event is looked for
 
 
 def last_progress(log: Path) -> tuple[int, int, str] | None:
-    """(done, total, unit) of the last progress line of a log, None when there is none yet."""
+    """(done, total, unit) of the last event "progress" in the record beside a log, None when there is none yet."""
     try:
-        with open(log, "rb") as file:
+        with open(record_of(log), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            found = LINE.findall(file.read())
+            lines = file.read().splitlines()
     except OSError:
         return None
-    if not found:
-        return None
-    done, total, unit = found[-1]
-    return int(done), int(total), unit.decode(errors="replace").strip()
+    for line in reversed(lines):
+        with suppress(ValueError):  # a line that is being written, or that the tail begins in
+            event = json.loads(line)
+            if event["event"] == "progress":
+                return event["done"], event["total"], event["unit"]
+    return None
 
 
 class Progress:
@@ -62,7 +66,7 @@ class Progress:
         self.shown = now
         self.seen.update({log: state for log in running if (state := last_progress(log))})
         done, total, unit = self.ended_jobs, self.jobs, "jobs"
-        if self.seen:  # a job without a progress line counts as the mean of the others
+        if self.seen:  # a job without such an event counts as the mean of the others
             done = sum(state[0] for state in self.seen.values())
             total = round(sum(state[1] for state in self.seen.values()) / len(self.seen) * self.jobs)
             unit = next(iter(self.seen.values()))[2]
