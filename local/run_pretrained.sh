@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The enhancers that ship in pretrained/, from speech, noises and RIRs of a folder of corpora, simulated RIRs and noises made
+# The enhancers of pretrained/, from speech, noises and RIRs of a folder of corpora, simulated RIRs and noises made
 # by rule. Training mixtures are made on the fly, dev mixtures once. After a kill or after --max-hours the same command
 # resumes. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
@@ -17,7 +17,7 @@ tune_options="--train.epochs 8 --train.lr 5.0e-4 --train.warmup 100" # stage 4: 
 mimic_options="--loss.mimic_weight 0.1 --loss.mimic_layer dnn"       # stage 4: further settings of that with mimic loss
 max_hours=                                                           # stages 3, 4: stop after so many of each training; empty: when it is done
 seeds=1                                                              # train from this many seeds: --seed, --seed + 1, ...
-pretrained=pretrained                                                # stage 6: where the models that ship go, those of the first seed
+pretrained=pretrained                                                # stage 6: where the pretrained models go, those of the first seed
 default=                                                             # stage 6: which is used where none is named, as fast_mimic; empty: the first of --models with mimic
 
 . ./path.sh || exit 1

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--enhance", default="", help="directory of a trained enhancer; true: the one that ships")
+    parser.add_argument("--enhance", default="", help="trained enhancer; true: the default pretrained one")
     cli.add_ratio(parser)
     parser.add_argument("--recognise", default="", help="directory of a trained recogniser")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Enhances speech: a data directory, audio files, or a stream of samples.
-# <model-dir>: of a trained enhancer; the one that ships in pretrained/ where none is named.
+# <model-dir>: of a trained enhancer; the default of pretrained/ where none is named.
 # A data directory: reads <model-dir> and the audio of <in>; writes <out>, a data directory with the enhanced speech of the
 # same utterances. Files (any rate, length and number of channels): <out> has the files of <in>; existing files are
 # replaced. Enhanced speech is as long as noisy speech.

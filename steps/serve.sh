@@ -2,7 +2,7 @@
 # Serves a page on this machine: record speech or drop a file, compare it before and after enhancement, read the transcript.
 # Reads the model directories; writes nothing. Ctrl-C ends it.
 
-enhance=           # directory of an enhancer; true: the one that ships, as without --recognise; false: none
+enhance=           # directory of an enhancer; true: the default pretrained one, as without --recognise; false: none
 enhancement_ratio= # of it, 0 to 1, or auto; empty: its default  # was: enhance-ratio
 recognise=         # directory of a recogniser; with --enhance its input is enhanced speech
 host=127.0.0.1     # address to listen on; 0.0.0.0: everybody who reaches this machine may use it

@@ -3,7 +3,7 @@
 # Reads <model-dir> and <in>; writes <out>, or standard output.
 
 format=text        # text, json, srt, vtt or ctm
-enhance=           # directory of an enhancer, applied before; true: the one that ships in pretrained/
+enhance=           # directory of an enhancer, applied before; true: the default of pretrained/
 enhancement_ratio= # of it, 0 to 1, or auto; empty: its default  # was: enhance-ratio
 max_seconds=15     # longer recordings are split in pauses into segments of at most this
 ngpu=0             # 1: on a GPU

@@ -66,7 +66,7 @@ def main_table(results: Results, found: Figures, recognisers: Sequence[str]) -> 
 
 
 def differences(found: Figures, recognisers: Sequence[str]) -> str:
-    """A row a system: difference to noisy speech of every other score; bold where the interval does not hold 0."""
+    """A row a system: difference to noisy speech of every other score; bold where the interval excludes 0."""
     measures = {**QUALITY}
     rows = [["difference to noisy [95 %]", *(title for title, _ in measures.values())]]
     for name, comparisons in found.items():
@@ -110,7 +110,7 @@ def number(value: float, digits: int) -> str:
 
 
 def change(c: Comparison, digits: int) -> str:
-    """`+1.2 [+0.3, +2.1]`, bold where the interval does not hold 0."""
+    """`+1.2 [+0.3, +2.1]`, bold where the interval excludes 0."""
     if not c.n:
         return NONE
     text = f"{c.b - c.a:+.{digits}f} [{c.low:+.{digits}f}, {c.high:+.{digits}f}]"

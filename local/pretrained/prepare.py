@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Clean speech, noises and RIRs for the enhancers that ship, as 16 kHz wavs; see prepare.sh.
+"""Clean speech, noises and RIRs for the pretrained enhancers, as 16 kHz wavs; see prepare.sh.
 
 Writes <out>/{train,dev}_speech (data directories), <out>/noises/{train,dev} and <out>/rirs/{train,dev}. Long
 recordings are cut into pieces, so that a piece is read fast. dev has speakers and noise types that train has not;

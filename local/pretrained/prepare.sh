@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clean speech, noises and RIRs for the enhancers that ship (local/run_pretrained.sh), as 16 kHz wavs.
+# Clean speech, noises and RIRs for the pretrained enhancers (local/run_pretrained.sh), as 16 kHz wavs.
 # Reads <corpora>: speechocean762, librispeech251, ljspeech, noise, noise2 and rooms (RIRs). Writes <out-dir>:
 # {train,dev}_speech (data directories), noises/{train,dev} and rirs/{train,dev}. Of dev, speakers and noise types are not in
 # train; the test folders of the corpora are not read.

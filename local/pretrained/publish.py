@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write a trained enhancer as a model that ships, with its card; see publish.sh.
+"""Write a trained enhancer as a pretrained model, with its card; see publish.sh.
 
 publish.py --noisy exp/pretrained/noisy exp/pretrained/fast pretrained/fast_t
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes a trained enhancer as a model that ships (pretrained/NAME): weights in safetensors, stream.onnx, configuration,
+# Writes a trained enhancer as a pretrained model (pretrained/NAME): weights in safetensors, stream.onnx, configuration,
 # ratio.json if it was fitted, and a card (README.md, card.json) with all that its training and its scores say.
 # Reads <exp-dir> and its scoring/<set>, and those of noisy speech. The model gives the same output to the bit.
 
@@ -26,6 +26,6 @@ for path in "$model"/ratio.json "$model"/scoring/* "$noisy"/scoring/*; do [ ! -e
 if ! up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}"; then
   $cmd "$dir/log/publish.log" local/pretrained/publish.py --noisy "$noisy" "$model" "$dir"
   mark_done "$dir"
-  log "$dir: a model that ships, made from $model"
+  log "$dir: a pretrained model, made from $model"
 fi
 if $default && ! dry_run; then basename "$dir" > "$(dirname "$dir")/default"; fi

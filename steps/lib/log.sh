@@ -86,7 +86,7 @@ require() {
 # require_model DIR conf/NAME.yaml: dies unless DIR holds a finished model, with those that lie beside it.
 require_model() {
   local beside model weights=$1/model.pt
-  if [ ! -e "$weights" ] && [ -e "$1/model.safetensors" ]; then weights=$1/model.safetensors; fi # a model that ships
+  if [ ! -e "$weights" ] && [ -e "$1/model.safetensors" ]; then weights=$1/model.safetensors; fi # a pretrained model
   if [ ! -e "$weights" ] && ! dry_run; then
     beside=$(for model in "$(dirname "$1")"/*/model.pt; do [ ! -e "$model" ] || printf ' %s' "$(dirname "$model")"; done)
     die "$1/model.pt is missing: run steps/train.sh $2 first${beside:+; models beside it:$beside}"

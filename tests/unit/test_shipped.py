@@ -1,4 +1,4 @@
-"""Models that ship: weights in safetensors, the default where no model is named, publishing."""
+"""Pretrained models: weights in safetensors, the default where no model is named, publishing."""
 
 import io
 import json

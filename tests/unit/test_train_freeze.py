@@ -11,13 +11,13 @@ from task_maker import build, corpus, run  # noqa: F401 (a fixture)
 from mimic.errors import UserError
 from mimic.io.weights import load
 from mimic.models.recogniser import Recogniser
-from mimic.training.freezing import Rest, parse
+from mimic.training.freezing import Frozen, parse
 from mimic.training.loop import check
 
 
 def test_entries_of_the_list():
     assert parse(["a", "b.*:3", "c:1-4", "d:5-"]) == [
-        Rest("a", 1, float("inf")), Rest("b.*", 3, 3), Rest("c", 1, 4), Rest("d", 5, float("inf"))
+        Frozen("a", 1, float("inf")), Frozen("b.*", 3, 3), Frozen("c", 1, 4), Frozen("d", 5, float("inf"))
     ]  # fmt: skip
     for word in ("", "a:0", "a:4-1", "a:x", "a b:1"):
         with pytest.raises(UserError, match=f"--train.freeze: '{word}' is not NAME"):

@@ -33,7 +33,7 @@ class Augmentation:
         speeds: factors of speed and pitch, drawn evenly; none: as recorded.
         stretch_prob: share of utterances that get longer or shorter at the same pitch.
         stretch: slowest and fastest of these, drawn evenly.
-        pitch_prob: share of utterances whose pitch moves at the same length.
+        pitch_prob: share of utterances whose pitch is shifted at the same length.
         pitch: semitones up or down, at most.
         noise_prob: share of utterances that noise is mixed into.
         white_prob: share of these whose noise is white.
@@ -43,21 +43,21 @@ class Augmentation:
         clean_rir_prob: share of the others, without noise, that do.
         snr: lowest and highest signal-to-noise ratio in dB, drawn evenly; of speech its active part counts.
         snr_step: dB; ratios are multiples of it; 0: any ratio.
-        curriculum_epochs: over so many epochs the lowest SNR comes down from the highest one; 0: from the beginning.
+        curriculum_epochs: epochs over which the lowest SNR falls from the highest one; 0: no curriculum.
         babble: other speakers of the training set are one more noise type.
         hiss_prob: share of utterances that get white noise, also those that got noise.
         hiss: its smallest and largest standard deviation, drawn evenly; full scale is 1.
         band_prob: share of mixtures that are limited to a band, from 50-400 Hz to 3-7 kHz, their targets too.
-        gain_db: mixture and target get louder or softer by up to so much.
+        gain_db: largest change of level of mixture and target, up or down.
         clip_prob: share of mixtures that are clipped, at 0.3 to 0.9 of their loudest sample.
         narrow_prob: share of mixtures without what lies above 4 kHz, as from a telephone, their targets too.
         codec_prob: share of mixtures that went through a lossy codec (mu-law, GSM, ADPCM, MP3, Opus, Vorbis); the
             targets of the telephone's have no more than 4 kHz either.
         polarity_prob: share of mixtures whose samples change their sign, their targets too.
-        drop_prob: share of mixtures that miss some pieces, as of lost packets; targets have them.
-        drop_count: most pieces that are missing, drawn from 1 on.
+        drop_prob: share of mixtures with dropped segments, as by packet loss; targets keep them.
+        drop_count: most segments that are dropped; at least 1.
         drop_ms: shortest and longest of these; the defaults are those of SpeechBrain at 16 kHz.
-        early_ms: so much of an impulse response after the direct path is in the target too; 0: the dry speech.
+        early_ms: part of an RIR after the direct path that the target keeps; 0: anechoic speech.
         concat_original: each batch has its utterances a second time as they were: a recogniser's features as stored,
             an enhancer's targets as input; batches are twice as large as batch_size and max_frames say.
     """

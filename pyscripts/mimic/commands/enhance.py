@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.usage = "%(prog)s [options] [<model-dir>] <in> <out> [--section.key value]..."
-    text = "directory of a trained enhancer (default: the one that ships); audio file, folder, wav.scp, or - for "
+    text = "directory of a trained enhancer (default: the pretrained one); audio file, folder, wav.scp, or - for "
     parser.add_argument("words", nargs="*", help=f"{text}standard input; file or folder, - for standard output")
     cli.add_ratio(parser)
     parser.add_argument("--chunk-seconds", type=float, default=60.0, help="0: all at once (default: %(default)s)")

@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("input", help="audio file, folder, wav.scp, data directory, or - for standard input")
     parser.add_argument("output", nargs="?", default="-", help="file, or folder for several; - for standard output")
     parser.add_argument("--format", default="text", help=f"{', '.join(FORMATS)} (default: %(default)s)")
-    text = "directory of an enhancer that is applied before; true: the one that ships"
+    text = "directory of an enhancer that is applied before; true: the default pretrained one"
     parser.add_argument("--enhance", default="", help=text)
     cli.add_ratio(parser)
     parser.add_argument("--max-seconds", type=float, default=15.0, help="longest segment (default: %(default)s)")

@@ -43,7 +43,7 @@ class DecodeConfig:
         rescore_weight: its weight.
         coverage_weight: weight of the coverage penalty: at every token, the attention that each frame has got so far
             beyond coverage_threshold, divided by the number of tokens so far. It stops loops.
-        coverage_threshold: attention that a frame gets for nothing.
+        coverage_threshold: attention per frame that is not penalised.
         eos_threshold: a sentence may end only where log p(end) > eos_threshold * log p(likeliest token). 0: anywhere.
         max_attn_shift: most frames by which the peak of the attention may move from one token to the next. 0: any.
         max_ratio: most tokens of a hypothesis per encoder frame.

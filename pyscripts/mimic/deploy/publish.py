@@ -1,4 +1,4 @@
-"""Writing a trained enhancer as a model that ships: small, without pickled objects, and ready for a stream."""
+"""Writing a trained enhancer as a pretrained model: small, without pickled objects, and ready for a stream."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def publish(enhancer: Enhancer, output: Path) -> dict[str, Any]:
     size = sum(value.numel() * value.element_size() for value in state.values())
     if size > LARGEST:
         raise UserError(
-            f"{enhancer.directory}: {size / 1e6:.1f} MB of weights: models that ship have at most {LARGEST / 1e6:g} MB"
+            f"{enhancer.directory}: {size / 1e6:.1f} MB of weights: pretrained models have at most {LARGEST / 1e6:g} MB"
         )
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)

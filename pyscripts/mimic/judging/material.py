@@ -80,7 +80,7 @@ class Enhanced:
 
 
 def parse_enhancer(text: str, folder: Path, allow_pipes: bool = False) -> Model | Enhanced:
-    """`[NAME=]DIRECTORY`; pretrained is the enhancer that ships. UserError: no such directory, or a name in the way."""
+    """`[NAME=]DIRECTORY`, or pretrained: the default one. UserError: no such directory, or a name in the way."""
     name, equals, place = text.partition("=")
     if not equals:
         name, place = "", text

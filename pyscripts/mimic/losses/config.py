@@ -23,11 +23,11 @@ class EnhanceLoss:
         magnitude_weight: weight of the squared distance of compressed magnitudes |X|^0.3; published for fast: 0.3.
         complex_weight: the same of compressed complex spectra; published: 0.2.
         consistency_weight: the same between an enhanced spectrum and that of the waveform made of it; published: 0.3.
-        loudness_weight: weight of the distance of loudness in Bark bands, where what was added counts more.
+        loudness_weight: weight of the distance of loudness in Bark bands, where added components count more.
         waveform_weight: weight of the absolute distance of samples; published: 0.2.
         mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
         mimic_distance: mse, l1 or cosine between the perceptual model's embeddings.
-        mimic_layer: the response that is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
+        mimic_layer: the layer whose output is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
             the first papers on mimic loss.
         mimic_layers: the same for a self-supervised encoder: hidden layers, whose distances are averaged; 0 is the
             input of the first transformer layer. None: all transformer layers.

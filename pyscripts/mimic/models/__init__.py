@@ -2,7 +2,7 @@
 
     from mimic import models
 
-    enhancer = models.load()  # the one that ships; or models.load("exp/enhance_mimic")
+    enhancer = models.load()  # the default pretrained one; or models.load("exp/enhance_mimic")
     enhanced = enhancer.enhance(samples, rate)
 
 A trained directory gives an `Enhancer` (`enhance`), `Recogniser` (`recognise`), `AcousticModel` (`score`), `Encoder`
@@ -34,7 +34,7 @@ MODELS = Registry(
         "segan": "mimic.models.enhancer:Enhancer",
     }
 )
-# Models that ship: a directory each, beside a file `default` with the name of the one to use.
+# Pretrained models: a directory each, beside a file `default` with the name of the one to use.
 PACKAGED = Path(__file__).resolve().parents[1] / "pretrained"
 FOLDER = PACKAGED if PACKAGED.is_dir() else Path(__file__).resolve().parents[3] / "pretrained"
 
@@ -42,7 +42,7 @@ FOLDER = PACKAGED if PACKAGED.is_dir() else Path(__file__).resolve().parents[3] 
 def load(directory: str | Path | None = None, overrides: Iterable[str] = (), device: str = "cpu") -> Any:
     """The trained model of a directory, of the class that fits its task.
 
-    directory: None is the enhancer that ships; others that ship are "pretrained/NAME", from everywhere. overrides:
+    directory: None is the default pretrained enhancer; others are "pretrained/NAME", from everywhere. overrides:
         words `--section.name value` that change settings, as ("--decode.beam", "20"). device: cpu, or cuda.
     Raises mimic.errors.UserError for the directory of something else, and for parts that do not belong together.
     """
@@ -54,7 +54,7 @@ def load(directory: str | Path | None = None, overrides: Iterable[str] = (), dev
 
 
 def find(model: str | Path | None = None) -> Path:
-    """The directory of a model; of None or "true" the default; of pretrained/NAME that is not here the one that ships.
+    """The directory of a model; of None or "true" the default; of pretrained/NAME the package's own, if it is not here.
 
     Raises UserError where there is no default.
     """

@@ -82,7 +82,7 @@ class StudentTeacher:
     """What a student predicts.
 
     Attributes:
-        layers: hidden states of the teacher that are learnt; 0 is the input of the first transformer layer.
+        layers: hidden states of the teacher that are distilled; 0 is the input of the first transformer layer.
     """
 
     layers: list[CountOrZero] = field(default_factory=lambda: [4, 8, 12])

@@ -1,6 +1,6 @@
 """What all trained models have in common: a directory with config.yaml, model.pt and a few files beside them.
 
-config.yaml says which network it is, model.pt has its weights (model.safetensors those of a model that ships), the
+config.yaml says which network it is, model.pt has its weights (model.safetensors those of a pretrained model), the
 files beside them the front end's options and the meaning of the outputs. What does not fit together is one line, not a
 traceback.
 """

@@ -28,7 +28,7 @@ class DeepSpeech2Config:
         padding: zeros around the signal, so that n frames give n / stride; false: only what fits into it.
         conv_bias: of the convolutions; batch normalisation makes it superfluous.
         limit: largest response of an activation; 0: none.
-        rnn: kind of the recurrent cells.
+        rnn: type of the recurrent cells.
         rnn_layers: recurrent layers.
         rnn_units: units per direction.
         bidirectional: recurrence in both directions. Only one direction can transcribe a signal while it is recorded.

@@ -25,8 +25,8 @@ class DemucsConfig:
 
     Attributes:
         channels: of the first layer; each further one has twice as many.
-        layers: convolutions down, and as many up again.
-        kernel: samples that one of them sees.
+        layers: convolutions of the encoder, and as many of the decoder.
+        kernel: samples that one of them spans.
         stride: samples from one to the next; 1 of the middle stands for stride ** layers / upsample of the input.
         lstm_layers: in the middle.
         upsample: the network works at this multiple of the sampling rate.

@@ -30,7 +30,7 @@ class FastConfig:
         positions: over frequency in the core. T 16, B 24, M 48.
         blocks: of the core, each a recurrence over time and attention over positions. T 2, B 3, M 4.
         heads: of the attention.
-        bidirectional: the recurrences look into the future too: for recordings only.
+        bidirectional: recurrences in both directions: not causal, for recordings only.
         weight_norm: whether the recurrences and the last convolution are trained with weight normalisation.
     """
 

@@ -24,7 +24,7 @@ class HubertConfig(EncoderConfig):
         temperature: cosine similarities are divided by it.
         mask_starts: share of frames at which a masked span begins.
         mask_length: frames of a span.
-        conv_gradient: the convolutions learn so much more slowly.
+        conv_gradient: factor of the gradient of the convolutions.
     """
 
     layers: Count = 12

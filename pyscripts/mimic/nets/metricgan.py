@@ -23,7 +23,7 @@ class MetricganMaskConfig:
         units: of a recurrent layer, per direction.
         layers: recurrent layers.
         dense: units of the dense layer between recurrence and mask.
-        least: smallest value of the mask: total silence sounds worse than a little noise.
+        least: smallest value of the mask: complete silence sounds worse than a little noise.
     """
 
     units: Count = 200

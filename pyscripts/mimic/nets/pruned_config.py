@@ -17,9 +17,9 @@ class PrunedConfig:
         initial_encoder: encoder that the student begins as, e.g. the pruned one in the second step of distillation;
             empty: the teacher.
         prune: of conv (channels), heads, feedforward; none: nothing is pruned.
-        sparsity: share of all parameters of the encoder that is to go: 0.75 leaves 23.6 of Base's 94.4 millions.
-        ramp_epochs: over so many epochs this share rises to that.
-        gate_rate: gates and the weights of their constraint learn so many times as fast.
+        sparsity: share of the encoder's parameters that is pruned: 0.75 leaves 23.6 of Base's 94.4 millions.
+        ramp_epochs: epochs over which the sparsity rises to that.
+        gate_rate: factor of the learning rate of gates and of the weights of their constraint.
         groups: which of `teacher.layers` share a projection of the student's hidden states: numbers of groups.
         dropout: of the transformer.
     """

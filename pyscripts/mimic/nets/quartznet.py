@@ -16,10 +16,10 @@ class QuartznetConfig:
     """Sizes of a QuartzNet; the defaults are 5x5: five blocks of five modules.
 
     Attributes:
-        repeats: times that each block is there: 1 for 5x5, 3 for 15x5.
+        repeats: how often each block is repeated: 1 for 5x5, 3 for 15x5.
         modules: convolutions of a block.
         channels: of the first convolution, of each block, of the wide convolution after them, and of the output.
-        kernels: frames that these span, odd; the output layer sees one frame at a time.
+        kernels: frames that these span, odd; the output layer spans one frame.
         dilation: of the wide convolution.
         dropout: after every module.
     """

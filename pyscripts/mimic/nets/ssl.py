@@ -33,7 +33,7 @@ class EncoderConfig:
         heads: of their attention.
         feedforward: units between the two dense layers of each.
         channels: of all seven convolutions.
-        position_kernel: frames that the convolution spans that tells positions.
+        position_kernel: frames that the positional convolution spans.
         position_groups: of its channels.
         dropout: of the transformer.
     """

@@ -28,7 +28,7 @@ class StudentConfig(EncoderConfig):
     """Sizes of a student; the defaults are DistilHuBERT's: 23,491,200 parameters without what predicts.
 
     Attributes:
-        conv_gradient: the convolutions learn so much more slowly.
+        conv_gradient: factor of the gradient of the convolutions.
         head_input: input of the enhancement head: conv, the output of the convolutions, as in the published code; or
             last, the last hidden state, as in the paper.
         head_units: of its LSTM layers, per direction.

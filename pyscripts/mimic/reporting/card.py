@@ -1,4 +1,4 @@
-"""The card of a model that ships: what its training, its data and its scores say of it, as values and as Markdown.
+"""The card of a pretrained model: what its training, its data and its scores say of it, as values and as Markdown.
 
 Values come from what steps have left: config.yaml, run_info.json, summary.json, the data directories that
 config.yaml names, and the directories of scores below the experiment's and below that of noisy speech.

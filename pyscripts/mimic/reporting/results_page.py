@@ -2,7 +2,7 @@
 
 A line of the template stands for a part of the page:
     {{ table NAME...: COLUMN; first.COLUMN; rest.COLUMN as TITLE }}   rows of records, those of one name put together;
-                                       bold: better than its pair, with an interval that does not hold 0; first, rest:
+                                       bold: better than its pair, with an interval that excludes 0; first, rest:
                                        only of the first record, only of the others
     {{ by_input NAME...: COLUMN; LABEL... }}       rows named "system, input": a row a system, a column an input
     {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals

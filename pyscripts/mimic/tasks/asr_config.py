@@ -117,7 +117,7 @@ class LmData(TokenData):
     Attributes:
         train: text file, one sentence per line; or a data directory, whose transcripts are taken.
         dev: the same, for validation.
-        tokens: directory of the recogniser that the model will help: its tokens are predicted.
+        tokens: directory of the recogniser whose tokens are predicted.
         max_unknown: largest share of <unk> among a text's tokens: more means another spelling or token type.
     """
 
@@ -156,7 +156,7 @@ class HybridLoss(AcousticLoss):
     """loss = cross-entropy of pdfs + mono_weight * cross-entropy of phones.
 
     Attributes:
-        mono_weight: of the phones, which regularise.
+        mono_weight: of the phones, as regularisation.
     """
 
     mono_weight: NotNegative = 1.0

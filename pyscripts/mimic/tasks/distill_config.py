@@ -32,7 +32,7 @@ class DistillData:
     Attributes:
         train: data directory of clean speech.
         targets: feature directory with the teacher's hidden states of it, `teacher.layers` side by side, from
-            steps/extract_ssl.sh: the teacher is not asked again in every epoch. Empty: it is asked. For training that
+            steps/extract_ssl.sh: then the teacher does not run in training. Empty: it runs. For training that
             leaves speed and length of speech as they are.
         noises: folder of recordings, or a data directory with their wav.scp; the type of a noise is its name up to
             the first "-". Empty: babble only.

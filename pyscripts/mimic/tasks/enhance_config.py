@@ -97,7 +97,7 @@ class SeganLoss:
         input_noise: standard deviation of Gaussian noise on the discriminator's input; 0: none.
         input_noise_every: epochs after which, again and again, it is multiplied by input_noise_decay.
         input_noise_decay: factor.
-        input_noise_least: there is no noise any more when it would be less than this.
+        input_noise_least: below this standard deviation there is no noise.
     """
 
     l1_weight: NotNegative = 100.0

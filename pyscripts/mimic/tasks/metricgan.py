@@ -28,7 +28,7 @@ class MetricganConfig:
         channels: of the discriminator's convolutions.
         replay: how many enhanced utterances of former steps are kept; the discriminator scores them again, so that it
             does not forget worse enhancers.
-        replay_share: of a batch, how many of these it scores beside each.
+        replay_share: of a batch, how many of these it scores in addition.
         replay_frames: of an utterance, most that are kept.
     """
 

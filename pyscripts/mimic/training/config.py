@@ -45,19 +45,21 @@ class TrainConfig:
         avg_policy: average the best epochs by `best_metric`, or the last ones.
         keep_ckpts: how many of the newest epochs keep their weights in <exp-dir>/weights, beside those that are
             averaged; -1: all of them. pyscripts/average_checkpoints.py makes models of them.
-        freeze: parts of the model that rest in some epochs, by their names or patterns of these: [encoder:1-4] in the
-            first four, [encoder.*:5-] from the fifth on, [encoder] always.
+        freeze: parts of the model that are frozen in some epochs, by name or pattern: [encoder:1-4] in the first four,
+            [encoder.*:5-] from the fifth on, [encoder] always.
         validate_every: epochs between validations; the last epoch is always validated.
-        workers: threads that read, and where the task does that, augment batches ahead; 0: none is ahead.
+        workers: threads that read (and augment) batches in advance; 0: none.
         checkpoint_interval: minutes between checkpoints inside an epoch; one is always saved at an epoch's end.
-        max_nonfinite_batches: consecutive batches with a NaN or infinite loss or gradient that stop the run.
+        max_nonfinite_batches: number of consecutive batches with a NaN or infinite loss or gradient that ends the
+            training.
         profile: steps, after the first ten of a start, whose times <exp-dir>/profile gets: a table, and a trace for
             chrome://tracing; 0: none.
         detect_anomaly: true names the operation whose gradient is NaN, and takes twice the time.
-        tracker: where curves go: tensorboard (<exp-dir>/tensorboard), mlflow (<exp-dir>/mlflow, if MLFLOW_TRACKING_URI
+        tracker: where curves are written: tensorboard (<exp-dir>/tensorboard), mlflow (<exp-dir>/mlflow, if
+            MLFLOW_TRACKING_URI
             names no other place), wandb (<exp-dir>/wandb, offline unless WANDB_MODE says otherwise) or none.
-        samples: of an enhancer, how many development utterances, evenly spread, <exp-dir>/samples and the tracker get:
-            noisy, enhanced and clean speech, spectra and mask; 0: none.
+        samples: of an enhancer, how many development utterances, evenly spread, are written to <exp-dir>/samples and
+            the tracker: noisy, enhanced and clean speech, spectra and mask; 0: none.
         samples_every: epochs between two samples of an utterance; there is one of the first and the last epoch, too.
         histograms_every: epochs between histograms of all weights and gradients in the tracker; 0: none.
     """

@@ -1,4 +1,4 @@
-"""Which parts of a model rest in which epochs: the setting `train.freeze`."""
+"""Which parts of a model are frozen in which epochs: the setting `train.freeze`."""
 
 import re
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ _WORD = re.compile(r"([^\s:]+)(?::(\d+)(-(\d*))?)?")
 
 
 @dataclass(frozen=True)
-class Rest:
-    """Modules of this name, which may be a pattern, rest from epoch `first` to epoch `last`."""
+class Frozen:
+    """Modules of this name, which may be a pattern, are frozen from epoch `first` to epoch `last`."""
 
     name: str
     first: int
     last: float
 
 
-def parse(words: list[str]) -> list[Rest]:
+def parse(words: list[str]) -> list[Frozen]:
     """Entries "NAME", "NAME:3", "NAME:1-4" or "NAME:5-". Raises UserError for anything else."""
     found = []
     for word in words:
@@ -32,12 +32,12 @@ def parse(words: list[str]) -> list[Rest]:
         end = float(last) if last else float(first) if match and match[2] and not match[3] else float("inf")
         if match is None or not 1 <= first <= end:
             raise UserError(f"--train.freeze: '{word}' is not NAME, NAME:EPOCH, NAME:FIRST-LAST or NAME:FIRST-")
-        found.append(Rest(match[1], first, end))
+        found.append(Frozen(match[1], first, end))
     return found
 
 
 def modules(task: Task) -> Iterator[tuple[str, nn.Module]]:
-    """What may rest, by name: parts of the model, and with its name before it, of any other module that is trained."""
+    """What may be frozen, by name: parts of the model, and with its name before it, of any other trained module."""
     for key, module in task.trainable().items():
         for name, part in module.named_modules():
             if name or key != "model":
@@ -45,13 +45,13 @@ def modules(task: Task) -> Iterator[tuple[str, nn.Module]]:
 
 
 def freeze(task: Task, config: TrainConfig, epoch: int) -> None:
-    """Let parts rest that learn otherwise in this epoch, which has begun."""
-    for part in _resting(task, config, epoch):
+    """Freeze the parts that `train.freeze` names for this epoch, which has begun."""
+    for part in _frozen(task, config, epoch):
         part.requires_grad_(False).eval()
 
 
-def _resting(task: Task, config: TrainConfig, epoch: int) -> list[nn.Module]:
-    now = [rest.name for rest in parse(config.freeze) if rest.first <= epoch <= rest.last]
+def _frozen(task: Task, config: TrainConfig, epoch: int) -> list[nn.Module]:
+    now = [entry.name for entry in parse(config.freeze) if entry.first <= epoch <= entry.last]
     known = modules(task) if now else ()
     return [part for name, part in known if any(fnmatchcase(name, pattern) for pattern in now)]
 
@@ -59,16 +59,16 @@ def _resting(task: Task, config: TrainConfig, epoch: int) -> list[nn.Module]:
 def check(task: Task, config: TrainConfig) -> None:
     """Raises UserError for a name that no module has, and for an epoch in which nothing would learn."""
     known = [name for name, _ in modules(task)] if config.freeze else []
-    rests = parse(config.freeze)
-    for rest in rests:
-        if not any(fnmatchcase(name, rest.name) for name in known):
+    entries = parse(config.freeze)
+    for entry in entries:
+        if not any(fnmatchcase(name, entry.name) for name in known):
             top = ", ".join(name for name in known if "." not in name)
             raise UserError(
-                f"--train.freeze: no part of the model is called '{rest.name}': it has {top} and their parts"
+                f"--train.freeze: no part of the model is called '{entry.name}': it has {top} and their parts"
             )
-    for epoch in sorted({rest.first for rest in rests if rest.first <= config.epochs}):
-        parts = task.frozen(epoch) + _resting(task, config, epoch)
-        resting = {id(p) for part in parts for p in part.parameters()}
+    for epoch in sorted({entry.first for entry in entries if entry.first <= config.epochs}):
+        parts = task.frozen(epoch) + _frozen(task, config, epoch)
+        frozen = {id(p) for part in parts for p in part.parameters()}
         for key, module in task.trainable().items():
-            if resting >= {id(p) for p in module.parameters()}:
+            if frozen >= {id(p) for p in module.parameters()}:
                 raise UserError(f"--train.freeze: nothing of the {key} would learn in epoch {epoch}")
