@@ -44,7 +44,7 @@ def speak(utterance: Utterance, seed: int, espeak: Espeak) -> np.ndarray:
     rng = utterance_rng(seed, f"{utterance.utt} speech")
     pitch = utterance.voice.pitch + int(rng.integers(-4, 5))
     rate = utterance.voice.rate + int(rng.integers(-10, 11))
-    question = utterance.text.startswith(("WHERE", "IS "))
+    question = utterance.text.startswith("WHERE IS ")
     text = utterance.text.lower() + ("?" if question else ".")
     samples = espeak.speak(text, utterance.voice, pitch, rate, seed=int(rng.integers(1, 2**31)))
     x = soxr.resample(samples / 32768.0, espeak.rate, RATE, quality="VHQ")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demo corpus: sentences of a small grammar, synthesised with 28 voices of espeak-ng and mixed with synthesised noises.
+# The demo corpus: unpredictable sentences, synthesised with 34 voices of espeak-ng and mixed with synthesised noises.
 # Nothing is downloaded; the same options give the same samples everywhere and for every --nj: compare the SHA-256.
 # Writes <data>/{train,dev,test}_{clean,noisy} and <data>/lang, wavs under <data>/demo_audio. Takes about 30 s.
 # shellcheck disable=SC2034  # some options are read by their name

@@ -27,9 +27,9 @@ d05 train f en-us           f3       48 175
 d06 train m en-us           m4       45 170
 d07 train f en-gb-x-rp      aunty    52 160
 d08 train m en-gb-x-rp      m5       50 175
-d09 train f en-us           Annie    40 165
+d09 train f en-us           Alicia   40 160
 d10 train m en-us           m7       55 160
-d11 train f en              grandma  50 165
+d11 train f en              steph2   50 165
 d12 train m en              max      46 180
 d13 train f en-gb-scotland  steph    55 165
 d14 train m en-gb-scotland  m8       58 160
@@ -43,10 +43,16 @@ d21 dev   f en-us           f5       50 165
 d22 dev   m en              m2       48 170
 d23 dev   f en              belinda  45 165
 d24 dev   m en-us           Alex     52 170
-d25 test  f en-us           f4       52 165
-d26 test  m en              m6       50 165
-d27 test  f en              linda    44 170
-d28 test  m en-us           Mike     54 165
+d25 dev   f en-us           grandma  50 165
+d26 dev   m en              Denis    48 165
+d27 test  f en-us           f4       52 165
+d28 test  m en              m6       50 165
+d29 test  f en              linda    44 170
+d30 test  m en-us           Mike     54 165
+d31 test  f en-us           shelby   50 165
+d32 test  m en              pablo    50 160
+d33 test  f en              Annie    42 165
+d34 test  m en-us           rob      52 170
 """
 VOICES = [
     Voice(speaker, set_, gender, accent, variant, int(pitch), int(rate))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +75,13 @@ def script() -> list[sentences.Utterance]:
 
 
 def test_voices_are_many_and_disjoint():
-    assert len(VOICES) >= 24 and len({voice.speaker for voice in VOICES}) == len(VOICES)
+    assert len(VOICES) >= 30 and len({voice.speaker for voice in VOICES}) == len(VOICES)
     assert len({(voice.accent, voice.variant) for voice in VOICES}) == len(VOICES)
     for name in SETS:
         genders = Counter(voice.gender for voice in VOICES if voice.set == name)
-        assert genders["f"] == genders["m"] >= 2
-    train = {voice.variant for voice in VOICES if voice.set == "train"}
-    assert not train & {voice.variant for voice in VOICES if voice.set != "train"}
+        assert genders["f"] == genders["m"] >= {"train": 10, "dev": 3, "test": 4}[name]
+    train, dev, test = ({voice.variant for voice in VOICES if voice.set == name} for name in SETS)
+    assert not train & (dev | test) and not dev & test
 
 
 def test_script_is_disjoint_and_every_word_is_trained(script):
@@ -88,14 +89,25 @@ def test_script_is_disjoint_and_every_word_is_trained(script):
     assert len(texts["dev"]) == 120 and len(texts["test"]) == 160 and len(texts["train"]) > 700
     everything = [text for part in texts.values() for text in part]
     assert len(set(everything)) == len(everything)
-    assert all(4 <= len(text.split()) <= 8 for text in everything)
+    assert all(5 <= len(text.split()) <= 8 for text in everything)
     counts = Counter(word for text in texts["train"] for word in text.split())
     lexicon = read_lexicon(DEMO / "lexicon.txt")
-    assert set(counts) == set(lexicon) and len(counts) >= 120
-    assert min(counts.values()) >= 10
+    assert set(counts) == set(lexicon) and len(counts) >= 140
+    assert min(counts.values()) >= 15
     assert {word for name in ("dev", "test") for text in texts[name] for word in text.split()} <= set(counts)
     assert len({phone for phones in lexicon.values() for phone in phones}) == 39
     assert not {"TO", "FOR", "BY"} & set(counts)  # each sounds like another word of some sentence
+
+
+def test_neighbours_do_not_give_a_word_away(script):
+    """Guessing each test word as what most often followed its left neighbour in training is right one time in ten."""
+    follows: dict[str, Counter] = {}
+    for text in (u.text for u in script if u.set == "train"):
+        for left, word in pairwise(["", *text.split()]):
+            follows.setdefault(left, Counter())[word] += 1
+    guesses = {left: counts.most_common(1)[0][0] for left, counts in follows.items()}
+    pairs = [pair for u in script if u.set == "test" for pair in pairwise(["", *u.text.split()])]
+    assert sum(guesses[left] == word for left, word in pairs) < 0.15 * len(pairs)
 
 
 def test_script_depends_on_seed_and_grows_with_hours(script):
