@@ -58,6 +58,7 @@ Stages; one that is done and unchanged is skipped (times: demo corpus, 2 cores):
   4 enhancement   exp/stft/*  exp/perceptual  exp/enhance_{mse,mimic}              4 min
   5 dump          exp/enhance_*  data/*_noisy exp/enhance_*/enhanced/*             1 min
   6 recognition   exp/fbank/*  the dump       exp/asr_{clean,noisy,mse,mimic}      5 min
+                                              exp/table/clean/{noisy,mse,mimic}
   7 scoring       all of these                exp/*/scoring/*  exp/RESULTS.md      1 min
                                               exp/report/index.html"
 call=("$0" "$@")
@@ -176,6 +177,9 @@ if begin 6 "recognition"; then
   for name in clean noisy "${enhancers[@]}"; do
     for set in dev test; do in_background 2 recognise "$exp/asr_$name" "$set" "$(feats_dir_for "$name" "$set")"; done
   done
+  for name in noisy "${enhancers[@]}"; do # and by the recogniser of clean speech, left alone
+    in_background 2 recognise "$exp/table/clean/$name" test "$(feats_dir_for "$name" test)" "$exp/asr_clean"
+  done
   wait_all
 fi
 
@@ -183,12 +187,17 @@ if begin 7 "scores"; then
   for name in clean noisy "${enhancers[@]}"; do
     for set in dev test; do in_background 2 score_words "$exp/asr_$name" "$set" "$(feats_dir_for "$name" "$set")"; done
   done
+  for name in noisy "${enhancers[@]}"; do
+    in_background 2 score_words "$exp/table/clean/$name" test "$(feats_dir_for "$name" test)"
+  done
   in_background 2 score_speech "$exp/noisy" "$data/test_noisy"
   for name in "${enhancers[@]}"; do in_background 2 score_speech "$exp/enhance_$name" "$exp/enhance_$name/enhanced/test"; done
   wait_all
-  score_table --output "$exp/RESULTS.md" \
-    --pair noisy MSE --pair noisy "MSE + mimic" -- clean=,"$exp/asr_clean" noisy="$exp/noisy,$exp/asr_noisy" \
-    "MSE=$exp/enhance_mse<seed>,$exp/asr_mse<seed>" "MSE + mimic=$exp/enhance_mimic<seed>,$exp/asr_mimic<seed>"
+  score_table --columns "PESQ,eSTOI,dev WER,test WER,fixed test WER" --output "$exp/RESULTS.md" \
+    --pair noisy MSE --pair noisy "MSE + mimic" -- "clean=,$exp/asr_clean,$exp/asr_clean" \
+    "noisy=$exp/noisy,$exp/asr_noisy,$exp/table/clean/noisy" \
+    "MSE=$exp/enhance_mse<seed>,$exp/asr_mse<seed>,$exp/table/clean/mse<seed>" \
+    "MSE + mimic=$exp/enhance_mimic<seed>,$exp/asr_mimic<seed>,$exp/table/clean/mimic<seed>"
   dry_run || steps/report.sh --cmd "$train_cmd" --force "$force" --data "$data" "$exp"
 fi
 

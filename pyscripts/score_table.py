@@ -5,7 +5,8 @@
         "MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
 
 Each argument is name=enhance_dir,asr_dir, or name@2=... for another seed, 2, of the row of that name; several seeds are
-shown as mean +- standard deviation. Reads <dir>/scoring/{dev,test}/. Every "X + mimic" is compared with X, and with
+shown as mean +- standard deviation. A third directory is for "fixed" columns: what the recogniser of clean speech, left
+alone, makes of the row's speech. Reads <dir>/scoring/{dev,test}/. Every "X + mimic" is compared with X, and with
 --pair A B other rows that differ in one thing; no other two.
 A record of the same goes into a JSON file beside it, which "records.py add" takes into results/ and RESULTS.md.
 """
@@ -35,6 +36,7 @@ LEGEND = (
     "n: utterances, for WER and CER reference words and characters. NA: utterances without a score, or without a "
     "hypothesis (those count as errors)."
 )
+FIXED = "fixed: by the recogniser of clean speech, not trained on the row's."
 PUBLISHED = (
     "[in brackets]: published for VoiceBank-DEMAND, and no reference on another corpus; {path} names the sources. The"
     " published WER was counted over characters and spaces, so it stands beside CER."
@@ -43,7 +45,7 @@ PUBLISHED = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("systems", nargs="+", metavar="NAME=ENHANCE_DIR,ASR_DIR", help="rows of the table")
+    parser.add_argument("systems", nargs="+", metavar="NAME=ENHANCE_DIR,ASR_DIR[,FIXED_DIR]", help="rows of the table")
     parser.add_argument("--output", type=Path, default=Path("exp/RESULTS.md"), help="Markdown file (%(default)s)")
     parser.add_argument("--columns", default=MAIN_COLUMNS, help="titles, or all (%(default)s)")
     parser.add_argument("--pair", nargs=2, action="append", default=[], metavar=("A", "B"), help="rows to compare")
@@ -54,7 +56,8 @@ def main() -> None:
     systems = parse_systems(args.systems)
     columns = parse_columns(args.columns)
     published = read_published(args.published) if args.published else None
-    legend = LEGEND + (f" {PUBLISHED.format(path=args.published)}" if args.published else "")
+    legend = LEGEND + (f" {FIXED}" if any(column.side == "fixed" for column in columns) else "")
+    legend += f" {PUBLISHED.format(path=args.published)}" if args.published else ""
     rows, notes = table(systems, columns, published)
     found = [verdict for a, b in pairs_of(systems, args.pair) for verdict in verdicts(a, b, columns)]
     lines = [legend, *([VERDICTS] if found else []), *notes, *map(str, found)]

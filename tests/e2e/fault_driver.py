@@ -28,7 +28,7 @@ STAGES = [
     (r"exp/(stft|fbank)/.*", 2),
     (r"exp/enhance_\w+", 4),
     (r"exp/enhance_\w+/(wav|enhanced)/.*", 5),
-    (r"exp/asr_\w+(/decode_.*)?", 6),
+    (r"exp/(asr_\w+|table/clean/\w+)(/decode_.*)?", 6),
     (r"exp/.*/scoring/.*", 7),
 ]
 ADVICE = re.compile(r"(?:undo it: rm|remove) ([^\s,;]+)")

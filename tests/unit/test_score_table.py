@@ -17,6 +17,7 @@ from mimic.metrics.enhancement import Row, write_rows
 from mimic.metrics.identity import Identity
 from mimic.metrics.scores import read_scores, write_scores
 from mimic.reporting.records import Record
+from mimic.reporting.report_tables import main_scores
 from mimic.reporting.score_table import (
     COLUMNS,
     System,
@@ -202,7 +203,8 @@ def test_layout():
 
 
 def test_rows_are_arguments():
-    for text in ("MSE", "MSE=exp/a", "=exp/a,exp/b", "MSE=a,b,c"):
+    assert System.parse("MSE=a,b,c").fixed == Path("c") and System.parse("MSE=a,b").fixed is None
+    for text in ("MSE", "MSE=exp/a", "=exp/a,exp/b", "MSE=a,b,c,d"):
         with pytest.raises(UserError, match="name=enhance_dir,asr_dir"):
             System.parse(text)
     with pytest.raises(UserError, match="row MSE, seed 2: given twice"):
@@ -218,6 +220,18 @@ def test_the_record_lists_the_directories_of_all_seeds(exp):
     clean, noisy, mse, mimic = Tree(exp, exp / "data").systems
     assert list(mse.dirs("asr")) == list(mimic.dirs("enhance")) == ["1", "2", "3"]
     assert list(noisy.dirs("asr")) == ["1"] and clean.enhance is None
+
+
+def test_the_fixed_recogniser_has_a_column_of_its_own(exp):
+    recognised(exp / "table/clean/mse", (1, 200), (75, 300))
+    (row,) = parse_systems([f"MSE={exp}/enhance_mse,{exp}/asr_mse,{exp}/table/clean/mse"])
+    rows, _ = table([row], parse_columns("test WER,fixed test WER"))
+    assert rows[1] == ["MSE", "20.00 (n=300)", "25.00 (n=300)"]
+    Record({"command": "x"}, [["system"]], systems=row.records(exp)).write(exp / "RESULTS.json")
+    tree = Tree(exp, exp / "data")
+    assert next(s for s in tree.systems if s.name == "mse").fixed == exp / "table/clean/mse"
+    header, *_ = main_scores(tree)
+    assert header[-1] == "fixed test WER"
 
 
 def test_program_prints_and_writes_markdown(exp, tmp_path):

@@ -127,8 +127,9 @@ def estimate(costs: Costs, setting: Setting, corpus: Corpus) -> list[Stage]:
     dumps = [duration(c.enhance, h, spread) + duration(c.fbank, h, spread) for _ in enhancers for h in corpus.sets]
     robust = [train(c.finetune, s.finetune)] * (1 + len(enhancers))
     systems = 1 + len(robust)
-    decodings = [duration(c.decode, hours, spread) for _ in range(systems) for hours in corpus.sets[1:]]
-    word_scores = [duration(c.words, hours, 1) for _ in range(systems) for hours in corpus.sets[1:]]
+    texts = [*(hours for _ in range(systems) for hours in corpus.sets[1:]), *([corpus.test] * len(robust))]
+    decodings = [duration(c.decode, hours, spread) for hours in texts]
+    word_scores = [duration(c.words, hours, 1) for hours in texts]
     speech_scores = [duration(c.speech, corpus.test, spread)] * (1 + len(enhancers))
     clean = [train(c.perceptual, s.perceptual), train(c.asr, s.asr)]
     if train_places > 1:  # side by side, in stage 3

@@ -12,7 +12,7 @@ from mimic.metrics.wer import percent
 from mimic.reporting.score_table import DIGITS, MAIN_COLUMNS, Cell, Column, System, collect, parse_columns, table
 from mimic.reporting.tree import TEST, Scored, Tree
 
-COLUMNS = parse_columns(MAIN_COLUMNS)
+COLUMNS = parse_columns(f"{MAIN_COLUMNS},fixed test WER")
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,15 @@ class Value:
 
 
 def columns(systems: Sequence[System]) -> tuple[Column, ...]:
-    """COLUMNS, where speech was scored less those measures that no system has: by DNSMOS alone, for example."""
+    """COLUMNS, where speech was scored less those measures that no system has: by DNSMOS alone, for example.
+
+    Those of the fixed recogniser only where a system has it.
+    """
+    fixed = any(system.dirs("fixed") for system in systems)
     scored = [read_scores(s.enhance / "scoring" / TEST) for s in systems if s.enhance]
     known = {measure for scores in scored if scores for measure in scores.figures}
-    return tuple(c for c in COLUMNS if c.side != "enhance" or not known or c.measure in known)
+    has = {"enhance": lambda c: not known or c.measure in known, "fixed": lambda c: fixed, "asr": lambda c: True}
+    return tuple(c for c in COLUMNS if has[c.side](c))
 
 
 def main_scores(tree: Tree) -> tuple[list[str], list[list[Value]], list[str]]:

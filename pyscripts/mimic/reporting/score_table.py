@@ -22,8 +22,13 @@ REASONS = {
     NOISE: "other noise types or SNRs than most rows have",
     UNKNOWN: f"{UNKNOWN}, for what they were scored on is not recorded; score again with --force true",
 }
-SCORED = {"enhance": "steps/score_enhancement.sh", "asr": "steps/score_asr.sh"}
-MADE = {"enhance": "steps/train.sh and steps/enhance.sh", "asr": "steps/train.sh and steps/decode.sh"}
+SCORED = {"enhance": "steps/score_enhancement.sh", "asr": "steps/score_asr.sh", "fixed": "steps/score_asr.sh"}
+SIDES = tuple(SCORED)  # of a system: its directories
+MADE = {
+    "enhance": "steps/train.sh and steps/enhance.sh",
+    "asr": "steps/train.sh and steps/decode.sh",
+    "fixed": "steps/decode.sh",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Column:
     """A figure of each system: of which directory and set, its name in summary.json, and how it is shown."""
 
     title: str
-    side: str  # "enhance" or "asr": which of the two directories of a system
+    side: str  # "enhance", "asr" or "fixed": which of the directories of a system
     set: str
     measure: str
     scale: float = 1.0
@@ -56,6 +61,7 @@ COLUMNS = (
     Column("test CER", "asr", "test", "cer", more_is_better=False),
     Column("dev WER", "asr", "dev", "wer", more_is_better=False),
     Column("test WER", "asr", "test", "wer", more_is_better=False),
+    Column("fixed test WER", "fixed", "test", "wer", more_is_better=False),
 )
 MAIN_COLUMNS = "PESQ,eSTOI,dev WER,test WER"
 
@@ -71,32 +77,34 @@ def parse_columns(names: str) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class System:
-    """A row: an enhancer's directory (or none) and a recogniser's (or none), and the same for each further seed."""
+    """A row: the directories of an enhancer, of a recogniser trained on its speech, and of what the recogniser of clean
+    speech, left alone, makes of that (each may be none); and the same for each further seed."""
 
     name: str
     enhance: Path | None
     asr: Path | None
     seed: str = "1"
     others: tuple["System", ...] = ()
+    fixed: Path | None = None
 
     @classmethod
     def parse(cls, text: str) -> "System":
-        """Read `name=enhance_dir,asr_dir`, `name@seed=...`; either directory may be empty."""
+        """Read `name=enhance_dir,asr_dir`, `...,fixed_dir`, `name@seed=...`; each directory may be empty."""
         name, equals, rest = text.partition("=")
         dirs = split_paths(rest, ",")
-        if not equals or not name or len(dirs) != 2:
+        if not equals or not name or len(dirs) not in (2, 3):
             raise UserError(f"'{text}': expected name=enhance_dir,asr_dir, e.g. MSE=exp/enhance_mse,exp/asr_mse")
         name, seed = match.groups() if (match := SEED.fullmatch(name)) else (name, "1")
-        enhance, asr = (Path(d) if d else None for d in dirs)
-        return cls(name, enhance, asr, seed)
+        enhance, asr, fixed = (Path(d) if d else None for d in [*dirs, ""][:3])
+        return cls(name, enhance, asr, seed, fixed=fixed)
 
     def dirs(self, side: str) -> dict[str, Path]:
-        """{seed: directory} of a side, "enhance" or "asr"; empty for a system without it."""
-        return {s.seed: d for s in (self, *self.others) if (d := s.enhance if side == "enhance" else s.asr)}
+        """{seed: directory} of one of SIDES; empty for a system without it."""
+        return {s.seed: d for s in (self, *self.others) if (d := getattr(s, side))}
 
     def records(self, base: Path) -> list[dict[str, str]]:
         """A dictionary for each seed, for Record.systems; paths from `base`."""
-        found = [(s, {"enhance": s.enhance, "asr": s.asr}) for s in (self, *self.others)]
+        found = [(s, {side: getattr(s, side) for side in SIDES}) for s in (self, *self.others)]
         relative = [(s, {side: os.path.relpath(d, base) for side, d in dirs.items() if d}) for s, dirs in found]
         return [{"name": s.name, "seed": s.seed, **dirs} for s, dirs in relative]
 
@@ -119,8 +127,8 @@ def read_systems(path: Path) -> list[System]:
         lines = record.get("systems", []) if isinstance(record, dict) else []
         found: dict[str, list[System]] = {}
         for line in lines:
-            enhance, asr = (path.parent / line[side] if side in line else None for side in ("enhance", "asr"))
-            found.setdefault(line["name"], []).append(System(line["name"], enhance, asr, line["seed"]))
+            enhance, asr, fixed = (path.parent / line[side] if side in line else None for side in SIDES)
+            found.setdefault(line["name"], []).append(System(line["name"], enhance, asr, line["seed"], fixed=fixed))
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path}: not a record of scores ({error}): remove it and run the recipe again") from None
     return _joined(found)
@@ -249,7 +257,7 @@ def seeds_of(systems: Sequence[System]) -> str:
 
 def trained_at(systems: Sequence[System]) -> str:
     """Revisions of the code that trained the rows, as their run_info.json say; empty where there is none."""
-    dirs = [path for system in systems for side in ("enhance", "asr") for path in system.dirs(side).values()]
+    dirs = [path for system in systems for side in SIDES for path in system.dirs(side).values()]
     infos = [path / "run_info.json" for path in dirs]
     return ", ".join(sorted({json.loads(path.read_text())["revision"] for path in infos if path.is_file()}))
 

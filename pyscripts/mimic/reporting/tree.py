@@ -79,8 +79,8 @@ class Tree:
             enhance = _there(self.path / ("noisy" if name == "noisy" else f"enhance_{name}"))
             asr = _there(self.path / f"asr_{name}")
             same = (one for one in known if any(side in (one.enhance, one.asr) for side in (enhance, asr) if side))
-            of = max(same, key=lambda one: len(one.others), default=System(name, None, None))
-            found.append(System(name, enhance, asr, of.seed, of.others))
+            of = max(same, key=lambda one: (len(one.others), bool(one.fixed)), default=System(name, None, None))
+            found.append(System(name, enhance, asr, of.seed, of.others, of.fixed))
         return found
 
     @cached_property
