@@ -68,10 +68,10 @@ for set in train dev test; do
     [ -z "${!name}" ] || [ -d "${!name}" ] || pending "${!name}" || die "--${name/_/-} ${!name}: no such data directory"
   done
   clean=${set}_clean noisy=${set}_noisy
-  [ -n "${!clean}" ] || [ -z "${!noisy}" ] || die "${!noisy} has no clean side: give --$set-clean"
+  [ -n "${!clean}" ] || [ -z "${!noisy}" ] || die "${!noisy} has no clean speech: give --$set-clean"
   if [ -z "${!clean}" ]; then continue; fi
   sets+=("$set") cleans+=("${!clean}")
-  [ -n "${!noisy}" ] || dry_run || log "${!clean} has no noisy side: local/mix_noise.sh makes one"
+  [ -n "${!noisy}" ] || dry_run || log "${!clean} has no noisy speech: local/mix_noise.sh makes one"
 done
 [ ${#sets[@]} -gt 0 ] || die "nothing to import: no {train,dev,test}_clean in '$corpus', and no option names one"
 for clean in "${cleans[@]}"; do

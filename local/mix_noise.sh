@@ -3,8 +3,8 @@
 # Reads <clean-dir> (any data directory with audio) and <noise>: a folder of recordings in any format, or a wav.scp;
 # the noise type is the name up to the first "-". Writes two data directories with the ids of <clean-dir>, 16 kHz
 # wavs in their wav/: <out-noisy-dir> with utt2snr utt2noise (utt2room), and its clean counterpart with equal lengths.
-# A mixture that would clip is scaled down, and its clean side equally: train and score with this counterpart.
-# Speech stays aligned: the direct path of an RIR is moved to time 0; the clean side is not reverberant. Takes 1 min per 3 h.
+# A mixture that would clip is scaled down, its clean speech equally: use that clean speech in training and scoring.
+# Speech stays aligned: the direct path of an RIR is moved to time 0; the clean speech is not reverberant. Takes 1 min per 3 h.
 # shellcheck disable=SC2034  # some options are read by their name
 
 snrs="0 5 10 15"  # dB, each as often; clean: without noise

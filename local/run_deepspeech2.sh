@@ -71,7 +71,7 @@ made=$exp/data size=_demo sides=()
 case $corpus in
   librispeech)
     ! $debug || die "--debug true would read all of LibriSpeech: give --corpus demo, or a directory"
-    [ "$train_side" = clean ] || die "--train-side noisy: LibriSpeech has no noisy side, local/mix_noise.sh makes one"
+    [ "$train_side" = clean ] || die "--train-side noisy: LibriSpeech has no noisy speech, local/mix_noise.sh makes one"
     : "${pretrain:=ljspeech}" "${feat_type:=logmel}" "${feat_config:=conf/logmel.conf}"
     size='' source=$made/librispeech
     ;;

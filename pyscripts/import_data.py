@@ -47,7 +47,7 @@ def verb(verbs: argparse._SubParsersAction, name: str, function: Callable, text:
     add_audio(sub)
     add_jobs(sub)
     add_number(sub, "--max-skip", Share, 0.01, "largest share of utterances that may be left out")
-    sub.add_argument("pair", nargs="+", metavar="SOURCE OUT", help="the clean side, then the noisy one if there is one")
+    sub.add_argument("pair", nargs="+", metavar="SOURCE OUT", help="clean, then noisy where there is noisy speech")
 
 
 def add_read(verbs: argparse._SubParsersAction) -> None:

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="what steps/export.sh wrote")
     parser.add_argument("data", type=Path, help="data directory; for a recogniser with transcripts")
-    parser.add_argument("clean", type=Path, nargs="?", help="for an enhancer: the clean side of it")
+    parser.add_argument("clean", type=Path, nargs="?", help="for an enhancer: its clean speech")
     parser.add_argument("--method", choices=("dynamic", "static"), default="dynamic", help="(default: %(default)s)")
     cli.add_number(parser, "--max-wer-rise", Annotated[float, Range(0)], 2.0, "percent of the WER, as much is allowed")
     cli.add_number(parser, "--num-utts", Annotated[int, Range(5)], 100, "utterances of the data")

@@ -41,9 +41,11 @@ def main() -> None:
         "clean and enhanced side, data directories or folders of audio of equal lengths and rates; directory for tables"
     )
     parser.add_argument("paths", type=Path, nargs="+", help=help)
-    help = "none: there is no clean side (default: %(default)s)"
+    help = "none: there is no clean speech (default: %(default)s)"
     parser.add_argument("--reference", choices=["clean", "none"], default="clean", help=help)
-    help = f"comma-separated, of {','.join(MEASURES)}; all: {','.join(STANDARD)}, without clean side {','.join(DNSMOS)}"
+    help = (
+        f"comma-separated, of {','.join(MEASURES)}; all: {','.join(STANDARD)}, without clean speech {','.join(DNSMOS)}"
+    )
     parser.add_argument("--measures", default="all", help=f"{help} (default: %(default)s)")
     help = "which PESQ; corrigendum2 needs the package pesqc2 (default: %(default)s)"
     parser.add_argument("--pesq", choices=list(EDITIONS), default="default", help=help)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Speech in windows of one length, packed into archives at 16 kHz, which a training reads from beginning to end. The last window of an
-# utterance has its end, with zeros after it: nothing is lost. Noisy and clean sides of equal lengths give the same windows.
+# utterance is padded with zeros, so that nothing is lost. Noisy and clean speech of equal lengths give the same windows.
 # Reads <data-dir>; writes <out-dir>, a data directory without transcripts: archives/wav.JOB.ark, wav.scp, utt2uniq with
 # the utterance of each window, and what is known of that (utt2spk, utt2snr ...).
 # shellcheck disable=SC2034  # some options are read by their name

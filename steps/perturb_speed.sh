@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Copies of speech at other speeds: tempo and pitch change, as a tape's do, with soxr as resampler.
+# Copies of speech at other speeds: tempo and pitch change, by resampling with soxr.
 # Reads <data-dir>; writes <out-dir>, an ordinary data directory: the utterances of <data-dir> as they are, and for each
 # speed but 1.0 all of them again, utterances and speakers with "sp0.9-" before their ids, wavs in <out-dir>/wav.
 # Takes about 10 s per hour of speech, speed and job.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR, ViSQOL; and, which
 # needs no clean speech, DNSMOS P.835 and P.808 and Distill-MOS; speaker and phone similarity by trained models.
-# Reads two data directories (or two plain folders of audio files) with the same utterances; of a clean side with spk1.scp
-# beside wav.scp, as URGENT's, its spk1.scp, and the rates of utt2fs. Writes
+# Reads two data directories (or two plain folders of audio files) with the same utterances. A clean directory with spk1.scp
+# and wav.scp, as in the URGENT challenges, is read by its spk1.scp, with the rates of utt2fs. Writes
 # <scoring-dir>/per_utt.tsv, with NA and the reason for a missing score, summary.tsv (means, 95 % intervals,
 # counts) and breakdown.tsv (the same by SNR, noise, speaker and length). PESQ takes most of the time, 0.03 x real time.
 # A pair that cannot be read or does not fit is an error: NA, named and counted; the others are scored.
@@ -10,7 +10,7 @@
 measures=all      # wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr, or some of them and of visqol,dnsmos-sig,dnsmos-bak,dnsmos-ovrl,dnsmos-p808,distill-mos
 speaker_model=    # [NAME=]DIR: also speaker similarity, spksim-NAME, by this classifier of speakers or encoder
 phone_model=      # [NAME=]DIR: also Levenshtein phone similarity, lps-NAME, by this recogniser of phones
-reference=clean   # none: there is no clean side; all measures are then those of dnsmos
+reference=clean   # none: there is no clean speech; all measures are then those of dnsmos
 pesq=default      # corrigendum2: ITU-T P.862.2 with Corrigendum 2, by the package pesqc2
 max_skip=0.01     # share of pairs that may be errors
 nj=2              # jobs

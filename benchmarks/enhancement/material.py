@@ -32,7 +32,7 @@ from mimic.judging.material import read_texts  # noqa: E402
 from mimic.metrics.pairs import Pairs  # noqa: E402
 from mimic.progress import progress  # noqa: E402
 
-EARLY_S = 0.05  # of an RIR after the direct path: in the clean side, too
+EARLY_S = 0.05  # of an RIR after the direct path: in the clean speech, too
 SIDES = ("clean", "noisy")
 TABLES = {"snr": "utt2snr", "noise": "utt2noise"}  # of a data directory
 

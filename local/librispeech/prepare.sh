@@ -2,7 +2,7 @@
 # LibriSpeech as data directories: <data>/{train,dev,test}_clean and <data>/lang.
 # Reads <librispeech-dir>: LibriSpeech/<part>/SPEAKER/CHAPTER/*.flac and *.trans.txt, LibriSpeech/SPEAKERS.TXT,
 # librispeech-lexicon.txt. Utterance 103-1240-0000 is of speaker 103. Audio stays where it is, as FLAC; it is decoded
-# once to check it: about 1 h for 960 hours in 8 jobs. A noisy side: local/mix_noise.sh.
+# once to check it: about 1 h for 960 hours in 8 jobs. Noisy speech: local/mix_noise.sh.
 # shellcheck disable=SC2034  # some options are read by their name
 
 train_parts="train-clean-100 train-clean-360 train-other-500" # parts of <data>/train_clean

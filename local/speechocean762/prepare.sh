@@ -2,7 +2,7 @@
 # speechocean762 (OpenSLR 101: read English of children and adults) as data directories for ./run.sh --corpus <out>.
 # Reads <src>: utterances.tsv (utt speaker gender age split text), audio/<utt>.opus, lexicon.txt.
 # Writes <out>/{train,dev,test}_clean, which point to that audio, and <out>/lang/lexicon.txt. With --noise-dir also
-# <out>/{train,dev,test}_noisy, and then the clean side is its counterpart of 16 kHz wavs. Takes about a minute.
+# <out>/{train,dev,test}_noisy, and clean speech is stored as 16 kHz wavs of the same lengths. Takes about a minute.
 
 noise_dir=    # folder of recorded noises: train (for train and dev) and test, as local/mix_noise.sh takes them
 rir_dir=      # folder of RIRs: train and test

@@ -122,7 +122,7 @@ def check_speakers(train: set[str], test: set[str], valid: list[str]) -> None:
     if absent := set(valid) - train:
         raise UserError(f"--valid-speakers {' '.join(valid)}: {min(absent)} is not among {' '.join(sorted(train))}")
     if train <= set(valid):
-        raise UserError(f"--valid-speakers {' '.join(valid)}: nobody is left to train on")
+        raise UserError(f"--valid-speakers {' '.join(valid)}: no speaker is left for training")
     if both := train & test:
         raise UserError(f"{min(both)} is in the training and in the test set: the folders are mixed up")
 

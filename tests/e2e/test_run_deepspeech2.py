@@ -91,7 +91,7 @@ def make_noises(folder: Path) -> Path:
         ("--corpus CORPUS --enhancer ENHANCER", "--enhancer needs noisy speech"),
         ("--corpus CORPUS --search beam", "--search takes one of lexicon, lexicon-free, free, got 'beam'"),
         ("--corpus CORPUS --asr-config none.yaml", "--asr-config none.yaml: no such file"),
-        ("--train-side noisy", "LibriSpeech has no noisy side"),
+        ("--train-side noisy", "LibriSpeech has no noisy speech"),
         ("--ljspeech-rate 8000", "--ljspeech-rate takes one of 16000, own, got '8000'"),
         ("--ljspeech-rate own", "--ljspeech-rate own needs --pretrain-feat-config"),
         ("--ngram-order many", "--ngram-order takes a whole number"),

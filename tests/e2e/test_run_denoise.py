@@ -28,7 +28,7 @@ def test_run_denoise_from_clean_speech_to_the_table(begun):
     again = begun.call(*words)
     assert ": to do" not in again
 
-    # A corpus with clean sides only: dev and test mixtures are made once and stored.
+    # A corpus with clean speech only: dev and test mixtures are made once and stored.
     for name in ("dev_noisy", "test_noisy"):
         begun.remove(f"corpus/{name}")
     begun.call(*words, "--stop-stage", "1")

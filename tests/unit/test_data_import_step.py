@@ -47,7 +47,7 @@ def test_single_sets_and_wrong_options(tmp_path):
     assert done.returncode == 0 and sorted(os.listdir(tmp_path / "data")) == ["lang", "train_clean"]
     for options, line in (
         (["--corpus", tmp_path / "gone", "d"], "--corpus .*/gone: no such directory"),
-        (["--train-noisy", corpus / "train_noisy", "d"], "has no clean side: give --train-clean"),
+        (["--train-noisy", corpus / "train_noisy", "d"], "has no clean speech: give --train-clean"),
         (["--corpus", tmp_path, "d"], "nothing to import: no {train,dev,test}_clean in"),
         (["--corpus", corpus, "--lexicon", "gone", "d"], "--lexicon gone: no such file"),
         (["--corpus", corpus], "expected <data-dir>, got 0 words"),

@@ -206,7 +206,7 @@ def test_subset_by_duration(tmp_path, caplog):
     assert program("subset_data.py", "--min-dur", "9", tmp_path / "a", "all", tmp_path / "x") == 1
     assert "no utterance of at least 9 s" in caplog.messages[-1]
     assert program("subset_data.py", "--less-speakers", "s", tmp_path / "a", "all", tmp_path / "x") == 1
-    assert "nobody is left without the speakers s" in caplog.messages[-1]
+    assert "no utterance is left without the speakers s" in caplog.messages[-1]
     assert program("subset_data.py", "--speakers", "s t", tmp_path / "a", "all", tmp_path / "x") == 1
     assert "no speaker t in utt2spk, which has s" in caplog.messages[-1]
     write_data_dir(tmp_path / "none", {"utt2spk": {}, "wav.scp": {}})

@@ -1,4 +1,4 @@
-"""Parts of a model that rest in some epochs, weights that are kept, and models of them."""
+"""Parts of a model that are frozen in some epochs, weights that are kept, and models of them."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_parts_rest_in_their_epochs(corpus, trained, tmp_path):  # noqa: F811
 def test_what_cannot_rest_is_one_line(corpus, tmp_path):  # noqa: F811
     for words, line in (
         ("[encodr]", "no part of the model is called 'encodr': it has .*encoder.* and their parts"),
-        ("['*:3']", "nothing of the model would learn in epoch 3"),
+        ("['*:3']", "all of the model is frozen in epoch 3"),
     ):
         task, config = build(corpus, "perceptual", tmp_path / "x", "--train.freeze", words)
         with pytest.raises(UserError, match=line):

@@ -160,7 +160,7 @@ BAD = {
         "log_trainset_28spk.txt: no line for p226-002 (4 such)",
     ),
     "absent": (lambda c: None, ["--valid-speakers", "p226 p300"], "p300 is not among p226 p227 p287"),
-    "all": (lambda c: None, ["--valid-speakers", "p226 p227 p287"], "nobody is left to train on"),
+    "all": (lambda c: None, ["--valid-speakers", "p226 p227 p287"], "no speaker is left for training"),
     "sets": (
         lambda c: shutil.copy(c / "clean_trainset_28spk_wav.zip", c / "clean_testset_wav.zip"),
         [],

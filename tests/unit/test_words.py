@@ -58,6 +58,10 @@ WORDS: dict[str, str] = {
     r"(?i)\bby heart\b|\bdrowns\b": "memorise, outweigh",
     r"\b_?(?:bring|remember|soften|strange|surprise|weigh|welcome)\(": "a verb for what it does",
     r"(?i)\bhidden frames\b|\bframes (?:that )?are hidden\b": "masked frames",
+    r"\b(?i:clean|noisy) sides?\b": "clean speech, noisy speech",
+    r"\bthat ships?\b": "pretrained",
+    r"\b(?:parts?|model|encoder|enhancer)(?: that)? rests?\b": "frozen",
+    r"\b(?:does not|do not) hold 0\b": "excludes 0",
     word("theirs"): "the peer's name",
     word("ours"): "mimic",
 }

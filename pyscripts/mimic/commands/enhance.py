@@ -50,7 +50,7 @@ def main() -> int:
     enhancer = Enhancer.load(find(model), overrides, arguments.device)
     if arguments.stream == "true":
         if (source, target) != ("-", "-"):
-            raise UserError("--stream true goes from standard input to standard output: give - -")
+            raise UserError("--stream true reads standard input and writes standard output: give - -")
         ratio = enhancer.ratio(arguments.enhancement_ratio)
         torch.set_num_threads(1)  # a hop is too little work to share
         stream(Stream(enhancer.net, enhancer.front, ratio), enhancer.rate)

@@ -84,7 +84,7 @@ def of_speakers(data: Path, speaker_of: Mapping[str, str], taken: Sequence[str],
         raise UserError(f"{data}: no speaker {absent[0]} in utt2spk, which has {most}")
     wanted = set(taken or known) - set(less)
     if not wanted:
-        raise UserError(f"{data}: nobody is left without the speakers {' '.join(less)}")
+        raise UserError(f"{data}: no utterance is left without the speakers {' '.join(less)}")
     return sorted(utt for utt, speaker in speaker_of.items() if speaker in wanted)
 
 

@@ -71,13 +71,13 @@ def plan(sides: list[Side], lexicon: Lexicon, normaliser: str) -> int:
         if absent:
             return f"not in utt2spk or wav.scp (segments) of {' and '.join(absent)}"
         if len({speaker[utt] for speaker in speakers}) > 1:
-            return "the clean and the noisy side name different speakers"
+            return "clean and noisy speech have different speakers"
         if utt not in texts[0]:
             return f"not in {clean}/text"
         if what := transcript_problem(texts[0][utt]):
             return what
         if len({text[utt] for text in texts if utt in text}) > 1:
-            return "the clean and the noisy side have different transcripts"
+            return "clean and noisy speech have different transcripts"
         if not spoken[utt]:
             words = sorted({word for word in texts[0][utt].split() if word not in lexicon})
             return f"words without pronunciation: {' '.join(words)}"

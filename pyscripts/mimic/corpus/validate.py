@@ -226,7 +226,7 @@ def _check_clean(found: Checked, options: Options) -> None:
         reader = AudioReader(found.path, options.rate, options.allow_pipes, options.channel, CLEAN)
     except UserError:
         return  # it cannot be read strictly: reported above
-    found.note("clean", f"clean speech of {len(reader)} utterances in {CLEAN}: scores take it as the clean side")
+    found.note("clean", f"clean speech of {len(reader)} utterances in {CLEAN}, used as the reference of scores")
     for result in progress(scan(reader, options.nj), len(reader), f"utterances of {found.path}/{CLEAN}"):
         samples = found.samples.get(result.utt, result.samples)
         if result.problem:

@@ -132,7 +132,7 @@ class _Reader(quantization.CalibrationDataReader):
 def score(
     exported: Exported, graph: Path, reader: AudioReader, utts: Sequence[str], beside: AudioReader | dict[str, str]
 ) -> Scores:
-    """Run a graph on these recordings. beside: the transcripts for a recogniser, the clean side for an enhancer."""
+    """Run a graph on these recordings. beside: the transcripts for a recogniser, clean speech for an enhancer."""
     session = _session(graph)
     if exported.recognises:
         assert isinstance(beside, dict)

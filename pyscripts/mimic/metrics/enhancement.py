@@ -35,7 +35,7 @@ MEASURES = {
     "dnsmos-p808": "P.808",
     "distill-mos": "Distill-MOS",
 }
-WITHOUT = tuple(name for names in mos.ALONE for name in names)  # that need no clean side
+WITHOUT = tuple(name for names in mos.ALONE for name in names)  # that need no clean speech
 DNSMOS = tuple(name for name in WITHOUT if name.startswith("dnsmos"))
 STANDARD = tuple(MEASURES)[:9]  # "all" of them: computed without any optional package but pesq
 ERROR = "error: "  # before what is wrong with a pair; other reasons are properties of a measure

@@ -23,7 +23,7 @@ class Identity:
     data: str  # the directory, as it was named
     utterances: int
     text: str = ""  # ids and words
-    audio: str = ""  # ids and lengths of the clean side
+    audio: str = ""  # ids and lengths of the clean speech
     noise: str = ""  # ids, SNRs and noise types
 
     def same(self, other: "Identity") -> bool:
@@ -42,7 +42,7 @@ def identify(
     """The identity of a data directory or of a folder of audio files.
 
     `reference` is the table of transcripts where `text` is missing; `noisy` may know the noise if `data` does not;
-    `clean` says that `data` is the clean side of scores of enhanced speech.
+    `clean` says that `data` is the clean reference of scores of enhanced speech.
     """
     utts = sorted(utts)
     table = next((data / name for name in ("text", reference) if (data / name).exists()), None)

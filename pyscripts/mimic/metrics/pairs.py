@@ -49,9 +49,9 @@ def open_audio(
 
 
 class Pairs:
-    """Two readers whose utterances go together; `utts` are those of the clean side, in C order.
+    """Two readers whose utterances go together; `utts` are those of the clean speech, in C order.
 
-    UserError where the enhanced side has an utterance that the clean side lacks.
+    UserError where an enhanced utterance has no clean one.
     """
 
     def __init__(

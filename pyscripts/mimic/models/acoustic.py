@@ -53,7 +53,9 @@ class AcousticModel(Trained):
         try:
             counts = np.array([float(word) for word in (directory / COUNTS).read_text().split()[1:-1]])
         except (FileNotFoundError, ValueError) as error:
-            raise UserError(f"{directory / COUNTS}: cannot be read ({error}): it lies beside the model") from None
+            raise UserError(
+                f"{directory / COUNTS}: cannot be read ({error}): copy it from the model's directory again"
+            ) from None
         trained.check_count(directory, pdfs, COUNTS, len(counts), "pdfs")
         return cls(config, net, log_priors(counts, config.loss.prior_floor), directory)
 

@@ -83,7 +83,7 @@ class DenoiseTask(EnhanceTask):
         return self.losses.sizes(self.stft.num_frames(batch.samples), batch.samples)
 
     def enhance_batch(self, batch: Batch) -> tuple[Enhanced, Tensor, dict[str, Tensor]]:
-        """What the enhancer makes of a batch, log1p magnitudes (batch, frames, bins) of the clean side, the losses."""
+        """Enhanced speech of a batch, log1p magnitudes (batch, frames, bins) of the clean speech, the losses."""
         enhanced, clean = self.model.transform(batch.noisy, batch.samples, self.stft), self.stft(batch.clean)
         waveforms = Waveforms.of(enhanced, batch.clean, batch.samples)
         return enhanced, clean, self.losses(enhanced.magnitude, clean, enhanced.frames, waveforms)

@@ -1,4 +1,4 @@
-"""MetricGAN+ (Fu et al., 2021): enhancement towards a high PESQ, by way of a discriminator that learns PESQ."""
+"""MetricGAN+ (Fu et al., 2021): enhancement towards a high PESQ, by way of a discriminator that predicts PESQ."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class MetricganTask(DenoiseTask):
 
     def __init__(self, config: Config, directory: Path):
         if version() == "not installed":
-            raise UserError("MetricGAN+ learns PESQ, which is not installed: see requirements-pesq.txt")
+            raise UserError("MetricGAN+ needs PESQ, which is not installed: see requirements-pesq.txt")
         super().__init__(config, directory)
         self.critic = Critic(config.gan)
         self.weights = {**self.losses.weights, "metric": config.gan.weight}

@@ -12,7 +12,7 @@ from mimic.tasks.dev_scores import Enhancing
 from mimic.training.samples import Sample
 
 LONGEST_S = 10.0  # of longer utterances the beginning is taken
-RANGE_DB = 80.0  # below the loudest bin of the noisy side: black
+RANGE_DB = 80.0  # below the loudest bin of the noisy speech: black
 BORDER = 2  # white pixels between two spectra
 
 

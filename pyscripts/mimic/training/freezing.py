@@ -57,7 +57,7 @@ def _frozen(task: Task, config: TrainConfig, epoch: int) -> list[nn.Module]:
 
 
 def check(task: Task, config: TrainConfig) -> None:
-    """Raises UserError for a name that no module has, and for an epoch in which nothing would learn."""
+    """Raises UserError for a name that no module has, and for an epoch in which everything is frozen."""
     known = [name for name, _ in modules(task)] if config.freeze else []
     entries = parse(config.freeze)
     for entry in entries:
@@ -71,4 +71,4 @@ def check(task: Task, config: TrainConfig) -> None:
         frozen = {id(p) for part in parts for p in part.parameters()}
         for key, module in task.trainable().items():
             if frozen >= {id(p) for p in module.parameters()}:
-                raise UserError(f"--train.freeze: nothing of the {key} would learn in epoch {epoch}")
+                raise UserError(f"--train.freeze: all of the {key} is frozen in epoch {epoch}")
