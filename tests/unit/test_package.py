@@ -16,6 +16,8 @@ from mimic.__main__ import main as command
 from mimic.errors import UserError
 from mimic.io.tables import write_table
 
+TRAINED = ROOT / "tests/unit/models_75b122b"
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
@@ -122,6 +124,20 @@ decode: {search: auto, beam: 2, ctc_weight: 1.0, lm: '', lm_weight: 0.3, ngram: 
 train: {seed: 1, epochs: 1, batch_utterances: 8, batch_frames: 0, accumulate: 1, clip: 5.0, select: wer, average: 1,
   average_of: best, save_minutes: 10.0, nonfinite_limit: 3}
 """
+
+
+def test_models_that_commit_75b122b_trained():
+    """Its train.py wrote these directories after one step each, its programs gave the output that is expected here."""
+    t = np.arange(16000) / 16000
+    x = 0.3 * np.sin(880 * np.pi * t) * np.sin(6 * np.pi * t) ** 2 + 0.05 * np.sin(2 * np.pi * (200 + 1500 * t) * t)
+    x = x.astype(np.float32)
+    enhanced = models.load(TRAINED / "enhance").enhance(x, 16000)
+    expected = [-0.00164, -0.00272, -0.00056, -0.00636, 0.00126, 0.0036, -0.0016, -0.00107]
+    # Half of the last decimal, and float32's rounding in sums of 257 terms of at most 0.35.
+    np.testing.assert_allclose(enhanced[800::1900], expected, rtol=0, atol=5e-6 + 257 * 0.35 * 6e-8)
+    (word,) = models.load(TRAINED / "asr").recognise(x, 16000).words
+    assert word.word == "HMHKHKHKHKHKHKHKHKHKHKH"
+    assert (word.start, word.end, word.confidence) == pytest.approx((0.0, 0.98, 0.03691), abs=1e-5)
 
 
 def test_a_configuration_of_before_the_settings_were_renamed(trained, tmp_path, caplog):
