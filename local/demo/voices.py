@@ -49,7 +49,7 @@ d27 test  f en-us           f4       52 165
 d28 test  m en              m6       50 165
 d29 test  f en              linda    44 170
 d30 test  m en-us           Mike     54 165
-d31 test  f en-us           shelby   50 165
+d31 test  f en-us           steph3   50 165
 d32 test  m en              pablo    50 160
 d33 test  f en              Annie    42 165
 d34 test  m en-us           rob      52 170
