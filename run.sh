@@ -177,7 +177,7 @@ if begin 6 "recognition"; then
   for name in clean noisy "${enhancers[@]}"; do
     for set in dev test; do in_background 2 recognise "$exp/asr_$name" "$set" "$(feats_dir_for "$name" "$set")"; done
   done
-  for name in noisy "${enhancers[@]}"; do # and by the recogniser of clean speech, left alone
+  for name in noisy "${enhancers[@]}"; do # and by the recogniser of clean speech, not retrained
     in_background 2 recognise "$exp/table/clean/$name" test "$(feats_dir_for "$name" test)" "$exp/asr_clean"
   done
   wait_all

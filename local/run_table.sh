@@ -30,7 +30,7 @@ e.g.: ./run.sh --seeds 3 && local/run_table.sh --seeds 3
 Options (default):
 $(list_options.sh "$0")
 
-Recognisers: retrained, on the speech of its row (exp/TABLE.md); and, the same for all rows, clean: of clean speech, left alone;
+Recognisers: retrained, on the speech of its row (exp/TABLE.md); and, the same for all rows, clean: of clean speech;
 multi: of noisy speech (exp/asr_noisy; of digits, which has strings without noise, multi-condition); foreign:
 --foreign-command (exp/TABLE_<recogniser>.md).
 

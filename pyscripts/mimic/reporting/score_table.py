@@ -78,7 +78,7 @@ def parse_columns(names: str) -> tuple[Column, ...]:
 @dataclass(frozen=True)
 class System:
     """A row: the directories of an enhancer, of a recogniser trained on its speech, and of what the recogniser of clean
-    speech, left alone, makes of that (each may be none); and the same for each further seed."""
+    speech, not retrained, makes of that (each may be none); and the same for each further seed."""
 
     name: str
     enhance: Path | None
