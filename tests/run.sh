@@ -9,7 +9,7 @@ path=$PATH PATH=$PWD/steps/lib:$PATH
 help_message="Usage: tests/run.sh [--option value]... [words for pytest]...
 e.g.: tests/run.sh --fast true
       tests/run.sh tests/shell -k done
-Makes the .venv of the tests if need be, then runs ruff, mypy, shellcheck and pytest.
+Makes the .venv of the tests if need be, then runs ruff, mypy, shellcheck, docs/build.sh and pytest.
 Options (default):
 $(list_options.sh "$0")
 With --fast true: the tests that start no process and train nothing, which tests/selection.py finds by reading them.
@@ -28,6 +28,10 @@ mypy pyscripts/mimic & # these two take a core each for half a minute, while the
 checks=($!)
 shellcheck -x ./*.sh RESULTS .ci/run tests/forks/python3 {local,steps,tests}/**/*.sh &
 checks+=($!)
+if ! "$fast"; then
+  docs/build.sh & # every page is in the site, and no link within it is dead
+  checks+=($!)
+fi
 
 if ! "$forks"; then export MIMIC_FORKS=; fi
 # Tests that share one run of the recipe carry the same xdist_group, so that one worker makes it for all of them. One
@@ -40,6 +44,6 @@ fi
 rc=0
 python3 -m pytest -n $workers --dist loadgroup "$@" || rc=$?
 for check in "${checks[@]}"; do
-  wait "$check" || { rc=1 && echo "mypy or shellcheck failed: their lines are above those of pytest"; }
+  wait "$check" || { rc=1 && echo "mypy, shellcheck or docs/build.sh failed: their lines are above those of pytest"; }
 done
 exit $rc
