@@ -5,10 +5,11 @@
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
-study=local/demo/study.tsv              # lines "NAME SETTING...", as "cnn_0.5 --loss.mimic_weight 0.5"; # begins a comment
+study=local/demo/study.tsv              # lines "NAME SETTING...", as "cnn_0.5 --loss.mimic_weight 0.5"; the file says what else it may hold
 base=mse                                # the try that the others are compared with
 only=                                   # names of tries, of those in the file; empty: all
 corpus=demo                             # as given to run.sh
+perceptual_config=                      # as given to run.sh
 enhance_config=                         # as given to run.sh
 fbank_config=                           # as given to run.sh
 decode_options=                         # as given to run.sh; split at spaces
@@ -18,13 +19,13 @@ train_jobs=2                            # models trained side by side; on one ma
 . ./path.sh || exit 1
 help_message="Usage: local/run_study.sh [--option value]...
 e.g.: ./run.sh && local/run_study.sh --seeds 3
-      local/run_study.sh --only 'mse cnn_0.5' --set train.epochs=3
+      local/run_study.sh --only 'dnn_1 dnn_3' --seeds 5 && pyscripts/records.py add study exp/STUDY.json
 Options (default):
 $(list_options.sh "$0")
 
 Stages; what is done and unchanged is skipped:
   stage          writes
-  1 training     exp/study/<try>
+  1 training     exp/study/<perceptual model>  exp/study/<try>
   2 recognition  exp/study/<try>/{wav,enhanced}/dev  exp/study/<try>/asr/decode_dev
   3 scores       exp/study/<try>/{,asr/}scoring/dev  exp/STUDY.md  exp/compare/study/<try>"
 call=("$0" "$@")
@@ -37,14 +38,21 @@ check_common "$@"
 choose_configs
 check_files study
 declare -A settings_of=()
-names=()
+names=() perceptuals=() models=()
 while read -r name words; do
-  if [[ -z $name || $name == \#* ]]; then continue; fi
+  if [[ -z $name || $name == [#[]* ]]; then continue; fi
   [[ $name =~ ^[A-Za-z0-9_.-]+$ && $name != *_seed* ]] || die "$study: '$name' cannot be the name of a try"
   [ ! -v "settings_of[$name]" ] || die "$study: there are two tries '$name'"
-  settings_of[$name]=$words
+  words=${words//'{exp}'/$exp}
+  settings_of[$name]=${words//'{data}'/$data}
+  if [[ $name == perceptual_* ]]; then perceptuals+=("$name") && continue; fi
   if [[ -z $only || " $only $base " == *" $name "* ]]; then names+=("$name"); fi
 done < "$study"
+for name in "${perceptuals[@]}"; do # those that the tries need
+  for try in "${names[@]}"; do
+    if [[ " ${settings_of[$try]} " == *" $exp/study/$name "* ]]; then models+=("$name") && break; fi
+  done
+done
 for name in $base $only; do [ -v "settings_of[$name]" ] || die "$study has no try '$name'"; done
 [ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
 
@@ -52,9 +60,17 @@ start_recipe "$exp"
 read -r -a all <<< "$(with_seeds "${names[@]}")"
 
 if begin 1 "training"; then
+  for name in "${models[@]}"; do
+    read -r -a words <<< "${settings_of[$name]}"
+    in_background "$train_jobs" steps/train.sh "${training[@]}" "$perceptual_config" "$exp/study/$name" --train.seed "$seed" \
+      --data.train "$exp/stft/train_clean" --data.dev "$exp/stft/dev_clean" "${words[@]}"
+  done
+  wait_all
   for name in "${all[@]}"; do
     read -r -a words <<< "${settings_of[${name%_seed*}]}"
-    if [ "${words[*]}" != "--loss.mimic_weight 0" ]; then words+=(--loss.perceptual "$exp/perceptual"); fi
+    if [[ " ${words[*]} " != *" --loss.mimic_weight 0 "* && " ${words[*]} " != *" --loss.perceptual "* ]]; then
+      words+=(--loss.perceptual "$exp/perceptual")
+    fi
     in_background "$train_jobs" train_enhancer "$exp/study/$name" "$enhance_config" "${words[@]}"
   done
   wait_all
@@ -85,7 +101,7 @@ if begin 3 "scores"; then
       "$exp/study/$base<seed>,$exp/study/$base<seed>/asr" "$exp/study/$name<seed>,$exp/study/$name<seed>/asr" \
       "$exp/compare/study/$name" > /dev/null
   done
-  score_table --columns "dev PESQ,dev eSTOI,dev SI-SDR,dev CER,dev WER" --output "$exp/STUDY.md" "${pairs[@]}" -- "${rows[@]}"
+  score_table --columns "dev PESQ,dev eSTOI,dev SI-SDR,dev CER,dev WER" --study "$study" --output "$exp/STUDY.md" "${pairs[@]}" -- "${rows[@]}"
 fi
 
 finished "table: $exp/STUDY.md  each try against $base: $exp/compare/study/*/comparison.tsv"

@@ -4,6 +4,7 @@
     records.py add demo exp/RESULTS.json                          # the table that run.sh has just made
     records.py run features benchmarks/features.py --repeats 5    # run a benchmark and keep what it prints
     records.py render                                             # RESULTS.md from results/template.md and records
+                                                                  # docs/study.md from results/study_template.md
 
 Records are results/NAME.json, those of benchmarks/*.py benchmarks/records/NAME.json. results/template.md and
 benchmarks/template.md name each record; mimic/reporting/results_page.py says how.
@@ -20,7 +21,10 @@ from mimic.io.atomic import replace
 from mimic.reporting.records import facts, printed, read_record
 from mimic.reporting.results_page import render_folder
 
-PAGES = {Path("results"): Path("RESULTS.md"), Path("benchmarks"): Path("benchmarks/RESULTS.md")}
+PAGES = {
+    Path("results"): {"study_template.md": Path("docs/study.md"), "template.md": Path("RESULTS.md")},
+    Path("benchmarks"): {"template.md": Path("benchmarks/RESULTS.md")},
+}
 FIGURES = Path("docs/figures")
 
 
@@ -43,8 +47,8 @@ def main() -> None:
         known = facts(shlex.join(args.command))  # of now: the code may change while it runs
         record = printed(known, run_command(args.command))
         record.write(Path("benchmarks/records" if benchmark else "results") / f"{args.name}.json")
-    for folder, page in PAGES.items():
-        for path, text in render_folder(folder, page, FIGURES).items() if folder.is_dir() else ():
+    for folder, pages in PAGES.items():
+        for path, text in render_folder(folder, pages, FIGURES).items() if folder.is_dir() else ():
             path.parent.mkdir(parents=True, exist_ok=True)
             with replace(path) as f:
                 f.write(text)

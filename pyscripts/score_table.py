@@ -14,6 +14,7 @@ A record of the same goes into a JSON file beside it, which "records.py add" tak
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from mimic import cli
@@ -21,6 +22,7 @@ from mimic.reporting.records import Record, facts
 from mimic.reporting.score_table import (
     MAIN_COLUMNS,
     aligned,
+    by_seed,
     parse_columns,
     parse_systems,
     read_published,
@@ -28,6 +30,7 @@ from mimic.reporting.score_table import (
     table,
     trained_at,
 )
+from mimic.reporting.study import choices, read_study
 from mimic.reporting.verdicts import LEGEND as VERDICTS
 from mimic.reporting.verdicts import pairs_of, verdicts
 
@@ -50,6 +53,7 @@ def main() -> None:
     parser.add_argument("--columns", default=MAIN_COLUMNS, help="titles, or all (%(default)s)")
     parser.add_argument("--pair", nargs=2, action="append", default=[], metavar=("A", "B"), help="rows to compare")
     parser.add_argument("--published", type=Path, help="table of published values to print beside the measured ones")
+    parser.add_argument("--study", type=Path, help="file of the settings of the rows, and of what is chosen among them")
     parser.add_argument("--command", default="", help="the command that made the results, for the Markdown file")
     args = parser.parse_args()
 
@@ -69,7 +73,13 @@ def main() -> None:
     if trained not in ("", known["commit"]):
         known["commit"] += f" (scores); {trained} (training)"
     dirs = [line for system in systems for line in system.records(args.output.parent)]
-    record = Record(known, rows, notes=lines, comparisons=[v.record() for v in found if v.low], systems=dirs)
+    decided = [v.record() for v in found if v.low]
+    seeds = {system.name: by_seed(system, columns) for system in systems if system.others}
+    record = Record(known, rows, notes=lines, comparisons=decided, systems=dirs, by_seed=seeds)
+    if args.study:
+        study = read_study(args.study)
+        settings = {system.name: study.settings.get(system.name, "") for system in systems}
+        record = replace(record, settings=settings, choices=choices(study, systems, columns))
     record.publish(args.output, "Results")
 
 

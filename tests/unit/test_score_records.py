@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from data_maker import ROOT
+from records import PAGES
 from test_score_compare import recognised, texts
 
 from mimic.errors import UserError
@@ -19,21 +20,24 @@ from mimic.metrics.kaldi_files import INNER
 from mimic.metrics.scores import read_scores, write_scores
 from mimic.reporting.records import Record, facts, read_record
 from mimic.reporting.results_page import Page, render_folder, verdict
+from mimic.reporting.score_table import parse_columns, parse_systems, table
+from mimic.reporting.study import choices, read_study
 
 PROGRAM = [sys.executable, str(ROOT / "pyscripts/records.py")]
 
 
 @pytest.mark.parametrize("folder", ["results", "benchmarks"])
 def test_pages_and_plots_are_what_the_renderer_makes(folder):
-    page = ROOT / ("RESULTS.md" if folder == "results" else "benchmarks/RESULTS.md")
-    made = render_folder(ROOT / folder, page, ROOT / "docs/figures")
+    pages = {name: ROOT / page for name, page in PAGES[Path(folder)].items()}
+    made = render_folder(ROOT / folder, pages, ROOT / "docs/figures")
     for path, text in made.items():
         assert text == path.read_text(encoding="utf-8"), "run pyscripts/records.py render"
-    assert len(made[page].splitlines()) <= 200
+    shown = "".join(made[page] for page in pages.values())
+    assert all(len(made[page].splitlines()) <= 200 for page in pages.values())
     names = {path.stem: read_record(path) for path in (ROOT / folder).glob("**/*.json")}
     for name, record in names.items():  # each figure has its record, and RESULTS.md its command and commit
-        assert name in made[page] and record.facts["command"].startswith("`") and record.facts["commit"]
-        assert folder == "benchmarks" or f"{record.facts['command']} (commit {record.facts['commit']})" in made[page]
+        assert name in shown and record.facts["command"].startswith("`") and record.facts["commit"]
+        assert folder == "benchmarks" or f"{record.facts['command']} (commit {record.facts['commit']})" in shown
 
 
 def page_of(template: str, **records: Record) -> str:
@@ -96,6 +100,52 @@ def test_bold_is_only_what_an_interval_decides():
     assert verdict(pair | {"column": "test WER", "low": "0.1", "high": "0.2"}) == "worse"  # less is better
     assert page_of("{{ printed t }}\n", t=Record(record.facts, text="| a |\n|---|\n")) == "| a |\n|---|\n"
     assert page_of("{{ compared t }}\n", t=Record(record.facts, rows)).startswith("No paired comparison is recorded")
+
+
+def test_a_plot_has_a_pair_for_each_seed():
+    pair = {
+        "a": "MSE",
+        "b": "MSE + mimic",
+        "column": "test WER",
+        "difference": "-1.50",
+        "low": "-2.00",
+        "high": "-1.00",
+    }
+    seeds = {"MSE": {"1": "9.00 [8.00, 10.00]", "2": "8.00 [7.00, 9.00]"}}
+    seeds["MSE + mimic"] = {"1": "7.00 [6.00, 8.00]", "2": "7.00 [6.00, 8.00]", "3": "1.00 [0.00, 2.00]"}
+    by_seed = {row: {"test WER": cells} for row, cells in seeds.items()}
+    record = Record({"command": "`x`", "commit": "y"}, [["system"]], comparisons=[pair], by_seed=by_seed)
+    record = replace(record, comparisons=[pair | {"verdict": "better"}])
+    page = Page({"ten": record}, "results", "figures")
+    text = page.render("{{ seeds ten: test WER }}\n")
+    title = "test WER, %: MSE + mimic against MSE -1.50 [-2.00, -1.00], 2 seeds, better"
+    assert text == f"![{title}](figures/ten_test_WER.svg)\n" and page.plots["ten_test_WER.svg"].count("<circle") == 6
+    with pytest.raises(UserError, match="has no dev WER with and without mimic by seed"):
+        page.render("{{ seeds ten: dev WER }}\n")
+
+
+def test_a_study_says_what_was_chosen_and_by_which_figure(tmp_path):
+    for name, errors in {"mse": 0.4, "cnn_1": 0.3, "dnn_1": 0.1}.items():
+        recognised(tmp_path / name, texts(len(name), errors))
+        (tmp_path / name / "scoring/test").rename(tmp_path / name / "scoring/dev")
+    (tmp_path / "study.tsv").write_text(
+        "# comment\nmse --loss.mimic_weight 0\nperceptual_x --model.rnn_units 9\n[layer]\n"
+        "cnn_1   --loss.mimic_weight 1\ndnn_1 --loss.mimic_layer dnn\n[other]\nabsent --x 1\n"
+    )
+    study = read_study(tmp_path / "study.tsv")
+    assert study.base == "mse" and study.questions == {"layer": ["cnn_1", "dnn_1"], "other": ["absent"]}
+    systems = parse_systems([f"{name}=,{tmp_path / name}" for name in ("mse", "cnn_1", "dnn_1")])
+    columns = parse_columns("dev WER")
+    (choice,) = choices(study, systems, columns)  # a question that has no scores has no answer
+    rows, _ = table(systems, columns)
+    assert choice["choice"] == "dnn_1" and choice["of"] == "mse, cnn_1, dnn_1" and choice["dev WER"] in rows[3][1]
+    record = Record({"command": "`x`", "commit": "y"}, rows, settings=study.settings, choices=[choice])
+    page = page_of("{{ study study study_real }}\n", study=record)
+    assert "| layer | dnn_1 | `--loss.mimic_layer dnn` | " in page and "| cnn_1 | `--loss.mimic_weight 1` | " in page
+    assert page_of("{{ study study }}\n") == "No study is recorded.\n"
+    (tmp_path / "study.tsv").write_text("# nothing\n")
+    with pytest.raises(UserError, match="no line NAME SETTING"):
+        read_study(tmp_path / "study.tsv")
 
 
 def records(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess:

@@ -53,6 +53,15 @@ def test_mimic_loss_is_zero_for_clean_and_more_otherwise(enhance):
     assert float(enhance.losses.mimic(batch.noisy, batch.clean, batch.lengths)) > 0.0
 
 
+def test_the_mimic_weight_rises_over_epochs(corpus, tmp_path):
+    task, _ = build(corpus, "enhance", tmp_path / "x", "--loss.mimic_weight", "0.6", "--loss.mimic_rise", "3")
+    weights = [task.losses.weights_at(epoch)["mimic"] for epoch in range(5)]
+    assert weights == pytest.approx([0.6, 0.2, 0.4, 0.6, 0.6])  # epoch 0: validation, comparable between epochs
+    batch = task.load(sorted(task.lengths)[:3])
+    first, last = (task(batch, epoch) for epoch in (1, 3))
+    assert float(last["loss"] - first["loss"]) == pytest.approx(0.4 * float(last["mimic"]), rel=1e-4)
+
+
 @pytest.mark.parametrize("layer", ["cnn", "rnn", "dnn", "logits"])
 @pytest.mark.parametrize("distance", ["mse", "l1", "cosine"])
 def test_mimic_gradient_reaches_the_enhancer_and_changes_nothing_else(corpus, tmp_path, layer, distance):

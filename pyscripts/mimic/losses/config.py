@@ -26,6 +26,8 @@ class EnhanceLoss:
         loudness_weight: weight of the distance of loudness in Bark bands, where added components count more.
         waveform_weight: weight of the absolute distance of samples; published: 0.2.
         mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
+        mimic_rise: over so many epochs the mimic weight rises to its value, linearly, which the last of them has; 0: it
+            has its value from the beginning.
         mimic_distance: mse, l1 or cosine between the perceptual model's embeddings.
         mimic_layer: the layer whose output is compared: cnn as published for speech in noise, rnn, dnn, or logits as in
             the first papers on mimic loss.
@@ -47,6 +49,7 @@ class EnhanceLoss:
     loudness_weight: NotNegative = 0.0
     waveform_weight: NotNegative = 0.0
     mimic_weight: NotNegative = 0.0
+    mimic_rise: CountOrZero = 0
     mimic_distance: Literal["mse", "l1", "cosine"] = "mse"
     mimic_layer: Literal["cnn", "rnn", "dnn", "logits"] = "cnn"
     mimic_layers: list[CountOrZero] = field(default_factory=list)

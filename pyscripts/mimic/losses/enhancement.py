@@ -54,10 +54,15 @@ class EnhancementLoss(nn.Module):
         if config.stoi_weight and stft.rate != NATIVE_RATE:
             raise UserError(f"loss.stoi_weight: STOI takes {NATIVE_RATE} Hz, the features are made from {stft.rate} Hz")
 
+    def weights_at(self, epoch: int) -> dict[str, float]:
+        """`weights` in an epoch, from 1; in validation, epoch 0, the final ones."""
+        rise = self.config.mimic_rise
+        return self.weights | {"mimic": self.weights["mimic"] * (min(1, epoch / rise) if epoch and rise else 1)}
+
     def forward(
         self, enhanced: Tensor, clean: Tensor, lengths: Tensor, waveforms: Waveforms | None = None
     ) -> dict[str, Tensor]:
-        """Parts of the loss of log1p magnitudes (batch, frames, bins); `weights` has their weights.
+        """Parts of the loss of log1p magnitudes (batch, frames, bins); `weights_at` has their weights.
 
         `waveforms` are needed where `uses_waveforms`.
         """

@@ -34,7 +34,9 @@ def training(experiment: Path, front: Stft) -> dict[str, Any]:
     config = configuration.read(experiment / "config.yaml")
     frame_s = front.config.hop_length / front.rate
     loss = {name: weight for name, weight in vars(config.loss).items() if name.endswith("_weight") and weight}
-    of_mimic = ("perceptual", "mimic_layer", "mimic_layers", "mimic_distance") if "mimic_weight" in loss else ()
+    of_mimic = (
+        ("perceptual", "mimic_rise", "mimic_layer", "mimic_layers", "mimic_distance") if "mimic_weight" in loss else ()
+    )
     return {
         "steps": summary["steps"],
         "epochs": summary["epochs"],

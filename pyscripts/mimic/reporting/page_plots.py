@@ -15,8 +15,13 @@ LEFT, WIDTH, TOP, HEIGHT = 56, 420, 24, 220  # pixels, of the field of `by_level
 LABELS, ROW, FIELD = 350, 22, 300  # pixels of `differences`: width of labels, height of a row, width of the field
 
 
-def by_level(levels: Sequence[str], curves: Mapping[str, Sequence[tuple[float, float, float] | None]]) -> str:
-    """Curves of (rate, low, high) over SNRs in dB, points side by side so that intervals can be seen."""
+def by_level(
+    levels: Sequence[str],
+    curves: Mapping[str, Sequence[tuple[float, float, float] | None]],
+    title: str = "WER, %, with 95 % intervals",
+    label: str = "SNR, dB",
+) -> str:
+    """Curves of (rate, low, high) over SNRs or seeds, points side by side so that intervals can be seen."""
     top = max(point[2] for curve in curves.values() for point in curve if point)
     step = next(s for s in (1, 2, 5, 10, 20, 50) if top / s <= 6)
     top = step * (int(top / step) + 1)
@@ -24,7 +29,7 @@ def by_level(levels: Sequence[str], curves: Mapping[str, Sequence[tuple[float, f
     def y(value: float) -> float:
         return TOP + HEIGHT * (1 - value / top)
 
-    parts = ['<text x="8" y="14">WER, %, with 95 % intervals</text>']
+    parts = [f'<text x="8" y="14">{escape(title)}</text>']
     for value in range(0, top + 1, step):
         parts.append(f'<path class="axis" d="M{LEFT} {y(value):.1f}h{WIDTH}" opacity="0.4"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value}</text>')
@@ -33,7 +38,7 @@ def by_level(levels: Sequence[str], curves: Mapping[str, Sequence[tuple[float, f
         parts.append(
             f'<text x="{LEFT + gap * (k + 0.5):.1f}" y="{TOP + HEIGHT + 18}" text-anchor="middle">{level}</text>'
         )
-    parts.append(f'<text x="{LEFT + WIDTH / 2:.1f}" y="{TOP + HEIGHT + 36}" text-anchor="middle">SNR, dB</text>')
+    parts.append(f'<text x="{LEFT + WIDTH / 2:.1f}" y="{TOP + HEIGHT + 36}" text-anchor="middle">{label}</text>')
     for place, (name, curve) in enumerate(curves.items()):
         shift = gap * 0.5 * ((place + 0.5) / len(curves) - 0.5)
         points = [(LEFT + gap * (k + 0.5) + shift, point) for k, point in enumerate(curve) if point]
@@ -45,7 +50,7 @@ def by_level(levels: Sequence[str], curves: Mapping[str, Sequence[tuple[float, f
         at = TOP + 10 + 20 * place
         parts.append(f'<circle class="c{place % 5}" cx="{LEFT + WIDTH + 20}" cy="{at}" r="4"/>')
         parts.append(f'<text x="{LEFT + WIDTH + 30}" y="{at + 4}">{escape(name)}</text>')
-    return _svg(LEFT + WIDTH + 260, TOP + HEIGHT + 44, "WER against SNR", parts)
+    return _svg(LEFT + WIDTH + 260, TOP + HEIGHT + 44, title, parts)
 
 
 def differences(title: str, bars: Sequence[tuple[str, float, float, float, str]]) -> str:

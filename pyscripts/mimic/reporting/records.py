@@ -25,7 +25,8 @@ class Record:
 
     `comparisons` of two rows: column, a, b, difference (of b from a), low, high,
     verdict, as text; `ratios` of a benchmark; `systems` that the rows show: name, seed and
-    directories, for each seed.
+    directories, for each seed; `by_seed` their figures with intervals, by row and column.
+    Of a study, `settings` of each row, and the `choices` that follow from it.
     """
 
     facts: dict[str, str]
@@ -35,6 +36,9 @@ class Record:
     comparisons: list[dict[str, str]] = field(default_factory=list)
     ratios: dict[str, str] = field(default_factory=dict)
     systems: list[dict[str, str]] = field(default_factory=list)
+    by_seed: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    choices: list[dict[str, str]] = field(default_factory=list)
 
     def markdown(self) -> str:
         """The whole record, as the page that a recipe writes."""

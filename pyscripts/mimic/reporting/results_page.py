@@ -6,10 +6,12 @@ A line of the template stands for a part of the page:
                                        only of the first record, only of the others
     {{ by_input NAME...: COLUMN; LABEL... }}       rows named "system, input": a row a system, a column an input
     {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals
+    {{ seeds NAME: COLUMN }}           plot of "X + mimic" beside X from each seed, titled by their difference
     {{ differences NAME... }}          plot of the compared rows, with their intervals
     {{ compared NAME... }}             the same as a table
     {{ not_better NAME... }}           the same, of those that are undecided or worse
     {{ reproduce NAME... }}            command, commit and record, a line each
+    {{ study NAME... }}                settings that were tried on dev, and those chosen; records may be absent
     {{ printed NAME }}                 what a program printed, which is Markdown
 and within a line
     {{ NAME.KEY }}                     a ratio or a fact
@@ -23,7 +25,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mimic.errors import UserError
-from mimic.reporting import page_plots
+from mimic.reporting import page_plots, study
 from mimic.reporting.records import Record, read_record
 from mimic.reporting.score_table import COLUMNS, markdown
 
@@ -41,12 +43,15 @@ class Page:
         self.shown: set[str] = set()
         self.plots: dict[str, str] = {}  # file name: SVG
 
-    def render(self, template: str) -> str:
-        """The page. UserError: a record that is not there or has no place, or a directive that is not known."""
+    def render(self, template: str, complete: bool = True) -> str:
+        """The page. UserError: a record that is not there, or a directive that is not known.
+
+        Where it has to be `complete` also for a record that has no place.
+        """
         text = INLINE.sub(self._value, LINE.sub(self._part, template))
         if left := re.search(r"\{\{.*", text):
             raise UserError(f"{TEMPLATE}: {left[0]}: not a directive of mimic/reporting/results_page.py")
-        if unused := sorted(self.records.keys() - self.shown):
+        if complete and (unused := sorted(self.records.keys() - self.shown)):
             raise UserError(f"{self.folder}/{unused[0]}.json has no place in {TEMPLATE}: name it in a directive")
         return text
 
@@ -75,10 +80,12 @@ class Page:
             "table": self._table,
             "by_input": self._by_input,
             "snr": self._snr,
+            "seeds": self._seeds,
             "differences": self._differences,
             "compared": lambda names, _: self._compared(names, lambda c: True),
             "not_better": lambda names, _: self._compared(names, lambda c: verdict(c) != "better"),
             "reproduce": self._reproduce,
+            "study": self._study,
             "printed": lambda names, _: self._get(names[0]).text,
         }
         if match[1] not in parts:
@@ -124,6 +131,19 @@ class Page:
             raise UserError(f"{TEMPLATE}: {self.folder}/{names[0]}.json has no row {min(missing)}")
         return self._plot(names[0], page_plots.by_level([level for _, level in levels], curves), "WER against SNR")
 
+    def _seeds(self, names: list[str], column: str) -> str:
+        record = self._get(names[0])
+        found = next((c for c in record.comparisons if c["column"] == column and c["b"] == f"{c['a']} + mimic"), None)
+        if found is None or not all(column in record.by_seed.get(found[side], {}) for side in "ab"):
+            raise UserError(f"{TEMPLATE}: {self.folder}/{names[0]}.json has no {column} with and without mimic by seed")
+        pair = {found[side]: record.by_seed[found[side]][column] for side in "ab"}
+        seeds = [seed for seed in pair[found["a"]] if seed in pair[found["b"]]]
+        curves = {row: [numbers(cells[seed]) for seed in seeds] for row, cells in pair.items()}
+        change = f"{found['difference']} [{found['low']}, {found['high']}]"
+        title = f"{column}, %: {found['b']} against {found['a']} {change}, {len(seeds)} seeds, {found['verdict']}"
+        svg = page_plots.by_level(seeds, curves, title, "seed")
+        return self._plot(f"{names[0]}_{column.replace(' ', '_')}", svg, title)
+
     def _differences(self, names: list[str], title: str) -> str:
         bars = [
             (
@@ -158,6 +178,17 @@ class Page:
             lines.setdefault(line, []).append(f"[{name}]({self.folder}/{name}.json)")
         return "".join(f"- {', '.join(links)}: {line}\n" for line, links in lines.items())
 
+    def _study(self, names: list[str], _: str) -> str:
+        tables = []
+        for name in names:
+            if name not in self.records:
+                continue
+            record = self._get(name)
+            rows = [[bare(cell) for cell in row] for row in record.rows]
+            tables.append(study.page_of(rows, record.settings, record.comparisons, record.choices))
+            tables.append(self._reproduce([name], ""))
+        return "\n".join(tables) or "No study is recorded."
+
     def _plot(self, name: str, svg: str, label: str) -> str:
         self.plots[f"{name}.svg"] = svg
         return f"![{label}]({self.figures}/{name}.svg)"
@@ -187,13 +218,24 @@ def numbers(cell: str) -> tuple[float, float, float] | None:
     return value, low, high
 
 
-def render_folder(folder: Path, page: Path, figures: Path) -> dict[Path, str]:
-    """{file: text} of the page and its plots, from a folder with template.md and records (or records/ in it)."""
+def render_folder(folder: Path, pages: Mapping[str, Path], figures: Path) -> dict[Path, str]:
+    """{file: text} of pages and their plots, from a folder with their templates and records (or records/ in it).
+
+    `pages` has the page of each template; a template that is not there is left out, and the last page has a place for
+    each record that no other one shows.
+    """
     place = folder / "records" if (folder / "records").is_dir() else folder
     records = {path.stem: read_record(path) for path in sorted(place.glob("*.json"))}
-    made = Page(records, _from(page, place), _from(page, figures))
-    text = made.render((folder / TEMPLATE).read_text(encoding="utf-8"))
-    return {page: text} | {figures / name: svg for name, svg in made.plots.items()}
+    made: dict[Path, str] = {}
+    shown: set[str] = set()
+    for name, page in pages.items():
+        if not (folder / name).exists():
+            continue
+        new = Page(records, _from(page, place), _from(page, figures))
+        new.shown = shown
+        made[page] = new.render((folder / name).read_text(encoding="utf-8"), complete=name == TEMPLATE)
+        made |= {figures / plot: svg for plot, svg in new.plots.items()}
+    return made
 
 
 def _from(page: Path, folder: Path) -> str:

@@ -191,6 +191,20 @@ def collect(system: System, column: Column) -> Cell:
     return Cell(scores, "; ".join(missing), tuple(folders))
 
 
+def by_seed(system: System, columns: Sequence[Column]) -> dict[str, dict[str, str]]:
+    """{title of a column: {seed: "12.34 [11.00, 13.50]"}}: each seed's figure and its interval over utterances."""
+    cells = {column.title: collect(system, column).scores for column in columns}
+    return {
+        title: {seed: _with_limits(score) for seed, score in scores.items()}
+        for title, scores in cells.items()
+        if scores
+    }
+
+
+def _with_limits(score: Mean) -> str:
+    return f"{score.mean:.{DIGITS}f} [{score.low:.{DIGITS}f}, {score.high:.{DIGITS}f}]"
+
+
 def _scaled(score: Mean, scale: float) -> Mean:
     return replace(score, mean=scale * score.mean, low=scale * score.low, high=scale * score.high)
 

@@ -89,7 +89,7 @@ class DenoiseTask(EnhanceTask):
         return enhanced, clean, self.losses(enhanced.magnitude, clean, enhanced.frames, waveforms)
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
-        return weighted(self.enhance_batch(batch)[2], self.losses.weights, share)
+        return weighted(self.enhance_batch(batch)[2], self.losses.weights_at(epoch), share)
 
 
 def seconds(reader: AudioReader) -> dict[str, float]:

@@ -110,14 +110,14 @@ class EnhanceTask(Task):
             enhanced = self.model.transform(batch.noisy_waveforms, batch.samples, self.stft)
             waveforms = Waveforms.of(enhanced, batch.clean_waveforms, batch.samples)
             parts = self.losses(enhanced.magnitude, batch.clean, enhanced.frames, waveforms)
-            return weighted(parts, self.losses.weights, share)
+            return weighted(parts, self.losses.weights_at(epoch), share)
         enhanced, sounds = self.model(batch.noisy, batch.lengths), None
         if batch.noisy_waveforms is not None:
             spectrum = self.stft.transform(batch.noisy_waveforms)
             output = self.stft.resynthesise(enhanced, spectrum, batch.samples)
             sounds = Waveforms(output, batch.clean_waveforms, batch.samples, spectrum)
         parts = self.losses(enhanced, batch.clean, batch.lengths, sounds)
-        return weighted(parts, self.losses.weights, share)
+        return weighted(parts, self.losses.weights_at(epoch), share)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:

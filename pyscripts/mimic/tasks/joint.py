@@ -129,7 +129,7 @@ class JointTask(AsrTask):
             clean = self.stft(batch.clean)
             waveforms = Waveforms.of(enhanced, batch.clean, batch.samples)
             losses |= self.enhancement_losses(enhanced.magnitude, clean, enhanced.frames, waveforms)
-            weights |= self.enhancement_losses.weights
+            weights |= self.enhancement_losses.weights_at(epoch)
         return weighted(losses, weights, share)
 
     def frozen(self, epoch: int) -> list[nn.Module]:

@@ -90,7 +90,6 @@ class MetricganTask(DenoiseTask):
             raise UserError("MetricGAN+ needs PESQ, which is not installed: see requirements-pesq.txt")
         super().__init__(config, directory)
         self.critic = Critic(config.gan)
-        self.weights = {**self.losses.weights, "metric": config.gan.weight}
 
     def trainable(self) -> dict[str, nn.Module]:
         return {"model": self.model, "critic": self.critic}
@@ -116,7 +115,8 @@ class MetricganTask(DenoiseTask):
         yield "critic", weighted(learnt, dict.fromkeys(learnt, 1.0), share)
         self.critic.store(fake, clean, frames, scores)
         parts["metric"] = (self.critic(enhanced.magnitude, clean, frames) - 1).square().mean()
-        yield "model", weighted(parts, self.weights, share)
+        weights = self.losses.weights_at(epoch) | {"metric": self.config.gan.weight}
+        yield "model", weighted(parts, weights, share)
 
     def _scores(self, clean: Tensor, degraded: Tensor, samples: Tensor) -> Tensor:
         """(PESQ + 0.5) / 5 of each utterance (batch,), NaN where there is none; in processes beside this one."""
