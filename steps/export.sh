@@ -4,7 +4,9 @@
 # Reads <model-dir>; writes <out-dir>: model.onnx, model.json, example.py, which needs neither torch nor this recipe,
 # and tokens.txt of a recogniser. The graph takes any number of samples; it is compared with torch in onnxruntime.
 # Of a causal enhancer of spectra (conf/enhance_fast.yaml): waveform.onnx, spectrum.onnx and stream.json, a hop per call,
-# and sherpa.onnx, which sherpa-onnx's speech denoisers run.
+# and sherpa.onnx, which sherpa-onnx's speech denoisers run. Of a recogniser of CTC in one direction
+# (conf/deepspeech2_streaming_demo.yaml) also stream_ctc.onnx, .json and .py, a chunk per call, and, where its features are
+# those of conf/fbank_sherpa.conf, sherpa_ctc.onnx, which sherpa-onnx's online recognisers run.
 
 cmd=launch.py # where it runs
 force=false   # true: export again although nothing changed
@@ -26,6 +28,6 @@ if up_to_date "$dir" --force "$force" --version 1 --input "$model"; then
   exit 0
 fi
 $cmd "$dir/log/export.log" pyscripts/export.py "$model" "$dir"
-chmod +x "$dir/example.py"
+chmod +x "$dir"/*.py
 mark_done "$dir"
 log "$(summary "$dir/log/difference.json"), in $dir"

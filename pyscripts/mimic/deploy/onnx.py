@@ -15,7 +15,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from mimic.deploy import graph_file, onnx_sherpa, onnx_stream
+from mimic.deploy import graph_file, onnx_ctc, onnx_sherpa, onnx_stream
+from mimic.deploy.ctc_graph import streams
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.models import load
@@ -33,7 +34,7 @@ def export(directory: Path, output: Path) -> float:
     """Write model.onnx, model.json and example.py (and tokens.txt of a recogniser) into the folder `output`.
 
     Of an enhancer from spectrum to spectrum: the graphs of a stream, see `mimic.deploy.onnx_stream` and
-    `onnx_sherpa`.
+    `onnx_sherpa`. Of a recogniser that streams also its graphs, see `onnx_ctc`.
 
     Gives the largest difference between onnxruntime and torch over signals of several lengths. Raises UserError where
     it is above 1e-4, and for a model that cannot be exported.
@@ -58,6 +59,9 @@ def export(directory: Path, output: Path) -> float:
     worst, facts["shortest"] = _compare(output / "model.onnx", graph.reference)
     if isinstance(model, Recogniser):
         model.tokens.save(output)
+        if streams(model.net, model.front):
+            worst = max(worst, onnx_ctc.export(model.net, model.front, output))
+            shutil.copyfile(EXAMPLE.with_name("stream_ctc.py"), output / "stream_ctc.py")
     with replace(output / "model.json") as f:
         json.dump(facts, f, indent=2)
     shutil.copyfile(EXAMPLE, output / "example.py")

@@ -72,10 +72,10 @@ class Fbank(FrontEnd):
         return out[0] if waveform.dim() == 1 else out  # (batch, frames, dim)
 
     def onnx(self) -> LogFilters:
-        """The same of one signal in operators that ONNX has; not with --use-energy=true or --snip-edges=false."""
+        """The same of one signal in operators that ONNX has; not with --use-energy=true."""
         config, n = self.config, self.length
-        if config.use_energy or not config.snip_edges:
-            raise UserError("features with --use-energy=true or --snip-edges=false cannot be exported yet")
+        if config.use_energy:
+            raise UserError("features with --use-energy=true cannot be exported yet")
         # Columns of an identity, through all that is linear: offset, pre-emphasis, window, Fourier transform.
         x = torch.eye(n, dtype=torch.float64)
         if config.remove_dc_offset:
@@ -86,7 +86,11 @@ class Fbank(FrontEnd):
         low = self.mel_low.shape[1]
         for (name, first, last), columns in zip(self.mel_parts, (slice(0, low), slice(low, None)), strict=True):
             filters[first // 2 : last // 2, columns] = getattr(self, name)[::2]
-        return LogFilters(fourier_basis(x, self.n_fft // 2), filters, self.shift, FLOOR)
+        mirrored = (0, 0)
+        if not config.snip_edges:  # the end by so much that there are as many frames as `num_frames` says
+            before = n // 2 - self.shift // 2
+            mirrored = (before, n - self.shift + self.shift // 2 - before)
+        return LogFilters(fourier_basis(x, self.n_fft // 2), filters, self.shift, FLOOR, mirrored, repeat=True)
 
     def _block(self, x: Tensor) -> Tensor:
         """Features of the frames that fit into `x` (batch, samples)."""

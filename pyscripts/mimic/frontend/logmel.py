@@ -53,4 +53,4 @@ class LogMel(FrontEnd):
         """The same of one signal in operators that ONNX has."""
         basis = fourier_basis(torch.diag(self.window.double()), len(self.filters))
         config = self.config
-        return LogFilters(basis, self.filters, config.hop_length, config.floor, config.n_fft // 2)
+        return LogFilters(basis, self.filters, config.hop_length, config.floor, (config.n_fft // 2,) * 2)

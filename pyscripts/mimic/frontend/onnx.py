@@ -25,22 +25,34 @@ class LogFilters(nn.Module):
         filters: (bins, filters).
         hop: samples from frame to frame.
         floor: smallest energy under the logarithm.
-        mirrored: samples by which both ends are mirrored.
+        mirrored: samples by which the beginning and the end are mirrored.
+        repeat: mirror the first and the last sample too.
     """
 
     basis: Tensor
     filters: Tensor
 
-    def __init__(self, basis: Tensor, filters: Tensor, hop: int, floor: float, mirrored: int = 0):
+    def __init__(
+        self,
+        basis: Tensor,
+        filters: Tensor,
+        hop: int,
+        floor: float,
+        mirrored: tuple[int, int] = (0, 0),
+        repeat: bool = False,
+    ):
         super().__init__()
         self.register_buffer("basis", basis)
         self.register_buffer("filters", filters)
-        self.hop, self.floor, self.mirrored = hop, floor, mirrored
+        self.hop, self.floor, self.mirrored, self.repeat = hop, floor, mirrored, repeat
 
     def forward(self, waveform: Tensor) -> Tensor:
         x = waveform.unsqueeze(1)
-        if self.mirrored:
-            x = F.pad(x, (self.mirrored, self.mirrored), mode="reflect")
+        if any(self.mirrored) and not self.repeat:
+            x = F.pad(x, self.mirrored, mode="reflect")
+        elif any(self.mirrored):
+            before, after = self.mirrored
+            x = torch.cat([x[:, :, :before].flip(2), x, x[:, :, -after:].flip(2)], dim=2)
         real, imaginary = F.conv1d(x, self.basis, stride=self.hop).transpose(1, 2).chunk(2, dim=2)
         return ((real.square() + imaginary.square()) @ self.filters).clamp(min=self.floor).log()
 

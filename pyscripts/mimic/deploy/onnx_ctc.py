@@ -1,0 +1,172 @@
+"""Streaming recognisers of CTC as ONNX graphs, see `mimic.deploy.ctc_graph`: a chunk and the state in and out.
+
+- stream_ctc.onnx: samples (1, n) -> log-probabilities. Where the front end mirrors the ends of a recording, who feeds
+  the graph does so, as stream_ctc.json says and stream_ctc.py does.
+- sherpa_ctc.onnx: the same of features. sherpa-onnx (2.0, read and tried) takes it for a streaming CTC model of WeNet:
+  of that kind it asks, by position, for a chunk of features (1, n, bins), the number of outputs before, two tensors of
+  state of the sizes that the metadata name, and a mask of attention. Its features are Kaldi's with the options of
+  conf/fbank_sherpa.conf; it never says that a signal has ended.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace as changed
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from mimic.deploy import graph_file
+from mimic.deploy.ctc_graph import CtcGraph
+from mimic.errors import UserError
+from mimic.frontend.configs import FbankConfig
+from mimic.frontend.fbank import Fbank
+from mimic.frontend.front_end import FrontEnd
+from mimic.frontend.onnx import LogFilters
+from mimic.io.atomic import replace
+from mimic.nets.recogniser import RecogniserNet
+
+TOLERANCE = 1e-5  # of probabilities
+SHERPA = FbankConfig(snip_edges=False, high_freq=-400)  # the features that sherpa-onnx makes
+SECONDS = 2  # of the signal that a graph is compared with torch by
+STATE = ("state", "padded", "position")
+
+
+def export(net: RecogniserNet, front: FrontEnd, output: Path) -> float:
+    """Write stream_ctc.onnx and stream_ctc.json, and sherpa_ctc.onnx where the features are sherpa-onnx's.
+
+    Gives the largest difference between the probabilities of onnxruntime, for chunks of several sizes, and those of
+    torch, for the whole signal at once. Raises UserError where it is above 1e-5.
+
+    net, front: of which `ctc_graph.streams` is true.
+    """
+    features: LogFilters = front.onnx()  # type: ignore[assignment]  # those of fbank and logmel
+    net = net.eval().cpu()
+    graph, path = CtcGraph(net, features).eval(), output / "stream_ctc.onnx"
+    output.mkdir(parents=True, exist_ok=True)
+    facts: dict[str, object] = {"rate": front.rate, "unit": graph.unit, "delay": graph.delay, "frame_s": graph.unit / front.rate}
+    facts |= {"mirrored": features.mirrored, "repeat": features.repeat, "state": [1, 1, 1, graph.size]}
+    x, names = torch.zeros(1, 4 * graph.unit), [f"{name}_out" for name in STATE]
+    axes = {"samples": {1: "samples"}, "log_probs": {1: "outputs"}}
+    inputs = (x, torch.tensor([x.shape[1]]), *graph.initial())
+    graph_file.write(graph, path, inputs, (["samples", "length", *STATE], ["log_probs", "frames", *names]), axes)
+    signal = _signal(SECONDS * front.rate + 77)
+    mirrored = mirror(signal.numpy(), features.mirrored, features.repeat)
+    worst = check(path, graph, mirrored, _whole(net, features(signal)))
+    with replace(output / "stream_ctc.json") as f:
+        json.dump(facts, f, indent=2)
+    if for_sherpa(front):
+        worst = max(worst, _export_sherpa(net, front, features(signal), output / "sherpa_ctc.onnx"))
+    return worst
+
+
+def for_sherpa(front: FrontEnd) -> bool:
+    """Whether sherpa-onnx makes these features, of any rate and number of bins."""
+    if not isinstance(front, Fbank):
+        return False
+    own = front.config
+    high = own.high_freq - own.sample_frequency / 2 if own.high_freq > 0 else own.high_freq
+    any_size = changed(SHERPA, sample_frequency=own.sample_frequency, num_mel_bins=own.num_mel_bins)
+    return changed(own, high_freq=high, raw_energy=SHERPA.raw_energy, energy_floor=0.0) == any_size
+
+
+class SherpaGraph(nn.Module):
+    """The same with the inputs of a streaming CTC model of WeNet, of whose two states the second is the graph's."""
+
+    def __init__(self, graph: CtcGraph):
+        super().__init__()
+        self.graph = graph
+
+    def forward(
+        self, x: Tensor, offset: Tensor, before: Tensor, attention: Tensor, state: Tensor, mask: Tensor
+    ) -> tuple[Tensor, ...]:
+        position = (offset - before) * self.graph.unit
+        whole = torch.ones_like(offset) * x.shape[1]
+        log_probs, _, state, _, _ = self.graph(x, whole, state, torch.zeros(1, 1, 1, 1), position)
+        # What is not used has to exist: an input that no operator has is left out of the graph.
+        return log_probs, attention + 0 * mask.to(x.dtype).mean(), state
+
+
+def _export_sherpa(net: RecogniserNet, front: FrontEnd, features: Tensor, path: Path) -> float:
+    graph = CtcGraph(net, None).eval()
+    facts: dict[str, object] = {"model_type": "wenet_ctc", "comment": "a recogniser of mimic", "version": 1}
+    facts |= {"head": 1, "num_blocks": 1, "output_size": 1, "cnn_module_kernel": graph.size + 1}  # sizes of its states
+    facts |= {"subsampling_factor": graph.unit, "right_context": graph.unit - 1}  # so that chunks do not overlap
+    facts |= {"vocab_size": graph.ctc.out_features, "sample_rate": front.rate, "feature_dim": front.dim}
+    x, before, attention = torch.zeros(1, 2 * graph.unit, front.dim), torch.tensor([8]), torch.zeros(1, 1, 8, 2)
+    state, mask = graph.initial()[0], torch.ones(1, 1, 10, dtype=torch.bool)
+    inputs = ["features", "offset", "before", "attention", "state", "mask"]
+    axes = {"features": {1: "frames"}, "log_probs": {1: "outputs"}, "mask": {2: "places"}}
+    axes |= {"attention": {2: "past"}, "attention_out": {2: "past"}}
+    names = inputs, ["log_probs", "attention_out", "state_out"]
+    graph_file.write(SherpaGraph(graph).eval(), path, (x, before, before, attention, state, mask), names, axes, facts)
+    return check(path, graph, features.numpy(), _whole(net, features))
+
+
+def mirror(x: np.ndarray, mirrored: Sequence[int], repeat: bool) -> np.ndarray:
+    """A whole signal (1, samples) with the ends that its front end mirrors."""
+    return np.pad(x, ((0, 0), tuple(mirrored)), mode="symmetric" if repeat else "reflect")
+
+
+def run(session: onnxruntime.InferenceSession, x: np.ndarray, chunk: int, unit: int, delay: int) -> np.ndarray:
+    """A whole signal through stream_ctc.onnx in chunks: (1, samples) -> log-probabilities (frames, tokens).
+
+    unit, delay: those of the graph; `chunk` is a multiple of `unit`.
+    """
+    values = [np.zeros(s.shape, np.int64 if "int64" in s.type else np.float32) for s in session.get_inputs()[2:]]
+    found, frames = [], 0
+    for start in range(0, x.shape[1] + 1 + unit * delay, chunk):  # at least one that is not full: the end
+        part = x[:, start : start + chunk]
+        feed = {"samples": np.pad(part, ((0, 0), (0, chunk - part.shape[1]))), "length": np.array([part.shape[1]])}
+        out, count, *values = session.run(None, feed | dict(zip(STATE, values, strict=True)))
+        found.append(out[0])
+        frames += int(count[0])
+    return np.concatenate(found)[delay : delay + frames]
+
+
+def run_sherpa(session: onnxruntime.InferenceSession, x: np.ndarray, chunk: int, unit: int, delay: int) -> np.ndarray:
+    """Features (1, frames, bins) through sherpa_ctc.onnx as sherpa-onnx does it: as far as `frames` reach."""
+    past, states = chunk // unit * 4, session.get_inputs()[4].shape
+    attention, state = np.zeros((1, 1, past, 2), np.float32), np.zeros(states, np.float32)
+    found, mask = [], np.ones((1, 1, past + chunk // unit), bool)
+    for start in range(0, x.shape[1] - chunk + 1, chunk):
+        feed = {"features": x[:, start : start + chunk], "offset": np.array([past + start // unit])}
+        feed |= {"before": np.array([past]), "attention": attention, "state": state, "mask": mask}
+        out, attention, state = session.run(None, feed)
+        found.append(out[0])
+    return np.concatenate(found)[delay:]
+
+
+def _whole(net: RecogniserNet, features: Tensor) -> np.ndarray:
+    """What torch makes of all features (1, frames, bins) at once: (frames', tokens)."""
+    with torch.no_grad():
+        return net.encode(features, torch.tensor([features.shape[1]]))[2][0].numpy()
+
+
+def check(path: Path, graph: CtcGraph, x: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest difference of probabilities to `wanted` (frames, tokens), for chunks of several sizes.
+
+    Raises UserError where it is too large.
+    """
+    session, worst = graph_file.session(path), 0.0
+    for chunk in (5 * graph.unit, 32 * graph.unit, x.shape[1] // graph.unit * graph.unit):
+        if graph.front:
+            given = run(session, x, chunk, graph.unit, graph.delay)
+        else:
+            given = run_sherpa(session, x, chunk, graph.unit, graph.delay)
+        if graph.front and given.shape != wanted.shape:
+            raise UserError(f"{path}: gives {given.shape} where torch gives {wanted.shape}")
+        worst = max(worst, float(np.abs(np.exp(given) - np.exp(wanted[: len(given)])).max()))
+    if not worst <= TOLERANCE:
+        raise UserError(f"{path}: differs from torch by {worst:.1e}: this network cannot be exported")
+    return worst
+
+
+def _signal(samples: int) -> Tensor:
+    """Something that sounds, always the same: (1, samples)."""
+    draw = torch.Generator().manual_seed(samples)
+    time = torch.arange(samples) / 16000
+    swell = (1 + torch.sin(2 * torch.pi * 3 * time)) / 2
+    return (0.2 * torch.sin(2 * torch.pi * 220 * time) * swell + 0.05 * torch.randn(samples, generator=draw))[None]
