@@ -21,10 +21,11 @@ from mimic import cli
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.tables import split
-from mimic.judging.similarity import similarities
+from mimic.judging.similarity import Similarity, similarities
 from mimic.metrics.enhancement import DNSMOS, ERROR, MEASURES, STANDARD, describe, parse_measures, score, write_rows
 from mimic.metrics.figures import Row, Scores, breakdown, by_condition, means, summary
 from mimic.metrics.identity import identify
+from mimic.metrics.mos_models import MosModel, mos_models
 from mimic.metrics.pairs import Pairs, Single
 from mimic.metrics.pesq import EDITIONS, use
 from mimic.metrics.scores import read_lines, utterances_text, write_scores
@@ -51,6 +52,8 @@ def main() -> None:
     parser.add_argument("--pesq", choices=list(EDITIONS), default="default", help=help)
     parser.add_argument("--speaker-model", metavar="[NAME=]DIR", help="add spksim-NAME, speaker similarity by it")
     parser.add_argument("--phone-model", metavar="[NAME=]DIR", help="add lps-NAME, phone similarity by it")
+    help = "add scores by models of yours: 'utmos=utmos.pt scoreq=adapt_nr_telephone.onnx'; NAME=cmd:PROGRAM"
+    parser.add_argument("--mos-models", metavar="NAME=FILE...", default="", help=help)
     cli.add_number(parser, "--max-skip", Share, 0.01, "share of pairs that may be errors")
     parser.add_argument("--job", type=int, help="score only the utterances of this job, from 1")
     parser.add_argument("--nj", type=int, default=1, help="number of jobs (%(default)s)")
@@ -66,16 +69,19 @@ def main() -> None:
         raise UserError("--job needs a scoring directory")
 
     use(args.pesq)
-    similar = {s.measure: s for s in similarities(args.speaker_model, args.phone_model, not single)}
-    measures = (*parse_measures(args.measures, not single), *similar)
+    similar: list[Similarity | MosModel] = [*similarities(args.speaker_model, args.phone_model, not single)]
+    models = {one.measure: one for one in [*similar, *mos_models(args.mos_models)]}
+    measures = (*parse_measures(args.measures, not single), *models)
+    if not measures:
+        raise UserError("--measures none: there is no other measure either, such as of --mos-models")
     pairs = (Single if single else Pairs)(*sides, allow_pipes=args.allow_pipes == "true", channel=args.channel)
     jobs = scoring / "jobs" if scoring else None
     known = read_jobs(jobs, measures) if jobs else {}
     mine = split(pairs.utts, args.job, args.nj) if args.job else pairs.utts
     pending = [utt for utt in mine if utt not in known]
-    for one in similar.values() if pending else ():
+    for one in models.values() if pending else ():
         one.model  # noqa: B018 (a model that does not fit is one line, not a reason for each pair)
-    scored = cli.progress(score(pairs, pending, measures, similar), len(pending), "utterances") if pending else []
+    scored = cli.progress(score(pairs, pending, measures, models), len(pending), "utterances") if pending else []
     known |= {row.utt: row for row in scored}
     rows = [known[utt] for utt in mine]
     if args.job:
@@ -86,7 +92,7 @@ def main() -> None:
 
     figures = means(rows, measures)
     table = summary(figures)
-    about = describe(measures) + "".join(s.description for s in similar.values())
+    about = describe(measures) + "".join(one.description for one in models.values())
     if scoring:
         write(scoring, rows, measures, sides, f"# {about}\n")
         shutil.rmtree(jobs, ignore_errors=True)

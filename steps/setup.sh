@@ -10,7 +10,8 @@ benchmarks=false # true: also benchmarks/.venv, for the programs of benchmarks/ 
 force=false      # true: install again into the .venv that is there
 offline=         # directory of wheels, for machines without a network: docs/installation.md says how to make one
 locked=false     # true: exactly the packages of requirements.lock, each with the hash that it has there
-cpu=false        # true: torch without CUDA, 0.2 GB in place of 4.6 GB, from the index of its makers
+cpu=false        # true: torch without CUDA, 0.2 GB in place of 4.6 GB, from --cpu-index
+cpu_index=https://download.pytorch.org/whl/cpu # where such wheels are: the index of torch's makers, or a mirror of it
 python=          # the Python to build on; empty: the first of python3, python3.14 ... python3.10 that is new enough
 venv=.venv       # directory to make
 requirements=.   # directory of the requirements files
@@ -33,7 +34,7 @@ if [ -n "$offline" ]; then
   export PIP_FIND_LINKS PIP_NO_INDEX=1
 fi
 if "$cpu" && "$locked"; then die "--locked true has the hashes of torch with CUDA: leave --cpu out"; fi
-if "$cpu"; then export PIP_EXTRA_INDEX_URL="${PIP_EXTRA_INDEX_URL:-} https://download.pytorch.org/whl/cpu"; fi
+if "$cpu"; then export PIP_EXTRA_INDEX_URL="${PIP_EXTRA_INDEX_URL:-} $cpu_index"; fi
 
 peers=$requirements/benchmarks/.venv peers_files=(./benchmarks/requirements{,-no-deps}.txt)
 files=(./requirements.txt)
@@ -45,6 +46,10 @@ make_venv() {
   if [ -e "$venv" ] && ! [ -e "$venv/pyvenv.cfg" ]; then die "$venv is not a virtual environment: move it away"; fi
   if [ -n "$python" ]; then python=$(base_python "$python"); else python=$(base_python python3 python3.1{4,3,2,1,0}); fi ||
     die "needs Python 3.10 or newer: apt install python3, or name one with --python"
+  if "$cpu" && [ -z "$offline" ]; then # pip asks it for every package, and five times, before it goes on with CUDA's torch
+    "$python" steps/lib/reachable.py "$cpu_index/torch/" ||
+      die "--cpu true: see the line above; give a mirror with --cpu-index, or leave --cpu out (torch with CUDA runs on CPUs, too)"
+  fi
   log "making $venv with $("$python" --version) ($python): about 3 minutes"
   rm -rf "$build" # of a set-up that was cut short
   if "$python" -c 'import ensurepip' 2> /dev/null; then

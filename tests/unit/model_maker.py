@@ -71,11 +71,16 @@ def make_shipped(folder: Path, name: str = "tiny") -> Path:
 
 
 def make_recogniser(
-    directory: Path, net: str = "crdnn", rnn: str = "ligru", normalise: str = "none", features: str = "fbank"
+    directory: Path,
+    net: str = "crdnn",
+    rnn: str = "ligru",
+    normalise: str = "none",
+    features: str = "fbank",
+    sizes: str = "",
 ) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.yaml").write_text(
-        f"task: asr\nnet: {net}\nmodel: {ENCODERS[net].replace('RNN', rnn)}\n"
+        f"task: asr\nnet: {net}\nmodel: {sizes or ENCODERS[net].replace('RNN', rnn)}\n"
         "decoder: {embedding: 4, units: 6, attention: 5, channels: 2, kernel: 2}\n"
         f"data: {{token_type: char, normalise: {normalise}}}\ndecode: {{beam: 2, ctc_weight: 1.0}}\n"
         f"loss: {{attention_weight: {0 if net in CTC_ALONE else 0.7}}}\n"

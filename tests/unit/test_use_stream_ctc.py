@@ -1,64 +1,144 @@
 """Streaming recognisers as ONNX graphs: every chunking gives what torch gives for the whole; sherpa-onnx runs them."""
 
-import subprocess
+import io
+import runpy
 import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from data_maker import ROOT
 from model_maker import make_recogniser
 from peers import needs
 from torch import nn
 
 from mimic.decoding.ctc.prefix import greedy
+from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.fbank import Fbank, FbankConfig
-from mimic.frontend.front_end import front_end
 from mimic.frontend.logmel import LogMel, LogMelConfig
 from mimic.models.recogniser import Recogniser
-from mimic.nets import deepspeech2
+from mimic.nets.deepspeech2 import DeepSpeech2, DeepSpeech2Config
+from mimic.nets.recogniser import RecogniserNet
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: steps/setup.sh")
-from mimic.deploy import ctc_graph, graph_file, onnx_ctc
+from mimic.deploy import graph_file, onnx_ctc
+from mimic.deploy.ctc_graph import CtcGraph, windows
 from mimic.deploy.onnx import export
 
-SIZES = "channels: [2, 3], kernels: [[5, 7], [3, 5]], strides: [[2, 2], [1, 2]], rnn_layers: 2, rnn_units: 6"
-NETS = {
-    "gru": f"{{{SIZES}, padding: true, norm: true, lookahead: 3, limit: 20, dense: 0}}",
-    "lstm": f"{{{SIZES}, padding: false, rnn: lstm, dense: 5}}",
+SIZES = {"channels": [2, 3], "kernels": [[5, 7], [3, 5]], "strides": [[2, 2], [1, 2]], "rnn_layers": 2, "rnn_units": 6}
+CASES = {
+    "gru": (dict(padding=True, norm=True, lookahead=3, limit=20.0, dense=0), Fbank(FbankConfig(num_mel_bins=20))),
+    "lstm": (dict(rnn="lstm", dense=5), LogMel(LogMelConfig(num_mel_bins=20))),
 }
+SHERPA = "--type=fbank\n--num-mel-bins=20\n--snip-edges=false\n--high-freq=-400\n"
 EQUAL = 1e-5  # what users ask of a stream; of probabilities
+DIRECTION = (
+    "{channels: [2], kernels: [[5, 7]], strides: [[2, 2]], padding: true, rnn_layers: 1, rnn_units: 4, dense: 6}"
+)
 
 
-def make(folder: Path, net: str, features: str = "fbank", options: str = "--num-mel-bins=20\n") -> Path:
-    """A recogniser of one direction whose weights and statistics are not those of the beginning."""
-    make_recogniser(folder, "deepspeech2", features=features)
-    config = (folder / "config.yaml").read_text()
-    before = config[config.index("model: ") : config.index("\ndecoder")]
-    (folder / "config.yaml").write_text(config.replace(before, f"model: {NETS[net]}"))
-    (folder / "features.conf").write_text(f"--type={features}\n{options}")
-    from mimic.models.recogniser import network
-    from mimic.tasks import config as configuration
-    from mimic.training import checkpoint
-
+def recogniser(sizes: dict) -> RecogniserNet:
+    """With weights, and statistics of batch normalisation, that are not those of a fresh one."""
     torch.manual_seed(2)
-    model = network(configuration.read(folder / "config.yaml"), onnx_ctc_normaliser(), 8)
-    for module in model.modules():
+    normaliser = Cmvn(20)
+    normaliser.mean.add_(8)
+    normaliser.scale.mul_(0.3)
+    net = RecogniserNet(DeepSpeech2(20, DeepSpeech2Config(**SIZES | sizes)), normaliser, False, 8, None)
+    for module in net.modules():
         if isinstance(module, nn.BatchNorm1d):
             module.running_mean.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 2)
-    for weight in model.parameters():
+    for weight in net.parameters():
         weight.data *= 1.5
-    checkpoint.save(model.state_dict(), folder / "model.pt")
+    return net.eval()
+
+
+@pytest.fixture(scope="module", params=CASES)
+def streaming(request, tmp_path_factory) -> SimpleNamespace:
+    sizes, front = CASES[request.param]
+    folder, net = tmp_path_factory.mktemp(request.param), recogniser(sizes)
+    worst = onnx_ctc.export(net, front, folder)
+    return SimpleNamespace(folder=folder, net=net, front=front, worst=worst)
+
+
+def noise(samples: int) -> torch.Tensor:
+    return torch.randn(1, samples, generator=torch.Generator().manual_seed(samples)) / 10
+
+
+@torch.no_grad()
+def test_every_chunking_gives_what_the_whole_gives(streaming):
+    net, front = streaming.net, streaming.front
+    features, graph = front.onnx(), CtcGraph(net, front.onnx())
+    session = graph_file.session(streaming.folder / "stream_ctc.onnx")
+    assert streaming.worst <= EQUAL
+    for samples in (3000, 6400, 6401):  # shorter than the delay, whole chunks, one more
+        x = noise(samples)
+        whole = front(x)
+        wanted = net.encode(whole, torch.tensor([whole.shape[1]]))[2][0].exp().numpy()
+        mirrored = onnx_ctc.mirror(x.numpy(), features.mirrored, features.repeat)
+        for chunks in (1, 3, 20, 100):
+            given = np.exp(onnx_ctc.run(session, mirrored, chunks * graph.unit, graph.unit, graph.delay))
+            assert given.shape == wanted.shape and np.abs(given - wanted).max() <= EQUAL
+
+
+def test_windows_are_late_by_whole_outputs():
+    for spans in ([(11, 2, 5, 5), (11, 1, 5, 5), (11, 1, 0, 10)], [(400, 160, 0, 0), (5, 3, 0, 0)], [(5, 5, 2, 2)]):
+        inputs_late = 0
+        for window, (kernel, stride, left, _) in zip(windows(spans), spans, strict=True):
+            assert kernel - stride <= window.held < kernel
+            assert window.late * stride == inputs_late + window.held - left
+            inputs_late = window.late
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A directory of a recogniser on sherpa-onnx's features, its graphs, and a recording."""
+    folder = tmp_path_factory.mktemp("sherpa")
+    make_recogniser(folder / "asr", "deepspeech2", sizes=DIRECTION)
+    (folder / "asr/features.conf").write_text(SHERPA)
+    export(folder / "asr", folder / "onnx")
+    soundfile.write(folder / "in.wav", noise(32000)[0].numpy(), 16000)
     return folder
 
 
-def onnx_ctc_normaliser():
-    from mimic.frontend.cmvn import Cmvn
+def wanted(folder) -> str:
+    model, (x, _) = Recogniser.load(folder / "asr"), soundfile.read(folder / "in.wav", dtype="float32")
+    features = model.front(torch.from_numpy(x))[None]
+    with torch.no_grad():
+        log_probs = model.net.encode(features, torch.tensor([features.shape[1]]))[2]
+    (ids,) = greedy(log_probs, torch.tensor([log_probs.shape[1]]))
+    return "".join(model.tokens.symbols[i] for i in ids if i > 2).replace("\u2581", " ")
 
-    normaliser = Cmvn(20)
-    normaliser.mean += 8
-    normaliser.scale *= 0.3
-    return normaliser
+
+@pytest.mark.parametrize("source", ["in.wav", "-"])
+def test_the_example_prints_the_words(exported, monkeypatch, capsys, source):
+    pipe = io.BytesIO(soundfile.read(exported / "in.wav", dtype="int16")[0].tobytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
+    monkeypatch.setattr(sys, "argv", ["stream_ctc.py", source if source == "-" else str(exported / source)])
+    runpy.run_path(str(exported / "onnx/stream_ctc.py"))
+    found = capsys.readouterr().out.rstrip("\n")
+    assert len(found) > 3 and found == wanted(exported)
+
+
+def test_only_what_sherpa_makes_goes_there(streaming, exported):
+    assert (exported / "onnx/sherpa_ctc.onnx").exists() and not (streaming.folder / "sherpa_ctc.onnx").exists()
+    for options in ({"high_freq": 7600.0}, {"high_freq": -400, "num_mel_bins": 40}):
+        assert onnx_ctc.for_sherpa(Fbank(FbankConfig(snip_edges=False, **options)))
+    assert not onnx_ctc.for_sherpa(Fbank(FbankConfig(snip_edges=False)))
+
+
+@needs("sherpa_onnx")
+def test_sherpa_onnx(exported):
+    import sherpa_onnx
+
+    folder = exported / "onnx"
+    files = {"tokens": str(folder / "tokens.txt"), "model": str(folder / "sherpa_ctc.onnx")}
+    recogniser = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(**files, feature_dim=20, num_threads=1)
+    stream, (x, rate) = recogniser.create_stream(), soundfile.read(exported / "in.wav", dtype="float32")
+    stream.accept_waveform(rate, np.pad(x, (0, rate)))
+    stream.input_finished()
+    while recogniser.is_ready(stream):
+        recogniser.decode_stream(stream)
+    text, here = recogniser.get_result(stream), wanted(exported)
+    assert len(here) > 10 and text.replace(" ", "").startswith(here.replace(" ", "")[:-5])

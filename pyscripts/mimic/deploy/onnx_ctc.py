@@ -46,7 +46,12 @@ def export(net: RecogniserNet, front: FrontEnd, output: Path) -> float:
     net = net.eval().cpu()
     graph, path = CtcGraph(net, features).eval(), output / "stream_ctc.onnx"
     output.mkdir(parents=True, exist_ok=True)
-    facts: dict[str, object] = {"rate": front.rate, "unit": graph.unit, "delay": graph.delay, "frame_s": graph.unit / front.rate}
+    facts: dict[str, object] = {
+        "rate": front.rate,
+        "unit": graph.unit,
+        "delay": graph.delay,
+        "frame_s": graph.unit / front.rate,
+    }
     facts |= {"mirrored": features.mirrored, "repeat": features.repeat, "state": [1, 1, 1, graph.size]}
     x, names = torch.zeros(1, 4 * graph.unit), [f"{name}_out" for name in STATE]
     axes = {"samples": {1: "samples"}, "log_probs": {1: "outputs"}}

@@ -54,10 +54,13 @@ def describe(measures: Sequence[str] = STANDARD) -> str:
 
 
 def parse_measures(names: str, reference: bool = True) -> tuple[str, ...]:
-    """Split a comma-separated list into measures, in the order of MEASURES; "all": STANDARD, without reference DNSMOS.
+    """Split a comma-separated list into measures, in the order of MEASURES; "all": STANDARD, without reference DNSMOS;
+    "none": none of them, where a model of the user's gives others.
 
     UserError for an unknown one, one that needs a reference, or one whose package is not installed.
     """
+    if names == "none":
+        return ()
     known = tuple(MEASURES) if reference else WITHOUT
     wanted = (STANDARD if reference else DNSMOS) if names == "all" else names.split(",")
     for name in wanted:
