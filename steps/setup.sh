@@ -11,7 +11,7 @@ force=false      # true: install again into the .venv that is there
 offline=         # directory of wheels, for machines without a network: docs/installation.md says how to make one
 locked=false     # true: exactly the packages of requirements.lock, each with the hash that it has there
 cpu=false        # true: torch without CUDA, 0.2 GB in place of 4.6 GB, from --cpu-index
-cpu_index=https://download.pytorch.org/whl/cpu # where such wheels are: the index of torch's makers, or a mirror of it
+cpu_index=       # index that has such wheels; empty: https://download.pytorch.org/whl/cpu, of the makers of torch
 python=          # the Python to build on; empty: the first of python3, python3.14 ... python3.10 that is new enough
 venv=.venv       # directory to make
 requirements=.   # directory of the requirements files
@@ -34,6 +34,7 @@ if [ -n "$offline" ]; then
   export PIP_FIND_LINKS PIP_NO_INDEX=1
 fi
 if "$cpu" && "$locked"; then die "--locked true has the hashes of torch with CUDA: leave --cpu out"; fi
+cpu_index=${cpu_index:-https://download.pytorch.org/whl/cpu}
 if "$cpu"; then export PIP_EXTRA_INDEX_URL="${PIP_EXTRA_INDEX_URL:-} $cpu_index"; fi
 
 peers=$requirements/benchmarks/.venv peers_files=(./benchmarks/requirements{,-no-deps}.txt)

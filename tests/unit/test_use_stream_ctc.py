@@ -17,9 +17,11 @@ from mimic.decoding.ctc.prefix import greedy
 from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.fbank import Fbank, FbankConfig
 from mimic.frontend.logmel import LogMel, LogMelConfig
+from mimic.io import weights
 from mimic.models.recogniser import Recogniser
 from mimic.nets.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from mimic.nets.recogniser import RecogniserNet
+from mimic.training import checkpoint
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: steps/setup.sh")
 from mimic.deploy import graph_file, onnx_ctc
@@ -97,6 +99,11 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sherpa")
     make_recogniser(folder / "asr", "deepspeech2", sizes=DIRECTION)
     (folder / "asr/features.conf").write_text(SHERPA)
+    state = weights.load(folder / "asr/model.pt")
+    state["normaliser.mean"] += 8
+    for name in state:  # so that the likeliest token changes often
+        state[name] *= 0.3 if name == "normaliser.scale" else 4 if "weight" in name else 1
+    checkpoint.save(state, folder / "asr/model.pt")
     export(folder / "asr", folder / "onnx")
     soundfile.write(folder / "in.wav", noise(32000)[0].numpy(), 16000)
     return folder
@@ -141,4 +148,5 @@ def test_sherpa_onnx(exported):
     while recogniser.is_ready(stream):
         recogniser.decode_stream(stream)
     text, here = recogniser.get_result(stream), wanted(exported)
-    assert len(here) > 10 and text.replace(" ", "").startswith(here.replace(" ", "")[:-5])
+    # What sherpa-onnx gets after the end is silence, where the whole has nothing: the last frames may differ.
+    assert len(here) > 5 and text.replace(" ", "").startswith(here.replace(" ", "")[:-2])

@@ -53,7 +53,7 @@ class Window:
         return (inputs + (self.left + self.right - self.kernel + self.stride)).clamp(min=0) // self.stride
 
     def real(self, position: Tensor, count: int, whole: Tensor) -> Tensor:
-        """Which of `count` outputs, from input `position` of the graph on, are among the `whole` of the signal: (count,)."""
+        """Which of `count` outputs from input `position` of the graph on are of the `whole` of the signal: (count,)."""
         index = torch.arange(count) + (position // self.scale - self.late)
         return (index >= 0) & (index < whole)
 
@@ -80,9 +80,9 @@ class CtcGraph(nn.Module):
 
     Inputs: samples (1, n), or without `front` features (1, n, bins), n a multiple of `unit`; how many of them are real,
     (1,), fewer than n only at the end, after which there may be more chunks with none; the state (1, 1, 1, size); the
-    number of inputs that were not real (1, 1, 1, 1); the number of all inputs before (1,). The last three begin as zeros.
-    Outputs: log-probabilities (1, n / unit, tokens); how many of these frames the whole signal has, (1,); and the last
-    three for the next chunk. Frames that it has not, the first `delay` among them, are sure blanks.
+    number of inputs that were not real (1, 1, 1, 1); the number of all inputs before (1,). The last three begin as
+    zeros. Outputs: log-probabilities (1, n / unit, tokens); how many of these frames the whole signal has, (1,); and
+    the last three for the next chunk. Frames that it has not, the first `delay` among them, are sure blanks.
 
     Args:
         net: a recogniser that `streams`.

@@ -52,7 +52,11 @@ def export(net: RecogniserNet, front: FrontEnd, output: Path) -> float:
         "delay": graph.delay,
         "frame_s": graph.unit / front.rate,
     }
-    facts |= {"mirrored": features.mirrored, "repeat": features.repeat, "state": [1, 1, 1, graph.size]}
+    facts |= {
+        "mirrored": features.mirrored,
+        "mirror": "symmetric" if features.repeat else "reflect",
+        "state": [1, 1, 1, graph.size],
+    }
     x, names = torch.zeros(1, 4 * graph.unit), [f"{name}_out" for name in STATE]
     axes = {"samples": {1: "samples"}, "log_probs": {1: "outputs"}}
     inputs = (x, torch.tensor([x.shape[1]]), *graph.initial())

@@ -19,7 +19,7 @@ if len(sys.argv) != 2:
 
 here = Path(__file__).parent
 facts = json.loads((here / "stream_ctc.json").read_text())
-(before, after), mode = facts["mirrored"], "symmetric" if facts["repeat"] else "reflect"  # what the front end mirrors
+(before, after), mode = facts["mirrored"], facts["mirror"]  # samples that the front end mirrors, and how
 chunk = facts["unit"] * max(1, round(0.3 * facts["rate"] / facts["unit"]))  # samples: any multiple of the unit
 session = onnxruntime.InferenceSession(here / "stream_ctc.onnx")
 tokens = [line.rsplit(" ", 1)[0] for line in (here / "tokens.txt").read_text(encoding="utf-8").splitlines()]
