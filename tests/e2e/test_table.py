@@ -6,6 +6,7 @@ import pytest
 from recipe import SIZES
 
 from mimic.io.tables import read_table
+from mimic.reporting.records import read_record
 
 pytestmark = pytest.mark.xdist_group("recipe")
 
@@ -93,3 +94,21 @@ def test_segan_is_trained_on_the_data_of_the_recipe(recipe):
     assert "exp/enhance_segan: to do" in recipe.call(*words)
     assert "exp/enhance_segan is done and unchanged" in recipe.call(*words)
     assert "--recogniser nowhere: no such directory" in recipe.call(*words, "--recogniser", "nowhere", code=1)
+
+
+def test_a_study_compares_settings_on_dev(recipe):
+    study = recipe.root / "study.tsv"
+    study.write_text(
+        "# tries\nmse --loss.mimic_weight 0\n[perceptual model]\nperceptual_other --train.epochs 1\n"
+        "rise --loss.mimic_weight 1 --loss.mimic_rise 2 --loss.perceptual {exp}/study/perceptual_other\nunused --x 1\n"
+    )
+    words = ["local/run_study.sh", "--config", "tests/e2e/micro.conf", "--study", "study.tsv", "--only", "rise"]
+    made = set(re.findall(r"^(exp/study/[^/\n]*): to do", recipe.call(*words), re.MULTILINE))
+    assert made == {"exp/study/mse", "exp/study/rise", "exp/study/perceptual_other"}
+    record = read_record(recipe.root / "exp/STUDY.json")
+    assert record.settings["rise"].startswith("--loss.mimic_weight 1 ") and [row[0] for row in record.rows[1:]] == [
+        "mse",
+        "rise",
+    ]
+    assert [c["question"] for c in record.choices] == ["perceptual model"] and record.choices[0]["of"] == "mse, rise"
+    assert ": to do" not in recipe.call(*words)

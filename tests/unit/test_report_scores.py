@@ -34,6 +34,7 @@ from mimic.reporting.costs import costs
 from mimic.reporting.jobs import Job, read_job, read_kaldi_log
 from mimic.reporting.picks import picks
 from mimic.reporting.runs import differences
+from mimic.reporting.score_table import MAIN_COLUMNS, parse_systems
 
 
 def test_picks(exp):
@@ -61,9 +62,19 @@ def test_by_snr(exp):
     assert list(plots.snr_levels(many)) == ["-5 to 0", "0 to 5", "5 to 10", "10 to 15"]
 
 
+def test_by_seed(exp):
+    sides = {"X": "mse", "X + mimic": "mimic"}
+    rows = [f"{name}@{seed}=,{exp}/asr_{side},{exp}/asr_{side}" for name, side in sides.items() for seed in (1, 2)]
+    group = plots.by_seed(parse_systems(rows))
+    assert [row[:2] for row in group.rows] == [[f"{s}test WER", "X + mimic against X"] for s in ("", "fixed ")]
+    assert "(2 seeds, " in group.rows[0][4] and [key.title for key in group.keys] == list(sides)
+    assert len(group.plots) == 2 and "X + mimic against X: " in group.plots[0]
+    assert plots.by_seed(parse_systems(rows[::2])) is None  # one seed
+
+
 def test_results_mark_the_best(exp):
     header, rows, notes = report_tables.main_scores(tree_at(exp))
-    assert header == ["system", *(column.title for column in report_tables.COLUMNS)] and notes == []
+    assert header == ["system", *MAIN_COLUMNS.split(",")] and notes == []
     best = {column: [row[0].text for row in rows if row[k].best] for k, column in enumerate(header)}
     assert best["PESQ"] == ["MSE"] and best["eSTOI"] == ["noisy", "MSE", "MSE + mimic"]
     assert best["test WER"] == ["MSE + mimic"]  # clean has none wrong, and is not a rival
@@ -212,7 +223,7 @@ def test_two_trees(exp, tmp_path):
     colours: dict[str, int] = {}
     trees = [tree_at(exp, label="mine", colours=colours), tree_at(other, label="yours", second=True, colours=colours)]
     titles, rows = report_tables.side_by_side(*trees)
-    assert titles == [column.title for column in report_tables.COLUMNS]
+    assert titles == MAIN_COLUMNS.split(",")
     by_name = {row[0]: row[1:] for row in rows}
     assert by_name["MSE + mimic"][2] == "+0.50" and by_name["MSE"][2] == "+0.00"
     assert by_name["clean"][-2:] == ["-", "-"]  # the other tree has none

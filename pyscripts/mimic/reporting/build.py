@@ -122,6 +122,7 @@ class Report:
             "versus": report_tables.side_by_side(*self.trees) if len(self.trees) == 2 else None,
             "all_scores": report_tables.all_scores(self.systems),
             "snr": plots.by_snr(self.systems, levels, self.measure),
+            "seeds": [(tree, group) for tree in self.trees if (group := plots.by_seed(tree.main_rows))],
             "scatters": plots.scatters(self.systems, self.noisy, hrefs, self.measure),
             "curves": plots.curves(colours),
             "utterances": self.utterances,

@@ -11,7 +11,9 @@ from mimic.metrics.enhancement import MEASURES
 from mimic.metrics.figures import REPLICATIONS, Mean, mean
 from mimic.reporting import svg
 from mimic.reporting.runs import GROUPS, Run
+from mimic.reporting.score_table import System, collect, parse_columns
 from mimic.reporting.tree import Scored
+from mimic.reporting.verdicts import pairs_of, verdicts
 
 CLEAN = "clean"  # in place of an SNR
 MOST_LEVELS = 12  # of SNR; more are binned
@@ -110,6 +112,33 @@ def by_snr(systems: Sequence[Scored], levels: Mapping[str, Sequence[str]], measu
     return Group(
         "", keys, plots, ["", "system", *(level if level == CLEAN else f"{level} dB" for level in levels)], rows
     )
+
+
+def by_seed(systems: Sequence[System]) -> Group | None:
+    """WER with and without mimic loss from each seed, with intervals over utterances; None where there is one seed.
+
+    The table has the differences, whose intervals are over seeds and utterances.
+    """
+    plots, rows = [], []
+    keys: dict[str, Key] = {}
+    columns = parse_columns("test WER,fixed test WER")
+    for pair in pairs_of(systems, []):
+        for verdict in verdicts(*pair, columns):
+            column = next(column for column in columns if column.title == verdict.column)
+            scores = [collect(system, column).scores for system in pair]
+            seeds = [seed for seed in scores[0] if seed in scores[1]]
+            if len(seeds) < 2:
+                continue
+            lines = []
+            for system, of_seed in zip(pair, scores, strict=True):
+                key = keys.setdefault(system.name, Key(system.name, len(keys), False))
+                y, low, high = zip(*((m.mean, m.low, m.high) for m in map(of_seed.get, seeds) if m), strict=True)
+                lines.append(svg.Line(system.name, key.colour, range(len(seeds)), y, low, high))
+            plots.append(svg.lines(f"{verdict.column}, %", "seed", lines, str(verdict), seeds))
+            limits = f"{verdict.low} to {verdict.high}" if verdict.low else "-"
+            rows.append([verdict.column, f"{verdict.b} against {verdict.a}", verdict.difference, limits, verdict.note])
+    header = ["score", "compared", "difference", "95 % interval", "that is"]
+    return Group("", list(keys.values()), plots, header, rows) if plots else None
 
 
 def scatters(

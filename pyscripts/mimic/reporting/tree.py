@@ -88,6 +88,12 @@ class Tree:
         """The systems with all their seeds, as the records beside the tables of scores list them."""
         return [system for path in atomic.glob(self.path, "*.json") for system in read_systems(path)]
 
+    @property
+    def main_rows(self) -> list[System]:
+        """The rows of the table that run.sh writes, with all their seeds; none where there is no such record."""
+        path = self.path / "RESULTS.json"
+        return read_systems(path) if path.exists() else []
+
     @cached_property
     def scored(self) -> list[Scored]:
         return [self._scored(system) for system in self.systems]
