@@ -124,6 +124,17 @@ def test_a_plot_has_a_pair_for_each_seed():
         page.render("{{ seeds ten: dev WER }}\n")
 
 
+def test_error_rates_against_snr_of_a_test_set():
+    head = ["system", "snr clean", "snr_A -5", "snr_A clean", "snr_B -5"]
+    rows = [head, ["multi", "1.0 [0.5, 1.5]", "40.0 [35.0, 45.0]", "1.0 [0.5, 1.5]", ""]]
+    page = Page({"digits": Record({"command": "`x`", "commit": "y"}, rows)}, "results", "figures")
+    assert page.render("{{ snr digits snr_A: multi }}\n") == "![WER against SNR](figures/digits_snr_A.svg)\n"
+    assert ">-5</text>" in page.plots["digits_snr_A.svg"] and page.plots["digits_snr_A.svg"].count("<circle") == 3
+    for directive, message in (("snr digits snr_C: multi", "no column snr_C"), ("snr digits: GMM", "no row GMM")):
+        with pytest.raises(UserError, match=message):
+            page.render(f"{{{{ {directive} }}}}\n")
+
+
 def test_a_study_says_what_was_chosen_and_by_which_figure(tmp_path):
     for name, errors in {"mse": 0.4, "cnn_1": 0.3, "dnn_1": 0.1}.items():
         recognised(tmp_path / name, texts(len(name), errors))

@@ -5,7 +5,7 @@ A line of the template stands for a part of the page:
                                        bold: better than its pair, with an interval that excludes 0; first, rest:
                                        only of the first record, only of the others
     {{ by_input NAME...: COLUMN; LABEL... }}       rows named "system, input": a row a system, a column an input
-    {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals
+    {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals; NAME snr_A: of test set A
     {{ seeds NAME: COLUMN }}           plot of "X + mimic" beside X from each seed, titled by their difference
     {{ differences NAME... }}          plot of the compared rows, with their intervals
     {{ compared NAME... }}             the same as a table
@@ -124,12 +124,17 @@ class Page:
 
     def _snr(self, names: list[str], rows: str) -> str:
         head, *body = self._get(names[0]).rows
-        levels = [(k, title.removeprefix("snr ")) for k, title in enumerate(head) if title.startswith("snr ")]
+        condition = names[1] if len(names) > 1 else "snr"
+        split = [(k, *title.split(" ")) for k, title in enumerate(head) if title.startswith(f"{condition} ")]
+        levels = [(k, level) for k, _, level in split]
         wanted = rows.split("; ")
         curves = {row[0]: [numbers(row[k]) for k, _ in levels] for row in body if row[0] in wanted}
         if missing := set(wanted) - curves.keys():
             raise UserError(f"{TEMPLATE}: {self.folder}/{names[0]}.json has no row {min(missing)}")
-        return self._plot(names[0], page_plots.by_level([level for _, level in levels], curves), "WER against SNR")
+        if not levels:
+            raise UserError(f"{TEMPLATE}: {self.folder}/{names[0]}.json has no column {condition}")
+        name = "_".join(names) if condition != "snr" else names[0]
+        return self._plot(name, page_plots.by_level([level for _, level in levels], curves), "WER against SNR")
 
     def _seeds(self, names: list[str], column: str) -> str:
         record = self._get(names[0])
