@@ -1,4 +1,4 @@
-"""The training steps of this recipe built from speechbrain's blocks: what benchmarks/train_step.py compares with.
+"""The training steps of this recipe built from speechbrain's blocks, for benchmarks/train_step.py and recipe.py.
 
 Networks as in its recipe Voicebank/MTL/ASR_enhance (CRDNN, LiGRU, attention decoder, CNN-Transformer, wide ResNet), its
 losses, and its Brain, which makes the step. The step computes features from waveforms that its data set reads.
@@ -100,6 +100,7 @@ class Recipe(sb.Brain):
         self, config: Config, bins: int, tokens: int, perceptual: Config | None = None, enhancer: Config | None = None
     ):
         self.config, self.asr = config, config.task == "asr"
+        self.phones = self.asr and config.data.token_type == "phn"
         if self.asr:
             modules = recogniser(config, bins, tokens)
         elif config.net == "wide_resnet":
@@ -128,16 +129,19 @@ class Recipe(sb.Brain):
 
     def features(self, batch) -> Batch:
         """What its recipe computes of the waveforms in each step."""
-        noisy, lens = batch.noisy_sig
-        clean, _ = batch.clean_sig
-        if not self.asr:
-            return Batch(self.spectrum(noisy), self.spectrum(clean), lens, waveforms=noisy)
-        if self.enhancer is None:  # the input of the perceptual model is clean speech
+        if self.phones:  # the perceptual model's input is clean speech
+            clean, lens = batch.clean_sig
             return Batch(None, self.spectrum(clean), lens, *batch.tokens)
+        noisy, lens = batch.noisy_sig
+        if not self.asr:
+            return Batch(self.spectrum(noisy), self.spectrum(batch.clean_sig[0]), lens, waveforms=noisy)
         with torch.no_grad():
-            feats = self.spectrum(noisy)
-            waveforms = self.resynthesise(self.enhancer(feats) * feats, noisy)
-            return Batch(self.fbank(waveforms), None, lens, *batch.tokens)
+            return Batch(self.fbank(noisy if self.enhancer is None else self.enhance(noisy)), None, lens, *batch.tokens)
+
+    def enhance(self, noisy: Tensor) -> Tensor:
+        """What the enhancer before a recogniser makes of waveforms (batch, samples)."""
+        feats = self.spectrum(noisy)
+        return self.resynthesise(self.enhancer(feats) * feats, noisy)
 
     def resynthesise(self, feats: Tensor, noisy: Tensor) -> Tensor:
         return resynthesize(torch.expm1(feats), noisy, self.stft, self.istft)
@@ -185,25 +189,29 @@ class Recipe(sb.Brain):
         return total
 
 
-def loader(noisy: Path, clean: Path, tokens: dict[str, list[int]], lengths: dict[str, int], batch: int, workers: int):
-    """Its data loader over the waveforms of two data directories, in ascending order of length."""
-    noisy_wavs, clean_wavs = read_table(noisy / "wav.scp"), read_table(clean / "wav.scp")
+def loader(
+    noisy: Path | None, clean: Path | None, tokens: dict[str, list[int]], utts: list[str], batch: int, workers: int = 0
+):
+    """Its data loader over the waveforms of one or two data directories, in this order of utterances."""
+    tables = {side: read_table(folder / "wav.scp") for side, folder in (("noisy", noisy), ("clean", clean)) if folder}
     items = {
-        utt: {"noisy_wav": noisy_wavs[utt], "clean_wav": clean_wavs[utt], "target": " ".join(map(str, tokens[utt]))}
-        for utt in sorted(lengths, key=lambda utt: (lengths[utt], utt))
+        utt: {f"{side}_wav": table[utt] for side, table in tables.items()} | {"target": " ".join(map(str, tokens[utt]))}
+        for utt in utts
     }
 
-    @sb.utils.data_pipeline.takes("noisy_wav", "clean_wav")
-    @sb.utils.data_pipeline.provides("noisy_sig", "clean_sig")
-    def audio(noisy_wav, clean_wav):
-        yield sb.dataio.dataio.read_audio(noisy_wav)
-        yield sb.dataio.dataio.read_audio(clean_wav)
+    def audio(side: str):
+        @sb.utils.data_pipeline.takes(f"{side}_wav")
+        @sb.utils.data_pipeline.provides(f"{side}_sig")
+        def read(wav):
+            return sb.dataio.dataio.read_audio(wav)
+
+        return read
 
     @sb.utils.data_pipeline.takes("target")
     @sb.utils.data_pipeline.provides("tokens")
     def target(target):
         return torch.tensor([int(token) for token in target.split()])
 
-    keys = ["id", "noisy_sig", "clean_sig", "tokens"]
-    dataset = DynamicItemDataset(items, dynamic_items=[audio, target], output_keys=keys)
+    keys = ["id", *(f"{side}_sig" for side in tables), "tokens"]
+    dataset = DynamicItemDataset(items, dynamic_items=[*map(audio, tables), target], output_keys=keys)
     return make_dataloader(dataset, batch_size=batch, num_workers=workers)

@@ -124,9 +124,12 @@ class Bench:
         if a != b:
             sys.exit(f"{stage}: {a} and {b} parameters: not the same network")
         targets = getattr(self.mimic.task, "targets", {utt: [0] for utt in self.mimic.task.lengths})
-        sides = [data / f"train_{side}" for side in ("noisy", "clean")]
+        noisy, clean = (data / f"train_{side}" for side in SIDES)
+        sides = {"perceptual": (None, clean), "asr": (noisy, None)}.get(stage, (noisy, clean))
         workers = args.workers if stage == "asr" else 0  # as its recipe has it
-        self.loader = peer.loader(*sides, targets, self.mimic.task.lengths, batch, workers)
+        lengths = self.mimic.task.lengths
+        ascending = sorted(lengths, key=lambda utt: (lengths[utt], utt))
+        self.loader = peer.loader(*sides, targets, ascending, batch, workers)
         self.times: dict[str, list[tuple[float, float]]] = {"step": [], "pipeline": []}
 
     def describe(self) -> str:
