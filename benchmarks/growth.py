@@ -123,6 +123,9 @@ def speech(folder: Path, sizes: list[int]) -> None:
         tables = {name: read_table(source / name) for name in ("wav.scp", "text", "text.phn", "utt2spk")}
         for size in sizes:
             write_data_dir(folder / f"{side}_{size}", repeated(tables, size))
+    for size in sizes:  # as steps/make_feats.sh keeps the options
+        (folder / f"out_{size}/fbank/conf").mkdir(parents=True)
+        shutil.copy(ROOT / "conf/fbank.conf", folder / f"out_{size}/fbank/conf")
 
 
 def text(folder: Path, sizes: list[int]) -> None:
