@@ -53,7 +53,7 @@ SPEECH = {
     ],
     "training": [
         f"train.py --device cpu {ROOT}/conf/asr_demo.yaml OUT/asr --data.train OUT/fbank --data.dev FEW "
-        "--data.token_type char --train.epochs 1"
+        "--data.token_type phn --train.epochs 1"
     ],
     "decoding": ["decode.py OUT/asr OUT/fbank OUT/asr/decode --decode.search greedy"],
     "scores of speech": ["score_enhancement.py --measures stoi,estoi,si-sdr DATA OTHER OUT/speech"],
