@@ -137,6 +137,7 @@ def text(folder: Path, sizes: list[int]) -> None:
         write_data_dir(folder / f"text_{size}", {"text": spoken, "utt2spk": {utt: utt[:6] for utt in utts}})
         decode = folder / f"out_{size}" / "decode"
         decode.mkdir(parents=True)
+        (folder / f"out_{size}/words").mkdir()
         lines = (f"{utt} {' '.join([*said[:-1], 'WRONG'])}\n" for utt, said in utts.items())
         (decode / "text").write_text("".join(lines))
 
@@ -148,7 +149,7 @@ def batching(size: int) -> Callable[[], object]:
 def run_all(folder: Path, sizes: list[int], texts: list[int], rounds: int) -> dict[str, list[Spent]]:
     """For each program the least of the rounds, at each size; the sizes take turns."""
     found: dict[str, list[list[Spent]]] = {}
-    for name, lines in (SPEECH | TEXT).items():
+    for name, lines in (TEXT | SPEECH).items():
         for _ in range(rounds):
             for place, size in enumerate(texts if name in TEXT else sizes):
                 out = folder / f"out_{size}"
@@ -157,6 +158,8 @@ def run_all(folder: Path, sizes: list[int], texts: list[int], rounds: int) -> di
                 paths |= {"FEW": folder / f"out_{sizes[0]}/fbank", "HALF": size // 2}
                 if name == "training":
                     shutil.rmtree(out / "asr", ignore_errors=True)
+                if name == "decoding":
+                    (out / "asr/decode").mkdir(exist_ok=True)
                 parts = []
                 for line in lines:
                     for word, path in paths.items():
