@@ -125,7 +125,8 @@ class Page:
     def _snr(self, names: list[str], rows: str) -> str:
         head, *body = self._get(names[0]).rows
         condition = names[1] if len(names) > 1 else "snr"
-        levels = [(k, title.split(" ", 1)[1]) for k, title in enumerate(head) if title.startswith(f"{condition} ")]
+        split = [(k, *title.partition(" ")) for k, title in enumerate(head)]
+        levels = [(k, level) for k, name, _, level in split if name == condition and level]
         wanted = rows.split("; ")
         curves = {row[0]: [numbers(row[k]) for k, _ in levels] for row in body if row[0] in wanted}
         if missing := set(wanted) - curves.keys():
