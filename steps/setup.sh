@@ -47,7 +47,7 @@ make_venv() {
   if [ -e "$venv" ] && ! [ -e "$venv/pyvenv.cfg" ]; then die "$venv is not a virtual environment: move it away"; fi
   if [ -n "$python" ]; then python=$(base_python "$python"); else python=$(base_python python3 python3.1{4,3,2,1,0}); fi ||
     die "needs Python 3.10 or newer: apt install python3, or name one with --python"
-  if "$cpu" && [ -z "$offline" ]; then # pip asks it for every package, and five times, before it goes on with CUDA's torch
+  if "$cpu" && [ -z "$offline" ]; then # pip asks it for every package, five times, and then takes torch with CUDA
     "$python" steps/lib/reachable.py "$cpu_index/torch/" ||
       die "--cpu true: see the line above; give a mirror with --cpu-index, or leave --cpu out (torch with CUDA runs on CPUs, too)"
   fi

@@ -25,7 +25,7 @@ from mimic.nets.recogniser import RecogniserNet
 
 CLOSED = 1000.0  # what the flag adds to a gate: its sigmoid is 0 or 1
 IMPOSSIBLE = -10000.0  # log-probability of all tokens but blank outside of the signal
-ENDLESS = 1 << 40  # inputs that a signal still has while nobody has said that it ended
+ENDLESS = 1 << 40  # inputs that a signal still has until its end is known
 
 
 @dataclass(frozen=True)

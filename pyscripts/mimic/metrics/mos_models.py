@@ -118,7 +118,7 @@ def _graph(path: str, rate: int) -> Any:
 
 
 def _script(path: str, rate: int) -> Any:
-    import torch
+    import torch  # takes seconds to load
 
     try:
         model = torch.jit.load(path, map_location="cpu").eval()
