@@ -133,12 +133,12 @@ def text(folder: Path, sizes: list[int]) -> None:
     words = [f"WORD{i}" for i in range(2000)]
     for size in sizes:
         utts = {f"spk{i % 1000:03d}-{i:06d}": [words[(7 * i + 13 * k) % 2000] for k in range(10)] for i in range(size)}
-        spoken = {utt: " ".join(said) for utt, said in utts.items()}
-        write_data_dir(folder / f"text_{size}", {"text": spoken, "utt2spk": {utt: utt[:6] for utt in utts}})
+        transcripts = {utt: " ".join(line) for utt, line in utts.items()}
+        write_data_dir(folder / f"text_{size}", {"text": transcripts, "utt2spk": {utt: utt[:6] for utt in utts}})
         decode = folder / f"out_{size}" / "decode"
         decode.mkdir(parents=True)
         (folder / f"out_{size}/words").mkdir()
-        lines = (f"{utt} {' '.join([*said[:-1], 'WRONG'])}\n" for utt, said in utts.items())
+        lines = (f"{utt} {' '.join([*line[:-1], 'WRONG'])}\n" for utt, line in utts.items())
         (decode / "text").write_text("".join(lines))
 
 

@@ -28,10 +28,10 @@ def files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("mos")
     torch.jit.script(Loudness()).save(folder / "nisqa.pt")
     torch.save({"weights": torch.zeros(3)}, folder / "checkpoint.pt")
-    wave = helper.make_tensor_value_info("wav", TensorProto.FLOAT, [1, "samples"])
+    waveform = helper.make_tensor_value_info("wav", TensorProto.FLOAT, [1, "samples"])
     score = helper.make_tensor_value_info("mos", TensorProto.FLOAT, [1, 1])
     node = helper.make_node("ReduceMax", ["wav"], ["mos"], keepdims=1)
-    graph = helper.make_graph([node], "g", [wave], [score])
+    graph = helper.make_graph([node], "g", [waveform], [score])
     onnx.save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), folder / "scoreq.onnx"
     )
