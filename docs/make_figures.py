@@ -1,5 +1,5 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p" ] || p=python3; exec "$p" "$0" "$@"'
-"""Writes docs/figures/demo.svg: WER of the recogniser that is not retrained, on the test set, from results/demo.json."""
+"""Writes docs/figures/demo.svg: test WER of the recogniser that is not retrained, from results/demo.json."""
 
 import json
 import re
