@@ -149,7 +149,7 @@ if begin 2 "features"; then
 fi
 
 if begin 3 "perceptual model on clean speech"; then
-  in_background "$train_jobs" train_perceptual
+  in_background "$train_jobs" train_perceptual "$exp/perceptual"
   if [ $clean_asr_stage = 3 ]; then in_background "$train_jobs" train_clean_asr; fi
   wait_all
 fi

@@ -62,8 +62,7 @@ read -r -a all <<< "$(with_seeds "${names[@]}")"
 if begin 1 "training"; then
   for name in "${models[@]}"; do
     read -r -a words <<< "${settings_of[$name]}"
-    in_background "$train_jobs" steps/train.sh "${training[@]}" "$perceptual_config" "$exp/study/$name" --train.seed "$seed" \
-      --data.train "$exp/stft/train_clean" --data.dev "$exp/stft/dev_clean" "${words[@]}"
+    in_background "$train_jobs" train_perceptual "$exp/study/$name" "${words[@]}"
   done
   wait_all
   for name in "${all[@]}"; do

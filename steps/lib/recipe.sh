@@ -186,10 +186,10 @@ train_enhancer() {
     --data.dev_noisy "$exp/stft/dev_noisy" --data.dev_clean "$exp/stft/dev_clean"
 }
 
-# train_perceptual: $exp/perceptual; train_clean_asr: $exp/asr_clean, the recogniser of clean speech
+# train_perceptual DIR [--section.key value]...; train_clean_asr: $exp/asr_clean, the recogniser of clean speech
 train_perceptual() {
-  steps/train.sh "${training[@]}" "$perceptual_config" "$exp/perceptual" --train.seed "$seed" \
-    --data.train "$exp/stft/train_clean" --data.dev "$exp/stft/dev_clean"
+  steps/train.sh "${training[@]}" "$perceptual_config" "$1" --train.seed "$seed" \
+    --data.train "$exp/stft/train_clean" --data.dev "$exp/stft/dev_clean" "${@:2}"
 }
 train_clean_asr() {
   steps/train.sh "${training[@]}" "$asr_config" "$exp/asr_clean" --train.seed "$seed" ${init:+--data.init "$init"} \
