@@ -28,7 +28,8 @@ speeds=                                 # robust recognisers also train on copie
 augment_noise_dir=                      # robust recognisers also train on a copy with these noises mixed in, at 0 to 15 dB
 fbank_config=                           # stage 2: features of the recognisers
 compress=none                           # archives of features: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
-perceptual_config=                      # stage 3: model and training
+perceptual=                             # mimic loss through: recogniser, that of clean speech; phones, a model of --perceptual-config; or the directory of a trained model
+perceptual_config=                      # stage 3, of phones: model and training
 enhance_config=                         # stage 4: model and training
 asr_config=                             # stage 6: the recogniser for clean speech
 asr_finetune_config=                    # stage 6: fine-tuning of the other recognisers from it
@@ -48,14 +49,15 @@ e.g.:  ./run.sh                                            the demo corpus, ever
 Options (default):
 $(list_options.sh "$0")
 Configurations that are not given: conf/*_demo.yaml and conf/fbank.conf; with --corpus vbdemand those that were
-published in 2021: conf/{perceptual,enhance,asr}.yaml and conf/fbank_40.conf.
+published in 2021: conf/{perceptual,enhance,asr}.yaml and conf/fbank_40.conf. --perceptual that is not given: phones with
+--perceptual-config or --corpus vbdemand, else recogniser.
 
 Stages; one that is done and unchanged is skipped (times: demo corpus, 2 cores):
   stage           reads                       writes                               time
   1 data          corpus                      data/{train,dev,test}_{clean,noisy}  0.5 min
   2 features      data/*                      exp/stft/{train,dev}_*  exp/fbank/*  0.5 min
-  3 perceptual    exp/stft/*_clean            exp/perceptual                       2 min
-  4 enhancement   exp/stft/*  exp/perceptual  exp/enhance_{mse,mimic}              4 min
+  3 perceptual    exp/{fbank,stft}/*_clean    exp/asr_clean or exp/perceptual      2 min
+  4 enhancement   exp/stft/*  those           exp/enhance_{mse,mimic}              4 min
   5 dump          exp/enhance_*  data/*_noisy exp/enhance_*/enhanced/*             1 min
   6 recognition   exp/fbank/*  the dump       exp/asr_{clean,noisy,mse,mimic}      5 min
                                               exp/table/clean/{noisy,mse,mimic}
@@ -96,13 +98,14 @@ check_files lexicon
 check_dirs noise_dir rir_dir augment_noise_dir
 check_models init
 choose_configs
+choose_perceptual
 
 start_recipe "$exp"
 read -r -a enhancers <<< "$(with_seeds mse mimic)" # and mse_seed2 mimic_seed2 ... for further seeds
 if [ -n "$speeds$augment_noise_dir" ]; then noisy_train=train_augmented; fi
-# The perceptual model and the recogniser that stage 6 begins with leave cores idle, each alone: they train side by side.
+# Mimic loss needs the recogniser of clean speech, or, beside the perceptual model, it keeps a core from being idle.
 clean_asr_stage=6
-if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 6 ] && [ "$train_jobs" -gt 1 ]; then clean_asr_stage=3; fi
+if [ "$perceptual" = recogniser ] || { [ "$stop_stage" -ge 6 ] && [ "$train_jobs" -gt 1 ]; }; then clean_asr_stage=3; fi
 
 if begin 1 "data"; then
   case $corpus in
@@ -149,14 +152,14 @@ if begin 2 "features"; then
 fi
 
 if begin 3 "perceptual model on clean speech"; then
-  in_background "$train_jobs" train_perceptual "$exp/perceptual"
+  if [ "$perceptual" = phones ]; then in_background "$train_jobs" train_perceptual "$exp/perceptual"; fi
   if [ $clean_asr_stage = 3 ]; then in_background "$train_jobs" train_clean_asr; fi
   wait_all
 fi
 
 if begin 4 "enhancement, without and with mimic loss"; then
   for name in "${enhancers[@]}"; do
-    loss=(--loss.perceptual "$exp/perceptual")
+    loss=(--loss.perceptual "$(perceptual_dir)")
     [[ $name == mimic* ]] || loss=(--loss.mimic_weight 0)
     in_background "$train_jobs" train_enhancer "$exp/enhance_$name" "$enhance_config" "${loss[@]}"
   done
@@ -171,7 +174,7 @@ if begin 5 "dump of enhanced speech"; then
 fi
 
 if begin 6 "recognition"; then
-  if [ $clean_asr_stage = 6 ]; then train_clean_asr; fi
+  if [ $clean_asr_stage = 6 ] || [ "$stage" -gt 3 ]; then train_clean_asr; fi
   for name in noisy "${enhancers[@]}"; do in_background "$train_jobs" train_robust "$name"; done
   wait_all
   for name in clean noisy "${enhancers[@]}"; do

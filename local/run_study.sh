@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares settings of mimic loss, after ./run.sh with the same --data and --exp: trains run.sh's enhancer once
 # for each line of --study and each seed and scores it on the dev set, its speech by the recogniser of clean speech
-# (exp/asr_clean), which is not retrained. The test set is not used, since settings are chosen here. Options as in run.sh.
+# (exp/asr_clean), which is not retrained. Mimic loss is that of phones, exp/perceptual, where a try names no other model. The test set is not used, since settings are chosen here. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
@@ -25,7 +25,7 @@ $(list_options.sh "$0")
 
 Stages; what is done and unchanged is skipped:
   stage          writes
-  1 training     exp/study/<perceptual model>  exp/study/<try>
+  1 training     exp/perceptual  exp/study/<perceptual model>  exp/study/<try>
   2 recognition  exp/study/<try>/{wav,enhanced}/dev  exp/study/<try>/asr/decode_dev
   3 scores       exp/study/<try>/{,asr/}scoring/dev  exp/STUDY.md  exp/compare/study/<try>"
 call=("$0" "$@")
@@ -38,7 +38,7 @@ check_common "$@"
 choose_configs
 check_files study
 declare -A settings_of=()
-names=() perceptuals=() models=()
+names=() perceptuals=() models=() phones=false
 while read -r name words; do
   if [[ -z $name || $name == [#[]* ]]; then continue; fi
   [[ $name =~ ^[A-Za-z0-9_.-]+$ && $name != *_seed* ]] || die "$study: '$name' cannot be the name of a try"
@@ -46,8 +46,14 @@ while read -r name words; do
   words=${words//'{exp}'/$exp}
   settings_of[$name]=${words//'{data}'/$data}
   if [[ $name == perceptual_* ]]; then perceptuals+=("$name") && continue; fi
+  if [[ " $words " != *" --loss.mimic_weight 0 "* && " $words " != *" --loss.perceptual "* ]]; then
+    settings_of[$name]+=" --loss.perceptual $exp/perceptual"
+  fi
   if [[ -z $only || " $only $base " == *" $name "* ]]; then names+=("$name"); fi
 done < "$study"
+for try in "${names[@]}"; do
+  if [[ " ${settings_of[$try]} " == *" $exp/perceptual "* ]]; then phones=true; fi
+done
 for name in "${perceptuals[@]}"; do # those that the tries need
   for try in "${names[@]}"; do
     if [[ " ${settings_of[$try]} " == *" $exp/study/$name "* ]]; then models+=("$name") && break; fi
@@ -60,6 +66,7 @@ start_recipe "$exp"
 read -r -a all <<< "$(with_seeds "${names[@]}")"
 
 if begin 1 "training"; then
+  if $phones; then in_background "$train_jobs" train_perceptual "$exp/perceptual"; fi
   for name in "${models[@]}"; do
     read -r -a words <<< "${settings_of[$name]}"
     in_background "$train_jobs" train_perceptual "$exp/study/$name" "${words[@]}"
@@ -67,9 +74,6 @@ if begin 1 "training"; then
   wait_all
   for name in "${all[@]}"; do
     read -r -a words <<< "${settings_of[${name%_seed*}]}"
-    if [[ " ${words[*]} " != *" --loss.mimic_weight 0 "* && " ${words[*]} " != *" --loss.perceptual "* ]]; then
-      words+=(--loss.perceptual "$exp/perceptual")
-    fi
     in_background "$train_jobs" train_enhancer "$exp/study/$name" "$enhance_config" "${words[@]}"
   done
   wait_all

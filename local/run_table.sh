@@ -10,6 +10,8 @@
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
 rows=                                   # of the table, in this order; empty: all
+perceptual=                             # as given to run.sh
+perceptual_config=                      # as given to run.sh
 corpus=demo                             # as given to run.sh: with vbdemand the published configurations are the default, else demo size
 crdnn_config=                           # model and training of the CRDNN enhancers
 resnet_config=                          # model and training of the ResNet enhancers
@@ -83,6 +85,7 @@ if [ "$corpus" = vbdemand ]; then size=''; fi
 : "${crdnn_config:=conf/enhance_crdnn$size.yaml}" "${resnet_config:=conf/enhance_resnet$size.yaml}"
 : "${joint_config:=conf/joint$size.yaml}"
 choose_configs
+choose_perceptual
 check_files crdnn_config resnet_config joint_config
 if $augmented; then noisy_train=train_augmented; fi
 [ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
@@ -94,7 +97,7 @@ read -r -a own <<< "$(with_seeds "${own[@]}")"
 
 if begin 1 "enhancers and joint training"; then
   for name in "${enhancers[@]}"; do
-    config=$crdnn_config loss=(--loss.perceptual "$exp/perceptual")
+    config=$crdnn_config loss=(--loss.perceptual "$(perceptual_dir)")
     if [[ $name == resnet* ]]; then config=$resnet_config; fi
     if [[ $name != *mimic* ]]; then loss=(--loss.mimic_weight 0); fi
     in_background "$train_jobs" train_enhancer "$exp/enhance_$name" "$config" "${loss[@]}"

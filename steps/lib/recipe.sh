@@ -93,6 +93,22 @@ choose_configs() {
   check_files fbank_config perceptual_config enhance_config asr_config asr_finetune_config
 }
 
+# choose_perceptual: fills in --perceptual and checks it; perceptual_dir: the model that mimic loss is computed through.
+choose_perceptual() {
+  if [ -z "$perceptual" ] && { [ "$corpus" = vbdemand ] || [ "$perceptual_config" != conf/perceptual_demo.yaml ]; }; then
+    perceptual=phones
+  fi
+  : "${perceptual:=recogniser}"
+  [[ $perceptual =~ ^(phones|recogniser)$ ]] || check_models perceptual
+}
+perceptual_dir() {
+  case $perceptual in
+    phones) echo "$exp/perceptual" ;;
+    recogniser) echo "$exp/asr_clean" ;;
+    *) echo "$perceptual" ;;
+  esac
+}
+
 # start_recipe EXP-DIR: locks EXP-DIR for this recipe and sets up .venv. Sets the arrays of options for steps: one_job for
 # those that take no --nj, common, common_2nj (where no other step runs at the same time), decoding, training. Prints what
 # is to be made again before any work. With --dry-run true nothing is locked or set up.
