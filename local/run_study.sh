@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Compares settings of mimic loss, after ./run.sh with the same --data and --exp: trains run.sh's enhancer once
 # for each line of --study and each seed and scores it on the dev set, its speech by the recogniser of clean speech
-# (exp/asr_clean), which is not retrained. Mimic loss is that of phones, exp/perceptual, where a try names no other model. The test set is not used, since settings are chosen here. Options as in run.sh.
+# (exp/asr_clean), which is not retrained. Mimic loss is that of the phone model, exp/perceptual, where a try names no
+# other. The test set is not used, since settings are chosen here. Options as in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help

@@ -69,6 +69,12 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
     assert "no row 'none'" in recipe.call(*words[:3], "--rows", "mse none", code=1)
 
 
+def test_mimic_loss_through_the_recogniser(recipe):
+    words = ("--rows", "crdnn_mimic", "--perceptual", "recogniser", "--stage", "1", "--stop-stage", "1")
+    recipe.call("local/run_table.sh", "--config", "tests/e2e/micro.conf", *words)
+    assert "perceptual: exp/asr_clean\n" in (recipe.root / "exp/enhance_crdnn_mimic/config.yaml").read_text()
+
+
 def test_the_table_needs_a_finished_run(recipe):
     recipe.remove("exp/asr_clean")
     output = recipe.call("local/run_table.sh", "--config", "tests/e2e/micro.conf", code=1)

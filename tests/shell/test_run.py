@@ -77,6 +77,7 @@ OWN = "--lexicon, --lexicon-type and --allow-pipes are for your own data: give -
         ("--force yes", 'expected "true" or "false": --force yes'),
         ("--oov-policy guess", "--oov-policy takes one of fail, skip, g2p, got 'guess'"),
         ("--compress zip", "--compress takes one of none, int16, uint8, got 'zip'"),
+        ("--perceptual nowhere", "--perceptual nowhere: no model.pt: is it trained?"),
         ("--corpus none", "--corpus none has no directory train_clean"),
         ("--train-clean a", "one option per set means all six of them, got --train-clean a"),
         ("--train-clean a --corpus b", "give either --corpus or one option per set, not both"),
@@ -153,6 +154,24 @@ def test_the_published_configurations_are_the_default_for_vbdemand(sh, root):
     assert found[1][:3] == ["conf/fbank.conf", "conf/perceptual_demo.yaml", "conf/enhance_demo.yaml"]
     assert found[1][3:] == ["conf/asr_demo.yaml", "conf/asr_finetune_demo.yaml"]
     assert found[2] == [*found[0][:2], "conf/enhance_resnet.yaml", *asr]
+
+
+@pytest.mark.parametrize(
+    "corpus, perceptual, config, model",
+    [
+        ("demo", "", "", "exp/asr_clean"),
+        ("demo", "phones", "", "exp/perceptual"),
+        ("mine", "", "conf/perceptual.yaml", "exp/perceptual"),
+        ("mine", "recogniser", "conf/perceptual.yaml", "exp/asr_clean"),
+        ("vbdemand", "", "", "exp/perceptual"),
+        ("vbdemand", "pretrained/fast_t", "", "pretrained/fast_t"),
+    ],
+)
+def test_mimic_loss_is_computed_through(sh, root, corpus, perceptual, config, model):
+    script = """corpus=$1 perceptual=$2 perceptual_config=$3 exp=exp
+    fbank_config= enhance_config= asr_config= asr_finetune_config=
+    . log.sh; . recipe.sh; choose_configs; choose_perceptual; perceptual_dir"""
+    assert sh(script, corpus, perceptual, config, cwd=root).stdout == f"{model}\n"
 
 
 def test_a_table_has_a_row_for_each_seed(sh, root):
