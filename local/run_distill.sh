@@ -61,13 +61,13 @@ former_value conditions room reverb
 check_words students baseline robust enhance pruned
 check_words conditions clean noise reverb both
 [ -z "$noise_dir" ] || [ -e "$noise_dir" ] || die "--noise-dir $noise_dir: no such directory"
-[ -e "$teacher" ] || "$dry_run" || die "--teacher $teacher: no such encoder; local/run_pretrain_ssl.sh trains a small one"
-for probe in $probes; do [ -f "conf/probe_$probe.yaml" ] || die "--probes: conf/probe_$probe.yaml is not there"; done
 source=$corpus made=$exp/data size=''
 if $debug; then # the teacher is that of local/run_pretrain_ssl.sh --debug true
   source=$data/few simulated_rirs=4
   if [ "$teacher" = exp/ssl/hubert1/encoder ]; then teacher=exp/ssl_debug/hubert1/encoder; fi
 fi
+[ -e "$teacher" ] || "$dry_run" || die "--teacher $teacher: no such encoder; local/run_pretrain_ssl.sh trains a small one"
+for probe in $probes; do [ -f "conf/probe_$probe.yaml" ] || die "--probes: conf/probe_$probe.yaml is not there"; done
 if [ "$corpus" = demo ]; then
   source=$data size=_demo
   : "${noise_dir:=$demo/demo_audio/noise}" "${keep_targets:=true}"

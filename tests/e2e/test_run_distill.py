@@ -35,6 +35,7 @@ DISTIL, TEACHER = "local/run_distill.sh", ("--teacher", "conf")
     ("words", "line"),
     [
         ((DISTIL, "--teacher", "nowhere"), "no such encoder; local/run_pretrain_ssl.sh trains"),
+        ((DISTIL, "--debug", "true"), "--teacher exp/ssl_debug/hubert1/encoder: no such encoder"),
         ((DISTIL, *TEACHER, "--students", "large"), "baseline, robust, enhance and pruned, got"),
         ((DISTIL, *TEACHER, "--probes", "magic"), "conf/probe_magic.yaml is not there"),
         ((DISTIL, *TEACHER, "--conditions", "hot"), "clean, noise, reverb and both, got 'hot'"),
