@@ -3,13 +3,11 @@
 # and tested in every condition. Reads the recipe's options and variables by name.
 # shellcheck disable=SC2154  # which the recipe sets
 
-feats=$exp/feats
-
 # feats_of ENCODER: fbank and the teacher have the same features for all seeds of a probe.
 feats_of() {
   case $1 in
-    fbank* | teacher*) echo "$feats/${1%_seed*}" ;;
-    *) echo "$feats/$(basename "$(model_dir "$1")")" ;;
+    fbank* | teacher*) echo "$exp/feats/${1%_seed*}" ;;
+    *) echo "$exp/feats/$(basename "$(model_dir "$1")")" ;;
   esac
 }
 
