@@ -26,13 +26,14 @@ def main() -> None:
     cli.add_jobs(parser)
     parser.add_argument("--priors", choices=("true", "false"), default="true", help="of a network: false: posteriors")
     parser.add_argument("--transform-dir", type=Path, help="directory with trans.JOB, for Gaussian mixtures")
+    parser.add_argument("--alimdl", choices=("true", "false"), default="false", help="final.alimdl, for no adaptation")
     parser.add_argument("--compress", choices=("none", "int16", "uint8"), default="none", help="(default: %(default)s)")
     cli.add_device(parser)
     args = parser.parse_args()
     if (args.model / "model.pt").exists():
         _, scores = net_scores(args.model, args.data, args.device, priors=args.priors == "true")
     else:
-        _, scores = gmm_scores(args.model, args.data, args.transform_dir)
+        _, scores = gmm_scores(args.model, args.data, args.transform_dir, alimdl=args.alimdl == "true")
     frames, share = read_frames(args.data), job_utts(args.data, args.job, args.nj)
     utts = sorted(utt for utt in share if utt in frames)
     args.dir.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def search(args: argparse.Namespace, refs: dict[str, str], found: Iterator, name
     Of equal ones the first counts, penalties before weights, as in Kaldi's score_kaldi_wer.sh and best_wer.sh.
     """
     if not refs:
-        raise UserError(f"{args.data}/text: no transcripts to search a scale with: give --from, or --lmwt and --wip")
+        raise UserError(f"{args.data}/text: no transcripts to search a scale with: give --from")
     if not 1 <= args.min_lmwt <= args.max_lmwt:
         raise UserError(f"--min-lmwt {args.min_lmwt} has to be from 1 to --max-lmwt, which is {args.max_lmwt}")
     weights = range(args.min_lmwt, args.max_lmwt + 1)

@@ -4,7 +4,7 @@
 # alignments, or Gaussian mixtures (final.mdl). Writes <out-dir>: loglikes.JOB.{ark,scp}, loglikes.scp. Natural logarithms.
 
 priors=true    # of a network: false: log-posteriors, as they are
-transform_dir= # of Gaussian mixtures after steps/train_sat.sh: directory with trans.JOB, as a decode directory
+transform_dir= # of Gaussian mixtures after steps/train_sat.sh: directory with trans.JOB; empty: final.alimdl, of features without fMLLR
 compress=none  # archives: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
 nj=4           # jobs, at most as many as speakers
 cmd=launch.py  # where they run
@@ -26,13 +26,20 @@ set -euo pipefail
 model=$1 data=$2 dir=${3%/}
 require "$model/final.mdl" "steps/train.sh or steps/train_sat.sh"
 require "$data/feats.scp" "steps/make_feats.sh"
-inputs=("$model" "$data") options=()
+inputs=("$model" "$data") options=() kind="priors=$priors"
+if [ -e "$model/model.pt" ]; then
+  [ -z "$transform_dir" ] || die "--transform-dir is of Gaussian mixtures, and $model is a network: fMLLR is in its features"
+else
+  "$priors" || die "--priors false is of networks, and $model has Gaussian mixtures"
+fi
 if [ -n "$transform_dir" ]; then
   require "$transform_dir/trans.1" "steps/align_fmllr.sh or steps/decode_lattice.sh"
   inputs+=("$transform_dir"/trans.*) options+=(--transform-dir "$transform_dir")
+elif [ -e "$model/final.alimdl" ]; then
+  options+=(--alimdl true) kind=mixtures=final.alimdl
 fi
 limit_jobs_to_speakers "$data"
-if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" --option "priors=$priors" "compress=$compress"; then
+if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" --option "$kind" "compress=$compress"; then
   exit 0
 fi
 rm -f "$dir"/loglikes.*

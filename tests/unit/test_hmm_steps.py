@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import kaldiio
 import numpy as np
 import pytest
 from data_maker import ROOT
@@ -20,6 +21,7 @@ from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model
 from mimic.io.audio import AudioReader
 from mimic.io.tables import read_table
+from mimic.models.acoustic_scores import gmm_scores
 
 pytestmark = pytest.mark.xdist_group("hmm")
 PHONES = {line.split()[0]: line.split()[1:] for line in LEXICON.splitlines()}
@@ -131,6 +133,17 @@ def test_words_and_their_times_come_from_lattices(trained):
     assert [path.name for path in test.glob("wer_*_*")] == ["wer_9_0.5"]
     missing = step("score_lattices", "--from", test / "no", trained.dev, trained.root / "tri3/graph", test, code=1)
     assert "has no lmwt: score the development set first" in missing
+
+
+def test_log_likelihoods_of_features_without_adaptation(trained, tmp_path):
+    """After SAT final.mdl is of adapted features: without transforms final.alimdl counts, as in Kaldi's first pass."""
+    tri3 = trained.root / "tri3"
+    step("make_loglikes", "--nj", 1, tri3, trained.dev, tmp_path / "loglikes")
+    _, scores = gmm_scores(tri3, trained.dev, alimdl=True)
+    for utt, written in kaldiio.load_scp(str(tmp_path / "loglikes/loglikes.scp")).items():
+        np.testing.assert_array_equal(written, scores(utt).astype(np.float32))
+    output = step("make_loglikes", "--priors", "false", tri3, trained.dev, tmp_path / "x", code=1)
+    assert "--priors false is of networks" in output
 
 
 def test_adaptation_comes_from_the_first_pass(trained, tmp_path):
