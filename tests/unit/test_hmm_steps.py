@@ -135,6 +135,16 @@ def test_words_and_their_times_come_from_lattices(trained):
     assert "has no lmwt: score the development set first" in missing
 
 
+def test_words_of_a_table_of_wavs(trained, tmp_path):
+    tri3, text = trained.root / "tri3", tmp_path / "text"
+    words = ["local/recognise_hmm.sh", tri3 / "graph", tri3 / "decode_dev", trained.dev / "wav.scp", text]
+    done = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    refs, hyps = read_table(trained.dev / "text"), read_table(text)
+    assert hyps.keys() == refs.keys() and sum(hyps[utt] == ref for utt, ref in refs.items()) > len(refs) / 2
+    assert not list(tri3.glob("recognise_*"))
+
+
 def test_log_likelihoods_of_features_without_adaptation(trained, tmp_path):
     """After SAT final.mdl is of adapted features: without transforms final.alimdl counts, as in Kaldi's first pass."""
     tri3 = trained.root / "tri3"
