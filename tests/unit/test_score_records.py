@@ -99,6 +99,9 @@ def test_bold_is_only_what_an_interval_decides():
     assert page.endswith("| MSE -> MSE + mimic | test WER | +0.1 [-0.10, +0.20] | undecided | t |\n")
     assert verdict(pair | {"column": "test WER", "low": "0.1", "high": "0.2"}) == "worse"  # less is better
     assert page_of("{{ printed t }}\n", t=Record(record.facts, text="| a |\n|---|\n")) == "| a |\n|---|\n"
+    table = "| r | WER | verdict |\n|---|---|---|\n| e | 9 | helps |\n\n"
+    judged = Record(record.facts, text=f"about\n\n## r\n\n{table}| r, WER on dev |\n|---|\n\nr: helps\n")
+    assert page_of("{{ verdicts t }}\n", t=judged) == f"{table}- r: helps\n"
     assert page_of("{{ compared t }}\n", t=Record(record.facts, rows)).startswith("No paired comparison is recorded")
 
 

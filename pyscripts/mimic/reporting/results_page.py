@@ -13,6 +13,7 @@ A line of the template stands for a part of the page:
     {{ reproduce NAME... }}            command, commit and record, a line each
     {{ study NAME... }}                settings that were tried on dev, and those chosen; records may be absent
     {{ printed NAME }}                 what a program printed, which is Markdown
+    {{ verdicts NAME }}                of what steps/judge.sh printed, the tables with verdicts and the last lines
 and within a line
     {{ NAME.KEY }}                     a ratio or a fact
     {{ NAME.KEY >= 2 }}                a ratio with its target, also <=; marked where it misses that or has no record
@@ -87,6 +88,7 @@ class Page:
             "reproduce": self._reproduce,
             "study": self._study,
             "printed": lambda names, _: self._get(names[0]).text,
+            "verdicts": self._verdicts,
         }
         if match[1] not in parts:
             return match[0]
@@ -193,6 +195,11 @@ class Page:
             tables.append(study.page_of(rows, record.settings, record.comparisons, record.choices))
             tables.append(self._reproduce([name], ""))
         return "\n".join(tables) or "No study is recorded."
+
+    def _verdicts(self, names: list[str], _: str) -> str:
+        parts = [part.strip("\n") for part in self._get(names[0]).text.strip().split("\n\n")]
+        tables = [part for part in parts if "| verdict |" in part.splitlines()[0]]
+        return "\n\n".join([*tables, *(f"- {line}" for line in parts[-1].splitlines())])
 
     def _plot(self, name: str, svg: str, label: str) -> str:
         self.plots[f"{name}.svg"] = svg
