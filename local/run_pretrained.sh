@@ -53,13 +53,14 @@ for model in $models; do all+=("$model" "${model}_tuned" "${model}_mimic"); done
 [[ " ${all[*]} " == *" $default "* ]] || die "--default $default: is none of ${all[*]}"
 train_jobs=1
 sources=$data/sources
-if $debug; then simulated_rirs=4 pretrained=$exp/models; fi
+recordings=''
+if $debug; then simulated_rirs=4 recordings=24 pretrained=$exp/models; fi
 start_recipe "$exp"
 read -r -a bases <<< "$(with_seeds $models)"
 read -r -a systems <<< "$(with_seeds "${all[@]}")"
 
 if begin 1 "data"; then
-  local/pretrained/prepare.sh --also "$also" --force "$force" "$corpora" "$sources"
+  local/pretrained/prepare.sh --also "$also" --recordings "$recordings" --force "$force" "$corpora" "$sources"
   # Beside the measured RIRs, where a folder of recordings is read with all that lies below it.
   local/simulate_rirs.sh "${common_2nj[@]}" --rirs "$simulated_rirs" --longest 0.8 "$sources/rirs/train/simulated"
   local/simulate_rirs.sh "${common_2nj[@]}" --rirs 10 --longest 0.8 --seed 2 "$sources/rirs/dev/simulated"
@@ -70,7 +71,12 @@ fi
 if begin 2 "perceptual"; then
   spoken=$data/transcribed
   local/speechocean762/prepare.sh --force "$force" "$corpora/speechocean762" "$data/speechocean762"
-  local/import_corpus.sh "${common_2nj[@]}" --corpus "$data/speechocean762" "$spoken"
+  corpus=$data/speechocean762
+  if $debug; then
+    few_sets "$corpus" "$data/few" {train,dev}_clean
+    corpus=$data/few
+  fi
+  local/import_corpus.sh "${common_2nj[@]}" --corpus "$corpus" "$spoken"
   train=$spoken/train_clean
   if [ -f "$also/text.phn" ]; then
     train=$spoken/train

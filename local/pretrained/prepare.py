@@ -16,7 +16,7 @@ import numpy as np
 
 from mimic.augment.mixing import FRAME_S, RATE, active_power, power, utterance_rng
 from mimic.augment.recordings import Recordings, list_recordings
-from mimic.cli import progress, run
+from mimic.cli import progress, run, whole
 from mimic.errors import UserError
 from mimic.io.atomic import new_dir
 from mimic.io.entries import stored
@@ -41,6 +41,9 @@ def main() -> None:
         "--min-snr", type=float, default=20.0, help="dB over the quietest frames; noisier speech is left out"
     )
     parser.add_argument("--also", type=Path, help="data directory of more training speech, as of local/demo/prepare.sh")
+    parser.add_argument(
+        "--recordings", type=whole("--recordings", 1), help="of speech, of train and dev each (default: all)"
+    )
     parser.add_argument(
         "corpora", type=Path, help="folder with speechocean762, librispeech251, ljspeech, noise, noise2, rooms"
     )
@@ -87,6 +90,8 @@ def speech_files(args: argparse.Namespace, split: str) -> Iterator[tuple[str, st
 
 def write_speech(args: argparse.Namespace, split: str, folder: Path, final: Path) -> None:
     found = {f"{speaker}-{name}": (speaker, file) for name, speaker, file in speech_files(args, split)}
+    if args.recordings:
+        found = dict(sorted(found.items())[:: max(1, len(found) // args.recordings)][: args.recordings])
     audio = Recordings({name: str(file) for name, (_, file) in found.items()})
     tables: dict[str, dict[str, str]] = {"wav.scp": {}, "utt2spk": {}, "utt2dur": {}}
     left_out, most = 0, round(args.speech_piece * RATE)

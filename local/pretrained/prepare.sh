@@ -5,6 +5,7 @@
 # train; the test folders of the corpora are not read.
 
 also=       # data directory of more training speech, as train_clean of local/demo/prepare.sh
+recordings= # so many of speech for each of train and dev; empty: all
 force=false # true: run again although nothing changed
 
 . ./path.sh
@@ -24,6 +25,8 @@ if [ -n "$also" ]; then
   require "$also/wav.scp" "local/demo/prepare.sh"
   inputs+=("$also")
 fi
-if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}"; then exit 0; fi
-local/pretrained/prepare.py ${also:+--also "$also"} "$corpora" "$dir"
+if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" ${recordings:+--option "recordings=$recordings"}; then
+  exit 0
+fi
+local/pretrained/prepare.py ${also:+--also "$also"} ${recordings:+--recordings "$recordings"} "$corpora" "$dir"
 mark_done "$dir"
