@@ -4,7 +4,7 @@
 # alignments, or Gaussian mixtures (final.mdl). Writes <out-dir>: loglikes.JOB.{ark,scp}, loglikes.scp. Natural logarithms.
 
 priors=true    # of a network: false: log-posteriors, as they are
-transform_dir= # of Gaussian mixtures after steps/train_sat.sh: directory with trans.JOB; empty: final.alimdl, of features without fMLLR
+transform_dir= # after steps/train_sat.sh: directory with trans.JOB; empty: final.alimdl, for features without fMLLR
 compress=none  # archives: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
 nj=4           # jobs, at most as many as speakers
 cmd=launch.py  # where they run
