@@ -50,7 +50,7 @@ Options (default):
 $(list_options.sh "$0")
 Configurations that are not given: conf/*_demo.yaml and conf/fbank.conf; with --corpus vbdemand those that were
 published in 2021: conf/{perceptual,enhance,asr}.yaml and conf/fbank_40.conf. --perceptual that is not given: phones with
---perceptual-config or --corpus vbdemand, else recogniser.
+--perceptual-config, --corpus vbdemand or features of another rate than 16 kHz, else recogniser.
 
 Stages; one that is done and unchanged is skipped (times: demo corpus, 2 cores):
   stage           reads                       writes                               time

@@ -95,10 +95,16 @@ choose_configs() {
 
 # choose_perceptual: fills in --perceptual and checks it; perceptual_dir: the model that mimic loss is computed through.
 choose_perceptual() {
-  if [ -z "$perceptual" ] && { [ "$corpus" = vbdemand ] || [ "$perceptual_config" != conf/perceptual_demo.yaml ]; }; then
-    perceptual=phones
+  local rate
+  rate=$(sed -nE 's/^--sample-frequency=([0-9]+).*/\1/p' "$fbank_config")
+  if [ -z "$perceptual" ]; then
+    perceptual=recogniser
+    if [ "$corpus" = vbdemand ] || [ "$perceptual_config" != conf/perceptual_demo.yaml ] || [ "${rate:-16000}" -ne 16000 ]; then
+      perceptual=phones
+    fi
   fi
-  : "${perceptual:=recogniser}"
+  [ "$perceptual" != recogniser ] || [ "${rate:-16000}" -eq 16000 ] ||
+    die "--perceptual recogniser: $fbank_config has $rate Hz and the enhancer's spectra 16000; try --perceptual phones"
   [[ $perceptual =~ ^(phones|recogniser)$ ]] || check_models perceptual
 }
 perceptual_dir() {

@@ -77,6 +77,11 @@ OWN = "--lexicon, --lexicon-type and --allow-pipes are for your own data: give -
         ("--force yes", 'expected "true" or "false": --force yes'),
         ("--oov-policy guess", "--oov-policy takes one of fail, skip, g2p, got 'guess'"),
         ("--compress zip", "--compress takes one of none, int16, uint8, got 'zip'"),
+        (
+            "--perceptual recogniser --fbank-config conf/logmel_22k.conf",
+            "--perceptual recogniser: conf/logmel_22k.conf has 22050 Hz and the enhancer's spectra 16000; "
+            "try --perceptual phones",
+        ),
         ("--perceptual nowhere", "--perceptual nowhere: no model.pt: is it trained?"),
         ("--corpus none", "--corpus none has no directory train_clean"),
         ("--train-clean a", "one option per set means all six of them, got --train-clean a"),
@@ -157,21 +162,22 @@ def test_the_published_configurations_are_the_default_for_vbdemand(sh, root):
 
 
 @pytest.mark.parametrize(
-    "corpus, perceptual, config, model",
+    "corpus, perceptual, config, fbank, model",
     [
-        ("demo", "", "", "exp/asr_clean"),
-        ("demo", "phones", "", "exp/perceptual"),
-        ("mine", "", "conf/perceptual.yaml", "exp/perceptual"),
-        ("mine", "recogniser", "conf/perceptual.yaml", "exp/asr_clean"),
-        ("vbdemand", "", "", "exp/perceptual"),
-        ("vbdemand", "pretrained/fast_t", "", "pretrained/fast_t"),
+        ("demo", "", "", "", "exp/asr_clean"),
+        ("demo", "phones", "", "", "exp/perceptual"),
+        ("mine", "", "conf/perceptual.yaml", "", "exp/perceptual"),
+        ("mine", "", "", "conf/logmel_22k.conf", "exp/perceptual"),
+        ("mine", "recogniser", "conf/perceptual.yaml", "", "exp/asr_clean"),
+        ("vbdemand", "", "", "", "exp/perceptual"),
+        ("vbdemand", "pretrained/fast_t", "", "", "pretrained/fast_t"),
     ],
 )
-def test_mimic_loss_is_computed_through(sh, root, corpus, perceptual, config, model):
-    script = """corpus=$1 perceptual=$2 perceptual_config=$3 exp=exp
-    fbank_config= enhance_config= asr_config= asr_finetune_config=
+def test_mimic_loss_is_computed_through(sh, root, corpus, perceptual, config, fbank, model):
+    script = """corpus=$1 perceptual=$2 perceptual_config=$3 fbank_config=$4 exp=exp
+    enhance_config= asr_config= asr_finetune_config=
     . log.sh; . recipe.sh; choose_configs; choose_perceptual; perceptual_dir"""
-    assert sh(script, corpus, perceptual, config, cwd=root).stdout == f"{model}\n"
+    assert sh(script, corpus, perceptual, config, fbank, cwd=root).stdout == f"{model}\n"
 
 
 def test_a_table_has_a_row_for_each_seed(sh, root):
