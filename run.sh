@@ -105,7 +105,9 @@ read -r -a enhancers <<< "$(with_seeds mse mimic)" # and mse_seed2 mimic_seed2 .
 if [ -n "$speeds$augment_noise_dir" ]; then noisy_train=train_augmented; fi
 # Mimic loss needs the recogniser of clean speech, or, beside the perceptual model, it keeps a core from being idle.
 clean_asr_stage=6
-if [ "$perceptual" = recogniser ] || { [ "$stop_stage" -ge 6 ] && [ "$train_jobs" -gt 1 ]; }; then clean_asr_stage=3; fi
+if [ "$stage" -le 3 ] && { [ "$perceptual" = recogniser ] || { [ "$stop_stage" -ge 6 ] && [ "$train_jobs" -gt 1 ]; }; }; then
+  clean_asr_stage=3
+fi
 
 if begin 1 "data"; then
   case $corpus in
@@ -174,7 +176,7 @@ if begin 5 "dump of enhanced speech"; then
 fi
 
 if begin 6 "recognition"; then
-  if [ $clean_asr_stage = 6 ] || [ "$stage" -gt 3 ]; then train_clean_asr; fi
+  if [ $clean_asr_stage = 6 ]; then train_clean_asr; fi
   for name in noisy "${enhancers[@]}"; do in_background "$train_jobs" train_robust "$name"; done
   wait_all
   for name in clean noisy "${enhancers[@]}"; do

@@ -39,7 +39,7 @@ check_common "$@"
 choose_configs
 check_files study
 declare -A settings_of=()
-names=() perceptuals=() models=() phones=false
+names=() perceptuals=() models=()
 while read -r name words; do
   if [[ -z $name || $name == [#[]* ]]; then continue; fi
   [[ $name =~ ^[A-Za-z0-9_.-]+$ && $name != *_seed* ]] || die "$study: '$name' cannot be the name of a try"
@@ -52,12 +52,9 @@ while read -r name words; do
   fi
   if [[ -z $only || " $only $base " == *" $name "* ]]; then names+=("$name"); fi
 done < "$study"
-for try in "${names[@]}"; do
-  if [[ " ${settings_of[$try]} " == *" $exp/perceptual "* ]]; then phones=true; fi
-done
-for name in "${perceptuals[@]}"; do # those that the tries need
+for model in "$exp/perceptual" "${perceptuals[@]/#/$exp/study/}"; do # those that the tries need
   for try in "${names[@]}"; do
-    if [[ " ${settings_of[$try]} " == *" $exp/study/$name "* ]]; then models+=("$name") && break; fi
+    if [[ " ${settings_of[$try]} " == *" $model "* ]]; then models+=("$model") && break; fi
   done
 done
 for name in $base $only; do [ -v "settings_of[$name]" ] || die "$study has no try '$name'"; done
@@ -67,10 +64,10 @@ start_recipe "$exp"
 read -r -a all <<< "$(with_seeds "${names[@]}")"
 
 if begin 1 "training"; then
-  if $phones; then in_background "$train_jobs" train_perceptual "$exp/perceptual"; fi
-  for name in "${models[@]}"; do
-    read -r -a words <<< "${settings_of[$name]}"
-    in_background "$train_jobs" train_perceptual "$exp/study/$name" "${words[@]}"
+  for model in "${models[@]}"; do
+    words=()
+    if [ "$model" != "$exp/perceptual" ]; then read -r -a words <<< "${settings_of[${model##*/}]}"; fi
+    in_background "$train_jobs" train_perceptual "$model" "${words[@]}"
   done
   wait_all
   for name in "${all[@]}"; do

@@ -97,13 +97,14 @@ choose_configs() {
 choose_perceptual() {
   local rate
   rate=$(sed -nE 's/^--sample-frequency=([0-9]+).*/\1/p' "$fbank_config")
+  : "${rate:=16000}"
   if [ -z "$perceptual" ]; then
     perceptual=recogniser
-    if [ "$corpus" = vbdemand ] || [ "$perceptual_config" != conf/perceptual_demo.yaml ] || [ "${rate:-16000}" -ne 16000 ]; then
+    if [ "$corpus" = vbdemand ] || [ "$perceptual_config" != conf/perceptual_demo.yaml ] || [ "$rate" -ne 16000 ]; then
       perceptual=phones
     fi
   fi
-  [ "$perceptual" != recogniser ] || [ "${rate:-16000}" -eq 16000 ] ||
+  [ "$perceptual" != recogniser ] || [ "$rate" -eq 16000 ] ||
     die "--perceptual recogniser: $fbank_config has $rate Hz and the enhancer's spectra 16000; try --perceptual phones"
   [[ $perceptual =~ ^(phones|recogniser)$ ]] || check_models perceptual
 }
