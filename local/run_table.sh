@@ -3,25 +3,29 @@
 # (frozen) are run.sh's; this trains the others, scores all, and writes exp/TABLE.md with the published values beside the
 # measured ones. Options as in run.sh. Time for all rows of the demo corpus on 2 cores: 40 min.
 #   noisy_phase              clean magnitudes with the phase of noisy speech: what a perfect mask would give
+#   mimic_only               as mimic, without the spectral loss
 #   joint_mse joint_mimic    enhancer and recogniser trained jointly, from enhance_mse and enhance_mimic
 #   crdnn_mse crdnn_mimic    as mse and mimic, with a CRDNN enhancer
 #   resnet_l1 resnet_mimic   the enhancer of 2026: L1 in place of MSE, mask on the complex spectrum
+#   fast fast_mimic          the small causal enhancer of pretrained/, with its own losses
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
 rows=                                   # of the table, in this order; empty: all
 perceptual=                             # as given to run.sh
 perceptual_config=                      # as given to run.sh
+enhance_config=                         # as given to run.sh, for mimic_only
 corpus=demo                             # as given to run.sh: with vbdemand the published configurations are the default, else demo size
 crdnn_config=                           # model and training of the CRDNN enhancers
 resnet_config=                          # model and training of the ResNet enhancers
+fast_config=                            # model and training of the small causal enhancers
 joint_config=                           # joint training
 asr_finetune_config=                    # as given to run.sh
 fbank_config=                           # as given to run.sh
 decode_options=                         # as given to run.sh; split at spaces
 augmented=false                         # true if run.sh was given --speeds or --augment-noise-dir
 recognisers=retrained                   # that judge the rows: clean, multi, retrained, foreign; see below
-foreign_command=                        # of foreign: any program, as 'prog {wav.scp} {text}', split at spaces
+foreign_command=                        # of foreign: see steps/decode_foreign.sh: whisper:DIR, or 'prog {wav.scp} {text}'
 seeds=1                                 # from this many seeds: --seed, --seed + 1, ...; run.sh needs as many before
 train_jobs=2                            # models trained side by side; on one machine with --ngpu one after the other
 
@@ -38,9 +42,9 @@ multi: of noisy speech (exp/asr_noisy; of digits, which has strings without nois
 
 Stages; what is done and unchanged is skipped:
   stage           writes
-  1 training      exp/enhance_{crdnn,resnet}_*  exp/joint_*
+  1 training      exp/enhance_{crdnn,resnet,fast,mimic_only}*  exp/joint_*
   2 enhancement   exp/enhance_*/{wav,enhanced}/*  exp/joint_*/enhancer/{wav,enhanced}/*
-  3 recognition   exp/asr_{crdnn,resnet}_*  exp/asr_noisy_phase  */decode_*  exp/table/<recogniser>/*/decode_*
+  3 recognition   exp/asr_{crdnn,resnet,fast}*  exp/asr_noisy_phase  */decode_*  exp/table/<recogniser>/*/decode_*
   4 scoring       */scoring/*  exp/TABLE.md  exp/compare/*mimic (each with its row without mimic, by SNR and noise type)"
 call=("$0" "$@")
 . parse_options.sh
@@ -58,17 +62,21 @@ declare -A titles=(
   [joint_mimic]="joint MSE + mimic=$exp/joint_mimic<seed>/enhancer,$exp/joint_mimic<seed>/recogniser"
   [mse]="frozen MSE=$exp/enhance_mse<seed>,$exp/asr_mse<seed>"
   [mimic]="frozen MSE + mimic=$exp/enhance_mimic<seed>,$exp/asr_mimic<seed>"
+  [mimic_only]="mimic only=$exp/enhance_mimic_only<seed>,$exp/asr_mimic_only<seed>"
   [crdnn_mse]="CRDNN MSE=$exp/enhance_crdnn_mse<seed>,$exp/asr_crdnn_mse<seed>"
   [crdnn_mimic]="CRDNN MSE + mimic=$exp/enhance_crdnn_mimic<seed>,$exp/asr_crdnn_mimic<seed>"
   [resnet_l1]="ResNet L1=$exp/enhance_resnet_l1<seed>,$exp/asr_resnet_l1<seed>"
   [resnet_mimic]="ResNet L1 + mimic=$exp/enhance_resnet_mimic<seed>,$exp/asr_resnet_mimic<seed>"
+  [fast]="fast=$exp/enhance_fast<seed>,$exp/asr_fast<seed>"
+  [fast_mimic]="fast + mimic=$exp/enhance_fast_mimic<seed>,$exp/asr_fast_mimic<seed>"
 )
-: "${rows:=clean noisy_phase noisy joint_mse joint_mimic mse mimic crdnn_mse crdnn_mimic resnet_l1 resnet_mimic}"
+pairs_with=(mse,mimic mse,mimic_only joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic fast,fast_mimic)
+: "${rows:=clean noisy_phase noisy joint_mse joint_mimic mse mimic mimic_only crdnn_mse crdnn_mimic resnet_l1 resnet_mimic fast fast_mimic}"
 seedless=() enhancers=() joints=() own=()
 for row in $rows; do
   [ -n "${titles[$row]:-}" ] || die "--rows: no row '$row', see --help"
   case $row in
-    crdnn* | resnet*) enhancers+=("$row") ;;
+    crdnn* | resnet* | fast* | mimic_only) enhancers+=("$row") ;;
     joint*) joints+=("$row") ;;
     mse | mimic) own+=("$row") ;;
     *) seedless+=("$row") ;;
@@ -83,10 +91,10 @@ done
 size=_demo
 if [ "$corpus" = vbdemand ]; then size=''; fi
 : "${crdnn_config:=conf/enhance_crdnn$size.yaml}" "${resnet_config:=conf/enhance_resnet$size.yaml}"
-: "${joint_config:=conf/joint$size.yaml}"
+: "${fast_config:=conf/enhance_fast$size.yaml}" "${joint_config:=conf/joint$size.yaml}"
 choose_configs
 choose_perceptual
-check_files crdnn_config resnet_config joint_config
+check_files crdnn_config resnet_config fast_config joint_config
 if $augmented; then noisy_train=train_augmented; fi
 [ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
 
@@ -97,8 +105,13 @@ read -r -a own <<< "$(with_seeds "${own[@]}")"
 
 if begin 1 "enhancers and joint training"; then
   for name in "${enhancers[@]}"; do
-    config=$crdnn_config loss=(--loss.perceptual "$(perceptual_dir)")
-    if [[ $name == resnet* ]]; then config=$resnet_config; fi
+    loss=(--loss.perceptual "$(perceptual_dir)")
+    case $name in
+      crdnn*) config=$crdnn_config ;;
+      resnet*) config=$resnet_config ;;
+      fast*) config=$fast_config ;;
+      mimic_only*) config=$enhance_config loss+=(--loss.spectral_weight 0) ;;
+    esac
     if [[ $name != *mimic* ]]; then loss=(--loss.mimic_weight 0); fi
     in_background "$train_jobs" train_enhancer "$exp/enhance_$name" "$config" "${loss[@]}"
   done
@@ -196,7 +209,7 @@ table_of() { # table_of RECOGNISER: its table, and each row with mimic loss comp
   fi
   score_table --columns "$columns" "${titled[@]}" --output "$output" "${pairs[@]}" -- "${table[@]}"
   for row in snr noise; do [ ! -f "$data/test_noisy/utt2$row" ] || by+=("$row"); done
-  for pair in mse,mimic joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic; do
+  for pair in "${pairs_with[@]}"; do
     if dry_run || [[ " $rows " != *" ${pair%,*} "* || " $rows " != *" ${pair#*,} "* ]]; then continue; fi
     steps/compare.sh --seed "$seed" --seeds "$seeds" --by "${by[*]}" --data "$data/test_noisy" \
       "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" "$compared/${pair#*,}" > /dev/null
@@ -227,10 +240,11 @@ if begin 4 "scores"; then
   wait_all
   pairs=() # what each row is compared with; X with "X + mimic" anyway
   for row in $rows; do
-    if [[ " $rows " == *" noisy "* && $row =~ ^(mse|mimic|joint|crdnn|resnet) ]]; then
+    if [[ " $rows " == *" noisy "* && $row =~ ^(mse|mimic|joint|crdnn|resnet|fast) ]]; then
       title=${titles[$row]%%=*}
       pairs+=(--pair noisy "$title")
     fi
+    if [[ " $rows " == *" mse "* && $row == mimic_only ]]; then pairs+=(--pair "frozen MSE" "mimic only"); fi
   done
   by_fixed score_by
   for recogniser in $recognisers; do table_of "$recogniser"; done

@@ -1,30 +1,36 @@
 #!/usr/bin/env bash
-# Recognises speech with any program, e.g. another toolkit's recogniser: one that reads a wav.scp and writes `utterance words`
-# lines. Reads <data-dir>/{wav.scp,utt2spk}; writes <decode-dir>/text, which steps/score_asr.sh scores. Runs on this machine.
-# Names of files in wav.scp count from this directory; utterances that the program leaves out count as deletions.
+# Recognises speech with a recogniser of steps/judge.sh, e.g. Whisper, or with any program: one that reads a wav.scp and writes
+# `utterance words` lines. Reads <data-dir>/{wav.scp,utt2spk}; writes <decode-dir>/text, which steps/score_asr.sh scores.
+# Runs on this machine. Names of files in wav.scp count from this directory; utterances that the program leaves out count as deletions.
 
 force=false # true: run again although nothing changed
 
 . ./path.sh
-help_message="Usage: $0 [options] '<program> {wav.scp} {text}' <data-dir> <decode-dir>
-e.g.: $0 'my_whisper.py --model small {wav.scp} {text}' exp/enhance_mimic/wav/test exp/whisper/decode_test
-The program and its words are split at spaces; {wav.scp} and {text} are replaced by these files.
+help_message="Usage: $0 [options] <recogniser>|'<program> {wav.scp} {text}' <data-dir> <decode-dir>
+e.g.: $0 whisper:models/whisper-tiny exp/enhance_mimic/wav/test exp/whisper/decode_test
+      $0 'my_recogniser --model small {wav.scp} {text}' exp/enhance_mimic/wav/test exp/mine/decode_test
+Recognisers: whisper:DIR, sherpa:DIR, pocketsphinx (steps/setup.sh --judges true), or the directory of a model of this recipe.
+A program and its words are split at spaces; {wav.scp} and {text} are replaced by these files.
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh
 . log.sh
 set -euo pipefail
 
-[ $# -eq 3 ] || die "expected '<program> {wav.scp} {text}' <data-dir> <decode-dir>, got $# words; see --help"
-data=$2 dir=$3
+[ $# -eq 3 ] || die "expected <recogniser>|'<program> {wav.scp} {text}' <data-dir> <decode-dir>, got $# words; see --help"
+command=$1 data=$2 dir=$3 inputs=()
+if [[ $1 != *[\ {]* ]]; then # one word
+  command="pyscripts/recognise.py $1 {wav.scp} {text}"
+  if [ -d "${1#*:}" ]; then inputs=(--input "${1#*:}"); fi
+fi
 for file in wav.scp text; do
-  [[ $1 == *"{$file}"* ]] || die "'$1' names no {$file}: expected a command such as 'prog {wav.scp} {text}'"
+  [[ $command == *"{$file}"* ]] || die "'$1' names no {$file}: expected a command such as 'prog {wav.scp} {text}'"
 done
-read -r -a words <<< "$1"
+read -r -a words <<< "$command"
 type -P "${words[0]}" > /dev/null || die "'${words[0]}': no such program"
 require "$data/wav.scp" "local/*/prepare.sh or steps/enhance.sh"
 require "$data/utt2spk" "local/*/prepare.sh or steps/enhance.sh"
-if up_to_date "$dir" --force "$force" --version 1 --input "$data" --option "command=$1"; then exit 0; fi
+if up_to_date "$dir" --force "$force" --version 1 --input "$data" "${inputs[@]}" --option "command=$1"; then exit 0; fi
 
 [ -s "$data/utt2spk" ] || die "$data/utt2spk is empty: no utterances"
 mkdir -p "$dir/log"

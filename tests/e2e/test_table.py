@@ -1,11 +1,12 @@
 """The published table continues where run.sh has finished; copies of training speech reach the robust recognisers."""
 
 import re
+from pathlib import Path
 
 import pytest
 from recipe import SIZES
 
-from mimic.io.tables import read_table
+from mimic.io.tables import read_table, read_text
 from mimic.reporting.records import read_record
 
 pytestmark = pytest.mark.xdist_group("recipe")
@@ -65,6 +66,14 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
         ]
         assert [cells(row)[0] for row in rows] == ["frozen MSE", "frozen MSE + mimic"]
         assert (recipe.root / f"exp/compare/{recogniser}/mimic/comparison_by.tsv").exists()
+    own = "exp/table/foreign/mse/decode_test/text"
+    recipe.call("steps/decode_foreign.sh", "exp/asr_clean", "exp/enhance_mse/wav/test", Path(own).parent)
+    of_features = read_text(recipe.root / own.replace("foreign", "clean"))
+    found = read_text(recipe.root / own)
+    assert found.keys() == of_features.keys() and set(found.values()) != {"THE"}
+    assert "exp/nowhere" in recipe.call(
+        "steps/decode_foreign.sh", "exp/nowhere", "exp/enhance_mse/wav/test", "exp/no", code=1
+    )
     assert "needs --foreign-command" in recipe.call(*words[:-2], code=1)
     assert "no row 'none'" in recipe.call(*words[:3], "--rows", "mse none", code=1)
 
