@@ -70,7 +70,7 @@ declare -A titles=(
   [fast]="fast=$exp/enhance_fast<seed>,$exp/asr_fast<seed>"
   [fast_mimic]="fast + mimic=$exp/enhance_fast_mimic<seed>,$exp/asr_fast_mimic<seed>"
 )
-pairs_with=(mse,mimic mse,mimic_only joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic fast,fast_mimic)
+compared="mse,mimic mse,mimic_only joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic fast,fast_mimic"
 : "${rows:=clean noisy_phase noisy joint_mse joint_mimic mse mimic mimic_only crdnn_mse crdnn_mimic resnet_l1 resnet_mimic fast fast_mimic}"
 seedless=() enhancers=() joints=() own=()
 for row in $rows; do
@@ -190,7 +190,7 @@ if begin 3 "recognition"; then
 fi
 
 table_of() { # table_of RECOGNISER: its table, and each row with mimic loss compared with that without, by SNR and noise type
-  local row pair titled=() table=() by=() output=$exp/TABLE.md compared=$exp/compare
+  local row pair titled=() table=() by=() output=$exp/TABLE.md compare=$exp/compare
   local columns="PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER"
   local -A dirs
   for row in $rows; do
@@ -205,14 +205,14 @@ table_of() { # table_of RECOGNISER: its table, and each row with mimic loss comp
   if [ "$1" = retrained ]; then
     titled=(--published local/vbdemand/published.tsv)
   else
-    output=$exp/TABLE_$1.md compared=$exp/compare/$1 columns="PESQ,eSTOI,dev CER,test CER,dev WER,test WER"
+    output=$exp/TABLE_$1.md compare=$exp/compare/$1 columns="PESQ,eSTOI,dev CER,test CER,dev WER,test WER"
   fi
   score_table --columns "$columns" "${titled[@]}" --output "$output" "${pairs[@]}" -- "${table[@]}"
   for row in snr noise; do [ ! -f "$data/test_noisy/utt2$row" ] || by+=("$row"); done
-  for pair in "${pairs_with[@]}"; do
+  for pair in $compared; do
     if dry_run || [[ " $rows " != *" ${pair%,*} "* || " $rows " != *" ${pair#*,} "* ]]; then continue; fi
     steps/compare.sh --seed "$seed" --seeds "$seeds" --by "${by[*]}" --data "$data/test_noisy" \
-      "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" "$compared/${pair#*,}" > /dev/null
+      "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" "$compare/${pair#*,}" > /dev/null
   done
 }
 if begin 4 "scores"; then

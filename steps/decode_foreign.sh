@@ -19,7 +19,7 @@ set -euo pipefail
 
 [ $# -eq 3 ] || die "expected <recogniser>|'<program> {wav.scp} {text}' <data-dir> <decode-dir>, got $# words; see --help"
 command=$1 data=$2 dir=$3 inputs=()
-if [[ $1 != *[\ {]* ]]; then # one word
+if [[ $1 != *[\ \{]* ]]; then # one word
   command="pyscripts/recognise.py $1 {wav.scp} {text}"
   if [ -d "${1#*:}" ]; then inputs=(--input "${1#*:}"); fi
 fi
