@@ -4,6 +4,8 @@ A line of the template stands for a part of the page:
     {{ table NAME...: COLUMN; first.COLUMN; rest.COLUMN as TITLE }}   rows of records, those of one name put together;
                                        bold: better than its pair, with an interval that excludes 0; first, rest:
                                        only of the first record, only of the others
+    {{ effects NAME...: COLUMN; LABEL... }}        a column of each record, named LABEL; with the difference of a row to
+                                       its pair, not that to noisy speech, and its interval: what mimic loss does
     {{ by_input NAME...: COLUMN; LABEL... }}       rows named "system, input": a row a system, a column an input
     {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals; NAME snr_A: of test set A
     {{ seeds NAME: COLUMN }}           plot of "X + mimic" beside X from each seed, titled by their difference
@@ -79,6 +81,7 @@ class Page:
     def _part(self, match: re.Match) -> str:
         parts: dict[str, Callable[[list[str], str], str]] = {
             "table": self._table,
+            "effects": self._effects,
             "by_input": self._by_input,
             "snr": self._snr,
             "seeds": self._seeds,
@@ -110,6 +113,22 @@ class Page:
                         bold = "**" if (row[0], column) in better else ""
                         cells[k] = f"{bold}{bare(row[place[column]])}{bold}"
         return markdown([head, *([name, *cells] for name, cells in rows.items())])
+
+    def _effects(self, names: list[str], spec: str) -> str:
+        column, *labels = spec.split("; ")
+        table: dict[str, list[str]] = {}
+        for k, name in enumerate(names):
+            record = self._get(name)
+            head, *body = record.rows
+            at = [bare(title) for title in head].index(column)
+            pairs = {c["b"]: c for c in record.comparisons if c["column"] == column and c["a"] != "noisy"}
+            for row in body:
+                cell = bare(row[at])
+                if c := pairs.get(row[0]):
+                    bold = "**" if verdict(c) == "better" else ""
+                    cell += f" ({bold}{c['difference']} [{c['low']}, {c['high']}]{bold})"
+                table.setdefault(row[0], [""] * len(names))[k] = cell
+        return markdown([[column, *labels], *([row, *cells] for row, cells in table.items())])
 
     def _by_input(self, names: list[str], spec: str) -> str:
         column, *labels = spec.split("; ")
