@@ -12,6 +12,7 @@ within=                  # target time, e.g. 90m, 24h or 3d: which --nj and --ng
 json=                    # file for all figures
 corpus=demo              # as given to run.sh: with vbdemand the published configurations are the default, else demo size
 fbank_config=            # stage 2, as for run.sh; the others too
+perceptual=              # as given to run.sh
 perceptual_config=       # stage 3: model and training
 enhance_config=          # stage 4: model and training
 asr_config=              # stage 6: the recogniser for clean speech
@@ -38,12 +39,18 @@ set -euo pipefail
 check_common "$@"
 [[ -z $within || $within =~ ^[0-9.]+[mhd]$ ]] || die "--within takes a time such as 90m, 24h or 3d, got '$within'"
 choose_configs
+choose_perceptual
 planned_ngpu=$ngpu planned_nj=$nj planned_jobs=$train_jobs force=false
 nj=1 ngpu=$((ngpu > 0)) # what the calibration takes
 error=$(mkdir -p exp 2>&1) || die "$error"
 dir=$(mktemp -d exp/plan.XXXXXX)
 start_recipe "$dir"
 trap 'rm -rf "$dir"' EXIT
+case $perceptual in
+  phones) through=$dir/perceptual ;;
+  recogniser) through=$dir/asr ;;
+  *) through=$perceptual ;;
+esac
 
 # timed NAME COMMAND...: records when the command began and ended. Its output is shown if it fails.
 timed() {
@@ -73,13 +80,15 @@ in_background 2 timed stft_clean make_stft "$clean" "$dir/stft/clean"
 in_background 2 timed stft_noisy make_stft "$noisy" "$dir/stft/noisy"
 in_background 2 timed fbank_clean make_fbank "$clean" "$dir/fbank/clean"
 wait_all
-log "calibration: perceptual model and recogniser"
-in_background 2 learn perceptual "$perceptual_config" 3 --data.train "$dir/stft/clean" --data.dev "$dir/stft/clean"
+log "calibration: models of clean speech"
+if [ "$perceptual" = phones ]; then
+  in_background 2 learn perceptual "$perceptual_config" 3 --data.train "$dir/stft/clean" --data.dev "$dir/stft/clean"
+fi
 in_background 2 recogniser asr "$asr_config" --data.vocabulary 60
 wait_all
 log "calibration: enhancers, together and alone"
 in_background 2 enhancer mse 3 --loss.mimic_weight 0
-in_background 2 enhancer mimic 8 --loss.perceptual "$dir/perceptual"
+in_background 2 enhancer mimic 8 --loss.perceptual "$through"
 wait_all
 log "calibration: enhancement, recognition and scores"
 in_background 2 recogniser finetune "$asr_finetune_config" --data.init "$dir/asr"

@@ -146,6 +146,15 @@ def test_stages_add_up_what_run_sh_does():
     assert stage(corpus, 3).memory == 2**30 + 2200 * 1000
 
 
+def test_mimic_loss_of_the_recogniser_needs_no_other_model():
+    corpus, alone = Corpus(2.0, 0.2, 0.2), replace(SETTING, train_jobs=1)
+    both, one = (estimate(costs, alone, corpus) for costs in (COSTS, replace(COSTS, perceptual=None)))
+    training = 10 + 4 * 2 * 60 + 2 * 200 * 0.05
+    assert one[2].seconds == both[2].seconds == pytest.approx(training)  # the recogniser, the phone model
+    assert both[5].seconds - one[5].seconds == pytest.approx(training)
+    assert total(both).disk - total(one).disk == pytest.approx(TRAINING.size) and one[2].memory == both[2].memory
+
+
 def test_more_speech_jobs_seeds_and_gpus():
     small, large = Corpus(100, 5, 5), Corpus(1000, 5, 5)
     seconds = [total(estimate(COSTS, SETTING, corpus)).seconds for corpus in (small, large)]

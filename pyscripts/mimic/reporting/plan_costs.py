@@ -146,14 +146,17 @@ def others_of(name: str, times: Mapping[str, Span]) -> list[Span]:
 
 @dataclass(frozen=True)
 class Costs:
-    """What the calibration found. The sizes are bytes for an hour of speech; wav: of stage 1, both sides."""
+    """What the calibration found. The sizes are bytes for an hour of speech; wav: of stage 1, both sides.
+
+    perceptual: None where mimic loss is that of the recogniser of clean speech or of a model that is there.
+    """
 
     slowdown: float
     utterance_seconds: float
     data: Step
     stft: Step
     fbank: Step
-    perceptual: Training
+    perceptual: Training | None
     mse: Training
     mimic: Training
     enhance: Step
@@ -188,7 +191,6 @@ def read_costs(directory: Path, validated: int) -> Costs:
         return training(times[name], epochs, others_of(name, times), factor, hours, checked, size, tables)
 
     enhancers = [model(name, "stft/noisy", min(validated or utts, utts)) for name in ("mse", "mimic")]
-    others = [model(name, f"{kind}/clean", utts) for name, kind in (("perceptual", "stft"), ("asr", "fbank"))]
     words = times["words"].alone(others_of("words", times), factor)
     everything = audio_hours(directory / "data")
     return Costs(
@@ -197,11 +199,11 @@ def read_costs(directory: Path, validated: int) -> Costs:
         data=data_step(directory / "data/demo_audio", times["data"], everything),
         stft=jobs("stft_clean", "stft/clean/log/make_feats.*.log"),
         fbank=jobs("fbank_clean", "fbank/clean/log/make_feats.*.log"),
-        perceptual=others[0],
+        perceptual=model("perceptual", "stft/clean", utts) if "perceptual" in times else None,
         mse=enhancers[0],
         mimic=enhancers[1],
         enhance=jobs("enhance", "enhanced/log/enhance.*.log"),
-        asr=others[1],
+        asr=model("asr", "fbank/clean", utts),
         finetune=model("finetune", "fbank/clean", utts),
         decode=jobs("decode", "asr/decode/log/decode.*.log"),
         words=Step(words, 0.0, memory(directory.glob("words/log/*.log"))),

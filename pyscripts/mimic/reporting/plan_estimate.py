@@ -131,15 +131,16 @@ def estimate(costs: Costs, setting: Setting, corpus: Corpus) -> list[Stage]:
     decodings = [duration(c.decode, hours, spread) for hours in texts]
     word_scores = [duration(c.words, hours, 1) for hours in texts]
     speech_scores = [duration(c.speech, corpus.test, spread)] * (1 + len(enhancers))
-    clean = [train(c.perceptual, s.perceptual), train(c.asr, s.asr)]
-    if train_places > 1:  # side by side, in stage 3
+    clean = [train(c.asr, s.asr)] if c.perceptual is None else [train(c.perceptual, s.perceptual), train(c.asr, s.asr)]
+    if train_places > 1 or c.perceptual is None:  # all of them in stage 3
         clean = [pairs(clean, train_places), 0.0]
+    perceptual = c.perceptual or replace(c.asr, size=0)  # whose size is that of stage 6
     data = duration(c.data, everything, s.side_by_side(2 * s.nj))
     enhanced = len(enhancers) * everything * (c.enhanced_size + c.fbank_size)
     return [
         Stage("1 data", data, mib(c.data), everything * c.wav_size),
         Stage("2 features", pairs(features), mib(*both), feature_size),
-        Stage("3 perceptual", clean[0], memory(c.perceptual), c.perceptual.size),
+        Stage("3 perceptual", clean[0], memory(perceptual), perceptual.size),
         Stage("4 enhancement", pairs(enhancers, train_places), memory(c.mse, c.mimic), len(enhancers) * c.mse.size),
         Stage("5 dump", pairs(dumps), mib(c.enhance, c.fbank), enhanced),
         Stage(
