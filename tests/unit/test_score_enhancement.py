@@ -16,7 +16,7 @@ from score_maker import RATE, needs_pesq, noisy, speechlike, write_pair
 from mimic.errors import UserError
 from mimic.io.tables import write_table
 from mimic.metrics.enhancement import STANDARD
-from mimic.metrics.figures import Row, breakdown, by_condition, mean, means, summary
+from mimic.metrics.figures import Row, breakdown, summary
 from mimic.metrics.kaldi_dir import read_tsv
 from mimic.metrics.pairs import Pairs
 from mimic.metrics.scores import read_lines, read_rows, read_scores, utterances_text
@@ -293,17 +293,3 @@ def test_folders_need_audio_and_names_of_their_own(tmp_path):
     shutil.copy(tmp_path / "clean_wav/p0-00.wav", tmp_path / "clean_wav/p0-00.flac")
     with pytest.raises(UserError, match="has the same name"):
         Pairs(tmp_path / "clean_wav", tmp_path / "noisy_wav")
-
-
-def test_means_and_intervals():
-    rng = np.random.default_rng(5)
-    values = list(rng.normal(3, 1, 400))
-    found = mean([*values, None, None])
-    assert (found.n, found.na) == (400, 2) and found.mean == pytest.approx(np.mean(values))
-    half = 1.96 * np.std(values) / np.sqrt(400)
-    assert found.low == pytest.approx(found.mean - half, abs=0.02)
-    assert found.high == pytest.approx(found.mean + half, abs=0.02)
-    assert mean(values) == mean(values) and mean([None]).cells() == ["NA", "NA", "NA", "0", "1"]
-    rows = [Row("a-1", {"stoi": 0.5}), Row("a-2", {"stoi": None}, "why")]
-    assert summary(means(rows, ["stoi"]))[1] == ["stoi", "0.5000", "0.5000", "0.5000", "1", "1"]
-    assert len(breakdown(by_condition(rows, ["stoi"], [Path("nowhere")]))) == 1

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pystoi
@@ -16,6 +17,7 @@ from score_maker import RATE, needs_pesq, noisy, speechlike
 from mimic.errors import NotScored, UserError
 from mimic.metrics import composite
 from mimic.metrics.enhancement import STANDARD, parse_measures, score_pair
+from mimic.metrics.figures import Row, breakdown, by_condition, mean, means, summary
 from mimic.metrics.pesq import count_segments, in_child, pesq
 from mimic.metrics.stoi import stoi_estoi
 
@@ -233,3 +235,17 @@ def test_measures_are_chosen_by_name():
     assert narrow.keys() >= {"stoi", "estoi", "segsnr", "si-sdr"} and 1 < narrow.get("nb-pesq", 2) < 4.6
     assert reasons.keys() >= {"wb-pesq", "csig", "cbak", "covl"}
     assert score_pair(x, noisy(x, 0.1), ["stoi", "si-sdr"])[0].keys() == {"stoi", "si-sdr"}
+
+
+def test_means_and_intervals():
+    rng = np.random.default_rng(5)
+    values = list(rng.normal(3, 1, 400))
+    found = mean([*values, None, None])
+    assert (found.n, found.na) == (400, 2) and found.mean == pytest.approx(np.mean(values))
+    half = 1.96 * np.std(values) / np.sqrt(400)
+    assert found.low == pytest.approx(found.mean - half, abs=0.02)
+    assert found.high == pytest.approx(found.mean + half, abs=0.02)
+    assert mean(values) == mean(values) and mean([None]).cells() == ["NA", "NA", "NA", "0", "1"]
+    rows = [Row("a-1", {"stoi": 0.5}), Row("a-2", {"stoi": None}, "why")]
+    assert summary(means(rows, ["stoi"]))[1] == ["stoi", "0.5000", "0.5000", "0.5000", "1", "1"]
+    assert len(breakdown(by_condition(rows, ["stoi"], [Path("nowhere")]))) == 1
