@@ -127,8 +127,10 @@ dump_noisy_phase() { # dump_noisy_phase SET
   steps/noisy_phase.sh "${common[@]}" "$data/$1_clean" "$data/$1_noisy" "$exp/enhance_noisy_phase/wav/$1"
   make_fbank "$exp/enhance_noisy_phase/wav/$1" "$exp/enhance_noisy_phase/enhanced/$1"
 }
+enhanced_sets=(dev test)
+if $retrained; then enhanced_sets=(train dev test); fi
 if begin 2 "enhanced speech"; then
-  for set in train dev test; do
+  for set in "${enhanced_sets[@]}"; do
     for name in "${enhancers[@]}"; do in_background 2 dump "$exp/enhance_$name" "$set"; done
     if [[ " $rows " == *" noisy_phase "* ]]; then in_background 2 dump_noisy_phase "$set"; fi
   done
