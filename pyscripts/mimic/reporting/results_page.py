@@ -4,8 +4,8 @@ A line of the template stands for a part of the page:
     {{ table NAME...: COLUMN; first.COLUMN; rest.COLUMN as TITLE }}   rows of records, those of one name put together;
                                        bold: better than its pair, with an interval that excludes 0; first, rest:
                                        only of the first record, only of the others
-    {{ effects NAME...: COLUMN; LABEL... }}        a column of each record, named LABEL; with the difference of a row to
-                                       its pair, not that to noisy speech, and its interval: what mimic loss does
+    {{ effects NAME...: COLUMN as TITLE... }}      a column of each record; with the difference of a row to its pair,
+                                       not that to noisy speech, and its interval: what mimic loss does
     {{ by_input NAME...: COLUMN; LABEL... }}       rows named "system, input": a row a system, a column an input
     {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals; NAME snr_A: of test set A
     {{ seeds NAME: COLUMN }}           plot of "X + mimic" beside X from each seed, titled by their difference
@@ -114,10 +114,10 @@ class Page:
                         cells[k] = f"{bold}{bare(row[place[column]])}{bold}"
         return markdown([head, *([name, *cells] for name, cells in rows.items())])
 
-    def _effects(self, names: list[str], spec: str) -> str:
-        column, *labels = spec.split("; ")
+    def _effects(self, names: list[str], columns: str) -> str:
+        wanted = [column.partition(" as ") for column in columns.split("; ")]
         table: dict[str, list[str]] = {}
-        for k, name in enumerate(names):
+        for k, (name, (column, _, _)) in enumerate(zip(names, wanted, strict=True)):
             record = self._get(name)
             head, *body = record.rows
             at = [bare(title) for title in head].index(column)
@@ -128,7 +128,8 @@ class Page:
                     bold = "**" if verdict(c) == "better" else ""
                     cell += f" ({bold}{c['difference']} [{c['low']}, {c['high']}]{bold})"
                 table.setdefault(row[0], [""] * len(names))[k] = cell
-        return markdown([[column, *labels], *([row, *cells] for row, cells in table.items())])
+        head = ["system", *(title or column for column, _, title in wanted)]
+        return markdown([head, *([row, *cells] for row, cells in table.items())])
 
     def _by_input(self, names: list[str], spec: str) -> str:
         column, *labels = spec.split("; ")
