@@ -147,8 +147,8 @@ def test_stages_add_up_what_run_sh_does():
 
 
 def test_mimic_loss_of_the_recogniser_needs_no_other_model():
-    corpus, alone = Corpus(2.0, 0.2, 0.2), replace(SETTING, train_jobs=1)
-    both, one = (estimate(costs, alone, corpus) for costs in (COSTS, replace(COSTS, perceptual=None)))
+    corpus, one_by_one = Corpus(2.0, 0.2, 0.2), replace(SETTING, train_jobs=1)
+    both, one = (estimate(costs, one_by_one, corpus) for costs in (COSTS, replace(COSTS, perceptual=None)))
     training = 10 + 4 * 2 * 60 + 2 * 200 * 0.05
     assert one[2].seconds == both[2].seconds == pytest.approx(training)  # the recogniser, the phone model
     assert both[5].seconds - one[5].seconds == pytest.approx(training)
