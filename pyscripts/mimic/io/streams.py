@@ -126,6 +126,8 @@ def mp3_parts(source: BinaryIO, size: int) -> Parts:
             else:
                 counted[-1] += 1
             position = _after_tags(raw, position + length)
+        if not starts and length:
+            raise Flaw("missing", "its first frame is incomplete")
         if not starts:
             raise Flaw("foreign", "MPEG audio that begins with something else")
         for wanted, there in zip(promised, counted, strict=True):
