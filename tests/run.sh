@@ -20,6 +20,7 @@ PATH=$path # path.sh adds all of it, or nothing
 . ./path.sh
 set -euo pipefail
 export OMP_NUM_THREADS=1      # several tests run at a time
+unset OPENBLAS_CORETYPE       # jobs of a scheduler do not get it, and other kernels round otherwise
 unset PYTHONDONTWRITEBYTECODE # the recipes that the tests run start thousands of programs
 
 ruff check .
