@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The published table on any corpus, after ./run.sh with the same --data and --exp. The rows clean, noisy, mse and mimic
 # (frozen) are run.sh's; this trains the others, scores all, and writes exp/TABLE.md with the published values beside the
-# measured ones. Options as in run.sh. Time for all rows of the demo corpus on 2 cores: 40 min.
+# measured ones. Options as in run.sh. Time for the published rows of the demo corpus on 2 cores: 40 min.
 #   noisy_phase              clean magnitudes with the phase of noisy speech: what a perfect mask would give
 #   mimic_only               as mimic, without the spectral loss
 #   joint_mse joint_mimic    enhancer and recogniser trained jointly, from enhance_mse and enhance_mimic
@@ -70,16 +70,16 @@ declare -A titles=(
   [fast]="fast=$exp/enhance_fast<seed>,$exp/asr_fast<seed>"
   [fast_mimic]="fast + mimic=$exp/enhance_fast_mimic<seed>,$exp/asr_fast_mimic<seed>"
 )
-compared="mse,mimic mse,mimic_only joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic fast,fast_mimic"
+mimic_pairs="mse,mimic mse,mimic_only joint_mse,joint_mimic crdnn_mse,crdnn_mimic resnet_l1,resnet_mimic fast,fast_mimic"
 : "${rows:=clean noisy_phase noisy joint_mse joint_mimic mse mimic mimic_only crdnn_mse crdnn_mimic resnet_l1 resnet_mimic fast fast_mimic}"
 seedless=() enhancers=() joints=() own=()
 for row in $rows; do
   [ -n "${titles[$row]:-}" ] || die "--rows: no row '$row', see --help"
   case $row in
-    crdnn* | resnet* | fast* | mimic_only) enhancers+=("$row") ;;
-    joint*) joints+=("$row") ;;
+    clean | noisy | noisy_phase) seedless+=("$row") ;;
     mse | mimic) own+=("$row") ;;
-    *) seedless+=("$row") ;;
+    joint*) joints+=("$row") ;;
+    *) enhancers+=("$row") ;;
   esac
 done
 check_words recognisers clean multi retrained foreign
@@ -192,7 +192,7 @@ if begin 3 "recognition"; then
 fi
 
 table_of() { # table_of RECOGNISER: its table, and each row with mimic loss compared with that without, by SNR and noise type
-  local row pair titled=() table=() by=() output=$exp/TABLE.md compare=$exp/compare
+  local row pair titled=() table=() by=() output=$exp/TABLE.md compared=$exp/compare
   local columns="PESQ,eSTOI,STOI,CSIG,CBAK,COVL,SI-SDR,dev CER,test CER,dev WER,test WER"
   local -A dirs
   for row in $rows; do
@@ -207,14 +207,14 @@ table_of() { # table_of RECOGNISER: its table, and each row with mimic loss comp
   if [ "$1" = retrained ]; then
     titled=(--published local/vbdemand/published.tsv)
   else
-    output=$exp/TABLE_$1.md compare=$exp/compare/$1 columns="PESQ,eSTOI,dev CER,test CER,dev WER,test WER"
+    output=$exp/TABLE_$1.md compared=$exp/compare/$1 columns="PESQ,eSTOI,dev CER,test CER,dev WER,test WER"
   fi
   score_table --columns "$columns" "${titled[@]}" --output "$output" "${pairs[@]}" -- "${table[@]}"
   for row in snr noise; do [ ! -f "$data/test_noisy/utt2$row" ] || by+=("$row"); done
-  for pair in $compared; do
-    if dry_run || [[ " $rows " != *" ${pair%,*} "* || " $rows " != *" ${pair#*,} "* ]]; then continue; fi
+  for pair in "${in_rows[@]}"; do
+    if dry_run; then continue; fi
     steps/compare.sh --seed "$seed" --seeds "$seeds" --by "${by[*]}" --data "$data/test_noisy" \
-      "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" "$compare/${pair#*,}" > /dev/null
+      "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" "$compared/${pair#*,}" > /dev/null
   done
 }
 if begin 4 "scores"; then
@@ -240,13 +240,13 @@ if begin 4 "scores"; then
     in_background 2 score_speech "$exp/$name/enhancer" "$exp/$name/enhancer/enhanced/test"
   done
   wait_all
-  pairs=() # what each row is compared with; X with "X + mimic" anyway
+  pairs=() in_rows=() # what is compared in the tables: each enhancer with noisy speech, and with mimic loss against without
   for row in $rows; do
-    if [[ " $rows " == *" noisy "* && $row =~ ^(mse|mimic|joint|crdnn|resnet|fast) ]]; then
-      title=${titles[$row]%%=*}
-      pairs+=(--pair noisy "$title")
-    fi
-    if [[ " $rows " == *" mse "* && $row == mimic_only ]]; then pairs+=(--pair "frozen MSE" "mimic only"); fi
+    if [[ " $rows " == *" noisy "* && " ${seedless[*]} " != *" $row "* ]]; then pairs+=(--pair noisy "${titles[$row]%%=*}"); fi
+  done
+  for pair in $mimic_pairs; do
+    if [[ " $rows " != *" ${pair%,*} "* || " $rows " != *" ${pair#*,} "* ]]; then continue; fi
+    in_rows+=("$pair") pairs+=(--pair "${titles[${pair%,*}]%%=*}" "${titles[${pair#*,}]%%=*}")
   done
   by_fixed score_by
   for recogniser in $recognisers; do table_of "$recogniser"; done

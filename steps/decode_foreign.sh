@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Recognises speech with a recogniser of steps/judge.sh, e.g. Whisper, or with any program: one that reads a wav.scp and writes
 # `utterance words` lines. Reads <data-dir>/{wav.scp,utt2spk}; writes <decode-dir>/text, which steps/score_asr.sh scores.
-# Runs on this machine. Names of files in wav.scp count from this directory; utterances that the program leaves out count as deletions.
+# Runs on this machine. Names of files in wav.scp count from this directory; utterances that the program leaves out count as
+# deletions.
 
 force=false # true: run again although nothing changed
 

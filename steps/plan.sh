@@ -46,11 +46,7 @@ error=$(mkdir -p exp 2>&1) || die "$error"
 dir=$(mktemp -d exp/plan.XXXXXX)
 start_recipe "$dir"
 trap 'rm -rf "$dir"' EXIT
-case $perceptual in
-  phones) through=$dir/perceptual ;;
-  recogniser) through=$dir/asr ;;
-  *) through=$perceptual ;;
-esac
+exp=$dir # of perceptual_dir
 
 # timed NAME COMMAND...: records when the command began and ended. Its output is shown if it fails.
 timed() {
@@ -84,20 +80,20 @@ log "calibration: models of clean speech"
 if [ "$perceptual" = phones ]; then
   in_background 2 learn perceptual "$perceptual_config" 3 --data.train "$dir/stft/clean" --data.dev "$dir/stft/clean"
 fi
-in_background 2 recogniser asr "$asr_config" --data.vocabulary 60
+in_background 2 recogniser asr_clean "$asr_config" --data.vocabulary 60
 wait_all
 log "calibration: enhancers, together and alone"
 in_background 2 enhancer mse 3 --loss.mimic_weight 0
-in_background 2 enhancer mimic 8 --loss.perceptual "$through"
+in_background 2 enhancer mimic 8 --loss.perceptual "$(perceptual_dir)"
 wait_all
 log "calibration: enhancement, recognition and scores"
-in_background 2 recogniser finetune "$asr_finetune_config" --data.init "$dir/asr"
+in_background 2 recogniser finetune "$asr_finetune_config" --data.init "$dir/asr_clean"
 in_background 2 timed enhance steps/enhance.sh "${common[@]}" "$dir/mimic" "$noisy" "$dir/enhanced"
-in_background 2 timed decode steps/decode.sh "${decoding[@]}" "$dir/asr" "$dir/fbank/clean" "$dir/asr/decode"
+in_background 2 timed decode steps/decode.sh "${decoding[@]}" "$dir/asr_clean" "$dir/fbank/clean" "$dir/asr_clean/decode"
 in_background 2 timed speech steps/score_enhancement.sh "${common[@]}" "$clean" "$noisy" "$dir/speech"
 wait_all
-timed words steps/score_asr.sh "${one_job[@]}" --cer-spaces true "$clean" "$dir/asr/decode" "$dir/words"
-timed table pyscripts/score_table.py --output "$dir/RESULTS.md" "clean=$dir,$dir/asr"
+timed words steps/score_asr.sh "${one_job[@]}" --cer-spaces true "$clean" "$dir/asr_clean/decode" "$dir/words"
+timed table pyscripts/score_table.py --output "$dir/RESULTS.md" "clean=$dir,$dir/asr_clean"
 
 json_option=()
 if [ -n "$json" ]; then json_option=(--json "$json"); fi

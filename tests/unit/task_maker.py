@@ -250,6 +250,13 @@ def make_corpus(root: Path, **texts: str) -> Path:
     return root
 
 
+def make_mimic_corpus(root: Path) -> Path:
+    """The same with a perceptual model, which is trained, and an enhancer, which is not."""
+    make_corpus(root, perceptual=PERCEPTUAL, enhance=ENHANCE)
+    run(root, "perceptual", root / "exp_perceptual")
+    return root
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     return make_corpus(tmp_path_factory.mktemp("corpus"), perceptual=PERCEPTUAL)

@@ -5,13 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from task_maker import (
-    ENHANCE,
-    PERCEPTUAL,
     assert_equal,
     build,
     enhanced_alone_as_together,
-    make_corpus,
-    run,
+    make_mimic_corpus,
 )
 
 from mimic.errors import UserError
@@ -21,9 +18,7 @@ from mimic.training.step import set_seed
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    root = make_corpus(tmp_path_factory.mktemp("corpus"), perceptual=PERCEPTUAL, enhance=ENHANCE)
-    run(root, "perceptual", root / "exp_perceptual")
-    return root
+    return make_mimic_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture

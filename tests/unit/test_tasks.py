@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from task_maker import (
-    ENHANCE,
-    PERCEPTUAL,
     assert_equal,
     assert_pieces_are_the_batch,
     build,
-    make_corpus,
+    make_mimic_corpus,
     overrides,
     run,
     run_and_kill,
@@ -34,9 +32,7 @@ from mimic.training.step import set_seed
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    root = make_corpus(tmp_path_factory.mktemp("corpus"), perceptual=PERCEPTUAL, enhance=ENHANCE)
-    run(root, "perceptual", root / "exp_perceptual")
-    return root
+    return make_mimic_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def test_transcripts_longer_than_the_frames_are_listed_and_too_many_stop(corpus, tmp_path):

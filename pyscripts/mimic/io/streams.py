@@ -126,9 +126,9 @@ def mp3_parts(source: BinaryIO, size: int) -> Parts:
             else:
                 counted[-1] += 1
             position = _after_tags(raw, position + length)
-        if not starts and length:
-            raise Flaw("missing", "its first frame is incomplete")
         if not starts:
+            if length:
+                raise Flaw("missing", "its first frame is incomplete")
             raise Flaw("foreign", "MPEG audio that begins with something else")
         for wanted, there in zip(promised, counted, strict=True):
             if there < wanted:

@@ -98,8 +98,7 @@ class Page:
         return parts[match[1]](match[2].split(), match[3] or "").rstrip("\n")
 
     def _table(self, names: list[str], columns: str) -> str:
-        wanted = [column.partition(" as ") for column in columns.split("; ")]
-        head = ["system", *(title or column for column, _, title in wanted)]
+        wanted = titled(columns)
         rows: dict[str, list[str]] = {}
         for name in names:
             record = self._get(name)
@@ -107,17 +106,18 @@ class Page:
             better = {(c["b"], c["column"]) for c in record.comparisons if verdict(c) == "better"}
             for row in record.rows[1:]:
                 cells = rows.setdefault(row[0], [""] * len(wanted))
-                for k, (spec, _, _) in enumerate(wanted):
+                for k, (spec, _) in enumerate(wanted):
                     part, dot, column = spec.rpartition(".")
                     if column in place and not cells[k] and (not dot or (part == "first") == (name == names[0])):
                         bold = "**" if (row[0], column) in better else ""
                         cells[k] = f"{bold}{bare(row[place[column]])}{bold}"
+        head = ["system", *(title for _, title in wanted)]
         return markdown([head, *([name, *cells] for name, cells in rows.items())])
 
     def _effects(self, names: list[str], columns: str) -> str:
-        wanted = [column.partition(" as ") for column in columns.split("; ")]
+        wanted = titled(columns)
         table: dict[str, list[str]] = {}
-        for k, (name, (column, _, _)) in enumerate(zip(names, wanted, strict=True)):
+        for k, (name, (column, _)) in enumerate(zip(names, wanted, strict=True)):
             record = self._get(name)
             head, *body = record.rows
             at = [bare(title) for title in head].index(column)
@@ -126,9 +126,9 @@ class Page:
                 cell = bare(row[at])
                 if c := pairs.get(row[0]):
                     bold = "**" if verdict(c) == "better" else ""
-                    cell += f" ({bold}{c['difference']} [{c['low']}, {c['high']}]{bold})"
+                    cell += f" ({bold}{change(c)}{bold})"
                 table.setdefault(row[0], [""] * len(names))[k] = cell
-        head = ["system", *(title or column for column, _, title in wanted)]
+        head = ["system", *(title for _, title in wanted)]
         return markdown([head, *([row, *cells] for row, cells in table.items())])
 
     def _by_input(self, names: list[str], spec: str) -> str:
@@ -166,8 +166,9 @@ class Page:
         pair = {found[side]: record.by_seed[found[side]][column] for side in "ab"}
         seeds = [seed for seed in pair[found["a"]] if seed in pair[found["b"]]]
         curves = {row: [numbers(cells[seed]) for seed in seeds] for row, cells in pair.items()}
-        change = f"{found['difference']} [{found['low']}, {found['high']}]"
-        title = f"{column}, %: {found['b']} against {found['a']} {change}, {len(seeds)} seeds, {found['verdict']}"
+        title = (
+            f"{column}, %: {found['b']} against {found['a']} {change(found)}, {len(seeds)} seeds, {found['verdict']}"
+        )
         svg = page_plots.by_level(seeds, curves, title, "seed")
         return self._plot(f"{names[0]}_{column.replace(' ', '_')}", svg, title)
 
@@ -189,7 +190,7 @@ class Page:
         rows = [["change", "score", "difference [95 % interval]", "verdict", "record"]]
         for name in names:
             rows += [
-                [f"{c['a']} -> {c['b']}", c["column"], f"{c['difference']} [{c['low']}, {c['high']}]", verdict(c), name]
+                [f"{c['a']} -> {c['b']}", c["column"], change(c), verdict(c), name]
                 for c in self._get(name).comparisons
                 if chosen(c)
             ]
@@ -234,6 +235,17 @@ def verdict(c: Mapping[str, str]) -> str:
     if low <= 0 <= high:
         return "undecided"
     return "better" if (low > 0) == RISING.get(c["column"], False) else "worse"
+
+
+def change(c: Mapping[str, str]) -> str:
+    """A difference with its interval."""
+    return f"{c['difference']} [{c['low']}, {c['high']}]"
+
+
+def titled(columns: str) -> list[tuple[str, str]]:
+    """(column, title) of each of `COLUMN; COLUMN as TITLE`."""
+    parts = (column.partition(" as ") for column in columns.split("; "))
+    return [(column, title or column) for column, _, title in parts]
 
 
 def bare(cell: str) -> str:
