@@ -35,6 +35,7 @@ asr_config=                             # stage 6: the recogniser for clean spee
 asr_finetune_config=                    # stage 6: fine-tuning of the other recognisers from it
 init=                                   # stage 6: directory of a recogniser that initialises the one for clean speech
 decode_options=                         # stage 6: settings that override the configuration's, split at spaces, e.g. '--decode.beam 20'
+measures=all                            # of enhanced speech: as steps/score_enhancement.sh takes them, e.g. all,dnsmos-ovrl
 seeds=1                                 # train the enhancers from this many seeds: --seed, --seed + 1, ...
 train_jobs=2                            # models trained side by side in stages 4 and 6; on one machine with --ngpu one after the other
 

@@ -18,6 +18,7 @@ download_url=                                   # mini_librispeech: mirror of Op
 snrs="0 5 10 15"                                # of dev mixtures, dB
 test_snrs="2.5 7.5 12.5 17.5"                   # of test mixtures, dB
 recogniser=                                     # directory of a trained recogniser (run.sh: exp/asr_clean), for word error rates in the table
+measures=all                                    # of enhanced speech: as steps/score_enhancement.sh takes them, e.g. all,dnsmos-ovrl
 fbank_config=conf/fbank.conf                    # with --recogniser: its features
 seeds=1                                         # train from this many seeds: --seed, --seed + 1, ...
 train_jobs=2                                    # models trained side by side; on one machine with --ngpu one after the other
@@ -146,7 +147,7 @@ speech_of() { if [ "$1" = noisy ]; then echo "${side[test_noisy]}"; else echo "$
 score() { # score SYSTEM: measures of its speech, and word error rates with --recogniser
   local dir
   dir=$(speech_of "$1")
-  steps/score_enhancement.sh "${common[@]}" "${side[test_clean]}" "$dir" "$exp/$1/scoring/test"
+  steps/score_enhancement.sh "${common[@]}" --measures "$measures" "${side[test_clean]}" "$dir" "$exp/$1/scoring/test"
   if [ -z "$recogniser" ]; then return; fi
   make_fbank "$dir" "$exp/$1/fbank/test"
   recognise "$exp/$1/asr" test "$exp/$1/fbank/test" "$recogniser"

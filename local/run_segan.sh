@@ -10,6 +10,7 @@ segan_config=                           # stage 1: networks and training
 recogniser=                             # directory of a recogniser to use unchanged, e.g. exp/asr_clean; empty: one fine-tuned on enhanced speech
 asr_finetune_config=                    # stage 3: fine-tuning of the recogniser of clean speech
 fbank_config=                           # stage 2: features of the recogniser
+measures=all                            # as given to run.sh
 compress=none                           # archives of features: none (float32), int16 (half the size) or uint8 (a quarter, coarse)
 
 . ./path.sh || exit 1

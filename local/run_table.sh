@@ -24,6 +24,7 @@ asr_finetune_config=                    # as given to run.sh
 fbank_config=                           # as given to run.sh
 decode_options=                         # as given to run.sh; split at spaces
 augmented=false                         # true if run.sh was given --speeds or --augment-noise-dir
+measures=all                            # as given to run.sh
 recognisers=retrained                   # that judge the rows: clean, multi, retrained, foreign; see below
 foreign_command=                        # of foreign: see steps/decode_foreign.sh: whisper:DIR, or 'prog {wav.scp} {text}'
 seeds=1                                 # from this many seeds: --seed, --seed + 1, ...; run.sh needs as many before

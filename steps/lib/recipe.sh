@@ -20,6 +20,14 @@ check_common() {
   [[ $stages == *"; $stage "* ]] || die "--stage $stage: the stages are ${stages#; }"
   [ "$stage" -le "$stop_stage" ] || die "--stage $stage is after --stop-stage $stop_stage"
   check_files config
+  if [ "${measures:-all}" != all ]; then check_measures; fi
+}
+
+# check_measures: dies unless --measures can be scored; else after hours of training it would.
+check_measures() {
+  local error
+  error=$(python3 -c 'import sys; from mimic.metrics.enhancement import parse_measures; parse_measures(sys.argv[1])' \
+    "$measures" 2>&1) || die "${error##*UserError: }"
 }
 
 # begin N TITLE: whether stage N is to run; logs it.
@@ -159,10 +167,12 @@ log_changes() {
 }
 
 # score_table OPTIONS... -- NAME=ENHANCE-DIR,ASR-DIR...: a table of scores. A row is repeated for each seed where its
-# directories have <seed> in the place of _seed<k>. finished WORDS...: the last line of a recipe. Neither in a dry run.
+# directories have <seed> in the place of _seed<k>; where --measures has dnsmos-ovrl, it gets a column. finished WORDS...:
+# the last line of a recipe. Neither in a dry run.
 score_table() {
   local row dirs s words=()
   while [ "$1" != -- ]; do words+=("$1") && shift; done
+  if [[ ,${measures:-}, == *,dnsmos-ovrl,* ]]; then words=("${words[@]/#PESQ,/PESQ,DNSMOS,}"); fi
   for row in "${@:2}"; do
     dirs=${row#*=}
     words+=("${row%%=*}@$seed=${dirs//<seed>/}")
@@ -249,4 +259,4 @@ recognise() {
   steps/decode.sh "${decoding[@]}" "${4:-$1}" "$3" "$1/decode_$2" "${words[@]}"
 }
 score_words() { steps/score_asr.sh "${one_job[@]}" --cer-spaces true "$3" "$1/decode_$2"; }
-score_speech() { steps/score_enhancement.sh "${common[@]}" "$data/test_clean" "$2" "$1/scoring/test"; }
+score_speech() { steps/score_enhancement.sh "${common[@]}" --measures "$measures" "$data/test_clean" "$2" "$1/scoring/test"; }

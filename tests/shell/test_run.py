@@ -96,6 +96,11 @@ OWN = "--lexicon, --lexicon-type and --allow-pipes are for your own data: give -
         ),
         ("--corpus vbdemand --lexicon path.sh", OWN),
         ("--corpus vbdemand", "--corpus vbdemand needs --vbdemand-dir: its directory, or where it is to be downloaded"),
+        (
+            "--measures all,pesq --seeds 2",
+            "--measures all,pesq: no measure 'pesq', there are wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,"
+            "segsnr,si-sdr,visqol,dnsmos-sig,dnsmos-bak,dnsmos-ovrl,dnsmos-p808,distill-mos",
+        ),
         ("--init conf", "--init conf: no model.pt: is it trained?"),
         ("--augment-noise-dir none", "--augment-noise-dir none: no such directory"),
         ("--config none", "missing config 'none'"),
@@ -185,3 +190,10 @@ def test_a_table_has_a_row_for_each_seed(sh, root):
     score_table --pair noisy MSE -- "noisy=a=b,c" "MSE=e<seed>,j<seed>/asr" """
     rows = ["noisy@5=a=b,c", "MSE@5=e,j/asr", "MSE@6=e_seed6,j_seed6/asr"]
     assert sh(script, "5", cwd=root).stdout.splitlines() == ["--pair", "noisy", "MSE", *rows]
+
+
+@pytest.mark.parametrize("measures, columns", [("all", "PESQ,eSTOI"), ("all,dnsmos-ovrl", "PESQ,DNSMOS,eSTOI")])
+def test_dnsmos_has_a_column_where_it_is_scored(sh, root, measures, columns):
+    script = r"""seed=1 seeds=1 measures=$1 call=(x); . log.sh; . recipe.sh; dry_run() { echo "${words[@]}"; }
+    score_table --columns PESQ,eSTOI -- noisy=a,b"""
+    assert sh(script, measures, cwd=root).stdout == f"--columns {columns} noisy@1=a,b\n"

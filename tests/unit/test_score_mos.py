@@ -10,7 +10,7 @@ from score_maker import noisy, speechlike, write_pair
 
 from mimic.errors import NotScored, UserError
 from mimic.metrics import mos, pesq
-from mimic.metrics.enhancement import describe, parse_measures
+from mimic.metrics.enhancement import DNSMOS, STANDARD, describe, parse_measures
 from mimic.metrics.scores import read_scores
 
 
@@ -72,6 +72,12 @@ def test_scoring_without_a_reference(tmp_path, monkeypatch, capsys):
     found = read_scores(tmp_path / "scoring").figures["dnsmos-p808"]
     assert found.n == 2 and 1 < found.mean < 5
     assert "dnsmos-p808: Python package speechmos" in capsys.readouterr().out
+
+
+@needs("speechmos")
+def test_measures_beside_all():
+    assert parse_measures("all,dnsmos-ovrl") == (*STANDARD, "dnsmos-ovrl")
+    assert parse_measures("all,distill-mos", reference=False)[:4] == DNSMOS
 
 
 def test_measures_without_a_reference(monkeypatch):

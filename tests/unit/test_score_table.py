@@ -185,6 +185,11 @@ def test_columns_are_chosen_by_their_titles():
         parse_columns("PESQ,POSQ")
 
 
+def test_a_measure_that_was_not_scored_is_named(exp):
+    with pytest.raises(UserError, match="test: no score dnsmos-ovrl: score again with --measures all,dnsmos-ovrl$"):
+        table(parse_systems([f"noisy={exp}/noisy,"]), parse_columns("DNSMOS"))
+
+
 def test_the_published_values_fit_the_rows_of_the_table():
     rows = read_published(ROOT / "local/vbdemand/published.tsv")
     script = (ROOT / "local/run_table.sh").read_text()

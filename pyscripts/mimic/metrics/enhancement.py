@@ -54,15 +54,17 @@ def describe(measures: Sequence[str] = STANDARD) -> str:
 
 
 def parse_measures(names: str, reference: bool = True) -> tuple[str, ...]:
-    """Split a comma-separated list into measures, in the order of MEASURES; "all": STANDARD, without reference DNSMOS;
-    "none": none of them, where a model of the user's gives others.
+    """Split a comma-separated list into measures, in the order of MEASURES; "all", also within the list: STANDARD,
+    without reference DNSMOS; "none": none of them, where a model of the user's gives others.
 
     UserError for an unknown one, one that needs a reference, or one whose package is not installed.
     """
     if names == "none":
         return ()
     known = tuple(MEASURES) if reference else WITHOUT
-    wanted = (STANDARD if reference else DNSMOS) if names == "all" else names.split(",")
+    wanted = names.split(",")
+    if "all" in wanted:
+        wanted = [*(STANDARD if reference else DNSMOS), *(name for name in wanted if name != "all")]
     for name in wanted:
         if name not in known:
             what = f"'{name}' needs clean speech" if name in MEASURES else f"no measure '{name}'"

@@ -51,6 +51,7 @@ COLUMNS = (
     Column("CBAK", "enhance", "test", "cbak"),
     Column("COVL", "enhance", "test", "covl"),
     Column("SI-SDR", "enhance", "test", "si-sdr"),
+    Column("DNSMOS", "enhance", "test", "dnsmos-ovrl"),
     Column("dev PESQ", "enhance", "dev", "wb-pesq"),
     Column("dev eSTOI", "enhance", "dev", "estoi", scale=100),
     Column("dev STOI", "enhance", "dev", "stoi", scale=100),
@@ -184,7 +185,7 @@ def collect(system: System, column: Column) -> Cell:
             scores[seed] = _scaled(found.figures[column.measure], column.scale)
             folders.append(folder)
         elif found and column.side == "enhance":
-            raise UserError(f"{folder}: no score {column.measure}: score again with --measures all")
+            raise UserError(f"{folder}: no score {column.measure}: score again with --measures all,{column.measure}")
         else:
             made = SCORED[column.side] if path.is_dir() else f"{MADE[column.side]}, then {SCORED[column.side]}"
             missing.append(f"{system.name}, {column.title}: no {column.measure} in {folder}: run {made}")
