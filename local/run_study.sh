@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Compares settings of mimic loss, after ./run.sh with the same --data and --exp: trains run.sh's enhancer once
 # for each line of --study and each seed and scores it on the dev set, its speech by the recogniser of clean speech
-# (exp/asr_clean), which is not retrained. Mimic loss is that of the phone model, exp/perceptual, where a try names no
-# other. The test set is not used, since settings are chosen here. Options as in run.sh.
+# (exp/asr_clean), which is not retrained, and by --foreign-command, which then chooses. Mimic loss is that of the phone
+# model, exp/perceptual, where a try names no other. The test set is not used, since settings are chosen here. Options as
+# in run.sh.
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
 study=local/demo/study.tsv              # lines "NAME SETTING...", as "cnn_0.5 --loss.mimic_weight 0.5"; the file says what else it may hold
 base=mse                                # the try that the others are compared with
+foreign_command=                        # a recogniser that mimic loss has not met, as local/run_table.sh takes it: it chooses
 only=                                   # names of tries, of those in the file; empty: all
 corpus=demo                             # as given to run.sh
 perceptual_config=                      # as given to run.sh
@@ -27,8 +29,8 @@ $(list_options.sh "$0")
 Stages; what is done and unchanged is skipped:
   stage          writes
   1 training     exp/perceptual  exp/study/<perceptual model>  exp/study/<try>
-  2 recognition  exp/study/<try>/{wav,enhanced}/dev  exp/study/<try>/asr/decode_dev
-  3 scores       exp/study/<try>/{,asr/}scoring/dev  exp/STUDY.md  exp/compare/study/<try>"
+  2 recognition  exp/study/<try>/{wav,enhanced}/dev  exp/study/<try>/{asr,foreign}/decode_dev
+  3 scores       exp/study/<try>/{,asr/,foreign/}scoring/dev  exp/STUDY.md  exp/compare/study/<try>"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh
@@ -44,21 +46,33 @@ while read -r name words; do
   if [[ -z $name || $name == [#[]* ]]; then continue; fi
   [[ $name =~ ^[A-Za-z0-9_.-]+$ && $name != *_seed* ]] || die "$study: '$name' cannot be the name of a try"
   [ ! -v "settings_of[$name]" ] || die "$study: there are two tries '$name'"
-  words=${words//'{exp}'/$exp}
-  settings_of[$name]=${words//'{data}'/$data}
+  settings_of[$name]=$words
   if [[ $name == perceptual_* ]]; then perceptuals+=("$name") && continue; fi
   if [[ " $words " != *" --loss.mimic_weight 0 "* && " $words " != *" --loss.perceptual "* ]]; then
-    settings_of[$name]+=" --loss.perceptual $exp/perceptual"
+    settings_of[$name]+=" --loss.perceptual {exp}/perceptual"
   fi
-  if [[ -z $only || " $only $base " == *" $name "* ]]; then names+=("$name"); fi
+  if [[ $name != "$base" && (-z $only || " $only " == *" $name "*) ]]; then names+=("$name"); fi
 done < "$study"
-for model in "$exp/perceptual" "${perceptuals[@]/#/$exp/study/}"; do # those that the tries need
+for name in $base $only; do [ -v "settings_of[$name]" ] || die "$study has no try '$name'"; done
+names=("$base" "${names[@]}")
+for model in "{exp}/perceptual" "${perceptuals[@]/#/"{exp}/study/"}"; do # those that the tries need
   for try in "${names[@]}"; do
-    if [[ " ${settings_of[$try]} " == *" $model "* ]]; then models+=("$model") && break; fi
+    if [[ " ${settings_of[$try]} " == *" $model "* ]]; then models+=("${model/"{exp}"/"$exp"}") && break; fi
   done
 done
-for name in $base $only; do [ -v "settings_of[$name]" ] || die "$study has no try '$name'"; done
 [ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
+if [ -n "$foreign_command" ]; then steps/decode_foreign.sh --check true "$foreign_command" || exit 1; fi
+
+settings() { # settings TRY [SEED]: the array words
+  local k suffix=''
+  if [ "${2:-$seed}" != "$seed" ]; then suffix=_seed$2; fi
+  read -r -a words <<< "${settings_of[$1]}"
+  for k in "${!words[@]}"; do
+    words[k]=${words[k]//"{exp}"/"$exp"}
+    words[k]=${words[k]//"{data}"/"$data"}
+    words[k]=${words[k]//"<seed>"/"$suffix"}
+  done
+}
 
 start_recipe "$exp"
 read -r -a all <<< "$(with_seeds "${names[@]}")"
@@ -66,12 +80,12 @@ read -r -a all <<< "$(with_seeds "${names[@]}")"
 if begin 1 "training"; then
   for model in "${models[@]}"; do
     words=()
-    if [ "$model" != "$exp/perceptual" ]; then read -r -a words <<< "${settings_of[${model##*/}]}"; fi
+    if [ "$model" != "$exp/perceptual" ]; then settings "${model##*/}"; fi
     in_background "$train_jobs" train_perceptual "$model" "${words[@]}"
   done
   wait_all
   for name in "${all[@]}"; do
-    read -r -a words <<< "${settings_of[${name%_seed*}]}"
+    settings "${name%_seed*}" "$(seed_of "$name")"
     in_background "$train_jobs" train_enhancer "$exp/study/$name" "$enhance_config" "${words[@]}"
   done
   wait_all
@@ -79,6 +93,9 @@ fi
 
 recognise_dev() { # recognise_dev TRY
   dump "$exp/study/$1" dev
+  if [ -n "$foreign_command" ]; then
+    steps/decode_foreign.sh --force "$force" "$foreign_command" "$exp/study/$1/wav/dev" "$exp/study/$1/foreign/decode_dev"
+  fi
   recognise "$exp/study/$1/asr" dev "$exp/study/$1/enhanced/dev" "$exp/asr_clean"
 }
 if begin 2 "recognition"; then
@@ -86,7 +103,13 @@ if begin 2 "recognition"; then
   wait_all
 fi
 
+columns="dev PESQ,dev eSTOI,dev SI-SDR,dev CER,dev WER" third=''
+if [ -n "$foreign_command" ]; then columns+=",foreign dev WER" third=/foreign; fi
 score_dev() { # score_dev TRY
+  if [ -n "$foreign_command" ]; then
+    steps/score_asr.sh "${one_job[@]}" --cer-spaces true --normaliser plain "$exp/study/$1/enhanced/dev" \
+      "$exp/study/$1/foreign/decode_dev"
+  fi
   score_words "$exp/study/$1/asr" dev "$exp/study/$1/enhanced/dev"
   steps/score_enhancement.sh "${common[@]}" "$data/dev_clean" "$exp/study/$1/enhanced/dev" "$exp/study/$1/scoring/dev"
 }
@@ -95,14 +118,14 @@ if begin 3 "scores"; then
   wait_all
   rows=() pairs=()
   for name in "${names[@]}"; do
-    rows+=("$name=$exp/study/$name<seed>,$exp/study/$name<seed>/asr")
+    rows+=("$name=$exp/study/$name<seed>,$exp/study/$name<seed>/asr${third:+,$exp/study/$name<seed>$third}")
     if [ "$name" = "$base" ]; then continue; fi
     pairs+=(--pair "$base" "$name")
     dry_run || steps/compare.sh --set dev --seed "$seed" --seeds "$seeds" \
       "$exp/study/$base<seed>,$exp/study/$base<seed>/asr" "$exp/study/$name<seed>,$exp/study/$name<seed>/asr" \
       "$exp/compare/study/$name" > /dev/null
   done
-  score_table --columns "dev PESQ,dev eSTOI,dev SI-SDR,dev CER,dev WER" --study "$study" --output "$exp/STUDY.md" "${pairs[@]}" -- "${rows[@]}"
+  score_table --columns "$columns" --study "$study" --output "$exp/STUDY.md" "${pairs[@]}" -- "${rows[@]}"
 fi
 
 finished "table: $exp/STUDY.md  each try against $base: $exp/compare/study/*/comparison.tsv"

@@ -98,6 +98,10 @@ choose_perceptual
 check_files crdnn_config resnet_config fast_config joint_config
 if $augmented; then noisy_train=train_augmented; fi
 [ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
+if [[ " $recognisers " == *" multi "* ]]; then
+  [ -e "$exp/asr_noisy/model.pt" ] || die "$exp/asr_noisy/model.pt, the recogniser multi, is missing: run ./run.sh to the end first"
+fi
+if [[ " $recognisers " == *" foreign "* ]]; then steps/decode_foreign.sh --check true "$foreign_command" || exit 1; fi
 
 start_recipe "$exp"
 read -r -a enhancers <<< "$(with_seeds "${enhancers[@]}")"

@@ -5,9 +5,9 @@
         "MSE + mimic=exp/enhance_mimic,exp/asr_mimic"
 
 Each argument is name=enhance_dir,asr_dir, or name@2=... for another seed, 2, of the row of that name; several seeds are
-shown as mean +- standard deviation. A third directory is for "fixed" columns: what the recogniser of clean speech, left
-alone, makes of the row's speech. Reads <dir>/scoring/{dev,test}/. Every "X + mimic" is compared with X, and with
---pair A B other rows that differ in one thing; no other two.
+shown as mean +- standard deviation. A third directory is for "fixed" and "foreign" columns: what a recogniser that is
+not trained on the row's speech makes of it. Reads <dir>/scoring/{dev,test}/. Every "X + mimic" is compared with X, and
+with --pair A B other rows that differ in one thing; no other two.
 A record of the same goes into a JSON file beside it, which "records.py add" takes into results/ and RESULTS.md.
 """
 
@@ -39,7 +39,10 @@ LEGEND = (
     "n: utterances, for WER and CER reference words and characters. NA: utterances without a score, or without a "
     "hypothesis (those count as errors)."
 )
-FIXED = "fixed: by the recogniser of clean speech, not trained on the row's."
+OTHERS = {
+    "fixed": "fixed: by the recogniser of clean speech, not trained on the row's.",
+    "foreign": "foreign: by a recogniser that no training here has used.",
+}
 PUBLISHED = (
     "[in brackets]: published for VoiceBank-DEMAND, and no reference on another corpus; {path} names the sources. The"
     " published WER was counted over characters and spaces, so it stands beside CER."
@@ -60,7 +63,7 @@ def main() -> None:
     systems = parse_systems(args.systems)
     columns = parse_columns(args.columns)
     published = read_published(args.published) if args.published else None
-    legend = LEGEND + (f" {FIXED}" if any(column.side == "fixed" for column in columns) else "")
+    legend = " ".join([LEGEND, *dict.fromkeys(OTHERS[word] for c in columns if (word := c.title.split()[0]) in OTHERS)])
     legend += f" {PUBLISHED.format(path=args.published)}" if args.published else ""
     rows, notes = table(systems, columns, published)
     found = [verdict for a, b in pairs_of(systems, args.pair) for verdict in verdicts(a, b, columns)]

@@ -1,6 +1,7 @@
 """The published table continues where run.sh has finished; copies of training speech reach the robust recognisers."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,7 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
     }
     again = recipe.call(*words)
     assert ": to do" not in again
-    foreign = recipe.root / "foreign"
-    foreign.write_text("#!/bin/sh\nwhile read -r utt wav; do echo $utt THE; done < $1 > $2\n")
-    foreign.chmod(0o755)
+    foreign_recogniser(recipe.root)
     words += [
         "--rows",
         "mse mimic",
@@ -74,6 +73,7 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
     assert "exp/nowhere" in recipe.call(
         "steps/decode_foreign.sh", "exp/nowhere", "exp/enhance_mse/wav/test", "exp/no", code=1
     )
+    assert "there is no directory nowhere" in recipe.call(*words[:-1], "whisper:nowhere", code=1)
     assert "needs --foreign-command" in recipe.call(*words[:-2], code=1)
     assert "no row 'none'" in recipe.call(*words[:3], "--rows", "mse none", code=1)
 
@@ -111,6 +111,13 @@ def test_segan_is_trained_on_the_data_of_the_recipe(recipe):
     assert "--recogniser nowhere: no such directory" in recipe.call(*words, "--recogniser", "nowhere", code=1)
 
 
+def foreign_recogniser(folder: Path) -> None:
+    """A program, `foreign`, that finds the word THE in everything."""
+    foreign = folder / "foreign"
+    foreign.write_text("#!/bin/sh\nwhile read -r utt wav; do echo $utt THE; done < $1 > $2\n")
+    foreign.chmod(0o755)
+
+
 def test_a_study_compares_settings_on_dev(recipe):
     study = recipe.root / "study.tsv"
     study.write_text(
@@ -127,3 +134,12 @@ def test_a_study_compares_settings_on_dev(recipe):
     ]
     assert [c["question"] for c in record.choices] == ["perceptual model"] and record.choices[0]["of"] == "mse, rise"
     assert ": to do" not in recipe.call(*words)
+    # further seeds take directories of their seed; --base comes first, wherever it stands in the file
+    study.write_text("from --data.init {exp}/enhance_mse<seed> --loss.mimic_weight 0\nmse --loss.mimic_weight 0\n")
+    shutil.copytree(recipe.root / "exp/enhance_mse", recipe.root / "exp/enhance_mse_seed2", dirs_exist_ok=True)
+    foreign_recogniser(recipe.root)
+    recipe.call(*words[:-2], "--seeds", "2", "--foreign-command", "./foreign {wav.scp} {text}")
+    for suffix in ("", "_seed2"):
+        assert f"init: exp/enhance_mse{suffix}\n" in (recipe.root / f"exp/study/from{suffix}/config.yaml").read_text()
+    head, *rows = read_record(recipe.root / "exp/STUDY.json").rows
+    assert [row[0] for row in rows] == ["mse", "from"] and head[-1] == "foreign dev WER"

@@ -83,6 +83,15 @@ def test_enhanced_waveforms_keep_their_lengths_and_do_not_depend_on_the_batch(en
     enhanced_alone_as_together(enhance.model.eval(), enhance.stft, (1, 200, 4097, 8000, 8255))
 
 
+def test_training_on_a_few_utterances_of_the_set(corpus, tmp_path):
+    everything, few = (
+        sorted(build(corpus, "enhance", tmp_path / n, "--data.train_utterances", n)[0].lengths) for n in ("0", "3")
+    )
+    assert len(everything) > 6 and len(few) == 3 and few[0] == everything[0] and few[2] in everything[-3:]
+    many = build(corpus, "enhance", tmp_path / "many", "--data.train_utterances", "1000")[0]
+    assert sorted(many.lengths) == everything
+
+
 def test_mimic_without_perceptual_model_says_what_to_do(corpus, tmp_path):
     with pytest.raises(UserError, match="--loss.perceptual DIR"):
         build(corpus, "enhance", tmp_path / "x", "--loss.perceptual", "")

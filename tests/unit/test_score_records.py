@@ -149,18 +149,28 @@ def test_a_study_says_what_was_chosen_and_by_which_figure(tmp_path):
         (tmp_path / name / "scoring/test").rename(tmp_path / name / "scoring/dev")
     (tmp_path / "study.tsv").write_text(
         "# comment\nmse --loss.mimic_weight 0\nperceptual_x --model.rnn_units 9\n[layer]\n"
-        "cnn_1   --loss.mimic_weight 1\ndnn_1 --loss.mimic_layer dnn\n[other]\nabsent --x 1\n"
+        "cnn_1   --loss.mimic_weight 1\ndnn_1\t--loss.mimic_layer dnn\n[other]\nabsent --x 1\n"
     )
     study = read_study(tmp_path / "study.tsv")
-    assert study.base == "mse" and study.questions == {"layer": ["cnn_1", "dnn_1"], "other": ["absent"]}
+    assert study.settings["dnn_1"] == "--loss.mimic_layer dnn" and study.questions == {
+        "layer": ["cnn_1", "dnn_1"],
+        "other": ["absent"],
+    }
     systems = parse_systems([f"{name}=,{tmp_path / name}" for name in ("mse", "cnn_1", "dnn_1")])
     columns = parse_columns("dev WER")
     (choice,) = choices(study, systems, columns)  # a question that has no scores has no answer
     rows, _ = table(systems, columns)
-    assert choice["choice"] == "dnn_1" and choice["of"] == "mse, cnn_1, dnn_1" and choice["dev WER"] in rows[3][1]
+    assert choice["choice"] == "dnn_1" and choice["of"] == "mse, cnn_1, dnn_1" and choice["figure"] in rows[3][1]
     record = Record({"command": "`x`", "commit": "y"}, rows, settings=study.settings, choices=[choice])
     page = page_of("{{ study study study_real }}\n", study=record)
     assert "| layer | dnn_1 | `--loss.mimic_layer dnn` | " in page and "| cnn_1 | `--loss.mimic_weight 1` | " in page
+    # a recogniser that mimic loss has not met chooses, where there is one
+    for name in ("mse", "cnn_1", "dnn_1"):
+        recognised(tmp_path / f"{name}_by_other", texts(3, {"mse": 0.4, "cnn_1": 0.1, "dnn_1": 0.5}[name]))
+        (tmp_path / f"{name}_by_other/scoring/test").rename(tmp_path / f"{name}_by_other/scoring/dev")
+    judged = parse_systems([f"{s.name}=,{s.asr},{s.asr}_by_other" for s in systems])
+    (choice,) = choices(study, judged, parse_columns("dev WER,foreign dev WER"))
+    assert choice["choice"] == "cnn_1" and choice["by"] == "foreign dev WER"
     assert page_of("{{ study study }}\n") == "No study is recorded.\n"
     (tmp_path / "study.tsv").write_text("# nothing\n")
     with pytest.raises(UserError, match="no line NAME SETTING"):

@@ -133,8 +133,8 @@ def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
     for name in ("good", "stranger", "twice", "broken", "stops"):
         (tmp_path / name).chmod(0o755)
 
-    def recognise(command: str) -> subprocess.CompletedProcess:
-        words = ["steps/decode_foreign.sh", f"{tmp_path}/{command}", data, decode]
+    def recognise(command: str, before: str = "", data: Path = data) -> subprocess.CompletedProcess:
+        words = ["steps/decode_foreign.sh", f"{before}{tmp_path}/{command}", data, decode]
         return subprocess.run([str(word) for word in words], cwd=ROOT, capture_output=True, text=True)
 
     for command, problem in (
@@ -150,3 +150,14 @@ def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
         assert done.returncode == 1 and problem in done.stderr and not (decode / "text").exists()
     assert recognise("good {wav.scp} {text}").returncode == 0
     assert set(read_table(decode / "text").values()) == {"HELLO"}
+    assert "done and unchanged" in recognise("good {wav.scp} {text}").stdout
+    (tmp_path / "good").write_text((tmp_path / "good").read_text().replace("HELLO", "GOODBYE"))
+    assert recognise("good {wav.scp} {text}").returncode == 0
+    assert set(read_table(decode / "text").values()) == {"GOODBYE"}
+    other = tmp_path / "rock & roll"
+    data.rename(other)
+    assert recognise("good {wav.scp} {text}", before="cmd:", data=other).returncode == 0
+    check = [*"steps/decode_foreign.sh --check true".split(), f"cmd:'{tmp_path}/good {{wav.scp}} {{text}}'"]
+    assert subprocess.run(check, cwd=ROOT).returncode == 0
+    check[-1] = "whisper:nowhere"
+    assert "there is no directory nowhere" in subprocess.run(check, cwd=ROOT, capture_output=True, text=True).stderr

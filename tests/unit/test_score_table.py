@@ -128,8 +128,10 @@ def test_only_pairs_are_compared_and_what_has_no_interval_gets_no_verdict(exp):
     ]
     with pytest.raises(UserError, match="--pair: no row 'mse', there are clean, noisy"):
         pairs_of(rows, [["noisy", "mse"]])
-    *_, mse, mimic = rows
+    *_, noisy, mse, mimic = rows
     assert str(verdicts(mse, mimic, SHORT)[0]) == "PESQ: MSE + mimic against MSE: +0.05, 3 seeds, without an interval"
+    # noisy speech, without seeds, against the mean of all seeds
+    assert str(verdicts(noisy, mse, SHORT)[0]) == "PESQ: MSE against noisy: +0.60, 3 seeds, without an interval"
     for name, values in (("mse", [1.0, 2.0, 3.0]), ("mimic", [1.5, 2.5, 3.5])):
         found = [Row(f"u{k}", {"wb-pesq": value}) for k, value in enumerate(values)]
         write_rows(exp / f"enhance_{name}/scoring/test/per_utt.tsv", found, ("wb-pesq",))

@@ -180,6 +180,22 @@ def test_a_perceptual_model_of_other_features_makes_them_of_the_waveforms(models
     assert torch.isfinite(noisy.grad).all() and noisy.grad[0].any() and not noisy.grad[1, 6000:].any()
 
 
+def test_the_phase_of_what_is_mimicked(models):
+    """An enhancer that gives clean magnitudes: no loss where clean speech has the noisy phase as it does, else some."""
+    stft = Stft()
+    generator = torch.Generator().manual_seed(1)
+    clean = 0.1 * torch.randn(1, 9000, generator=generator)
+    spectrum, samples = stft.transform(clean + 0.05 * torch.randn(1, 9000, generator=generator)), torch.tensor([9000])
+    perfect = stft(clean)
+    waveforms = Waveforms(stft.resynthesise(perfect, spectrum, samples), clean, samples, spectrum)
+    found = {}
+    for phase in ("noisy", "clean"):
+        config = EnhanceLoss(mimic_weight=1.0, perceptual=str(models / "asr"), mimic_phase=phase)
+        losses = EnhancementLoss(config, stft)
+        found[phase] = float(losses(perfect, perfect, stft.num_frames(samples), waveforms)["mimic"])
+    assert found["noisy"] == 0 < found["clean"]
+
+
 def test_what_is_no_perceptual_model(models):
     config = EnhanceLoss(mimic_weight=1.0, perceptual=str(models / "enhance"))
     with pytest.raises(UserError, match="task enhance, not asr"):

@@ -33,6 +33,8 @@ class EnhanceLoss:
             the first papers on mimic loss.
         mimic_layers: the same for a self-supervised encoder: hidden layers, whose distances are averaged; 0 is the
             input of the first transformer layer. None: all transformer layers.
+        mimic_phase: of the clean speech that is compared, where an enhancer of magnitudes mimics waveforms: noisy, as
+            the enhanced speech has it, so that the loss can reach zero, or clean.
         perceptual: directory of the trained perceptual model, a recogniser of the enhancer's spectra or of any other
             features, which are then made of the waveforms; or a self-supervised encoder (wav2vec 2.0, HuBERT,
             WavLM): a file of weights as torchaudio downloads it, or a directory of transformers.
@@ -53,6 +55,7 @@ class EnhanceLoss:
     mimic_distance: Literal["mse", "l1", "cosine"] = "mse"
     mimic_layer: Literal["cnn", "rnn", "dnn", "logits"] = "cnn"
     mimic_layers: list[CountOrZero] = field(default_factory=list)
+    mimic_phase: Literal["noisy", "clean"] = "noisy"
     perceptual: Perceptual = ""
 
     @property

@@ -119,20 +119,21 @@ class EnhancementLoss(nn.Module):
         """Distance of the perceptual model's embeddings. The gradient passes through it to `enhanced` only."""
         assert self.perceptual is not None
         with torch.no_grad():
-            wanted, _ = self.perceptual(clean, lengths, self._waveforms(clean, waveforms, False))
-        found, lengths = self.perceptual(enhanced, lengths, self._waveforms(enhanced, waveforms, True))
+            wanted, _ = self.perceptual(clean, lengths, self._rows(waveforms, clean))
+        found, lengths = self.perceptual(enhanced, lengths, self._rows(waveforms))
         kind = self.config.mimic_distance
         return torch.stack([distance(kind, a, b, lengths) for a, b in zip(found, wanted, strict=True)]).mean()
 
-    def _waveforms(self, magnitude: Tensor, waveforms: Waveforms | None, enhanced: bool) -> list[Tensor]:
-        """What a perceptual model of waveforms is given; nothing for others."""
+    def _rows(self, waveforms: Waveforms | None, clean: Tensor | None = None) -> list[Tensor]:
+        """What a perceptual model of waveforms is given of enhanced speech, or of clean speech with its log1p
+        magnitudes (batch, frames, bins); nothing for other models.
+        """
         if not self.mimics_waveforms:
             return []
         assert waveforms is not None  # as `uses_waveforms` says
-        if waveforms.spectrum is None:
-            rows = waveforms.enhanced if enhanced else waveforms.clean
-        else:  # clean speech gets the noisy phase too: an enhancer of magnitudes can reach it, and at zero it is there
-            rows = self.stft.resynthesise(magnitude, waveforms.spectrum, waveforms.samples)
+        rows = waveforms.enhanced if clean is None else waveforms.clean
+        if clean is not None and waveforms.spectrum is not None and self.config.mimic_phase == "noisy":
+            rows = self.stft.resynthesise(clean, waveforms.spectrum, waveforms.samples)
         return [row[:n] for row, n in zip(rows, waveforms.samples.tolist(), strict=True)]
 
 

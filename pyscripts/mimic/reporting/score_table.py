@@ -62,6 +62,7 @@ COLUMNS = (
     Column("test CER", "asr", "test", "cer", more_is_better=False),
     Column("dev WER", "asr", "dev", "wer", more_is_better=False),
     Column("test WER", "asr", "test", "wer", more_is_better=False),
+    Column("foreign dev WER", "fixed", "dev", "wer", more_is_better=False),
     Column("fixed test WER", "fixed", "test", "wer", more_is_better=False),
 )
 MAIN_COLUMNS = "PESQ,eSTOI,dev WER,test WER"

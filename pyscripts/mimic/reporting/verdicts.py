@@ -63,22 +63,29 @@ def verdicts(a: System, b: System, columns: Sequence[Column]) -> list[Verdict]:
     values = cache(read_values)  # a directory has those of several columns
     for column in columns:
         first, second = (collect(system, column) for system in (a, b))
-        seeds = [seed for seed in first.scores if seed in second.scores]
-        if seeds:
+        if seeds := _seeds(a, b, first, second):
             pair = partial(Verdict, column.title, a.name, b.name)
             if verdict := _verdict(pair, column, seeds, (first, second), values):
                 found.append(verdict)
     return found
 
 
+def _seeds(a: System, b: System, first: Cell, second: Cell) -> list[tuple[str, str]]:
+    """Pairs of seeds: those that both have; noisy speech, which has none, is compared with each of the other's."""
+    if bool(a.others) != bool(b.others):
+        return [(s, t) for s in first.scores for t in second.scores]
+    return [(seed, seed) for seed in first.scores if seed in second.scores]
+
+
 def _verdict(
     pair: Callable[..., Verdict],
     column: Column,
-    seeds: Sequence[str],
+    seeds: Sequence[tuple[str, str]],
     cells: tuple[Cell, Cell],
     values: Callable[[Path], Mapping[str, Values]],
 ) -> Verdict | None:
-    sides = [[dict(zip(cell.scores, cell.folders, strict=True))[s] for s in seeds] for cell in cells]
+    folders = [dict(zip(cell.scores, cell.folders, strict=True)) for cell in cells]
+    sides = [[side[pair[k]] for pair in seeds] for k, side in enumerate(folders)]
     if OTHER in marks([*sides[0], *sides[1]]).values():
         return pair(note="scored on other data, not compared")
     try:
@@ -87,7 +94,7 @@ def _verdict(
             check(column.measure, x, y, (pair().a, pair().b))
             check(column.measure, pairs[0][0], x, (pair().a, pair().a))
     except KeyError:  # no scores by utterance, as of an equal error rate
-        gains = [cells[1].scores[s].mean - cells[0].scores[s].mean for s in seeds]
+        gains = [cells[1].scores[t].mean - cells[0].scores[s].mean for s, t in seeds]
         known = [gain for gain in gains if not math.isnan(gain)]
         return pair(f"{mean(known):+.{DIGITS}f}", note=f"{_count(seeds)}, without an interval") if known else None
     except UserError as error:
@@ -100,5 +107,5 @@ def _verdict(
     return pair(*figures, f"{found.verdict} ({_count(seeds)}, {found.n} utterances{na})")
 
 
-def _count(seeds: Sequence[str]) -> str:
+def _count(seeds: Sequence[tuple[str, str]]) -> str:
     return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"

@@ -16,6 +16,7 @@ class EnhanceData:
         train_clean: target of the training set, with a wav.scp for the same losses.
         dev_noisy: input for validation; its wav.scp gives the waveforms for PESQ, STOI and eSTOI.
         dev_clean: reference for validation.
+        train_utterances: how many utterances, evenly spread over the training set, are trained on; 0: all.
         valid_utterances: how many utterances, evenly spread over the development set, validation scores; 0: all.
         init: directory of a trained enhancer to start from: its weights, of the same network and spectrum.
     """
@@ -24,6 +25,7 @@ class EnhanceData:
     train_clean: Features = ""
     dev_noisy: Features = ""
     dev_clean: Features = ""
+    train_utterances: CountOrZero = 0
     valid_utterances: CountOrZero = 0
     init: InitialEnhancer = ""
 
