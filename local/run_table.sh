@@ -39,14 +39,14 @@ $(list_options.sh "$0")
 
 Recognisers: retrained, on the speech of its row (exp/TABLE.md); and, the same for all rows, clean: of clean speech;
 multi: of noisy speech (exp/asr_noisy; of digits, which has strings without noise, multi-condition); foreign:
---foreign-command (exp/TABLE_<recogniser>.md).
+--foreign-command (exp/{TABLE,BREAKDOWN}_<recogniser>.md).
 
 Stages; what is done and unchanged is skipped:
   stage           writes
   1 training      exp/enhance_{crdnn,resnet,fast,mimic_only}*  exp/joint_*
   2 enhancement   exp/enhance_*/{wav,enhanced}/*  exp/joint_*/enhancer/{wav,enhanced}/*
   3 recognition   exp/asr_{crdnn,resnet,fast}*  exp/asr_noisy_phase  */decode_*  exp/table/<recogniser>/*/decode_*
-  4 scoring       */scoring/*  exp/TABLE.md  exp/compare/*mimic (each with its row without mimic, by SNR and noise type)"
+  4 scoring       */scoring/*  exp/TABLE.md  exp/compare/*mimic  exp/BREAKDOWN.md (words by SNR and noise type)"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh
@@ -221,6 +221,10 @@ table_of() { # table_of RECOGNISER: its table, and each row with mimic loss comp
     steps/compare.sh --seed "$seed" --seeds "$seeds" --by "${by[*]}" --data "$data/test_noisy" \
       "${dirs[${pair%,*}]}" "${dirs[${pair#*,}]}" "$compared/${pair#*,}" > /dev/null
   done
+  if dry_run || [ ${#by[@]} = 0 ]; then return; fi
+  table=("${table[@]/=*,/=}") # of words only
+  pyscripts/breakdown_table.py --command "${call[*]}" --seed "$seed" --seeds "$seeds" --data "$data/test_noisy" \
+    --conditions snr,snr_A,snr_B,noise --output "${output/TABLE/BREAKDOWN}" "${table[@]}" > /dev/null
 }
 if begin 4 "scores"; then
   for set in dev test; do
@@ -257,4 +261,4 @@ if begin 4 "scores"; then
   for recogniser in $recognisers; do table_of "$recogniser"; done
 fi
 
-finished "tables: $exp/TABLE*.md  with mimic against without: $exp/compare/*/comparison{,_by}.tsv"
+finished "tables: $exp/TABLE*.md  by SNR and noise type: $exp/BREAKDOWN*.md  mimic against without: $exp/compare/*/comparison.tsv"

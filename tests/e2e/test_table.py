@@ -65,6 +65,9 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
         ]
         assert [cells(row)[0] for row in rows] == ["frozen MSE", "frozen MSE + mimic"]
         assert (recipe.root / f"exp/compare/{recogniser}/mimic/comparison_by.tsv").exists()
+        by = read_record(recipe.root / f"exp/BREAKDOWN_{recogniser}.json")
+        assert {c["b"] for c in by.comparisons} == {"frozen MSE + mimic"}
+        assert {c["column"].split()[0] for c in by.comparisons} == {"snr", "noise"}
     own = "exp/table/foreign/mse/decode_test/text"
     recipe.call("steps/decode_foreign.sh", "exp/asr_clean", "exp/enhance_mse/wav/test", Path(own).parent)
     of_features = read_text(recipe.root / own.replace("foreign", "clean"))

@@ -16,11 +16,10 @@ from served import Server, write_listing, write_tar
 from mimic.corpus.lexicon import read_lexicon
 from mimic.io.audio import AudioReader
 from mimic.io.tables import read_table, read_utt2spk, write_table
-from mimic.metrics.figures import Scores
-from mimic.metrics.kaldi_files import by_condition
-from mimic.metrics.scores import write_scores
+from mimic.metrics.kaldi_files import by_condition, score_files, write_files
 from mimic.metrics.wer import align_set, words
 from mimic.reporting.plots import snr_levels
+from mimic.reporting.records import read_record
 
 sys.path.insert(0, str(ROOT / "local/demo"))
 from espeak import Espeak
@@ -194,11 +193,43 @@ def test_word_errors_are_drawn_against_snr_for_each_test_set(tmp_path):
     conditions = by_condition(aligned, [tmp_path])
     found = {(c.condition, c.value): c.figures["wer"].mean for c in conditions}
     assert [found["snr_B", level] for level in ("-5", "5", "20", "clean")] == [50, 0, 0, 0]
-    (tmp_path / "asr/scoring/test").mkdir(parents=True)
-    write_scores(tmp_path / "asr/scoring/test", Scores(16, {}, None, conditions))
-    assert program("breakdown_table.py", f"clean training={tmp_path}/asr", "--output", tmp_path / "table.md") == 0
+    scored(tmp_path / "asr", refs, hyps)
+    table = ["--data", tmp_path, "--output", tmp_path / "table.md"]
+    assert program("breakdown_table.py", f"clean training={tmp_path}/asr", *table) == 0
+    rates = dict(zip(*read_record(tmp_path / "table.json").rows, strict=True))
+    assert rates["snr_B -5"] == "50.00 [50.00, 50.00]" and rates["snr 20"] == "0.00 [0.00, 0.00]"
     plots = sorted(path.name for path in tmp_path.glob("*.svg"))
     assert plots == ["table_snr.svg", "table_snr_A.svg", "table_snr_B.svg"]
     svg = (tmp_path / "table_snr_A.svg").read_text()
     levels = [svg.index(f'text-anchor="middle">{level}<') for level in ("-5", "5", "20", "clean")]
     assert levels == sorted(levels) and ">clean training<" in svg
+
+
+def scored(directory: Path, refs: dict[str, str], hyps: dict[str, str]) -> None:
+    """Words of a decoding, as steps/score_asr.sh leaves them."""
+    files = score_files(align_set(refs, hyps, words), dict.fromkeys(refs, "d03"), "wer", "x", {})
+    (directory / "decode_test").mkdir(parents=True)
+    write_files(files, directory / "decode_test", directory / "scoring/test")
+
+
+def test_word_errors_by_snr_of_several_seeds(tmp_path):
+    """The mean over seeds, and in each SNR the difference that mimic loss makes; noisy speech has no seed."""
+    utts = [f"d03-{k:02d}" for k in range(40)]
+    write_table(tmp_path / "utt2snr", {utt: "0" if k % 2 else "10" for k, utt in enumerate(utts)})
+    refs = dict.fromkeys(utts, "ONE TWO")
+    scored(tmp_path / "noisy", refs, dict.fromkeys(utts, "ONE"))
+    for suffix in ("", "_seed2"):
+        scored(tmp_path / f"mse{suffix}", refs, dict.fromkeys(utts, "ONE TWO" if suffix else "ONE"))
+        mimic = {utt: "ONE" if k % 2 and not suffix else "ONE TWO" for k, utt in enumerate(utts)}
+        scored(tmp_path / f"mimic{suffix}", refs, mimic)
+    rows = [f"noisy={tmp_path}/noisy", f"MSE={tmp_path}/mse<seed>", f"MSE + mimic={tmp_path}/mimic<seed>"]
+    options = ["--seeds", "2", "--data", tmp_path, "--conditions", "snr,noise", "--output", tmp_path / "by.md"]
+    assert program("breakdown_table.py", *options, *rows) == 0
+    record = read_record(tmp_path / "by.json")
+    assert record.rows[0] == ["system", "snr 0", "snr 10"] and record.facts["seeds"] == "1, 2"
+    means = {name: [float(cell.split()[0]) for cell in cells] for name, *cells in record.rows[1:]}
+    assert means == {"noisy": [50, 50], "MSE": [25, 25], "MSE + mimic": [25, 0]}
+    same, better = record.comparisons
+    assert same["column"] == "snr 0" and float(same["difference"]) == 0 and same["verdict"] == "undecided"
+    assert better["column"] == "snr 10" and float(better["difference"]) == -25
+    assert program("breakdown_table.py", *options, f"MSE={tmp_path}/nowhere<seed>") == 1

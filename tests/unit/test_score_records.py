@@ -143,6 +143,30 @@ def test_error_rates_against_snr_of_a_test_set():
             page.render(f"{{{{ {directive} }}}}\n")
 
 
+def test_what_mimic_loss_does_in_each_condition():
+    def compared(column: str, low: str, high: str) -> dict[str, str]:
+        figures = {"difference": "-2.00", "low": low, "high": high}
+        return {"column": column, "a": "MSE", "b": "MSE + mimic"} | figures
+
+    rows = [["system", "snr 0"], ["MSE", "1 [1, 1]"]]
+    known = {"command": "`x`", "commit": "y"}
+    clean = Record(
+        known, rows, comparisons=[compared("snr 0", "-3.00", "-1.00"), compared("snr_A 0", "-3.00", "-1.00")]
+    )
+    other = Record(
+        known, rows, comparisons=[compared("snr 0", "-3.00", "+1.00"), compared("noise rain", "-5.00", "+1.00")]
+    )
+    page = Page({"by": clean, "by_other": other}, "results", "figures")
+    lines = page.render("{{ by_condition by by_other: MSE + mimic; clean speech; other }}\n").splitlines()
+    assert lines[0] == "| condition | clean speech | other |"
+    assert lines[2:] == [
+        "| snr 0 | **-2.00 [-3.00, -1.00]** | -2.00 [-3.00, +1.00] |",
+        "| noise rain |  | -2.00 [-5.00, +1.00] |",
+    ]
+    with pytest.raises(UserError, match="compares nothing with ResNet"):
+        page.render("{{ by_condition by by_other: ResNet; a; b }}\n")
+
+
 def test_a_study_says_what_was_chosen_and_by_which_figure(tmp_path):
     for name, errors in {"mse": 0.4, "cnn_1": 0.3, "dnn_1": 0.1}.items():
         recognised(tmp_path / name, texts(len(name), errors))

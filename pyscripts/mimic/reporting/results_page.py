@@ -6,6 +6,7 @@ A line of the template stands for a part of the page:
                                        only of the first record, only of the others
     {{ effects NAME...: COLUMN as TITLE... }}      a column of each record; with the difference of a row to its pair,
                                        not that to noisy speech, and its interval: what mimic loss does
+    {{ by_condition NAME...: ROW; TITLE... }}      what mimic loss does to a row in each condition, a column a record
     {{ by_input NAME...: COLUMN; LABEL... }}       rows named "system, input": a row a system, a column an input
     {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals; NAME snr_A: of test set A
     {{ seeds NAME: COLUMN }}           plot of "X + mimic" beside X from each seed, titled by their difference
@@ -82,6 +83,7 @@ class Page:
         parts: dict[str, Callable[[list[str], str], str]] = {
             "table": self._table,
             "effects": self._effects,
+            "by_condition": self._by_condition,
             "by_input": self._by_input,
             "snr": self._snr,
             "seeds": self._seeds,
@@ -130,6 +132,18 @@ class Page:
                 table.setdefault(row[0], [""] * len(names))[k] = cell
         head = ["system", *(title for _, title in wanted)]
         return markdown([head, *([row, *cells] for row, cells in table.items())])
+
+    def _by_condition(self, names: list[str], spec: str) -> str:
+        row, *titles = spec.split("; ")
+        table: dict[str, list[str]] = {}
+        for k, name in enumerate(names):
+            for c in self._get(name).comparisons:
+                if c["b"] == row and not re.match("snr_", c["column"]):
+                    bold = "**" if verdict(c) == "better" else ""
+                    table.setdefault(c["column"], [""] * len(names))[k] = f"{bold}{change(c)}{bold}"
+        if not table:
+            raise UserError(f"{TEMPLATE}: {self.folder}/{names[0]}.json compares nothing with {row}")
+        return markdown([["condition", *titles], *([condition, *cells] for condition, cells in table.items())])
 
     def _by_input(self, names: list[str], spec: str) -> str:
         column, *labels = spec.split("; ")
