@@ -18,6 +18,7 @@ from mimic.errors import UserError
 from mimic.metrics.identity import Identity
 from mimic.metrics.kaldi_files import INNER
 from mimic.metrics.scores import read_scores, write_scores
+from mimic.reporting.page_plots import by_level
 from mimic.reporting.records import Record, facts, read_record
 from mimic.reporting.results_page import Page, render_folder, verdict
 from mimic.reporting.score_table import parse_columns, parse_systems, table
@@ -141,6 +142,13 @@ def test_error_rates_against_snr_of_a_test_set():
     for directive, message in (("snr digits snr_C: multi", "no column snr_C"), ("snr digits: GMM", "no row GMM")):
         with pytest.raises(UserError, match=message):
             page.render(f"{{{{ {directive} }}}}\n")
+
+
+@pytest.mark.parametrize("top", [0.0, 3.0, 99.0, 450.0, 12345.0])
+def test_error_rates_of_any_size_fit_into_the_plot(top):
+    svg = by_level(["0", "10"], {"a": [(top / 2, 0, top), None]})
+    ticks = [int(tick) for tick in re.findall(r'text-anchor="end">(\d+)<', svg)]
+    assert ticks[0] == 0 and ticks[-1] > top and 2 <= len(ticks) <= 8
 
 
 def test_what_mimic_loss_does_in_each_condition():

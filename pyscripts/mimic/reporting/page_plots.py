@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import count
 
 STYLE = """<style>
 text { font: 13px system-ui, sans-serif; fill: #1f2328; } .axis { stroke: #8c959f; stroke-width: 1; }
@@ -23,7 +24,8 @@ def by_level(
 ) -> str:
     """Curves of (rate, low, high) over SNRs or seeds, points side by side so that intervals can be seen."""
     top = max(point[2] for curve in curves.values() for point in curve if point)
-    step = next(s for s in (1, 2, 5, 10, 20, 50) if top / s <= 6)
+    steps = (factor * 10**power for power in count() for factor in (1, 2, 5))
+    step = next(step for step in steps if top / step <= 6)
     top = step * (int(top / step) + 1)
 
     def y(value: float) -> float:
