@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR, ViSQOL; and, which
-# needs no clean speech, DNSMOS P.835 and P.808 and Distill-MOS; speaker and phone similarity by trained models; NISQA, UTMOS,
-# SCOREQ and others by models of yours.
+# Scores enhanced speech against clean speech: PESQ, STOI, eSTOI, CSIG, CBAK, COVL, segmental SNR, SI-SDR, LSD, MCD, ViSQOL;
+# and, which need no clean speech, DNSMOS P.835 and P.808, Distill-MOS and SRMR; speaker and phone similarity by trained
+# models; NISQA, UTMOS, SCOREQ and others by models of yours.
 # Reads two data directories (or two plain folders of audio files) with the same utterances. A clean directory with spk1.scp
 # and wav.scp, as in the URGENT challenges, is read by its spk1.scp, with the rates of utt2fs. Writes
 # <scoring-dir>/per_utt.tsv, with NA and the reason for a missing score, summary.tsv (means, 95 % intervals,
 # counts) and breakdown.tsv (the same by SNR, noise, speaker and length). PESQ takes most of the time, 0.03 x real time.
 # A pair that cannot be read or does not fit is an error: NA, named and counted; the others are scored.
 
-measures=all      # wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr, or some of them and of visqol,dnsmos-sig,dnsmos-bak,dnsmos-ovrl,dnsmos-p808,distill-mos; none: only those of the models below
+measures=all      # wb-pesq,nb-pesq,stoi,estoi,csig,cbak,covl,segsnr,si-sdr, or some of them and of lsd,mcd,visqol,dnsmos-sig,dnsmos-bak,dnsmos-ovrl,dnsmos-p808,distill-mos,srmr; none: only those of the models below
 speaker_model=    # [NAME=]DIR: also speaker similarity, spksim-NAME, by this classifier of speakers or encoder
 phone_model=      # [NAME=]DIR: also Levenshtein phone similarity, lps-NAME, by this recogniser of phones
 mos_models=       # NAME=FILE or NAME=cmd:PROGRAM, several in quotes: also NAME by an ONNX graph, TorchScript or a program of yours, e.g. utmos=utmos.pt

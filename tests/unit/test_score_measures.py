@@ -16,9 +16,11 @@ from score_maker import RATE, needs_pesq, noisy, speechlike
 
 from mimic.errors import NotScored, UserError
 from mimic.metrics import composite
+from mimic.metrics.comparison import Value, bootstrap
 from mimic.metrics.enhancement import STANDARD, parse_measures, score_pair
 from mimic.metrics.figures import Row, breakdown, by_condition, mean, means, summary
 from mimic.metrics.pesq import count_segments, in_child, pesq
+from mimic.metrics.spectral import lsd, mcd
 from mimic.metrics.stoi import stoi_estoi
 
 
@@ -250,3 +252,39 @@ def test_means_and_intervals():
     rows = [Row("a-1", {"stoi": 0.5}), Row("a-2", {"stoi": None}, "why")]
     assert summary(means(rows, ["stoi"]))[1] == ["stoi", "0.5000", "0.5000", "0.5000", "1", "1"]
     assert len(breakdown(by_condition(rows, ["stoi"], [Path("nowhere")]))) == 1
+
+
+def test_log_spectral_distance():
+    """Of one frame by hand; levels do not count; a loss of 6 dB in half of the bins is ln 4 there."""
+    x = speechlike(1.0)
+    assert lsd(x, 0.25 * x) < 0.01  # the floor is not of their level
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal(160000)
+    spectrum = np.fft.rfft(x)
+    half = len(spectrum) // 2
+    y = np.fft.irfft(np.concatenate([spectrum[:half], 0.5 * spectrum[half:]]))
+    scale = x @ y / (y @ y)  # before the logarithm levels are matched
+    low, high = np.log(1 / scale**2), np.log(4 / scale**2)
+    # windows smear the step over a few of 257 bins, and bins of noise near 0 differ more
+    assert lsd(x, y) == pytest.approx(np.sqrt((low**2 + high**2) / 2), rel=0.05)
+
+
+def test_mel_cepstral_distortion():
+    """Pulses through 1 - a / z, whose mel cepstra are known: the bilinear transform of a zero is a zero and a pole."""
+    a, warp = 0.5, 0.42
+    x = np.zeros(16000)
+    x[240::400] = 1  # one in each window, never at its edges
+    y = x.copy()
+    y[1:] -= a * x[:-1]
+    assert mcd(x, x) == 0
+    zero, m = (a - warp) / (1 - a * warp), np.arange(1, 25)
+    cepstra = ((-warp) ** m - zero**m) / m
+    # the window weighs both samples of the filter differently, by up to 6 %
+    assert mcd(x, y) == pytest.approx(10 / np.log(10) * np.sqrt(2 * (cepstra**2).sum()), rel=0.05)
+
+
+@pytest.mark.parametrize(("measure", "verdict"), [("lsd", "better"), ("mcd", "better"), ("srmr", "worse")])
+def test_less_distance_is_better(measure, verdict):
+    a, b = ({f"u{k}": Value(value + 0.01 * (k % 3), 1) for k in range(30)} for value in (2.0, 1.0))
+    found = bootstrap(measure, [(a, b)])
+    assert found.verdict == verdict and found.better == (verdict == "better")

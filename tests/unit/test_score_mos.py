@@ -74,6 +74,16 @@ def test_scoring_without_a_reference(tmp_path, monkeypatch, capsys):
     assert "dnsmos-p808: Python package speechmos" in capsys.readouterr().out
 
 
+@needs("gammatone")
+def test_srmr_falls_in_reverberation():
+    rng, t = np.random.default_rng(1), np.arange(32000) / 16000
+    x = rng.standard_normal(32000) * np.maximum(0, np.sin(2 * np.pi * 4 * t))  # four syllables a second
+    decay = rng.standard_normal(8000) * np.exp(-np.arange(8000) / 1600)
+    reverberant = np.convolve(x, decay)[: len(x)]
+    dry, wet = (mos.srmr(signal / np.abs(signal).max())[0] for signal in (x, reverberant))
+    assert 0 < wet < dry
+
+
 @needs("speechmos")
 def test_measures_beside_all():
     assert parse_measures("all,dnsmos-ovrl") == (*STANDARD, "dnsmos-ovrl")

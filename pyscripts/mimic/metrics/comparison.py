@@ -29,7 +29,8 @@ from mimic.metrics.wer import EPS, bootci_text
 
 log = logging.getLogger(__name__)
 
-RATES = ("wer", "cer", "cpwer", "tcpwer")  # in percent, less is better; for all other measures more is
+RATES = ("wer", "cer", "cpwer", "tcpwer")  # in percent
+LESS = (*RATES, "lsd", "mcd")  # of which less is better; of all others more is
 REPLICATIONS = 10000
 NAMED = 5  # utterances that a message lists
 BLOCK = 250  # replications drawn at a time: memory stays small for long test sets
@@ -68,7 +69,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """How B compares with A: better, worse, or undecided where the interval holds 0."""
-        up, down = ("worse", "better") if self.measure in RATES else ("better", "worse")
+        up, down = ("worse", "better") if self.measure in LESS else ("better", "worse")
         return up if self.low > 0 else down if self.high < 0 else "undecided"
 
     def cells(self) -> list[str]:
@@ -230,7 +231,7 @@ def bootstrap(measure: str, seeds: Sequence[tuple[Values, Values]], replications
         drawn.append(found)
     difference = scale * np.concatenate(drawn)
     low, high = np.percentile(difference, [2.5, 97.5])
-    better = np.mean(difference < 0 if measure in RATES else difference > 0)
+    better = np.mean(difference < 0 if measure in LESS else difference > 0)
     first, second = (scale * float(v.mean(axis=0).sum() / weight.sum()) for v in (x, y))
     return Comparison(measure, first, second, float(low), float(high), float(better), len(known), na)
 

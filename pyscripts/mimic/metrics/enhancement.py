@@ -15,6 +15,7 @@ from mimic.metrics.figures import Row
 from mimic.metrics.pairs import NARROW, RATE, Pairs, Single
 from mimic.metrics.pesq import describe as describe_pesq
 from mimic.metrics.pesq import pesq
+from mimic.metrics.spectral import lsd, mcd
 from mimic.metrics.stoi import stoi_estoi
 
 # Name in files and options -> heading of tables.
@@ -28,12 +29,15 @@ MEASURES = {
     "covl": "COVL",
     "segsnr": "segSNR",
     "si-sdr": "SI-SDR",
+    "lsd": "LSD",
+    "mcd": "MCD",
     "visqol": "ViSQOL",
     "dnsmos-sig": "SIG",
     "dnsmos-bak": "BAK",
     "dnsmos-ovrl": "OVRL",
     "dnsmos-p808": "P.808",
     "distill-mos": "Distill-MOS",
+    "srmr": "SRMR",
 }
 WITHOUT = tuple(name for names in mos.ALONE for name in names)  # that need no clean speech
 DNSMOS = tuple(name for name in WITHOUT if name.startswith("dnsmos"))
@@ -50,7 +54,14 @@ def describe(measures: Sequence[str] = STANDARD) -> str:
         f"at {NARROW} Hz); csig, cbak, covl: with wb-pesq; "
         "stoi, estoi: 0 to 1; segsnr, si-sdr: dB"
     )
-    return f"at {RATE} Hz{'; ' + standard if set(measures) & set(STANDARD) else ''}{mos.packages(measures)}"
+    more = {
+        "lsd": "lsd: of natural logarithms of power, levels matched, less is better",
+        "mcd": "mcd: dB, less is better",
+        "srmr": "srmr: ratio of energies",
+    }
+    parts = [standard] if set(measures) & set(STANDARD) else []
+    parts += [text for name, text in more.items() if name in measures]
+    return "; ".join([f"at {RATE} Hz", *parts]) + mos.packages(measures)
 
 
 def parse_measures(names: str, reference: bool = True) -> tuple[str, ...]:
@@ -111,6 +122,8 @@ def score_pair(
     take(["csig", "cbak", "covl"], lambda: composite(x, y, wide(), segsnr()))
     take(["segsnr"], lambda: [segsnr()])
     take(["si-sdr"], lambda: [si_sdr(x, y)])
+    take(["lsd"], lambda: [lsd(x, y)])
+    take(["mcd"], lambda: [mcd(x, y)])
     take(["visqol"], lambda: mos.visqol(x, y))
     for names, (compute, _, _) in mos.ALONE.items():
         take(names, partial(compute, y))

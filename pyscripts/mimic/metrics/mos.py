@@ -1,8 +1,10 @@
-"""Scores that a model predicts: DNSMOS P.835 and P.808, Distill-MOS (without a reference), and ViSQOL (with one).
+"""Scores of packages: DNSMOS P.835 and P.808, Distill-MOS and SRMR (without a reference), and ViSQOL (with one).
 
 DNSMOS: C. Reddy et al., ICASSP 2021 (P.808) and ICASSP 2022 (P.835); the graphs are those of the package speechmos.
 Distill-MOS: B. Stahl, H. Gamper, arXiv 2502.05356; the package distillmos. ViSQOL: M. Chinen et al., QoMEX 2020; the
-package visqol-python. Each is 1 (bad) to 5. All need packages of requirements-judges-no-deps.txt, none of them librosa.
+package visqol-python. Each of these is 1 (bad) to 5. SRMR, the speech-to-reverberation modulation energy ratio: T. Falk
+et al., IEEE TASLP 18(7), 2010; the package torchmetrics. All need packages of requirements-judges-no-deps.txt, none of
+them librosa.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -112,6 +114,14 @@ def distill_mos(x: np.ndarray) -> list[float]:
         return [float(distill_network()(torch.from_numpy(x.astype(np.float32))[None])[0, 0])]
 
 
+def srmr(x: np.ndarray) -> list[float]:
+    """SRMR of a signal (samples,) at 16 kHz: a ratio of energies, less in reverberation."""
+    import torch  # takes seconds to load, as does the package
+    from torchmetrics.functional.audio import speech_reverberation_modulation_energy_ratio
+
+    return [float(speech_reverberation_modulation_energy_ratio(torch.from_numpy(x.astype(np.float64)), RATE)[0])]
+
+
 @cache
 def visqol_program() -> Any:
     installed("visqol")
@@ -138,6 +148,7 @@ ALONE: dict[tuple[str, ...], tuple[Callable[[np.ndarray], Sequence[float]], str,
     ("dnsmos-sig", "dnsmos-bak", "dnsmos-ovrl"): (p835, "speechmos", "speechmos"),
     ("dnsmos-p808",): (p808, "speechmos", "speechmos"),
     ("distill-mos",): (distill_mos, "distillmos", "distillmos"),
+    ("srmr",): (srmr, "torchmetrics", "torchmetrics"),
 }
 WITH_REFERENCE = {("visqol",): (visqol, "visqol", "visqol-python")}
 
