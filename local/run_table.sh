@@ -27,6 +27,7 @@ augmented=false                         # true if run.sh was given --speeds or -
 measures=all                            # as given to run.sh
 recognisers=retrained                   # that judge the rows: clean, multi, retrained, foreign; see below
 foreign_command=                        # of foreign: see steps/decode_foreign.sh: whisper:DIR, or 'prog {wav.scp} {text}'
+sets="dev test"                         # recognised and scored; test: half the time, where no recogniser is to be retrained
 seeds=1                                 # from this many seeds: --seed, --seed + 1, ...; run.sh needs as many before
 train_jobs=2                            # models trained side by side; on one machine with --ngpu one after the other
 
@@ -84,6 +85,9 @@ for row in $rows; do
   esac
 done
 check_words recognisers clean multi retrained foreign
+check_words sets dev test
+[[ " $sets " == *" test "* ]] || die "--sets $sets: the tables are of the test set"
+[[ " $recognisers " != *" retrained "* || " $sets " == *" dev "* ]] || die "--sets test: retraining needs dev"
 [[ " $recognisers " != *" foreign "* || -n $foreign_command ]] || die "--recognisers foreign needs --foreign-command"
 fixed=() retrained=false
 for recogniser in $recognisers; do
@@ -132,15 +136,15 @@ dump_noisy_phase() { # dump_noisy_phase SET
   steps/noisy_phase.sh "${common[@]}" "$data/$1_clean" "$data/$1_noisy" "$exp/enhance_noisy_phase/wav/$1"
   make_fbank "$exp/enhance_noisy_phase/wav/$1" "$exp/enhance_noisy_phase/enhanced/$1"
 }
-enhanced_sets=(dev test)
-if $retrained; then enhanced_sets=(train dev test); fi
+read -r -a enhanced_sets <<< "$sets"
+if $retrained; then enhanced_sets+=(train); fi
 if begin 2 "enhanced speech"; then
   for set in "${enhanced_sets[@]}"; do
     for name in "${enhancers[@]}"; do in_background 2 dump "$exp/enhance_$name" "$set"; done
     if [[ " $rows " == *" noisy_phase "* ]]; then in_background 2 dump_noisy_phase "$set"; fi
   done
   for name in "${joints[@]}"; do
-    for set in dev test; do in_background 2 dump "$exp/$name/enhancer" "$set"; done
+    for set in $sets; do in_background 2 dump "$exp/$name/enhancer" "$set"; done
   done
   wait_all
 fi
@@ -173,7 +177,7 @@ by_fixed() { # by_fixed FUNCTION: of all fixed recognisers, rows and sets
   local recogniser name set
   for recogniser in "${fixed[@]}"; do
     for name in "${seedless[@]}" "${own[@]}" "${enhancers[@]}" "${joints[@]}"; do
-      for set in dev test; do in_background 2 "$1" "$recogniser" "$name" "$set"; done
+      for set in $sets; do in_background 2 "$1" "$recogniser" "$name" "$set"; done
     done
   done
   wait_all
@@ -187,6 +191,7 @@ if begin 3 "recognition"; then
   for name in "${robust[@]}"; do in_background "$train_jobs" train_robust "$name"; done
   wait_all
   for set in dev test; do
+    if ! $retrained; then continue; fi
     for name in "${robust[@]}"; do in_background 2 recognise "$exp/asr_$name" "$set" "$(feats_dir_for "$name" "$set")"; done
     for name in "${joints[@]}"; do
       in_background 2 recognise "$exp/$name/recogniser" "$set" "$exp/$name/enhancer/enhanced/$set"
@@ -212,7 +217,8 @@ table_of() { # table_of RECOGNISER: its table, and each row with mimic loss comp
   if [ "$1" = retrained ]; then
     titled=(--published local/vbdemand/published.tsv)
   else
-    output=$exp/TABLE_$1.md compared=$exp/compare/$1 columns="PESQ,eSTOI,dev CER,test CER,dev WER,test WER"
+    output=$exp/TABLE_$1.md compared=$exp/compare/$1 columns="PESQ,eSTOI,test CER,test WER"
+    if [[ " $sets " == *" dev "* ]]; then columns+=",dev CER,dev WER"; fi
   fi
   score_table --columns "$columns" "${titled[@]}" --output "$output" "${pairs[@]}" -- "${table[@]}"
   for row in snr noise; do [ ! -f "$data/test_noisy/utt2$row" ] || by+=("$row"); done
