@@ -31,6 +31,7 @@ compress=none                           # archives of features: none (float32), 
 perceptual=                             # mimic loss through: recogniser, that of clean speech; phones, a model of --perceptual-config; or the directory of a trained model
 perceptual_config=                      # stage 3, of phones: model and training
 enhance_config=                         # stage 4: model and training
+enhancement_ratio=                      # stage 5: share of the enhanced signal, the rest is the input: 0 to 1, or auto, after steps/fit_ratio.sh; empty: all of it
 asr_config=                             # stage 6: the recogniser for clean speech
 asr_finetune_config=                    # stage 6: fine-tuning of the other recognisers from it
 init=                                   # stage 6: directory of a recogniser that initialises the one for clean speech

@@ -7,6 +7,7 @@
 corpus=demo                             # as given to run.sh: with vbdemand the published configurations are the default, else demo size
 augmented=false                         # true if run.sh was given --speeds or --augment-noise-dir
 segan_config=                           # stage 1: networks and training
+enhancement_ratio=                      # as given to run.sh
 recogniser=                             # directory of a recogniser to use unchanged, e.g. exp/asr_clean; empty: one fine-tuned on enhanced speech
 asr_finetune_config=                    # stage 3: fine-tuning of the recogniser of clean speech
 fbank_config=                           # stage 2: features of the recogniser

@@ -19,6 +19,7 @@ corpus=demo                             # as given to run.sh: with vbdemand the 
 crdnn_config=                           # model and training of the CRDNN enhancers
 resnet_config=                          # model and training of the ResNet enhancers
 fast_config=                            # model and training of the small causal enhancers
+enhancement_ratio=                      # as given to run.sh
 joint_config=                           # joint training
 asr_finetune_config=                    # as given to run.sh
 fbank_config=                           # as given to run.sh

@@ -240,7 +240,7 @@ dump() {
   local source=$data/$2_noisy
   if [ "$2" = train ]; then source=$data/$noisy_train; fi
   require "$source/wav.scp" "local/*/prepare.sh or local/import_corpus.sh"
-  steps/enhance.sh "${common[@]}" "$1" "$source" "$1/wav/$2"
+  steps/enhance.sh "${common[@]}" --enhancement-ratio "${enhancement_ratio:-}" "$1" "$source" "$1/wav/$2"
   make_fbank "$1/wav/$2" "$1/enhanced/$2"
 }
 

@@ -47,6 +47,8 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
     }
     again = recipe.call(*words)
     assert ": to do" not in again
+    stage2 = ("--stage", "2", "--stop-stage", "2", "--dry-run", "true")
+    assert "exp/enhance_crdnn_mse/wav/test: to do" in recipe.call(*words, "--enhancement-ratio", "0.5", *stage2)
     foreign_recogniser(recipe.root)
     words += [
         "--rows",
