@@ -1,4 +1,4 @@
-"""Import and export with Lhotse and `datasets` themselves; requirements-formats.txt says what that takes."""
+"""Import and export with Lhotse and `datasets` themselves, which tests/foreign.sh installs."""
 
 import io
 import resource
@@ -15,7 +15,7 @@ from mimic.errors import UserError
 from mimic.io.audio import AudioReader
 from mimic.io.tables import read_table
 
-WHY = "is not installed: pip install -r requirements-formats.txt, in an environment of its own"
+WHY = "is not installed here: tests/foreign.sh"
 
 
 @pytest.fixture(scope="module")

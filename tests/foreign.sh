@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Tests with the real parts of others that the recipe does not install: Lhotse, datasets, Parquet, Whisper, sherpa-onnx, the
+# client of OpenAI, trackers, DNSMOS and the other judges, the enhancers and toolkits that benchmarks compare with. They lie
+# in .venv (--judges) and in benchmarks/.venv (--benchmarks), so that the recipe stays small; elsewhere these tests are skipped.
+
+cd "$(dirname "$0")/.." || exit 1
+path=$PATH PATH=$PWD/steps/lib:$PATH
+help_message="Usage: tests/foreign.sh [words for pytest]...
+Makes or updates .venv and benchmarks/.venv (2 GB more than the recipe), then runs the tests in the latter; ffmpeg, for m4a
+and webm, and Chromium are found where they are installed."
+. parse_options.sh
+steps/setup.sh --dev true --judges true --benchmarks true || exit 1
+PATH=$path # path.sh adds all of it, or nothing
+. ./path.sh
+set -euo pipefail
+
+if [ $# -eq 0 ]; then
+  for name in formats_peers judge score_mos use_openai use_stream use_stream_ctc status benchmark_enhancers fast; do
+    set -- "$@" "tests/unit/test_$name.py"
+  done
+fi
+exec benchmarks/.venv/bin/python3 -m pytest -n 2 --dist loadgroup "$@"
