@@ -9,7 +9,7 @@ path=$PATH PATH=$PWD/steps/lib:$PATH
 help_message="Usage: tests/run.sh [--option value]... [words for pytest]...
 e.g.: tests/run.sh --fast true
       tests/run.sh tests/shell -k done
-Makes the .venv of the tests if need be, then runs ruff, mypy, shellcheck, docs/build.sh and pytest.
+Makes the .venv of the tests if need be, then runs ruff, mypy, shellcheck, hadolint, docs/build.sh and pytest.
 Options (default):
 $(list_options.sh "$0")
 With --fast true: the tests that start no process and train nothing, which tests/selection.py finds by reading them.
@@ -29,6 +29,10 @@ mypy pyscripts/mimic & # these two take a core each for half a minute, while the
 checks=($!)
 shellcheck -x ./*.sh RESULTS .ci/run tests/forks/python3 {local,steps,tests}/**/*.sh &
 checks+=($!)
+if command -v hadolint > /dev/null; then # of some platforms there is none
+  hadolint Dockerfile &
+  checks+=($!)
+fi
 if ! "$fast"; then
   docs/build.sh & # every page is in the site, and no link within it is dead
   checks+=($!)
@@ -45,6 +49,6 @@ fi
 rc=0
 python3 -m pytest -n $workers --dist loadgroup "$@" || rc=$?
 for check in "${checks[@]}"; do
-  wait "$check" || { rc=1 && echo "mypy, shellcheck or docs/build.sh failed: their lines are above those of pytest"; }
+  wait "$check" || { rc=1 && echo "mypy, shellcheck, hadolint or docs/build.sh failed: their lines are above those of pytest"; }
 done
 exit $rc

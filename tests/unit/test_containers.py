@@ -1,6 +1,6 @@
 """Dockerfile and apptainer.def fit the tree: what they copy and run is there, and both make the same image.
 
-Neither can be built here; `hadolint Dockerfile` lints the one.
+Neither can be built here; tests/run.sh lints the one.
 """
 
 import fnmatch
