@@ -261,6 +261,46 @@ def test_sherpa_onnx(tmp_path):
 def test_packages_that_are_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr("mimic.registry.find_spec", lambda name: None)
     for word in (f"whisper:{tmp_path}", f"sherpa:{tmp_path}", "pocketsphinx"):
-        for check in (recognisers.require, lambda word: recognisers.make(word, "en")):
+        for check in (recognisers.require, recognisers.make):
             with pytest.raises(UserError, match="is not installed: steps/setup.sh --judges true"):
-                check(word)
+                check(word, "en")
+
+
+def make_folder(folder: Path, **contents: str) -> Path:
+    """Files by their names, with __ for a dot."""
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name.replace("__", ".")).write_text(content)
+    return folder
+
+
+@needs("faster_whisper", "sherpa_onnx", "pocketsphinx")
+def test_what_is_missing_is_known_at_the_start(data, tmp_path, caplog):
+    """--part inputs, before any job: one line."""
+    enhancer, asr = make_enhancer(tmp_path / "model", "causal"), make_recogniser(tmp_path / "asr")
+    files = {"model__bin": "", "config__json": "{}", "tokenizer__json": "{}"}
+    words = json.dumps([str(k) for k in range(51864)])  # of the models for English
+    english = make_folder(tmp_path / "english", **files, vocabulary__json=words)
+    half = make_folder(tmp_path / "half", tokens__txt="", encoder__onnx="")
+    broken = make_folder(tmp_path / "broken", tokens__txt="", model__onnx="x" * 99)
+    empty = make_folder(tmp_path / "empty", tokens__txt="", model__onnx="")
+    for recogniser, language, message in (
+        (f"whisper:{asr}", "en", "there is no model.bin: docs/judging.md has the command that downloads one"),
+        (f"whisper:{make_folder(tmp_path / 'w', model__bin='', config__json='')}", "en", "there is no tokenizer.json"),
+        (f"whisper:{make_folder(tmp_path / 'v', **files)}", "en", "there is no vocabulary.json"),
+        (f"whisper:{english}", "english", "--language english: Whisper has codes of two or three letters: af am "),
+        (f"whisper:{english}", "de", "this Whisper knows English alone, and --language is de"),
+        (f"sherpa:{asr}", "en", "asr: not a model of sherpa-onnx: expected tokens.txt and encoder*.onnx, model*.onnx"),
+        (f"sherpa:{half}", "en", "an encoder without decoder*.onnx and joiner*.onnx"),
+        (f"sherpa:{broken}", "en", "model.onnx: not an ONNX graph"),
+        (f"sherpa:{empty}", "en", "model.onnx: not an ONNX graph: it has no inputs"),
+        ("pocketsphinx", "de", "it has an English model, and --language is de"),
+        (english, "en", "english: not a recogniser: give one, as exp/asr_clean"),
+        (enhancer, "en", "model: not a recogniser: give one, as exp/asr_clean"),
+    ):
+        options = ["--part", "inputs", "--language", language, "--enhancers", enhancer, "--recognisers", recogniser]
+        assert run(*options, data, tmp_path / "out") == 1
+        assert message in caplog.messages[-1] and "\n" not in caplog.messages[-1], message
+    assert run("--part", "inputs", "--enhancers", asr, "--recognisers", asr, data, tmp_path / "out") == 1
+    assert "asr: not an enhancer: give one, as exp/enhance_mimic" in caplog.messages[-1]
+    recognisers.require(f"whisper:{english}", "en")

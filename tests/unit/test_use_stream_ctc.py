@@ -3,6 +3,7 @@
 import io
 import runpy
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,10 +15,12 @@ from peers import needs
 from torch import nn
 
 from mimic.decoding.ctc.prefix import greedy
+from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.fbank import Fbank, FbankConfig
 from mimic.frontend.logmel import LogMel, LogMelConfig
 from mimic.io import weights
+from mimic.judging.recognisers import make
 from mimic.models.recogniser import Recogniser
 from mimic.nets.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from mimic.nets.recogniser import RecogniserNet
@@ -93,20 +96,24 @@ def test_windows_are_late_by_whole_outputs():
             inputs_late = window.late
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def make_exported(folder: Path, net: str, sizes: str = "") -> Path:
     """A directory of a recogniser on sherpa-onnx's features, its graphs, and a recording."""
-    folder = tmp_path_factory.mktemp("sherpa")
-    make_recogniser(folder / "asr", "deepspeech2", sizes=DIRECTION)
+    make_recogniser(folder / "asr", net, sizes=sizes)
     (folder / "asr/features.conf").write_text(SHERPA)
     state = weights.load(folder / "asr/model.pt")
     state["normaliser.mean"] += 8
     for name in state:  # so that the likeliest token changes often
-        state[name] *= 0.3 if name == "normaliser.scale" else 4 if "weight" in name else 1
+        state[name] *= 0.3 if name == "normaliser.scale" else 4 if "weight" in name and sizes else 1
+    state["ctc.bias"] += torch.tensor([-3.0, -99, -99, *[0] * (len(state["ctc.bias"]) - 3)])  # nor blank, nor ends
     checkpoint.save(state, folder / "asr/model.pt")
     export(folder / "asr", folder / "onnx")
     soundfile.write(folder / "in.wav", noise(32000)[0].numpy(), 16000)
     return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return make_exported(tmp_path_factory.mktemp("sherpa"), "deepspeech2", DIRECTION)
 
 
 def wanted(folder) -> str:
@@ -137,16 +144,25 @@ def test_only_what_sherpa_makes_goes_there(streaming, exported):
 
 @needs("sherpa_onnx")
 def test_sherpa_onnx(exported):
-    import sherpa_onnx
-
-    folder = exported / "onnx"
-    files = {"tokens": str(folder / "tokens.txt"), "model": str(folder / "sherpa_ctc.onnx")}
-    recogniser = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(**files, feature_dim=20, num_threads=1)
-    stream, (x, rate) = recogniser.create_stream(), soundfile.read(exported / "in.wav", dtype="float32")
-    stream.accept_waveform(rate, np.pad(x, (0, rate)))
-    stream.input_finished()
-    while recogniser.is_ready(stream):
-        recogniser.decode_stream(stream)
-    text, here = recogniser.get_result(stream), wanted(exported)
+    recogniser, (x, _) = make(f"sherpa:{exported / 'onnx'}", "en"), soundfile.read(exported / "in.wav", dtype="float32")
+    text, here = dict(recogniser.words([("u", x)]))["u"]["hyp"], wanted(exported)
     # What sherpa-onnx gets after the end is silence, where the whole has nothing: the last frames may differ.
-    assert len(here) > 5 and text.replace(" ", "").startswith(here.replace(" ", "")[:-2])
+    assert recogniser.streaming and len(here) > 5
+    assert text.replace(" ", "").startswith(here.replace(" ", "")[:-2])
+
+
+@needs("sherpa_onnx")
+@pytest.mark.parametrize("net", ["crdnn", "conformer", "deepspeech2"])  # the last one in both directions
+def test_sherpa_onnx_of_whole_utterances(tmp_path, net):
+    folder = make_exported(tmp_path, net)
+    recogniser, (x, _) = make(f"sherpa:{folder / 'onnx'}", "en"), soundfile.read(folder / "in.wav", dtype="float32")
+    assert not recogniser.streaming and not (folder / "onnx/stream_ctc.onnx").exists()
+    text, here = dict(recogniser.words([("u", x)]))["u"]["hyp"], wanted(folder).strip()
+    assert here and text.split() == here.split()
+
+
+@needs("sherpa_onnx")
+def test_features_that_sherpa_does_not_make(tmp_path):
+    export(make_recogniser(tmp_path / "asr"), tmp_path / "onnx")
+    with pytest.raises(UserError, match="onnx: its features are not those that sherpa-onnx makes .* without sherpa:"):
+        make(f"sherpa:{tmp_path / 'onnx'}", "en")

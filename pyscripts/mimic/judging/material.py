@@ -40,8 +40,8 @@ class Model:
     """An enhancer of this recipe. What it enhanced is kept in `folder`, by what the model and the speech hold."""
 
     def __init__(self, name: str, directory: Path, folder: Path) -> None:
-        if not (directory / "config.yaml").is_file():
-            raise UserError(f"enhancer {directory}: neither a model (no config.yaml) nor a folder of audio")
+        if models.kind(directory) != "Enhancer":
+            raise UserError(f"enhancer {directory}: not an enhancer: give one, as exp/enhance_mimic")
         self.name, self.directory, self.curve = name, directory, read_curve(directory)
         self.identity = f"mimic {directory_digest(directory)}"
         self.folder = folder / f"{name}-{digest(self.identity.encode())[:8]}"
@@ -53,8 +53,6 @@ class Model:
         if not path.exists():
             if self._model is None:
                 self._model = models.load(self.directory)
-                if not hasattr(self._model, "enhance"):
-                    raise UserError(f"enhancer {self.directory}: not an enhancer: give one, as exp/enhance_mimic")
             self.folder.mkdir(parents=True, exist_ok=True)
             write_wav(path, self._model.enhance(noisy, RATE, ratio=1.0))
         return soundfile.read(path, dtype="float32")[0]

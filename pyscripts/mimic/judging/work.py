@@ -104,7 +104,7 @@ class Work:
         """Files and directories that the results are made from. UserError where a package or a program is missing."""
         known_measures(self.options.measures, transcripts=True)
         for spec in self.options.recognisers:
-            recognisers.require(spec)
+            recognisers.require(spec, self.options.language)
         places = [recognisers.parse(spec) for spec in self.options.recognisers]
         found = [self.options.data, *([self.options.text] if self.options.text else [])]
         found += [enhancer.directory for enhancer in self.enhancers.values()]
