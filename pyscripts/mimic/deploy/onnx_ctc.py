@@ -103,7 +103,7 @@ class SherpaGraph(nn.Module):
 
 
 class OfflineGraph(nn.Module):
-    """Features (1, frames, bins) of a whole utterance and their number -> log-probabilities and theirs."""
+    """Features (1, frames, bins) of an utterance and their number -> log-probabilities (1, n, tokens) and n."""
 
     def __init__(self, net: RecogniserNet):
         super().__init__()

@@ -96,7 +96,10 @@ def parse_enhancer(text: str, folder: Path, allow_pipes: bool = False) -> Model 
 
 
 class Material:
-    """Noisy speech: `utts`, `texts` of those that have a transcript, signals."""
+    """Noisy speech: `utts`, `texts` of those that have a transcript, signals.
+
+    `gaps`: {utterance: reason} of audio without a transcript, where others have one, and of transcripts without audio.
+    """
 
     def __init__(self, data: Path, text: Path | None, allow_pipes: bool, channel: int | None) -> None:
         self.data, self.reader = data, open_audio(data, allow_pipes, channel)
@@ -105,6 +108,10 @@ class Material:
         self.texts = {utt: texts[utt] for utt in self.utts if texts.get(utt)}
         if texts and not self.texts:
             raise UserError(f"{text or data / 'text'}: has none of the utterances of {data}")
+        self.gaps = {}
+        if texts:
+            self.gaps = dict.fromkeys(texts.keys() - set(self.utts), "it has a transcript, and no audio")
+            self.gaps |= {utt: "it has no transcript" for utt in self.utts if utt not in self.texts}
 
     def noisy(self, utt: str) -> np.ndarray:
         """Samples (samples,) float32 at 16 kHz."""
