@@ -12,7 +12,6 @@ which sherpa-onnx takes for an offline CTC model of WeNet.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -22,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from mimic.deploy import graph_file
+from mimic.deploy.ctc_feeds import SHERPA, STATE, chunks, mirror, sherpa_chunks
 from mimic.deploy.ctc_graph import CtcGraph
 from mimic.errors import UserError
-from mimic.frontend.configs import FbankConfig
 from mimic.frontend.fbank import Fbank
 from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.onnx import LogFilters
@@ -33,9 +32,7 @@ from mimic.nets.graphs import count_frames
 from mimic.nets.recogniser import RecogniserNet
 
 TOLERANCE = 1e-5  # of probabilities
-SHERPA = FbankConfig(snip_edges=False, high_freq=-400)  # the features that sherpa-onnx makes
 SECONDS = 2  # of the signal that a graph is compared with torch by
-STATE = ("state", "padded", "position")
 
 
 def export(net: RecogniserNet, front: FrontEnd, output: Path) -> float:
@@ -159,38 +156,11 @@ def _facts(net: RecogniserNet, front: FrontEnd, factor: int) -> dict[str, object
     return facts | {"sample_rate": front.rate, "feature_dim": front.dim}
 
 
-def mirror(x: np.ndarray, mirrored: Sequence[int], repeat: bool) -> np.ndarray:
-    """A whole signal (1, samples) with the ends that its front end mirrors."""
-    return np.pad(x, ((0, 0), tuple(mirrored)), mode="symmetric" if repeat else "reflect")
-
-
 def run(session: onnxruntime.InferenceSession, x: np.ndarray, chunk: int, unit: int, delay: int) -> np.ndarray:
-    """A whole signal through stream_ctc.onnx in chunks: (1, samples) -> log-probabilities (frames, tokens).
-
-    unit, delay: those of the graph; `chunk` is a multiple of `unit`.
-    """
-    values = [np.zeros(s.shape, np.int64 if "int64" in s.type else np.float32) for s in session.get_inputs()[2:]]
-    found, frames = [], 0
-    for start in range(0, x.shape[1] + 1 + unit * delay, chunk):  # at least one that is not full: the end
-        part = x[:, start : start + chunk]
-        feed = {"samples": np.pad(part, ((0, 0), (0, chunk - part.shape[1]))), "length": np.array([part.shape[1]])}
-        out, count, *values = session.run(None, feed | dict(zip(STATE, values, strict=True)))
-        found.append(out[0])
-        frames += int(count[0])
-    return np.concatenate(found)[delay : delay + frames]
-
-
-def run_sherpa(session: onnxruntime.InferenceSession, x: np.ndarray, chunk: int, unit: int, delay: int) -> np.ndarray:
-    """Features (1, frames, bins) through sherpa_ctc.onnx as sherpa-onnx does it: as far as `frames` reach."""
-    past, states = chunk // unit * 4, session.get_inputs()[4].shape
-    attention, state = np.zeros((1, 1, past, 2), np.float32), np.zeros(states, np.float32)
-    found, mask = [], np.ones((1, 1, past + chunk // unit), bool)
-    for start in range(0, x.shape[1] - chunk + 1, chunk):
-        feed = {"features": x[:, start : start + chunk], "offset": np.array([past + start // unit])}
-        feed |= {"before": np.array([past]), "attention": attention, "state": state, "mask": mask}
-        out, attention, state = session.run(None, feed)
-        found.append(out[0])
-    return np.concatenate(found)[delay:]
+    """A whole signal through stream_ctc.onnx in chunks: (1, samples) -> log-probabilities (frames, tokens)."""
+    found = [out for _, out in chunks(session, x, chunk, unit, delay)]
+    frames = sum(int(count[0]) for _, count in found)
+    return np.concatenate([log_probs for log_probs, _ in found])[delay : delay + frames]
 
 
 def _whole(net: RecogniserNet, features: Tensor) -> np.ndarray:
@@ -209,7 +179,7 @@ def check(path: Path, graph: CtcGraph, x: np.ndarray, wanted: np.ndarray) -> flo
         if graph.front:
             given = run(session, x, chunk, graph.unit, graph.delay)
         else:
-            given = run_sherpa(session, x, chunk, graph.unit, graph.delay)
+            given = np.concatenate([out for _, out in sherpa_chunks(session, x, chunk, graph.unit)])[graph.delay :]
         if graph.front and given.shape != wanted.shape:
             raise UserError(f"{path}: gives {given.shape} where torch gives {wanted.shape}")
         worst = max(worst, float(np.abs(np.exp(given) - np.exp(wanted[: len(given)])).max()))
