@@ -105,7 +105,7 @@ def test_a_recogniser_of_streams(root, tmp_path, caplog, kind):
 
 
 def test_streams_are_fed_as_they_are_meant_to_be(root):
-    """Three graphs of one network; the end, of which sherpa-onnx is not told, is left out."""
+    """Three graphs of one network; the end, which sherpa-onnx does not know, is left out."""
     x, _ = soundfile.read(root / "data/u0.wav", dtype="float32")
     graphs = exported(root / "stream")
     whole, stream, sherpa = (np.concatenate([out for _, out in g.feeds(session(g.graph), x)]) for g in graphs)

@@ -116,8 +116,8 @@ def exported(tmp_path_factory):
     return make_exported(tmp_path_factory.mktemp("sherpa"), "deepspeech2", DIRECTION)
 
 
-def wanted(folder) -> str:
-    model, (x, _) = Recogniser.load(folder / "asr"), soundfile.read(folder / "in.wav", dtype="float32")
+def wanted(folder: Path, wav: Path | None = None) -> str:
+    model, (x, _) = Recogniser.load(folder / "asr"), soundfile.read(wav or folder / "in.wav", dtype="float32")
     features = model.front(torch.from_numpy(x))[None]
     with torch.no_grad():
         log_probs = model.net.encode(features, torch.tensor([features.shape[1]]))[2]
@@ -126,13 +126,34 @@ def wanted(folder) -> str:
 
 
 @pytest.mark.parametrize("source", ["in.wav", "-"])
-def test_the_example_prints_the_words(exported, monkeypatch, capsys, source):
-    pipe = io.BytesIO(soundfile.read(exported / "in.wav", dtype="int16")[0].tobytes())
+@pytest.mark.parametrize("samples", [32000, 32000 // 4800 * 4800 + 1, 700])
+def test_the_example_prints_the_words(exported, tmp_path, monkeypatch, capsys, source, samples):
+    """Of recordings of any length: a last block of one sample, and less than a block; half a sample is left out."""
+    x, rate = soundfile.read(exported / "in.wav", dtype="int16")
+    soundfile.write(tmp_path / "in.wav", x[:samples], rate)
+    pipe = io.BytesIO(x[:samples].tobytes() + b"x")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
-    monkeypatch.setattr(sys, "argv", ["stream_ctc.py", source if source == "-" else str(exported / source)])
-    runpy.run_path(str(exported / "onnx/stream_ctc.py"))
+    example(exported, monkeypatch, source if source == "-" else str(tmp_path / source))
     found = capsys.readouterr().out.rstrip("\n")
-    assert len(found) > 3 and found == wanted(exported)
+    assert (len(found) > 3 or samples < 1000) and found == wanted(exported, tmp_path / "in.wav")
+
+
+def example(folder: Path, monkeypatch, *words: str) -> None:
+    """Run stream_ctc.py, to which torch is not there."""
+    monkeypatch.setattr(sys, "argv", ["stream_ctc.py", *words])
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch", None)
+        runpy.run_path(str(folder / "onnx/stream_ctc.py"))
+
+
+def test_what_the_example_refuses(exported, tmp_path, monkeypatch, capsys):
+    soundfile.write(tmp_path / "slow.wav", np.zeros(800), 8000)
+    for words, line in (((), "stream_ctc.py speech.wav"), ((str(tmp_path / "slow.wav"),), "8000 Hz, the model 16000")):
+        with pytest.raises(SystemExit, match=line):
+            example(exported, monkeypatch, *words)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    example(exported, monkeypatch, "-")  # of nothing there are no words
+    assert capsys.readouterr().out.endswith("\n")
 
 
 def test_only_what_sherpa_makes_goes_there(streaming, exported):

@@ -15,7 +15,7 @@ from mimic.errors import UserError
 from mimic.frontend.extraction import FbankExtractor
 
 CHUNK_S = 0.3  # of streaming recognisers, about
-SHERPA_CHUNK = 16  # outputs: what sherpa-onnx has where nothing else is said
+SHERPA_CHUNK = 16  # outputs, sherpa-onnx's default
 
 
 class Exported:
