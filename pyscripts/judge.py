@@ -62,7 +62,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--language", default="en", help="of Whisper (default: %(default)s)")
     parser.add_argument("--normaliser", default="", help=f"{', '.join(NORMALISERS)} (default: english, others plain)")
     parser.add_argument("--measures", default="auto", help="scores without a reference (default: %(default)s)")
-    cli.add_number(parser, "--max-skip", Share, 0.01, "share of utterances that may be unreadable")
+    cli.add_number(parser, "--max-skip", Share, 0.01, "share that may be unreadable, or lack a transcript")
     parser.add_argument("--part", choices=PARTS, default="all", help="(default: %(default)s)")
     cli.add_jobs(parser)
     cli.add_audio(parser)

@@ -4,8 +4,9 @@
 quantise.py exp/asr_clean/onnx data/dev_clean                        a recogniser: WER before and after
 quantise.py exp/fast/onnx data/dev_noisy data/dev_clean              an enhancer: PESQ and eSTOI before and after
 
-Writes waveform.int8.onnx or model.int8.onnx beside the graph. Utterances are taken evenly from all of the data; a fifth
-of them give the ranges of --method static, the others are scored.
+Writes waveform.int8.onnx, or model.int8.onnx, stream_ctc.int8.onnx and sherpa_ctc.int8.onnx, beside those of these
+graphs that are there. Utterances are taken evenly from all of the data; a fifth of them give the ranges of --method
+static, the others are scored.
 """
 
 import argparse
@@ -34,55 +35,68 @@ def main() -> None:
     cli.add_number(parser, "--num-utts", Annotated[int, Range(5)], 100, "utterances of the data")
     arguments = parser.parse_args()
     try:
-        from mimic.deploy.quantise import Exported, quantise, score
+        from mimic.deploy.exported import Exported, exported
+        from mimic.deploy.quantise import quantise, score
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: run steps/setup.sh") from None
 
-    exported = Exported(arguments.folder)
-    if exported.recognises != (arguments.clean is None):
-        need = "a data directory with transcripts" if exported.recognises else "the noisy and the clean data directory"
+    graphs = exported(arguments.folder)
+    recognises, rate = graphs[0].recognises, graphs[0].rate
+    if recognises != (arguments.clean is None):
+        need = "a data directory with transcripts" if recognises else "the noisy and the clean data directory"
         raise UserError(f"{arguments.folder}: give {need}")
-    reader = AudioReader(arguments.data, exported.rate)
-    beside = read_table(arguments.data / "text") if exported.recognises else AudioReader(arguments.clean, exported.rate)
+    reader = AudioReader(arguments.data, rate)
+    beside = read_table(arguments.data / "text") if recognises else AudioReader(arguments.clean, rate)
     utts = [utt for utt in reader if utt in beside]
     utts = utts[:: max(1, len(utts) // arguments.num_utts)][: arguments.num_utts]
     if len(utts) < 5:
         raise UserError(f"{arguments.data}: {len(utts)} utterances with a counterpart, of at least 5")
     ranges, scored = utts[::5], [utt for place, utt in enumerate(utts) if place % 5]
-    target = exported.graph.with_suffix(".int8.onnx")
-    with tempfile.TemporaryDirectory(dir=arguments.folder, prefix=".int8-") as folder:
-        made = Path(folder) / target.name
-        count, total = quantise(exported, arguments.method, made, [reader[utt] for utt in ranges])
-        log.info(
-            "%s: %d of %d products, %.2f MB -> %.2f MB",
-            arguments.method,
-            count,
-            total,
-            *map(size, (exported.graph, made)),
-        )
-        before, after = (score(exported, graph, reader, scored, beside) for graph in (exported.graph, made))
-        if exported.recognises:
-            compare_wer(before.wer, after.wer, len(scored), arguments.max_wer_rise)
-        else:
-            pesq = (
-                "PESQ NA"
-                if before.pesq is None or after.pesq is None
-                else f"PESQ {before.pesq:.3f} -> {after.pesq:.3f}"
+
+    def write(graph: Exported) -> None:
+        target = graph.graph.with_suffix(".int8.onnx")
+        with tempfile.TemporaryDirectory(dir=arguments.folder, prefix=".int8-") as folder:
+            made = Path(folder) / target.name
+            count, total = quantise(graph, arguments.method, made, [reader[utt] for utt in ranges])
+            sizes = size(graph.graph), size(made)
+            log.info(
+                "%s, %s: %d of %d products and recurrences, %.2f MB -> %.2f MB",
+                graph.graph.name,
+                arguments.method,
+                count,
+                total,
+                *sizes,
             )
-            log.info("%s, eSTOI %.4f -> %.4f, %d utterances", pesq, before.estoi, after.estoi, len(scored))
-        os.replace(made, target)
-    log.info("wrote %s", target)
+            before, after = (score(graph, path, reader, scored, beside) for path in (graph.graph, made))
+            if recognises:
+                compare_wer(graph.graph, before.wer, after.wer, len(scored), arguments.max_wer_rise)
+            else:
+                pesq = "PESQ NA" if None in (before.pesq, after.pesq) else f"PESQ {before.pesq:.3f} -> {after.pesq:.3f}"
+                log.info("%s, eSTOI %.4f -> %.4f, %d utterances", pesq, before.estoi, after.estoi, len(scored))
+            os.replace(made, target)
+        log.info("wrote %s", target)
+
+    refused = []
+    for graph in graphs:  # one that is refused does not keep the others from being written
+        try:
+            write(graph)
+        except UserError as error:
+            refused.append(str(error))
+    if refused:
+        raise UserError("; ".join(refused))
 
 
 def size(path: Path) -> float:
     return path.stat().st_size / 1e6
 
 
-def compare_wer(before: float, after: float, utts: int, most: float) -> None:
+def compare_wer(graph: Path, before: float, after: float, utts: int, most: float) -> None:
     rise = 100 * (after - before) / before if before else 100.0 * (after > 0)
     log.info("WER %.2f %% -> %.2f %% (%+.1f %% of it), %d utterances", 100 * before, 100 * after, rise, utts)
     if rise > most:
-        raise UserError(f"WER rises by {rise:.1f} % of it, more than --max-wer-rise {most:g}: nothing is written")
+        raise UserError(
+            f"{graph}: WER rises by {rise:.1f} % of it, more than --max-wer-rise {most:g}: nothing is written"
+        )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main() -> None:
     if not args.check and not args.text:
         parser.error("expected a recogniser, a wav.scp and the text to write")
 
-    recognisers.require(args.recogniser)
+    recognisers.require(args.recogniser, args.language)
     if args.check:
         return
     wavs = AudioReader(args.table.parent, RATE, table=args.table.name)

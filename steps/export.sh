@@ -5,8 +5,8 @@
 # and tokens.txt of a recogniser. The graph takes any number of samples; it is compared with torch in onnxruntime.
 # Of a causal enhancer of spectra (conf/enhance_fast.yaml): waveform.onnx, spectrum.onnx and stream.json, a hop per call,
 # and sherpa.onnx, which sherpa-onnx's speech denoisers run. Of a recogniser of CTC in one direction
-# (conf/deepspeech2_streaming_demo.yaml) also stream_ctc.onnx, .json and .py, a chunk per call, and, where its features are
-# those of conf/fbank_sherpa.conf, sherpa_ctc.onnx, which sherpa-onnx's online recognisers run.
+# (conf/deepspeech2_streaming_demo.yaml) also stream_ctc.onnx, .json and .py, a chunk per call. Of recognisers on features of
+# conf/fbank_sherpa.conf also sherpa_ctc.onnx, which sherpa-onnx runs: of those in one direction online, of others offline.
 
 cmd=launch.py # where it runs
 force=false   # true: export again although nothing changed

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Do enhancers help recognisers? WER without and with each enhancer at several ratios of enhanced speech, of which the best is
 # chosen on a part of the data (dev); paired bootstrap; by SNR and noise type where they are known. Without transcripts:
-# DNSMOS, Distill-MOS, and how much of the words and confidences changes. Ends with a line for each recogniser.
+# DNSMOS, Distill-MOS, and how much of the words and confidences changes. Ends with a line for each recogniser; without
+# transcripts one for each enhancer, too, at its highest ratio.
 # Reads <in>, a data directory or a folder of audio; writes <out>/results/{results.json,results.txt,scores,report}, and keeps
 # in <out>/kept what was enhanced and recognised: other options, or a kill, lose nothing of it. Nothing is downloaded.
 
@@ -13,7 +14,7 @@ text=                  # table of transcripts, or folder of <utterance>.txt; emp
 language=en            # of Whisper
 normaliser=            # of transcripts and words: none, upper, plain, voicebank, english; empty: english, of others plain
 measures=auto          # dnsmos-sig,dnsmos-bak,dnsmos-ovrl,dnsmos-p808,distill-mos, or some; auto: without transcripts
-max_skip=0.01          # share of utterances that may be unreadable
+max_skip=0.01          # share of utterances that may be unreadable, or without a transcript where others have one
 channel=               # of audio that has several, from 0
 allow_pipes=false      # true: run the commands in wav.scp
 nj=2                   # jobs

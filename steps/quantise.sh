@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes an exported graph 8 bit: of a recogniser if its WER stays, of an enhancer with PESQ and eSTOI before and after.
-# Reads the folder that steps/export.sh wrote, and data directories; writes model.int8.onnx or waveform.int8.onnx there.
+# Reads the folder that steps/export.sh wrote, and data directories; writes waveform.int8.onnx of an enhancer, and of a
+# recogniser model.int8.onnx, stream_ctc.int8.onnx and sherpa_ctc.int8.onnx, where these graphs are there and get smaller.
 
 method=dynamic # static: convolutions too, and the ranges of activations are those of a fifth of the recordings
 max_wer_rise=2 # percent of the WER; where it rises by more nothing is written

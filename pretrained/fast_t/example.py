@@ -2,60 +2,51 @@
 """Enhance speech hop by hop, by the graph beside this program. Needs numpy and onnxruntime, for files soundfile too.
 
 example.py noisy.wav enhanced.wav
-arecord -t raw -f S16_LE -r 16000 | example.py - - | aplay -t raw -f S16_LE -r 16000
+arecord -t raw -f S16_LE -r 16000 | example.py --ratio 0.5 - - | aplay -t raw -f S16_LE -r 16000
 """
 
+import argparse
 import json
 import sys
+from itertools import chain
 from pathlib import Path
 
-try:
-    import numpy as np
-    import onnxruntime
-except ImportError as error:
-    sys.exit(f"{error.name} is not installed: {sys.executable} -m pip install numpy onnxruntime soundfile")
+import numpy as np
+import onnxruntime
 
-here = Path(__file__).parent
-facts = json.loads((here / "stream.json").read_text())
-hop, delay = facts["hop"], facts["delay"]
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = options.inter_op_num_threads = 1
-graph = next(here / name for name in ("stream.onnx", "waveform.onnx") if (here / name).exists())
-session = onnxruntime.InferenceSession(graph, options)
-
-
-class Stream:
-    """One channel: the next samples (hop,), at most 1 in size -> as many enhanced ones, `delay` samples late."""
-
-    def __init__(self):
-        self.states = {name: np.zeros(shape, np.float32) for name, shape in facts["waveform"].items()}
-
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        enhanced, *values = session.run(None, {"samples": samples.astype(np.float32), **self.states})
-        self.states = dict(zip(self.states, values, strict=True))
-        return enhanced
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--ratio", type=float, default=1.0, help="of enhanced speech, the rest is the input (default: 1)")
+parser.add_argument("files", nargs=2, metavar="wav")
+args = parser.parse_args()
+if not 0 <= args.ratio <= 1 or args.files.count("-") == 1:
+    parser.error("--ratio is from 0 to 1, and - stands for both wavs")
+facts, options = json.loads(Path(__file__).with_name("stream.json").read_text()), onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1  # a hop is too little for more
+graphs = (Path(__file__).with_name(name) for name in ("stream.onnx", "waveform.onnx"))
+session, hop = onnxruntime.InferenceSession(next(g for g in graphs if g.exists()), options), facts["hop"]
 
 
-if len(sys.argv) != 3 or sys.argv.count("-") == 1:
-    sys.exit(__doc__.strip())
-if sys.argv[1] == "-":  # raw samples of 16 bit, one channel
-    stream, last = Stream(), False
-    while not last:
-        data = sys.stdin.buffer.read(2 * hop)
-        last = len(data) < 2 * hop
-        samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2") / 32768
-        samples = np.pad(samples, (0, -len(samples) % hop + (delay if last else 0)))
-        for part in samples.reshape(-1, hop):
-            sys.stdout.buffer.write((stream(part).clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+def enhance(hops):
+    """Hops (hop,) of a channel, samples from -1 to 1 -> enhanced ones, a hop late: at the end comes one more."""
+    state, before = {name: np.zeros(shape, "f4") for name, shape in facts["waveform"].items()}, np.zeros(hop, "f4")
+    for x in chain(hops, [before]):
+        y, *values = session.run(None, {"samples": x, **state})
+        yield args.ratio * y + (1 - args.ratio) * before
+        state, before = dict(zip(state, values, strict=True)), x
+
+
+if "-" in args.files:  # raw samples of 16 bit, one channel
+    blocks = iter(lambda: sys.stdin.buffer.read(2 * hop), b"")
+    filled = (block[: len(block) // 2 * 2].ljust(2 * hop, b"\0") for block in blocks)
+    for y in enhance(np.frombuffer(block, "<i2") / np.float32(32768) for block in filled):
+        sys.stdout.buffer.write((y.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
         sys.stdout.buffer.flush()
 else:
     import soundfile
 
-    rate = soundfile.info(sys.argv[1]).samplerate
+    x, rate = soundfile.read(args.files[0], dtype="float32", always_2d=True)  # (samples, channels)
     if rate != facts["rate"]:
-        sys.exit(f"{sys.argv[1]} has {rate} Hz, the model {facts['rate']}: resample it first")
-    x, rate = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)  # (samples, channels)
-    hops = np.pad(x, ((0, delay + -len(x) % hop), (0, 0))).reshape(-1, hop, x.shape[1])
-    streams = [Stream() for _ in x.T]
-    y = np.concatenate([np.stack([s(part) for s, part in zip(streams, h.T, strict=True)], 1) for h in hops])
-    soundfile.write(sys.argv[2], y[delay : delay + len(x)], rate)
+        parser.error(f"{args.files[0]} has {rate} Hz, the model {facts['rate']}: resample it first")
+    channels = np.pad(x, ((0, -len(x) % hop), (0, 0))).T.reshape(x.shape[1], -1, hop)
+    y = np.stack([np.concatenate(list(enhance(channel))) for channel in channels], axis=1)
+    soundfile.write(args.files[1], y[hop : hop + len(x)], rate)

@@ -23,7 +23,7 @@ class Registry(Mapping[str, Any]):
         self._places, self._package = dict(places), package
 
     def __getitem__(self, name: str) -> Any:
-        place = self._place(name)
+        place = self.place(name)
         if place is None:
             raise KeyError(name)
         module, _, words = place.partition(":")
@@ -34,7 +34,7 @@ class Registry(Mapping[str, Any]):
         return found[0] if len(found) == 1 else tuple(found)
 
     def __contains__(self, name: object) -> bool:  # Mapping's own would import it
-        return self._place(name) is not None
+        return self.place(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -45,7 +45,8 @@ class Registry(Mapping[str, Any]):
     def __or__(self, other: "Registry") -> "Registry":
         return Registry(self._places | other._places, self._package)
 
-    def _place(self, name: object) -> str | None:
+    def place(self, name: object) -> str | None:
+        """Where it is; None of a name that is not known."""
         if name in self._places:
             return self._places[str(name)]
         if not self._package or not (of := re.fullmatch(r"(\w+):\w+(,\w+)*", str(name))):

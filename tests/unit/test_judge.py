@@ -19,7 +19,7 @@ from mimic.io.tables import read_table, write_table
 from mimic.judging import recognisers
 from mimic.judging.findings import Findings
 from mimic.judging.material import System, dev_part
-from mimic.judging.verdicts import align, choose, judge, line
+from mimic.judging.verdicts import align, choose, judge, line, strongest
 from mimic.metrics.scores import read_rows, read_scores
 
 WORDS = "AB CA AB"
@@ -118,6 +118,53 @@ def test_without_transcripts_words_that_change_are_counted(data, by_level, tmp_p
     assert row["figures"]["confidence"]["n"] == 6
     last = (tmp_path / "out/results/results.txt").read_text().splitlines()[-1]
     assert last.startswith("asr: undecided, for there are no transcripts: ") and "confidence " in last
+
+
+def test_without_transcripts_each_enhancer_has_a_line_at_its_highest_ratio(data, by_level, tmp_path):
+    (data / "text").unlink()
+    one, two = enhanced(data, tmp_path / "one", 0.25), enhanced(data, tmp_path / "two", 0.5)
+    asr = make_recogniser(tmp_path / "asr")
+    words = ["--enhancers", f"{two} {one}", "--recognisers", f"{by_level} {asr}", "--ratios", "1 0.5", "--measures", ""]
+    assert run(*words, data, tmp_path / "out") == 0
+    *_, level_two, level_one, asr_two, asr_one = (tmp_path / "out/results/results.txt").read_text().splitlines()
+    assert level_two.startswith("level: ") and "33.33 % of the words change with two at ratio 1" in level_two
+    assert level_one.startswith("level: ") and "66.67 % of the words change with one at ratio 1" in level_one
+    assert "with two at ratio 1" in asr_two and "with one at ratio 1" in asr_one and asr_one.startswith("asr: ")
+    found = json.loads((tmp_path / "out/results/results.json").read_text())["recognisers"]["level"]
+    assert [(v["enhancer"], v["ratio"], v["line"]) for v in found["verdicts"]] == [
+        ("two", 1, level_two),
+        ("one", 1, level_one),
+    ]
+    assert strongest([System("a", 0.5), System("a", "auto"), System("b", "auto")]) == [
+        System("a", 0.5),
+        System("b", "auto"),
+    ]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_transcripts_that_are_missing_or_too_many_are_reported(data, by_level, tmp_path, caplog, folder):
+    soft, utts = enhanced(data, tmp_path / "soft", 0.25), sorted(read_table(data / "wav.scp"))
+    texts = dict.fromkeys(utts, WORDS) | {utts[1]: ""} | {"unknown": WORDS}
+    del texts[utts[0]]
+    text = tmp_path / "texts"
+    if folder:
+        make_folder(text, **{f"{utt}__txt": line for utt, line in texts.items()})
+    else:
+        write_table(text, texts)
+    words = ["--enhancers", soft, "--recognisers", by_level, "--ratios", "1", "--text", text, data, tmp_path / "out"]
+    for part in ("inputs", "all"):
+        assert run("--part", part, *words) == 1
+        refused = f"3 of 7 utterances cannot be used (allowed: --max-skip 0.01), first {utts[0]}: it has no transcript"
+        assert caplog.messages[-1].endswith(refused)
+    assert run("--max-skip", "0.5", *words) == 0
+    assert "4 utterances judged, 0 others to choose the ratio on, 3 skipped (skipped.tsv)" in (
+        (tmp_path / "out/results/results.txt").read_text()
+    )
+    assert (tmp_path / "out/results/skipped.tsv").read_text().splitlines() == [
+        f"{utts[0]}\tit has no transcript",
+        f"{utts[1]}\tit has no transcript",
+        "unknown\tit has a transcript, and no audio",
+    ]
 
 
 def test_mistakes_are_one_line(data, by_level, tmp_path, caplog):
@@ -261,6 +308,46 @@ def test_sherpa_onnx(tmp_path):
 def test_packages_that_are_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr("mimic.registry.find_spec", lambda name: None)
     for word in (f"whisper:{tmp_path}", f"sherpa:{tmp_path}", "pocketsphinx"):
-        for check in (recognisers.require, lambda word: recognisers.make(word, "en")):
+        for check in (recognisers.require, recognisers.make):
             with pytest.raises(UserError, match="is not installed: steps/setup.sh --judges true"):
-                check(word)
+                check(word, "en")
+
+
+def make_folder(folder: Path, **contents: str) -> Path:
+    """Files by their names, with __ for a dot."""
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name.replace("__", ".")).write_text(content)
+    return folder
+
+
+@needs("faster_whisper", "sherpa_onnx", "pocketsphinx")
+def test_what_is_missing_is_known_at_the_start(data, tmp_path, caplog):
+    """--part inputs, before any job: one line."""
+    enhancer, asr = make_enhancer(tmp_path / "model", "causal"), make_recogniser(tmp_path / "asr")
+    files = {"model__bin": "", "config__json": "{}", "tokenizer__json": "{}"}
+    words = json.dumps([str(k) for k in range(51864)])  # of the models for English
+    english = make_folder(tmp_path / "english", **files, vocabulary__json=words)
+    half = make_folder(tmp_path / "half", tokens__txt="", encoder__onnx="")
+    broken = make_folder(tmp_path / "broken", tokens__txt="", model__onnx="x" * 99)
+    empty = make_folder(tmp_path / "empty", tokens__txt="", model__onnx="")
+    for recogniser, language, message in (
+        (f"whisper:{asr}", "en", "there is no model.bin: docs/judging.md has the command that downloads one"),
+        (f"whisper:{make_folder(tmp_path / 'w', model__bin='', config__json='')}", "en", "there is no tokenizer.json"),
+        (f"whisper:{make_folder(tmp_path / 'v', **files)}", "en", "there is no vocabulary.json"),
+        (f"whisper:{english}", "english", "--language english: Whisper has codes of two or three letters: af am "),
+        (f"whisper:{english}", "de", "this Whisper knows English alone, and --language is de"),
+        (f"sherpa:{asr}", "en", "asr: not a model of sherpa-onnx: expected tokens.txt and encoder*.onnx, model*.onnx"),
+        (f"sherpa:{half}", "en", "an encoder without decoder*.onnx and joiner*.onnx"),
+        (f"sherpa:{broken}", "en", "model.onnx: not an ONNX graph"),
+        (f"sherpa:{empty}", "en", "model.onnx: not an ONNX graph: it has no inputs"),
+        ("pocketsphinx", "de", "it has an English model, and --language is de"),
+        (english, "en", "english: not a recogniser: give one, as exp/asr_clean"),
+        (enhancer, "en", "model: not a recogniser: give one, as exp/asr_clean"),
+    ):
+        options = ["--part", "inputs", "--language", language, "--enhancers", enhancer, "--recognisers", recogniser]
+        assert run(*options, data, tmp_path / "out") == 1
+        assert message in caplog.messages[-1] and "\n" not in caplog.messages[-1], message
+    assert run("--part", "inputs", "--enhancers", asr, "--recognisers", asr, data, tmp_path / "out") == 1
+    assert "asr: not an enhancer: give one, as exp/enhance_mimic" in caplog.messages[-1]
+    recognisers.require(f"whisper:{english}", "en")

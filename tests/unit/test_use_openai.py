@@ -1,15 +1,19 @@
 """The interface that clients of OpenAI's transcription use: what such a client gets, and what is refused."""
 
+import http.client
 import json
 import shutil
 import subprocess
+import threading
 
 import pytest
 from peers import run_peer
 from test_use_serve import ask, recording, server, service  # noqa: F401  # fixtures
 
+from mimic.decoding.ctc.times import Word
 from mimic.deploy.openai_api import form_boundary, form_fields
 from mimic.errors import UserError
+from mimic.models.recogniser import Segment
 
 PATH = "/v1/audio/transcriptions"
 CLIENT = """
@@ -24,8 +28,9 @@ for kind in ("text", "srt", "vtt"):
 options = {"response_format": "verbose_json", "timestamp_granularities": ["word"]}
 verbose = make(model="x", file=open(sys.argv[2], "rb"), **options)
 found["verbose"] = [verbose.text, verbose.duration, len(verbose.segments), [word.word for word in verbose.words]]
+found["events"] = [event.to_dict() for event in make(model="x", file=("a.wav", sound), stream=True)]
 try:
-    make(model="whisper-1", file=("a.wav", b"no audio at all"))
+    list(make(model="whisper-1", file=("a.wav", b"no audio at all"), stream=True))
 except openai.UnprocessableEntityError as error:
     found["error"] = error.body["message"]
 print(json.dumps(found))
@@ -62,9 +67,81 @@ def test_all_formats(server):  # noqa: F811
     assert (about["enhancer"], about["recogniser"], about["writes"]) == ("tiny", "asr", True)
 
 
+def events_of(body: bytes) -> list[dict]:
+    parts = body.decode().split("\n\n")
+    assert parts.pop() == "" and all(part.startswith("data: {") and "\n" not in part for part in parts)
+    return [json.loads(part.removeprefix("data: ")) for part in parts]
+
+
+@pytest.mark.parametrize("kind", ["json", "text"])
+def test_events(server, service, monkeypatch, kind):  # noqa: F811
+    monkeypatch.setattr(service.transcriber, "longest", 1.0)  # so that there are several segments
+    sound = recording(1.9)
+    transcript = json.loads(ask(server, "POST", "/listen", sound)[1])["transcript"]
+    code, body, headers = ask(server, "POST", PATH, **upload(sound, stream="true", response_format=kind))
+    assert code == 200 and headers["Content-Type"] == "text/event-stream" and "Content-Length" not in headers
+    *deltas, done = events_of(body)
+    assert {event["type"] for event in deltas} == {"transcript.text.delta"} and len(deltas) > 1
+    assert "".join(event["delta"] for event in deltas) == transcript["text"] == done["text"]
+    assert done["type"] == "transcript.text.done"
+    code, body, _ = ask(server, "POST", PATH, **upload(sound, stream="false"))
+    assert json.loads(body) == {"text": transcript["text"]}
+
+
+def test_an_event_comes_when_its_segment_is_recognised(server, service, monkeypatch, caplog):  # noqa: F811
+    """And an error after it is the last one."""
+    read = threading.Event()
+
+    def recognise(*_):
+        yield Segment(0.0, 0.1, [Word("AB", 0.0, 0.1, 0.9)])
+        assert read.wait(60)
+        raise RuntimeError("it broke")
+
+    monkeypatch.setattr(service, "transcriber", recognise)
+    connection, words = (
+        http.client.HTTPConnection(*server.server_address[:2], timeout=60),
+        upload(recording(0.1), stream="true"),
+    )
+    connection.request("POST", PATH, words.pop("body"), words)
+    response = connection.getresponse()
+    assert json.loads(response.readline().removeprefix(b"data: ")) == {"type": "transcript.text.delta", "delta": "AB"}
+    read.set()
+    (error,) = events_of(response.read().removeprefix(b"\n"))
+    assert error["error"]["type"] == "server_error" and "the server's log has the reason" in error["error"]["message"]
+    monkeypatch.undo()
+    assert "it broke" in caplog.text and ask(server, "POST", PATH, **upload(recording(0.1)))[0] == 200
+
+
+def test_a_client_that_leaves_a_stream_lets_the_next_one_in(server, service, monkeypatch, caplog):  # noqa: F811
+    left, ended = threading.Event(), threading.Event()
+
+    def recognise(*_):
+        try:
+            assert left.wait(60)
+            for _ in range(100_000):
+                yield Segment(0.0, 0.1, [Word("AB" * 100, 0.0, 0.1, 0.9)])
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(service, "transcriber", recognise)
+    connection, words = (
+        http.client.HTTPConnection(*server.server_address[:2], timeout=60),
+        upload(recording(0.1), stream="true"),
+    )
+    connection.request("POST", PATH, words.pop("body"), words)
+    connection.close()
+    left.set()
+    assert ended.wait(60)
+    monkeypatch.undo()
+    assert ask(server, "POST", PATH, **upload(recording(0.1)))[0] == 200 and "Traceback" not in caplog.text
+
+
 def test_what_is_refused(server):  # noqa: F811
     for words, code, line in (
         (upload(recording(0.1), response_format="diarized_json"), 422, "expected one of json, text"),
+        (upload(recording(0.1), stream="yes"), 422, "stream: yes: expected true or false"),
+        (upload(recording(0.1), stream="true", response_format="srt"), 422, "response_format is json or text then"),
+        (upload(b"no audio at all", stream="true"), 422, "the recording is not readable audio"),
         (upload(b"no audio at all"), 422, "the recording is not readable audio"),
         ({"body": b"x", "Content-Type": "application/json"}, 422, "expected multipart/form-data"),
         (upload(b"") | {"body": b"--b\r\n\r\n"}, 422, "the form has no end"),
@@ -110,3 +187,7 @@ def test_the_client_of_openai(server, tmp_path):  # noqa: F811
     assert found["models"] == ["asr"] and found["json"] == found["text"].strip() == transcript["text"]
     assert found["verbose"] == [transcript["text"], 0.5, len(transcript["segments"]), words]
     assert found["vtt"].startswith("WEBVTT") and "-->" in found["srt"] and "not readable audio" in found["error"]
+    assert found["events"] == [
+        {"type": "transcript.text.delta", "delta": transcript["text"]},
+        {"type": "transcript.text.done", "text": transcript["text"]},
+    ]

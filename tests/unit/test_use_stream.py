@@ -58,17 +58,53 @@ def test_sherpa_onnx_runs_the_graph(exported, tmp_path):
     assert np.abs(given - expected[: len(given)])[middle].max() < 0.1 * np.abs(expected[middle]).max()
 
 
-def test_a_pipe_hop_by_hop_without_torch(exported):
-    """Python's isolated mode, with torch made impossible."""
-    code = "import sys, runpy; sys.modules['torch'] = sys.modules['soundfile'] = None; runpy.run_path(sys.argv.pop(1))"
-    words = [sys.executable, "-I", "-c", code, str(exported / "onnx/example.py"), "-", "-"]
+def example(folder: Path, *words: object, sent: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """example.py in Python's isolated mode, with torch made impossible, and soundfile where it gets a pipe."""
+    without = ["torch", *(["soundfile"] if sent else [])]
+    code = f"import sys, runpy; sys.modules.update(dict.fromkeys({without})); runpy.run_path(sys.argv.pop(1))"
+    command = [sys.executable, "-I", "-c", code, str(folder / "onnx/example.py"), *map(str, words)]
+    return subprocess.run(command, input=sent, capture_output=True, cwd=folder)
+
+
+@pytest.mark.parametrize("ratio", [None, 0.25, 0])
+def test_a_pipe_hop_by_hop_without_torch(exported, ratio):
     sent = (exported / "in.wav").read_bytes()[-2 * 8100 :]
-    done = subprocess.run(words, input=sent + b"x", capture_output=True)  # half a sample at the end is left out
+    words = [] if ratio is None else ["--ratio", ratio]
+    done = example(exported, *words, "-", "-", sent=sent + b"x")  # half a sample at the end is left out
     assert done.returncode == 0, done.stderr.decode()
     given, delay = (
         np.frombuffer(done.stdout, "<i2") / 32767,
         json.loads((exported / "onnx/stream.json").read_text())["delay"],
     )
-    expected, _ = soundfile.read(exported / "out.wav")
     assert len(given) % 256 == 0 and len(given) >= 8100 + delay
-    np.testing.assert_allclose(given[delay : delay + 8100], expected.clip(-1, 1), atol=STREAM + 0.5 / 32767, rtol=0)
+    expected = mixed(exported, 1 if ratio is None else ratio).clip(-1, 1)
+    np.testing.assert_allclose(given[delay : delay + 8100], expected, atol=STREAM + 0.5 / 32767, rtol=0)
+
+
+def mixed(folder: Path, ratio: float) -> np.ndarray:
+    enhanced, noisy = (soundfile.read(folder / name)[0] for name in ("out.wav", "in.wav"))
+    return ratio * enhanced + (1 - ratio) * noisy
+
+
+def test_a_file_and_its_input_in_a_ratio(exported):
+    x, rate = soundfile.read(exported / "in.wav")
+    soundfile.write(exported / "two.wav", np.stack([x, 0 * x], axis=1), rate, "PCM_16")
+    done = example(exported, "--ratio", "0.25", "two.wav", "mixed.wav")
+    assert done.returncode == 0, done.stderr.decode()
+    given, _ = soundfile.read(exported / "mixed.wav")
+    assert given.shape == (8100, 2)
+    np.testing.assert_allclose(given[:, 0], mixed(exported, 0.25), atol=STREAM + 1 / 32767, rtol=0)
+
+
+def test_what_the_example_refuses(exported):
+    soundfile.write(exported / "slow.wav", np.zeros(800), 8000)
+    for words, line in (
+        (("--ratio", "2", "in.wav", "x.wav"), "--ratio is from 0 to 1"),
+        (("--ratio", "x", "in.wav", "x.wav"), "invalid float value: 'x'"),
+        (("-", "x.wav"), "- stands for both wavs"),
+        (("slow.wav", "x.wav"), "slow.wav has 8000 Hz, the model 16000: resample it first"),
+        (("in.wav",), "the following arguments are required: "),
+    ):
+        done = example(exported, *words)
+        assert done.returncode == 2 and line in done.stderr.decode().splitlines()[-1], done.stderr.decode()
+    assert not (exported / "x.wav").exists()

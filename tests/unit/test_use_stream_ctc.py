@@ -3,6 +3,7 @@
 import io
 import runpy
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,10 +15,12 @@ from peers import needs
 from torch import nn
 
 from mimic.decoding.ctc.prefix import greedy
+from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
 from mimic.frontend.fbank import Fbank, FbankConfig
 from mimic.frontend.logmel import LogMel, LogMelConfig
 from mimic.io import weights
+from mimic.judging.recognisers import make
 from mimic.models.recogniser import Recogniser
 from mimic.nets.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from mimic.nets.recogniser import RecogniserNet
@@ -93,24 +96,28 @@ def test_windows_are_late_by_whole_outputs():
             inputs_late = window.late
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def make_exported(folder: Path, net: str, sizes: str = "") -> Path:
     """A directory of a recogniser on sherpa-onnx's features, its graphs, and a recording."""
-    folder = tmp_path_factory.mktemp("sherpa")
-    make_recogniser(folder / "asr", "deepspeech2", sizes=DIRECTION)
+    make_recogniser(folder / "asr", net, sizes=sizes)
     (folder / "asr/features.conf").write_text(SHERPA)
     state = weights.load(folder / "asr/model.pt")
     state["normaliser.mean"] += 8
     for name in state:  # so that the likeliest token changes often
-        state[name] *= 0.3 if name == "normaliser.scale" else 4 if "weight" in name else 1
+        state[name] *= 0.3 if name == "normaliser.scale" else 4 if "weight" in name and sizes else 1
+    state["ctc.bias"] += torch.tensor([-3.0, -99, -99, *[0] * (len(state["ctc.bias"]) - 3)])  # nor blank, nor ends
     checkpoint.save(state, folder / "asr/model.pt")
     export(folder / "asr", folder / "onnx")
     soundfile.write(folder / "in.wav", noise(32000)[0].numpy(), 16000)
     return folder
 
 
-def wanted(folder) -> str:
-    model, (x, _) = Recogniser.load(folder / "asr"), soundfile.read(folder / "in.wav", dtype="float32")
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return make_exported(tmp_path_factory.mktemp("sherpa"), "deepspeech2", DIRECTION)
+
+
+def wanted(folder: Path, wav: Path | None = None) -> str:
+    model, (x, _) = Recogniser.load(folder / "asr"), soundfile.read(wav or folder / "in.wav", dtype="float32")
     features = model.front(torch.from_numpy(x))[None]
     with torch.no_grad():
         log_probs = model.net.encode(features, torch.tensor([features.shape[1]]))[2]
@@ -119,13 +126,34 @@ def wanted(folder) -> str:
 
 
 @pytest.mark.parametrize("source", ["in.wav", "-"])
-def test_the_example_prints_the_words(exported, monkeypatch, capsys, source):
-    pipe = io.BytesIO(soundfile.read(exported / "in.wav", dtype="int16")[0].tobytes())
+@pytest.mark.parametrize("samples", [32000, 32000 // 4800 * 4800 + 1, 700])
+def test_the_example_prints_the_words(exported, tmp_path, monkeypatch, capsys, source, samples):
+    """Of recordings of any length: a last block of one sample, and less than a block; half a sample is left out."""
+    x, rate = soundfile.read(exported / "in.wav", dtype="int16")
+    soundfile.write(tmp_path / "in.wav", x[:samples], rate)
+    pipe = io.BytesIO(x[:samples].tobytes() + b"x")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
-    monkeypatch.setattr(sys, "argv", ["stream_ctc.py", source if source == "-" else str(exported / source)])
-    runpy.run_path(str(exported / "onnx/stream_ctc.py"))
+    example(exported, monkeypatch, source if source == "-" else str(tmp_path / source))
     found = capsys.readouterr().out.rstrip("\n")
-    assert len(found) > 3 and found == wanted(exported)
+    assert (len(found) > 3 or samples < 1000) and found == wanted(exported, tmp_path / "in.wav")
+
+
+def example(folder: Path, monkeypatch, *words: str) -> None:
+    """Run stream_ctc.py, to which torch is not there."""
+    monkeypatch.setattr(sys, "argv", ["stream_ctc.py", *words])
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch", None)
+        runpy.run_path(str(folder / "onnx/stream_ctc.py"))
+
+
+def test_what_the_example_refuses(exported, tmp_path, monkeypatch, capsys):
+    soundfile.write(tmp_path / "slow.wav", np.zeros(800), 8000)
+    for words, line in (((), "stream_ctc.py speech.wav"), ((str(tmp_path / "slow.wav"),), "8000 Hz, the model 16000")):
+        with pytest.raises(SystemExit, match=line):
+            example(exported, monkeypatch, *words)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
+    example(exported, monkeypatch, "-")  # of nothing there are no words
+    assert capsys.readouterr().out.endswith("\n")
 
 
 def test_only_what_sherpa_makes_goes_there(streaming, exported):
@@ -137,16 +165,25 @@ def test_only_what_sherpa_makes_goes_there(streaming, exported):
 
 @needs("sherpa_onnx")
 def test_sherpa_onnx(exported):
-    import sherpa_onnx
-
-    folder = exported / "onnx"
-    files = {"tokens": str(folder / "tokens.txt"), "model": str(folder / "sherpa_ctc.onnx")}
-    recogniser = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(**files, feature_dim=20, num_threads=1)
-    stream, (x, rate) = recogniser.create_stream(), soundfile.read(exported / "in.wav", dtype="float32")
-    stream.accept_waveform(rate, np.pad(x, (0, rate)))
-    stream.input_finished()
-    while recogniser.is_ready(stream):
-        recogniser.decode_stream(stream)
-    text, here = recogniser.get_result(stream), wanted(exported)
+    recogniser, (x, _) = make(f"sherpa:{exported / 'onnx'}", "en"), soundfile.read(exported / "in.wav", dtype="float32")
+    text, here = dict(recogniser.words([("u", x)]))["u"]["hyp"], wanted(exported)
     # What sherpa-onnx gets after the end is silence, where the whole has nothing: the last frames may differ.
-    assert len(here) > 5 and text.replace(" ", "").startswith(here.replace(" ", "")[:-2])
+    assert recogniser.streaming and len(here) > 5
+    assert text.replace(" ", "").startswith(here.replace(" ", "")[:-2])
+
+
+@needs("sherpa_onnx")
+@pytest.mark.parametrize("net", ["crdnn", "conformer", "deepspeech2"])  # the last one in both directions
+def test_sherpa_onnx_of_whole_utterances(tmp_path, net):
+    folder = make_exported(tmp_path, net)
+    recogniser, (x, _) = make(f"sherpa:{folder / 'onnx'}", "en"), soundfile.read(folder / "in.wav", dtype="float32")
+    assert not recogniser.streaming and not (folder / "onnx/stream_ctc.onnx").exists()
+    text, here = dict(recogniser.words([("u", x)]))["u"]["hyp"], wanted(folder).strip()
+    assert here and text.split() == here.split()
+
+
+@needs("sherpa_onnx")
+def test_features_that_sherpa_does_not_make(tmp_path):
+    export(make_recogniser(tmp_path / "asr"), tmp_path / "onnx")
+    with pytest.raises(UserError, match="onnx: its features are not those that sherpa-onnx makes .* without sherpa:"):
+        make(f"sherpa:{tmp_path / 'onnx'}", "en")

@@ -34,7 +34,7 @@ def export(directory: Path, output: Path) -> float:
     """Write model.onnx, model.json and example.py (and tokens.txt of a recogniser) into the folder `output`.
 
     Of an enhancer from spectrum to spectrum: the graphs of a stream, see `mimic.deploy.onnx_stream` and
-    `onnx_sherpa`. Of a recogniser that streams also its graphs, see `onnx_ctc`.
+    `onnx_sherpa`. Of a recogniser also the graphs of a stream, and for sherpa-onnx, see `onnx_ctc`.
 
     Gives the largest difference between onnxruntime and torch over signals of several lengths. Raises UserError where
     it is above 1e-4, and for a model that cannot be exported.
@@ -62,6 +62,8 @@ def export(directory: Path, output: Path) -> float:
         if streams(model.net, model.front):
             worst = max(worst, onnx_ctc.export(model.net, model.front, output))
             shutil.copyfile(EXAMPLE.with_name("stream_ctc.py"), output / "stream_ctc.py")
+        elif onnx_ctc.for_sherpa(model.front):
+            worst = max(worst, onnx_ctc.export_offline(model.net, model.front, output))
     with replace(output / "model.json") as f:
         json.dump(facts, f, indent=2)
     shutil.copyfile(EXAMPLE, output / "example.py")

@@ -1,4 +1,4 @@
-"""Streaming recognisers of CTC as ONNX graphs, see `mimic.deploy.ctc_graph`: a chunk and the state in and out.
+"""Recognisers of CTC as ONNX graphs. Those that stream, see `mimic.deploy.ctc_graph`: a chunk and the state in and out.
 
 - stream_ctc.onnx: samples (1, n) -> log-probabilities. Where the front end mirrors the ends of a recording, who feeds
   the graph does so, as stream_ctc.json says and stream_ctc.py does.
@@ -6,10 +6,12 @@
   of that kind it asks, by position, for a chunk of features (1, n, bins), the number of outputs before, two tensors of
   state of the sizes that the metadata name, and a mask of attention. Its features are Kaldi's with the options of
   conf/fbank_sherpa.conf; it never says that a signal has ended.
+
+Of the others, whole utterances: sherpa_ctc.onnx, features (1, n, bins) and n -> log-probabilities and their number,
+which sherpa-onnx takes for an offline CTC model of WeNet.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -19,19 +21,18 @@ import torch
 from torch import Tensor, nn
 
 from mimic.deploy import graph_file
+from mimic.deploy.ctc_feeds import SHERPA, STATE, chunks, mirror, sherpa_chunks
 from mimic.deploy.ctc_graph import CtcGraph
 from mimic.errors import UserError
-from mimic.frontend.configs import FbankConfig
 from mimic.frontend.fbank import Fbank
 from mimic.frontend.front_end import FrontEnd
 from mimic.frontend.onnx import LogFilters
 from mimic.io.atomic import replace
+from mimic.nets.graphs import count_frames
 from mimic.nets.recogniser import RecogniserNet
 
 TOLERANCE = 1e-5  # of probabilities
-SHERPA = FbankConfig(snip_edges=False, high_freq=-400)  # the features that sherpa-onnx makes
 SECONDS = 2  # of the signal that a graph is compared with torch by
-STATE = ("state", "padded", "position")
 
 
 def export(net: RecogniserNet, front: FrontEnd, output: Path) -> float:
@@ -98,12 +99,46 @@ class SherpaGraph(nn.Module):
         return log_probs, attention + 0 * mask.to(x.dtype).mean(), state
 
 
+class OfflineGraph(nn.Module):
+    """Features (1, frames, bins) of an utterance and their number -> log-probabilities (1, n, tokens) and n."""
+
+    def __init__(self, net: RecogniserNet):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        log_probs = self.net.encode(x, count_frames(x))[2]
+        return log_probs, count_frames(log_probs) + 0 * length  # an input that is not used would be left out
+
+
+def export_offline(net: RecogniserNet, front: FrontEnd, output: Path) -> float:
+    """Write sherpa_ctc.onnx of a recogniser of whole utterances, of which `for_sherpa` is true.
+
+    Gives the largest difference between the probabilities of onnxruntime and of torch, over utterances of several
+    lengths. Raises UserError where it is above 1e-5.
+    """
+    net, path, worst = net.eval().cpu(), output / "sherpa_ctc.onnx", 0.0
+    x = front(_signal(SECONDS * front.rate))
+    shorter = int(net.encoder.output_lengths(torch.tensor([x.shape[1]])))
+    facts = _facts(net, front, max(1, round(x.shape[1] / shorter)))
+    axes = {"features": {1: "frames"}, "log_probs": {1: "outputs"}}
+    names = ["features", "length"], ["log_probs", "outputs"]
+    graph_file.write(OfflineGraph(net).eval(), path, (x, torch.tensor([x.shape[1]])), names, axes, facts)
+    session = graph_file.session(path)
+    for frames in (x.shape[1], x.shape[1] // 2 + 1):
+        part = x[:, :frames]
+        given, count = session.run(None, {"features": part.numpy(), "length": np.array([frames])})
+        wanted = _whole(net, part)
+        if given[0].shape != wanted.shape or count != [len(wanted)]:
+            raise UserError(f"{path}: gives {given[0].shape} where torch gives {wanted.shape}")
+        worst = max(worst, float(np.abs(np.exp(given[0]) - np.exp(wanted)).max()))
+    return _small(path, worst)
+
+
 def _export_sherpa(net: RecogniserNet, front: FrontEnd, features: Tensor, path: Path) -> float:
     graph = CtcGraph(net, None).eval()
-    facts: dict[str, object] = {"model_type": "wenet_ctc", "comment": "a recogniser of mimic", "version": 1}
+    facts = _facts(net, front, graph.unit) | {"right_context": graph.unit - 1}  # so that chunks do not overlap
     facts |= {"head": 1, "num_blocks": 1, "output_size": 1, "cnn_module_kernel": graph.size + 1}  # sizes of its states
-    facts |= {"subsampling_factor": graph.unit, "right_context": graph.unit - 1}  # so that chunks do not overlap
-    facts |= {"vocab_size": graph.ctc.out_features, "sample_rate": front.rate, "feature_dim": front.dim}
     x, before, attention = torch.zeros(1, 2 * graph.unit, front.dim), torch.tensor([8]), torch.zeros(1, 1, 8, 2)
     state, mask = graph.initial()[0], torch.ones(1, 1, 10, dtype=torch.bool)
     inputs = ["features", "offset", "before", "attention", "state", "mask"]
@@ -114,38 +149,18 @@ def _export_sherpa(net: RecogniserNet, front: FrontEnd, features: Tensor, path: 
     return check(path, graph, features.numpy(), _whole(net, features))
 
 
-def mirror(x: np.ndarray, mirrored: Sequence[int], repeat: bool) -> np.ndarray:
-    """A whole signal (1, samples) with the ends that its front end mirrors."""
-    return np.pad(x, ((0, 0), tuple(mirrored)), mode="symmetric" if repeat else "reflect")
+def _facts(net: RecogniserNet, front: FrontEnd, factor: int) -> dict[str, object]:
+    """What sherpa-onnx, and who opens a graph in it, has to know. factor: frames of features for one of output."""
+    facts: dict[str, object] = {"model_type": "wenet_ctc", "comment": "a recogniser of mimic", "version": 1}
+    facts |= {"subsampling_factor": factor, "vocab_size": net.ctc.out_features}
+    return facts | {"sample_rate": front.rate, "feature_dim": front.dim}
 
 
 def run(session: onnxruntime.InferenceSession, x: np.ndarray, chunk: int, unit: int, delay: int) -> np.ndarray:
-    """A whole signal through stream_ctc.onnx in chunks: (1, samples) -> log-probabilities (frames, tokens).
-
-    unit, delay: those of the graph; `chunk` is a multiple of `unit`.
-    """
-    values = [np.zeros(s.shape, np.int64 if "int64" in s.type else np.float32) for s in session.get_inputs()[2:]]
-    found, frames = [], 0
-    for start in range(0, x.shape[1] + 1 + unit * delay, chunk):  # at least one that is not full: the end
-        part = x[:, start : start + chunk]
-        feed = {"samples": np.pad(part, ((0, 0), (0, chunk - part.shape[1]))), "length": np.array([part.shape[1]])}
-        out, count, *values = session.run(None, feed | dict(zip(STATE, values, strict=True)))
-        found.append(out[0])
-        frames += int(count[0])
-    return np.concatenate(found)[delay : delay + frames]
-
-
-def run_sherpa(session: onnxruntime.InferenceSession, x: np.ndarray, chunk: int, unit: int, delay: int) -> np.ndarray:
-    """Features (1, frames, bins) through sherpa_ctc.onnx as sherpa-onnx does it: as far as `frames` reach."""
-    past, states = chunk // unit * 4, session.get_inputs()[4].shape
-    attention, state = np.zeros((1, 1, past, 2), np.float32), np.zeros(states, np.float32)
-    found, mask = [], np.ones((1, 1, past + chunk // unit), bool)
-    for start in range(0, x.shape[1] - chunk + 1, chunk):
-        feed = {"features": x[:, start : start + chunk], "offset": np.array([past + start // unit])}
-        feed |= {"before": np.array([past]), "attention": attention, "state": state, "mask": mask}
-        out, attention, state = session.run(None, feed)
-        found.append(out[0])
-    return np.concatenate(found)[delay:]
+    """A whole signal through stream_ctc.onnx in chunks: (1, samples) -> log-probabilities (frames, tokens)."""
+    found = [out for _, out in chunks(session, x, chunk, unit, delay)]
+    frames = sum(int(count[0]) for _, count in found)
+    return np.concatenate([log_probs for log_probs, _ in found])[delay : delay + frames]
 
 
 def _whole(net: RecogniserNet, features: Tensor) -> np.ndarray:
@@ -164,10 +179,15 @@ def check(path: Path, graph: CtcGraph, x: np.ndarray, wanted: np.ndarray) -> flo
         if graph.front:
             given = run(session, x, chunk, graph.unit, graph.delay)
         else:
-            given = run_sherpa(session, x, chunk, graph.unit, graph.delay)
+            given = np.concatenate([out for _, out in sherpa_chunks(session, x, chunk, graph.unit)])[graph.delay :]
         if graph.front and given.shape != wanted.shape:
             raise UserError(f"{path}: gives {given.shape} where torch gives {wanted.shape}")
         worst = max(worst, float(np.abs(np.exp(given) - np.exp(wanted[: len(given)])).max()))
+    return _small(path, worst)
+
+
+def _small(path: Path, worst: float) -> float:
+    """The same difference. UserError where it is too large."""
     if not worst <= TOLERANCE:
         raise UserError(f"{path}: differs from torch by {worst:.1e}: this network cannot be exported")
     return worst

@@ -1,15 +1,15 @@
 """The part of OpenAI's HTTP interface that programs use for transcription, so that they work with mimic's server.
 
-https://platform.openai.com/docs/api-reference/audio/createTranscription: a form with `file` and `response_format`. What
-the models here do not have (`prompt`, `temperature`, `stream`) is accepted and changes nothing. `model` is any name: a
-server has one recogniser.
+https://platform.openai.com/docs/api-reference/audio/createTranscription: a form with `file`, `response_format` and
+`stream`. What the models here do not have (`prompt`, `temperature`) is accepted and changes nothing. `model` is any
+name: a server has one recogniser.
 """
 
 import json
 import math
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -23,6 +23,8 @@ from mimic.models.recogniser import Segment
 TRANSCRIPTIONS, MODELS = "/v1/audio/transcriptions", "/v1/models"
 MOST_PARTS = 100  # of a form; those for a recording have ten
 FORMATS = ("json", "text", "verbose_json", "srt", "vtt")
+STREAMED = ("json", "text")  # where `stream` is true; both give the same events
+EVENTS = "text/event-stream"
 
 
 @dataclass
@@ -33,11 +35,13 @@ class Request:
         response_format: one of FORMATS.
         language: as the client gives it; models here know one.
         words: whether it asks for the times of words, too.
+        stream: whether it wants the text segment by segment, as server-sent events.
     """
 
     response_format: str = "json"
     language: str = ""
     words: bool = False
+    stream: bool = False
 
 
 def read(body: BinaryIO, content_type: str, recording: BinaryIO) -> Request:
@@ -63,7 +67,12 @@ def read(body: BinaryIO, content_type: str, recording: BinaryIO) -> Request:
     if kind not in FORMATS:
         raise UserError(f"response_format: {kind}: expected one of {', '.join(FORMATS)}")
     granularities = texts.get("timestamp_granularities[]", []) + texts.get("timestamp_granularities", [])
-    return Request(kind, texts.get("language", [""])[0], "word" in granularities)
+    stream = texts.get("stream", ["false"])[0].lower()
+    if stream not in ("true", "false"):
+        raise UserError(f"stream: {stream}: expected true or false")
+    if stream == "true" and kind not in STREAMED:
+        raise UserError(f"stream: true: response_format is {' or '.join(STREAMED)} then, not {kind}")
+    return Request(kind, texts.get("language", [""])[0], "word" in granularities, stream == "true")
 
 
 def form_boundary(content_type: str) -> bytes:
@@ -104,6 +113,21 @@ def response(request: Request, seconds: float, segments: Sequence[Segment]) -> t
         return "application/json", json.dumps(values, ensure_ascii=False).encode()
     write = {"text": as_text, "srt": as_srt, "vtt": as_vtt}[request.response_format]
     return "text/plain; charset=utf-8", write("", segments).encode()
+
+
+def events(segments: Iterable[Segment]) -> Iterator[bytes]:
+    """Server-sent events: what each segment adds to the text, as soon as it is recognised, and at the end all of it."""
+    text = ""
+    for segment in segments:
+        if segment.text:
+            delta = f" {segment.text}" if text else segment.text
+            text += delta
+            yield event({"type": "transcript.text.delta", "delta": delta})
+    yield event({"type": "transcript.text.done", "text": text})
+
+
+def event(values: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(values, ensure_ascii=False)}\n\n".encode()
 
 
 def models(name: str) -> dict[str, Any]:

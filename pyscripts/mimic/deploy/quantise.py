@@ -1,14 +1,14 @@
 """Exported graphs with weights of 8 bit: what they lose is measured on speech before they are written.
 
-Products with weights become 8 bit, of the network only: front ends, inverse transforms and recurrences stay as they
-are. dynamic: weights beforehand, activations by their range at each call; convolutions stay. static: activations by
-ranges seen on recordings, convolutions too. Needs neither torch nor the trained model.
+Products with weights become 8 bit, of the network only: front ends and inverse transforms stay as they are. dynamic:
+weights beforehand, activations by their range at each call; convolutions stay. static: activations by ranges seen on
+recordings, convolutions too. Recurrences, which onnxruntime leaves out, keep their arithmetic; their weights are stored
+in 8 bit, by rows. Needs neither torch nor the trained model.
 """
 
-import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -18,66 +18,19 @@ import onnx
 import onnxruntime
 from onnxruntime import quantization
 
+from mimic.deploy.ctc_feeds import Feed
+from mimic.deploy.exported import Exported
 from mimic.errors import NotScored, UserError
 from mimic.io.audio import AudioReader
 from mimic.metrics import wer
 from mimic.metrics.pesq import in_child, pesq
 from mimic.metrics.stoi import stoi_estoi
 
-Feed = dict[str, np.ndarray]
 PRODUCTS = {"dynamic": ["MatMul", "Gemm"], "static": ["MatMul", "Gemm", "Conv"]}
-OUTSIDE = re.compile(r"/(parts\.\d+/)?[A-Z]\w*$")  # names of nodes that are not in a network: transforms, filters
-
-
-class Exported:
-    """A folder that steps/export.sh wrote: its graph, and how a signal goes through it.
-
-    Raises UserError for a folder without one, and for an encoder, whose output has no score.
-    """
-
-    def __init__(self, folder: Path):
-        streams = (folder / "stream.json").exists()
-        facts = folder / ("stream.json" if streams else "model.json")
-        self.folder, self.graph = folder, folder / ("waveform.onnx" if streams else "model.onnx")
-        if not facts.exists() or not self.graph.exists():
-            raise UserError(f"{folder}: no {self.graph.name} with {facts.name}: steps/export.sh makes them")
-        self.facts, self.streams = json.loads(facts.read_text(encoding="utf-8")), streams
-        self.output = "enhanced" if streams else self.facts["output"]
-        if self.output == "states":
-            raise UserError(f"{folder}: an encoder, whose output has no score")
-        self.recognises, self.rate = self.output == "log_probs", int(self.facts["rate"])
-        if self.recognises:
-            lines = (folder / "tokens.txt").read_text(encoding="utf-8").splitlines()
-            self.tokens = [line.rsplit(" ", 1)[0] for line in lines]
-
-    def feeds(self, session: onnxruntime.InferenceSession, x: np.ndarray) -> Iterator[tuple[Feed, np.ndarray]]:
-        """What the graph is given for samples (samples,), call by call, with its output."""
-        if not self.streams:
-            x = np.pad(x, (0, max(0, self.facts["shortest"] - len(x))))
-            feed = {self.facts["input"]: x[None]}
-            yield feed, session.run(None, feed)[0][0]
-            return
-        states = {name: np.zeros(shape, np.float32) for name, shape in self.facts["waveform"].items()}
-        for hop in np.pad(x, (0, self.facts["delay"] + -len(x) % self.facts["hop"])).reshape(-1, self.facts["hop"]):
-            feed = {"samples": hop, **states}
-            out, *values = session.run(None, feed)
-            states = dict(zip(states, values, strict=True))
-            yield feed, out
-
-    def enhance(self, session: onnxruntime.InferenceSession, x: np.ndarray) -> np.ndarray:
-        """Samples (samples,) -> as many enhanced ones."""
-        parts = np.concatenate([out for _, out in self.feeds(session, x)])
-        delay = self.facts["delay"] if self.streams else 0
-        return parts[delay : delay + len(x)]
-
-    def words(self, session: onnxruntime.InferenceSession, x: np.ndarray) -> list[str]:
-        """What the likeliest token of each frame spells; of phones these."""
-        ((_, log_probs),) = self.feeds(session, x)
-        best = log_probs.argmax(axis=1)
-        kept = [t for i, t in enumerate(best) if t > 2 and (i == 0 or t != best[i - 1])]  # 0: blank, 1 and 2: ends
-        spelling = [self.tokens[t] for t in kept]
-        spaced = any("\u2581" in token for token in self.tokens)
-        return "".join(spelling).replace("\u2581", " ").split() if spaced else spelling
+RECURRENCES = ("GRU", "LSTM")
+OUTSIDE = re.compile(
+    r"/(parts\.\d+/|front/)?[A-Z]\w*$"
+)  # names of nodes that are not in a network: transforms, filters
 
 
 @dataclass(frozen=True)
@@ -90,12 +43,13 @@ class Scores:
 
 
 def quantise(exported: Exported, kind: str, target: Path, signals: Sequence[np.ndarray]) -> tuple[int, int]:
-    """Write the graph with weights of 8 bit: how many of its products have them now, and how many there are.
+    """Write the graph with weights of 8 bit: how many of its products and recurrences have them, of how many.
 
     kind: dynamic or static. signals: recordings (samples,) for the ranges of static. Raises UserError where there is
-    nothing to do, and where onnxruntime cannot open the result.
+    nothing to do, where the file would be no smaller, and where onnxruntime cannot open it.
     """
-    nodes = [n for n in onnx.load(exported.graph).graph.node if n.op_type in PRODUCTS["static"]]
+    before = onnx.load(exported.graph)
+    nodes = [n for n in before.graph.node if n.op_type in (*PRODUCTS["static"], *RECURRENCES)]
     outside = [node.name for node in nodes if OUTSIDE.fullmatch(node.name)]
     options = {"op_types_to_quantize": PRODUCTS[kind], "nodes_to_exclude": outside, "per_channel": True}
     options |= {"weight_type": quantization.QuantType.QInt8}
@@ -107,9 +61,18 @@ def quantise(exported: Exported, kind: str, target: Path, signals: Sequence[np.n
             quantization.quantize_static(exported.graph, target, _Reader(exported, signals), **options)
     finally:
         logging.disable(logging.NOTSET)
-    small = [w for w in onnx.load(target).graph.initializer if w.data_type == onnx.TensorProto.INT8 and len(w.dims) > 1]
-    if not small:
-        raise UserError(f"{exported.graph}: no product that --method {kind} makes 8 bit")
+    model = onnx.load(target)
+    count = sum(w.data_type == onnx.TensorProto.INT8 and len(w.dims) > 1 for w in model.graph.initializer)
+    count += _store_recurrences(model)
+    onnx.save(model, target)
+    if not count:
+        raise UserError(f"{exported.graph}: no weights that --method {kind} makes 8 bit")
+    sizes = [path.stat().st_size for path in (exported.graph, target)]
+    if sizes[1] >= sizes[0]:
+        raise UserError(
+            f"{exported.graph}: no smaller with --method {kind}, {sizes[0] / 1e6:.2f} MB -> {sizes[1] / 1e6:.2f} MB: "
+            "nothing is written"
+        )
     try:  # 1.31 ends the whole process when it opens some static graphs, those of conformers among them
         in_child(_opens, target)
     except NotScored:
@@ -117,7 +80,28 @@ def quantise(exported: Exported, kind: str, target: Path, signals: Sequence[np.n
         raise UserError(
             f"{exported.graph}: onnxruntime {version} crashes on it with --method {kind}: try the other"
         ) from None
-    return len(small), len(nodes) - len(outside)
+    return count, len(nodes) - len(outside)
+
+
+def _store_recurrences(model: onnx.ModelProto) -> int:
+    """Store weights of recurrences in 8 bit, with a scale for each row, and a node that multiplies them out.
+
+    Gives the number of recurrences.
+    """
+    graph = model.graph
+    weights = {weight.name: weight for weight in graph.initializer if weight.data_type == onnx.TensorProto.FLOAT}
+    nodes = [node for node in graph.node if node.op_type in RECURRENCES]
+    for name in sorted({name for node in nodes for name in node.input[1:3]} & weights.keys()):
+        value = onnx.numpy_helper.to_array(weights[name])  # (directions, gates * units, inputs)
+        scale = np.maximum(np.abs(value).max(axis=(0, 2)), 1e-12) / 127
+        rounded = np.rint(value / scale[:, None]).astype(np.int8)
+        graph.initializer.remove(weights[name])
+        parts = {f"{name}_int8": rounded, f"{name}_scale": np.float32(scale)}
+        graph.initializer.extend(onnx.numpy_helper.from_array(part, key) for key, part in parts.items())
+        graph.node.insert(
+            0, onnx.helper.make_node("DequantizeLinear", list(parts), [name], f"{name}_dequantise", axis=1)
+        )
+    return len(nodes)
 
 
 class _Reader(quantization.CalibrationDataReader):

@@ -14,8 +14,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -88,6 +88,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server_version, sys_version = "mimic", ""
     protocol_version = "HTTP/1.1"
     timeout = 60  # seconds for a client to send more, or to take the response
+    streams = False  # whether events have been sent
 
     def setup(self) -> None:
         super().setup()
@@ -137,19 +138,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._receive(int(length), self._transcription if transcribes else self._both)
 
-    def _both(self, recording: Path) -> tuple[str, bytes]:
-        return "application/json", json.dumps(self.server.service.results(recording)).encode()
+    def _both(self, recording: Path) -> Generator[tuple[str, bytes]]:
+        yield "application/json", json.dumps(self.server.service.results(recording)).encode()
 
-    def _transcription(self, upload: Path) -> tuple[str, bytes]:
+    def _transcription(self, upload: Path) -> Generator[tuple[str, bytes]]:
         with open(upload, "rb") as body, tempfile.NamedTemporaryFile(suffix=".audio") as recording:
             request = openai_api.read(body, self.headers.get("Content-Type", ""), recording)  # type: ignore[arg-type]
+            service, path = self.server.service, Path(recording.name)
             try:
-                return openai_api.response(request, *self.server.service.transcript(Path(recording.name)))
+                if request.stream:
+                    yield from ((openai_api.EVENTS, event) for event in openai_api.events(service.segments(path)))
+                else:
+                    yield openai_api.response(request, *service.transcript(path))
             except UserError as error:
                 raise UserError(str(error).replace(recording.name, "the recording")) from None
 
-    def _receive(self, length: int, process: Callable[[Path], tuple[str, bytes]]) -> None:
-        """Take an upload of `length` bytes; the response is what `process` makes of it: its type and its body."""
+    def _receive(self, length: int, process: Callable[[Path], Generator[tuple[str, bytes]]]) -> None:
+        """Take an upload of `length` bytes; the response is what `process` makes of it: its type and its body, or
+        events, which are sent as they come.
+        """
         service = self.server.service
         with tempfile.NamedTemporaryFile(suffix=".audio") as spool:
             self.expect(length)
@@ -165,8 +172,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not service.waiting.acquire(blocking=False):  # not before: who uploads slowly keeps nobody else waiting
                 self._error(503, "too many recordings are waiting: try again later")
                 return
+            whole = None
             try:
-                kind, body = process(Path(spool.name))
+                with closing(process(Path(spool.name))) as parts:
+                    for kind, body in parts:
+                        if kind == openai_api.EVENTS:
+                            self._event(body)
+                        else:
+                            whole = kind, body
+            except (ConnectionError, TimeoutError):  # the client's
+                raise
             except UserError as error:
                 self._error(422, str(error).replace(spool.name, "the recording"))
                 return
@@ -176,7 +191,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return
             finally:
                 service.waiting.release()
-        self._send(200, kind, body)
+        if whole:
+            self._send(200, *whole)
 
     def _is_own_page(self) -> bool:
         """Whether the request is meant for this server and comes from its own page, not from another site's."""
@@ -196,15 +212,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return True
 
     def _error(self, code: int, line: str) -> None:
-        self._json(code, openai_api.error(code, line) if self.path.startswith("/v1/") else {"error": line})
+        values = openai_api.error(code, line) if self.path.startswith("/v1/") else {"error": line}
+        if self.streams:  # its status is sent
+            self._event(openai_api.event(values))
+        else:
+            self._json(code, values)
+
+    def _event(self, event: bytes) -> None:
+        if not self.streams:
+            self._head(200, openai_api.EVENTS)
+        self.streams = True
+        self.wfile.write(event)
 
     def _json(self, code: int, values: dict[str, Any]) -> None:
         self._send(code, "application/json", json.dumps(values).encode())
 
     def _send(self, code: int, kind: str, body: bytes) -> None:
+        self._head(code, kind, len(body))
+        self.wfile.write(body)
+
+    def _head(self, code: int, kind: str, length: int | None = None) -> None:
+        """length: of the body; None: it ends with the connection."""
         self.send_response(code)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        if length is not None:
+            self.send_header("Content-Length", str(length))
         self.send_header("Content-Security-Policy", POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
@@ -212,7 +244,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
 
     def log_message(self, text: str, *values: Any) -> None:
         log.info("%s %s", self.client_address[0], (text % values).encode("ascii", "backslashreplace").decode())

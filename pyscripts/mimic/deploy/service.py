@@ -5,6 +5,8 @@ import io
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,8 @@ class Service:
 
         Raises UserError for what is not audio, and for a recording that is too long.
         """
-        info, before, after, segments = self._process(path)
+        with self._enhanced(path) as (info, before, after, reader):
+            segments = list(self.transcriber(reader, UPLOAD)) if self.transcriber else None
         result: dict[str, Any] = {"seconds": info.seconds, "before": _wav(before, info.rate)}
         if after is not None:
             result["after"] = _wav(after, info.rate)
@@ -71,12 +74,19 @@ class Service:
 
     def transcript(self, path: Path) -> tuple[float, list[Segment]]:
         """Length in seconds and transcript of a recording. Raises UserError as `results`."""
-        info, _, _, segments = self._process(path)
-        return info.seconds, segments or []
+        return files.Files({UPLOAD: str(path)}).info(UPLOAD).seconds, list(self.segments(path))
 
-    def _process(self, path: Path) -> tuple[AudioInfo, np.ndarray, np.ndarray | None, list[Segment] | None]:
+    def segments(self, path: Path) -> Iterator[Segment]:
+        """The transcript of a recording, segment by segment as it is recognised. Raises UserError as `results`."""
+        with self._enhanced(path) as (_, _, _, reader):
+            if self.transcriber is not None:
+                yield from self.transcriber(reader, UPLOAD)
+
+    @contextmanager
+    def _enhanced(self, path: Path) -> Iterator[tuple[AudioInfo, np.ndarray, np.ndarray | None, files.Files]]:
+        """A recording, its samples before and after enhancement, and a reader of what comes after: one at a time."""
         reader = files.Files({UPLOAD: str(path)})
-        info, after, segments = reader.info(UPLOAD), None, None
+        info, after = reader.info(UPLOAD), None
         if info.seconds > self.max_seconds:
             raise UserError(f"{info.seconds:.0f} s are more than the {self.max_seconds:.0f} s that are allowed here")
         before = np.concatenate([mono(block)[:, None] for block in reader.blocks(UPLOAD, files.BLOCK)])
@@ -85,9 +95,7 @@ class Service:
                 after = np.concatenate(list(self.enhancer([before], info.rate)))
                 reader = files.Files({UPLOAD: f"{folder}/after.wav"})
                 soundfile.write(f"{folder}/after.wav", after, info.rate, "FLOAT")
-            if self.transcriber is not None:
-                segments = list(self.transcriber(reader, UPLOAD))
-        return info, before, after, segments
+            yield info, before, after, reader
 
 
 def _wav(x: np.ndarray, rate: int) -> str:

@@ -40,8 +40,8 @@ class Model:
     """An enhancer of this recipe. What it enhanced is kept in `folder`, by what the model and the speech hold."""
 
     def __init__(self, name: str, directory: Path, folder: Path) -> None:
-        if not (directory / "config.yaml").is_file():
-            raise UserError(f"enhancer {directory}: neither a model (no config.yaml) nor a folder of audio")
+        if models.kind(directory) != "Enhancer":
+            raise UserError(f"enhancer {directory}: not an enhancer: give one, as exp/enhance_mimic")
         self.name, self.directory, self.curve = name, directory, read_curve(directory)
         self.identity = f"mimic {directory_digest(directory)}"
         self.folder = folder / f"{name}-{digest(self.identity.encode())[:8]}"
@@ -53,8 +53,6 @@ class Model:
         if not path.exists():
             if self._model is None:
                 self._model = models.load(self.directory)
-                if not hasattr(self._model, "enhance"):
-                    raise UserError(f"enhancer {self.directory}: not an enhancer: give one, as exp/enhance_mimic")
             self.folder.mkdir(parents=True, exist_ok=True)
             write_wav(path, self._model.enhance(noisy, RATE, ratio=1.0))
         return soundfile.read(path, dtype="float32")[0]
@@ -98,7 +96,10 @@ def parse_enhancer(text: str, folder: Path, allow_pipes: bool = False) -> Model 
 
 
 class Material:
-    """Noisy speech: `utts`, `texts` of those that have a transcript, signals."""
+    """Noisy speech: `utts`, `texts` of those that have a transcript, signals.
+
+    `gaps`: {utterance: reason} of audio without a transcript, where others have one, and of transcripts without audio.
+    """
 
     def __init__(self, data: Path, text: Path | None, allow_pipes: bool, channel: int | None) -> None:
         self.data, self.reader = data, open_audio(data, allow_pipes, channel)
@@ -107,6 +108,10 @@ class Material:
         self.texts = {utt: texts[utt] for utt in self.utts if texts.get(utt)}
         if texts and not self.texts:
             raise UserError(f"{text or data / 'text'}: has none of the utterances of {data}")
+        self.gaps = {}
+        if texts:
+            self.gaps = dict.fromkeys(texts.keys() - set(self.utts), "it has a transcript, and no audio")
+            self.gaps |= {utt: "it has no transcript" for utt in self.utts if utt not in self.texts}
 
     def noisy(self, utt: str) -> np.ndarray:
         """Samples (samples,) float32 at 16 kHz."""

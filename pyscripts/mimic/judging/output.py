@@ -32,32 +32,41 @@ class Output:
         self,
         name: str,
         judgements: Sequence[Judgement],
-        best: System,
+        shown: Sequence[System],
+        final: Sequence[System],
         sides: Sides,
         refs: Mapping[str, str],
         dev: tuple[float, Mapping[System, float]] | None,
         signal: Callable[[System, str], np.ndarray],
     ) -> None:
-        """A recogniser: its judgements, the system that counts, and what they were made from. dev: WER by ratio."""
+        """A recogniser: its judgements, and what they were made from.
+
+        shown: the system of each enhancer whose scores and audio are kept. final: those that have a line at the end.
+        dev: WER by ratio.
+        """
         tree, data = self.folder / "scores" / name, self.folder / "scores" / "data" / f"{TEST}_{NOISY}"
         write_data(data, self.data, self.utts, refs if self.transcripts else {})
-        shown = {j.system.enhancer: j.system for j in judgements}  # of several ratios of an enhancer one
-        shown[best.enhancer] = best
-        for system in [System(), *shown.values()]:
+        for system in [System(), *shown]:
             alignments, _, scores = sides[system]
             write_tree(tree, system, data, alignments, scores, self.utts)
-        write_page(tree, data, self.folder / "report" / name, [System(), *shown.values()], best, signal)
+        write_page(tree, data, self.folder / "report" / name, [System(), *shown], final[0], signal)
         self.text += [f"## {name}\n", _comparisons(name, judgements, self.transcripts)]
         if dev:
             self.text.append(_by_ratio(f"{name}, WER on dev", dev[1], dev[0]))
         self.text += [found for c in CONDITIONS if (found := _by_condition(name, c, judgements))]
-        chosen = next(j for j in judgements if j.system == best)
-        self.lines.append(line(name, chosen, self.transcripts))
+        chosen = [j for j in judgements if j.system in final]
+        lines = [line(name, j, self.transcripts) for j in chosen]
+        self.lines += lines
         self.found[name] = {
-            "line": self.lines[-1],
-            "verdict": chosen.verdict if self.transcripts and "wer" in chosen.figures else "undecided",
-            "enhancer": best.enhancer,
-            "ratio": best.ratio,
+            "verdicts": [
+                {
+                    "line": text,
+                    "verdict": j.verdict if self.transcripts and "wer" in j.figures else "undecided",
+                    "enhancer": j.system.enhancer,
+                    "ratio": j.system.ratio,
+                }
+                for text, j in zip(lines, chosen, strict=True)
+            ],
             "dev": _by_enhancer(dev) if dev else None,
             "systems": [{"enhancer": j.system.enhancer, **j.record()} for j in judgements],
         }
@@ -69,7 +78,8 @@ class Output:
             f.write("\n")
         about = (
             f"{facts['data']}: {facts['test']} utterances judged, {facts['dev']} others to choose the ratio on, "
-            f"{facts['skipped']} skipped. Change: enhanced less noisy, paired bootstrap over utterances, 95 %.\n"
+            f"{facts['skipped']} skipped (skipped.tsv). Change: enhanced less noisy, paired bootstrap over "
+            "utterances, 95 %.\n"
         )
         with replace(self.folder / "results.txt") as f:
             f.write("\n".join([about, *self.text, *self.lines, ""]))

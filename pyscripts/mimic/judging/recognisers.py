@@ -5,18 +5,19 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mimic import models
 from mimic.errors import UserError
 from mimic.io.entries import wav_file
 from mimic.io.recording import write_wav
 from mimic.io.tables import read_text, write_table
 from mimic.judging.findings import NAME, RATE, Found, Recogniser, Signals, digest, directory_digest, mean
-from mimic.registry import installed
+from mimic.judging.packaged import Pocketsphinx, Sherpa, Whisper
 
-PACKAGED = {"whisper": "faster_whisper", "sherpa": "sherpa_onnx", "pocketsphinx": "pocketsphinx"}
+PACKAGED: dict[str, Any] = {"whisper": Whisper, "sherpa": Sherpa, "pocketsphinx": Pocketsphinx}
 
 
 def parse(text: str) -> tuple[str, str, str]:
@@ -45,41 +46,31 @@ def parse(text: str) -> tuple[str, str, str]:
     return name or (last if what == "model" else f"{what}-{last}"), what, argument
 
 
-def require(text: str) -> None:
-    """UserError where the package or the program of a word is not there; nothing is loaded."""
+def require(text: str, language: str) -> None:
+    """UserError where a word's package, program, files or language are not there; no recogniser is loaded."""
     name, what, argument = parse(text)
     if what in PACKAGED:
-        installed(PACKAGED[what])
+        PACKAGED[what].check(argument, language)
     if what == "cmd" and not shutil.which(program := shlex.split(argument)[0]):
         raise UserError(f"recogniser {name}: {program}: no such program, or it cannot be run (chmod +x)")
+    if what == "model" and models.kind(argument) != "Recogniser":
+        raise UserError(f"recogniser {argument}: not a recogniser: give one, as exp/asr_clean or exp/joint/recogniser")
 
 
 def make(text: str, language: str) -> Recogniser:
-    """The recogniser of a word. UserError: not a model, a package that is not installed."""
+    """The recogniser of a word. UserError as `require`."""
+    require(text, language)
     name, what, argument = parse(text)
     if what == "cmd":
         return Command(name, argument)
-    if what == "model":
-        return Own(name, argument)
-    from mimic.judging import packaged  # each needs a package that is optional
-
-    kinds: dict[str, Callable[[str, str, str], Recogniser]] = {
-        "whisper": packaged.Whisper,
-        "sherpa": packaged.Sherpa,
-        "pocketsphinx": packaged.Pocketsphinx,
-    }
-    return kinds[what](name, argument, language)
+    return Own(name, argument) if what == "model" else PACKAGED[what](name, argument, language)
 
 
 class Own:
     """A recogniser of this recipe, with the search that its config.yaml names."""
 
     def __init__(self, name: str, directory: str) -> None:
-        from mimic import models  # torch takes seconds to load
-
         self.model: Any = models.load(directory)
-        if not hasattr(self.model, "recognise"):
-            raise UserError(f"recogniser {directory}: not a recogniser: give one, as exp/asr_clean")
         self.name, self.identity = name, f"recogniser {directory_digest(directory)}"
 
     def words(self, signals: Signals) -> Iterator[tuple[str, Found]]:

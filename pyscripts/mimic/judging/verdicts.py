@@ -72,7 +72,17 @@ def rate(alignments: Alignments) -> float:
 
 def choose(rates: Mapping[System, float]) -> System:
     """The system with the fewest errors on dev; of equals the one that enhances most."""
-    return min(rates, key=lambda system: (rates[system], -1.0 if isinstance(system.ratio, str) else -system.ratio))
+    return min(rates, key=lambda system: (rates[system], -_amount(system)))
+
+
+def strongest(systems: Sequence[System]) -> list[System]:
+    """Of each enhancer the highest ratio; auto only where there is no other."""
+    enhancers = dict.fromkeys(system.enhancer for system in systems)
+    return [max((s for s in systems if s.enhancer == enhancer), key=_amount) for enhancer in enhancers]
+
+
+def _amount(system: System) -> float:
+    return -1.0 if isinstance(system.ratio, str) else system.ratio
 
 
 def value(a: Alignment) -> Value:

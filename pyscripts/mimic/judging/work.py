@@ -16,7 +16,7 @@ from mimic.judging import recognisers
 from mimic.judging.evaluation import Evaluation, Scores, known_measures
 from mimic.judging.findings import Findings
 from mimic.judging.material import Material, System, dev_part, parse_enhancer
-from mimic.judging.verdicts import align, choose, judge, rate, systems
+from mimic.judging.verdicts import align, choose, judge, rate, strongest, systems
 from mimic.models.ratio import AUTO
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,8 @@ class Work:
                 raise UserError(f"{options.data}: one utterance: give a single enhancer and a single of --ratios")
             self.dev = dev_part(utts, options.dev_share)
         self.test = sorted(set(utts) - set(self.dev))
-        self.skipped: dict[str, str] = {}
+        self.skipped = dict(self.material.gaps)
+        self.total = len(utts) + len(self.skipped)
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -101,10 +102,11 @@ class Work:
         return Evaluation(self.material, self.enhancers, judges, found, self.skipped)
 
     def inputs(self) -> list[Path]:
-        """Files and directories that the results are made from. UserError where a package or a program is missing."""
+        """Files and directories that the results are made from. UserError where anything is known to be missing."""
+        self.check_skipped(self.test)
         known_measures(self.options.measures, transcripts=True)
         for spec in self.options.recognisers:
-            recognisers.require(spec)
+            recognisers.require(spec, self.options.language)
         places = [recognisers.parse(spec) for spec in self.options.recognisers]
         found = [self.options.data, *([self.options.text] if self.options.text else [])]
         found += [enhancer.directory for enhancer in self.enhancers.values()]
@@ -152,17 +154,11 @@ class Work:
         from mimic.judging.output import Output  # matplotlib and jinja2, which the other parts do not need
 
         choices, utts = self.choices(), self.evaluation.usable(self.test)
-        total = len(self.dev) + len(self.test)
         folder = self.options.out / "results"
         folder.mkdir(parents=True, exist_ok=True)
         with replace(folder / "skipped.tsv") as f:
             f.write("".join(f"{utt}\t{reason}\n" for utt, reason in sorted(self.skipped.items())))
-        if not utts or len(self.skipped) > self.options.max_skip * total:
-            utt, reason = next(iter(sorted(self.skipped.items())), ("none", "there are none"))
-            raise UserError(
-                f"{len(self.skipped)} of {total} utterances cannot be used (allowed: --max-skip "
-                f"{self.options.max_skip:g}), first {utt}: {reason}"
-            )
+        self.check_skipped(utts)
         chosen = self.chosen()
         found = {system: self.evaluation.run(system, utts) for system in [System(), *chosen]}
         output = Output(folder, self.options.data, self.transcripts, utts)
@@ -175,11 +171,21 @@ class Work:
             mine = list(choices[name].values()) if choices else chosen
             judgements = [judge(s, sides[System()], sides[s], [self.options.data]) for s in mine]
             dev = self.rates.get(name)
-            best = choose(dev[1]) if dev else mine[-1]  # without a choice the one that is enhanced most
-            output.add(name, judgements, best, sides, refs, dev, self.evaluation.signal)
+            shown = strongest(mine)
+            final = [choose(dev[1])] if dev else shown
+            output.add(name, judgements, shown, final, sides, refs, dev, self.evaluation.signal)
         facts = {"data": str(self.options.data), "dev": len(self.dev), "test": len(utts), "skipped": len(self.skipped)}
         output.write(facts | {"options": self.record(), "environment": environment()})
         log.info("wrote %s: results.json, results.txt, and report/<recogniser>/index.html", folder)
+
+    def check_skipped(self, utts: Sequence[str]) -> None:
+        """UserError where more utterances than allowed are known to be of no use, or where none is left in `utts`."""
+        if not utts or len(self.skipped) > self.options.max_skip * self.total:
+            utt, reason = min(self.skipped.items(), default=("none", "there are none"))
+            raise UserError(
+                f"{len(self.skipped)} of {self.total} utterances cannot be used (allowed: --max-skip "
+                f"{self.options.max_skip:g}), first {utt}: {reason}"
+            )
 
     def record(self) -> dict[str, Any]:
         judges = {judge.name: judge.identity for judge in self.evaluation.judges}

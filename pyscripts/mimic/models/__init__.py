@@ -53,6 +53,14 @@ def load(directory: str | Path | None = None, overrides: Iterable[str] = (), dev
     return MODELS[task_name(read_raw(config), str(config))].load(path, overrides, device)
 
 
+def kind(directory: str | Path) -> str:
+    """The class of a trained directory by its name, such as Recogniser, which is not imported; "" of anything else."""
+    config = find(directory) / "config.yaml"
+    task = task_name(read_raw(config), str(config)) if config.is_file() else ""
+    place = None if task == "joint" else MODELS.place(task)
+    return place.rpartition(":")[2] if place else ""
+
+
 def find(model: str | Path | None = None) -> Path:
     """The directory of a model; of None or "true" the default; of pretrained/NAME the package's own, if it is not here.
 
