@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The published table on any corpus, after ./run.sh with the same --data and --exp. The rows clean, noisy, mse and mimic
-# (frozen) are run.sh's; this trains the others, scores all, and writes exp/TABLE.md with the published values beside the
+# The published table on any corpus, after ./run.sh with the same --data and --exp. The enhancers of the rows mse and mimic
+# (frozen) are run.sh's, as are the recognisers of clean, noisy, mse and mimic; this trains the others, scores all, and writes exp/TABLE.md with the published values beside the
 # measured ones. Options as in run.sh. Time for the published rows of the demo corpus on 2 cores: 40 min.
 #   noisy_phase              clean magnitudes with the phase of noisy speech: what a perfect mask would give
 #   mimic_only               as mimic, without the spectral loss
@@ -112,6 +112,9 @@ start_recipe "$exp"
 read -r -a enhancers <<< "$(with_seeds "${enhancers[@]}")"
 read -r -a joints <<< "$(with_seeds "${joints[@]}")"
 read -r -a own <<< "$(with_seeds "${own[@]}")"
+for name in "${own[@]}"; do
+  [ -e "$exp/enhance_$name/model.pt" ] || die "$exp/enhance_$name/model.pt is missing: run ./run.sh --seeds $seeds first"
+done
 
 if begin 1 "enhancers and joint training"; then
   for name in "${enhancers[@]}"; do
@@ -141,7 +144,7 @@ read -r -a enhanced_sets <<< "$sets"
 if $retrained; then enhanced_sets+=(train); fi
 if begin 2 "enhanced speech"; then
   for set in "${enhanced_sets[@]}"; do
-    for name in "${enhancers[@]}"; do in_background 2 dump "$exp/enhance_$name" "$set"; done
+    for name in "${own[@]}" "${enhancers[@]}"; do in_background 2 dump "$exp/enhance_$name" "$set"; done
     if [[ " $rows " == *" noisy_phase "* ]]; then in_background 2 dump_noisy_phase "$set"; fi
   done
   for name in "${joints[@]}"; do

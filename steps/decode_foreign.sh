@@ -38,7 +38,7 @@ read -r -a words <<< "$command"
 type -P "${words[0]}" > /dev/null || die "'${words[0]}': no such program"
 if $check; then exit 0; fi
 data=$2 dir=$3
-for word in "${words[@]}"; do # the program, where it is no command of the system, and its model
+for word in "${words[@]}"; do # the program, if it is a file here, and its model
   word=${word##*[=:]}
   if [[ -e $word && $word != pyscripts/recognise.py ]]; then inputs+=(--input "$word"); fi
 done
