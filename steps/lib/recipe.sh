@@ -32,6 +32,7 @@ check_measures() {
 
 # begin N TITLE: whether stage N is to run; logs it.
 begin() {
+  if listing; then return 0; fi
   if [ "$stage" -gt "$1" ] || [ "$stop_stage" -lt "$1" ]; then return 1; fi
   dry_run || log "stage $1: $2"
 }
@@ -139,6 +140,9 @@ start_recipe() {
     lock_dir "$1"
     export MIMIC_RUN_PID=$$ # jobs end when this process is gone
     steps/setup.sh
+  fi
+  if [ -n "${set:-}" ] && ! listing; then check_set; fi
+  if ! dry_run; then
     # Of a single stage, its steps print it soon enough.
     if [ -v dry_run ] && [ "$stage" -lt "$stop_stage" ] && compgen -G "$1/*" > /dev/null; then log_changes; fi
   fi
@@ -155,6 +159,21 @@ start_recipe() {
   common_2nj=(--nj $((2 * nj)) "${one_job[@]}")
   decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
   training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force" --set "${settings:-}" ${device:+--device "$device"})
+}
+
+# check_set: dies unless all of $settings suit the models that any stage of this recipe trains; those that not all of them
+# have are then for those that have them. Reads $call.
+check_set() {
+  local trainings
+  trainings=$(mktemp)
+  if ! MIMIC_TRAININGS=$trainings MIMIC_RECIPE=$0 BASH_ENV=steps/lib/list_trainings.sh bash "${call[@]}" --dry-run true \
+    > /dev/null 2> "$trainings.log"; then
+    log "WARNING: --set is checked when a model is trained, not now: $(tail -n 1 "$trainings.log")"
+  else
+    # shellcheck disable=SC2086  # split at spaces
+    settings=$(set -f && pyscripts/recipe_settings.py "$trainings" $settings) || exit 1
+  fi
+  rm -f "$trainings" "$trainings.log"
 }
 
 # log_changes: logs which existing directories this call makes again, and why. Reads $call; done.py writes MIMIC_CHANGES.
