@@ -135,6 +135,13 @@ summary() {
 print(", ".join(f"{k} {v}" for k, v in json.load(open(sys.argv[1])).items()))' "$1"
 }
 
+# check_durations: dies where --min-dur is above --max-dur.
+# shellcheck disable=SC2154  # a step has these
+check_durations() {
+  awk -v least="${min_dur:-0}" -v most="${max_dur:-0}" 'BEGIN { exit most > 0 && least > most }' ||
+    die "--min-dur $min_dur is above --max-dur $max_dur"
+}
+
 # check_skipped DIR SHARE: dies where more than this share of the utterances of a finished DIR is in its skipped.tsv.
 check_skipped() {
   local skipped=0 kept

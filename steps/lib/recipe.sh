@@ -3,6 +3,7 @@
 # run at a time, the options of steps, and chains of several steps. Source it after log.sh. The functions read the options
 # of the recipe by name: exp, data, nj, ngpu, train_jobs, force, seed, seeds, corpus, init, *_config.
 # shellcheck disable=SC2034,SC2154  # which the recipes set and use
+. recipe_corpus.sh
 
 # check_common "$@": what every recipe asks of its options beyond their ranges (parse_options.sh); fills in --nj.
 check_common() {
@@ -20,6 +21,7 @@ check_common() {
   [[ $stages == *"; $stage "* ]] || die "--stage $stage: the stages are ${stages#; }"
   [ "$stage" -le "$stop_stage" ] || die "--stage $stage is after --stop-stage $stop_stage"
   check_files config
+  check_durations
   if [ "${measures:-all}" != all ]; then check_measures; fi
 }
 
@@ -53,27 +55,6 @@ check_models() {
     [ -z "${!name}" ] || [ -f "${!name}/model.pt" ] || [ -f "${!name}/model.safetensors" ] ||
       die "--${name//_/-} ${!name}: no model.pt: is it trained?"
   done
-}
-
-# check_corpus SET...: dies unless the directory --corpus has these sets.
-check_corpus() {
-  local set
-  for set; do [ -d "$corpus/$set" ] || die "--corpus $corpus has no directory $set"; done
-}
-
-# prepare_demo: the demo corpus in $data, by $demo_options; with --debug true all of a small one in $demo, a few utterances in $data.
-# few_sets FROM TO SET...: with --debug true: some utterances of each set of a corpus that is there, and its lexicon.
-demo_options=()
-prepare_demo() {
-  local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "${demo_options[@]}" "$demo"
-  if ${debug:-false}; then few_sets "$demo" "$data" {train,dev,test}_{clean,noisy}; fi
-}
-few_sets() {
-  local name
-  for name in "${@:3}"; do
-    if [ -d "$1/$name" ] || pending "$1/$name"; then steps/subset_data.sh --force "$force" "$1/$name" 24 "$2/$name"; fi
-  done
-  if [ -d "$1/lang" ] && ! dry_run; then ln -sfn "$(realpath "$1/lang")" "$2/lang"; fi
 }
 
 # check_words OPTION WORD...: dies unless every word of the option is one of these.

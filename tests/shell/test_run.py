@@ -88,6 +88,8 @@ OWN = "--lexicon, --lexicon-type and --allow-pipes are for your own data: give -
         ("--train-clean a --corpus b", "give either --corpus or one option per set, not both"),
         ("--lexicon path.sh", OWN),
         ("--lexicon-type prob", OWN),
+        ("--min-dur 1", "--min-dur and --max-dur are for your own data: give --corpus too"),
+        ("--min-dur 2 --max-dur 1", "--min-dur 2 is above --max-dur 1"),
         ("--vbdemand-dir vb", "--vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"),
         ("--skip-pesq-check true", "--vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"),
         (
