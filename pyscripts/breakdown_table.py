@@ -20,6 +20,7 @@ from mimic.metrics.scores import SUMMARY, read_scores
 from mimic.reporting.page_plots import by_level
 from mimic.reporting.records import Record, facts
 from mimic.reporting.score_table import aligned
+from mimic.settings import comma_separated
 
 LEGEND = "Errors per 100 reference words, [95 % interval by bootstrap over utterances]; set: {}."
 
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--command", default="", help="the command that made the results, for the Markdown file")
     args = parser.parse_args()
 
-    conditions = args.conditions.split(",")
+    conditions = comma_separated(args.conditions)
     table = {}
     for system in args.systems:
         name, equals, folder = system.partition("=")

@@ -25,9 +25,10 @@ check_common() {
   if [ "${measures:-all}" != all ]; then check_measures; fi
 }
 
-# check_measures: dies unless --measures can be scored; else after hours of training it would.
+# check_measures: dies unless --measures can be scored; else after hours of training it would. 'stoi, estoi' is 'stoi,estoi'.
 check_measures() {
   local error
+  measures=${measures//[[:blank:]]/}
   error=$(python3 -c 'import sys; from mimic.metrics.enhancement import parse_measures; parse_measures(sys.argv[1])' \
     "$measures" 2>&1) || die "${error##*UserError: }"
 }

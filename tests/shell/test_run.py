@@ -124,6 +124,12 @@ def test_the_former_name_of_an_option_works_and_names_the_new_one(run):
     assert output[1] == "./run.sh: --vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"
 
 
+def test_blanks_around_commas(run):
+    """stoi and estoi are taken, in one word."""
+    output = run("--measures", "stoi, estoi , pesq", code=1)
+    assert output.startswith("./run.sh: --measures stoi,estoi,pesq: no measure 'pesq', there are ")
+
+
 def test_config_is_read_before_the_command_line(run, checkout):
     (checkout / "my.conf").write_text("stage=6\nstop_stage=5\n")
     assert run("--config", "my.conf", code=1) == "./run.sh: --stage 6 is after --stop-stage 5\n"
