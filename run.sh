@@ -16,6 +16,8 @@ lexicon=                                # own corpus: WORD PH PH lines, where da
 lexicon_type=auto                       # own corpus: columns of --lexicon: plain, prob, silprob; auto: from all its lines
 oov_policy=fail                         # own corpus: a word that is not in the lexicon: fail, skip or g2p
 allow_pipes=false                       # own corpus: true runs the commands that wav.scp may hold
+min_dur=                                # own corpus: seconds of the shortest utterance that is taken; empty: any
+max_dur=                                # own corpus: seconds of the longest one; empty: any
 max_skip=0.01                           # own corpus and vbdemand: share of a set's utterances that may be unusable
 channel=                                # own corpus: channel to take of audio that has several, from 0
 text_normaliser=upper                   # own corpus: none, upper, plain (drops punctuation) or voicebank
@@ -90,6 +92,7 @@ fi
 [ "$corpus" != demo ] || [ -z "$valid_speakers" ] || die "--valid-speakers: the demo corpus has a dev set; give --corpus too"
 [ ${#own[@]} -gt 0 ] || [ "$lexicon$lexicon_type$allow_pipes" = autofalse ] ||
   die "--lexicon, --lexicon-type and --allow-pipes are for your own data: give --corpus too"
+[ ${#own[@]} -gt 0 ] || [ -z "$min_dur$max_dur" ] || die "--min-dur and --max-dur are for your own data: give --corpus too"
 if [ "$corpus" = vbdemand ]; then
   ! $debug || die "--debug true would import all of VoiceBank-DEMAND: leave --corpus vbdemand out"
   [ -n "$vbdemand_dir" ] || die "--corpus vbdemand needs --vbdemand-dir: its directory, or where it is to be downloaded"
@@ -135,7 +138,7 @@ if begin 1 "data"; then
       fi
       local/import_corpus.sh "${common_2nj[@]}" "${own[@]}" --valid-speakers "$valid_speakers" --lexicon "$lexicon" --lexicon-type "$lexicon_type" \
         --oov-policy "$oov_policy" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --channel "$channel" \
-        --text-normaliser "$text_normaliser" "$data"
+        --text-normaliser "$text_normaliser" --min-dur "$min_dur" --max-dur "$max_dur" "$data"
       ;;
   esac
   if [ $noisy_train = train_augmented ]; then

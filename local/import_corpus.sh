@@ -22,6 +22,8 @@ text_normaliser=upper # none, upper, plain (also drops punctuation), voicebank (
 allow_pipes=false     # true: run the commands that wav.scp may hold
 channel=              # channel to take of audio that has several, from 0; empty: such audio is refused
 max_skip=0.01         # share of a set's utterances that may be unusable
+min_dur=              # seconds of the shortest utterance that is taken; the others do not count to --max-skip; empty: any
+max_dur=              # seconds of the longest one; empty: any
 nj=4                  # jobs that decode audio
 cmd=launch.py         # where they run
 force=false           # true: import again although nothing changed
@@ -38,6 +40,7 @@ set -euo pipefail
 
 [ $# -eq 1 ] || die "expected <data-dir>, got $# words; see --help"
 data=$1
+check_durations
 [ -z "$corpus" ] || [ -d "$corpus" ] || dry_run || die "--corpus $corpus: no such directory"
 if [ -z "$lexicon" ] && [ -f "$corpus/lang/lexicon.txt" ]; then lexicon=$corpus/lang/lexicon.txt; fi
 [ -z "$lexicon" ] || [ -f "$lexicon" ] || pending "$lexicon" || die "--lexicon $lexicon: no such file"
@@ -96,6 +99,7 @@ for set in "${sets[@]}"; do
   if [ -f "$lang/lexicon.txt" ]; then made+=(--input "$lang/lexicon.txt"); fi
   if [ -n "${!noisy}" ]; then pair+=("${!noisy}" "$data/$noisy") made+=(--input "${!noisy}"); fi
   for name in text_normaliser allow_pipes channel; do made+=(--option "$name=${!name}"); done
+  for name in min_dur max_dur; do [ -z "${!name}" ] || made+=(--option "$name=${!name}"); done
   unfinished=false
   for ((i = 1; i < ${#pair[@]}; i += 2)); do
     up_to_date "${pair[i]}" --force "$force" "${made[@]}" || unfinished=true
@@ -103,6 +107,7 @@ for set in "${sets[@]}"; do
   if ! $unfinished; then continue; fi
 
   options=(--text-normaliser "$text_normaliser" --allow-pipes "$allow_pipes" --max-skip "$max_skip" --lang "$lang")
+  for name in min_dur max_dur; do [ -z "${!name}" ] || options+=("--${name/_/-}" "${!name}"); done
   [ -z "$channel" ] || options+=(--channel "$channel")
   utterances=$(pyscripts/import_data.py plan "${options[@]}" "${pair[@]}")
   [ "$utterances" -gt 0 ] || die "${!clean} has no utterances"

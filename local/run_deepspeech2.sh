@@ -5,6 +5,7 @@
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+. steps/lib/corpus_options.sh           # --min-dur, --max-dur, --valid-speakers
 exp=exp/deepspeech2                     # where everything goes but the demo corpus
 corpus=librispeech                      # 'librispeech', 'demo', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
 pretrain=                               # corpus of the pretraining: 'ljspeech' (default with librispeech), 'none', or a directory as above
@@ -73,24 +74,26 @@ case $corpus in
     ! $debug || die "--debug true would read all of LibriSpeech: give --corpus demo, or a directory"
     [ "$train_side" = clean ] || die "--train-side noisy: LibriSpeech has no noisy speech, local/mix_noise.sh makes one"
     : "${pretrain:=ljspeech}" "${feat_type:=logmel}" "${feat_config:=conf/logmel.conf}"
+    whole_corpus
     size='' source=$made/librispeech
     ;;
-  demo) source=$data ;;
-  *)
-    check_corpus "train_$train_side" dev_clean test_clean
-    source=$corpus
+  demo)
+    whole_corpus
+    source=$data
     ;;
+  *) choose_source "train_$train_side" dev_clean test_clean ;;
 esac
 for side in clean noisy; do
-  if [ "$corpus" = demo ] || [ $side = clean ] || { [ -d "$source/dev_$side" ] && [ -d "$source/test_$side" ]; }; then
+  dev_dir=$corpus/dev_$side
+  if [ -n "$valid_speakers" ]; then dev_dir=$corpus/train_$side; fi
+  if [ "$corpus" = demo ] || [ $side = clean ] || { [ -d "$dev_dir" ] && [ -d "$corpus/test_$side" ]; }; then
     sides+=("$side")
   fi
 done
 if [ -n "$enhancer" ]; then
-  [[ " ${sides[*]} " == *" noisy "* ]] || die "--enhancer needs noisy speech: $source/{dev,test}_noisy"
+  [[ " ${sides[*]} " == *" noisy "* ]] || die "--enhancer needs noisy speech: $corpus/{dev,test}_noisy"
   sides+=(enhanced)
 fi
-if $debug && [ "$corpus" != demo ]; then source=$data/few; fi
 : "${pretrain:=none}" "${feat_type:=fbank}" "${feat_config:=conf/fbank.conf}"
 case $pretrain in
   none) first='' ;;
@@ -126,7 +129,7 @@ if begin 1 "data"; then
       ;;
     demo) prepare_demo ;;
   esac
-  if [ "$source" = "$data/few" ]; then few_sets "$corpus" "$source" {train,dev,test}_{clean,noisy}; fi
+  if $selected; then select_sets "$corpus" "$source" {train,dev,test}_{clean,noisy}; fi
   if [ -n "$noise_dir" ]; then local/split_recordings.sh --force "$force" "$noise_dir" "$made/noises"; fi
 fi
 

@@ -4,6 +4,7 @@
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1         # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+. steps/lib/corpus_options.sh                   # --min-dur, --max-dur, --valid-speakers
 exp=exp/denoise                                 # where everything goes but data: the demo corpus is in --data, what is mixed in <data>/denoise
 corpus=demo                                     # 'demo', 'mini_librispeech', or a directory with {train,dev,test}_clean and maybe {dev,test}_noisy
 models=bilstm                                   # any of bilstm, fcn, cnn_transformer, demucs, metricgan, fast, gtcrn: conf/mask_<model>.yaml
@@ -51,12 +52,16 @@ check_dirs rir_dir
 [ -z "$noise_dir" ] || [ -e "$noise_dir" ] || die "--noise-dir $noise_dir: no such directory"
 check_models recogniser
 case $corpus in
-  demo) : "${size:=_demo}" ;;
+  demo)
+    whole_corpus
+    : "${size:=_demo}"
+    ;;
   mini_librispeech)
+    whole_corpus
     [ -z "$noise_dir$rir_dir" ] || die "--noise-dir and --rir-dir: mini_librispeech brings its noises and RIRs"
     ;;
   *)
-    check_corpus train_clean dev_clean test_clean
+    choose_source train_clean dev_clean test_clean
     [ -n "$noise_dir" ] || die "--corpus $corpus needs --noise-dir: the noises to mix in"
     ;;
 esac
@@ -72,7 +77,7 @@ start_recipe "$exp"
 read -r -a systems <<< "$(with_seeds $models)"
 
 # Where clean speech, noises, RIRs and stored mixtures are; with --debug true in the end a few utterances of them.
-source=$corpus noises=$noise_dir
+noises=$noise_dir
 case $corpus in
   demo)
     source=$demo
@@ -87,10 +92,12 @@ declare -A side
 for set in dev test; do
   for name in clean noisy; do
     side[${set}_$name]=$made/${set}_$name
-    if [ -d "$source/${set}_noisy" ] || [ "$corpus" = demo ]; then side[${set}_$name]=$source/${set}_$name; fi
+    if [ -d "$corpus/${set}_noisy" ] || [ "$corpus" = demo ]; then side[${set}_$name]=$source/${set}_$name; fi
   done
 done
 side[train_clean]=$source/train_clean
+taken=({train,dev,test}_clean)
+for set in dev test; do if [ -d "$corpus/${set}_noisy" ]; then taken+=("${set}_noisy"); fi; done
 
 if begin 1 "data"; then
   case $corpus in
@@ -100,6 +107,7 @@ if begin 1 "data"; then
       local/mini_librispeech/prepare.sh "$mini_librispeech_dir" "$made"
       ;;
   esac
+  if $selected; then select_sets "$corpus" "$source" "${taken[@]}"; fi
   local/split_recordings.sh --force "$force" "$noises" "$made/noises"
   if [ "$rir_dir" = "$simulated" ]; then
     local/simulate_rirs.sh "${common_2nj[@]}" --rirs "$simulated_rirs" "$rir_dir"

@@ -5,6 +5,7 @@
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1                   # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+. steps/lib/corpus_options.sh                             # --min-dur, --max-dur, --valid-speakers
 exp=exp/distill                                           # where everything goes but the demo corpus
 corpus=demo                                               # 'demo', or a directory with {train,dev,test}_clean
 teacher=exp/ssl/hubert1/encoder                           # wav2vec 2.0, HuBERT or WavLM: a directory of transformers or a file of torchaudio
@@ -61,18 +62,19 @@ former_value conditions room reverb
 check_words students baseline robust enhance pruned
 check_words conditions clean noise reverb both
 [ -z "$noise_dir" ] || [ -e "$noise_dir" ] || die "--noise-dir $noise_dir: no such directory"
-source=$corpus made=$exp/data size=''
+made=$exp/data size=''
 if $debug; then # the teacher is that of local/run_pretrain_ssl.sh --debug true
-  source=$data/few simulated_rirs=4
+  simulated_rirs=4
   if [ "$teacher" = exp/ssl/hubert1/encoder ]; then teacher=exp/ssl_debug/hubert1/encoder; fi
 fi
 [ -e "$teacher" ] || "$dry_run" || die "--teacher $teacher: no such encoder; local/run_pretrain_ssl.sh trains a small one"
 for probe in $probes; do [ -f "conf/probe_$probe.yaml" ] || die "--probes: conf/probe_$probe.yaml is not there"; done
 if [ "$corpus" = demo ]; then
+  whole_corpus
   source=$data size=_demo
   : "${noise_dir:=$demo/demo_audio/noise}" "${keep_targets:=true}"
 else
-  check_corpus train_clean dev_clean test_clean
+  choose_source train_clean dev_clean test_clean
   [ -n "$noise_dir" ] || die "--corpus $corpus needs --noise-dir: the noises to mix in"
 fi
 : "${distill_config:=conf/distill$size.yaml}" "${keep_targets:=false}"
@@ -89,7 +91,7 @@ if [[ " $probes " == *" speaker "* ]]; then test_sets=(test heldout); fi
 
 if begin 1 "data"; then
   if [ "$corpus" = demo ]; then prepare_demo; fi
-  if [ "$source" = "$data/few" ]; then few_sets "$corpus" "$source" {train,dev,test}_clean; fi
+  if $selected; then select_sets "$corpus" "$source" {train,dev,test}_clean; fi
   local/split_recordings.sh --force "$force" "$noise_dir" "$made/noises"
   if [ -z "$rir_dir" ]; then
     rir_dir=$(former_dir "$made/simulated_rirs" "$made/simulated_rooms")

@@ -5,6 +5,7 @@
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+. steps/lib/corpus_options.sh           # --min-dur, --max-dur, --valid-speakers
 exp=exp/ligru                           # where everything goes
 corpus=demo                             # 'demo': --data as run.sh made it, and small sizes; or a directory with {train,dev,test}_{clean,noisy}
 lexicon=                                # WORD PH PH lines, several per word allowed; empty: lang/lexicon.txt of the corpus
@@ -49,15 +50,18 @@ set -euo pipefail
 
 check_common "$@"
 check_files lexicon lm mix mfcc_config
-source=$corpus mono_gauss=1000
+mono_gauss=1000
 if $debug; then # what run.sh and local/run_segan.sh made with --debug true
-  source=$data/few
   : "${leaves:=40}" "${gauss:=150}" "${gmm_passes:=6}"
   if [ "$enhancer" = exp/enhance_segan ]; then enhancer=exp_debug/enhance_segan; fi
 fi
 if [ "$corpus" = demo ]; then
+  whole_corpus
   source=$data mono_gauss=600
   : "${size:=_demo}" "${leaves:=400}" "${gauss:=2500}" "${gmm_passes:=20}"
+else
+  choose_source {train,dev,test}_{clean,noisy}
+  : "${lexicon:=$corpus/lang/lexicon.txt}"
 fi
 : "${leaves:=4000}" "${gauss:=50000}" "${lexicon:=$source/lang/lexicon.txt}"
 for net in $nets; do
@@ -85,7 +89,7 @@ data_dir_for() { # data_dir_for SET SIDE
 }
 
 if begin 1 "lexicon and language model"; then
-  if [ "$source" = "$data/few" ]; then few_sets "$corpus" "$source" {train,dev,test}_{clean,noisy}; fi
+  if $selected; then select_sets "$corpus" "$source" {train,dev,test}_{clean,noisy}; fi
   steps/prepare_lang.sh "${one_job[@]}" --lexicon-type "$lexicon_type" "$lexicon" '<UNK>' "$lang"
   if [ -z "$lm" ]; then
     require "$source/train_clean/text" "stage 1 of run.sh (data)"

@@ -5,6 +5,7 @@
 # shellcheck disable=SC2034,SC2154  # some options are read by their name; steps/lib/recipe.sh sets some variables
 
 . steps/lib/recipe_options.sh || exit 1 # --stage, --data, --exp, --nj, --ngpu, --dry-run and more: see --help
+. steps/lib/corpus_options.sh           # --min-dur, --max-dur, --valid-speakers
 exp=exp/ssl                             # where everything goes but the demo corpus
 corpus=demo                             # 'demo', or a directory with {train,dev}_clean
 ssl_config=                             # network and training; empty: conf/hubert_demo.yaml, with a directory conf/hubert.yaml
@@ -36,13 +37,12 @@ call=("$0" "$@")
 set -euo pipefail
 
 check_common "$@"
-source=$corpus
 if [ "$corpus" = demo ]; then
+  whole_corpus
   source=$data
   : "${ssl_config:=conf/hubert_demo.yaml}"
 else
-  check_corpus train_clean dev_clean
-  if $debug; then source=$data/few; fi
+  choose_source train_clean dev_clean
   : "${ssl_config:=conf/hubert.yaml}"
 fi
 check_files ssl_config
@@ -65,7 +65,7 @@ pretrain() { # pretrain ITERATION N
 
 if begin 1 "data"; then
   if [ "$corpus" = demo ]; then prepare_demo; fi
-  if [ "$source" = "$data/few" ]; then few_sets "$corpus" "$source" {train,dev}_clean; fi
+  if $selected; then select_sets "$corpus" "$source" {train,dev}_clean; fi
 fi
 
 if begin 2 "targets"; then

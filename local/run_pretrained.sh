@@ -73,7 +73,7 @@ if begin 2 "perceptual"; then
   local/speechocean762/prepare.sh --force "$force" "$corpora/speechocean762" "$data/speechocean762"
   corpus=$data/speechocean762
   if $debug; then
-    few_sets "$corpus" "$data/few" {train,dev}_clean
+    select_sets "$corpus" "$data/few" {train,dev}_clean
     corpus=$data/few
   fi
   local/import_corpus.sh "${common_2nj[@]}" --corpus "$corpus" "$spoken"

@@ -25,6 +25,7 @@ from mimic.metrics.conditions import grouped
 from mimic.reporting.page_plots import by_level
 from mimic.reporting.records import Record, facts
 from mimic.reporting.score_table import aligned
+from mimic.settings import comma_separated
 
 LEGEND = "Errors per 100 reference words, [95 % interval by bootstrap over utterances{}]; set: {}."
 Key = tuple[str, str]  # condition and value
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("--command", default="", help="the command that made the results, for the Markdown file")
     args = parser.parse_args()
 
-    conditions = args.conditions.split(",")
+    conditions = comma_separated(args.conditions)
     seeds = range(args.seed, args.seed + args.seeds)
     values: dict[str, list[Values]] = {}
     groups: dict[str, Groups] = {}

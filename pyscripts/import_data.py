@@ -17,7 +17,7 @@ from mimic.corpus.lexicon import TYPES
 from mimic.errors import UserError
 from mimic.io import atomic
 from mimic.io.text import NORMALISERS
-from mimic.settings import Share
+from mimic.settings import NotNegative, Share
 
 
 def main() -> None:
@@ -47,6 +47,8 @@ def verb(verbs: argparse._SubParsersAction, name: str, function: Callable, text:
     add_audio(sub)
     add_jobs(sub)
     add_number(sub, "--max-skip", Share, 0.01, "largest share of utterances that may be left out")
+    add_number(sub, "--min-dur", NotNegative, 0.0, "seconds of the shortest utterance")
+    add_number(sub, "--max-dur", NotNegative, 0.0, "seconds of the longest utterance; 0: any")
     sub.add_argument("pair", nargs="+", metavar="SOURCE OUT", help="clean, then noisy where there is noisy speech")
 
 
@@ -123,7 +125,7 @@ def run_convert(args: argparse.Namespace) -> None:
 
 
 def run_finish(args: argparse.Namespace) -> None:
-    finish(sides(args), args.nj, args.max_skip)
+    finish(sides(args), args.nj, args.max_skip, args.min_dur, args.max_dur)
 
 
 if __name__ == "__main__":

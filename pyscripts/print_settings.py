@@ -15,7 +15,7 @@ from mimic import cli
 from mimic.errors import UserError
 from mimic.models import config as configuration
 from mimic.settings import build
-from mimic.tasks.config import INPUT_SECTIONS
+from mimic.tasks.config import LIGHT_SECTIONS
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     arguments = parser.parse_args()
     raw = configuration.read_raw(arguments.config)
     task = configuration.task_name(raw, str(arguments.config))
-    data = build(INPUT_SECTIONS[task]["data"], raw.get("data") or {}, "data")
+    data = build(LIGHT_SECTIONS[task]["data"], raw.get("data") or {}, "data")
     known = raw | {"data": asdict(data)}
     for word in arguments.names:
         name, _, default = word.partition("=")

@@ -32,7 +32,7 @@ FILTERED = ("!SIL", "<UNK>", "<unk>", "#0")  # which are no words
 
 
 def penalties(text: str) -> list[float]:
-    return [float(value) for value in text.split(",")]
+    return [float(value) for value in text.replace(",", " ").split()]  # as steps/lib/option_ranges.txt has it
 
 
 def lattices(args: argparse.Namespace, names: dict[int, str], utts: Mapping[str, str], ids: int) -> Iterator:

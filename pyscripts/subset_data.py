@@ -6,13 +6,12 @@ subset_data.py --min-dur 1 --max-dur 15 data/train_clean all data/train_clean_1_
 """
 
 import argparse
-import math
 from pathlib import Path
 
 from mimic.cli import add_number, run, whole
-from mimic.corpus.copies import durations, of_speakers, subset
+from mimic.corpus.copies import duration_problem, durations, of_speakers, subset
 from mimic.errors import UserError
-from mimic.io.tables import read_utt2spk, write_data_dir
+from mimic.io.tables import read_utt2spk, write_data_dir, write_skipped
 from mimic.settings import NotNegative
 
 
@@ -23,6 +22,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="directory to write")
     add_number(parser, "--min-dur", NotNegative, 0.0, "seconds of the shortest utterance")
     add_number(parser, "--max-dur", NotNegative, 0.0, "seconds of the longest utterance; 0: any")
+    parser.add_argument("--utt-list", type=Path, metavar="FILE", help="its lines begin with the utterances to take")
     parser.add_argument("--speakers", type=str.split, default=[], help="whose utterances are taken; none: everybody's")
     parser.add_argument("--less-speakers", type=str.split, default=[], help="whose utterances are left out")
     args = parser.parse_args()
@@ -30,14 +30,23 @@ def main() -> None:
     if not speaker_of:
         raise UserError(f"{args.data / 'utt2spk'}: empty: no utterances")
     utts = of_speakers(args.data, speaker_of, args.speakers, args.less_speakers)
+    if args.utt_list:
+        listed = {line.split()[0] for line in args.utt_list.read_text(encoding="utf-8").splitlines() if line.strip()}
+        utts = [utt for utt in utts if utt in listed]
+        if not utts:
+            raise UserError(f"{args.data}: has no utterance of {args.utt_list}")
+    skipped: dict[str, str] = {}
     if args.min_dur or args.max_dur:
         seconds = durations(args.data, utts)
-        utts = [utt for utt in utts if args.min_dur <= seconds[utt] <= (args.max_dur or math.inf)]
+        problems = {utt: duration_problem(seconds[utt], args.min_dur, args.max_dur) for utt in utts}
+        skipped = {utt: problem for utt, problem in problems.items() if problem}
+        utts = [utt for utt in utts if utt not in skipped]
         if not utts:
             longest = f", at most {args.max_dur:g} s" if args.max_dur else ""
             raise UserError(f"{args.data}: no utterance of at least {args.min_dur:g} s{longest}")
     count = len(utts) if args.utterances == "all" else min(whole("<utterances>", 1)(args.utterances), len(utts))
     write_data_dir(args.out, subset(args.data, [utts[len(utts) * i // count] for i in range(count)]))
+    write_skipped(args.out / "skipped.tsv", skipped)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ $(list_options.sh "$0")"
 . log.sh
 set -euo pipefail
 
+measures=${measures//[[:blank:]]/} # 'stoi, estoi' is 'stoi,estoi', in what is recorded too
 [[ $pesq =~ ^(default|corrigendum2)$ ]] || die "--pesq takes default or corrigendum2, got '$pesq'"
 [[ $reference =~ ^(clean|none)$ ]] || die "--reference takes clean or none, got '$reference'"
 clean=()

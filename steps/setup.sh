@@ -9,7 +9,7 @@ judges=false     # true: also recognisers and scores for steps/judge.sh (require
 benchmarks=false # true: also benchmarks/.venv, for the programs of benchmarks/ that compare with another toolkit
 force=false      # true: install again into the .venv that is there
 offline=         # directory of wheels, for machines without a network: docs/installation.md says how to make one
-locked=false     # true: exactly the packages of requirements.lock, each with the hash that it has there
+locked=false     # true: exactly the packages of requirements.lock, each with the hash that it has there; pesq, --dev and --judges are pinned only
 cpu=false        # true: torch without CUDA, 0.2 GB in place of 4.6 GB, from --cpu-index
 cpu_index=       # index that has such wheels; empty: https://download.pytorch.org/whl/cpu, of the makers of torch
 python=          # the Python to build on; empty: the first of python3, python3.14 ... python3.10 that is new enough
@@ -29,7 +29,7 @@ set -euo pipefail
 . venv.sh
 
 if [ -n "$offline" ]; then
-  [ -d "$offline" ] || die "--offline $offline: no such directory: make it with pip download, see docs/installation.md"
+  [ -d "$offline" ] || die "--offline $offline: no such directory: make it with pip wheel, see docs/installation.md"
   PIP_FIND_LINKS=$(realpath "$offline")
   export PIP_FIND_LINKS PIP_NO_INDEX=1
 fi

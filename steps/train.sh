@@ -33,8 +33,9 @@ shift 2
 read -r -a words <<< "$set" # of a recipe, for all of its trainings
 for word in "${words[@]}"; do
   [[ $word =~ ^(([^:=]+):)?([a-z0-9_]+(\.[a-z0-9_]+)+)=(.+)$ ]] || die "--set takes [NAME:]section.key=value, got '$word'"
-  # shellcheck disable=SC2053  # NAME is a pattern, such as enhance_*
-  if [[ ${dir##*/} == ${BASH_REMATCH[2]:-*} ]]; then set -- "$@" "--${BASH_REMATCH[3]}" "${BASH_REMATCH[5]}"; fi
+  name=${BASH_REMATCH[2]:-*}
+  # shellcheck disable=SC2053  # a pattern, such as enhance_*
+  if [[ ${dir##*/} == $name || $dir == $name ]]; then set -- "$@" "--${BASH_REMATCH[3]}" "${BASH_REMATCH[5]}"; fi
 done
 [ "$num_nodes" -le 1 ] || command -v srun > /dev/null || die "--num-nodes $num_nodes needs Slurm, and there is not one here"
 

@@ -90,6 +90,11 @@ def nearest(word: str, known: list[str]) -> str:
     return f"unknown name {word!r}: {hint}"
 
 
+def comma_separated(text: str) -> list[str]:
+    """The items of a list with commas between them; blanks around an item do not belong to it."""
+    return [item.strip() for item in text.split(",")]
+
+
 def _hints(section: type) -> dict[str, Any]:
     """The types of a dataclass's fields, in their order, with what stands beside them."""
     types = get_type_hints(section, include_extras=True)

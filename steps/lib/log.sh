@@ -60,6 +60,9 @@ die() {
 # dry_run: true where steps only print what they would make (--dry-run true of a recipe).
 dry_run() { [ -n "${MIMIC_DRY_RUN:-}" ]; }
 
+# listing: true where a recipe runs only to find out what it trains (list_trainings.sh): steps do nothing, so all is pending.
+listing() { [ -n "${MIMIC_TRAININGS:-}" ]; }
+
 # will_make DIR: notes in a dry run that DIR would be made; pending PATH: whether PATH is in such a directory.
 will_make() {
   local path
@@ -68,6 +71,7 @@ will_make() {
 }
 pending() {
   local path dir
+  if listing; then return 0; fi
   dry_run || return 1
   path=$(realpath -ms "$1")
   while read -r dir; do case ${path#"$PWD"/}/ in "$dir"/*) return ;; esac done < "$MIMIC_DRY_RUN"
@@ -111,6 +115,7 @@ check_settings() { [ $# -eq 1 ] || dry_run || pyscripts/check_settings.py "$@"; 
 # prints what would be made, and is true.
 up_to_date() {
   local rc=0
+  if listing; then return 0; fi
   if dry_run; then
     done.py check "$1" --step "$0" --dry-run "$MIMIC_DRY_RUN" "${@:2}" || rc=$?
     [ "$rc" -le 1 ] || exit 1
@@ -128,6 +133,13 @@ mark_done() { done.py mark "$1" --lock $$; }
 summary() {
   python3 -c 'import json, sys
 print(", ".join(f"{k} {v}" for k, v in json.load(open(sys.argv[1])).items()))' "$1"
+}
+
+# check_durations: dies where --min-dur is above --max-dur.
+# shellcheck disable=SC2154  # a step has these
+check_durations() {
+  awk -v least="${min_dur:-0}" -v most="${max_dur:-0}" 'BEGIN { exit most > 0 && least > most }' ||
+    die "--min-dur $min_dur is above --max-dur $max_dur"
 }
 
 # check_skipped DIR SHARE: dies where more than this share of the utterances of a finished DIR is in its skipped.tsv.
@@ -169,6 +181,7 @@ _background=()
 # in_background N COMMAND...: runs the command in the background, N of them at once; wait_all waits for them. One that
 # fails ends this shell (set -e). They share the terminal, so they write plain lines, which sed keeps whole.
 in_background() {
+  if listing; then ("${@:2}") && return; fi # in the order of the recipe, at once
   while [ "${#_background[@]}" -ge "$1" ]; do _wait_one; done
   # A shell's background would not be interrupted; sed stays for the messages of an interrupt.
   {

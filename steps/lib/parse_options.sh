@@ -4,6 +4,7 @@
 # "--config FILE" sources a bash file of name=value lines before the other options are looked at; "--help"
 # prints $help_message. Parsing stops at the first word that is not an option; the rest stays in "$@".
 # Types and ranges of values are in option_ranges.txt beside this file; a default of true or false is a boolean.
+# The last of several values counts, as in Kaldi, but of options of several values, which users of other tools repeat.
 # A renamed option keeps its old name for one release: "new_name=3  # meaning  # was: old-name"; the block has a line
 # "# removed: name" for an option that does nothing any more.
 # Kaldi's own parse_options.sh can take this file's place; names here start with _po_ to stay out of the way.
@@ -94,7 +95,7 @@ _po_number() {
 # _po_check NAME TYPE [FROM [TO [WORD]]]: dies unless the value of NAME is one that its line of option_ranges.txt allows.
 _po_check() {
   local word words good=true value=${!1} expected
-  if [ -z "$value" ] && [ -z "${_po_default[$1]}" ]; then return; fi
+  if [ "$2" = words ] || { [ -z "$value" ] && [ -z "${_po_default[$1]}" ]; }; then return; fi
   if [ "$2" = choice ]; then
     if [[ -n $value && $value != *' '* && " ${*:3} " == *" $value "* ]]; then return; fi
     words=${*:3} expected="one of ${words// /, }"
@@ -124,8 +125,22 @@ _po_check() {
   _po_die "--${1//_/-} takes $expected, got '$value'"
 }
 
+# _po_once NAME VALUE: dies where an option of several values is given again, with others: the first would be lost.
+_po_once() {
+  local between=' '
+  case ${_po_range[$1]:-} in
+    words*,) between=, ;;
+    ints* | reals* | words*) ;;
+    *) return 0 ;;
+  esac
+  if [[ -n ${_po_given[$1]:-} && ${_po_given[$1]} != "$2" ]]; then
+    _po_die "--${1//_/-} is given twice: several values go into one word: --${1//_/-} '${_po_given[$1]}$between$2'"
+  fi
+  _po_given[$1]=$2
+}
+
 # The options that have a range and those that are true or false, with their defaults: what is not changed is not checked.
-declare -A _po_default=() _po_range=()
+declare -A _po_default=() _po_range=() _po_given=()
 while read -r _po_name _po_rest; do
   if [[ $_po_name == [a-z]* && -v $_po_name ]]; then
     _po_default[$_po_name]=${!_po_name} _po_range[$_po_name]=$_po_rest
@@ -161,6 +176,7 @@ while [ -n "${1:-}" ]; do
       _po_known "$1" || _po_was "$1" || _po_invalid "$1"
       _po_option=$_po_name
       _po_value $# "${@:1:2}"
+      _po_once "$_po_option" "$2"
       printf -v "$_po_option" %s "$2"
       ;;
     *) break ;;

@@ -3,6 +3,7 @@
 # run at a time, the options of steps, and chains of several steps. Source it after log.sh. The functions read the options
 # of the recipe by name: exp, data, nj, ngpu, train_jobs, force, seed, seeds, corpus, init, *_config.
 # shellcheck disable=SC2034,SC2154  # which the recipes set and use
+. recipe_corpus.sh
 
 # check_common "$@": what every recipe asks of its options beyond their ranges (parse_options.sh); fills in --nj.
 check_common() {
@@ -20,18 +21,21 @@ check_common() {
   [[ $stages == *"; $stage "* ]] || die "--stage $stage: the stages are ${stages#; }"
   [ "$stage" -le "$stop_stage" ] || die "--stage $stage is after --stop-stage $stop_stage"
   check_files config
+  check_durations
   if [ "${measures:-all}" != all ]; then check_measures; fi
 }
 
-# check_measures: dies unless --measures can be scored; else after hours of training it would.
+# check_measures: dies unless --measures can be scored; else after hours of training it would. 'stoi, estoi' is 'stoi,estoi'.
 check_measures() {
   local error
+  measures=${measures//[[:blank:]]/}
   error=$(python3 -c 'import sys; from mimic.metrics.enhancement import parse_measures; parse_measures(sys.argv[1])' \
     "$measures" 2>&1) || die "${error##*UserError: }"
 }
 
 # begin N TITLE: whether stage N is to run; logs it.
 begin() {
+  if listing; then return 0; fi
   if [ "$stage" -gt "$1" ] || [ "$stop_stage" -lt "$1" ]; then return 1; fi
   dry_run || log "stage $1: $2"
 }
@@ -52,27 +56,6 @@ check_models() {
     [ -z "${!name}" ] || [ -f "${!name}/model.pt" ] || [ -f "${!name}/model.safetensors" ] ||
       die "--${name//_/-} ${!name}: no model.pt: is it trained?"
   done
-}
-
-# check_corpus SET...: dies unless the directory --corpus has these sets.
-check_corpus() {
-  local set
-  for set; do [ -d "$corpus/$set" ] || die "--corpus $corpus has no directory $set"; done
-}
-
-# prepare_demo: the demo corpus in $data, by $demo_options; with --debug true all of a small one in $demo, a few utterances in $data.
-# few_sets FROM TO SET...: with --debug true: some utterances of each set of a corpus that is there, and its lexicon.
-demo_options=()
-prepare_demo() {
-  local/demo/prepare.sh "${common_2nj[@]}" --hours "$demo_hours" "${demo_options[@]}" "$demo"
-  if ${debug:-false}; then few_sets "$demo" "$data" {train,dev,test}_{clean,noisy}; fi
-}
-few_sets() {
-  local name
-  for name in "${@:3}"; do
-    if [ -d "$1/$name" ] || pending "$1/$name"; then steps/subset_data.sh --force "$force" "$1/$name" 24 "$2/$name"; fi
-  done
-  if [ -d "$1/lang" ] && ! dry_run; then ln -sfn "$(realpath "$1/lang")" "$2/lang"; fi
 }
 
 # check_words OPTION WORD...: dies unless every word of the option is one of these.
@@ -139,6 +122,9 @@ start_recipe() {
     lock_dir "$1"
     export MIMIC_RUN_PID=$$ # jobs end when this process is gone
     steps/setup.sh
+  fi
+  if [ -n "${set:-}" ] && ! listing; then check_set; fi
+  if ! dry_run; then
     # Of a single stage, its steps print it soon enough.
     if [ -v dry_run ] && [ "$stage" -lt "$stop_stage" ] && compgen -G "$1/*" > /dev/null; then log_changes; fi
   fi
@@ -155,6 +141,21 @@ start_recipe() {
   common_2nj=(--nj $((2 * nj)) "${one_job[@]}")
   decoding=(--nj "$nj" --cmd "$decode_cmd" --force "$force")
   training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force" --set "${settings:-}" ${device:+--device "$device"})
+}
+
+# check_set: dies unless all of $settings suit the models that any stage of this recipe trains; those that not all of them
+# have are then for those that have them. Reads $call.
+check_set() {
+  local trainings
+  trainings=$(mktemp)
+  if ! MIMIC_TRAININGS=$trainings MIMIC_RECIPE=$0 BASH_ENV=steps/lib/list_trainings.sh bash "${call[@]}" --dry-run true \
+    > /dev/null 2> "$trainings.log"; then
+    log "WARNING: --set is checked when a model is trained, not now: $(tail -n 1 "$trainings.log")"
+  else
+    # shellcheck disable=SC2086  # split at spaces
+    settings=$(set -f && pyscripts/recipe_settings.py "$trainings" $settings) || exit 1
+  fi
+  rm -f "$trainings" "$trainings.log"
 }
 
 # log_changes: logs which existing directories this call makes again, and why. Reads $call; done.py writes MIMIC_CHANGES.

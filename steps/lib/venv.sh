@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Virtual environments for steps/setup.sh. Source it after log.sh. The functions read the step's options by name:
-# requirements pip_version locked peers.
+# requirements pip_version locked peers offline.
 # shellcheck disable=SC2154  # which the step sets
 
 # state VENV VERB WORD...: venv_state.py by the Python of VENV
@@ -55,10 +55,16 @@ base_python() {
   return 1
 }
 
+# wheel_commands: what fills the folder of --offline with the wheels of lists, exact and PESQ, which it compiles.
+wheel_commands() {
+  local make="python3 -m pip wheel -w $offline"
+  echo "$make ${lists[*]} -r $requirements/requirements-pesq.txt${exact[*]:+ && $make --no-deps ${exact[*]}}"
+}
+
 # install VENV FILE...: into an environment that has pip; made is then what it was made from. Of *-no-deps.txt only what it
 # lists, after the others.
 install() {
-  local file lists=() exact=() pip=("$1/bin/python3" -m pip --disable-pip-version-check --no-input install --no-compile)
+  local file lacks lists=() exact=() pip=("$1/bin/python3" -m pip --disable-pip-version-check --no-input install --no-compile)
   if ! [ -t 1 ]; then pip+=(-q); fi # a terminal shows how far the downloads are
   made=("${@:2}")
   for file in "${made[@]}"; do
@@ -67,6 +73,9 @@ install() {
       *) lists+=(-r "$requirements/$file") ;;
     esac
   done
+  if [ -n "$offline" ] && ! lacks=$(state "$1" wheels "$offline" "${made[@]/#/$requirements/}"); then
+    die "--offline $offline has no files for this Python of $lacks: where there is a network, with the same Python: $(wheel_commands)"
+  fi
   log "installing ${made[*]} into $1"
   if "$locked" && [[ $1 != "$peers"* ]]; then # the others of ${made[*]} are pinned, but have no hashes
     "${pip[@]}" --require-hashes -r "$requirements/requirements.lock" ||
@@ -80,6 +89,10 @@ install() {
   if "${pip[@]}" -r "$requirements/requirements-pesq.txt" > "$1/pesq.log" 2>&1; then
     made+=(./requirements-pesq.txt)
   else
+    if [ -n "$offline" ]; then
+      log "WARNING: no pesq for this Python in $offline, so PESQ scores will be NA. Fix: where there is a network: $(wheel_commands)"
+      return
+    fi
     log "WARNING: pesq did not build (see $venv/pesq.log), so PESQ scores will be NA." \
       "Fix: apt install build-essential python3-dev, then steps/setup.sh --force true"
   fi

@@ -109,6 +109,33 @@ def test_values_in_range(sh):
     assert sh(RANGES, "--enhancement-ratio", "0.5").stdout.endswith("|0.5\n")
 
 
+LISTS = """recognisers= measures=all snrs="0 5" nj=2 seed=1
+. parse_options.sh
+echo "$recognisers|$measures|$snrs|$nj"
+"""
+
+
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        (["--recognisers", "A", "--recognisers", "B C"], "--recognisers 'A B C'"),
+        (["--measures", "all", "--nj", "1", "--measures", "dnsmos-ovrl"], "--measures 'all,dnsmos-ovrl'"),
+        (["--snrs", "0 5", "--snrs", "10"], "--snrs '0 5 10'"),
+    ],
+)
+def test_several_values_go_into_one_word(sh, words, line):
+    result = sh(LISTS, *words)
+    name = line.split()[0]
+    message = f"test.sh: {name} is given twice: several values go into one word: {line}\n"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
+
+
+def test_the_last_one_counts_where_nothing_is_lost(sh, tmp_path):
+    (tmp_path / "my.conf").write_text("recognisers=C nj=5\n")
+    words = ["--nj", "3", "--nj", "4", "--recognisers", "", "--recognisers", "A B", "--recognisers", "A B"]
+    assert sh(LISTS, "--config", "my.conf", *words).stdout == "A B|all|0 5|4\n"
+
+
 def defaults(script: Path) -> dict[str, str]:
     """The block of defaults of a script."""
     block = script.read_text().split("help_message=")[0]

@@ -89,6 +89,8 @@ OWN = "--lexicon, --lexicon-type and --allow-pipes are for your own data: give -
         ("--train-clean a --corpus b", "give either --corpus or one option per set, not both"),
         ("--lexicon path.sh", OWN),
         ("--lexicon-type prob", OWN),
+        ("--min-dur 1", "--min-dur and --max-dur are for your own data: give --corpus too"),
+        ("--min-dur 2 --max-dur 1", "--min-dur 2 is above --max-dur 1"),
         ("--vbdemand-dir vb", "--vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"),
         ("--skip-pesq-check true", "--vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"),
         (
@@ -117,6 +119,12 @@ def test_the_former_name_of_an_option_works_and_names_the_new_one(run):
     output = run("--no-gate", "true", code=1).splitlines()
     assert output[0].startswith("./run.sh: --no-gate is now --skip-pesq-check; the old name")
     assert output[1] == "./run.sh: --vbdemand-dir and --skip-pesq-check are for --corpus vbdemand"
+
+
+def test_blanks_around_commas(run):
+    """stoi and estoi are taken, in one word."""
+    output = run("--measures", "stoi, estoi , pesq", code=1)
+    assert output.startswith("./run.sh: --measures stoi,estoi,pesq: no measure 'pesq', there are ")
 
 
 def test_config_is_read_before_the_command_line(run, checkout):

@@ -208,9 +208,25 @@ def test_requirements_are_pinned(root):
 
 
 def test_a_directory_of_wheels_that_is_not_there(setup, tmp_path):
-    assert "--offline /none: no such directory: make it with pip download" in setup("--offline", "/none", code=1)
+    assert "--offline /none: no such directory: make it with pip wheel" in setup("--offline", "/none", code=1)
     assert not setup.venv.exists()
     assert "leave --cpu out" in setup("--cpu", "true", "--locked", "true", code=1)
+
+
+def test_wheels_that_are_not_there_are_named_with_the_command_that_makes_them(setup, tmp_path):
+    """In an empty folder, and in one for another Python."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    options = ("--offline", str(wheels), "--dev", "true")
+    line = setup(*options, code=1).splitlines()[-1]
+    assert f"--offline {wheels} has no files for this Python of one==1, two==1: " in line
+    assert f"pip wheel -w {wheels} -r {tmp_path}/./requirements.txt -r {tmp_path}/./requirements-dev.txt -r " in line
+    shutil.copy(tmp_path / "one-1-py3-none-any.whl", wheels / "one-1-cp27-cp27m-win32.whl")
+    shutil.copy(tmp_path / "two-1-py3-none-any.whl", wheels)
+    assert "of one==1: where" in setup(*options, code=1).splitlines()[-1]
+    shutil.copy(tmp_path / "one-1-py3-none-any.whl", wheels)
+    output = setup(*options)
+    assert f"no pesq for this Python in {wheels}, so PESQ scores will be NA" in output and setup.value("two") == 1
 
 
 def test_the_lock_has_what_is_pinned(setup, tmp_path):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from data_maker import LEXICON, ROOT, audio, edit, in_tmpfs, make_corpus, make_dir, run, snapshot, tone
+from data_maker import LEXICON, ROOT, UTTS, audio, edit, in_tmpfs, last_line, make_corpus, make_dir, run, snapshot, tone
 
 from mimic.io.audio import AudioReader
-from mimic.io.tables import read_table
+from mimic.io.tables import read_table, write_table
 
 IMPORT = "local/import_corpus.sh"
 
@@ -69,6 +69,72 @@ def test_speakers_of_the_training_set_become_the_dev_set(tmp_path):
     assert read_table(data / "dev_noisy/utt2snr") == {"p10-001": "5", "p10-002": "5"}
     twice = run(IMPORT, "--valid-speakers", "p1", "--dev-clean", corpus / "test_clean", "--corpus", corpus, data)
     assert "there is one already" in twice.stderr
+
+
+def test_utterances_are_left_out_by_duration(tmp_path):
+    """On both sides, listed as skipped ones are, and not counted to --max-skip."""
+    corpus, data = make_corpus(tmp_path / "corpus"), tmp_path / "data"
+    call = [IMPORT, "--max-skip", "0", "--corpus", corpus]
+    done = run(*call, "--min-dur", "1.05", "--max-dur", "1.2", data)
+    assert done.returncode == 0, done.stderr
+    assert f"left out by duration: 2 of 4 utterances, listed in {data}/train_clean/skipped.tsv; p1-001: " in done.stderr
+    for side in ("clean", "noisy"):
+        assert list(read_table(data / f"train_{side}/wav.scp")) == ["p1-002", "p10-001"]
+        assert (data / f"train_{side}/skipped.tsv").read_text().splitlines() == [
+            "p1-001\t1.000 s, shorter than --min-dur 1.05",
+            "p10-002\t1.300 s, longer than --max-dur 1.2",
+        ]
+    assert "is done and unchanged" in run(*call, "--min-dur", "1.05", "--max-dur", "1.2", data).stdout
+    assert run(*call, data).returncode == 0 and len(read_table(data / "train_noisy/text")) == 4
+    for words, line in (
+        (["--min-dur", "9"], "--min-dur and --max-dur leave no utterance, listed in "),
+        (["--min-dur", "2", "--max-dur", "1"], "--min-dur 2 is above --max-dur 1"),
+        (["--max-dur", "-1"], "--max-dur takes a number of at least 0, got '-1'"),
+    ):
+        failed = run(*call, *words, tmp_path / "none")
+        assert failed.returncode == 1 and line in failed.stderr.splitlines()[-1]
+
+
+NOISY = ("train_clean", "train_noisy", "dev_clean", "dev_noisy", "test_clean", "test_noisy")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "made"),
+    [
+        (["local/run_pretrain_ssl.sh"], ("train_clean", "dev_clean")),
+        (["local/run_deepspeech2.sh"], NOISY),
+        (["local/run_denoise.sh", "--noise-dir", "NOISES"], ("train_clean", "dev_clean", "test_clean", "test_noisy")),
+        (["local/run_ligru.sh", "--stop-stage", "1"], NOISY),
+    ],
+    ids=["ssl", "deepspeech2", "denoise", "ligru"],
+)
+def test_recipes_that_read_a_corpus_where_it_lies(tmp_path, recipe, made):
+    """Durations and the dev set, without a change of the corpus; noisy speech has the utterances of clean speech."""
+    corpus = make_corpus(tmp_path / "corpus", ("train", "test"))
+    for name in ("train", "test"):  # as of tables of another program
+        write_table(corpus / f"{name}_noisy/utt2dur", dict.fromkeys(UTTS, "1.2"))
+    for number, name in enumerate(("train/hiss", "test/hum")):
+        (tmp_path / "noises" / name).parent.mkdir(parents=True)
+        soundfile.write(tmp_path / f"noises/{name}-1.wav", tone(3.0, seed=number), 16000)
+    words = [str(tmp_path / "noises") if word == "NOISES" else word for word in recipe]
+    before, exp = snapshot(corpus), tmp_path / "exp"
+    options = ["--corpus", corpus, "--exp", exp, "--data", tmp_path / "data", "--nj", "1", "--stop-stage", "1"]
+    options += ["--valid-speakers", "p10", "--min-dur", "1.05"]
+    dry = run(*words, *options, "--dry-run", "true")
+    assert dry.returncode == 0 and f"{exp}/data/corpus/dev_clean: to do" in dry.stdout, dry.stdout + dry.stderr
+    done = run(*words, *options)
+    assert done.returncode == 0 and snapshot(corpus) == before, done.stdout + done.stderr
+    assert sorted(path.name for path in (exp / "data/corpus").iterdir() if path.name != "lang") == sorted(made)
+    wanted = {"train": ["p1-002"], "dev": ["p10-001", "p10-002"], "test": ["p1-002", "p10-001", "p10-002"]}
+    for name in made:
+        assert list(read_table(exp / f"data/corpus/{name}/wav.scp")) == wanted[name.partition("_")[0]], name
+    skipped = (exp / "data/corpus/train_clean/skipped.tsv").read_text()
+    assert skipped == "p1-001\t1.000 s, shorter than --min-dur 1.05\n"
+    make_dir(corpus / "dev_clean")
+    twice = run(*words, *options)
+    assert "there is one already" in last_line(twice)
+    own = run(words[0], "--corpus", "demo", "--min-dur", "1", "--exp", tmp_path / "none")
+    assert last_line(own).endswith("are for your own data: give --corpus DIR")
 
 
 def test_a_failing_import_says_why_and_is_not_done(tmp_path):

@@ -111,7 +111,19 @@ def test_words_and_their_times_come_from_lattices(trained):
     ages = (trained.root / "tri3/scoring/dev/breakdown_wer.tsv").read_text()
     assert "age\tadults" in ages and "age\tchildren" in ages
     table = trained.root / "table.md"
-    assert program("breakdown_table.py", f"SAT={trained.root}/tri3", "--set", "dev", "--output", table) == 0
+    assert (
+        program(
+            "breakdown_table.py",
+            f"SAT={trained.root}/tri3",
+            "--conditions",
+            "age, snr",
+            "--set",
+            "dev",
+            "--output",
+            table,
+        )
+        == 0
+    )
     assert re.search(r"\| SAT \| \d+\.\d+ \[\S+, \S+\] \|", table.read_text()) and "children" in table.read_text()
     assert program("breakdown_table.py", f"SAT={trained.root}/tri2", "--output", table) == 1
     hypotheses = read_table(decode / "text")

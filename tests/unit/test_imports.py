@@ -55,7 +55,7 @@ TEXT = {
     "status",
     "subset_data",
 }
-TEXT |= {"text_to_tokens", "train", "train_inputs"}
+TEXT |= {"recipe_settings", "text_to_tokens", "train", "train_inputs"}
 # What done.py and launch.py, which start in every step, do not load either: it takes longer than their work.
 SLOW = {
     "argparse",

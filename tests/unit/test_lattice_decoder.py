@@ -230,6 +230,10 @@ def test_scores_of_lattices_that_fit_and_that_do_not(graph, tmp_path, caplog, mo
     order = [f"wer_{lmwt}_{wip}" for wip in ("0.0", "0.5", "1.0") for lmwt in (5, 6)]  # of Kaldi's scoring
     first = min(order, key=lambda name: float(found[name]))
     assert f"wer_{(decode / 'lmwt').read_text().strip()}_{(decode / 'wip').read_text().strip()}" == first
+    score(lattice, "--min-lmwt", 5, "--max-lmwt", 5, "--word-ins-penalty", "0.3, 2")
+    assert (decode / "wer_5_0.3").exists() and (decode / "wer_5_2.0").exists()
+    score(lattice, "--min-lmwt", 5, "--max-lmwt", 5, "--word-ins-penalty", "3 4")
+    assert (decode / "wer_5_4.0").exists()
     assert "--min-lmwt 9 has to be from 1 to --max-lmwt, which is 7" in score(lattice, "--min-lmwt", 9, "--max-lmwt", 7)
     assert "--min-lmwt 0 has to be from 1" in score(lattice, "--min-lmwt", 0)
     assert "w: not in" in score(lattice, utt="w")

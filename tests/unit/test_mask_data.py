@@ -203,6 +203,15 @@ def test_subset_by_duration(tmp_path, caplog):
         words = ("--min-dur", "2", "--max-dur", "3", tmp_path / name, "all", tmp_path / f"{name}2")
         assert program("subset_data.py", *words) == 0
         assert list(read_table(tmp_path / f"{name}2/utt2spk")) == ["s-1", "s-2"]
+        assert (tmp_path / f"{name}2/skipped.tsv").read_text() == (
+            "s-0\t1.000 s, shorter than --min-dur 2\ns-3\t4.000 s, longer than --max-dur 3\n"
+        )
+        words = ("--utt-list", tmp_path / f"{name}2/utt2spk", tmp_path / name, "all", tmp_path / f"{name}3")
+        assert program("subset_data.py", *words) == 0
+        assert list(read_table(tmp_path / f"{name}3/wav.scp")) == ["s-1", "s-2"]
+    (tmp_path / "other").write_text("x-1 x\n")
+    assert program("subset_data.py", "--utt-list", tmp_path / "other", tmp_path / "a", "all", tmp_path / "x") == 1
+    assert "a: has no utterance of" in caplog.messages[-1]
     assert program("subset_data.py", "--min-dur", "9", tmp_path / "a", "all", tmp_path / "x") == 1
     assert "no utterance of at least 9 s" in caplog.messages[-1]
     assert program("subset_data.py", "--less-speakers", "s", tmp_path / "a", "all", tmp_path / "x") == 1

@@ -231,6 +231,7 @@ def test_every_utterance_gets_a_value_or_a_reason(change, reason, na):
 def test_measures_are_chosen_by_name():
     assert parse_measures("si-sdr,wb-pesq") == ("wb-pesq", "si-sdr") and parse_measures("all") == STANDARD
     assert parse_measures("si-sdr,all") == STANDARD
+    assert parse_measures("stoi, estoi ,si-sdr") == ("stoi", "estoi", "si-sdr")
     with pytest.raises(UserError, match="pesqq.*wb-pesq"):
         parse_measures("pesqq")
     x = speechlike(1)

@@ -99,6 +99,13 @@ def durations(data: Path, utts: Collection[str]) -> dict[str, float]:
     return {utt: reader.info(utt).seconds for utt in utts}
 
 
+def duration_problem(seconds: float, shortest: float, longest: float) -> str:
+    """Why an utterance is left out by --min-dur or --max-dur (0: none), or nothing."""
+    if seconds < shortest:
+        return f"{seconds:.3f} s, shorter than --min-dur {shortest:g}"
+    return f"{seconds:.3f} s, longer than --max-dur {longest:g}" if longest and seconds > longest else ""
+
+
 def subset(data: Path, utts: Collection[str]) -> Tables:
     """The tables of a data directory, with or without segments, of some of its utterances, less spk2utt.
 

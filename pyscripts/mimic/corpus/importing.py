@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from mimic.corpus.copies import duration_problem
 from mimic.corpus.lang import spoken_phones, transcripts
 from mimic.corpus.lexicon import Lexicon
 from mimic.corpus.scan import check
@@ -138,10 +139,11 @@ def convert(sides: list[Side], job: int, nj: int) -> Iterator[str]:
     write_table(sides[0].work / f"bad.{job}", bad)
 
 
-def finish(sides: list[Side], nj: int, max_skip: float) -> None:
+def finish(sides: list[Side], nj: int, max_skip: float, shortest: float = 0, longest: float = 0) -> None:
     """Write the directories from what plan() and convert() left, check them, and remove what was in between.
 
-    Raises UserError when more than the share `max_skip` of the utterances cannot be used.
+    Utterances of fewer seconds than `shortest` or more than `longest` (0: none) are left out. Raises UserError when
+    more than the share `max_skip` of all utterances cannot be used, to which these do not count.
     """
     planned = _planned(sides)
     bad = {new: problem for new, (_, problem) in planned.items() if problem != GOOD}
@@ -151,13 +153,19 @@ def finish(sides: list[Side], nj: int, max_skip: float) -> None:
         for side, audio in zip(sides, brought, strict=True):
             audio |= {utt: line.split(" ", 1) for utt, line in read_table(side.work / f"wav.{job}").items()}
     tables = [{name: read_table(side.work / name) for name in _planned_tables(side)} for side in sides]
+    filtered: dict[str, str] = {}
     for utt in planned.keys() - bad.keys():
         samples = int(brought[0][utt][0])
+        if what := duration_problem(samples / RATE, shortest, longest):
+            filtered[utt] = what
+            continue
         problems = (label_problem(name, tables[0][name][utt], samples) for name in ("text", "text.phn"))
         if what := next(filter(None, problems), ""):
             bad[utt] = what
+    old = [{planned[new][0]: why for new, why in some.items()} for some in (bad, filtered)]
+    _report_skipped(sides, old[0], old[1], len(planned), max_skip)
+    bad |= filtered
     good = planned.keys() - bad.keys()
-    _report_skipped(sides, {planned[new][0]: why for new, why in bad.items()}, len(planned), max_skip)
     for side, table, audio in zip(sides, tables, brought, strict=True):
         table["wav.scp"] = {utt: path for utt, (_, path) in audio.items()}
         table["utt2dur"] = {utt: f"{int(samples) / RATE:.6f}" for utt, (samples, _) in audio.items()}
@@ -233,15 +241,23 @@ def _import_audio(side: Side, reader: AudioReader, old: str, new: str) -> tuple[
     return len(x), target
 
 
-def _report_skipped(sides: list[Side], skipped: dict[str, str], total: int, max_skip: float) -> None:
+def _report_skipped(
+    sides: list[Side], skipped: dict[str, str], filtered: dict[str, str], total: int, max_skip: float
+) -> None:
     for side in sides:
         (side.out / "skipped.tsv").unlink(missing_ok=True)
+        if skipped or filtered:
+            write_skipped(side.out / "skipped.tsv", skipped | filtered)
+    listed = f"listed in {sides[0].out}/skipped.tsv"
+    if filtered:
+        utt, why = min(filtered.items())
+        log.info("left out by duration: %d of %d utterances, %s; %s: %s", len(filtered), total, listed, utt, why)
+    if len(filtered) == total:
+        raise UserError(f"{sides[0].source}: --min-dur and --max-dur leave no utterance, {listed}")
     if not skipped:
         return
-    for side in sides:
-        write_skipped(side.out / "skipped.tsv", skipped)
     utt, why = min(skipped.items())
-    text = f"{len(skipped)} of {total} utterances cannot be used, listed in {sides[0].out}/skipped.tsv; {utt}: {why}"
+    text = f"{len(skipped)} of {total} utterances cannot be used, {listed}; {utt}: {why}"
     if len(skipped) > max_skip * total:
         raise UserError(f"{text} (allowed: --max-skip {max_skip:g}; what can be repaired: steps/fix_data.sh)")
     log.warning("skipped: %s", text)

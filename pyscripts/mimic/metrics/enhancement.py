@@ -17,6 +17,7 @@ from mimic.metrics.pesq import describe as describe_pesq
 from mimic.metrics.pesq import pesq
 from mimic.metrics.spectral import lsd, mcd
 from mimic.metrics.stoi import stoi_estoi
+from mimic.settings import comma_separated
 
 # Name in files and options -> heading of tables.
 MEASURES = {
@@ -73,7 +74,7 @@ def parse_measures(names: str, reference: bool = True) -> tuple[str, ...]:
     if names == "none":
         return ()
     known = tuple(MEASURES) if reference else WITHOUT
-    wanted = names.split(",")
+    wanted = comma_separated(names)
     if "all" in wanted:
         wanted = [*(STANDARD if reference else DNSMOS), *(name for name in wanted if name != "all")]
     for name in wanted:

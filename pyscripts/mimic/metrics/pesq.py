@@ -22,6 +22,11 @@ import numpy as np
 
 from mimic.errors import NotScored, UserError
 
+# The wheels of pesqc2 are for older versions of numpy than that of .venv, and so is what it asks for to compile itself.
+INSTALL = (
+    ".venv/bin/python3 -m pip install setuptools wheel cython && .venv/bin/python3 -m pip install --use-pep517 "
+    "--no-cache-dir --no-build-isolation --no-deps --no-binary pesqc2 pesqc2==0.0.4"
+)
 EDITIONS = {"default": ("pesq", "without"), "corrigendum2": ("pesqc2", "with")}  # package, "with Corrigendum 2"
 
 
@@ -65,7 +70,8 @@ def use(name: str) -> None:
     module = EDITIONS[name][0]
     package, edition = load(module), name
     if package is None and name != "default":
-        raise UserError(f"--pesq {name}: the Python package {module} is not installed, or built for another numpy")
+        problem = f"the Python package {module} is not installed, or built for another numpy"
+        raise UserError(f"--pesq {name}: {problem}: {INSTALL} compiles it")
 
 
 def version() -> str:

@@ -8,7 +8,7 @@ exp/*/config.yaml, rebuilds the model for inference (mimic.models.config).
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mimic import inputs
 from mimic.errors import UserError
@@ -18,28 +18,39 @@ from mimic.nets import NETS
 from mimic.nets.pruned_config import PrunedConfig
 from mimic.settings import build, check_keys, nearest
 from mimic.tasks import TASKS
-from mimic.tasks.asr_config import AsrData, ClassifyData, HybridData, JointConfig, JointData, LmData
-from mimic.tasks.distill_config import DistillData, PretrainData, Teacher
-from mimic.tasks.enhance_config import DenoiseData, EnhanceData, ProbeEnhanceData, SeganData
+from mimic.tasks.asr_config import (
+    AsrData,
+    AsrLoss,
+    ClassifyData,
+    ClassifyLoss,
+    HybridData,
+    HybridLoss,
+    JointConfig,
+    JointData,
+    LmData,
+)
+from mimic.tasks.distill_config import DistillData, DistillLoss, PretrainData, PretrainLoss, Teacher
+from mimic.tasks.enhance_config import DenoiseData, EnhanceData, ProbeEnhanceData, SeganData, SeganLoss
 from mimic.training.config import TrainConfig
 from mimic.yaml_file import flat
 
 __all__ = ["Config", "Training", "read", "read_raw", "training", "write"]
 
-# Of each task's sections those with input paths. What only decoding reads is not here.
-INPUT_SECTIONS: dict[str, dict[str, type]] = {
-    "asr": {"data": AsrData},
-    "classify": {"data": ClassifyData},
+# Of each task's sections, beside `train`, those that load no torch, among them all with input paths of a training. The
+# path settings of `decode` are not read by a training.
+LIGHT_SECTIONS: dict[str, dict[str, type]] = {
+    "asr": {"data": AsrData, "loss": AsrLoss},
+    "classify": {"data": ClassifyData, "loss": ClassifyLoss},
     "denoise": {"data": DenoiseData, "loss": EnhanceLoss},
-    "distill": {"model": PrunedConfig, "teacher": Teacher, "data": DistillData},
+    "distill": {"model": PrunedConfig, "teacher": Teacher, "data": DistillData, "loss": DistillLoss},
     "enhance": {"data": EnhanceData, "loss": EnhanceLoss},
-    "hybrid": {"data": HybridData},
-    "joint": {"data": JointData, "joint": JointConfig, "enhance_loss": EnhanceLoss},
+    "hybrid": {"data": HybridData, "loss": HybridLoss},
+    "joint": {"data": JointData, "loss": AsrLoss, "joint": JointConfig, "enhance_loss": EnhanceLoss},
     "lm": {"data": LmData},
     "metricgan": {"data": DenoiseData, "loss": EnhanceLoss},
-    "pretrain_ssl": {"data": PretrainData},
+    "pretrain_ssl": {"data": PretrainData, "loss": PretrainLoss},
     "probe_enhance": {"data": ProbeEnhanceData, "loss": EnhanceLoss},
-    "segan": {"data": SeganData},
+    "segan": {"data": SeganData, "loss": SeganLoss},
 }
 # Ways of working: no weight depends on them.
 NOT_RESULTS = (
@@ -72,13 +83,20 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     outside its range, and for values that do not fit each other.
     """
     raw = read_raw(path, pairs(overrides))
-    name, net = task_name(raw, str(path)), str(raw.get("net"))
-    if net not in NETS[name]:
-        raise UserError(f"{path}: net: {nearest(net, list(NETS[name]))}")
+    name = task_name(raw, str(path))
+    net = net_name(raw, name, str(path))
     classes = {"model": NETS[name][net][1], **TASKS[name].SECTIONS, "train": TrainConfig}
     check_keys(raw, ["task", "net", *classes], f"{path}: ")
     sections = {key: build(section, raw.get(key) or {}, f"{path}: {key}") for key, section in classes.items()}
     return Config(name, net, sections)
+
+
+def net_name(raw: dict, task: str, where: str) -> str:
+    """The network of `read_raw`'s values. Raises UserError for one that the task does not train."""
+    net = str(raw.get("net"))
+    if net not in NETS[task]:
+        raise UserError(f"{where}: net: {nearest(net, list(NETS[task]))}")
+    return net
 
 
 def training(path: Path, overrides: list[str], *, exist: bool = True) -> Training:
@@ -88,12 +106,15 @@ def training(path: Path, overrides: list[str], *, exist: bool = True) -> Trainin
     """
     raw = read_raw(path, pairs(overrides))
     task = task_name(raw, str(path))
-    reads = []
-    for name, section in INPUT_SECTIONS[task].items():
+    built: dict[str, Any] = {}
+    for name, section in {**LIGHT_SECTIONS[task], "train": TrainConfig}.items():
         given = raw.get(name) or {}
         if section is PrunedConfig:  # a student of another kind has other settings
             given = {"initial_encoder": given["initial_encoder"]} if "initial_encoder" in given else {}
-        for field, read, paths in inputs.of_section(build(section, given, f"{path}: {name}")):
+        built[name] = build(section, given, f"{path}: {name}")
+    reads = []
+    for name, section in built.items():
+        for field, read, paths in inputs.of_section(section):
             if not paths and read.needed:
                 raise UserError(f"--{name}.{field} is not given: {read.maker} makes it")
             for place in paths:
