@@ -17,6 +17,7 @@ from mimic.augment.recordings import Recordings
 from mimic.errors import AudioError, UserError
 from mimic.io.audio import SUFFIXES, AudioInfo, AudioReader
 from mimic.io.entries import wav_file
+from mimic.io.recording import undated
 
 log = logging.getLogger(__name__)
 BLOCK = 1 << 18  # samples
@@ -144,7 +145,8 @@ class Writer:
         self.tmp = path.with_name(path.name + ".tmp")
         try:
             self.tmp.open("wb").close()  # its OSError says more than libsndfile's
-            self.file = soundfile.SoundFile(self.tmp, "w", info.rate, info.channels, self.subtype, format=kind)
+            file = soundfile.SoundFile(self.tmp, "w", info.rate, info.channels, self.subtype, format=kind)
+            self.file = undated(file)
         except soundfile.LibsndfileError as error:
             self.tmp.unlink()
             raise UserError(f"{path}: {info.channels} channels, {info.rate} Hz: {error.error_string}") from None

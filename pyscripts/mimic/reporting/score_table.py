@@ -14,6 +14,7 @@ from mimic.inputs import split_paths
 from mimic.metrics.figures import Mean
 from mimic.metrics.identity import NOISE, OTHER, UNKNOWN
 from mimic.metrics.scores import marks, read_scores
+from mimic.settings import comma_separated
 
 DIGITS = 2
 SEED = re.compile(r"(.+)@(\d+)")  # a row's name with its seed
@@ -70,7 +71,7 @@ MAIN_COLUMNS = "PESQ,eSTOI,dev WER,test WER"
 
 def parse_columns(names: str) -> tuple[Column, ...]:
     """Split comma-separated titles (or "all") into columns, in the order of COLUMNS; UserError for an unknown one."""
-    wanted = [column.title for column in COLUMNS] if names == "all" else names.split(",")
+    wanted = [column.title for column in COLUMNS] if names == "all" else comma_separated(names)
     if unknown := set(wanted) - {column.title for column in COLUMNS}:
         titles = ",".join(column.title for column in COLUMNS)
         raise UserError(f"--columns {names}: no column '{min(unknown)}', there are {titles}")

@@ -15,6 +15,7 @@ import soundfile
 from mimic.corpus.formats.columns import assign, log_names, utterance
 from mimic.corpus.formats.utterance import Reading, Utterance, number, shown
 from mimic.errors import UserError
+from mimic.io.recording import undated
 
 BATCH = 16  # rows of Parquet that are in memory as Python objects
 Rows = Iterator[tuple[str, Any, list[dict[str, Any]]]]  # place of the first, schema, rows
@@ -144,7 +145,11 @@ def _audio(value: Any, where: str) -> tuple[str, bytes | None]:
         if value.get("array"):
             wav = io.BytesIO()
             rate = int(number(value, "sampling_rate", where))
-            soundfile.write(wav, np.asarray(value["array"], "float32").T, rate, "FLOAT", format="WAV")
+            x = np.asarray(value["array"], "float32").T
+            with undated(
+                soundfile.SoundFile(wav, "w", rate, 1 if x.ndim == 1 else x.shape[1], "FLOAT", format="WAV")
+            ) as f:
+                f.write(x)
             return path, wav.getvalue()
         if path:
             return path, None
