@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The published table on any corpus, after ./run.sh with the same --data and --exp. The enhancers of the rows mse and mimic
-# (frozen) are run.sh's, as are the recognisers of clean, noisy, mse and mimic; this trains the others, scores all, and writes exp/TABLE.md with the published values beside the
-# measured ones. Options as in run.sh. Time for the published rows of the demo corpus on 2 cores: 40 min.
+# (frozen) are run.sh's, as are the recognisers of clean, noisy, mse and mimic; this trains the others, scores all, and
+# writes exp/TABLE.md with the published values beside the measured ones. Options as in run.sh.
 #   noisy_phase              clean magnitudes with the phase of noisy speech: what a perfect mask would give
 #   mimic_only               as mimic, without the spectral loss
 #   joint_mse joint_mimic    enhancer and recogniser trained jointly, from enhance_mse and enhance_mimic

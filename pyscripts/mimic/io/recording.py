@@ -186,8 +186,8 @@ def wav_bytes(x: np.ndarray, rate: int = 16000) -> bytes:
 
 
 def undated(file: soundfile.SoundFile) -> soundfile.SoundFile:
-    """A file that was just opened to be written, without the chunk PEAK of floating-point formats, where libsndfile 1.2.2
-    puts the time: the same samples give the same bytes.
+    """A file that was just opened to be written, without the chunk PEAK of floating-point formats, where libsndfile
+    1.2.2 puts the time: the same samples give the same bytes.
     """
     add_peak_chunk, off = 0x1050, 0  # SFC_SET_ADD_PEAK_CHUNK; soundfile has no name for it
     soundfile._snd.sf_command(file._file, add_peak_chunk, soundfile._ffi.NULL, off)
