@@ -191,7 +191,7 @@ if begin 6 "decoding and scores"; then
   done
   wait_all
   score_table --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
-  dry_run || pyscripts/breakdown_table.py --command "${call[*]}" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
+  dry_run || pyscripts/breakdown_table.py --command "$(command_line)" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
 fi
 
 finished "tables: $exp/RESULTS.md; by age and SNR $exp/BREAKDOWN.md; by noise and speaker */scoring/test/breakdown_wer.tsv"

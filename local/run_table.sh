@@ -233,7 +233,7 @@ table_of() { # table_of RECOGNISER: its table, and each row with mimic loss comp
   done
   if dry_run || [ ${#by[@]} = 0 ]; then return; fi
   table=("${table[@]/=*,/=}") # of words only
-  pyscripts/breakdown_table.py --command "${call[*]}" --seed "$seed" --seeds "$seeds" --data "$data/test_noisy" \
+  pyscripts/breakdown_table.py --command "$(command_line)" --seed "$seed" --seeds "$seeds" --data "$data/test_noisy" \
     --conditions snr,snr_A,snr_B,noise --output "${output/TABLE/BREAKDOWN}" "${table[@]}" > /dev/null
 }
 if begin 4 "scores"; then

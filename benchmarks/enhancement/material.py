@@ -27,7 +27,7 @@ from mimic.augment.recordings import Corruption, Recordings  # noqa: E402
 from mimic.errors import UserError  # noqa: E402
 from mimic.io.atomic import replace  # noqa: E402
 from mimic.io.recording import write_wav  # noqa: E402
-from mimic.io.tables import read_table  # noqa: E402
+from mimic.io.tables import read_table, write_table  # noqa: E402
 from mimic.judging.material import read_texts  # noqa: E402
 from mimic.metrics.pairs import Pairs  # noqa: E402
 from mimic.progress import progress  # noqa: E402
@@ -144,7 +144,9 @@ def finished(folder: Path, settings: Mapping[str, Any]) -> Set | None:
 
 
 def write(folder: Path, settings: Mapping[str, Any], found: Iterable[Any], count: int) -> Set:
-    """Write pairs as 16-bit wavs, which is what all systems are given and scored against."""
+    """Write pairs as 16-bit wavs, which is what all systems are given and scored against. The folder of the noisy ones
+    has what else is known in Kaldi's tables, for steps/judge.sh.
+    """
     for side in SIDES:
         (folder / side).mkdir(parents=True, exist_ok=True)
     facts = {}
@@ -152,6 +154,9 @@ def write(folder: Path, settings: Mapping[str, Any], found: Iterable[Any], count
         for side, signal in sides.items():
             write_wav(folder / side / f"{utt}.wav", signal)
         facts[utt] = known
+    for name, table in {"text": "text", **TABLES}.items():
+        if rows := {utt: str(known[name]) for utt, known in facts.items() if known.get(name, "") != ""}:
+            write_table(folder / "noisy" / table, rows)
     with replace(folder / "set.json") as f:
         json.dump({"settings": settings, "utterances": facts}, f, indent=1)
     return Set(folder)

@@ -171,7 +171,7 @@ choose_device() {
 limit_jobs() {
   if dry_run; then return; fi
   [ -e "$1" ] || die "$1 is missing: is ${1%/*} a data directory?"
-  if [ -d "$1" ]; then utterances=$(find "$1" -maxdepth 1 -type f -printf x | wc -c); else utterances=$(wc -l < "$1"); fi
+  if [ -d "$1" ]; then utterances=$(find -L "$1" -type f -printf x | wc -c); else utterances=$(wc -l < "$1"); fi
   [ "$utterances" -gt 0 ] || die "$1 is empty: no utterances"
   if [ "$nj" -gt "$utterances" ]; then nj=$utterances; fi
 }

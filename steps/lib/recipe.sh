@@ -180,7 +180,16 @@ score_table() {
     if [[ $dirs != *"<seed>"* ]]; then continue; fi
     for ((s = seed + 1; s < seed + seeds; s++)); do words+=("${row%%=*}@$s=${dirs//<seed>/_seed$s}"); done
   done
-  dry_run || pyscripts/score_table.py --command "${call[*]}" "${words[@]}"
+  dry_run || pyscripts/score_table.py --command "$(command_line)" "${words[@]}"
+}
+# command_line: this call as one can type it.
+command_line() {
+  local word words=()
+  for word in "${call[@]}"; do
+    if [[ ! $word =~ ^[A-Za-z0-9_.,:=/+@%-]+$ ]]; then word="'${word//\'/\'\\\'\'}'"; fi
+    words+=("$word")
+  done
+  echo "${words[*]}"
 }
 finished() {
   if dry_run; then return; fi

@@ -32,6 +32,20 @@ def test_require(sh, tmp_path):
     assert sh(check, "exp/x").stdout == "fine\n"
 
 
+def test_no_more_jobs_than_utterances(sh, tmp_path):
+    """Of a table its lines, of a folder of audio its files, through links and in folders, too."""
+    (tmp_path / "audio/deep").mkdir(parents=True)
+    (tmp_path / "audio/deep/a.wav").touch()
+    (tmp_path / "audio/b.wav").symlink_to(tmp_path / "audio/deep/a.wav")
+    (tmp_path / "link").symlink_to(tmp_path / "audio")
+    (tmp_path / "table").write_text("a x\nb y\n")
+    (tmp_path / "empty").mkdir()
+    check = 'set -euo pipefail; . log.sh; nj=4; limit_jobs "$1"; echo $nj'
+    for name in ("audio", "link", "table"):
+        assert sh(check, name).stdout == "2\n"
+    assert sh(check, "empty").stderr == "test.sh: empty is empty: no utterances\n"
+
+
 def test_a_model_that_is_not_there_says_what_makes_one_and_what_lies_beside_it(sh, tmp_path):
     check = 'set -euo pipefail; . log.sh; require_model "$1" conf/asr.yaml; echo fine'
     missing = "test.sh: exp/asr_claen/model.pt is missing: run steps/train.sh conf/asr.yaml first"

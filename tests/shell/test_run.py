@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -195,6 +196,14 @@ def test_a_table_has_a_row_for_each_seed(sh, root):
     score_table --pair noisy MSE -- "noisy=a=b,c" "MSE=e<seed>,j<seed>/asr" """
     rows = ["noisy@5=a=b,c", "MSE@5=e,j/asr", "MSE@6=e_seed6,j_seed6/asr"]
     assert sh(script, "5", cwd=root).stdout.splitlines() == ["--pair", "noisy", "MSE", *rows]
+
+
+@pytest.mark.parametrize(
+    "words", [["./run.sh", "--rows", "mse mimic", "--exp", "it's"], ["x", "", "a&b", "$HOME", "--set", "train.lr=1e-3"]]
+)
+def test_a_record_has_the_command_as_one_can_type_it(sh, root, words):
+    line = sh('call=("$@"); . log.sh; . recipe.sh; command_line', *words, cwd=root).stdout
+    assert shlex.split(line) == words and "train.lr=1e-3'" not in line
 
 
 @pytest.mark.parametrize("measures, columns", [("all", "PESQ,eSTOI"), ("all,dnsmos-ovrl", "PESQ,DNSMOS,eSTOI")])

@@ -15,6 +15,7 @@ from score_maker import RATE, speechlike, write_pair
 from mimic.deploy.fit_ratio import read_errors
 from mimic.errors import UserError
 from mimic.io.english import words
+from mimic.io.tables import read_table
 from mimic.models.enhancer import Enhancer
 from mimic.models.ratio import RATIO
 
@@ -120,6 +121,9 @@ def test_mixtures_depend_on_names_and_seed_alone(corpora, tmp_path):
 
     few = material.mixtures(corpora, tmp_path / "a", options(2))
     before = {utt: few.audio("noisy", utt) for utt in few.utts}
+    noisy = tmp_path / "a/noisy"  # what steps/judge.sh reads
+    assert read_table(noisy / "text") == {utt: few.texts[utt] for utt in few.utts}
+    assert read_table(noisy / "utt2snr") == {utt: str(few.facts[utt]["snr"]) for utt in few.utts}
     more = material.mixtures(corpora, tmp_path / "a", options(6))  # each sentence twice
     assert len(more.utts) == 6 and set(few.utts) < set(more.utts)
     assert all(np.array_equal(more.audio("noisy", utt), x) for utt, x in before.items())
