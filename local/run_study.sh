@@ -63,14 +63,13 @@ done
 [ -e "$exp/asr_clean/model.pt" ] || die "$exp/asr_clean/model.pt is missing: run ./run.sh first"
 if [ -n "$foreign_command" ]; then steps/decode_foreign.sh --check true "$foreign_command" || exit 1; fi
 
-settings() { # settings TRY [SEED]: the array words
-  local k suffix=''
-  if [ "${2:-$seed}" != "$seed" ]; then suffix=_seed$2; fi
-  read -r -a words <<< "${settings_of[$1]}"
+settings() { # settings TRY: the array words, of a try with or without _seed2 and so on
+  local k try=${1%_seed*}
+  read -r -a words <<< "${settings_of[$try]}"
   for k in "${!words[@]}"; do
     words[k]=${words[k]//"{exp}"/"$exp"}
     words[k]=${words[k]//"{data}"/"$data"}
-    words[k]=${words[k]//"<seed>"/"$suffix"}
+    words[k]=${words[k]//"<seed>"/"${1#"$try"}"}
   done
 }
 
@@ -85,7 +84,7 @@ if begin 1 "training"; then
   done
   wait_all
   for name in "${all[@]}"; do
-    settings "${name%_seed*}" "$(seed_of "$name")"
+    settings "$name"
     in_background "$train_jobs" train_enhancer "$exp/study/$name" "$enhance_config" "${words[@]}"
   done
   wait_all

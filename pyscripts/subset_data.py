@@ -11,7 +11,7 @@ from pathlib import Path
 from mimic.cli import add_number, run, whole
 from mimic.corpus.copies import duration_problem, durations, of_speakers, subset
 from mimic.errors import UserError
-from mimic.io.tables import read_utt2spk, write_data_dir, write_skipped
+from mimic.io.tables import evenly, read_utt2spk, write_data_dir, write_skipped
 from mimic.settings import NotNegative
 
 
@@ -44,8 +44,8 @@ def main() -> None:
         if not utts:
             longest = f", at most {args.max_dur:g} s" if args.max_dur else ""
             raise UserError(f"{args.data}: no utterance of at least {args.min_dur:g} s{longest}")
-    count = len(utts) if args.utterances == "all" else min(whole("<utterances>", 1)(args.utterances), len(utts))
-    write_data_dir(args.out, subset(args.data, [utts[len(utts) * i // count] for i in range(count)]))
+    count = len(utts) if args.utterances == "all" else whole("<utterances>", 1)(args.utterances)
+    write_data_dir(args.out, subset(args.data, evenly(utts, count)))
     write_skipped(args.out / "skipped.tsv", skipped)
 
 

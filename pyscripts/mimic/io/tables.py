@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mimic.errors import UserError
@@ -172,6 +172,12 @@ def keyed_by(name: str, segmented: bool) -> str:
     if name in PER_UTTERANCE or name.startswith("utt2"):
         return "utt"
     return ""
+
+
+def evenly(utts: Sequence[str], count: int) -> list[str]:
+    """`count` of these utterances, spread evenly over them; all where there are no more."""
+    count = min(count, len(utts))
+    return [utts[len(utts) * i // count] for i in range(count)]
 
 
 def split(utts: Iterable[str], job: int, nj: int) -> list[str]:

@@ -14,6 +14,7 @@ from mimic.frontend.stft import Stft, StftConfig
 from mimic.io import archives, feature_dir
 from mimic.io.audio import AudioReader
 from mimic.io.batching import pad, to_device
+from mimic.io.tables import evenly
 from mimic.losses.config import EnhanceLoss
 from mimic.losses.enhancement import EnhancementLoss, Waveforms
 from mimic.models.config import Config
@@ -57,9 +58,8 @@ class EnhanceTask(Task):
         self.losses = EnhancementLoss(config.loss, self.stft)
         self.noisy = _pair_features(data.train_noisy, data.train_clean) | _pair_features(data.dev_noisy, data.dev_clean)
         self.lengths, self.dev_lengths = (feature_dir.read(side)[1] for side in (data.train_noisy, data.dev_noisy))
-        if 0 < (few := data.train_utterances) < (count := len(self.lengths)):
-            utterances = sorted(self.lengths)
-            self.lengths = {utt: self.lengths[utt] for utt in (utterances[k * count // few] for k in range(few))}
+        if data.train_utterances:
+            self.lengths = {utt: self.lengths[utt] for utt in evenly(sorted(self.lengths), data.train_utterances)}
         self.of_waveforms = self.losses.uses_waveforms or isinstance(self.model, SpectrumEnhancer)
         if self.of_waveforms:
             sets = ((data.train_noisy, data.train_clean), (data.dev_noisy, data.dev_clean))

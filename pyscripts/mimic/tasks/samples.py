@@ -8,6 +8,7 @@ import torch
 
 from mimic.frontend.stft import Stft
 from mimic.io.audio import AudioReader
+from mimic.io.tables import evenly
 from mimic.tasks.dev_scores import Enhancing
 from mimic.training.samples import Sample
 
@@ -23,8 +24,7 @@ def dev_samples(
     """Some of these utterances, evenly spread, at the rate of `front`: (noisy, clean) and what `model` makes of it."""
     device, found = next(model.parameters()).device, []
     readers = [AudioReader(side.data_dir, front.rate) for side in sides]
-    count = min(count, len(utts))
-    for utt in [utts[len(utts) * i // count] for i in range(count)]:
+    for utt in evenly(utts, count):
         noisy, clean = (reader[utt][: round(LONGEST_S * front.rate)] for reader in readers)
         enhanced = model.enhance([torch.from_numpy(noisy).to(device)], front)[0].float().cpu().numpy()
         stft = front if isinstance(front, Stft) else Stft()
