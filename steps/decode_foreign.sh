@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Recognises speech with a recogniser of steps/judge.sh, e.g. Whisper, or with any program: one that reads a wav.scp and writes
 # `utterance words` lines. Reads <data-dir>/{wav.scp,utt2spk}; writes <decode-dir>/text, which steps/score_asr.sh scores.
-# Runs on this machine. Names of files in wav.scp count from this directory; utterances that the program leaves out count as
-# deletions.
+# Runs on this machine, in as many threads as OMP_NUM_THREADS says, else in half as many as there are cores. Names of files in
+# wav.scp count from this directory; utterances that the program leaves out count as deletions.
 
 force=false # true: run again although nothing changed
 check=false # true: only say whether the recogniser is there; without the directories
@@ -54,6 +54,10 @@ for k in "${!words[@]}"; do # in quotes: else & in a path would stand for what i
   words[k]=${words[k]//"{text}"/"$dir/text.new"}
 done
 log "${words[0]} recognises $data"
+# Recipes recognise two sets at a time. OpenMP's threads wait for each other in a loop: with more than there are cores an
+# utterance took 4 s in place of 0.04 s (torch 2.11.0 with libgomp, 2 cores, 2 programs).
+cores=$(nproc)
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores < 4 ? 1 : cores / 2))}
 "${words[@]}" > "$dir/log/decode.log" 2>&1 < /dev/null ||
   die "'$1' failed on $data with code $?: see $dir/log/decode.log"
 [ -s "$dir/text.new" ] || die "'$1' has written nothing to {text}, $dir/text.new: see $dir/log/decode.log"

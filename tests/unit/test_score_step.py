@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811 (fixtures)
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_step_errors_are_one_line(decoded, change, problem):
     assert not (decoded[1].parent / "scoring/test/.done").exists()
 
 
-def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
+def test_a_foreign_recogniser_is_any_program(decoded, tmp_path, monkeypatch):
     data, decode = decoded
     (decode / "text").unlink()
     write_table(data / "wav.scp", dict.fromkeys(utt2spk(random_set(3)[0]), "/no/where.wav"))
@@ -126,11 +127,12 @@ def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
         ("stranger", "echo bob HELLO"),
         ("twice", "echo $utt HELLO; echo $utt"),
         ("broken", "exit 3"),
+        ("threads", "echo $utt $OMP_NUM_THREADS"),
     ):
         (tmp_path / name).write_text(f"#!/bin/sh\nwhile read -r utt wav; do {line}; done < $1 > $2\n")
     once = "[ ! -e $0.ran ] || exit 0\ntouch $0.ran; sed 's/ .*/ A/' $1 > $2; exit 3\n"
     (tmp_path / "stops").write_text(f"#!/bin/sh\n{once}")
-    for name in ("good", "stranger", "twice", "broken", "stops"):
+    for name in ("good", "stranger", "twice", "broken", "stops", "threads"):
         (tmp_path / name).chmod(0o755)
 
     def recognise(command: str, before: str = "", data: Path = data) -> subprocess.CompletedProcess:
@@ -154,6 +156,13 @@ def test_a_foreign_recogniser_is_any_program(decoded, tmp_path):
     (tmp_path / "good").write_text((tmp_path / "good").read_text().replace("HELLO", "GOODBYE"))
     assert recognise("good {wav.scp} {text}").returncode == 0
     assert set(read_table(decode / "text").values()) == {"GOODBYE"}
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    half = max(1, len(os.sched_getaffinity(0)) // 2)  # recipes recognise two sets at a time
+    for threads in (str(half), "7"):
+        assert recognise("threads {wav.scp} {text}").returncode == 0
+        assert set(read_table(decode / "text").values()) == {threads}
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
+        (decode / ".done").unlink()
     other = tmp_path / "rock & roll"
     data.rename(other)
     assert recognise("good {wav.scp} {text}", before="cmd:", data=other).returncode == 0
