@@ -113,8 +113,6 @@ check_files feat_config asr_config pretrain_config
 start_recipe "$exp"
 read -r -a models <<< "$(with_seeds asr)"
 
-make_features() { steps/make_feats.sh "${common[@]}" --type "$feat_type" --feat-config "$1" "$2" "$3"; }
-
 if begin 1 "data"; then
   if [ "$pretrain" = ljspeech ]; then
     local/ljspeech/download.sh --url "$download_url" "$ljspeech_dir"
@@ -137,7 +135,7 @@ feats=$exp/feats
 if begin 2 "features"; then
   if [ -n "$first" ]; then
     for set in train dev; do
-      in_background 2 make_features "$pretrain_feat_config" "$first/${set}_clean" "$feats/pretrain_$set"
+      in_background 2 make_feats "$feat_type" "$pretrain_feat_config" "$first/${set}_clean" "$feats/pretrain_$set"
     done
   fi
   for set in train dev test; do
@@ -148,7 +146,7 @@ if begin 2 "features"; then
         speech=$exp/enhanced/$set
         steps/enhance.sh "${common_2nj[@]}" "$enhancer" "$source/${set}_noisy" "$speech"
       fi
-      in_background 2 make_features "$feat_config" "$speech" "$feats/${set}_$side"
+      in_background 2 make_feats "$feat_type" "$feat_config" "$speech" "$feats/${set}_$side"
     done
   done
   wait_all

@@ -109,8 +109,7 @@ if begin 2 "MFCC"; then
   fi
   for set in "${sets[@]}"; do
     for side in "${sides[@]}"; do
-      in_background 2 steps/make_feats.sh "${common[@]}" --type mfcc --feat-config "$mfcc_config" \
-        "$(data_dir_for "$set" "$side")" "$mfcc/${set}_$side"
+      in_background 2 make_feats mfcc "$mfcc_config" "$(data_dir_for "$set" "$side")" "$mfcc/${set}_$side"
     done
   done
   wait_all

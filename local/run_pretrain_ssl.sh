@@ -70,8 +70,7 @@ fi
 
 if begin 2 "targets"; then
   for set in train dev; do
-    in_background 2 steps/make_feats.sh "${common[@]}" --feat-config conf/fbank_20ms.conf \
-      "$source/${set}_clean" "$exp/fbank/$set"
+    in_background 2 make_feats fbank conf/fbank_20ms.conf "$source/${set}_clean" "$exp/fbank/$set"
   done
   wait_all
   cluster "$exp/fbank" "$exp/units1" "$clusters"

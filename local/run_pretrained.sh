@@ -84,7 +84,8 @@ if begin 2 "perceptual"; then
   fi
   for set in "train $train" "dev $spoken/dev_clean"; do
     read -r name from <<< "$set"
-    steps/make_feats.sh "${common_2nj[@]}" --type stft --feat-config conf/spectrum_fast.conf "$from" "$exp/stft/$name"
+    steps/make_feats.sh "${common_2nj[@]}" --set "$feature_settings" --type stft --feat-config conf/spectrum_fast.conf \
+      "$from" "$exp/stft/$name"
   done
   steps/train.sh "${training[@]}" conf/perceptual_fast.yaml "$exp/perceptual" --data.train "$exp/stft/train" \
     --data.dev "$exp/stft/dev" --data.noises "$sources/noises/train" --data.rirs "$sources/rirs/train"

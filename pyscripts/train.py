@@ -96,8 +96,8 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, stop: Stop, stack: ExitStack) -> None:
-    # Tensors of 2 MB or more lie in huge pages of their own, with the same values. In small pages, whose sizes change with
-    # each batch, the memory of a training grew by half in 130 steps (torch 2.11.0, glibc 2.36).
+    # Tensors of 2 MB or more lie in huge pages, with the same values. In small ones the memory of a training grew by
+    # half in 130 steps, as sizes change with each batch (torch 2.11.0, glibc 2.36).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # Imported here: they take seconds and much memory, and a process that only starts others does not need them.
     import torch

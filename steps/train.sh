@@ -31,12 +31,8 @@ config=$1 dir=$2
 shift 2
 [ $(($# % 2)) = 0 ] || die "expected --section.key value pairs after <exp-dir>, got: $*"
 read -r -a words <<< "$set" # of a recipe, for all of its trainings
-for word in "${words[@]}"; do
-  [[ $word =~ ^(([^:=]+):)?([a-z0-9_]+(\.[a-z0-9_]+)+)=(.+)$ ]] || die "--set takes [NAME:]section.key=value, got '$word'"
-  name=${BASH_REMATCH[2]:-*}
-  # shellcheck disable=SC2053  # a pattern, such as enhance_*
-  if [[ ${dir##*/} == $name || $dir == $name ]]; then set -- "$@" "--${BASH_REMATCH[3]}" "${BASH_REMATCH[5]}"; fi
-done
+own=$(settings_for "$dir" "${words[@]}") || exit 1
+while read -r word; do [ -z "$word" ] || set -- "$@" "--${word%%=*}" "${word#*=}"; done <<< "$own"
 [ "$num_nodes" -le 1 ] || command -v srun > /dev/null || die "--num-nodes $num_nodes needs Slurm, and there is not one here"
 
 inputs=() options=() exist=true

@@ -107,6 +107,17 @@ default_model() {
   echo "pretrained/$name"
 }
 
+# settings_for DIR WORD...: of the words of --set, '[NAME:]section.key=value', those for DIR, each in a line and without NAME.
+settings_for() {
+  local word name
+  for word in "${@:2}"; do
+    [[ $word =~ ^(([^:=]+):)?([a-z0-9_]+(\.[a-z0-9_]+)+=.+)$ ]] || die "--set takes [NAME:]section.key=value, got '$word'"
+    name=${BASH_REMATCH[2]:-*}
+    # shellcheck disable=SC2053  # a pattern, such as enhance_*
+    if [[ ${1##*/} == $name || $1 == $name ]]; then echo "${BASH_REMATCH[3]}"; fi
+  done
+}
+
 # check_settings MODEL [--section.name value]...: dies where a setting is wrong, before anything is changed.
 check_settings() { [ $# -eq 1 ] || dry_run || pyscripts/check_settings.py "$@"; }
 

@@ -15,6 +15,7 @@ check_common() {
     exp=${exp%/}_debug data=${data%/}_debug demo_hours=0.02 seeds=1
     demo=$data/demo settings="train.epochs=1 train.max_steps=4 train.warmup=0 $settings"
   fi
+  split_settings
   if [ ! -v stage ]; then return; fi
   stages=$(sed -nE 's/^ *if (.* )?begin ([0-9]+) "([^"]*)".*/; \2 \3/p' "$0" | tr -d '\n')
   : "${stop_stage:=99}"
@@ -87,7 +88,8 @@ choose_configs() {
 # choose_perceptual: fills in --perceptual and checks it; perceptual_dir: the model that mimic loss is computed through.
 choose_perceptual() {
   local rate
-  rate=$(sed -nE 's/^--sample-frequency=([0-9]+).*/\1/p' "$fbank_config")
+  rate=$({ cat "$fbank_config" && tr ' ' '\n' <<< "${feature_settings:-}"; } |
+    sed -nE 's/^(--|fbank\.)sample[-_]frequency=([0-9]+).*/\2/p' | tail -n 1)
   : "${rate:=16000}"
   if [ -z "$perceptual" ]; then
     perceptual=recogniser
@@ -143,8 +145,8 @@ start_recipe() {
   training=(--cmd "$cuda_cmd" --ngpu "$ngpu" --num-threads "${num_threads:-$threads}" --force "$force" --set "${settings:-}" ${device:+--device "$device"})
 }
 
-# check_set: dies unless all of $settings suit the models that any stage of this recipe trains; those that not all of them
-# have are then for those that have them. Reads $call.
+# check_set: dies unless all of --set suits what any stage of this recipe makes; settings that not all of its models have are
+# then for those that have them. Reads $call.
 check_set() {
   local trainings
   trainings=$(mktemp)
@@ -153,9 +155,21 @@ check_set() {
     log "WARNING: --set is checked when a model is trained, not now: $(tail -n 1 "$trainings.log")"
   else
     # shellcheck disable=SC2086  # split at spaces
-    settings=$(set -f && pyscripts/recipe_settings.py "$trainings" $settings) || exit 1
+    settings=$(set -f && pyscripts/recipe_settings.py "$trainings" $settings $feature_settings) || exit 1
+    split_settings
   fi
   rm -f "$trainings" "$trainings.log"
+}
+
+# split_settings: those of features from $settings to $feature_settings.
+split_settings() {
+  local word words others=()
+  read -r -a words <<< "$settings"
+  feature_settings=''
+  for word in "${words[@]}"; do
+    if [[ $word =~ ^([^:=]+:)?(fbank|logmel|mfcc|stft)\. ]]; then feature_settings+="$word "; else others+=("$word"); fi
+  done
+  settings=${others[*]}
 }
 
 # log_changes: logs which existing directories this call makes again, and why. Reads $call; done.py writes MIMIC_CHANGES.
@@ -240,9 +254,10 @@ train_clean_asr() {
 }
 
 # make_stft DATA-DIR FEAT-DIR, make_fbank DATA-DIR FEAT-DIR
-make_stft() { steps/make_feats.sh "${common[@]}" --compress "${compress:-none}" --type stft "$1" "$2"; }
-make_fbank() {
-  steps/make_feats.sh "${common[@]}" --compress "${compress:-none}" --type fbank --feat-config "$fbank_config" "$1" "$2"
+make_stft() { make_feats stft '' "$1" "$2"; }
+make_fbank() { make_feats fbank "$fbank_config" "$1" "$2"; }
+make_feats() { # make_feats TYPE OPTION-FILE DATA-DIR FEAT-DIR
+  steps/make_feats.sh "${common[@]}" --compress "${compress:-none}" --set "${feature_settings:-}" --type "$1" --feat-config "$2" "${@:3}"
 }
 
 # dump ENHANCER-DIR SET: enhanced speech and its features

@@ -13,7 +13,7 @@ ngpu=0        # GPUs for training; 0: train on CPUs
 device=       # of training: cpu, cuda or mps (Apple's GPUs); empty: cuda with --ngpu, else cpu
 cmd_backend=  # where jobs run: local, slurm or sge; empty: the one in cmd.sh
 num_threads=  # CPU threads of a training; empty: this machine's cores divided among the trainings, on a cluster 4
-set=          # settings of the models that have them, over all files: 'train.epochs=3 enhance_*:train.lr=1e-4'; several go into one word
+set=          # settings of models and features, over all files: 'train.epochs=3 enhance_*:train.lr=1e-4 fbank.num_mel_bins=40', one word
 debug=false   # true: every stage in minutes, in <exp>_debug and <data>_debug: few utterances, four steps of each training
 force=false   # true: run the stages again although nothing changed; what was there goes to <dir>.old
 dry_run=false # true: only print what would be made, and why

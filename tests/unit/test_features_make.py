@@ -235,6 +235,26 @@ def test_the_step_skips_redoes_and_recovers(data, tmp_path):
     assert_same(values(out), values(make(data, tmp_path / "library")))
 
 
+def test_options_from_the_command_line(data, tmp_path):
+    """Those of this type and directory override the file, and are kept beside the features."""
+    conf, out = tmp_path / "my.conf", tmp_path / "exp/dev_clean"
+    conf.write_text("--num-mel-bins=40\n--low-freq=50")
+    step = ["steps/make_feats.sh", "--feat-config", conf, "--nj", "1"]
+    words = "fbank.num_mel_bins=23 dev_*:fbank.snip_edges=false train_*:fbank.low_freq=9 stft.n_fft=64 train.epochs=3"
+    done = run(*step, "--set", words, data, out)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "same.conf").write_text("--num-mel-bins=23\n--low-freq=50\n--snip-edges=false\n")
+    assert run(*step[:1], "--feat-config", tmp_path / "same.conf", "--nj", "1", data, tmp_path / "same").returncode == 0
+    assert_same(values(out), values(tmp_path / "same"))
+    read = make_extractor("fbank", out / "conf/fbank.conf").config
+    assert read == make_extractor("fbank", tmp_path / "same.conf").config
+    assert "done and unchanged" in run(*step, "--set", words, data, out).stdout
+    changed = run(*step, data, out)
+    assert changed.returncode == 0 and {x.shape[1] for x in values(out).values()} == {40}
+    wrong = run(*step, "--set", "num_mel_bins=23", data, out)
+    assert wrong.returncode == 1 and "--set takes [NAME:]section.key=value, got 'num_mel_bins=23'" in wrong.stderr
+
+
 def test_the_step_names_what_is_missing(data, tmp_path):
     absent = run("steps/make_feats.sh", tmp_path / "nothing", tmp_path / "exp")
     assert absent.returncode == 1 and "run local/*/prepare.sh or local/import_corpus.sh first" in absent.stderr

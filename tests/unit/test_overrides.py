@@ -14,24 +14,33 @@ TRAININGS = (
     ("conf/enhance_demo.yaml", "exp/enhance_mse", "--loss.mimic_weight", "0"),
     ("conf/enhance_demo.yaml", "exp/my study/enhance_mimic"),
 )
+FEATURES = (("fbank", "conf/fbank.conf", "exp/fbank/dev_clean"), ("stft", "conf/stft.conf", "exp/stft/dev_clean"))
+LISTED = [word for words in TRAININGS for word in (str(len(words)), *words)]
+LISTED += [word for words in FEATURES for word in ("features", *words)]
 
 
 @pytest.fixture
 def models(monkeypatch):
     monkeypatch.chdir(ROOT)
-    return read_trainings("".join(f"{word}\0" for words in TRAININGS for word in (str(len(words)), *words)))
+    return read_trainings("".join(f"{word}\0" for word in LISTED))
 
 
 def test_a_setting_reaches_the_models_that_have_it(models):
     words = ["train.epochs=3", "loss.mimic_weight=0.5", "enhance_*:train.lr=1e-4", "*_m*:mask.weight=0.5"]
-    resolved, notes, errors = resolve(words, models)
-    assert errors == [] and resolved == [
-        "train.epochs=3",
-        "exp/enhance_mse:loss.mimic_weight=0.5",
-        "exp/my?study/enhance_mimic:loss.mimic_weight=0.5",
-        "enhance_*:train.lr=1e-4",
-        "*_m*:mask.weight=0.5",
-    ]
+    features = ["fbank.num_mel_bins=40", "dev_*:stft.n_fft=1024"]
+    resolved, notes, errors = resolve(words + features, models)
+    assert (
+        errors == []
+        and resolved[-2:] == features
+        and resolved[:-2]
+        == [
+            "train.epochs=3",
+            "exp/enhance_mse:loss.mimic_weight=0.5",
+            "exp/my?study/enhance_mimic:loss.mimic_weight=0.5",
+            "enhance_*:train.lr=1e-4",
+            "*_m*:mask.weight=0.5",
+        ]
+    )
     assert notes == ["--set loss.mimic_weight=0.5: of enhance_mse, enhance_mimic"]
     assert [[model.name for model in models if parse(word).names(model)] for word in resolved[1:3]] == [
         ["enhance_mse"],
@@ -51,6 +60,20 @@ def test_a_setting_reaches_the_models_that_have_it(models):
         ("trian.foo=1", "--set trian.foo=1: unknown name 'trian': did you mean train?"),
         ("asr_*:mask.weight=1", "--set asr_*:mask.weight=1: asr_clean has no mask.weight; enhance_mse has it"),
         ("enh_mse:train.lr=1", "--set enh_mse:train.lr=1: no model is called enh_mse: did you mean enhance_mse?"),
+        (
+            "fbank.num_mel_bin=40",
+            "--set fbank.num_mel_bin=40: fbank: unknown name 'num_mel_bin': did you mean num_mel_bins?",
+        ),
+        ("mfcc.num_ceps=9", "--set mfcc.num_ceps=9: this recipe makes no mfcc features, only fbank, stft"),
+        ("fbank.num_mel_bins=x", "--set fbank.num_mel_bins=x: expected a whole number, from 1 to 2147483647, got 'x'"),
+        (
+            "x:stft.n_fft=512",
+            "--set x:stft.n_fft=512: no features are called x: this recipe makes dev_clean",
+        ),
+        (
+            "fbank.num_mel_bins=400",
+            "--set for fbank features: --num-mel-bins=400 is too many for 512 points: some bins are empty",
+        ),
         (
             "x:train.lr=1",
             "--set x:train.lr=1: no model is called x: this recipe trains asr_clean, enhance_mimic, enhance_mse",
@@ -101,7 +124,7 @@ def test_a_setting_that_only_some_models_have(tmp_path):
     wrong = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert wrong.returncode == 1 and "loss: unknown name 'input_noise'" in wrong.stderr, wrong.stderr
     trainings = tmp_path / "trainings"
-    trainings.write_text("".join(f"{word}\0" for words in TRAININGS for word in (str(len(words)), *words)))
+    trainings.write_text("".join(f"{word}\0" for word in LISTED))
     program = [sys.executable, ROOT / "pyscripts/recipe_settings.py", trainings, "data.vocabulary=30"]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
     assert (

@@ -1,11 +1,13 @@
-"""--set of a recipe, '[NAME:]section.key=value ...', checked against all models that the recipe trains.
+"""--set of a recipe, '[NAME:]section.key=value ...', checked against all that the recipe makes from configurations.
 
-A setting is for the models that NAME matches, or for all of them, as far as their tasks have it. It is wrong where none
-has it, and where its value is.
+A setting is for the models that NAME matches, or for all of them, as far as their tasks have it; where its section is
+a type of features, as in fbank.num_mel_bins=40, for the features of that type. It is wrong where nothing has it, and
+where its value is.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from mimic.tasks import TASKS
 from mimic.tasks.config import LIGHT_SECTIONS, net_name
 from mimic.training.config import TrainConfig
 
+FEATURES = ("fbank", "logmel", "mfcc", "stft")
 WILD = r"[][*?:=\s\\]"
 
 
@@ -50,6 +53,55 @@ class Model(NamedTuple):
     def sections(self) -> list[str]:
         return [*TASKS[self.task].SECTIONS, "model", "train"]
 
+    def misfits(self, given: list["Setting"]) -> Iterator[str]:
+        """What is wrong with the sections of the configuration that --set changes."""
+        overrides = [(f"{setting.section}.{setting.field}", setting.value) for setting in given]
+        raw = read_raw(self.config, [*pairs(self.words), *overrides])
+        for section in dict.fromkeys(setting.section for setting in given):
+            try:
+                build(self.section(section), raw.get(section) or {}, f"{self.config}: {section}")
+            except UserError as error:
+                yield f"--set for {self.name}: {error}"
+
+
+class Features(NamedTuple):
+    """Features that a recipe makes: their type, option file and directory."""
+
+    type: str
+    config: str
+    directory: str
+
+    @property
+    def name(self) -> str:
+        return self.directory.rpartition("/")[2]
+
+    @property
+    def kind(self) -> Any:
+        """The extractor and the dataclass of its options."""
+        from mimic.frontend.extraction import EXTRACTORS  # loads numpy, which settings of models do not need
+
+        return EXTRACTORS[self.type]
+
+    def fields(self, section: str) -> dict[str, Any]:
+        """The types of their options; none for another section than the type."""
+        return hints(self.kind[1]) if section == self.type else {}
+
+    def sections(self) -> list[str]:
+        return [self.type]
+
+    def misfits(self, given: list["Setting"]) -> Iterator[str]:
+        """What is wrong with the options that --set changes."""
+        extractor, options = self.kind
+        types = self.fields(self.type)
+        try:
+            values = {setting.field: convert(types[setting.field], setting.value, setting.word) for setting in given}
+            extractor(replace(options.read(self.config), **values))
+        except UserError as error:
+            yield f"--set for {self.type} features: {error}"
+
+
+Made = Model | Features
+
 
 class Setting(NamedTuple):
     """A word of --set."""
@@ -60,10 +112,16 @@ class Setting(NamedTuple):
     field: str
     value: str
 
-    def names(self, model: Model) -> bool:
-        return not self.pattern or any(fnmatchcase(name, self.pattern) for name in (model.name, model.directory))
+    @property
+    def of(self) -> type[Made]:
+        return Features if self.section in FEATURES else Model
 
-    def only_for(self, model: Model) -> str:
+    def names(self, made: Made) -> bool:
+        if not isinstance(made, self.of):
+            return False
+        return not self.pattern or any(fnmatchcase(name, self.pattern) for name in (made.name, made.directory))
+
+    def only_for(self, model: Made) -> str:
         """The word for this model only. NAME of steps/train.sh is a pattern without blanks, up to the first `:`."""
         return f"{re.sub(WILD, '?', model.directory)}:{self.section}.{self.field}={self.value}"
 
@@ -71,13 +129,18 @@ class Setting(NamedTuple):
         return UserError(f"--set {self.word}: {problem}")
 
 
-def read_trainings(text: str) -> list[Model]:
-    """What steps/lib/list_trainings.sh wrote: of each training the number of its words, and these.
+def read_trainings(text: str) -> list[Made]:
+    """What steps/lib/list_trainings.sh wrote: of each training the number of its words, and these; features.
 
     Raises UserError for a configuration that cannot be read.
     """
-    words, models = text.split("\0")[:-1], []
+    words = text.split("\0")[:-1]
+    models: list[Made] = []
     while words:
+        if words[0] == "features":
+            models.append(Features(*words[1:4]))
+            words = words[4:]
+            continue
         end = int(words[0]) + 1
         config, directory, *settings = words[1:end]
         raw = read_raw(config, pairs(settings))
@@ -87,13 +150,13 @@ def read_trainings(text: str) -> list[Model]:
     return models
 
 
-def resolve(words: Iterable[str], models: list[Model]) -> tuple[list[str], list[str], list[str]]:
+def resolve(words: Iterable[str], models: list[Made]) -> tuple[list[str], list[str], list[str]]:
     """(--set of steps/train.sh, notes, errors). What some models lack is there once for each that has it.
 
     Values that are right alone and do not fit each other are looked for where there is no other error.
     """
     resolved, notes, errors = [], [], []
-    given: dict[Model, list[Setting]] = {}
+    given: dict[Made, list[Setting]] = {}
     for word in words:
         try:
             setting = parse(word)
@@ -103,13 +166,13 @@ def resolve(words: Iterable[str], models: list[Model]) -> tuple[list[str], list[
             continue
         for model in having:
             given.setdefault(model, []).append(setting)
-        if len(having) == sum(map(setting.names, models)):
+        if setting.of is Features or len(having) == sum(map(setting.names, models)):
             resolved.append(word)
             continue
         resolved += [setting.only_for(model) for model in having]
         notes.append(f"--set {word}: of {', '.join(dict.fromkeys(model.name for model in having))}")
     if not errors:
-        errors = list(dict.fromkeys(what for model in given for what in _misfits(model, given[model])))
+        errors = list(dict.fromkeys(what for made in given for what in made.misfits(given[made])))
     return resolved, notes, errors
 
 
@@ -123,12 +186,17 @@ def parse(word: str) -> Setting:
     return Setting(word, found[1] or "", section, field, value)
 
 
-def models_of(setting: Setting, models: list[Model]) -> list[Model]:
-    """The models that a setting is for. Raises UserError where there is none, and for a value that is wrong."""
+def models_of(setting: Setting, models: list[Made]) -> list[Made]:
+    """What a setting is for. Raises UserError where there is nothing, and for a value that is wrong."""
+    types = sorted({made.type for made in models if isinstance(made, Features)})
+    if setting.of is Features and setting.section not in types:
+        raise setting.wrong(f"this recipe makes no {setting.section} features, only {', '.join(types) or 'models'}")
     named = list(filter(setting.names, models))
     if not named:
-        hint = nearest(setting.pattern, sorted({model.name for model in models})).partition(": ")[2]
-        raise setting.wrong(f"no model is called {setting.pattern}: {hint.replace('known:', 'this recipe trains')}")
+        what, makes = ("model is", "trains") if setting.of is Model else ("features are", "makes")
+        known = sorted({made.name for made in models if isinstance(made, setting.of)})
+        hint = nearest(setting.pattern, known).partition(": ")[2].replace("known:", f"this recipe {makes}")
+        raise setting.wrong(f"no {what} called {setting.pattern}: {hint}")
     having = [model for model in named if setting.field in model.fields(setting.section)]
     for model in having:
         convert(model.fields(setting.section)[setting.field], setting.value, f"--set {setting.word}")
@@ -145,14 +213,3 @@ def models_of(setting: Setting, models: list[Model]) -> list[Model]:
         raise setting.wrong(nearest(setting.section, sections))
     known = sorted({field for model in models for field in model.fields(setting.section)})
     raise setting.wrong(f"{setting.section}: {nearest(setting.field, known)}")
-
-
-def _misfits(model: Model, given: list[Setting]) -> Iterator[str]:
-    """What is wrong with the sections of a model's configuration that --set changes."""
-    overrides = [(f"{setting.section}.{setting.field}", setting.value) for setting in given]
-    raw = read_raw(model.config, [*pairs(model.words), *overrides])
-    for section in dict.fromkeys(setting.section for setting in given):
-        try:
-            build(model.section(section), raw.get(section) or {}, f"{model.config}: {section}")
-        except UserError as error:
-            yield f"--set for {model.name}: {error}"
