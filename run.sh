@@ -33,7 +33,7 @@ compress=none                           # archives of features: none (float32), 
 perceptual=                             # mimic loss through: recogniser, that of clean speech; phones, a model of --perceptual-config; or the directory of a trained model
 perceptual_config=                      # stage 3, of phones: model and training
 enhance_config=                         # stage 4: model and training
-enhancement_ratio=                      # stage 5: share of the enhanced signal, the rest is the input: 0 to 1, or auto, after steps/fit_ratio.sh; empty: all of it
+enhancement_ratio=                      # stage 5: share of the enhanced signal, the rest is the input: 0 to 1; auto: by SNR, fitted on dev; empty: the model's default  # was: enhance-ratio
 asr_config=                             # stage 6: the recogniser for clean speech
 asr_finetune_config=                    # stage 6: fine-tuning of the other recognisers from it
 init=                                   # stage 6: directory of a recogniser that initialises the one for clean speech
@@ -174,6 +174,8 @@ if begin 4 "enhancement, without and with mimic loss"; then
 fi
 
 if begin 5 "dump of enhanced speech"; then
+  if [ "$enhancement_ratio" = auto ] && [ $clean_asr_stage = 6 ]; then train_clean_asr; fi
+  fit_ratios "$exp/asr_clean" "${enhancers[@]/#/"$exp/enhance_"}"
   for name in "${enhancers[@]}"; do
     for set in train dev test; do in_background 2 dump "$exp/enhance_$name" "$set"; done
   done

@@ -7,7 +7,7 @@
 corpus=demo                             # as given to run.sh: with vbdemand the published configurations are the default, else demo size
 augmented=false                         # true if run.sh was given --speeds or --augment-noise-dir
 segan_config=                           # stage 1: networks and training
-enhancement_ratio=                      # as given to run.sh
+enhancement_ratio=                      # as given to run.sh  # was: enhance-ratio
 recogniser=                             # directory of a recogniser to use unchanged, e.g. exp/asr_clean; empty: one fine-tuned on enhanced speech
 asr_finetune_config=                    # stage 3: fine-tuning of the recogniser of clean speech
 fbank_config=                           # stage 2: features of the recogniser
@@ -55,6 +55,7 @@ asr=$exp/asr_segan unenhanced=$exp/asr_noisy sets=(train dev test)
 if [ -n "$recogniser" ]; then asr=$exp/enhance_segan/asr/segan unenhanced=$exp/enhance_segan/asr/noisy sets=(dev test); fi
 
 if begin 2 "dump of enhanced speech"; then
+  fit_ratios "${recogniser:-$exp/asr_clean}" "$exp/enhance_segan"
   for set in "${sets[@]}"; do in_background 2 dump "$exp/enhance_segan" "$set"; done
   wait_all
 fi

@@ -19,7 +19,7 @@ corpus=demo                             # as given to run.sh: with vbdemand the 
 crdnn_config=                           # model and training of the CRDNN enhancers
 resnet_config=                          # model and training of the ResNet enhancers
 fast_config=                            # model and training of the small causal enhancers
-enhancement_ratio=                      # as given to run.sh
+enhancement_ratio=                      # as given to run.sh  # was: enhance-ratio
 joint_config=                           # joint training
 asr_finetune_config=                    # as given to run.sh
 fbank_config=                           # as given to run.sh
@@ -143,6 +143,9 @@ dump_noisy_phase() { # dump_noisy_phase SET
 read -r -a enhanced_sets <<< "$sets"
 if $retrained; then enhanced_sets+=(train); fi
 if begin 2 "enhanced speech"; then
+  ratio_of=("${own[@]/#/"$exp/enhance_"}" "${enhancers[@]/#/"$exp/enhance_"}")
+  for name in "${joints[@]}"; do ratio_of+=("$exp/$name/enhancer"); done
+  fit_ratios "$exp/asr_clean" "${ratio_of[@]}"
   for set in "${enhanced_sets[@]}"; do
     for name in "${own[@]}" "${enhancers[@]}"; do in_background 2 dump "$exp/enhance_$name" "$set"; done
     if [[ " $rows " == *" noisy_phase "* ]]; then in_background 2 dump_noisy_phase "$set"; fi

@@ -21,11 +21,10 @@ from mimic import cli
 from mimic.errors import UserError
 from mimic.io.atomic import replace
 from mimic.io.tables import split
-from mimic.judging.similarity import Similarity, similarities
-from mimic.metrics.enhancement import DNSMOS, ERROR, MEASURES, STANDARD, describe, parse_measures, score, write_rows
+from mimic.judging.similarity import chosen
+from mimic.metrics.enhancement import DNSMOS, ERROR, MEASURES, STANDARD, describe, score, write_rows
 from mimic.metrics.figures import Row, Scores, breakdown, by_condition, means, summary
 from mimic.metrics.identity import identify
-from mimic.metrics.mos_models import MosModel, mos_models
 from mimic.metrics.pairs import Pairs, Single
 from mimic.metrics.pesq import EDITIONS, use
 from mimic.metrics.scores import read_lines, utterances_text, write_scores
@@ -69,11 +68,7 @@ def main() -> None:
         raise UserError("--job needs a scoring directory")
 
     use(args.pesq)
-    similar: list[Similarity | MosModel] = [*similarities(args.speaker_model, args.phone_model, not single)]
-    models = {one.measure: one for one in [*similar, *mos_models(args.mos_models)]}
-    measures = (*parse_measures(args.measures, not single), *models)
-    if not measures:
-        raise UserError("--measures none: there is no other measure either, such as of --mos-models")
+    measures, models = chosen(args.measures, not single, args.speaker_model, args.phone_model, args.mos_models)
     pairs = (Single if single else Pairs)(*sides, allow_pipes=args.allow_pipes == "true", channel=args.channel)
     jobs = scoring / "jobs" if scoring else None
     known = read_jobs(jobs, measures) if jobs else {}

@@ -46,8 +46,12 @@ if [ -f "$data/utt2spk" ]; then limit_jobs "$data/utt2spk"; else limit_jobs "$da
 
 found=$(pyscripts/judge.py --part inputs "${options[@]}" "$data" "$2")
 mapfile -t inputs <<< "$found"
-if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" --option "judge=${options[*]}"; then
+show() { # the verdicts come last
+  for page in "$dir"/report/*/index.html; do log "page: $page"; done
   cat "$dir/results.txt"
+}
+if up_to_date "$dir" --force "$force" --version 1 --input "${inputs[@]}" --option "judge=${options[*]}"; then
+  show
   exit 0
 fi
 
@@ -57,5 +61,5 @@ for part in dev test; do
     "$data" "$2"
 done
 $cmd "$dir/log/results.log" pyscripts/judge.py "${options[@]}" "$data" "$2"
-cat "$dir/results.txt"
+show
 mark_done "$dir"

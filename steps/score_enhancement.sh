@@ -48,9 +48,8 @@ sides=("${clean[@]}" "$enhanced")
 if [ -f "${sides[0]}/utt2spk" ]; then limit_jobs "${sides[0]}/utt2spk"; else limit_jobs "${sides[0]}"; fi
 
 # Which PESQ there is changes the scores: installing it later has to show. Measures are checked before anything is moved away.
-version=$(python3 -c 'import sys; from mimic.judging import similarity; from mimic.metrics import enhancement, mos_models, pesq
-pesq.use(sys.argv[1]); enhancement.parse_measures(sys.argv[2], sys.argv[3] == "clean")
-similarity.similarities(*sys.argv[4:6], sys.argv[3] == "clean"); mos_models.mos_models(sys.argv[6])
+version=$(python3 -c 'import sys; from mimic.judging.similarity import chosen; from mimic.metrics import pesq
+pesq.use(sys.argv[1]); chosen(sys.argv[2], sys.argv[3] == "clean", *sys.argv[4:])
 print(pesq.version())' "$pesq" "$measures" "$reference" "$speaker_model" "$phone_model" "$mos_models" 2>&1) || die "${version##*UserError: }"
 extra=()
 if [ "$reference" = none ]; then extra+=("reference=none"); fi

@@ -269,6 +269,33 @@ dump() {
   make_fbank "$1/wav/$2" "$1/enhanced/$2"
 }
 
+# fit_ratios RECOGNISER ENHANCER-DIR...: with --enhancement-ratio auto, the ratio of those that have none yet, from the words
+# that the recogniser makes of the dev set; recognise_ratio RECOGNISER ENHANCER-DIR RATIO.
+fit_ratios() {
+  local dir ratio scorings
+  if [ "${enhancement_ratio:-}" != auto ]; then return 0; fi
+  for dir in "${@:2}"; do
+    if [ -e "$dir/ratio.json" ]; then continue; fi
+    scorings=()
+    for ratio in 0 0.25 0.5 0.75 1; do
+      in_background 2 recognise_ratio "$1" "$dir" "$ratio"
+      scorings+=("$ratio=$dir/ratio/$ratio/scoring/dev")
+    done
+    wait_all
+    dry_run || steps/fit_ratio.sh "$dir" "$data/dev_noisy" "${scorings[@]}"
+  done
+}
+recognise_ratio() {
+  local dir=$2/ratio/$3 feats=$exp/fbank/dev_noisy
+  if [ "$3" != 0 ]; then
+    feats=$dir/fbank
+    steps/enhance.sh "${common[@]}" --enhancement-ratio "$3" "$2" "$data/dev_noisy" "$dir/wav"
+    make_fbank "$dir/wav" "$feats"
+  fi
+  recognise "$dir" dev "$feats" "$1"
+  score_words "$dir" dev "$feats"
+}
+
 # train_robust NAME: $exp/asr_NAME, initialised from the recogniser of clean speech
 train_robust() {
   steps/train.sh "${training[@]}" "$asr_finetune_config" "$exp/asr_$1" --data.init "$exp/asr_clean" \

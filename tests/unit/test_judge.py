@@ -175,6 +175,7 @@ def test_mistakes_are_one_line(data, by_level, tmp_path, caplog):
         ("--enhancers", "nosuch", *mine): "enhancer nosuch: there is no directory",
         ("--enhancers", f"{soft} {soft}", *mine): "--enhancers: soft is there twice",
         ("--enhancers", soft, "--recognisers", "whisper:nosuch"): "there is no directory nosuch",
+        ("--enhancers", soft, "--recognisers", "whisper"): "recogniser whisper: of which directory? write whisper:DIR",
         ("--enhancers", soft, "--recognisers", "cmd:true"): "write cmd:'program {wav.scp} {text}'",
         ("--enhancers", soft, "--recognisers", "cmd:'false {wav.scp} {text}'"): "ended with code 1",
         (

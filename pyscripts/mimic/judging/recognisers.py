@@ -1,5 +1,6 @@
 """Recognisers by a word: models of this recipe, Whisper, sherpa-onnx, pocketsphinx, and any command."""
 
+import os
 import re
 import shlex
 import shutil
@@ -37,12 +38,14 @@ def parse(text: str) -> tuple[str, str, str]:
         return name or Path(shlex.split(argument)[0]).name, what, argument
     if what not in PACKAGED:
         what, argument = "model", rest
+    elif not argument:
+        raise UserError(f"recogniser {text}: of which directory? write {what}:DIR")
     if not Path(argument).is_dir():
         raise UserError(
             f"recogniser {text}: there is no directory {argument or rest}: write a model's directory, whisper:DIR, "
             "sherpa:DIR, pocketsphinx or cmd:'program {wav.scp} {text}'"
         )
-    last = Path(argument).resolve().name
+    last = Path(os.path.abspath(argument)).name  # of a link its own name
     return name or (last if what == "model" else f"{what}-{last}"), what, argument
 
 

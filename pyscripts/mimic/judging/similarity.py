@@ -17,6 +17,8 @@ import numpy as np
 
 from mimic.errors import NotScored, UserError
 from mimic.judging.findings import NAME, RATE, digest, directory_digest
+from mimic.metrics.enhancement import parse_measures
+from mimic.metrics.mos_models import MosModel, mos_models
 from mimic.models.config import read_raw, task_name
 
 
@@ -121,3 +123,17 @@ def similarities(speaker_model: str | None, phone_model: str | None, clean: bool
     if found and not clean:
         raise UserError(f"{found[0].OPTION}: similarity needs clean speech, and --reference is none")
     return found
+
+
+def chosen(
+    measures: str, clean: bool, speaker_model: str | None, phone_model: str | None, models: str
+) -> tuple[tuple[str, ...], dict[str, Similarity | MosModel]]:
+    """The names of all measures that the options of steps/score_enhancement.sh ask for, and those of a model by name.
+
+    UserError for what is not known, not there, or needs a `clean` side, and where there is none at all.
+    """
+    of_models: list[Similarity | MosModel] = [*similarities(speaker_model, phone_model, clean), *mos_models(models)]
+    names = (*parse_measures(measures, clean), *(one.measure for one in of_models))
+    if not names:
+        raise UserError("--measures none: there is no other measure either, such as of --mos-models")
+    return names, {one.measure: one for one in of_models}

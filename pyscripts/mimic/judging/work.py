@@ -71,11 +71,14 @@ class Work:
         self.ratios = list(dict.fromkeys(options.ratios))
         if not self.ratios:
             raise UserError("--ratios: give one at least")
-        for enhancer in found:
-            if AUTO in self.ratios and enhancer.curve is None:
-                raise UserError(f"--ratios {AUTO}: {enhancer.name} has none: steps/fit_ratio.sh, or leave it out")
+        fixed = [enhancer.name for enhancer in found if enhancer.curve is None] if AUTO in self.ratios else []
+        if fixed and self.ratios == [AUTO]:
+            raise UserError(f"--ratios {AUTO}: {fixed[0]} has none: steps/fit_ratio.sh, or leave it out")
+        if fixed and part == "inputs":
+            log.warning("--ratios %s: not of %s, which have none: steps/fit_ratio.sh", AUTO, ", ".join(fixed))
         self.transcripts = bool(self.material.texts)
-        self.candidates = systems(list(self.enhancers), self.ratios)
+        every = systems(list(self.enhancers), self.ratios)
+        self.candidates = [one for one in every if one.ratio != AUTO or one.enhancer not in fixed]
         self.normalise = normaliser(options.normalise)
         utts = sorted(self.material.texts) or self.material.utts
         self.dev: list[str] = []

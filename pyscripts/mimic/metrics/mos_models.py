@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -46,6 +47,11 @@ class MosModel:
         self.program = self.source.startswith(PROGRAM)
         if not self.program and not Path(self.source).is_file():
             raise UserError(f"--mos-models {text}: there is no file {self.source}")
+        if not self.program and not self.source.endswith(".onnx") and not _is_script(self.source):
+            raise UserError(
+                f"{self.source}: neither ONNX (.onnx) nor TorchScript: a checkpoint needs its own code: give "
+                "NAME=cmd:PROGRAM, a program of an environment that has it, see docs/scoring.md"
+            )
 
     @cached_property
     def description(self) -> str:
@@ -117,16 +123,22 @@ def _graph(path: str, rate: int) -> Any:
     return lambda x: session.run(None, {first.name: x.reshape(*[1] * missing, *x.shape)} | rates)[0]
 
 
+def _is_script(path: str) -> bool:
+    """Whether a file is TorchScript: a zip that holds constants, which one of weights lacks."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return False
+
+
 def _script(path: str, rate: int) -> Any:
     import torch  # takes seconds to load
 
     try:
         model = torch.jit.load(path, map_location="cpu").eval()
-    except RuntimeError:
-        raise UserError(
-            f"{path}: neither ONNX (.onnx) nor TorchScript: a checkpoint needs its own code: give NAME=cmd:PROGRAM, a "
-            "program of an environment that has it, see docs/scoring.md"
-        ) from None
+    except RuntimeError as error:
+        raise UserError(f"{path}: torch cannot open it: {str(error).strip().splitlines()[0]}") from None
     rates = [rate] * (len(model.forward.schema.arguments) - 2)  # besides the module and the waveform
 
     def run(x: np.ndarray) -> np.ndarray:
