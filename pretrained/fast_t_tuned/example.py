@@ -14,25 +14,48 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+
+def share(text):
+    return text if text == "auto" else float(text)
+
+
+facts, options = json.loads(Path(__file__).with_name("stream.json").read_text()), onnxruntime.SessionOptions()
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--ratio", type=float, default=1.0, help="of enhanced speech, the rest is the input (default: 1)")
+help = "of enhanced speech, the rest is the input: 0 to 1, or auto: by the SNR of the past 3 s (default: %(default)s)"
+parser.add_argument("--ratio", default="auto" if "ratio" in facts else 1.0, help=help, type=share)
 parser.add_argument("files", nargs=2, metavar="wav")
 args = parser.parse_args()
-if not 0 <= args.ratio <= 1 or args.files.count("-") == 1:
-    parser.error("--ratio is from 0 to 1, and - stands for both wavs")
-facts, options = json.loads(Path(__file__).with_name("stream.json").read_text()), onnxruntime.SessionOptions()
+if args.ratio == "auto" and "ratio" not in facts:
+    parser.error("--ratio auto: none was fitted to this model before its export")
+if not (args.ratio == "auto" or 0 <= args.ratio <= 1) or args.files.count("-") == 1:
+    parser.error("--ratio is from 0 to 1 or auto, and - stands for both wavs")
 options.intra_op_num_threads = 1  # a hop is too little for more
 graphs = (Path(__file__).with_name(name) for name in ("stream.onnx", "waveform.onnx"))
 session, hop = onnxruntime.InferenceSession(next(g for g in graphs if g.exists()), options), facts["hop"]
 
 
+decay = np.exp(-np.arange(1, hop + 1) / (3 * facts["rate"]))  # of sums over the past
+
+
 def enhance(hops):
     """Hops (hop,) of a channel, samples from -1 to 1 -> enhanced ones, a hop late: at the end comes one more."""
     state, before = {name: np.zeros(shape, "f4") for name, shape in facts["waveform"].items()}, np.zeros(hop, "f4")
-    for x in chain(hops, [before]):
+    sums = np.zeros((3, hop))  # of noisy x noisy, noisy x enhanced, enhanced x enhanced
+    for number, x in enumerate(chain(hops, [before])):
         y, *values = session.run(None, {"samples": x, **state})
-        yield args.ratio * y + (1 - args.ratio) * before
+        if number:  # what comes first is of the silence before
+            products = np.stack([before * before, before * y, y * y])
+            sums = decay * (sums[:, -1:] + np.cumsum(products / decay, axis=1))
+        ratio = np.float32(by_snr(*sums) if args.ratio == "auto" else args.ratio)
+        yield ratio * y + (1 - ratio) * before
         state, before = dict(zip(state, values, strict=True)), x
+
+
+def by_snr(xx, xy, yy):
+    """The ratio of each sample: the SNR is c / (1 - c), with c the squared correlation of noisy and enhanced."""
+    explained, curve, tiny = np.maximum(xy, 0) ** 2, facts["ratio"], np.finfo(float).tiny
+    snr = 10 * np.log10((explained + tiny) / (np.maximum(xx * yy - explained, 0) + tiny))
+    return np.interp(snr.clip(-60, 60), [curve["low"], curve["high"]], [curve["at_low"], curve["at_high"]])
 
 
 if "-" in args.files:  # raw samples of 16 bit, one channel

@@ -224,7 +224,8 @@ def test_the_models_in_the_tree_are_whole(repository, tmp_path, monkeypatch):
     found = [path.parent for path in sorted((repository / "pretrained").glob("*/config.yaml"))]
     x = speech(4000)
     soundfile.write(tmp_path / "in.wav", x, 16000, "FLOAT")
-    monkeypatch.setattr("sys.argv", ["example.py", str(tmp_path / "in.wav"), str(tmp_path / "out.wav")])
+    words = ["--ratio", "1", str(tmp_path / "in.wav"), str(tmp_path / "out.wav")]
+    monkeypatch.setattr("sys.argv", ["example.py", *words])
     for directory in found:
         model = models.load(directory)
         runpy.run_path(str(directory / "example.py"))

@@ -1,8 +1,10 @@
 """Graphs of streams elsewhere: in sherpa-onnx, and in the example, which needs neither torch nor this repository."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from model_maker import make_enhancer
 from peers import run_peer
 
 from mimic.models.enhancer import Enhancer
+from mimic.models.ratio import Curve, RunningRatio
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: steps/setup.sh")
 from mimic.deploy.onnx import export
@@ -96,11 +99,31 @@ def test_a_file_and_its_input_in_a_ratio(exported):
     np.testing.assert_allclose(given[:, 0], mixed(exported, 0.25), atol=STREAM + 1 / 32767, rtol=0)
 
 
+def test_the_ratio_by_snr_is_that_of_streams(exported, tmp_path):
+    """The export has the curve, and it is the default, as of the model itself."""
+    model, curve = tmp_path / "model", Curve(-20, 40, 0.1, 0.9)
+    shutil.copytree(exported / "model", model)
+    (model / "ratio.json").write_text(json.dumps({"curve": asdict(curve)}))
+    export(model, tmp_path / "onnx")
+    shutil.copy(exported / "in.wav", tmp_path)
+    for name, words in (("auto.wav", ["--ratio", "auto"]), ("default.wav", [])):
+        done = example(tmp_path, *words, "in.wav", name)
+        assert done.returncode == 0, done.stderr.decode()
+    enhanced, noisy = (soundfile.read(exported / name, dtype="float32")[0] for name in ("out.wav", "in.wav"))
+    ratios = RunningRatio(curve, 16000)(noisy, enhanced)
+    assert np.ptp(ratios) > 0.05
+    given, _ = soundfile.read(tmp_path / "auto.wav")
+    # Samples differ by 1e-5, so SNRs of the first ones, which are few, and by 1/60 of it their ratios.
+    np.testing.assert_allclose(given, ratios * enhanced + (1 - ratios) * noisy, atol=1e-4, rtol=0)
+    assert (tmp_path / "auto.wav").read_bytes() == (tmp_path / "default.wav").read_bytes()
+
+
 def test_what_the_example_refuses(exported):
     soundfile.write(exported / "slow.wav", np.zeros(800), 8000)
     for words, line in (
-        (("--ratio", "2", "in.wav", "x.wav"), "--ratio is from 0 to 1"),
-        (("--ratio", "x", "in.wav", "x.wav"), "invalid float value: 'x'"),
+        (("--ratio", "2", "in.wav", "x.wav"), "--ratio is from 0 to 1 or auto"),
+        (("--ratio", "x", "in.wav", "x.wav"), "argument --ratio: invalid share value: 'x'"),
+        (("--ratio", "auto", "in.wav", "x.wav"), "--ratio auto: none was fitted"),
         (("-", "x.wav"), "- stands for both wavs"),
         (("slow.wav", "x.wav"), "slow.wav has 8000 Hz, the model 16000: resample it first"),
         (("in.wav",), "the following arguments are required: "),

@@ -41,7 +41,7 @@ def export(directory: Path, output: Path) -> float:
     """
     model = Encoder.load(directory) if is_encoder(directory) else load(directory)
     if not isinstance(model, Encoder) and isinstance(getattr(model, "net", None), SpectrumEnhancer):
-        worst = onnx_stream.export(model.net, model.front, output)
+        worst = onnx_stream.export(model.net, model.front, output, model.curve)
         onnx_sherpa.export(model.net, model.front, output)
         shutil.copyfile(EXAMPLE.with_name("stream.py"), output / "example.py")
         return worst

@@ -6,10 +6,12 @@ Two graphs, of the same network with its normalisations folded into plain weight
 - waveform.onnx: the next samples (hop,) -> as many enhanced samples, `delay` samples late. It has Fourier transforms
   inside, as matrix products.
 
-stream.json says rate, hop, delay, window and the shapes of the states, which begin as zeros.
+stream.json says rate, hop, delay, window and the shapes of the states, which begin as zeros, and the curve of the
+enhancement ratio "auto" where one was fitted.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from mimic.deploy import graph_file
 from mimic.errors import UserError
 from mimic.frontend.stft import COMPRESSION, COMPRESSION_FLOOR, Stft
 from mimic.io.atomic import replace
+from mimic.models.ratio import Curve
 from mimic.nets import fast_step, gtcrn
 from mimic.nets.enhancers import SpectrumEnhancer
 from mimic.nets.fast import FastMask
@@ -111,8 +114,8 @@ class WaveformGraph(nn.Module):
         return (frame[:half] + overlap, samples, frame[half:], *after)
 
 
-def export(model: nn.Module, stft: Stft, output: Path) -> float:
-    """Write spectrum.onnx, waveform.onnx and stream.json into the folder `output`.
+def export(model: nn.Module, stft: Stft, output: Path, curve: Curve | None = None) -> float:
+    """Write spectrum.onnx, waveform.onnx and stream.json into the folder `output`; curve: of "auto".
 
     Gives the largest difference between onnxruntime, hop by hop, and torch, the whole signal at once. waveform.onnx is
     left out where the hop is not half of the window. Raises UserError where the difference is above 1e-5, and for a
@@ -139,6 +142,8 @@ def export(model: nn.Module, stft: Stft, output: Path) -> float:
         )
         worst = max(worst, _compare_waveforms(output / "waveform.onnx", model, stft))
         facts["waveform"] = _shapes(waveforms.initial(), names)
+    if curve:
+        facts["ratio"] = asdict(curve)
     if not worst <= TOLERANCE:
         raise UserError(f"{output}: differs from torch by {worst:.1e}: this network cannot be exported")
     with replace(output / "stream.json") as f:

@@ -32,7 +32,7 @@ def publish(enhancer: Enhancer, output: Path) -> dict[str, Any]:
         )
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        worst = onnx_stream.export(enhancer.net, enhancer.front, made)
+        worst = onnx_stream.export(enhancer.net, enhancer.front, made, enhancer.curve)
         if not (made / "waveform.onnx").exists():
             raise UserError(
                 f"{enhancer.directory}: the hop is not half of the window, so there is no stream of samples"
