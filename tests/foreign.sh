@@ -21,7 +21,7 @@ if [ $# -gt 0 ]; then
   exit
 fi
 rc=0 files=()
-for name in formats_peers judge score_mos use_openai use_stream use_stream_ctc status fast; do files+=("tests/unit/test_$name.py"); done
-with_peers python3 -m pytest -n 2 --dist loadgroup "${files[@]}" || rc=$?
+for name in formats_peers judge score_meeting score_mos score_mos_models use_openai use_quantise use_stream use_stream_ctc status fast; do files+=("tests/unit/test_$name.py"); done
+with_peers python3 -m pytest -n 2 --dist loadgroup "${files[@]}" tests/browser || rc=$?
 benchmarks/.venv/bin/python3 -m pytest -n 2 --dist loadgroup tests/unit/test_benchmark_enhancers.py || rc=$?
 exit $rc

@@ -211,3 +211,29 @@ def test_dnsmos_has_a_column_where_it_is_scored(sh, root, measures, columns):
     script = r"""seed=1 seeds=1 measures=$1 call=(x); . log.sh; . recipe.sh; dry_run() { echo "${words[@]}"; }
     score_table --columns PESQ,eSTOI -- noisy=a,b"""
     assert sh(script, measures, cwd=root).stdout == f"--columns {columns} noisy@1=a,b\n"
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_the_ratio_auto_is_fitted_where_there_is_none(sh, root, tmp_path, fitted):
+    """On dev, by a recogniser; noisy speech, ratio 0, is not enhanced."""
+    if fitted:
+        (tmp_path / "ratio.json").touch()
+    script = r"""enhancement_ratio=$1 exp=exp data=data; common=() decoding=() one_job=(); . log.sh; . recipe.sh
+        in_background() { shift; "$@"; }; wait_all() { :; }; dry_run() { false; }
+        recognise() { echo "recognise $*"; }; score_words() { echo "score $*"; }; make_fbank() { :; }
+        for one in steps/enhance.sh steps/fit_ratio.sh; do eval "$one() { echo $one \"\$@\"; }"; done
+        fit_ratios exp/asr_clean "$2" """
+    enhancer = str(tmp_path)
+    assert sh(script, "0.5", enhancer).stdout == ""
+    lines = sh(script, "auto", enhancer).stdout.splitlines()
+    if fitted:
+        assert lines == []
+        return
+    enhanced = [line.split() for line in lines if line.startswith("steps/enhance.sh")]
+    assert [(words[2], words[-1]) for words in enhanced] == [
+        (ratio, f"{enhancer}/ratio/{ratio}/wav") for ratio in ("0.25", "0.5", "0.75", "1")
+    ]
+    assert f"recognise {enhancer}/ratio/0 dev exp/fbank/dev_noisy exp/asr_clean" in lines
+    assert f"recognise {enhancer}/ratio/1 dev {enhancer}/ratio/1/fbank exp/asr_clean" in lines
+    scorings = [f"{ratio}={enhancer}/ratio/{ratio}/scoring/dev" for ratio in ("0", "0.25", "0.5", "0.75", "1")]
+    assert lines[-1] == f"steps/fit_ratio.sh {enhancer} data/dev_noisy {' '.join(scorings)}"
