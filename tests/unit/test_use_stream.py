@@ -13,6 +13,7 @@ import soundfile
 from model_maker import make_enhancer
 from peers import run_peer
 
+from mimic.io.resampling import resample
 from mimic.models.enhancer import Enhancer
 from mimic.models.ratio import Curve, RunningRatio
 
@@ -59,6 +60,21 @@ def test_sherpa_onnx_runs_the_graph(exported, tmp_path):
     assert len(given) == 8100 // 256 * 256
     middle = slice(512, len(given) - 512)
     assert np.abs(given - expected[: len(given)])[middle].max() < 0.1 * np.abs(expected[middle]).max()
+
+
+def test_sherpa_onnx_runs_the_shipped_model_on_real_speech(repository, real_data, tmp_path):
+    model = Enhancer.load(repository / "pretrained/fast_t")
+    export(model.directory, tmp_path / "onnx")
+    recording = min((real_data / "speechocean762/audio").rglob("*.opus"))
+    x = resample(*soundfile.read(recording, dtype="float32"), 16000)[: 3 * 16000]
+    x += np.random.default_rng(1).normal(0, 0.01, len(x)).astype(np.float32)
+    soundfile.write(tmp_path / "in.wav", x, 16000, "FLOAT")
+    words = (tmp_path / "onnx/sherpa.onnx", tmp_path / "in.wav", tmp_path / "online.wav", tmp_path / "whole.wav")
+    assert run_peer("sherpa_onnx", SHERPA, *words) == [16000, 256]
+    given, _ = soundfile.read(tmp_path / "online.wav", dtype="float32")
+    expected = model.enhance(x, 16000, ratio=1)
+    np.testing.assert_allclose(given[: len(x)], expected, atol=STREAM, rtol=0)
+    assert np.abs(expected).max() > 0.01 and np.abs(expected - x).max() > 0.01
 
 
 def example(folder: Path, *words: object, sent: bytes = b"") -> subprocess.CompletedProcess[bytes]:
