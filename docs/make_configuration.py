@@ -4,6 +4,7 @@
 docs/make_configuration.py            after a setting was added, renamed or changed
 """
 
+import inspect
 import re
 import sys
 from collections.abc import Mapping
@@ -30,13 +31,14 @@ def attributes(section: type) -> dict[str, str]:
     """What the docstrings of a dataclass and of those that it inherits from say of each field, in one line."""
     found: dict[str, str] = {}
     for part in reversed(section.__mro__):
-        _, has, listed = (part.__doc__ or "").partition("Attributes:\n")
+        # Python 3.13 and newer take the indentation off docstrings themselves.
+        _, has, listed = inspect.cleandoc(part.__doc__ or "").partition("Attributes:\n")
         names: list[str] = []  # several may share a text: `low, high: of what`
         for line in listed.splitlines() if has else ():
-            if begins := re.match(r" {8}(\w+(?:, \w+)*): (.*)", line):
+            if begins := re.match(r" {4}(\w+(?:, \w+)*): (.*)", line):
                 names = begins[1].split(", ")
                 found |= dict.fromkeys(names, begins[2])
-            elif line.startswith(" " * 12) and names:
+            elif line.startswith(" " * 8) and names:
                 found |= {name: f"{found[name]} {line.strip()}" for name in names}
             else:
                 break
