@@ -50,7 +50,7 @@ for version in $versions; do
     log "$("$python" --version): $(tail -n 1 <<< "$output") ($((SECONDS - begun)) s)"
   else
     log "$("$python" --version): failed after $((SECONDS - begun)) s"
-    tail -n 60 <<< "$output" >&2
+    printf '%s\n' "$output" >&2
   fi
   rm -rf "$clone"
 done
