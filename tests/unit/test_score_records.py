@@ -109,7 +109,7 @@ def test_bold_is_only_what_an_interval_decides():
     table = "| r | WER | verdict |\n|---|---|---|\n| e | 9 | helps |\n\n"
     judged = Record(record.facts, text=f"about\n\n## r\n\n{table}| r, WER on dev |\n|---|\n\nr: helps\n")
     assert page_of("{{ verdicts t }}\n", t=judged) == f"{table}- r: helps\n"
-    assert page_of("{{ compared t }}\n", t=Record(record.facts, rows)).startswith("No paired comparison is recorded")
+    assert page_of("{{ not_better t }}\n", t=Record(record.facts, rows)).startswith("No paired comparison is recorded")
 
 
 def test_a_plot_has_a_pair_for_each_seed():

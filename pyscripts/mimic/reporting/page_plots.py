@@ -11,9 +11,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328; } .axis { stroke: #8c959
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3; } .c0 { stroke: #4493f8; fill: #4493f8; }
 .c1 { stroke: #f0883e; fill: #f0883e; } .c2 { stroke: #3fb950; fill: #3fb950; } .line { fill: none; } }
 </style>"""
-COLOUR_OF = {"better": 2, "worse": 1, "undecided": 4}
 LEFT, WIDTH, TOP, HEIGHT = 56, 420, 24, 220  # pixels, of the field of `by_level`
-LABELS, ROW, FIELD = 350, 22, 300  # pixels of `differences`: width of labels, height of a row, width of the field
 
 
 def by_level(
@@ -53,26 +51,6 @@ def by_level(
         parts.append(f'<circle class="c{place % 5}" cx="{LEFT + WIDTH + 20}" cy="{at}" r="4"/>')
         parts.append(f'<text x="{LEFT + WIDTH + 30}" y="{at + 4}">{escape(name)}</text>')
     return _svg(LEFT + WIDTH + 260, TOP + HEIGHT + 44, title, parts)
-
-
-def differences(title: str, bars: Sequence[tuple[str, float, float, float, str]]) -> str:
-    """(label, difference, low, high, verdict) as a row each: the interval, and the line at 0 that it may hold.
-
-    A row has a scale of its own, since scores have different units: its figures stand beside it.
-    """
-    parts = [f'<text x="8" y="16">{escape(title)}</text>']
-    middle, bottom = LABELS + FIELD / 2, 30 + ROW * len(bars)
-    parts.append(f'<path class="axis" d="M{middle} 24V{bottom}"/>')
-    for k, (label, value, low, high, verdict) in enumerate(bars):
-        y, scale = 30 + ROW * (k + 0.5), FIELD / 2 / max(abs(low), abs(high), 1e-9)
-        ends = [middle + scale * v for v in (low, high)]
-        colour = f"c{COLOUR_OF[verdict]}"
-        parts.append(f'<text x="{LABELS - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>')
-        parts.append(f'<path class="{colour} line" d="M{ends[0]:.1f} {y:.1f}H{ends[1]:.1f}"/>')
-        parts.append(f'<circle class="{colour}" cx="{middle + scale * value:.1f}" cy="{y:.1f}" r="4"/>')
-        figures = f"{value:+g} [{low:+g}, {high:+g}] {verdict}"
-        parts.append(f'<text x="{LABELS + FIELD + 12}" y="{y + 4:.1f}">{figures}</text>')
-    return _svg(LABELS + FIELD + 250, bottom + 8, title, parts)
 
 
 def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:

@@ -10,9 +10,7 @@ A line of the template stands for a part of the page:
     {{ by_input NAME...: COLUMN; LABEL... }}       rows named "system, input": a row a system, a column an input
     {{ snr NAME: ROW; ROW }}           plot of error rates against SNR, with their intervals; NAME snr_A: of test set A
     {{ seeds NAME: COLUMN }}           plot of "X + mimic" beside X from each seed, titled by their difference
-    {{ differences NAME... }}          plot of the compared rows, with their intervals
-    {{ compared NAME... }}             the same as a table
-    {{ not_better NAME... }}           the same, of those that are undecided or worse
+    {{ not_better NAME... }}           a table of the compared rows that are undecided or worse
     {{ reproduce NAME... }}            command, commit and record, a line each
     {{ study NAME... }}                settings that were tried on dev, and those chosen; records may be absent
     {{ printed NAME }}                 what a program printed, which is Markdown
@@ -87,9 +85,7 @@ class Page:
             "by_input": self._by_input,
             "snr": self._snr,
             "seeds": self._seeds,
-            "differences": self._differences,
-            "compared": lambda names, _: self._compared(names, lambda c: True),
-            "not_better": lambda names, _: self._compared(names, lambda c: verdict(c) != "better"),
+            "not_better": self._not_better,
             "reproduce": self._reproduce,
             "study": self._study,
             "printed": lambda names, _: self._get(names[0]).text,
@@ -186,27 +182,13 @@ class Page:
         svg = page_plots.by_level(seeds, curves, title, "seed")
         return self._plot(f"{names[0]}_{column.replace(' ', '_')}", svg, title)
 
-    def _differences(self, names: list[str], title: str) -> str:
-        bars = [
-            (
-                f"{c['b']} - {c['a']}: {c['column']}",
-                float(c["difference"]),
-                float(c["low"]),
-                float(c["high"]),
-                verdict(c),
-            )
-            for name in names
-            for c in self._get(name).comparisons
-        ]
-        return self._plot(f"{names[0]}_differences", page_plots.differences(title, bars), title)
-
-    def _compared(self, names: list[str], chosen: Callable[[dict[str, str]], bool]) -> str:
+    def _not_better(self, names: list[str], _: str) -> str:
         rows = [["change", "score", "difference [95 % interval]", "verdict", "record"]]
         for name in names:
             rows += [
                 [f"{c['a']} -> {c['b']}", c["column"], change(c), verdict(c), name]
                 for c in self._get(name).comparisons
-                if chosen(c)
+                if verdict(c) != "better"
             ]
         if len(rows) == 1:
             return "No paired comparison is recorded: undecided."
