@@ -32,21 +32,20 @@ if not (args.ratio == "auto" or 0 <= args.ratio <= 1) or args.files.count("-") =
 options.intra_op_num_threads = 1  # a hop is too little for more
 graphs = (Path(__file__).with_name(name) for name in ("stream.onnx", "waveform.onnx"))
 session, hop = onnxruntime.InferenceSession(next(g for g in graphs if g.exists()), options), facts["hop"]
-
-
 decay = np.exp(-np.arange(1, hop + 1) / (3 * facts["rate"]))  # of sums over the past
 
 
 def enhance(hops):
     """Hops (hop,) of a channel, samples from -1 to 1 -> enhanced ones, a hop late: at the end comes one more."""
     state, before = {name: np.zeros(shape, "f4") for name, shape in facts["waveform"].items()}, np.zeros(hop, "f4")
-    sums = np.zeros((3, hop))  # of noisy x noisy, noisy x enhanced, enhanced x enhanced
+    ratio, sums = args.ratio, np.zeros((3, hop))  # sums of noisy x noisy, noisy x enhanced, enhanced x enhanced
     for number, x in enumerate(chain(hops, [before])):
         y, *values = session.run(None, {"samples": x, **state})
-        if number:  # what comes first is of the silence before
-            products = np.stack([before * before, before * y, y * y])
-            sums = decay * (sums[:, -1:] + np.cumsum(products / decay, axis=1))
-        ratio = np.float32(by_snr(*sums) if args.ratio == "auto" else args.ratio)
+        if args.ratio == "auto":
+            if number:  # what comes first is of the silence before
+                products = np.stack([before * before, before * y, y * y])
+                sums = decay * (sums[:, -1:] + np.cumsum(products / decay, axis=1))
+            ratio = np.float32(by_snr(*sums))
         yield ratio * y + (1 - ratio) * before
         state, before = dict(zip(state, values, strict=True)), x
 

@@ -41,15 +41,12 @@ def test_what_is_copied_is_there_and_not_left_out():
             assert not any(fnmatch.fnmatch(source, pattern) for pattern in IGNORED)
 
 
-def tracked() -> list[str]:
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [name for name in names.split("\0") if name and (ROOT / name).exists()]
-
-
 def copy(sources: Iterable[str], folder: Path) -> None:
     """Tracked files, of directories all."""
-    for name in tracked():
-        if any(source in (".", name) or name.startswith(f"{source}/") for source in sources):
+    command = ["git", "ls-files", "-z", "--", *sources]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
 

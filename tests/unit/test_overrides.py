@@ -29,18 +29,14 @@ def test_a_setting_reaches_the_models_that_have_it(models):
     words = ["train.epochs=3", "loss.mimic_weight=0.5", "enhance_*:train.lr=1e-4", "*_m*:mask.weight=0.5"]
     features = ["fbank.num_mel_bins=40", "dev_*:stft.n_fft=1024"]
     resolved, notes, errors = resolve(words + features, models)
-    assert (
-        errors == []
-        and resolved[-2:] == features
-        and resolved[:-2]
-        == [
-            "train.epochs=3",
-            "exp/enhance_mse:loss.mimic_weight=0.5",
-            "exp/my?study/enhance_mimic:loss.mimic_weight=0.5",
-            "enhance_*:train.lr=1e-4",
-            "*_m*:mask.weight=0.5",
-        ]
-    )
+    assert errors == [] and resolved[-2:] == features
+    assert resolved[:-2] == [
+        "train.epochs=3",
+        "exp/enhance_mse:loss.mimic_weight=0.5",
+        "exp/my?study/enhance_mimic:loss.mimic_weight=0.5",
+        "enhance_*:train.lr=1e-4",
+        "*_m*:mask.weight=0.5",
+    ]
     assert notes == ["--set loss.mimic_weight=0.5: of enhance_mse, enhance_mimic"]
     assert [[model.name for model in models if parse(word).names(model)] for word in resolved[1:3]] == [
         ["enhance_mse"],

@@ -45,9 +45,11 @@ class MosModel:
             raise UserError(f"--mos-models {text}: write NAME=FILE or NAME=cmd:PROGRAM, NAME not of another measure")
         self.rate = RATES.get(self.measure, RATE)
         self.program = self.source.startswith(PROGRAM)
-        if not self.program and not Path(self.source).is_file():
+        if self.program:
+            return
+        if not Path(self.source).is_file():
             raise UserError(f"--mos-models {text}: there is no file {self.source}")
-        if not self.program and not self.source.endswith(".onnx") and not _is_script(self.source):
+        if not self.source.endswith(".onnx") and not _is_script(self.source):
             raise UserError(
                 f"{self.source}: neither ONNX (.onnx) nor TorchScript: a checkpoint needs its own code: give "
                 "NAME=cmd:PROGRAM, a program of an environment that has it, see docs/scoring.md"
