@@ -133,3 +133,12 @@ def test_utterances_that_failed_are_counted_over_all_jobs(tmp_path):
     write_summary(tmp_path, 1, 1, {"u1": "no features"})
     with pytest.raises(UserError, match="1 of 1 utterances failed: see skipped.tsv there; the first, u1: no features"):
         collect_summaries(tmp_path, 1, 1.0)
+
+
+def test_alignments_across_the_buffers_of_gzip(tmp_path):
+    """Wherever a buffer of the reader ends: after the first of the two bytes that say that numbers follow, too."""
+    draw = np.random.default_rng(0)
+    alignments = {f"u{n:0{draw.integers(5, 12)}}": draw.integers(1, 99, draw.integers(1, 9)) for n in range(40000)}
+    write_ali(tmp_path / "ali.1.gz", alignments)
+    found = dict(read_ali(tmp_path / "ali.1.gz"))
+    assert {utt: ali.tolist() for utt, ali in found.items()} == {utt: ali.tolist() for utt, ali in alignments.items()}

@@ -2,12 +2,13 @@
 
 import gzip
 import logging
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from kaldiio.matio import read_int32vector, write_array
+from kaldiio.matio import write_array
 
 from mimic.errors import UserError
 from mimic.hmm.kaldi import kaldifst, khg
@@ -39,11 +40,13 @@ def read_ali(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     try:
         with gzip.open(path) as f:
             while key := _token(f):
-                if f.peek(2)[:2] == b"\0B":
-                    yield key, read_int32vector(f)
+                first = f.read(2)  # peek() may give one byte, where a buffer ends
+                if first == b"\0B":
+                    _, n = struct.unpack("<bi", f.read(5))
+                    yield key, np.frombuffer(f.read(5 * n), [("bytes", "i1"), ("value", "<i4")])["value"].copy()
                 else:  # as copy-int-vector writes with ark,t
-                    yield key, np.array(f.readline().split(), np.int32)
-    except (OSError, EOFError, ValueError, AssertionError) as error:
+                    yield key, np.array((first + f.readline() * (first[-1:] != b"\n")).split(), np.int32)
+    except (OSError, EOFError, ValueError, struct.error) as error:
         raise UserError(f"{path}: damaged or missing alignments ({error}): run the step that makes them") from None
 
 
