@@ -14,11 +14,12 @@ lm=                                     # ARPA file; empty: an n-gram model of t
 order=3                                 # of that model
 mix=                                    # further text for it, such as books; its share is fitted on the dev transcripts
 enhancer=exp/enhance_segan              # directory with wav/{train,dev,test}; if it does not exist: clean and noisy speech only
-nets=ligru                              # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml
-size=                                   # _demo: conf/hybrid_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
+nets=ligru                              # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml; tdnnf by LF-MMI: conf/lfmmi_tdnnf.yaml
+size=                                   # _demo: conf/*_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
 speeds=                                 # the networks also train on copies at these speeds, e.g. "0.9 1.1"
 train_options=""                        # stage 5: further settings, as "--train.epochs 5"; split at spaces
 leaves=                                 # of the trees; empty: 4000, for the demo 400
+lfmmi_leaves=                           # of the tree of LF-MMI; empty: 1000, for the demo 150
 gauss=                                  # Gaussians; empty: 50000, for the demo 2500
 gmm_passes=                             # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
 mfcc_config=conf/mfcc.conf              # features
@@ -39,7 +40,7 @@ Stages; one that is done and unchanged is skipped:
   1 language      exp/ligru/{lang,lm}
   2 features      exp/ligru/mfcc/<set>_<side>; with --speeds exp/ligru/data/train_speed_<side>
   3 GMM-HMM       exp/ligru/{mono,tri1,tri2,tri3}, tri3/graph
-  4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>
+  4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>; for LF-MMI exp/ligru/lfmmi_tree
   5 networks      exp/ligru/<net>_{clean,multi,enhanced}
   6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/{RESULTS,BREAKDOWN}.md, exp/ligru/BREAKDOWN_snr*.svg"
 call=("$0" "$@")
@@ -48,24 +49,32 @@ call=("$0" "$@")
 . recipe.sh
 set -euo pipefail
 
+is_mmi() { [[ ${config[$1]} == conf/lfmmi_* ]]; }
+
 check_common "$@"
 check_files lexicon lm mix mfcc_config
 mono_gauss=1000
 if $debug; then # what run.sh and local/run_segan.sh made with --debug true
-  : "${leaves:=40}" "${gauss:=150}" "${gmm_passes:=6}"
+  : "${leaves:=40}" "${lfmmi_leaves:=30}" "${gauss:=150}" "${gmm_passes:=6}"
   if [ "$enhancer" = exp/enhance_segan ]; then enhancer=exp_debug/enhance_segan; fi
 fi
 if [ "$corpus" = demo ]; then
   whole_corpus
   source=$data mono_gauss=600
-  : "${size:=_demo}" "${leaves:=400}" "${gauss:=2500}" "${gmm_passes:=20}"
+  : "${size:=_demo}" "${leaves:=400}" "${lfmmi_leaves:=150}" "${gauss:=2500}" "${gmm_passes:=20}"
 else
   choose_source {train,dev,test}_{clean,noisy}
   : "${lexicon:=$corpus/lang/lexicon.txt}"
 fi
-: "${leaves:=4000}" "${gauss:=50000}" "${lexicon:=$source/lang/lexicon.txt}"
+: "${leaves:=4000}" "${lfmmi_leaves:=1000}" "${gauss:=50000}" "${lexicon:=$source/lang/lexicon.txt}"
+declare -A config=()
+mmi=false
 for net in $nets; do
-  [ -f "conf/hybrid_$net${size#full}.yaml" ] || die "--nets: no network '$net': conf/hybrid_$net.yaml is not there"
+  for kind in hybrid lfmmi; do
+    if [ -f "conf/${kind}_$net${size#full}.yaml" ]; then config[$net]=conf/${kind}_$net${size#full}.yaml; fi
+  done
+  [ -n "${config[$net]:-}" ] || die "--nets: no network '$net': conf/hybrid_$net.yaml is not there"
+  if is_mmi "$net"; then mmi=true; fi
 done
 sides=(clean noisy) trained=(clean multi) sets=(train dev test) net_train=train
 if [ -n "$speeds" ]; then sets+=(train_speed) net_train=train_speed; fi
@@ -76,7 +85,7 @@ if [ -n "$gmm_passes" ]; then
   realign=(--realign-iters "$((gmm_passes * 3 / 10)) $((gmm_passes * 6 / 10))")
 fi
 start_recipe "$exp"
-lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3
+lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3 tree=$exp/lfmmi_tree
 
 data_dir_for() { # data_dir_for SET SIDE
   if [ "$1" = train_speed ]; then
@@ -147,13 +156,18 @@ if begin 4 "alignments and fMLLR"; then
       "$exp/tri2/decode_dev_$side"
   done
   wait_all
+  if $mmi; then
+    steps/build_tree.sh "${one_job[@]}" "$lfmmi_leaves" "$mfcc/${net_train}_clean" "$lang" "${tri}_ali_clean" "$tree"
+    steps/mkgraph.sh "${one_job[@]}" --self-loop-scale 1.0 "$lang" "$lm" "$tree" "$tree/graph"
+  fi
 fi
 
 train_net() { # train_net NET SPEECH: the labels are always the alignments of clean speech
   local speech=$exp/fmllr/${net_train}_$2 dev=$exp/fmllr/dev_$2 more
   read -r -a more <<< "$train_options"
+  if is_mmi "$1"; then more=(--data.tree "$tree" "${more[@]}"); fi
   if [ "$2" = multi ]; then speech="$exp/fmllr/${net_train}_clean $exp/fmllr/${net_train}_noisy" dev=$exp/fmllr/dev_noisy; fi
-  steps/train.sh "${training[@]}" "conf/hybrid_$1${size#full}.yaml" "$exp/$1_$2" --train.seed "$seed" \
+  steps/train.sh "${training[@]}" "${config[$1]}" "$exp/$1_$2" --train.seed "$seed" \
     --data.train "$speech" --data.train_ali "${tri}_ali_clean" --data.dev "$dev" --data.dev_ali "${tri}_ali_dev" \
     "${more[@]}"
 }
@@ -162,11 +176,11 @@ if begin 5 "networks"; then
   wait_all
 fi
 
-score() { # score MODEL-DIR SIDE FEATURES [decoding options]: the LM scale is tuned on dev
+score() { # score MODEL-DIR SIDE FEATURES GRAPH [decoding options]: the LM scale is tuned on dev
   local set from=()
   for set in dev test; do
-    [ "$3" = "$mfcc" ] || steps/decode_lattice.sh "${decoding[@]}" "${@:4}" "$tri/graph" "$3/${set}_$2" "$1/decode_${set}_$2"
-    steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "${from[@]}" "$3/${set}_$2" "$tri/graph" "$1/decode_${set}_$2" \
+    [ "$3" = "$mfcc" ] || steps/decode_lattice.sh "${decoding[@]}" "${@:5}" "$4" "$3/${set}_$2" "$1/decode_${set}_$2"
+    steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "${from[@]}" "$3/${set}_$2" "$4" "$1/decode_${set}_$2" \
       "$1/$2/scoring/$set"
     from=(--from "$1/decode_dev_$2")
   done
@@ -174,15 +188,17 @@ score() { # score MODEL-DIR SIDE FEATURES [decoding options]: the LM scale is tu
 if begin 6 "decoding and scores"; then
   rows=() pairs=()
   for side in "${sides[@]}"; do
-    in_background 2 score "$tri" "$side" "$mfcc"
+    in_background 2 score "$tri" "$side" "$mfcc" "$tri/graph"
     in_background 2 steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "$mfcc/dev_$side" "$exp/tri2/graph" \
       "$exp/tri2/decode_dev_$side" "$exp/tri2/$side/scoring/dev"
     rows+=("GMM SAT, $side=,$tri/$side")
   done
   for net in $nets; do
+    search=("$tri/graph" --acwt 0.1 --beam 15 --lattice-beam 9)
+    if is_mmi "$net"; then search=("$tree/graph" --acwt 1.0 --post-decode-acwt 10.0 --beam 15); fi
     for speech in "${trained[@]}"; do
       for side in "${sides[@]}"; do
-        in_background 2 score "$exp/${net}_$speech" "$side" "$exp/fmllr" --acwt 0.1 --beam 15 --lattice-beam 9 --ngpu "$ngpu"
+        in_background 2 score "$exp/${net}_$speech" "$side" "$exp/fmllr" "${search[@]}" --ngpu "$ngpu"
         rows+=("$net of $speech speech, $side=,$exp/${net}_$speech/$side")
         pairs+=(--pair "GMM SAT, $side" "$net of $speech speech, $side")
       done

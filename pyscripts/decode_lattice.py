@@ -38,13 +38,15 @@ def main() -> None:
     parser.add_argument("--max-active", type=int, default=7000, help="(default: %(default)s)")
     parser.add_argument("--min-active", type=int, default=200, help="(default: %(default)s)")
     parser.add_argument("--acwt", type=float, default=0.083333, help="acoustic scale (default: %(default)s)")
+    parser.add_argument("--post-decode-acwt", type=float, default=1.0, help="of lattices (default: %(default)s)")
     parser.add_argument("--transform-dir", type=Path, help="directory with trans.JOB")
     parser.add_argument("--alimdl", choices=("true", "false"), default="false", help="search with final.alimdl")
     parser.add_argument("--best-path", choices=("true", "false"), default="false", help="no lattices")
     cli.add_device(parser)
     args = parser.parse_args()
 
-    options = SearchOptions(args.beam, args.lattice_beam, args.acwt, args.max_active, args.min_active)
+    beams = args.beam, args.lattice_beam, args.acwt, args.max_active, args.min_active
+    options = SearchOptions(*beams, post_decode_acwt=args.post_decode_acwt)
     if (args.model / "model.pt").exists():
         model, scores = net_scores(args.model, args.data, args.device, args.graph)
     else:

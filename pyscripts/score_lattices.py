@@ -20,6 +20,7 @@ from mimic import cli
 from mimic.decoding.wfst.lattice import Lattice, word_times
 from mimic.decoding.wfst.lattice_io import read_decode_dir
 from mimic.errors import UserError
+from mimic.hmm.chain import FACTOR
 from mimic.hmm.lang import read_symbols
 from mimic.hmm.model import Model
 from mimic.io.atomic import replace
@@ -83,6 +84,12 @@ def read_number(path: Path) -> float:
         raise UserError(f"{path}: no number: score the development set again, without --from") from None
 
 
+def frames_at_once(model: Path) -> int:
+    """Frames of the features for one of the lattice: of LF-MMI more than 1."""
+    path = model / FACTOR
+    return int(read_number(path)) if path.exists() else 1
+
+
 def spoken(lattice: Lattice, path: list[int], names: dict[int, str]) -> str:
     return " ".join(names[word] for word in lattice.words(path) if names[word] not in FILTERED)
 
@@ -111,7 +118,7 @@ def main() -> None:
         lmwt, wip = search(args, refs, found(), names)
     rows = [fields(line) for _, line in read_lines(args.graph / "phones/word_boundary.int")]
     boundary = {int(phone): position for phone, position in rows}
-    shift = read_frame_shift(args.data)
+    shift = read_frame_shift(args.data) * frames_at_once(args.model)
     texts: dict[str, str] = {}
     ctm: dict[str, list[str]] = {}
     nbest: dict[str, list[str]] = {}

@@ -5,7 +5,7 @@
     train_gmm.py est --nj 4 --iter 10 --mix-up 2000 exp/mfcc/train data/lang exp/tri1
 
 Sub-commands of a job: align-equal, align, acc, tree-stats, convert-ali, lda-stats, mllt-stats, fmllr, alimdl-stats; of
-the sums of all jobs: init-mono, est, build-tree, lda, mllt, alimdl.
+the sums of all jobs: init-mono, est, build-tree, build-chain-tree, lda, mllt, alimdl.
 """
 
 import argparse
@@ -41,6 +41,7 @@ def main() -> None:
     cli.add_number(parser, "--min-gaussian-occupancy", NotNegative, 10.0, "est: frames; below, a Gaussian is removed")
     cli.add_number(parser, "--numleaves", Count, 2000, "build-tree: most leaves")
     cli.add_number(parser, "--thresh", NotNegative, 300.0, "build-tree: least gain of a split")
+    cli.add_number(parser, "--factor", CountOrZero, 0, "tree-stats: of LF-MMI, input frames per output frame")
     cli.add_number(parser, "--dim", Count, 40, "lda: dimensions that remain")
     cli.add_number(parser, "--fmllr-min-count", NotNegative, 500.0, "fmllr: least frames of a speaker")
     args = parser.parse_args()
@@ -52,6 +53,8 @@ def main() -> None:
             update.est(args.dir, args.iter, out, args.nj, args.mix_up, args.power, args.min_gaussian_occupancy)
         case "build-tree":
             update.make_tree(Lang(args.lang), args.dir, args.nj, args.numleaves, args.thresh)
+        case "build-chain-tree":
+            update.make_chain_tree(Lang(args.lang), args.dir, args.nj, args.numleaves, args.thresh)
         case "convert-ali":
             update.convert_ali(args.ali_dir, args.dir, args.job)
         case "lda":
@@ -78,7 +81,7 @@ def with_model(args: argparse.Namespace) -> None:
         case "alimdl-stats":
             job.acc(args.iter, model, two_feats=True)
         case "tree-stats":
-            job.tree_stats(model)
+            job.tree_stats(model, args.factor)
         case "lda-stats":
             job.lda_stats(model)
         case "mllt-stats":

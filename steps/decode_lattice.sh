@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Decodes with HCLG.fst into lattices. The model lies in the directory above <decode-dir>: a network of
-# conf/hybrid_*.yaml (model.pt), or Gaussian mixtures (final.mdl). A model of steps/train_sat.sh takes several passes: the
+# conf/hybrid_*.yaml or conf/lfmmi_*.yaml (model.pt), or Gaussian mixtures (final.mdl). A model of steps/train_sat.sh takes several passes: the
 # first without adaptation, the others with fMLLR from the output of the pass before, never from the transcripts.
 # Writes <decode-dir>: lat.JOB.gz, determinised as with Kaldi's --determinize-lattice; trans.JOB, if fMLLR was estimated.
 # steps/score_lattices.sh makes text of it.
@@ -11,7 +11,8 @@ max_active=7000       # most tokens of a frame
 min_active=200        # least tokens of a frame, where fewer are within the beam
 first_beam=10.0       # --beam of the passes whose output is only for fMLLR
 first_max_active=2000 # --max-active of these passes
-acwt=0.083333         # scale of acoustic log-likelihoods in the search; conf/hybrid_*.yaml go with 0.1
+acwt=0.083333         # scale of acoustic log-likelihoods in the search; conf/hybrid_*.yaml go with 0.1, conf/lfmmi_*.yaml with 1
+post_decode_acwt=1.0  # scale of those in the lattices; 10 goes with --acwt 1, for the LM weights of steps/score_lattices.sh
 fmllr_passes=2        # decodings with adaptation; 0: none
 fmllr_min_count=500   # least frames of a speaker for a transform
 nj=4                  # jobs, at most as many as speakers
@@ -39,7 +40,7 @@ require "$model/final.mdl" "the training of $model"
 if [ -e "$model/model.pt" ] || [ ! -e "$model/final.alimdl" ]; then fmllr_passes=0; fi
 limit_jobs_to_speakers "$data"
 if up_to_date "$dir" --force "$force" --version 1 \
-  --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $max_active $min_active $acwt" \
+  --input "$graph" "$data" "$model" --option "search=$beam $lattice_beam $max_active $min_active $acwt" "post=$post_decode_acwt" \
   "fmllr=$fmllr_passes $fmllr_min_count $first_beam $first_max_active"; then exit 0; fi
 rm -rf "$dir"/{trans,best}.* "$dir/log"
 mkdir -p "$dir/log"
@@ -53,7 +54,7 @@ search() { # search PASS [options]
     "$model" "$graph" "$data" "$dir"
 }
 first=(--best-path true --beam "$first_beam" --max-active "$first_max_active") # these need no lattices
-last=(--beam "$beam" --lattice-beam "$lattice_beam" --max-active "$max_active")
+last=(--beam "$beam" --lattice-beam "$lattice_beam" --max-active "$max_active" --post-decode-acwt "$post_decode_acwt")
 log "decoding $(wc -l < "$data/feats.scp") utterances of $data with $model in $nj jobs"
 if [ "$fmllr_passes" = 0 ]; then
   search "" "${last[@]}"

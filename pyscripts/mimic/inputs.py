@@ -42,6 +42,7 @@ ProbedFeatures = Annotated[str, Input("steps/extract_ssl.sh", ("feats.scp",), ne
 TeacherStates = Annotated[str, Input("steps/extract_ssl.sh", ("feats.scp",))]
 SpeakerFeatures = Annotated[str, Input("steps/make_fmllr_feats.sh", ("feats.scp",), needed=True, several=True)]
 Alignments = Annotated[str, Input("steps/align_fmllr.sh", ("ali.1.gz",), needed=True)]
+Tree = Annotated[str, Input("steps/build_tree.sh", ("final.mdl",), needed=True)]
 KmeansTargets = Annotated[str, Input("steps/apply_kmeans.sh", ("units.scp",), needed=True)]
 Labels = Annotated[str, Input("write `utterance class` lines", file=True)]
 Text = Annotated[str, Input(f"{_DATA}; a file of sentences will do", ("text", "text.phn"), file=True, needed=True)]

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# GMM-HMM training and alignment: the code of steps/train_{mono,deltas,lda_mllt,sat}.sh and steps/align_{si,fmllr}.sh.
+# GMM-HMM training and alignment: the code of steps/train_{mono,deltas,lda_mllt,sat}.sh, steps/align_{si,fmllr}.sh
+# and steps/build_tree.sh.
 # Source it after log.sh. The functions read the steps' options by name, and set data, lang, alidir, dir and nj.
 # shellcheck disable=SC2154  # which the steps set
 
@@ -133,6 +134,27 @@ align() {
   summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip "$max_skip" "$dir")
   mark_done "$dir"
   log "$summary"
+}
+
+# lfmmi_tree <num-leaves> <feat-dir> <lang-dir> <ali-dir> <tree-dir>
+lfmmi_tree() {
+  local summary
+  [ $# -eq 5 ] || die "expected <num-leaves> <feat-dir> <lang-dir> <ali-dir> <tree-dir>, got $# words; see --help"
+  numleaves=$1 data=$2 lang=$3 alidir=$4 dir=$5
+  check_number "$numleaves" num-leaves
+  require "$data/feats.scp" "steps/make_feats.sh"
+  require "$alidir/ali.1.gz" "steps/align_fmllr.sh"
+  if pending "$alidir"; then nj=1; else nj=$(cat "$alidir/num_jobs"); fi
+  begin_gmm --input "$data" "$lang" "$alidir" --option "tree=$numleaves $thresh $frame_subsampling_factor" || exit 0
+  copy_alignments
+  copy_files "$alidir"/{final.mat,splice_opts,mllt_log_det,trans.*}
+  gmm_jobs tree-stats --iter ali --factor "$frame_subsampling_factor"
+  gmm build-chain-tree --numleaves "$numleaves" --thresh "$thresh"
+  echo "$frame_subsampling_factor" > "$dir/frame_subsampling_factor"
+  summary=$(pyscripts/summarise_jobs.py --nj "$nj" --max-skip "$max_skip" "$dir")
+  rm -f "$dir"/{tree.*.acc.npz,ali.mdl,ali.*.gz,trans.*,final.mat,splice_opts,mllt_log_det}
+  mark_done "$dir"
+  log "$(pyscripts/gmm_info.py "$dir/final.mdl"); $summary"
 }
 
 # copy_files FILE...: those that exist, into $dir.

@@ -63,6 +63,22 @@ def test_from_data_directories_to_the_tables(tmp_path):
     again = recipe(*words)
     assert ": to do" not in again, again
 
+    # By LF-MMI, at a third of the frame rate.
+    words[words.index("mlp")] = "tdnnf"
+    words[-1] = "--train.epochs 6 --model.units 48 --model.bottleneck 16 --loss.hidden 32 --loss.bottleneck 16"
+    recipe(*words, "--lfmmi-leaves", 30)
+    assert (exp / "lfmmi_tree/frame_subsampling_factor").read_text() == "3\n"
+    table = (exp / "RESULTS.md").read_text()
+    rows = {cells[1].strip(): cells[2] for line in table.splitlines() if len(cells := line.split("|")) == 5}
+    assert float(rows["tdnnf of clean speech, clean"].split()[0]) < 40, table
+    ends = {}
+    for line in (exp / "tdnnf_clean/decode_test_clean/ctm").read_text().splitlines():
+        utt, _, start, length, _ = line.split()
+        ends[utt] = float(start) + float(length)
+    frames = {utt: int(n) for utt, n in read_table(exp / "fmllr/test_clean/utt2num_frames").items()}
+    assert ends and all(ends[utt] <= 0.01 * frames[utt] + 0.03 for utt in ends)
+    assert max(ends[utt] / frames[utt] for utt in ends) > 0.005
+
 
 @pytest.mark.parametrize(
     ("words", "line"),

@@ -4,20 +4,19 @@ import kaldiio
 import numpy as np
 import pytest
 import torch
+from aligned_corpus import corpus  # noqa: F401 (a fixture)
 from data_maker import ROOT
-from lang_maker import lang, monophones  # noqa: F401 (a fixture)
+from lang_maker import lang  # noqa: F401 (a fixture)
 from model_maker import program
 
 from mimic.errors import UserError
 from mimic.hmm.alignments import write_ali
 from mimic.hmm.model import write_tree
-from mimic.io.archives import ArkWriter
-from mimic.io.feature_dir import CmvnStats
-from mimic.io.tables import write_data_dir
 from mimic.models.acoustic import AcousticModel, log_priors
 from mimic.models.acoustic_scores import net_scores
 from mimic.nets import BODIES
 from mimic.nets.acoustic import AcousticNet, MlpConfig, RecurrentConfig
+from mimic.nets.tdnnf import TdnnfConfig
 from mimic.tasks import config as configuration
 from mimic.tasks.hybrid import PADDING, Batch, HybridTask, cut
 from mimic.training.config import TrainConfig
@@ -27,7 +26,8 @@ from mimic.training.run import count_plateaus
 from mimic.training.step import set_seed
 
 SMALL = {"ligru": "{layers: 2, units: 8}", "lstm": "{layers: 2, units: 6}", "gru": "{layers: 1, units: 6}",
-         "mlp": "{layers: 2, units: 16, context: 2}"}  # fmt: skip
+         "mlp": "{layers: 2, units: 16, context: 2}",
+         "tdnnf": "{units: 16, bottleneck: 6, strides: [1, 0, 3], subsampling: 1}"}  # fmt: skip
 
 
 def test_published_sizes():
@@ -45,7 +45,11 @@ def test_published_sizes():
 def test_an_utterance_does_not_see_its_batch(net):
     torch.manual_seed(0)
     body, kind = BODIES[net]
-    sizes = MlpConfig(2, 8, 2, 0.0) if kind is MlpConfig else RecurrentConfig(2, 5, 0.0)
+    sizes = {
+        MlpConfig: MlpConfig(2, 8, 2, 0.0),
+        RecurrentConfig: RecurrentConfig(2, 5, 0.0),
+        TdnnfConfig: TdnnfConfig(8, 4, [1, 0, 2], 1),
+    }[kind]
     model = AcousticNet(body(3, sizes), 7, 4).eval()
     x = torch.randn(2, 9, 3)
     both, _ = model(x, torch.tensor([9, 6]))
@@ -88,40 +92,6 @@ def test_rate_is_halved_on_plateaus():
     assert plateaus(1, 2, 2.0001, best="max") == 1
 
 
-@pytest.fixture(scope="module")
-def corpus(lang, tmp_path_factory):  # noqa: F811
-    """Features that tell the phones, alignments of them, train and dev."""
-    root = tmp_path_factory.mktemp("hybrid")
-    model, draw = monophones(lang), np.random.default_rng(0)
-    from mimic.hmm.alignments import Aligner
-
-    aligner = Aligner(lang, model)
-    for name, utterances in (("train", 10), ("dev", 4)):
-        folder, ali_dir = root / name, root / f"{name}_ali"
-        (folder / "conf").mkdir(parents=True)
-        ali_dir.mkdir()
-        tables: dict[str, dict[str, str]] = {n: {} for n in ("utt2spk", "text", "utt2num_frames")}
-        stats, alignments = CmvnStats(), {}
-        with ArkWriter(folder / "feats.ark", folder / "feats.scp") as writer:
-            for i in range(utterances):
-                utt, speaker, text = f"s{i % 2}-{i:02d}", f"s{i % 2}", " ".join(draw.choice(["ONE", "TWO", "EIGHT"], 2))
-                ali = aligner.equal(text, 40 + i)
-                x = model.gmm.means[model.tid_pdf[ali]] * 3 + draw.normal(size=(len(ali), 3))
-                writer.write(utt, x.astype(np.float32))
-                stats.add(speaker, x)
-                alignments[utt] = ali
-                tables["utt2spk"][utt], tables["text"][utt] = speaker, text
-                tables["utt2num_frames"][utt] = str(len(ali))
-        write_data_dir(folder, tables)
-        stats.write(folder / "cmvn.ark", folder / "cmvn.scp")
-        (folder / "conf/mfcc.conf").write_text("")
-        write_ali(ali_dir / "ali.1.gz", alignments)
-        (ali_dir / "num_jobs").write_text("1\n")
-        model.write(ali_dir / "final.mdl")
-        write_tree(model.tree, ali_dir / "tree")
-    return root, model
-
-
 def task_of(root, directory, net: str = "ligru", *extra: str):
     yaml = root / f"{net}.yaml"
     yaml.write_text(
@@ -138,7 +108,7 @@ def task_of(root, directory, net: str = "ligru", *extra: str):
 
 
 @pytest.mark.parametrize("net", ["ligru", "mlp"])
-def test_training_and_the_scores_for_a_search(net, corpus, tmp_path):
+def test_training_and_the_scores_for_a_search(net, corpus, tmp_path):  # noqa: F811
     root, model = corpus
     task, config = task_of(root, tmp_path / net, net)
     assert [task.sequence(epoch) for epoch in (1, 2, 3)] == [20, 40, 40]
@@ -166,7 +136,7 @@ def test_training_and_the_scores_for_a_search(net, corpus, tmp_path):
         np.testing.assert_allclose(written["s0-00"], expected, atol=1e-4)
 
 
-def test_padding_is_outside_of_the_loss(corpus, tmp_path):
+def test_padding_is_outside_of_the_loss(corpus, tmp_path):  # noqa: F811
     task, _ = task_of(corpus[0], tmp_path / "exp")
     task.eval()
     utts = sorted(task.lengths, key=task.lengths.get)
@@ -181,7 +151,7 @@ def test_padding_is_outside_of_the_loss(corpus, tmp_path):
     assert task.sizes(batch) == {"pdf": int(batch.lengths.sum()), "mono": int(batch.lengths.sum())}
 
 
-def test_several_directories_share_alignments(corpus, tmp_path):
+def test_several_directories_share_alignments(corpus, tmp_path):  # noqa: F811
     root, _ = corpus
     task, _ = task_of(root, tmp_path / "exp", "mlp", "--data.train", f"{root}/train {root}/train")
     assert len(task.lengths) == 20
@@ -189,7 +159,7 @@ def test_several_directories_share_alignments(corpus, tmp_path):
     assert torch.equal(one.pdfs, two.pdfs) and torch.equal(one.features, two.features)
 
 
-def test_specaugment_masks_what_is_trained_on_and_not_dev(corpus, tmp_path):
+def test_specaugment_masks_what_is_trained_on_and_not_dev(corpus, tmp_path):  # noqa: F811
     root, _ = corpus
     plain, _ = task_of(root, tmp_path / "plain", "mlp")
     # Thirty masks of up to the whole utterance leave no frame: only means, 0, remain.

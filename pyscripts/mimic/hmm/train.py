@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mimic.hmm import chain
 from mimic.hmm.adapt import FmllrStats, LdaStats, MlltStats
 from mimic.hmm.alignments import Aligner, align_all, job_utts, read_ali, warn_unknown_words, write_ali
 from mimic.hmm.feats import Features, read_trans, transformed, write_trans
@@ -115,14 +116,22 @@ class Job:
             counts += np.bincount(np.concatenate([alignments[utt] for utt in utts]), minlength=len(counts))
         self.save(name, stats, transitions=counts)
 
-    def tree_stats(self, model: Model) -> None:
+    def tree_stats(self, model: Model, factor: int = 0) -> None:
+        """Statistics for a tree; with `factor` for that of LF-MMI, whose frames are so many times longer."""
         alignments, silence = self.alignments(), self.lang.integers("context_indep")
         self.skipped |= {utt: "no alignment to begin with" for utt in self.utts if utt not in alignments}
-        self.write_summary()
         total: TreeStats | None = None
         for utts in self.features.blocks(self.utts, alignments):
-            parts = [utterance_stats(model, alignments[utt], self.features(utt), silence) for utt in utts]
-            total = TreeStats.merged([*parts, total] if total else parts)
+            parts = []
+            for utt in utts:
+                if not factor:
+                    parts.append(utterance_stats(model, alignments[utt], self.features(utt), silence))
+                elif (short := chain.spoken(model, alignments[utt], factor)) is None:
+                    self.skipped[utt] = chain.TOO_SHORT
+                else:
+                    parts.append(chain.tree_stats(short, self.features(utt), factor, silence))
+            total = TreeStats.merged([*parts, total] if total else parts) if parts else total
+        self.write_summary()
         if total is None:
             total = TreeStats(np.zeros((0, 4), np.int64), np.zeros((0, 1 + 2 * self.dim())))
         self.save("tree", total)

@@ -126,10 +126,11 @@ class _Leaf:
 
 def build_tree(
     stats: TreeStats, roots: Sequence[Sequence[str]], questions: np.ndarray, classes: Sequence[int], leaves: int,
-    threshold: float = 300.0,
+    threshold: float = 300.0, width: int = WIDTH,
 ) -> khg.ContextDependency:  # fmt: skip
     """The tree of at most so many leaves, from roots.int; `classes`: pdf classes of each phone.
 
+    width: 3; 2 where the statistics know no right phones.
     Splitting ends where it would raise the likelihood by less than `threshold`.
     """
     queue: list[tuple[float, int, _Leaf]] = []
@@ -161,7 +162,7 @@ def build_tree(
         made += 1
     numbers = count()
     maps = [(phones, _write_root(found, numbers)) for phones, found in tops]
-    head = b"ContextDependency " + pack_int(WIDTH) + pack_int(CENTRAL) + b"ToPdf "
+    head = b"ContextDependency " + pack_int(width) + pack_int(CENTRAL) + b"ToPdf "
     return tree_of(head + _chain(maps) + b"EndContextDependency ")
 
 

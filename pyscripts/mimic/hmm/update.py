@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic.errors import UserError
+from mimic.hmm import chain
 from mimic.hmm.adapt import LdaStats, MlltStats
 from mimic.hmm.alignments import read_ali, write_ali
 from mimic.hmm.feats import LOG_DET, SPLICE, Features, read_matrix, write_matrix
@@ -14,7 +15,7 @@ from mimic.hmm.jobs import add_sums, remove_sums
 from mimic.hmm.kaldi import khg
 from mimic.hmm.lang import Lang
 from mimic.hmm.model import Model, read_topology, transition_model, write_tree
-from mimic.hmm.tree import TreeStats, build_tree, convert_alignment, make_questions
+from mimic.hmm.tree import WIDTH, TreeStats, build_tree, convert_alignment, make_questions
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +55,31 @@ def est(directory: Path, name: str, out: str, nj: int, mix_up: int = 0, power: f
     remove_sums(directory, name, nj)
 
 
-def make_tree(lang: Lang, directory: Path, nj: int, leaves: int, threshold: float) -> None:
-    """Questions, tree and 1.mdl, whose states have one Gaussian, from the tree statistics of all jobs."""
+def _grown_tree(
+    lang: Lang, directory: Path, nj: int, leaves: int, threshold: float, topo: str, width: int
+) -> tuple[TreeStats, khg.ContextDependency]:
     stats, _ = add_sums(TreeStats, directory, "tree", nj)
     if not len(stats.keys):
         raise UserError(f"{directory}: no frames for the tree: no utterance could be aligned, see its log")
     extra = [[int(phone) for phone in row] for row in lang.rows("extra_questions.int")]
     questions = make_questions(stats, lang.sets(), extra)
-    classes = read_topology(lang.topo).get_phone_to_num_pdf_classes()
-    tree = build_tree(stats, lang.rows("roots.int"), questions, classes, leaves, threshold)
+    classes = read_topology(topo).get_phone_to_num_pdf_classes()
+    tree = build_tree(stats, lang.rows("roots.int"), questions, classes, leaves, threshold, width)
+    log.info("%d questions, %d leaves", len(questions), tree.num_pdfs)
+    return stats, tree
+
+
+def make_chain_tree(lang: Lang, directory: Path, nj: int, leaves: int, threshold: float) -> None:
+    """The tree and final.mdl of LF-MMI, which has transitions only, from the tree statistics of all jobs."""
+    topo = chain.topo_text([phone for group in lang.sets() for phone in group])
+    _, tree = _grown_tree(lang, directory, nj, leaves, threshold, topo, chain.WIDTH)
+    write_tree(tree, directory / "tree")
+    Model(tree, transition_model(tree, topo), None, topo).write(directory / "final.mdl")
+
+
+def make_tree(lang: Lang, directory: Path, nj: int, leaves: int, threshold: float) -> None:
+    """Questions, tree and 1.mdl, whose states have one Gaussian, from the tree statistics of all jobs."""
+    stats, tree = _grown_tree(lang, directory, nj, leaves, threshold, lang.topo, WIDTH)
     n, total = tree.num_pdfs, stats.sums.sum(0)
     by_pdf = np.zeros((n, stats.sums.shape[1]))
     for key, row in zip(stats.keys.tolist(), stats.sums, strict=True):
@@ -74,7 +91,6 @@ def make_tree(lang: Lang, directory: Path, nj: int, leaves: int, threshold: floa
     dim = (by_pdf.shape[1] - 1) // 2
     means = by_pdf[:, 1 : dim + 1] / by_pdf[:, :1]
     variances = np.maximum(by_pdf[:, dim + 1 :] / by_pdf[:, :1] - means**2, 0.01)
-    log.info("%d questions, %d leaves", len(questions), n)
     _write_first(directory / "1.mdl", tree, lang.topo, means, variances)
 
 

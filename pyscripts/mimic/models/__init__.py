@@ -27,6 +27,7 @@ MODELS = Registry(
         "enhance": "mimic.models.enhancer:Enhancer",
         "hybrid": "mimic.models.acoustic:AcousticModel",
         "joint": "mimic.models.recogniser:Recogniser",
+        "lfmmi": "mimic.models.acoustic:MmiModel",
         "lm": "mimic.models.language_model:LanguageModel",
         "metricgan": "mimic.models.enhancer:Enhancer",
         "pretrain_ssl": "mimic.models.encoder:Encoder",

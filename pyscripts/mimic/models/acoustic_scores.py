@@ -51,15 +51,18 @@ def net_scores(
 ) -> tuple[Model, Scores]:
     """The model and log-posteriors of a network less log-priors of its training alignments; `graph` as above.
 
-    priors: False: the log-posteriors themselves.
+    priors: False: the log-posteriors themselves. A network of LF-MMI has no priors.
     """
     # Imported here: Gaussian mixtures do without torch, which takes seconds.
     import torch
 
+    from mimic import models
     from mimic.models.acoustic import AcousticModel
 
     torch.set_flush_denormal(True)
-    acoustic = AcousticModel.load(model_dir, device=device)
+    acoustic = models.load(model_dir, device=device)
+    if not isinstance(acoustic, AcousticModel):
+        raise UserError(f"{model_dir}: a model of task {acoustic.config.task}, not {AcousticModel.WHAT}")
     model = _model(model_dir / "final.mdl", graph)
     features = SpeakerFeatures([feats], acoustic.config.data.norm_vars)
 

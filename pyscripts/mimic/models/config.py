@@ -18,7 +18,7 @@ from mimic.inputs import similar
 from mimic.io.atomic import replace
 from mimic.nets import NETS
 from mimic.registry import Registry
-from mimic.settings import CountOrZero, NotNegative, Range, build, check_keys, hints, nearest
+from mimic.settings import Count, CountOrZero, NotNegative, Range, build, check_keys, hints, nearest
 
 
 @dataclass
@@ -78,6 +78,19 @@ class AcousticLoss:
 
 
 @dataclass
+class MmiOutputs:
+    """The output layers of a network that LF-MMI trains.
+
+    Attributes:
+        hidden: units of the dense layer before each of them.
+        bottleneck: width between that and the outputs.
+    """
+
+    hidden: Count = 768
+    bottleneck: Count = 192
+
+
+@dataclass
 class StudentTeacher:
     """What a student predicts.
 
@@ -114,6 +127,7 @@ SECTIONS: dict[str, Registry] = {
     "distill": Registry({"teacher": "mimic.models.config:StudentTeacher", "loss": "mimic.models.config:StudentLoss"}),
     "enhance": _MASK,
     "hybrid": Registry({"data": "mimic.models.config:AcousticData", "loss": "mimic.models.config:AcousticLoss"}),
+    "lfmmi": Registry({"data": "mimic.models.config:AcousticData", "loss": "mimic.models.config:MmiOutputs"}),
     "lm": Registry({"data": "mimic.models.config:TokenData"}),
     "metricgan": _MASK,
     "pretrain_ssl": Registry({}),

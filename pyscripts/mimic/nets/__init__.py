@@ -49,6 +49,7 @@ BODIES = Registry(
         "lstm": "mimic.nets.acoustic:LstmBody,RecurrentConfig",
         "gru": "mimic.nets.acoustic:GruBody,RecurrentConfig",
         "mlp": "mimic.nets.acoustic:MlpBody,MlpConfig",
+        "tdnnf": "mimic.nets.tdnnf:Tdnnf,TdnnfConfig",
     }
 )
 STUDENTS = Registry(
@@ -67,6 +68,7 @@ NETS: Mapping[str, Registry] = {
     "enhance": MASKS | SPECTRA,
     "hybrid": BODIES,
     "joint": ENCODERS,
+    "lfmmi": BODIES,
     "lm": LMS,
     "metricgan": MASKS,
     "pretrain_ssl": Registry({"hubert": "mimic.nets.hubert:Hubert,HubertConfig"}),

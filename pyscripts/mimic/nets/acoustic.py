@@ -12,6 +12,7 @@ from mimic.nets.dropout import Dropout
 from mimic.nets.ligru import LiGru
 from mimic.nets.masking import pack, unpack
 from mimic.nets.rnn import bidirectional
+from mimic.nets.tdnnf import Tdnnf
 from mimic.settings import BelowOne, Count, CountOrZero
 
 
@@ -111,10 +112,13 @@ class MlpBody(nn.Module):
         return unpack(y, lengths, frames)
 
 
+Body = LiGruBody | RnnBody | MlpBody | Tdnnf
+
+
 class AcousticNet(nn.Module):
     """A body, an output layer of tied states (pdfs), and one of phones that regularises training."""
 
-    def __init__(self, body: LiGruBody | RnnBody | MlpBody, pdfs: int, phones: int):
+    def __init__(self, body: Body, pdfs: int, phones: int):
         super().__init__()
         self.body = body
         self.pdf = nn.Linear(body.outputs, pdfs)
@@ -124,3 +128,46 @@ class AcousticNet(nn.Module):
         """(batch, frames, inputs) -> log-posteriors (batch, frames, pdfs) and (batch, frames, phones)."""
         y = self.body(x, lengths)
         return self.pdf(y).log_softmax(2), self.phone(y).log_softmax(2)
+
+
+class MmiNet(nn.Module):
+    """A body, an output layer of pdfs for LF-MMI, and one for cross-entropy that regularises training.
+
+    Each output layer has a hidden one of its own, with a narrow linear middle.
+    """
+
+    def __init__(self, body: Body, pdfs: int, hidden: int, bottleneck: int):
+        super().__init__()
+        self.body = body
+        self.pdf, self.xent = (Output(body.outputs, hidden, bottleneck, pdfs) for _ in range(2))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(batch, frames, inputs) -> scores and log-posteriors (batch, frames of the body, pdfs), and their lengths."""
+        y, lengths = self.body(x, lengths), self.frames(lengths)
+        return self.pdf(y, lengths), self.xent(y, lengths).log_softmax(2), lengths
+
+    def frames(self, lengths: Tensor) -> Tensor:
+        """Lengths of the outputs."""
+        return -(-lengths // self.subsampling)
+
+    @property
+    def subsampling(self) -> int:
+        """Frames of the input for one of the outputs."""
+        return getattr(self.body, "subsampling", 1)
+
+
+class Output(nn.Module):
+    """Dense ReLU layer, linear bottleneck, output layer; batch normalisation before the latter two."""
+
+    def __init__(self, inputs: int, hidden: int, bottleneck: int, outputs: int):
+        super().__init__()
+        self.hidden, self.narrow = nn.Linear(inputs, hidden), nn.Linear(hidden, bottleneck, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(size, momentum=0.05) for size in (hidden, bottleneck))
+        self.out = nn.Linear(bottleneck, outputs)
+        nn.init.zeros_(self.out.weight)  # as in Kaldi: at first all paths are equally likely
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, y: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, frames, inputs) -> (batch, frames, outputs), zero in padding."""
+        packed = self.norms[0](self.hidden(pack(y, lengths)).relu())
+        return unpack(self.out(self.norms[1](self.narrow(packed))), lengths, y.shape[1])

@@ -17,7 +17,13 @@ GROUPS = {
     "asr": "Recognition",
     "other": "Other models",
 }
-GROUP_OF = {"enhance": "enhance", "denoise": "enhance", "asr": "asr", "hybrid": "asr"}  # of tasks; others: other
+GROUP_OF = {
+    "enhance": "enhance",
+    "denoise": "enhance",
+    "asr": "asr",
+    "hybrid": "asr",
+    "lfmmi": "asr",
+}  # of tasks; others: other
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ TASKS = Registry(
         "enhance": "mimic.tasks.enhance:EnhanceTask",
         "hybrid": "mimic.tasks.hybrid:HybridTask",
         "joint": "mimic.tasks.joint:JointTask",
+        "lfmmi": "mimic.tasks.lfmmi:LfmmiTask",
         "lm": "mimic.tasks.lm:LmTask",
         "metricgan": "mimic.tasks.metricgan:MetricganTask",
         "pretrain_ssl": "mimic.tasks.pretrain_ssl:PretrainSslTask",

@@ -16,8 +16,9 @@ from mimic.inputs import (
     SpeakerFeatures,
     Text,
     Tokens,
+    Tree,
 )
-from mimic.models.config import AcousticData, AcousticLoss, RecogniserData, RecogniserLoss, TokenData
+from mimic.models.config import AcousticData, AcousticLoss, MmiOutputs, RecogniserData, RecogniserLoss, TokenData
 from mimic.settings import LARGEST, BelowOne, Count, CountOrZero, NotNegative, Range, Share
 
 
@@ -160,6 +161,42 @@ class HybridLoss(AcousticLoss):
     """
 
     mono_weight: NotNegative = 1.0
+
+
+@dataclass
+class LfmmiData(AcousticData):
+    """What LF-MMI trains a network on.
+
+    Attributes:
+        train, train_ali, dev, dev_ali: as of task hybrid; the alignments are those of the GMM-HMM, at the frame rate of
+            the features.
+        tree: directory of steps/build_tree.sh.
+        phone_order: of the n-gram model of phones, whose paths are the denominator.
+        tolerance: frames of the network by which a phone may begin earlier and end later than in its alignment.
+        max_skip: as of task hybrid.
+    """
+
+    train: SpeakerFeatures = ""
+    train_ali: Alignments = ""
+    dev: SpeakerFeatures = ""
+    dev_ali: Alignments = ""
+    tree: Tree = ""
+    phone_order: Annotated[int, Range(3, 5)] = 3
+    tolerance: CountOrZero = 2
+    max_skip: Share = 0.05
+
+
+@dataclass
+class LfmmiLoss(MmiOutputs):
+    """loss = -LF-MMI per frame + xent_weight * cross-entropy + l2_weight * mean square of the output per frame.
+
+    Attributes:
+        xent_weight: of the cross-entropy of the second output layer with the posteriors of the spoken phones.
+        l2_weight: of the sum of the squared outputs of a frame.
+    """
+
+    xent_weight: NotNegative = 0.1
+    l2_weight: NotNegative = 5e-5
 
 
 @dataclass

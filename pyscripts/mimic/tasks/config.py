@@ -27,6 +27,8 @@ from mimic.tasks.asr_config import (
     HybridLoss,
     JointConfig,
     JointData,
+    LfmmiData,
+    LfmmiLoss,
     LmData,
 )
 from mimic.tasks.distill_config import DistillData, DistillLoss, PretrainData, PretrainLoss, Teacher
@@ -46,6 +48,7 @@ LIGHT_SECTIONS: dict[str, dict[str, type]] = {
     "enhance": {"data": EnhanceData, "loss": EnhanceLoss},
     "hybrid": {"data": HybridData, "loss": HybridLoss},
     "joint": {"data": JointData, "loss": AsrLoss, "joint": JointConfig, "enhance_loss": EnhanceLoss},
+    "lfmmi": {"data": LfmmiData, "loss": LfmmiLoss},
     "lm": {"data": LmData},
     "metricgan": {"data": DenoiseData, "loss": EnhanceLoss},
     "pretrain_ssl": {"data": PretrainData, "loss": PretrainLoss},

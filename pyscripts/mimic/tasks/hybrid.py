@@ -29,6 +29,20 @@ log = logging.getLogger(__name__)
 PADDING = -1  # label of a frame that is none
 
 
+def usable(features: SpeakerFeatures, alignments: Mapping[str, np.ndarray]) -> tuple[dict[str, int], dict[str, str]]:
+    """{utterance: frames} of those that are aligned, and {utterance: reason} of the others."""
+    lengths, skipped = {}, {}
+    for utt, frames in features.lengths.items():
+        ali = alignments.get(features.base[utt])
+        if ali is None:
+            skipped[utt] = "no alignment"
+        elif len(ali) != frames:
+            skipped[utt] = f"{frames} frames, but an alignment of {len(ali)}"
+        else:
+            lengths[utt] = frames
+    return lengths, skipped
+
+
 class Batch(NamedTuple):
     """Padded features (batch, frames, dim), lengths (batch,), pdfs and phones (batch, frames), PADDING after them."""
 
@@ -65,9 +79,9 @@ class HybridTask(Task):
         if dev_hmm.transitions.num_pdfs != pdfs:
             raise UserError(f"--data.dev_ali {data.dev_ali} is of another tree than --data.train_ali {data.train_ali}")
         self.dev_ali = read_ali_dir(Path(data.dev_ali))
-        self.lengths, skipped = self._usable(self.features, self.ali)
+        self.lengths, skipped = usable(self.features, self.ali)
         leave_out(skipped, len(self.features.lengths), data.max_skip, directory)
-        self.dev_lengths, _ = self._usable(self.dev_features, self.dev_ali)
+        self.dev_lengths, _ = usable(self.dev_features, self.dev_ali)
         if not self.lengths or not self.dev_lengths:
             raise UserError("no utterance has both features and an alignment: are these directories of the same data?")
         frames = np.concatenate([self.ali[self.features.base[utt]] for utt in self.lengths])
@@ -77,19 +91,6 @@ class HybridTask(Task):
         self.model = network(config, self.features.dim, pdfs, phones)
         body = sum(p.numel() for p in self.model.body.parameters())
         log.info("%d parameters below the output layers, %d pdfs, %d phones", body, pdfs, phones)
-
-    @staticmethod
-    def _usable(features: SpeakerFeatures, alignments: Mapping[str, np.ndarray]) -> tuple[dict, dict[str, str]]:
-        lengths, skipped = {}, {}
-        for utt, frames in features.lengths.items():
-            ali = alignments.get(features.base[utt])
-            if ali is None:
-                skipped[utt] = "no alignment"
-            elif len(ali) != frames:
-                skipped[utt] = f"{frames} frames, but an alignment of {len(ali)}"
-            else:
-                lengths[utt] = frames
-        return lengths, skipped
 
     def stream(self, utterances: list[str]) -> None:
         archives.read_ahead(self.features.entries[utt] for utt in utterances)

@@ -1,7 +1,7 @@
 """Lattices: best and n best paths under any scale, their words, alignments and times of words."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,6 +55,11 @@ class Lattice:
     @property
     def states(self) -> int:
         return 1 + max(int(self.target.max(initial=0)), int(self.source.max(initial=0)), *self.final)
+
+    def scaled(self, acwt: float) -> "Lattice":
+        """The same with acoustic costs times `acwt`."""
+        final = {state: (graph, acoustic * acwt, tids) for state, (graph, acoustic, tids) in self.final.items()}
+        return replace(self, acoustic=self.acoustic * acwt, final=final)
 
     def topological(self) -> list[int]:
         """States such that every arc leads to a later one; the start comes first. ValueError: there is a cycle."""

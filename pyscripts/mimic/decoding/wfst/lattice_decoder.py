@@ -28,6 +28,7 @@ class SearchOptions:
         acwt: scale of acoustic log-likelihoods in the search.
         max_active: so many tokens of a frame are expanded, the best ones.
         min_active: so many tokens of a frame are expanded where fewer are within the beam.
+        post_decode_acwt: scale of the acoustic costs of the lattice that comes out.
         max_elements: determinisation ends after so many states of the search, the best paths first.
     """
 
@@ -36,6 +37,7 @@ class SearchOptions:
     acwt: float = 0.1
     max_active: int = 7000
     min_active: int = 200
+    post_decode_acwt: float = 1.0
     max_elements: int = 5_000_000
 
 
@@ -78,7 +80,7 @@ class Decoder:
             lattice, beam = determinize_phones(lattice, self.begins[tid], *limits)
         if beam < options.lattice_beam:
             log.warning("%s: lattice larger than allowed: effective beam %.2f", utt, beam)
-        return lattice
+        return lattice if options.post_decode_acwt == 1 else lattice.scaled(options.post_decode_acwt)
 
     def best_path(self, utt: str, log_likes: np.ndarray) -> np.ndarray | None:
         """The transition ids (frames,) of the best path alone; the rest as for lattices."""
