@@ -93,46 +93,46 @@ class Denominator(nn.Module):
         outputs = outputs.float().clamp(-LIMIT, LIMIT)
         highest = outputs.amax(2, keepdim=True)
         likely = (outputs - highest).exp_().permute(1, 2, 0).contiguous()  # (frames, pdfs, batch)
-        likely = likely.index_select(1, self.of_states)  # (frames, 2 * states, batch)
-        entering, staying = likely[:, :states], likely[:, states:]
         real = torch.arange(frames, device=outputs.device)[:, None] < lengths  # (frames, batch)
+
+        def scores(t: int) -> tuple[Tensor, Tensor]:
+            """What entering and staying in each state (states, batch) multiplies by, in frame t."""
+            first, others = likely[t].index_select(0, self.of_states).view(2, states, batch)
+            return first, others
 
         alpha = outputs.new_empty(frames, states, batch)  # of each frame, with sum 1
         came = outputs.new_empty(frames, states, batch)  # what enters a state, without the frame itself
         scale = outputs.new_empty(frames, batch)
         for t in range(frames):
-            if t == 0:
-                came[0] = self.start
-                torch.mul(came[0], entering[0], out=alpha[0])
-            else:
-                came[t] = self.entered_by @ alpha[t - 1]
-                torch.mul(came[t], entering[t], out=alpha[t])
-                alpha[t].addcmul_(alpha[t - 1], staying[t])
+            entering, staying = scores(t)
+            came[t] = self.entered_by @ alpha[t - 1] if t else self.start
+            torch.mul(came[t], entering, out=alpha[t])
+            if t:
+                alpha[t].addcmul_(alpha[t - 1], staying)
             scale[t] = alpha[t].sum(0)
             alpha[t] /= scale[t]
         last = alpha[lengths - 1, :, torch.arange(batch, device=outputs.device)].T  # (states, batch)
         ended = (last * self.end).sum(0)
-        logs = (scale.log() + highest.squeeze(2).T) * real
-        total = logs.sum(0) + ended.log()
+        total = ((scale.log() + highest.squeeze(2).T) * real).sum(0) + ended.log()
 
-        beta = self.end / ended  # alpha * beta is a posterior
-        posterior = outputs.new_empty(2 * states, frames, batch)
+        final = self.end / ended  # alpha * beta is a posterior
+        beta = torch.zeros_like(final)
+        posteriors = torch.empty_like(likely)
+        both = outputs.new_zeros(2, states, batch)
         for t in range(frames - 1, -1, -1):
-            ends_here = (lengths - 1 == t).to(beta.dtype)
-            if t + 1 < frames:
-                on = entering[t + 1] * beta
-                back = (self.leads_to @ on).addcmul_(staying[t + 1], beta).div_(scale[t + 1])
-                beta = torch.where(lengths - 1 > t, back, self.end / ended * ends_here)
-            else:
-                beta = beta * ends_here
-            scaled = beta / scale[t]
-            posterior[:states, t] = came[t] * entering[t] * scaled
+            beta = torch.where(lengths - 1 == t, final, beta)
+            beta = beta / scale[t]
+            entering, staying = scores(t)
+            entering *= beta
+            staying *= beta
+            torch.mul(came[t], entering, out=both[0])
             if t:
-                posterior[states:, t] = alpha[t - 1] * staying[t] * scaled
+                torch.mul(alpha[t - 1], staying, out=both[1])
             else:
-                posterior[states:, 0] = 0
-        by_pdf = (self.to_pdfs @ posterior.flatten(1)).view(-1, frames, batch)
-        return total, by_pdf.permute(2, 1, 0) * real.T.unsqueeze(2)
+                both[1].zero_()
+            posteriors[t] = self.to_pdfs @ both.view(2 * states, batch)
+            beta = (self.leads_to @ entering).add_(staying)
+        return total, posteriors.permute(2, 0, 1) * real.T.unsqueeze(2)
 
 
 def _sparse(index: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
