@@ -124,6 +124,17 @@ def test_the_gradient_is_that_of_the_value():
     assert value.item() > 0.5 and abs(less.item() - expected) < step**2 * 5  # of second order
 
 
+def test_sums_in_32_bits_under_autocast():
+    outputs, row = torch.randn(1, 5, 6, generator=torch.Generator().manual_seed(2)).bfloat16(), [1, 2, 3]
+    denominator = Denominator(phone_graph(SEQUENCES, 3, TwoPdfs()), 6)
+    arguments = torch.tensor([5]), spans_of(Spoken(np.array(row), np.array([0, 1, 3]), 5), 1), denominator
+    with torch.autocast("cpu", torch.bfloat16):
+        value, posteriors = lfmmi(outputs, *arguments)
+    expected, others = lfmmi(outputs.float(), *arguments)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(posteriors, others)
+
+
 def test_batches_do_not_change_an_utterance():
     """Padding has no share, in either sum; impossible alignments stay finite."""
     draw = torch.Generator().manual_seed(3)

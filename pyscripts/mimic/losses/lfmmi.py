@@ -164,6 +164,7 @@ def lfmmi(outputs: Tensor, lengths: Tensor, spans: Spans, denominator: Denominat
     with torch.enable_grad():
         spoken = numerator(leaf, lengths, spans).sum()
         (posteriors,) = torch.autograd.grad(spoken, leaf)
-    everything, others = denominator(outputs.detach(), lengths)
+    with torch.autocast(outputs.device.type, enabled=False):  # sums of probabilities, in 32 bits
+        everything, others = denominator(outputs.detach(), lengths)
     value = everything.sum() - spoken.detach()
     return _Known.apply(outputs, value, (others - posteriors).to(outputs.dtype)), posteriors
