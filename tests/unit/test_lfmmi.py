@@ -10,7 +10,7 @@ from lang_maker import lang  # noqa: F401 (a fixture)
 from model_maker import program
 
 from mimic.errors import UserError
-from mimic.hmm.chain import PhoneGraph, Spoken, phone_graph, spoken
+from mimic.hmm.chain import PhoneGraph, PhoneStarts, phone_graph, phone_starts
 from mimic.losses.lfmmi import NEVER, Denominator, Spans, lfmmi, numerator
 from mimic.models.acoustic_scores import net_scores
 from mimic.nets.tdnnf import Tdnnf, TdnnfConfig
@@ -71,7 +71,7 @@ def test_denominator_is_the_sum_over_all_paths(order):
     assert not posteriors[1, 4:].any()
 
 
-def spans_of(row: Spoken, tolerance: int) -> Spans:
+def spans_of(row: PhoneStarts, tolerance: int) -> Spans:
     ends = np.append(row.starts[1:], row.frames)
     pdfs = np.array([TwoPdfs()(0, p) for p in row.phones])
     columns = (pdfs, row.starts - tolerance, ends + tolerance, np.array(len(row.phones)))
@@ -81,7 +81,7 @@ def spans_of(row: Spoken, tolerance: int) -> Spans:
 @pytest.mark.parametrize("tolerance", [0, 1, 9])
 def test_numerator_is_the_sum_over_the_allowed_alignments(tolerance):
     draw = torch.Generator().manual_seed(1)
-    row = Spoken(np.array([2, 1, 3]), np.array([0, 2, 4]), 6)
+    row = PhoneStarts(np.array([2, 1, 3]), np.array([0, 2, 4]), 6)
     outputs = torch.randn(1, 6, 6, generator=draw, dtype=torch.double, requires_grad=True)
     logs = []
     for cuts in product(range(1, 6), repeat=2):
@@ -107,7 +107,7 @@ def test_the_gradient_is_that_of_the_value():
     one = [np.array([1, 2, 3])]
     draw = torch.Generator().manual_seed(2)
     outputs = torch.randn(1, 5, 6, generator=draw, requires_grad=True)
-    row = Spoken(one[0], np.array([0, 1, 3]), 5)
+    row = PhoneStarts(one[0], np.array([0, 1, 3]), 5)
     value, posteriors = lfmmi(
         outputs, torch.tensor([5]), spans_of(row, 9), Denominator(phone_graph(one, 3, TwoPdfs()), 6)
     )
@@ -127,7 +127,7 @@ def test_the_gradient_is_that_of_the_value():
 def test_sums_in_32_bits_under_autocast():
     outputs, row = torch.randn(1, 5, 6, generator=torch.Generator().manual_seed(2)).bfloat16(), [1, 2, 3]
     denominator = Denominator(phone_graph(SEQUENCES, 3, TwoPdfs()), 6)
-    arguments = torch.tensor([5]), spans_of(Spoken(np.array(row), np.array([0, 1, 3]), 5), 1), denominator
+    arguments = torch.tensor([5]), spans_of(PhoneStarts(np.array(row), np.array([0, 1, 3]), 5), 1), denominator
     with torch.autocast("cpu", torch.bfloat16):
         value, posteriors = lfmmi(outputs, *arguments)
     expected, others = lfmmi(outputs.float(), *arguments)
@@ -139,7 +139,7 @@ def test_batches_do_not_change_an_utterance():
     """Padding has no share, in either sum; impossible alignments stay finite."""
     draw = torch.Generator().manual_seed(3)
     outputs = torch.randn(2, 7, 6, generator=draw)
-    rows = [Spoken(np.array([1, 2, 3]), np.array([0, 2, 4]), 7), Spoken(np.array([3]), np.array([0]), 4)]
+    rows = [PhoneStarts(np.array([1, 2, 3]), np.array([0, 2, 4]), 7), PhoneStarts(np.array([3]), np.array([0]), 4)]
     both = [
         torch.nn.utils.rnn.pad_sequence([a[0], b[0]], True)
         for a, b in zip(*(spans_of(r, 1)[:3] for r in rows), strict=True)
@@ -148,7 +148,7 @@ def test_batches_do_not_change_an_utterance():
     for n, row in enumerate(rows):
         single = numerator(outputs[n : n + 1, : row.frames], torch.tensor([row.frames]), spans_of(row, 1))
         torch.testing.assert_close(together[n], single[0])
-    impossible = spans_of(Spoken(np.array([1, 2, 3]), np.array([0, 2, 4]), 7), 0)
+    impossible = spans_of(PhoneStarts(np.array([1, 2, 3]), np.array([0, 2, 4]), 7), 0)
     assert numerator(outputs[:1, :2], torch.tensor([2]), impossible).item() <= NEVER / 2
 
 
@@ -165,16 +165,16 @@ def test_phones_at_a_third_of_the_rate(corpus):  # noqa: F811
             for out, loop, n in zip(exits, loops, (a, b, c), strict=True):
                 ali += [out, *[loop] * n]
         ali = np.array(ali)
-        found = spoken(model, ali, 3)
+        found = phone_starts(model, ali, 3)
         starts = model.phone_starts(ali)
         assert np.array_equal(found.phones, model.tid_phone[ali[starts]]) and found.frames == -(-len(ali) // 3)
         assert np.array_equal(found.starts, -(-starts // 3))  # all have three frames or more
     exits = np.flatnonzero((model.tid_phone == model.tid_phone[phone[0]]) & ~model.tid_loop)
     loop = np.flatnonzero((model.tid_phone == model.tid_phone[phone[0]]) & model.tid_loop)[-1:]
     short = np.tile(exits, 8)  # three frames each: too many phones for a fourth of the frames
-    assert spoken(model, short, 4) is None
-    assert np.array_equal(spoken(model, np.append(short, loop.repeat(20)), 4).starts, range(8))
-    assert np.array_equal(spoken(model, np.append(short, loop.repeat(5)), 4).starts, range(8))
+    assert phone_starts(model, short, 4) is None
+    assert np.array_equal(phone_starts(model, np.append(short, loop.repeat(20)), 4).starts, range(8))
+    assert np.array_equal(phone_starts(model, np.append(short, loop.repeat(5)), 4).starts, range(8))
 
 
 def tree_of(root, directory, leaves: int = 30):

@@ -29,7 +29,7 @@ def topo_text(phones: Sequence[int]) -> str:
 
 
 @dataclass(frozen=True)
-class Spoken:
+class PhoneStarts:
     """The phones (n,) of an utterance, the output frames (n,) at which they begin, and all its output frames."""
 
     phones: np.ndarray
@@ -37,7 +37,7 @@ class Spoken:
     frames: int
 
 
-def spoken(model: Model, ali: np.ndarray, factor: int) -> Spoken | None:
+def phone_starts(model: Model, ali: np.ndarray, factor: int) -> PhoneStarts | None:
     """An alignment (frames,) at 1 / factor of its frames; None where it has more phones than such frames.
 
     Output frame t is input frame t * factor. A phone between two of them takes one from a neighbour.
@@ -48,10 +48,10 @@ def spoken(model: Model, ali: np.ndarray, factor: int) -> Spoken | None:
         return None
     order = np.arange(n)
     first = np.maximum.accumulate(-(-starts // factor) - order) + order  # each later than the one before
-    return Spoken(model.tid_phone[ali[starts]], np.minimum(first, frames - n + order), frames)
+    return PhoneStarts(model.tid_phone[ali[starts]], np.minimum(first, frames - n + order), frames)
 
 
-def tree_stats(utterance: Spoken, x: np.ndarray, factor: int, ci_phones: Sequence[int]) -> TreeStats:
+def tree_stats(utterance: PhoneStarts, x: np.ndarray, factor: int, ci_phones: Sequence[int]) -> TreeStats:
     """Statistics for the tree from features (frames, dim) before subsampling; `ci_phones` have no context."""
     x = x[::factor][: utterance.frames].astype(np.float64)
     phones, number = utterance.phones, np.searchsorted(utterance.starts, np.arange(len(x)), "right") - 1

@@ -126,7 +126,7 @@ class Job:
             for utt in utts:
                 if not factor:
                     parts.append(utterance_stats(model, alignments[utt], self.features(utt), silence))
-                elif (short := chain.spoken(model, alignments[utt], factor)) is None:
+                elif (short := chain.phone_starts(model, alignments[utt], factor)) is None:
                     self.skipped[utt] = chain.TOO_SHORT
                 else:
                     parts.append(chain.tree_stats(short, self.features(utt), factor, silence))

@@ -1,6 +1,6 @@
-"""Lattice-free MMI (Povey et al., 2016): how much likelier the spoken phones are than all phone sequences together.
+"""Lattice-free MMI (Povey et al., 2016): how much likelier the reference phones are than all phone sequences together.
 
-    F = log sum over alignments of the spoken phones - log sum over all paths of a phone language model
+    F = log sum over alignments of the reference phones - log sum over all paths of a phone language model
 
 of exp(sum over frames of the network's output for the path's pdf). Both sums are found by the forward-backward
 algorithm; their posteriors, one less the other, are the gradient. Transition probabilities are left out: every path
@@ -34,7 +34,10 @@ class Spans(NamedTuple):
 
 
 def numerator(outputs: Tensor, lengths: Tensor, spans: Spans) -> Tensor:
-    """Log-sums (batch,) over all alignments of the spoken phones; outputs (batch, frames, pdfs), lengths (batch,)."""
+    """Log-sums (batch,) over the alignments of the reference phones.
+
+    outputs (batch, frames, pdfs), lengths (batch,). The probability of these phones, a constant, is left out.
+    """
     batch, frames, _ = outputs.shape
     phones = spans.pdfs.shape[1]
     index = spans.pdfs.flatten(1).unsqueeze(1).expand(-1, frames, -1)
@@ -156,15 +159,15 @@ class _Known(torch.autograd.Function):
 
 
 def lfmmi(outputs: Tensor, lengths: Tensor, spans: Spans, denominator: Denominator) -> tuple[Tensor, Tensor]:
-    """-F, summed over a batch, and the posteriors (batch, frames, pdfs) of the spoken phones.
+    """-F, summed over a batch, and the posteriors (batch, frames, pdfs) of the reference phones.
 
     outputs (batch, frames, pdfs), lengths (batch,) in frames of the network.
     """
     leaf = outputs.detach().float().requires_grad_()
     with torch.enable_grad():
-        spoken = numerator(leaf, lengths, spans).sum()
-        (posteriors,) = torch.autograd.grad(spoken, leaf)
+        reference = numerator(leaf, lengths, spans).sum()
+        (posteriors,) = torch.autograd.grad(reference, leaf)
     with torch.autocast(outputs.device.type, enabled=False):  # sums of probabilities, in 32 bits
         everything, others = denominator(outputs.detach(), lengths)
-    value = everything.sum() - spoken.detach()
+    value = everything.sum() - reference.detach()
     return _Known.apply(outputs, value, (others - posteriors).to(outputs.dtype)), posteriors

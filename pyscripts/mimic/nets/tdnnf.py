@@ -25,7 +25,7 @@ class TdnnfConfig:
         units: outputs of a layer.
         bottleneck: width of its middle.
         strides: of each layer, how far its context reaches to either side, in frames; 0: no context.
-        subsampling: every so many-th frame goes on behind the layers before the first whose stride it divides.
+        subsampling: one of so many frames is kept, from the first layer on whose stride is a multiple of it.
         bypass: share of a layer's input that is added to its output.
         dropout: of each layer.
     """

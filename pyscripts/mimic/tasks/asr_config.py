@@ -191,7 +191,7 @@ class LfmmiLoss(MmiOutputs):
     """loss = -LF-MMI per frame + xent_weight * cross-entropy + l2_weight * mean square of the output per frame.
 
     Attributes:
-        xent_weight: of the cross-entropy of the second output layer with the posteriors of the spoken phones.
+        xent_weight: of the cross-entropy of the second output layer with the posteriors of the reference phones.
         l2_weight: of the sum of the squared outputs of a frame.
     """
 

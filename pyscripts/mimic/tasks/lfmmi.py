@@ -12,7 +12,7 @@ from torch import Tensor
 from mimic.augment.specaugment import SpecAugmentConfig, spec_augment
 from mimic.errors import UserError
 from mimic.frontend.front_end import copy_options
-from mimic.hmm.chain import FACTOR, TOO_SHORT, Spoken
+from mimic.hmm.chain import FACTOR, TOO_SHORT, PhoneStarts
 from mimic.hmm.feats import SpeakerFeatures
 from mimic.inputs import split_paths
 from mimic.io import archives, atomic
@@ -66,12 +66,12 @@ class LfmmiTask(Task):
             f.write(f"{factor}\n")
         self.features = SpeakerFeatures(train, data.norm_vars)
         self.dev_features = SpeakerFeatures([Path(data.dev)], data.norm_vars)
-        self.lengths, self.spoken, skipped = _spoken(self.features, Path(data.train_ali), factor)
+        self.lengths, self.phones, skipped = _phone_starts(self.features, Path(data.train_ali), factor)
         leave_out(skipped, len(self.features.lengths), data.max_skip, directory)
-        self.dev_lengths, self.dev_spoken, _ = _spoken(self.dev_features, Path(data.dev_ali), factor)
+        self.dev_lengths, self.dev_phones, _ = _phone_starts(self.dev_features, Path(data.dev_ali), factor)
         if not self.lengths or not self.dev_lengths:
             raise UserError("no utterance has both features and an alignment: are these directories of the same data?")
-        sequences = [self.spoken[utt].phones for utt in sorted({self.features.base[utt] for utt in self.lengths})]
+        sequences = [self.phones[utt].phones for utt in sorted({self.features.base[utt] for utt in self.lengths})]
         graph = phone_graph(sequences, data.phone_order, self.pdfs)
         self.denominator = Denominator(graph, hmm.transitions.num_pdfs)
         self.model = mmi_network(config, self.features.dim, hmm.transitions.num_pdfs)
@@ -88,11 +88,11 @@ class LfmmiTask(Task):
         archives.read_ahead(self.features.entries[utt] for utt in utterances)
 
     def load(self, utterances: list[str]) -> Batch:
-        return self._batch(utterances, self.features, self.spoken)
+        return self._batch(utterances, self.features, self.phones)
 
-    def _batch(self, utterances: list[str], features: SpeakerFeatures, spoken: Mapping[str, Spoken]) -> Batch:
+    def _batch(self, utterances: list[str], features: SpeakerFeatures, starts: Mapping[str, PhoneStarts]) -> Batch:
         x, lengths = pad([features(utt) for utt in utterances])
-        rows, more = [spoken[features.base[utt]] for utt in utterances], self.config.data.tolerance
+        rows, more = [starts[features.base[utt]] for utt in utterances], self.config.data.tolerance
         ends = [np.append(row.starts[1:], row.frames) for row in rows]
         pdfs, counts = pad([self.pdfs.of(row.phones) for row in rows])
         first, _ = pad([row.starts - more for row in rows])
@@ -135,7 +135,7 @@ class LfmmiTask(Task):
         results: dict[int, tuple[float, int, int]] = {}
 
         def load(n: int) -> Batch:
-            return self._batch(batches[n], self.dev_features, self.dev_spoken)
+            return self._batch(batches[n], self.dev_features, self.dev_phones)
 
         for number, batch in zip(numbers, prefetch(load, numbers), strict=True):
             losses, wrong = self._losses(to_device(batch, device))
@@ -145,17 +145,19 @@ class LfmmiTask(Task):
         return {"loss": loss / frames, "err": 100 * wrong / frames}
 
 
-def _spoken(
+def _phone_starts(
     features: SpeakerFeatures, ali_dir: Path, factor: int
-) -> tuple[dict[str, int], dict[str, Spoken], dict[str, str]]:
+) -> tuple[dict[str, int], dict[str, PhoneStarts], dict[str, str]]:
     """{utterance: frames} of those that can be used, phones of their ids in the alignments, and what is left out."""
     from mimic.hmm.alignments import read_ali_dir
-    from mimic.hmm.chain import spoken
+    from mimic.hmm.chain import phone_starts
     from mimic.hmm.model import Model
 
     model, alignments = Model.read(ali_dir / "final.mdl"), read_ali_dir(ali_dir)
     lengths, skipped = usable(features, alignments)
-    found = {utt: spoken(model, alignments[utt], factor) for utt in sorted({features.base[utt] for utt in lengths})}
+    found = {
+        utt: phone_starts(model, alignments[utt], factor) for utt in sorted({features.base[utt] for utt in lengths})
+    }
     skipped |= {utt: TOO_SHORT for utt in lengths if found[features.base[utt]] is None}
     kept = {utt: frames for utt, frames in lengths.items() if utt not in skipped}
     return kept, {utt: phones for utt, phones in found.items() if phones is not None}, skipped
