@@ -20,6 +20,7 @@ noise_prob=0.5                          # with --noise-dir: share of the utteran
 enhancer=                               # directory of a trained enhancer (run.sh: exp/enhance_mimic), applied to noisy speech
 ngram_order=3                           # stage 4: of the n-gram model: 3 suits words, 6 and more characters; 0: greedy decoding alone
 ngram_text=                             # stage 4: text it is estimated on, one sentence per line; empty: the training transcripts
+mix=                                    # stage 4: further text for it, such as books; its share is fitted on the dev transcripts
 lexicon=                                # stage 5: WORD TOKEN TOKEN lines, where tokens are phones; empty: lang/lexicon.txt of the corpus
 search=lexicon                          # stage 5: with the n-gram model: lexicon (n-grams of words) or lexicon-free (of characters)
 decode_options="--decode.beam 100"      # stage 5: further settings of that search; split at spaces
@@ -63,7 +64,7 @@ set -euo pipefail
 
 check_common "$@"
 former_value search free lexicon-free
-check_files asr_config pretrain_config feat_config pretrain_feat_config ngram_text lexicon
+check_files asr_config pretrain_config feat_config pretrain_feat_config ngram_text mix lexicon
 check_dirs noise_dir
 check_models enhancer
 made=$exp/data size=_demo sides=()
@@ -181,12 +182,12 @@ if [ "$ngram_order" -gt 0 ] && begin 4 "n-gram model"; then
   unit=(--unit word --tokens "$exp/asr") # words that the tokens cannot spell are an error
   if [ "$tokens" = phn ]; then
     [ "$search" = lexicon ] || die "--search lexicon-free is for tokens of letters: phones make words by a lexicon"
-    unit=(--unit word)
+    unit=(--unit word --lexicon "${lexicon:-$source/lang/lexicon.txt}")
   elif [ "$search" = lexicon-free ]; then
     if [ "$tokens" = char ]; then unit=(--unit char); else unit=(--unit subword); fi
     unit+=(--tokens "$exp/asr")
   fi
-  steps/train_lm.sh "${one_job[@]}" --order "$ngram_order" "${unit[@]}" \
+  steps/train_lm.sh "${one_job[@]}" --order "$ngram_order" "${unit[@]}" --mix "$mix" ${mix:+--dev "$feats/dev_$train_side"} \
     "${ngram_text:-$feats/train_$train_side}" "$exp/ngram"
 fi
 
