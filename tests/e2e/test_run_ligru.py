@@ -65,7 +65,8 @@ def test_from_data_directories_to_the_tables(tmp_path):
 
     # By LF-MMI, at a third of the frame rate.
     words[words.index("mlp")] = "tdnnf"
-    words[-1] = "--train.epochs 6 --model.units 48 --model.bottleneck 16 --loss.hidden 32 --loss.bottleneck 16"
+    words[-1] = "--train.epochs 12 --train.batch_size 4 --train.lr 0.01 --train.warmup 10"
+    words[-1] += " --model.units 64 --model.bottleneck 24 --loss.hidden 64 --loss.bottleneck 32"
     recipe(*words, "--lfmmi-leaves", 30)
     assert (exp / "lfmmi_tree/frame_subsampling_factor").read_text() == "3\n"
     table = (exp / "RESULTS.md").read_text()
