@@ -15,6 +15,7 @@ pretrain_config=                        # stage 3: the same for the pretraining
 feat_type=                              # stage 2: fbank, logmel or stft
 feat_config=                            # stage 2: options of these features
 pretrain_feat_config=                   # stage 2: the same for the pretraining; empty: --feat-config
+speeds=                                 # stage 2: training speech also at these speeds, e.g. "0.9 1.1"
 noise_dir=                              # recorded noises, mixed into training speech on the fly: DIR/train, or DIR
 noise_prob=0.5                          # with --noise-dir: share of the utterances with noise
 enhancer=                               # directory of a trained enhancer (run.sh: exp/enhance_mimic), applied to noisy speech
@@ -143,6 +144,10 @@ if begin 2 "features"; then
     for side in "${sides[@]}"; do
       if [ $set = train ] && [ "$side" != "$train_side" ]; then continue; fi
       speech=$source/${set}_$side
+      if [ $set = train ] && [ -n "$speeds" ]; then
+        steps/perturb_speed.sh "${common[@]}" --speeds "$speeds" "$speech" "$made/train_speed"
+        speech=$made/train_speed
+      fi
       if [ "$side" = enhanced ]; then
         speech=$exp/enhanced/$set
         steps/enhance.sh "${common_2nj[@]}" "$enhancer" "$source/${set}_noisy" "$speech"
@@ -188,7 +193,7 @@ if [ "$ngram_order" -gt 0 ] && begin 4 "n-gram model"; then
     unit+=(--tokens "$exp/asr")
   fi
   steps/train_lm.sh "${one_job[@]}" --order "$ngram_order" "${unit[@]}" --mix "$mix" ${mix:+--dev "$feats/dev_$train_side"} \
-    "${ngram_text:-$feats/train_$train_side}" "$exp/ngram"
+    "${ngram_text:-$source/train_$train_side}" "$exp/ngram"
 fi
 
 decode_model() { # decode_model NAME SIDE SEARCH: scales are tuned on the development set of the same side
