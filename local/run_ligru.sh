@@ -17,6 +17,7 @@ enhancer=exp/enhance_segan              # directory with wav/{train,dev,test}; i
 nets=ligru                              # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml; tdnnf by LF-MMI: conf/lfmmi_tdnnf.yaml
 size=                                   # _demo: conf/*_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
 speeds=                                 # the networks also train on copies at these speeds, e.g. "0.9 1.1"
+also=                                   # data directory of more clean training speech for the networks, as local/demo/synthesise.sh makes it
 train_options=""                        # stage 5: further settings, as "--train.epochs 5"; split at spaces
 leaves=                                 # of the trees; empty: 4000, for the demo 400
 lfmmi_leaves=                           # of the tree of LF-MMI; empty: 1000, for the demo 150
@@ -38,7 +39,7 @@ $(list_options.sh "$0")
 Stages; one that is done and unchanged is skipped:
   stage           writes
   1 language      exp/ligru/{lang,lm}
-  2 features      exp/ligru/mfcc/<set>_<side>; with --speeds exp/ligru/data/train_speed_<side>
+  2 features      exp/ligru/mfcc/<set>_<side>; with --speeds or --also exp/ligru/data/train_{speed,also}_<side>
   3 GMM-HMM       exp/ligru/{mono,tri1,tri2,tri3}, tri3/graph
   4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>; for LF-MMI exp/ligru/lfmmi_tree
   5 networks      exp/ligru/<net>_{clean,multi,enhanced}
@@ -53,6 +54,7 @@ is_mmi() { [[ ${config[$1]} == conf/lfmmi_* ]]; }
 
 check_common "$@"
 check_files lexicon lm mix mfcc_config
+check_dirs also
 mono_gauss=1000
 if $debug; then # what run.sh and local/run_segan.sh made with --debug true
   : "${leaves:=40}" "${lfmmi_leaves:=30}" "${gauss:=150}" "${gmm_passes:=6}"
@@ -77,7 +79,10 @@ for net in $nets; do
   if is_mmi "$net"; then mmi=true; fi
 done
 sides=(clean noisy) trained=(clean multi) sets=(train dev test) net_train=train
-if [ -n "$speeds" ]; then sets+=(train_speed) net_train=train_speed; fi
+if [ -n "$speeds" ]; then net_train=train_speed; fi
+copied=$net_train
+if [ -n "$also" ]; then net_train=train_also; fi
+if [ "$net_train" != train ]; then sets+=("$net_train"); fi
 if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced) trained+=(enhanced); fi
 passes=() realign=()
 if [ -n "$gmm_passes" ]; then
@@ -88,7 +93,11 @@ start_recipe "$exp"
 lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3 tree=$exp/lfmmi_tree
 
 data_dir_for() { # data_dir_for SET SIDE
-  if [ "$1" = train_speed ]; then
+  if [ "$1,$2" = train_also,clean ]; then
+    echo "$exp/data/train_also_clean"
+  elif [ "$1" = train_also ]; then
+    data_dir_for "$copied" "$2"
+  elif [ "$1" = train_speed ]; then
     echo "$exp/data/train_speed_$2"
   elif [ "$2" = enhanced ]; then
     echo "$enhancer/wav/$1"
@@ -116,6 +125,9 @@ if begin 2 "MFCC"; then
     done
     wait_all
   fi
+  if [ -n "$also" ]; then
+    steps/combine_data.sh --force "$force" "$exp/data/train_also_clean" "$(data_dir_for "$copied" clean)" "$also"
+  fi
   for set in "${sets[@]}"; do
     for side in "${sides[@]}"; do
       in_background 2 make_feats mfcc "$mfcc_config" "$(data_dir_for "$set" "$side")" "$mfcc/${set}_$side"
@@ -141,6 +153,7 @@ adapt() { # adapt SET SIDE
   local from=$tri/decode_$1_$2 skip=()
   if [ "$1" = "$net_train" ]; then
     from=${tri}_ali_$2
+    if [ -n "$also" ]; then skip=(--max-skip 0.1); fi  # of voices that are no one's
     if [ "$2" != clean ]; then skip=(--max-skip 1); fi # only its transforms are used: labels are those of clean speech
     steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/$1_$2" "$lang" "$tri" "$from"
   else

@@ -63,11 +63,13 @@ def test_from_data_directories_to_the_tables(tmp_path):
     again = recipe(*words)
     assert ": to do" not in again, again
 
-    # By LF-MMI, at a third of the frame rate.
+    # By LF-MMI, at a third of the frame rate, and with more speech.
     words[words.index("mlp")] = "tdnnf"
     words[-1] = "--train.epochs 12 --train.batch_size 4 --train.lr 0.01 --train.warmup 10"
     words[-1] += " --model.units 64 --model.bottleneck 24 --loss.hidden 64 --loss.bottleneck 32"
-    recipe(*words, "--lfmmi-leaves", 30)
+    recipe(*words, "--lfmmi-leaves", 30, "--also", corpus / "dev_noisy")
+    more = read_table(exp / "fmllr/train_also_clean/utt2spk")
+    assert len(more) == 2 * len(read_table(corpus / "train_clean/text")) + len(read_table(corpus / "dev_noisy/text"))
     assert (exp / "lfmmi_tree/frame_subsampling_factor").read_text() == "3\n"
     table = (exp / "RESULTS.md").read_text()
     rows = {cells[1].strip(): cells[2] for line in table.splitlines() if len(cells := line.split("|")) == 5}
