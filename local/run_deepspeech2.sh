@@ -56,7 +56,7 @@ Stages; one that is done and unchanged is skipped:
   3 training       exp/deepspeech2/pretrain, exp/deepspeech2/asr
   4 language model exp/deepspeech2/ngram
   5 decoding       exp/deepspeech2/asr/{clean,noisy,enhanced}_{greedy,ngram}
-  6 scores         exp/deepspeech2/asr/*/scoring/*, exp/deepspeech2/RESULTS.md"
+  6 scores         exp/deepspeech2/asr/*/scoring/*, exp/deepspeech2/{RESULTS,SYSTEMS}.md"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh
@@ -241,6 +241,9 @@ if begin 6 "scores"; then
     done
   done
   score_table --columns "dev CER,test CER,dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
+  systems=()
+  for way in "${ways[@]}"; do systems+=("Deep Speech 2, $way=$exp/asr<seed>,<input>_$way"); done
+  recogniser_table --output "$exp/SYSTEMS.md" "${systems[@]}"
 fi
 
-finished "recogniser: $exp/asr  text: $exp/asr/*/decode_*  table: $exp/RESULTS.md"
+finished "recogniser: $exp/asr  text: $exp/asr/*/decode_*  tables: $exp/{RESULTS,SYSTEMS}.md"

@@ -25,6 +25,7 @@ gauss=                                  # Gaussians; empty: 50000, for the demo 
 gmm_passes=                             # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
 mfcc_config=conf/mfcc.conf              # features
 max_lmwt=17                             # stage 6: largest LM scale that is tried on dev; a loop of few words wants more
+seeds=1                                 # networks from this many seeds: --seed, --seed + 1, ...
 train_jobs=2                            # networks trained side by side; on one machine with --ngpu one after the other
 
 . ./path.sh || exit 1
@@ -43,7 +44,7 @@ Stages; one that is done and unchanged is skipped:
   3 GMM-HMM       exp/ligru/{mono,tri1,tri2,tri3}, tri3/graph
   4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>; for LF-MMI exp/ligru/lfmmi_tree
   5 networks      exp/ligru/<net>_{clean,multi,enhanced}
-  6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/{RESULTS,BREAKDOWN}.md, exp/ligru/BREAKDOWN_snr*.svg"
+  6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/{RESULTS,BREAKDOWN,SYSTEMS}.md, exp/ligru/BREAKDOWN_snr*.svg"
 call=("$0" "$@")
 . parse_options.sh
 . log.sh
@@ -175,17 +176,21 @@ if begin 4 "alignments and fMLLR"; then
   fi
 fi
 
-train_net() { # train_net NET SPEECH: the labels are always the alignments of clean speech
+train_net() { # train_net NET SPEECH NAME: the labels are always the alignments of clean speech
   local speech=$exp/fmllr/${net_train}_$2 dev=$exp/fmllr/dev_$2 more
   read -r -a more <<< "$train_options"
   if is_mmi "$1"; then more=(--data.tree "$tree" "${more[@]}"); fi
   if [ "$2" = multi ]; then speech="$exp/fmllr/${net_train}_clean $exp/fmllr/${net_train}_noisy" dev=$exp/fmllr/dev_noisy; fi
-  steps/train.sh "${training[@]}" "${config[$1]}" "$exp/$1_$2" --train.seed "$seed" \
+  steps/train.sh "${training[@]}" "${config[$1]}" "$exp/$3" --train.seed "$(seed_of "$3")" \
     --data.train "$speech" --data.train_ali "${tri}_ali_clean" --data.dev "$dev" --data.dev_ali "${tri}_ali_dev" \
     "${more[@]}"
 }
 if begin 5 "networks"; then
-  for net in $nets; do for speech in "${trained[@]}"; do in_background "$train_jobs" train_net "$net" "$speech"; done; done
+  for net in $nets; do
+    for speech in "${trained[@]}"; do
+      for name in $(with_seeds "${net}_$speech"); do in_background "$train_jobs" train_net "$net" "$speech" "$name"; done
+    done
+  done
   wait_all
 fi
 
@@ -199,7 +204,7 @@ score() { # score MODEL-DIR SIDE FEATURES GRAPH [decoding options]: the LM scale
   done
 }
 if begin 6 "decoding and scores"; then
-  rows=() pairs=()
+  rows=() pairs=() systems=("GMM SAT=$tri")
   for side in "${sides[@]}"; do
     in_background 2 score "$tri" "$side" "$mfcc" "$tri/graph"
     in_background 2 steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "$mfcc/dev_$side" "$exp/tri2/graph" \
@@ -210,16 +215,21 @@ if begin 6 "decoding and scores"; then
     search=("$tri/graph" --acwt 0.1 --beam 15 --lattice-beam 9)
     if is_mmi "$net"; then search=("$tree/graph" --acwt 1.0 --post-decode-acwt 10.0 --beam 15); fi
     for speech in "${trained[@]}"; do
+      systems+=("$net of $speech speech=$exp/${net}_$speech<seed>")
       for side in "${sides[@]}"; do
-        in_background 2 score "$exp/${net}_$speech" "$side" "$exp/fmllr" "${search[@]}" --ngpu "$ngpu"
-        rows+=("$net of $speech speech, $side=,$exp/${net}_$speech/$side")
+        for name in $(with_seeds "${net}_$speech"); do
+          in_background 2 score "$exp/$name" "$side" "$exp/fmllr" "${search[@]}" --ngpu "$ngpu"
+        done
+        rows+=("$net of $speech speech, $side=,$exp/${net}_$speech<seed>/$side")
         pairs+=(--pair "GMM SAT, $side" "$net of $speech speech, $side")
       done
     done
   done
   wait_all
   score_table --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"
-  dry_run || pyscripts/breakdown_table.py --command "$(command_line)" --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
+  dry_run || pyscripts/breakdown_table.py --command "$(command_line)" --seed "$seed" --seeds "$seeds" \
+    --output "$exp/BREAKDOWN.md" "${rows[@]/=,/=}"
+  recogniser_table --output "$exp/SYSTEMS.md" "${systems[@]}"
 fi
 
-finished "tables: $exp/RESULTS.md; by age and SNR $exp/BREAKDOWN.md; by noise and speaker */scoring/test/breakdown_wer.tsv"
+finished "tables: $exp/{RESULTS,SYSTEMS}.md; by age and SNR $exp/BREAKDOWN.md; by noise and speaker */scoring/test/breakdown_wer.tsv"

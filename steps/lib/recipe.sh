@@ -196,6 +196,12 @@ score_table() {
   done
   dry_run || pyscripts/score_table.py --command "$(command_line)" "${words[@]}"
 }
+# recogniser_table --output FILE NAME=DIR...: recognisers by their size, time and errors on each of the recipe's sides.
+recogniser_table() {
+  if dry_run; then return; fi
+  pyscripts/recogniser_table.py --command "$(command_line)" --seed "$seed" --seeds "$seeds" \
+    --inputs "$(IFS=, && echo "${sides[*]}")" "$@"
+}
 # command_line: this call as one can type it.
 command_line() {
   local word words=()

@@ -43,7 +43,7 @@ def test_from_data_directories_to_the_tables(tmp_path):
     corpus, exp = make_corpus(tmp_path / "corpus"), tmp_path / "exp"
     words = ["--corpus", corpus, "--exp", exp, "--lexicon", corpus / "lexicon.txt", "--lm", corpus / "lm.arpa"]
     words += ["--leaves", 40, "--gauss", 90, "--gmm-passes", 2, "--nets", "mlp", "--size", "_demo"]
-    words += ["--speeds", "1.1"]
+    words += ["--speeds", "1.1", "--seeds", 2]
     words += ["--train-options", "--train.epochs 12 --train.lr 0.01 --model.layers 1 --model.units 64"]
     assert f"{exp}/mlp_multi/decode_test_noisy/best_path: to do" in recipe(*words, "--dry-run", "true")
     recipe(*words)
@@ -56,6 +56,12 @@ def test_from_data_directories_to_the_tables(tmp_path):
     for name in ("GMM SAT", "mlp of clean speech", "mlp of multi speech"):
         assert float(rows[f"{name}, clean"][0].split()[0]) < 40
     assert all(f"| {name} " in by_age for name in systems) and "children" in by_age
+    assert "seed: 2" in (exp / "mlp_clean_seed2/config.yaml").read_text()
+    sizes = {cells[1].strip(): cells[2:7] for line in (exp / "SYSTEMS.md").read_text().splitlines()
+             if len(cells := line.split("|")) == 8}  # fmt: skip
+    assert list(sizes)[2:] == ["GMM SAT", "mlp of clean speech", "mlp of multi speech"]
+    assert all(float(cells[1]) >= 0 and float(cells[2]) > 0 for name, cells in sizes.items() if "of" in name), sizes
+    assert "+-" in sizes["mlp of clean speech"][3] and "+-" not in sizes["GMM SAT"][3]
     assert sum(1 for _ in open(exp / "fmllr/train_speed_noisy/feats.scp")) == 2 * len(
         read_table(corpus / "train_noisy/text")
     )
@@ -67,6 +73,7 @@ def test_from_data_directories_to_the_tables(tmp_path):
     words[words.index("mlp")] = "tdnnf"
     words[-1] = "--train.epochs 12 --train.batch_size 4 --train.lr 0.01 --train.warmup 10"
     words[-1] += " --model.units 64 --model.bottleneck 24 --loss.hidden 64 --loss.bottleneck 32"
+    words[words.index("--seeds") + 1] = 1
     recipe(*words, "--lfmmi-leaves", 30, "--also", corpus / "dev_noisy")
     more = read_table(exp / "fmllr/train_also_clean/utt2spk")
     assert len(more) == 2 * len(read_table(corpus / "train_clean/text")) + len(read_table(corpus / "dev_noisy/text"))
