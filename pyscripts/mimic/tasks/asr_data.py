@@ -35,8 +35,15 @@ def make_tokens(config: Config, texts: Mapping[str, str], directory: Path) -> To
 
 
 def table_of(config: Config, data_dir: str) -> Path:
-    """The transcripts of a set: words, or phones where these are the tokens."""
-    return Path(data_dir) / ("text.phn" if config.data.token_type == "phn" else "text")
+    """The transcripts of a set: words, or phones where these are the tokens. UserError where a set has no phones."""
+    phones = config.data.token_type == "phn"
+    path = Path(data_dir) / ("text.phn" if phones else "text")
+    if phones and not path.exists() and path.parent.is_dir():
+        raise UserError(
+            f"{path}: no such file: local/import_corpus.sh makes it, with a lexicon (--lexicon, or lang/lexicon.txt of "
+            "the corpus), before features are made; --data.token_type char needs none"
+        )
+    return path
 
 
 def check_texts(path: Path, texts: Mapping[str, str], lengths: Mapping[str, int]) -> None:
