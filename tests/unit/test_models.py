@@ -171,6 +171,19 @@ def test_decoder_step_equals_teacher_forcing():
     assert (state.weights[1, 5:] == 0).all()
 
 
+@pytest.mark.parametrize(("rows", "frames", "kernel"), [(9, 5, 7), (9, 12, 3), (1, 12, 3), (2, 1, 2), (3, 4, 0)])
+def test_location_filters_equal_a_convolution(rows, frames, kernel):
+    torch.manual_seed(0)
+    decoder = AttentionDecoder(6, 7, DecoderConfig(5, 8, 9, 3, kernel)).double()
+    weights = torch.rand(rows, frames, dtype=torch.double, requires_grad=True)
+    expected, given = decoder.location(weights.unsqueeze(1)).transpose(1, 2), decoder._locate(weights)
+    torch.testing.assert_close(given, expected)
+    gradient, inputs = torch.rand_like(expected), [weights, decoder.location.weight]
+    torch.testing.assert_close(
+        torch.autograd.grad(given, inputs, gradient), torch.autograd.grad(expected, inputs, gradient)
+    )
+
+
 def test_mirrored_border_equals_slices_in_value_and_gradient():
     torch.manual_seed(0)
     lengths = torch.tensor([6, 3, 1])
