@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from mimic.nets import lstm
 from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
 from mimic.nets.cnn_transformer import CnnTransformer, CnnTransformerConfig
 from mimic.nets.crdnn import Crdnn, CrdnnConfig, _HalveBins
@@ -100,9 +101,10 @@ def test_recurrence_gradient(bounded):
     assert torch.autograd.gradcheck(lambda x, w: _Recurrence.apply(x, w, mask, bounded), (inputs, weight))
 
 
-@pytest.mark.parametrize("cell", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize(("cell", "large"), [(nn.LSTM, 0), (nn.LSTM, lstm.LARGE), (nn.GRU, 0)])
 @pytest.mark.parametrize("training", [True, False])
-def test_bidirectional_layers_give_what_pytorch_gives_for_packed_sequences(cell, training):
+def test_bidirectional_layers_give_what_pytorch_gives_for_packed_sequences(cell, large, training, monkeypatch):
+    monkeypatch.setattr(lstm, "LARGE", large)  # 0: with the gradient of lstm.py
     torch.manual_seed(0)
     net = cell(5, 4, 3, batch_first=True, bidirectional=True).double().train(training)
     x, lengths = torch.randn(3, 7, 5, dtype=torch.float64, requires_grad=True), torch.tensor([4, 7, 1])
@@ -114,6 +116,21 @@ def test_bidirectional_layers_give_what_pytorch_gives_for_packed_sequences(cell,
     torch.testing.assert_close(
         torch.autograd.grad(given, inputs, gradient), torch.autograd.grad(wanted, inputs, gradient)
     )
+
+
+def test_large_lstm_in_single_precision(monkeypatch):
+    torch.manual_seed(0)
+    net, x, lengths = (
+        nn.LSTM(6, 5, batch_first=True, bidirectional=True),
+        torch.randn(4, 9, 6),
+        torch.tensor([9, 2, 7, 9]),
+    )
+    wanted = bidirectional(net, x, lengths)
+    expected = torch.autograd.grad(wanted.square().sum(), net.parameters())
+    monkeypatch.setattr(lstm, "LARGE", 0)
+    given = bidirectional(net, x, lengths)  # by oneDNN where it is there
+    torch.testing.assert_close(given, wanted)
+    torch.testing.assert_close(torch.autograd.grad(given.square().sum(), net.parameters()), expected)
 
 
 def test_ligru_reversed_in_time():
@@ -152,6 +169,19 @@ def test_decoder_step_equals_teacher_forcing():
         log_probs, state = decoder.step(previous[:, i], memory, state)
         torch.testing.assert_close(log_probs, expected[:, i])
     assert (state.weights[1, 5:] == 0).all()
+
+
+@pytest.mark.parametrize(("rows", "frames", "kernel"), [(9, 5, 7), (9, 12, 3), (1, 12, 3), (2, 1, 2), (3, 4, 0)])
+def test_location_filters_equal_a_convolution(rows, frames, kernel):
+    torch.manual_seed(0)
+    decoder = AttentionDecoder(6, 7, DecoderConfig(5, 8, 9, 3, kernel)).double()
+    weights = torch.rand(rows, frames, dtype=torch.double, requires_grad=True)
+    expected, given = decoder.location(weights.unsqueeze(1)).transpose(1, 2), decoder._locate(weights)
+    torch.testing.assert_close(given, expected)
+    gradient, inputs = torch.rand_like(expected), [weights, decoder.location.weight]
+    torch.testing.assert_close(
+        torch.autograd.grad(given, inputs, gradient), torch.autograd.grad(expected, inputs, gradient)
+    )
 
 
 def test_mirrored_border_equals_slices_in_value_and_gradient():

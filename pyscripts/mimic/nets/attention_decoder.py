@@ -88,18 +88,26 @@ class AttentionDecoder(nn.Module):
         query = self.query(hidden).view(batch, -1, 1, self.key.out_features)  # (batch, hypotheses, 1, attention)
         located = self.location_key(self._locate(state.weights)).view(batch, -1, frames, self.key.out_features)
         keys = located.add_(memory.keys.unsqueeze(1)).add_(query)  # in place: the largest tensor of the step
-        energy = self.energy(keys.tanh_()).squeeze(3).masked_fill(memory.padding.unsqueeze(1), -torch.inf)
+        # tanh(x) = 2 sigmoid(2 x) - 1, which on a CPU takes a quarter of the time; -1 changes all energies by the same.
+        energy = 2 * self.energy(keys.mul_(2).sigmoid_()).squeeze(3)
+        energy = energy.masked_fill_(memory.padding.unsqueeze(1), -torch.inf)
         weights = energy.softmax(2)  # (batch, hypotheses, frames)
         context = torch.bmm(weights, memory.values).flatten(0, 1)
         return torch.cat([context, hidden], dim=1), State(hidden, context, weights.flatten(0, 1))
 
     def _locate(self, weights: Tensor) -> Tensor:
         """The location filters over previous attention weights: (rows, frames) -> (rows, frames, channels)."""
-        # As one matrix product; a convolution with one input channel costs several times as much per call, and so
-        # does a product for every row, which is what overlapping windows lead to unless they are copied.
-        half = self.location.kernel_size[0] // 2
-        windows = F.pad(weights, (half, half)).unfold(1, 2 * half + 1, 1)
-        return F.linear(windows.flatten(0, 1), self.location.weight.squeeze(1)).view(*weights.shape, -1)
+        # As one matrix product; a convolution with one input channel costs several times as much per call.
+        filters = self.location.weight.squeeze(1)  # (channels, span)
+        rows, frames = weights.shape
+        half = filters.shape[1] // 2
+        if frames * len(filters) > rows * filters.shape[1]:  # fewer windows than a matrix of the filters has elements
+            windows = F.pad(weights, (half, half)).unfold(1, 2 * half + 1, 1)  # (rows, frames, span)
+            return F.linear(windows.flatten(0, 1), filters).view(rows, frames, -1)
+        reach = max(half, frames - 1)  # element [t, c, s]: what channel c of frame t takes from frame s
+        shifted = F.pad(filters, (reach - half, reach - half)).unfold(1, frames, 1)
+        shifted = shifted[:, reach - frames + 1 : reach + 1].flip(1).transpose(0, 1)  # (frames, channels, frames)
+        return F.linear(weights, shifted.flatten(0, 1)).view(rows, frames, -1)
 
     def step(self, tokens: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
         """Previous tokens (rows,) -> log-probabilities of the next ones (rows, tokens) and the new state."""

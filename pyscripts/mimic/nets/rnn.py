@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
+from mimic.nets import lstm
 from mimic.nets.dropout import dropout
 from mimic.nets.ligru import LiGru
 from mimic.nets.masking import reverse, tracing, valid_frames
@@ -43,13 +44,28 @@ def bidirectional(net: nn.LSTM | nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
         with differentiable(net, x):
             output = net(packed)[0]
         return nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=x.shape[1])[0]
-    # On a CPU a training step over packed sequences takes three to ten times as long as one over padded ones.
+    if lstm.pays(net, x):
+        return _large_lstm(net, x, lengths)
+    # On a CPU a training step of PyTorch's layers over packed sequences takes three to ten times as long as one
+    # over padded ones.
     for layer in range(net.num_layers):
         if layer:
             x = dropout(x, net.dropout, net.training)
         ahead, back = net.all_weights[2 * layer : 2 * layer + 2]
         x = torch.cat([_one_way(net, ahead, x), reverse(_one_way(net, back, reverse(x, lengths)), lengths)], dim=2)
     return x.masked_fill(~valid_frames(lengths, x.shape[1])[:, :, None], 0)
+
+
+def _large_lstm(net: nn.LSTM | nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    data, sizes = packed.data, packed.batch_sizes.tolist()  # (real frames, inputs)
+    for layer in range(net.num_layers):
+        if layer:
+            data = dropout(data, net.dropout, net.training)
+        ahead, back = net.all_weights[2 * layer : 2 * layer + 2]
+        data = torch.cat([lstm.one_way(data, ahead, sizes, False), lstm.one_way(data, back, sizes, True)], dim=1)
+    packed = packed._replace(data=data)
+    return nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])[0]
 
 
 def _one_way(net: nn.LSTM | nn.GRU, weights: Sequence[Tensor], x: Tensor) -> Tensor:
