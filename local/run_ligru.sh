@@ -24,6 +24,7 @@ lfmmi_leaves=                           # of the tree of LF-MMI; empty: 1000, fo
 gauss=                                  # Gaussians; empty: 50000, for the demo 2500
 gmm_passes=                             # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
 mfcc_config=conf/mfcc.conf              # features
+net_feats=fmllr                         # what the networks read: fmllr, adapted to the speaker; or options of filterbanks, as conf/fbank_40.conf
 max_lmwt=17                             # stage 6: largest LM scale that is tried on dev; a loop of few words wants more
 seeds=1                                 # networks from this many seeds: --seed, --seed + 1, ...
 train_jobs=2                            # networks trained side by side; on one machine with --ngpu one after the other
@@ -40,7 +41,7 @@ $(list_options.sh "$0")
 Stages; one that is done and unchanged is skipped:
   stage           writes
   1 language      exp/ligru/{lang,lm}
-  2 features      exp/ligru/mfcc/<set>_<side>; with --speeds or --also exp/ligru/data/train_{speed,also}_<side>
+  2 features      exp/ligru/{mfcc,fbank}/<set>_<side>; with --speeds or --also exp/ligru/data/train_{speed,also}_<side>
   3 GMM-HMM       exp/ligru/{mono,tri1,tri2,tri3}, tri3/graph
   4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>; for LF-MMI exp/ligru/lfmmi_tree
   5 networks      exp/ligru/<net>_{clean,multi,enhanced}
@@ -56,6 +57,7 @@ is_mmi() { [[ ${config[$1]} == conf/lfmmi_* ]]; }
 check_common "$@"
 check_files lexicon lm mix mfcc_config
 check_dirs also
+[ "$net_feats" = fmllr ] || [ -f "$net_feats" ] || die "--net-feats $net_feats: no such file, and not fmllr"
 mono_gauss=1000
 if $debug; then # what run.sh and local/run_segan.sh made with --debug true
   : "${leaves:=40}" "${lfmmi_leaves:=30}" "${gauss:=150}" "${gmm_passes:=6}"
@@ -92,6 +94,7 @@ if [ -n "$gmm_passes" ]; then
 fi
 start_recipe "$exp"
 lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3 tree=$exp/lfmmi_tree
+if [ "$net_feats" = fmllr ]; then feats=$exp/fmllr; else feats=$exp/fbank; fi
 
 data_dir_for() { # data_dir_for SET SIDE
   if [ "$1,$2" = train_also,clean ]; then
@@ -132,6 +135,8 @@ if begin 2 "MFCC"; then
   for set in "${sets[@]}"; do
     for side in "${sides[@]}"; do
       in_background 2 make_feats mfcc "$mfcc_config" "$(data_dir_for "$set" "$side")" "$mfcc/${set}_$side"
+      [ "$net_feats" = fmllr ] ||
+        in_background 2 make_feats fbank "$net_feats" "$(data_dir_for "$set" "$side")" "$feats/${set}_$side"
     done
   done
   wait_all
@@ -154,13 +159,14 @@ adapt() { # adapt SET SIDE
   local from=$tri/decode_$1_$2 skip=()
   if [ "$1" = "$net_train" ]; then
     from=${tri}_ali_$2
+    if [ "$2" != clean ] && [ "$net_feats" != fmllr ]; then return; fi # nothing of it is used
     if [ -n "$also" ]; then skip=(--max-skip 0.1); fi  # of voices that are no one's
     if [ "$2" != clean ]; then skip=(--max-skip 1); fi # only its transforms are used: labels are those of clean speech
     steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/$1_$2" "$lang" "$tri" "$from"
   else
     steps/decode_lattice.sh "${decoding[@]}" "$tri/graph" "$mfcc/$1_$2" "$from"
   fi
-  steps/make_fmllr_feats.sh "${common[@]}" "$mfcc/$1_$2" "$tri" "$from" "$exp/fmllr/$1_$2"
+  [ "$net_feats" != fmllr ] || steps/make_fmllr_feats.sh "${common[@]}" "$mfcc/$1_$2" "$tri" "$from" "$feats/$1_$2"
 }
 if begin 4 "alignments and fMLLR"; then
   for set in $net_train dev test; do for side in "${sides[@]}"; do in_background 2 adapt "$set" "$side"; done; done
@@ -177,10 +183,10 @@ if begin 4 "alignments and fMLLR"; then
 fi
 
 train_net() { # train_net NET SPEECH NAME: the labels are always the alignments of clean speech
-  local speech=$exp/fmllr/${net_train}_$2 dev=$exp/fmllr/dev_$2 more
+  local speech=$feats/${net_train}_$2 dev=$feats/dev_$2 more
   read -r -a more <<< "$train_options"
   if is_mmi "$1"; then more=(--data.tree "$tree" "${more[@]}"); fi
-  if [ "$2" = multi ]; then speech="$exp/fmllr/${net_train}_clean $exp/fmllr/${net_train}_noisy" dev=$exp/fmllr/dev_noisy; fi
+  if [ "$2" = multi ]; then speech="$feats/${net_train}_clean $feats/${net_train}_noisy" dev=$feats/dev_noisy; fi
   steps/train.sh "${training[@]}" "${config[$1]}" "$exp/$3" --train.seed "$(seed_of "$3")" \
     --data.train "$speech" --data.train_ali "${tri}_ali_clean" --data.dev "$dev" --data.dev_ali "${tri}_ali_dev" \
     "${more[@]}"
@@ -218,7 +224,7 @@ if begin 6 "decoding and scores"; then
       systems+=("$net of $speech speech=$exp/${net}_$speech<seed>")
       for side in "${sides[@]}"; do
         for name in $(with_seeds "${net}_$speech"); do
-          in_background 2 score "$exp/$name" "$side" "$exp/fmllr" "${search[@]}" --ngpu "$ngpu"
+          in_background 2 score "$exp/$name" "$side" "$feats" "${search[@]}" --ngpu "$ngpu"
         done
         rows+=("$net of $speech speech, $side=,$exp/${net}_$speech<seed>/$side")
         pairs+=(--pair "GMM SAT, $side" "$net of $speech speech, $side")

@@ -74,8 +74,8 @@ def test_from_data_directories_to_the_tables(tmp_path):
     words[-1] = "--train.epochs 12 --train.batch_size 4 --train.lr 0.01 --train.warmup 10"
     words[-1] += " --model.units 64 --model.bottleneck 24 --loss.hidden 64 --loss.bottleneck 32"
     words[words.index("--seeds") + 1] = 1
-    recipe(*words, "--lfmmi-leaves", 30, "--also", corpus / "dev_noisy")
-    more = read_table(exp / "fmllr/train_also_clean/utt2spk")
+    recipe(*words, "--lfmmi-leaves", 30, "--also", corpus / "dev_noisy", "--net-feats", "conf/fbank_40.conf")
+    more = read_table(exp / "fbank/train_also_clean/utt2spk")
     assert len(more) == 2 * len(read_table(corpus / "train_clean/text")) + len(read_table(corpus / "dev_noisy/text"))
     assert (exp / "lfmmi_tree/frame_subsampling_factor").read_text() == "3\n"
     table = (exp / "RESULTS.md").read_text()
@@ -85,7 +85,7 @@ def test_from_data_directories_to_the_tables(tmp_path):
     for line in (exp / "tdnnf_clean/decode_test_clean/ctm").read_text().splitlines():
         utt, _, start, length, _ = line.split()
         ends[utt] = float(start) + float(length)
-    frames = {utt: int(n) for utt, n in read_table(exp / "fmllr/test_clean/utt2num_frames").items()}
+    frames = {utt: int(n) for utt, n in read_table(exp / "fbank/test_clean/utt2num_frames").items()}
     assert ends and all(ends[utt] <= 0.01 * frames[utt] + 0.03 for utt in ends)
     assert max(ends[utt] / frames[utt] for utt in ends) > 0.005
 
@@ -95,6 +95,7 @@ def test_from_data_directories_to_the_tables(tmp_path):
     [
         ("--gmm-passes 0", "--gmm-passes takes a whole number of at least 1"),
         ("--nets lstn", "--nets: no network 'lstn': conf/hybrid_lstn.yaml is not there"),
+        ("--net-feats fbank", "--net-feats fbank: no such file, and not fmllr"),
         ("--lm nowhere", "--lm nowhere: no such file"),
     ],
 )
