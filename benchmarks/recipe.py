@@ -25,14 +25,16 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 from startup import cpu_seconds  # noqa: E402
 
 TITLES = ("data", "features", "perceptual model", "enhancers", "enhanced speech", "recognisers", "scores")
-LEFT_OUT = (".git", ".venv", "data", "exp", "data_debug", "exp_debug", "__pycache__", ".pytest_cache", ".mypy_cache")
+LEFT_OUT = {".git", ".venv", "data", "exp", "data_debug", "exp_debug", ".pytest_cache", ".mypy_cache"}
 
 
 class Recipe:
     """A copy of a checkout, whose stages run one by one."""
 
     def __init__(self, root: Path, copy: Path, options: list[str]):
-        shutil.copytree(root, copy, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
+        # At the top only: a package of an earlier version is called data.
+        ignore = {str(root): LEFT_OUT}
+        shutil.copytree(root, copy, ignore=lambda folder, _: ignore.get(folder, {"__pycache__"}), symlinks=True)
         (copy / ".venv").symlink_to((root / ".venv").resolve())
         self.copy, self.options = copy, options
 

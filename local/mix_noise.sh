@@ -42,7 +42,7 @@ done
 made=(--force "$force" --version 1 --input "$clean")
 options=()
 for name in snrs snr_power rir_dir rir_prob babble_dir prefix seed allow_pipes channel; do
-  if [ -n "${!name}" ]; then options+=("--${name//_/-}" "${!name}"); fi
+  if [ -n "${!name}" ]; then options+=("--${name//_/-}=${!name}"); fi # in one word: an SNR may begin with -
   made+=(--option "$name=${!name}")
 done
 if ! $rir_align; then options+=(--rir-align false) made+=(--option "rir_align=false"); fi

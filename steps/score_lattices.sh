@@ -28,7 +28,7 @@ if [ $# -lt 3 ] || [ $# -gt 4 ]; then die "expected <data-dir> <graph-dir> <deco
 data=$1 graph=$2 dir=$3
 require "$graph/HCLG.fst" "steps/mkgraph.sh"
 require "$dir/lat.1.gz" "steps/decode_lattice.sh"
-options=(--min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --word-ins-penalty "$word_ins_penalty" --nbest "$nbest")
+options=(--min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --word-ins-penalty " $word_ins_penalty" --nbest "$nbest")
 inputs=()
 if [ -n "$from" ]; then
   [ -f "$from/lmwt" ] || pending "$from/best_path" || die "$from has no lmwt: score the development set first, without --from"
