@@ -17,12 +17,15 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import geometric_mean
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch reads it
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
 from startup import cpu_seconds  # noqa: E402
+
+from mimic.reporting.jobs import read_job  # noqa: E402
 
 TITLES = ("data", "features", "perceptual model", "enhancers", "enhanced speech", "recognisers", "scores")
 LEFT_OUT = {".git", ".venv", "data", "exp", "data_debug", "exp_debug", ".pytest_cache", ".mypy_cache"}
@@ -42,6 +45,11 @@ class Recipe:
         """CPU seconds of one stage."""
         words = ["./run.sh", "--stage", str(number), "--stop-stage", str(number), "--num-threads", "1", *self.options]
         return cpu_seconds(self.copy, words)
+
+    def training_memory(self) -> dict[str, int]:
+        """MiB that each training held at most."""
+        jobs = {log.parents[1].name: read_job(log) for log in sorted(self.copy.glob("exp*/*/log/train.log"))}
+        return {name: job.memory for name, job in jobs.items() if job and job.memory}
 
     def scores(self) -> str:
         """The table of scores."""
@@ -107,6 +115,12 @@ def compare(args: argparse.Namespace, roots: dict[str, Path], folder: Path) -> N
     print()
     if "the other" in spent:
         print(f"ratio recipe_vs_75b122b {sum(spent['the other']) / sum(spent['mimic']):.2f}")
+        ours, theirs = (recipe.training_memory() for recipe in recipes.values())
+        parts_of_theirs = {name: ours[name] / theirs[name] for name in ours if name in theirs}
+        for name, part in parts_of_theirs.items():
+            print(f"memory of training {name}: {ours[name]} MiB, the other {theirs[name]} MiB, {part:.2f}")
+        if parts_of_theirs:
+            print(f"ratio training_memory {geometric_mean(parts_of_theirs.values()):.2f}")
     if stages:
         print(f"ratio recipe_vs_speechbrain {sum(spent['speechbrain'][1:]) / sum(spent['mimic'][1:]):.2f}")
 
