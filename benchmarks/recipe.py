@@ -5,7 +5,7 @@
     benchmarks/recipe.py --hours 0.1 --items 4      # less data; less of SpeechBrain
     benchmarks/recipe.py --smallest                 # whether all of it runs: ./run.sh --debug true, one batch of each
 
-mimic runs whole, in copies of both checkouts, stage by stage in turn, one thread in each process. Of SpeechBrain's
+mimic runs whole, with a perceptual model of phones as the others have it, in copies of both checkouts, stage by stage in turn, one thread in each process. Of SpeechBrain's
 stages (speechbrain_stages.py) some batches are measured after mimic's stage and multiplied by their number: whole, they
 take hours. Its sum lacks the starts of its programs. The synthesis of the corpus is left out of that comparison.
 """
@@ -28,6 +28,10 @@ from startup import cpu_seconds  # noqa: E402
 from mimic.reporting.jobs import read_job  # noqa: E402
 
 TITLES = ("data", "features", "perceptual model", "enhancers", "enhanced speech", "recognisers", "scores")
+PHONES = [
+    "--perceptual",
+    "phones",
+]  # a perceptual model of its own, as earlier versions and SpeechBrain's recipe train it
 LEFT_OUT = {".git", ".venv", "data", "exp", "data_debug", "exp_debug", ".pytest_cache", ".mypy_cache"}
 
 
@@ -79,7 +83,10 @@ def main() -> None:
 
 def compare(args: argparse.Namespace, roots: dict[str, Path], folder: Path) -> None:
     options = ["--debug", "true"] if args.smallest else ["--demo-hours", f"{args.hours:g}"]
-    recipes = {name: Recipe(root, folder / name.replace(" ", "_"), options) for name, root in roots.items()}
+    recipes = {
+        name: Recipe(root, folder / name.replace(" ", "_"), [*options, *PHONES] if name == "mimic" else options)
+        for name, root in roots.items()
+    }
     stages = None
     if find_spec("speechbrain"):
         from speechbrain_stages import Stages  # the package is a peer, which may be missing

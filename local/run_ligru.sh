@@ -25,6 +25,7 @@ gauss=                                  # Gaussians; empty: 50000, for the demo 
 gmm_passes=                             # over the speech, of each GMM-HMM; empty: 40 for monophones, 35 for triphones, for the demo 20
 mfcc_config=conf/mfcc.conf              # features
 net_feats=fmllr                         # what the networks read: fmllr, adapted to the speaker; or options of filterbanks, as conf/fbank_40.conf
+fuse=false                              # stage 6: true: also all networks of one tree together, by the mean of their scores
 max_lmwt=17                             # stage 6: largest LM scale that is tried on dev; a loop of few words wants more
 seeds=1                                 # networks from this many seeds: --seed, --seed + 1, ...
 train_jobs=2                            # networks trained side by side; on one machine with --ngpu one after the other
@@ -203,11 +204,19 @@ fi
 score() { # score MODEL-DIR SIDE FEATURES GRAPH [decoding options]: the LM scale is tuned on dev
   local set from=()
   for set in dev test; do
-    [ "$3" = "$mfcc" ] || steps/decode_lattice.sh "${decoding[@]}" "${@:5}" "$4" "$3/${set}_$2" "$1/decode_${set}_$2"
+    if [ "$1" = "$exp/fused_lfmmi" ] || [ "$1" = "$exp/fused_hybrid" ]; then
+      steps/decode_score_fusion.sh "${decoding[@]}" "${@:5}" "$4" "$3/${set}_$2" "${fused[@]}" "$1/decode_${set}_$2"
+    elif [ "$3" != "$mfcc" ]; then
+      steps/decode_lattice.sh "${decoding[@]}" "${@:5}" "$4" "$3/${set}_$2" "$1/decode_${set}_$2"
+    fi
     steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "${from[@]}" "$3/${set}_$2" "$4" "$1/decode_${set}_$2" \
       "$1/$2/scoring/$set"
     from=(--from "$1/decode_dev_$2")
   done
+}
+set_search() { # set_search CONFIG: graph and search options of networks of a configuration
+  search=("$tri/graph" --acwt 0.1 --beam 15 --lattice-beam 9)
+  if [[ $1 == conf/lfmmi_* ]]; then search=("$tree/graph" --acwt 1.0 --post-decode-acwt 10.0 --beam 15); fi
 }
 if begin 6 "decoding and scores"; then
   rows=() pairs=() systems=("GMM SAT=$tri")
@@ -218,8 +227,7 @@ if begin 6 "decoding and scores"; then
     rows+=("GMM SAT, $side=,$tri/$side")
   done
   for net in $nets; do
-    search=("$tri/graph" --acwt 0.1 --beam 15 --lattice-beam 9)
-    if is_mmi "$net"; then search=("$tree/graph" --acwt 1.0 --post-decode-acwt 10.0 --beam 15); fi
+    set_search "${config[$net]}"
     for speech in "${trained[@]}"; do
       systems+=("$net of $speech speech=$exp/${net}_$speech<seed>")
       for side in "${sides[@]}"; do
@@ -230,6 +238,23 @@ if begin 6 "decoding and scores"; then
         pairs+=(--pair "GMM SAT, $side" "$net of $speech speech, $side")
       done
     done
+  done
+  for kind in hybrid lfmmi; do
+    fused=()
+    for net in $nets; do
+      if $fuse && [[ ${config[$net]} == conf/${kind}_* ]]; then
+        for speech in "${trained[@]}"; do for name in $(with_seeds "${net}_$speech"); do fused+=("$exp/$name"); done; done
+      fi
+    done
+    if [ ${#fused[@]} -lt 2 ]; then continue; fi
+    wait_all
+    set_search "conf/${kind}_"
+    systems+=("${#fused[@]} fused, $kind=$exp/fused_$kind")
+    for side in "${sides[@]}"; do
+      in_background 2 score "$exp/fused_$kind" "$side" "$feats" "${search[@]}" --ngpu "$ngpu"
+      rows+=("${#fused[@]} fused, $kind, $side=,$exp/fused_$kind/$side")
+    done
+    wait_all
   done
   wait_all
   score_table --columns "dev WER,test WER" --output "$exp/RESULTS.md" "${pairs[@]}" -- "${rows[@]}"

@@ -20,7 +20,7 @@ from mimic.decoding.wfst.lattice_io import write_lattices
 from mimic.hmm.alignments import job_utts, write_ali
 from mimic.hmm.jobs import write_summary
 from mimic.io.tables import read_frames
-from mimic.models.acoustic_scores import gmm_scores, net_scores
+from mimic.models.acoustic_scores import fused, gmm_scores, net_scores
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ def main() -> None:
     parser.add_argument("--post-decode-acwt", type=float, default=1.0, help="of lattices (default: %(default)s)")
     parser.add_argument("--transform-dir", type=Path, help="directory with trans.JOB")
     parser.add_argument("--alimdl", choices=("true", "false"), default="false", help="search with final.alimdl")
+    parser.add_argument("--also", nargs=2, action="append", default=[], type=Path, metavar=("MODEL", "DATA"),
+                        help="a further network and its features: the scores are averaged")  # fmt: skip
     parser.add_argument("--best-path", choices=("true", "false"), default="false", help="no lattices")
     cli.add_device(parser)
     args = parser.parse_args()
@@ -48,7 +50,9 @@ def main() -> None:
     beams = args.beam, args.lattice_beam, args.acwt, args.max_active, args.min_active
     options = SearchOptions(*beams, post_decode_acwt=args.post_decode_acwt)
     if (args.model / "model.pt").exists():
-        model, scores = net_scores(args.model, args.data, args.device, args.graph)
+        networks = [(args.model, args.data), *args.also]
+        parts = [net_scores(directory, data, args.device, args.graph) for directory, data in networks]
+        model, scores = fused(parts, [str(directory) for directory, _ in networks]) if args.also else parts[0]
     else:
         model, scores = gmm_scores(args.model, args.data, args.transform_dir, args.alimdl == "true", args.graph)
     decode = Decoder(args.graph, options, model)

@@ -74,13 +74,15 @@ def test_from_data_directories_to_the_tables(tmp_path):
     words[-1] = "--train.epochs 12 --train.batch_size 4 --train.lr 0.01 --train.warmup 10"
     words[-1] += " --model.units 64 --model.bottleneck 24 --loss.hidden 64 --loss.bottleneck 32"
     words[words.index("--seeds") + 1] = 1
-    recipe(*words, "--lfmmi-leaves", 30, "--also", corpus / "dev_noisy", "--net-feats", "conf/fbank_40.conf")
+    recipe(*words, "--lfmmi-leaves", 30, "--also", corpus / "dev_noisy", "--net-feats", "conf/fbank_40.conf",
+           "--fuse", "true")  # fmt: skip
     more = read_table(exp / "fbank/train_also_clean/utt2spk")
     assert len(more) == 2 * len(read_table(corpus / "train_clean/text")) + len(read_table(corpus / "dev_noisy/text"))
     assert (exp / "lfmmi_tree/frame_subsampling_factor").read_text() == "3\n"
     table = (exp / "RESULTS.md").read_text()
     rows = {cells[1].strip(): cells[2] for line in table.splitlines() if len(cells := line.split("|")) == 5}
-    assert float(rows["tdnnf of clean speech, clean"].split()[0]) < 40, table
+    for name in ("tdnnf of clean speech, clean", "2 fused, lfmmi, clean"):
+        assert float(rows[name].split()[0]) < 40, table
     ends = {}
     for line in (exp / "tdnnf_clean/decode_test_clean/ctm").read_text().splitlines():
         utt, _, start, length, _ = line.split()

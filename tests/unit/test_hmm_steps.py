@@ -71,7 +71,16 @@ def trained(tmp_path_factory):
     step("mkgraph", lang, root / "lm.arpa", root / "tri3", root / "tri3/graph")
     fmllr = ["--fmllr-min-count", 150, "--fmllr-passes", 1]
     step("decode_lattice", *nj, *fmllr, root / "tri3/graph", dev, root / "tri3/decode_dev")
-    step("score_lattices", "--nbest", 3, "--word-ins-penalty", "-0.5,0.0", dev, root / "tri3/graph", root / "tri3/decode_dev")
+    step(
+        "score_lattices",
+        "--nbest",
+        3,
+        "--word-ins-penalty",
+        "-0.5,0.0",
+        dev,
+        root / "tri3/graph",
+        root / "tri3/decode_dev",
+    )
     return SimpleNamespace(root=root, begins=begins, train=train, dev=dev, lang=Lang(lang))
 
 

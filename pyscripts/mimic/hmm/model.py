@@ -14,7 +14,12 @@ from mimic.io.atomic import replace
 
 def write_tree(tree: khg.ContextDependency, path: Path) -> None:
     with replace(path, "wb") as f:
-        f.write(HEADER + np.array(tree.__getstate__()[0], np.int8).tobytes())
+        f.write(HEADER + tree_bytes(tree))
+
+
+def tree_bytes(tree: khg.ContextDependency) -> bytes:
+    """A tree in Kaldi's binary format, less the header; the inverse of `tree_of`."""
+    return np.array(tree.__getstate__()[0], np.int8).tobytes()
 
 
 def read_tree(path: Path) -> khg.ContextDependency:

@@ -1,13 +1,13 @@
 """Acoustic scores for a search: log-likelihoods of all pdfs, from Gaussian mixtures or a neural network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mimic.errors import UserError
 from mimic.hmm.feats import Features, SpeakerFeatures, read_trans
-from mimic.hmm.model import Model
+from mimic.hmm.model import Model, tree_bytes
 
 Scores = Callable[[str], np.ndarray]  # utterance -> (frames, pdfs)
 
@@ -42,6 +42,26 @@ def gmm_scores(
         if x.shape[1] != gmm.dim:
             raise UserError(f"{feats}: {x.shape[1]} dimensions, but {model_dir} was trained on {gmm.dim}")
         return gmm.log_likes(x)
+
+    return model, scores
+
+
+def fused(parts: Sequence[tuple[Model, Scores]], names: Sequence[str]) -> tuple[Model, Scores]:
+    """The first of some models of one tree, and the mean of all scores, as Kaldi's decode_score_fusion.sh has it.
+
+    UserError names the model whose tree or frames are others.
+    """
+    model = parts[0][0]
+    for (other, _), name in zip(parts, names, strict=True):
+        if other.transitions.num_pdfs != model.transitions.num_pdfs or tree_bytes(other.tree) != tree_bytes(model.tree):
+            raise UserError(f"{name} has another tree than {names[0]}: their pdfs cannot be averaged")
+
+    def scores(utt: str) -> np.ndarray:
+        each = [score(utt) for _, score in parts]
+        for found, name in zip(each, names, strict=True):
+            if len(found) != len(each[0]):
+                raise UserError(f"{utt}: {len(found)} frames by {name}, {len(each[0])} by {names[0]}: other features?")
+        return np.stack(each).mean(0, dtype=np.float32)
 
     return model, scores
 
