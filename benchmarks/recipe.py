@@ -5,10 +5,10 @@
     benchmarks/recipe.py --hours 0.1 --items 4      # less data; less of SpeechBrain
     benchmarks/recipe.py --smallest                 # whether all of it runs: ./run.sh --debug true, one batch of each
 
-mimic runs whole, with a perceptual model of phones as the others have it, in copies of both checkouts, stage by stage in
-turn, one thread in each process. Of SpeechBrain's stages (speechbrain_stages.py) some batches are measured after mimic's
-stage and multiplied by their number: whole, they take hours. Its sum lacks the starts of its programs. The synthesis of
-the corpus is left out of that comparison.
+mimic runs whole, with a perceptual model of phones as the others have it, in copies of both checkouts, stage by stage
+in turn, one thread in each process. Of SpeechBrain's stages (speechbrain_stages.py) some batches are measured after
+mimic's stage and multiplied by their number: whole, they take hours. Its sum lacks the starts of its programs. The
+synthesis of the corpus is left out of that comparison.
 """
 
 import argparse

@@ -11,8 +11,9 @@ from model_maker import program
 
 from mimic.errors import UserError
 from mimic.hmm.chain import PhoneGraph, PhoneStarts, phone_graph, phone_starts
+from mimic.hmm.model import Model
 from mimic.losses.lfmmi import NEVER, Denominator, Spans, lfmmi, numerator
-from mimic.models.acoustic_scores import net_scores
+from mimic.models.acoustic_scores import fused, net_scores
 from mimic.nets.tdnnf import Tdnnf, TdnnfConfig
 from mimic.tasks import config as configuration
 from mimic.tasks.lfmmi import LfmmiTask
@@ -223,6 +224,14 @@ def test_training_and_the_scores_for_a_search(corpus, tmp_path):  # noqa: F811
     with torch.inference_mode():
         outputs = task.model(x, torch.tensor([x.shape[1]]))[0][0].numpy()
     np.testing.assert_allclose(found, outputs, atol=1e-4)  # no priors
+    # Several networks of one tree give the mean of their scores.
+    both = fused([(model, scores), (model, lambda utt: scores(utt) + 1)], ["a", "b"])[1](utt)
+    np.testing.assert_allclose(both, found + 0.5, atol=1e-4)
+    other = Model.read(tree_of(root, tmp_path / "small", 20) / "final.mdl")
+    with pytest.raises(UserError, match="b has another tree than a: their pdfs cannot be averaged"):
+        fused([(model, scores), (other, scores)], ["a", "b"])
+    with pytest.raises(UserError, match="frames by b, .* by a: other features"):
+        fused([(model, scores), (model, lambda utt: scores(utt)[1:])], ["a", "b"])[1](utt)
     with pytest.raises(UserError, match="of 3 frames at once, but tdnnf gives an output for 1"):
         task_of(root, tree, tmp_path / "other", "--model.subsampling", "1")
     with pytest.raises(UserError, match="the tree is none of left contexts"):
