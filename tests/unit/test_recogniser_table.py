@@ -27,7 +27,8 @@ def scored(folder, wer):
 @pytest.fixture
 def exp(tmp_path):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data/utt2dur").write_text("a 30\nb 10\n")
+    (tmp_path / "data/utt2num_frames").write_text("a 3000\nb 1000\n")
+    (tmp_path / "data/frame_shift").write_text("0.01\n")
     for seed, wer in (("", 20.0), ("_seed2", 24.0)):
         net = tmp_path / f"net{seed}"
         scored(net / "clean/scoring/test", wer)

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from mimic.errors import UserError
-from mimic.io.tables import read_seconds
+from mimic.io.tables import read_frame_shift, read_frames
 from mimic.metrics.comparison import of_seed
 from mimic.metrics.scores import read_scores
 from mimic.reporting.jobs import Job, read_job
@@ -106,8 +106,8 @@ def _factor(recogniser: Recogniser, directory: Path, name: str, of_set: str) -> 
 
 
 def _speech(jobs: Sequence[Job]) -> float | None:
-    """Seconds of speech in the data directory that the jobs were given."""
+    """Seconds of speech in the feature directory that the jobs were given."""
     for word in jobs[0].command:
-        if (Path(word) / "utt2dur").is_file():
-            return sum(read_seconds(Path(word) / "utt2dur").values())
+        if (Path(word) / "utt2num_frames").is_file():
+            return sum(read_frames(word).values()) * read_frame_shift(word)
     return None
