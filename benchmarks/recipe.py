@@ -123,12 +123,12 @@ def compare(args: argparse.Namespace, roots: dict[str, Path], folder: Path) -> N
     print()
     if "the other" in spent:
         print(f"ratio recipe_vs_75b122b {sum(spent['the other']) / sum(spent['mimic']):.2f}")
-        ours, theirs = (recipe.training_memory() for recipe in recipes.values())
-        parts_of_theirs = {name: ours[name] / theirs[name] for name in ours if name in theirs}
-        for name, part in parts_of_theirs.items():
-            print(f"memory of training {name}: {ours[name]} MiB, the other {theirs[name]} MiB, {part:.2f}")
-        if parts_of_theirs:
-            print(f"ratio training_memory {geometric_mean(parts_of_theirs.values()):.2f}")
+        mimic, other = (recipe.training_memory() for recipe in recipes.values())
+        shares = {name: mimic[name] / other[name] for name in mimic if name in other}
+        for name, part in shares.items():
+            print(f"memory of training {name}: {mimic[name]} MiB, the other {other[name]} MiB, {part:.2f}")
+        if shares:
+            print(f"ratio training_memory {geometric_mean(shares.values()):.2f}")
     if stages:
         print(f"ratio recipe_vs_speechbrain {sum(spent['speechbrain'][1:]) / sum(spent['mimic'][1:]):.2f}")
 
