@@ -29,10 +29,8 @@ from startup import cpu_seconds  # noqa: E402
 from mimic.reporting.jobs import read_job  # noqa: E402
 
 TITLES = ("data", "features", "perceptual model", "enhancers", "enhanced speech", "recognisers", "scores")
-PHONES = [
-    "--perceptual",
-    "phones",
-]  # a perceptual model of its own, as earlier versions and SpeechBrain's recipe train it
+# A perceptual model of its own, as earlier versions and SpeechBrain's recipe train it.
+PHONES = ["--perceptual", "phones"]
 LEFT_OUT = {".git", ".venv", "data", "exp", "data_debug", "exp_debug", ".pytest_cache", ".mypy_cache"}
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from mimic.errors import UserError
 from mimic.hmm.basic_types import State, entry_text
 from mimic.hmm.model import Model
-from mimic.hmm.tree import TreeStats
+from mimic.hmm.tree import CENTRAL, TreeStats
 
 FACTOR = "frame_subsampling_factor"  # Kaldi's file beside final.mdl: input frames per output of the network
-WIDTH, CENTRAL = 2, 1  # of the tree: a phone and the one to its left
+WIDTH = 2  # of the tree: a phone and the one to its left
 TOO_SHORT = "more phones than output frames"  # of the network: why an utterance is left out
 FIRST, OTHER = 0, 1  # pdf classes
 _STATES: list[State] = [(FIRST, [(1, 0.5), (2, 0.5)]), (OTHER, [(1, 0.5), (2, 0.5)]), (-1, [])]

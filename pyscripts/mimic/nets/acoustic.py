@@ -148,12 +148,12 @@ class MmiNet(nn.Module):
 
     def frames(self, lengths: Tensor) -> Tensor:
         """Lengths of the outputs."""
-        return -(-lengths // self.subsampling)
+        return self.body.frames(lengths) if isinstance(self.body, Tdnnf) else lengths
 
     @property
     def subsampling(self) -> int:
         """Frames of the input for one of the outputs."""
-        return getattr(self.body, "subsampling", 1)
+        return self.body.subsampling if isinstance(self.body, Tdnnf) else 1
 
 
 class Output(nn.Module):

@@ -73,10 +73,10 @@ def costs(tree: Tree) -> list[tuple[Cost, list[Cost]]]:
 
 def _cost(stage: int, name: str, jobs: list[Job], speech: float | None) -> Cost:
     memory = max((job.memory for job in jobs if job.memory), default=None)
-    return Cost(stage, name, len(jobs), _union(jobs), sum(job.seconds for job in jobs), speech, memory)
+    return Cost(stage, name, len(jobs), union(jobs), sum(job.seconds for job in jobs), speech, memory)
 
 
-def _union(jobs: Iterable[Job]) -> float:
+def union(jobs: Iterable[Job]) -> float:
     """Seconds in which at least one of the jobs ran."""
     total, until = 0.0, float("-inf")
     for job in sorted(jobs, key=lambda job: job.begin):

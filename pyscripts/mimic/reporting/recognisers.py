@@ -11,6 +11,7 @@ from mimic.errors import UserError
 from mimic.io.tables import read_frame_shift, read_frames
 from mimic.metrics.comparison import of_seed
 from mimic.metrics.scores import read_scores
+from mimic.reporting.costs import union
 from mimic.reporting.jobs import Job, read_job
 
 HEAD = ["system", "parameters", "training, h", "RTF"]
@@ -54,7 +55,8 @@ def row(recogniser: Recogniser, inputs: Sequence[str], seeds: Sequence[int], of_
     first = paths[0]
     hours = [hours for path in paths if (hours := training_hours(path)) is not None]
     cells = [recogniser.name, _parameters(first), f"{mean(hours):.2f}" if hours else "-"]
-    factors = [factor for path in paths for name in inputs if (factor := _factor(recogniser, path, name, of_set))]
+    every = [_factor(recogniser, path, name, of_set) for path in paths for name in inputs]
+    factors = [factor for factor in every if factor is not None]  # 0: jobs of less than a second
     cells.append(f"{mean(factors):.2f}" if factors else "-")
     for name in inputs:
         folders = [path / recogniser.output.replace("<input>", name) / "scoring" / of_set for path in paths]
@@ -69,12 +71,7 @@ def training_hours(directory: Path) -> float | None:
     if (summary := _summary(directory)) is not None:
         return summary["seconds"] / 3600
     jobs = [job for log in sorted(directory.glob("log/*.log")) if (job := read_job(log))]
-    if not jobs:
-        return None
-    longest: dict[float, int] = {}  # jobs that begin in one second run side by side
-    for job in jobs:
-        longest[int(job.begin)] = max(job.seconds, longest.get(int(job.begin), 0))
-    return sum(longest.values()) / 3600
+    return union(jobs) / 3600 if jobs else None
 
 
 def _parameters(directory: Path) -> str:

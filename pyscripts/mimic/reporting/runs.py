@@ -17,13 +17,8 @@ GROUPS = {
     "asr": "Recognition",
     "other": "Other models",
 }
-GROUP_OF = {
-    "enhance": "enhance",
-    "denoise": "enhance",
-    "asr": "asr",
-    "hybrid": "asr",
-    "lfmmi": "asr",
-}  # of tasks; others: other
+# Of tasks; others: other.
+GROUP_OF = {"enhance": "enhance", "denoise": "enhance", "asr": "asr", "hybrid": "asr", "lfmmi": "asr"}
 
 
 @dataclass(frozen=True, eq=False)

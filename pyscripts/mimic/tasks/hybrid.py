@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -52,7 +52,50 @@ class Batch(NamedTuple):
     phones: Tensor
 
 
-class HybridTask(Task):
+class AlignedTask(Task):
+    """A task on features of speakers with alignments. A subclass has `_losses`, and `MAIN`, the loss that is validated.
+
+    features, dev_features: of both sets; dev_lengths: the development utterances with their frames.
+    """
+
+    MAIN: ClassVar[str]
+    config: Config
+    features: SpeakerFeatures
+    dev_lengths: dict[str, int]
+
+    def stream(self, utterances: list[str]) -> None:
+        archives.read_ahead(self.features.entries[utt] for utt in utterances)
+
+    def dev_batch(self, utterances: list[str]) -> Any:
+        """The batch of some development utterances."""
+        raise NotImplementedError
+
+    def masked(self, batch: Any) -> Any:
+        """A training batch with SpecAugment."""
+        mean = batch.features.new_zeros(batch.features.shape[2])  # of a speaker's features, which are normalised
+        return batch._replace(features=spec_augment(batch.features, batch.lengths, mean, self.config.augment))
+
+    def _losses(self, batch: Any) -> tuple[dict[str, Tensor], Tensor]:
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """loss: `MAIN` per frame; err: percent of frames whose pdf is wrong."""
+        device, train = next(self.model.parameters()).device, self.config.train
+        batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
+        numbers = parallel.shard(range(len(batches)))
+        results: dict[int, tuple[float, int, int]] = {}
+        read = prefetch(lambda n: self.dev_batch(batches[n]), numbers)
+        for number, batch in zip(numbers, read, strict=True):
+            losses, wrong = self._losses(to_device(batch, device))
+            frames = self.sizes(batch)[self.MAIN]
+            results[number] = float(losses[self.MAIN]) * frames, int(wrong), frames
+        loss, wrong, frames = (sum(column) for column in zip(*parallel.all_gather(results), strict=True))
+        return {"err": 100 * wrong / frames, "loss": loss / frames}
+
+
+class HybridTask(AlignedTask):
+    MAIN = "pdf"
     SECTIONS = {"data": HybridData, "augment": SpecAugmentConfig, "loss": HybridLoss}
     METRICS = {"err": "min", "loss": "min"}
 
@@ -92,11 +135,11 @@ class HybridTask(Task):
         body = sum(p.numel() for p in self.model.body.parameters())
         log.info("%d parameters below the output layers, %d pdfs, %d phones", body, pdfs, phones)
 
-    def stream(self, utterances: list[str]) -> None:
-        archives.read_ahead(self.features.entries[utt] for utt in utterances)
-
     def load(self, utterances: list[str]) -> Batch:
         return self._batch(utterances, self.features, self.ali)
+
+    def dev_batch(self, utterances: list[str]) -> Batch:
+        return self._batch(utterances, self.dev_features, self.dev_ali)
 
     def _batch(self, utterances: list[str], features: SpeakerFeatures, alignments: Mapping) -> Batch:
         x, lengths = pad([features(utt) for utt in utterances])
@@ -110,11 +153,7 @@ class HybridTask(Task):
         return {"pdf": frames, "mono": frames}
 
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
-        batch = cut(batch, self.sequence(epoch))
-        mean = batch.features.new_zeros(batch.features.shape[2])  # of a speaker's features, which are normalised
-        masked = spec_augment(batch.features, batch.lengths, mean, self.config.augment)
-        batch = batch._replace(features=masked)
-        losses, _ = self._losses(batch)
+        losses, _ = self._losses(self.masked(cut(batch, self.sequence(epoch))))
         return weighted(losses, {"pdf": 1.0, "mono": self.config.loss.mono_weight}, share)
 
     def sequence(self, epoch: int) -> int:
@@ -136,24 +175,6 @@ class HybridTask(Task):
         }
         wrong = ((pdf.argmax(2) != batch.pdfs) & (batch.pdfs != PADDING)).sum()
         return losses, wrong
-
-    @torch.inference_mode()
-    def validate(self) -> dict[str, float]:
-        """err: percent of frames whose pdf is wrong; loss: cross-entropy of pdfs, per frame."""
-        device, train = self.model.pdf.weight.device, self.config.train
-        batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
-        numbers = parallel.shard(range(len(batches)))
-        results: dict[int, tuple[float, int, int]] = {}
-
-        def load(n: int) -> Batch:
-            return self._batch(batches[n], self.dev_features, self.dev_ali)
-
-        for number, batch in zip(numbers, prefetch(load, numbers), strict=True):
-            losses, wrong = self._losses(to_device(batch, device))
-            frames = int(batch.lengths.sum())
-            results[number] = float(losses["pdf"]) * frames, int(wrong), frames
-        loss, wrong, frames = (sum(column) for column in zip(*parallel.all_gather(results), strict=True))
-        return {"err": 100 * wrong / frames, "loss": loss / frames}
 
 
 def cut(batch: Batch, frames: int) -> Batch:

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from mimic.augment.specaugment import SpecAugmentConfig, spec_augment
+from mimic.augment.specaugment import SpecAugmentConfig
 from mimic.errors import UserError
 from mimic.frontend.front_end import copy_options
-from mimic.hmm.chain import FACTOR, TOO_SHORT, PhoneStarts
+from mimic.hmm.alignments import read_ali_dir
+from mimic.hmm.chain import FACTOR, TOO_SHORT, Pdfs, PhoneStarts, phone_graph, phone_starts
 from mimic.hmm.feats import SpeakerFeatures
+from mimic.hmm.model import Model, write_tree
 from mimic.inputs import split_paths
-from mimic.io import archives, atomic
-from mimic.io.batching import make_batches, pad, prefetch, to_device
+from mimic.io import atomic
+from mimic.io.batching import pad
 from mimic.losses.lfmmi import Denominator, Spans, lfmmi
 from mimic.models.acoustic import mmi_network
 from mimic.models.config import Config
@@ -24,9 +25,8 @@ from mimic.nets.acoustic import MmiNet
 from mimic.nets.masking import valid_frames
 from mimic.nets.tdnnf import Tdnnf
 from mimic.tasks.asr_config import LfmmiData, LfmmiLoss
-from mimic.tasks.hybrid import usable
-from mimic.training import parallel
-from mimic.training.task import WHOLE, Task, leave_out, weighted
+from mimic.tasks.hybrid import AlignedTask, usable
+from mimic.training.task import WHOLE, leave_out, weighted
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ class Batch(NamedTuple):
     counts: Tensor
 
 
-class LfmmiTask(Task):
+class LfmmiTask(AlignedTask):
+    MAIN = "lfmmi"
     SECTIONS = {"data": LfmmiData, "augment": SpecAugmentConfig, "loss": LfmmiLoss}
     METRICS = {"loss": "min", "err": "min"}
 
@@ -50,10 +51,6 @@ class LfmmiTask(Task):
 
     def __init__(self, config: Config, directory: Path):
         super().__init__()
-        # Imported here: other tasks do without kaldi-hmm-gmm.
-        from mimic.hmm.chain import Pdfs, phone_graph
-        from mimic.hmm.model import Model, write_tree
-
         self.config, data = config, config.data
         train = [Path(name) for name in split_paths(data.train, " ") if name]
         copy_options(train[0], directory)
@@ -84,11 +81,11 @@ class LfmmiTask(Task):
         log.info("%d parameters, %d pdfs", size, hmm.transitions.num_pdfs)
         log.info("denominator: %d states, %d arcs", len(graph.end), len(graph.prob))
 
-    def stream(self, utterances: list[str]) -> None:
-        archives.read_ahead(self.features.entries[utt] for utt in utterances)
-
     def load(self, utterances: list[str]) -> Batch:
         return self._batch(utterances, self.features, self.phones)
+
+    def dev_batch(self, utterances: list[str]) -> Batch:
+        return self._batch(utterances, self.dev_features, self.dev_phones)
 
     def _batch(self, utterances: list[str], features: SpeakerFeatures, starts: Mapping[str, PhoneStarts]) -> Batch:
         x, lengths = pad([features(utt) for utt in utterances])
@@ -106,9 +103,7 @@ class LfmmiTask(Task):
     def forward(self, batch: Batch, epoch: int, share: Mapping[str, float] = WHOLE) -> dict[str, Tensor]:
         if isinstance(self.model.body, Tdnnf):
             self.model.body.constrain()
-        mean = batch.features.new_zeros(batch.features.shape[2])  # of a speaker's features, which are normalised
-        masked = spec_augment(batch.features, batch.lengths, mean, self.config.augment)
-        losses, _ = self._losses(batch._replace(features=masked))
+        losses, _ = self._losses(self.masked(batch))
         loss = self.config.loss
         return weighted(losses, {"lfmmi": 1.0, "xent": loss.xent_weight, "l2": loss.l2_weight}, share)
 
@@ -126,33 +121,11 @@ class LfmmiTask(Task):
         wrong = (log_posteriors.argmax(2) != posteriors.argmax(2)) & valid_frames(lengths, outputs.shape[1])
         return losses, wrong.sum()
 
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """loss: -LF-MMI per output frame; err: percent of frames whose pdf is wrong, by the second output layer."""
-        device, train = self.model.pdf.out.weight.device, self.config.train
-        batches = make_batches(self.dev_lengths, train.batch_size, train.max_frames, "ascending", 0, 0)
-        numbers = parallel.shard(range(len(batches)))
-        results: dict[int, tuple[float, int, int]] = {}
-
-        def load(n: int) -> Batch:
-            return self._batch(batches[n], self.dev_features, self.dev_phones)
-
-        for number, batch in zip(numbers, prefetch(load, numbers), strict=True):
-            losses, wrong = self._losses(to_device(batch, device))
-            frames = self.sizes(batch)["lfmmi"]
-            results[number] = float(losses["lfmmi"]) * frames, int(wrong), frames
-        loss, wrong, frames = (sum(column) for column in zip(*parallel.all_gather(results), strict=True))
-        return {"loss": loss / frames, "err": 100 * wrong / frames}
-
 
 def _phone_starts(
     features: SpeakerFeatures, ali_dir: Path, factor: int
 ) -> tuple[dict[str, int], dict[str, PhoneStarts], dict[str, str]]:
     """{utterance: frames} of those that can be used, phones of their ids in the alignments, and what is left out."""
-    from mimic.hmm.alignments import read_ali_dir
-    from mimic.hmm.chain import phone_starts
-    from mimic.hmm.model import Model
-
     model, alignments = Model.read(ali_dir / "final.mdl"), read_ali_dir(ali_dir)
     lengths, skipped = usable(features, alignments)
     found = {
