@@ -106,9 +106,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """x (real frames, positions, units) of utterances of these lengths, and the state before and after it."""
-        rows, state = self._recur(x, lengths, state)
+        # In mixed precision these two stay in 32 bits: of matrices this small the conversions take longer than they save.
+        with torch.autocast(x.device.type, enabled=False):
+            rows, state = self._recur(x.float(), lengths, state)
         x = x + _along_rows(self.rnn_output, rows)
-        return x + _along_rows(self.attention_output, self._attend(x)), state
+        qkv = self.attention(x)
+        with torch.autocast(x.device.type, enabled=False):
+            attended = self._attend(qkv.float())
+        return x + _along_rows(self.attention_output, attended), state
 
     def _recur(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         batch, frames = len(lengths), int(lengths.max())
@@ -127,9 +132,9 @@ class Block(nn.Module):
             outputs = torch.cat([outputs, back], dim=3)
         return pack(outputs, lengths), state.view(batch, positions, units)
 
-    def _attend(self, x: Tensor) -> Tensor:
-        frames, positions, units = x.shape
-        qkv = self.attention(x).view(frames, positions, 3, self.heads, units // self.heads)
+    def _attend(self, qkv: Tensor) -> Tensor:
+        frames, positions, units = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+        qkv = qkv.view(frames, positions, 3, self.heads, units // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (frames, heads, positions, units of a head)
         weights = (query @ key.transpose(2, 3) * (units // self.heads) ** -0.5).softmax(3)
         return (weights @ value).transpose(1, 2).reshape(frames, positions, units)
