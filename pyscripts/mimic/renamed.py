@@ -29,6 +29,7 @@ SETTINGS: dict[str, str] = {
     "decode.ngram_weight": "decode.ngram_lm_scale",
     "decode.word_bonus": "decode.word_insertion_bonus",
     "loss.heard_weight": "loss.unmasked_weight",
+    "loss.loudness_weight": "loss.pesq_weight",
     "model.first": "model.initial_encoder",
     "train.accumulate": "train.accum_grad",
     "train.average": "train.num_avg_ckpts",

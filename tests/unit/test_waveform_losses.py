@@ -3,17 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from score_maker import needs_pesq
 
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.losses.enhancement import EnhanceLoss, EnhancementLoss, Waveforms
+from mimic.losses.pesq import pesq_loss
 from mimic.losses.stoi import one_minus_stoi
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
 from mimic.metrics.composite import si_sdr
+from mimic.metrics.pesq import pesq
 from mimic.metrics.stoi import stoi_estoi
 
-LOSSES = {"si_sdr": negative_si_sdr, "stft": multi_resolution_stft, "stoi": one_minus_stoi}
-BEST = {"si_sdr": -80.0, "stft": 0.0, "stoi": 0.0}
+LOSSES = {"si_sdr": negative_si_sdr, "stft": multi_resolution_stft, "stoi": one_minus_stoi, "pesq": pesq_loss}
+BEST = {"si_sdr": -80.0, "stft": 0.0, "stoi": 0.0, "pesq": 0.0}
 SAMPLES = torch.tensor([16000, 11111, 9000])
 
 
@@ -72,6 +75,23 @@ def test_stoi_and_si_sdr_are_the_scores():
         assert float(ratio[i]) == pytest.approx(si_sdr(x, y), abs=1e-3)
 
 
+@needs_pesq
+@pytest.mark.parametrize("gain", [0.1, 0.5, 2.0])
+def test_the_model_of_pesq_is_close_to_it(gain):
+    """The tolerance is what P.862 rounds and aligns in such signals, MOS-LQO; the scale has 3.6."""
+    enhanced, clean = pair()
+    noisy = clean + gain * (enhanced - clean)
+    values = wb_mos(4.5 - pesq_loss(noisy, clean, SAMPLES))
+    scores = [pesq(x[:n].numpy(), y[:n].numpy(), "wb") for x, y, n in zip(clean, noisy, SAMPLES, strict=True)]
+    np.testing.assert_allclose(values, scores, atol=0.1)
+    assert (pesq_loss(7 * noisy, 0.1 * clean, SAMPLES) - pesq_loss(noisy, clean, SAMPLES)).abs().max() < 1e-4
+
+
+def wb_mos(raw: torch.Tensor) -> torch.Tensor:
+    """MOS-LQO of raw values: ITU-T P.862.2."""
+    return 0.999 + 4 / (1 + torch.exp(-1.3669 * raw + 3.8224))
+
+
 def test_si_sdr_does_not_depend_on_levels_and_stft_does():
     enhanced, clean = pair()
     torch.testing.assert_close(negative_si_sdr(3 * enhanced, clean, SAMPLES), negative_si_sdr(enhanced, clean, SAMPLES))
@@ -85,6 +105,10 @@ def test_what_cannot_be_measured_costs_nothing():
     silent = negative_si_sdr(short, torch.zeros(1, 3000), torch.tensor([3000]))
     silent.sum().backward()
     assert silent.item() == 0.0 and torch.isfinite(short.grad).all()
+    assert pesq_loss(short, torch.zeros(1, 3000), torch.tensor([3000])).item() == 0.0
+    brief = pesq_loss(short[:, :300], torch.rand(1, 300), torch.tensor([300]))
+    brief.sum().backward()
+    assert brief.item() == 0.0 and torch.isfinite(short.grad).all()
     loss = multi_resolution_stft(short, torch.zeros(1, 3000), torch.tensor([3000]))
     assert torch.isfinite(loss).all()
 
@@ -93,14 +117,15 @@ def test_the_weighted_sum_has_the_parts_that_have_a_weight():
     enhanced, clean = pair()
     stft = Stft()
     frames, waveforms = stft.num_frames(SAMPLES), Waveforms(enhanced, clean, SAMPLES, None)
-    config = EnhanceLoss(spectral_weight=0.5, si_sdr_weight=0.1, stft_weight=2.0, stoi_weight=3.0)
+    config = EnhanceLoss(spectral_weight=0.5, si_sdr_weight=0.1, stft_weight=2.0, stoi_weight=3.0, pesq_weight=0.5)
     losses = EnhancementLoss(config, stft)
     parts = losses(stft(enhanced), stft(clean), frames, waveforms)
-    assert list(parts) == ["spectral", "si_sdr", "stft", "stoi"] and losses.uses_waveforms
-    assert {name: losses.weights[name] for name in parts} == {"spectral": 0.5, "si_sdr": 0.1, "stft": 2.0, "stoi": 3.0}
+    wanted = {"spectral": 0.5, "si_sdr": 0.1, "stft": 2.0, "stoi": 3.0, "pesq": 0.5}
+    assert {name: losses.weights[name] for name in parts} == wanted and losses.uses_waveforms
     for name, loss in LOSSES.items():
         torch.testing.assert_close(parts[name], loss(enhanced, clean, SAMPLES).mean())
     assert set(parts) <= set(losses.sizes(frames, SAMPLES))
     assert list(EnhancementLoss(EnhanceLoss(), stft)(stft(enhanced), stft(clean), frames)) == ["spectral"]
-    with pytest.raises(UserError, match="STOI takes 16000 Hz"):
-        EnhancementLoss(EnhanceLoss(stoi_weight=1.0), Stft(StftConfig(sample_frequency=8000)))
+    for name in ("stoi", "pesq"):
+        with pytest.raises(UserError, match=f"{name.upper()} takes 16000 Hz"):
+            EnhancementLoss(EnhanceLoss(**{f"{name}_weight": 1.0}), Stft(StftConfig(sample_frequency=8000)))

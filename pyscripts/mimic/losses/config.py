@@ -6,8 +6,8 @@ from typing import Literal
 from mimic.inputs import Perceptual
 from mimic.settings import CountOrZero, NotNegative
 
-OF_SPECTRA = ("magnitude", "complex", "consistency", "loudness")  # losses between complex spectra
-PARTS = ("spectral", "si_sdr", "stft", "stoi", *OF_SPECTRA, "waveform", "mimic")
+OF_SPECTRA = ("magnitude", "complex", "consistency")  # losses between complex spectra
+PARTS = ("spectral", "si_sdr", "stft", "stoi", "pesq", *OF_SPECTRA, "waveform", "mimic")
 
 
 @dataclass
@@ -20,10 +20,10 @@ class EnhanceLoss:
         si_sdr_weight: weight of minus the scale-invariant signal-to-distortion ratio, in dB: it ignores levels.
         stft_weight: weight of the multi-resolution STFT loss (spectral convergence and log magnitudes of waveforms).
         stoi_weight: weight of 1 - STOI.
+        pesq_weight: weight of 4.5 minus the raw value of wide-band PESQ, by a model of it that has a gradient.
         magnitude_weight: weight of the squared distance of compressed magnitudes |X|^0.3; published for fast: 0.3.
         complex_weight: the same of compressed complex spectra; published: 0.2.
         consistency_weight: the same between an enhanced spectrum and that of the waveform made of it; published: 0.3.
-        loudness_weight: weight of the distance of loudness in Bark bands, where added components count more.
         waveform_weight: weight of the absolute distance of samples; published: 0.2.
         mimic_weight: weight of the mimic loss, distance(E(enhanced), E(clean)) of a perceptual model E.
         mimic_rise: over so many epochs the mimic weight rises to its value, linearly, which the last of them has; 0: it
@@ -45,10 +45,10 @@ class EnhanceLoss:
     si_sdr_weight: NotNegative = 0.0
     stft_weight: NotNegative = 0.0
     stoi_weight: NotNegative = 0.0
+    pesq_weight: NotNegative = 0.0
     magnitude_weight: NotNegative = 0.0
     complex_weight: NotNegative = 0.0
     consistency_weight: NotNegative = 0.0
-    loudness_weight: NotNegative = 0.0
     waveform_weight: NotNegative = 0.0
     mimic_weight: NotNegative = 0.0
     mimic_rise: CountOrZero = 0
@@ -61,7 +61,7 @@ class EnhanceLoss:
     @property
     def of_waveforms(self) -> bool:
         """Whether there are losses between waveforms."""
-        weights = self.si_sdr_weight, self.stft_weight, self.stoi_weight, self.waveform_weight
+        weights = self.si_sdr_weight, self.stft_weight, self.stoi_weight, self.pesq_weight, self.waveform_weight
         return any(weights) or self.of_spectra
 
     @property

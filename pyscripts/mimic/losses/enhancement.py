@@ -12,6 +12,7 @@ from mimic.frontend.stft import Stft, compress
 from mimic.losses import compressed
 from mimic.losses.config import OF_SPECTRA, PARTS, EnhanceLoss
 from mimic.losses.perceptual import load_perceptual
+from mimic.losses.pesq import RATE, pesq_loss
 from mimic.losses.stoi import one_minus_stoi
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
 from mimic.metrics.stoi import NATIVE_RATE
@@ -41,18 +42,17 @@ class Waveforms(NamedTuple):
 class EnhancementLoss(nn.Module):
     """The losses, with the perceptual model if they need one: frozen, its parameters take no gradient."""
 
-    bands: Tensor
-
     def __init__(self, config: EnhanceLoss, stft: Stft):
         super().__init__()
         self.config, self.stft = config, stft
         self.weights = {name: getattr(config, f"{name}_weight") for name in PARTS}
-        self.register_buffer("bands", compressed.bark_bands(stft.dim, stft.rate), persistent=False)
         self.perceptual = load_perceptual(config, stft) if config.mimic_weight > 0 else None
         self.mimics_waveforms = self.perceptual is not None and self.perceptual.uses_waveforms
         self.uses_waveforms = self.mimics_waveforms or config.of_waveforms
-        if config.stoi_weight and stft.rate != NATIVE_RATE:
-            raise UserError(f"loss.stoi_weight: STOI takes {NATIVE_RATE} Hz, the features are made from {stft.rate} Hz")
+        for name, rate in (("stoi", NATIVE_RATE), ("pesq", RATE)):
+            if self.weights[name] and stft.rate != rate:
+                what = f"loss.{name}_weight: {name.upper()} takes {rate} Hz"
+                raise UserError(f"{what}, the features are made from {stft.rate} Hz")
 
     def weights_at(self, epoch: int) -> dict[str, float]:
         """`weights` in an epoch, from 1; in validation, epoch 0, the final ones."""
@@ -83,6 +83,8 @@ class EnhancementLoss(nn.Module):
             parts["stft"] = multi_resolution_stft(*waveforms[:3]).mean()
         if config.stoi_weight:
             parts["stoi"] = one_minus_stoi(*waveforms[:3]).mean()
+        if config.pesq_weight:
+            parts["pesq"] = pesq_loss(*waveforms[:3]).mean()
         if config.of_spectra:
             parts |= self._of_spectra(waveforms, lengths)
         if config.waveform_weight:
@@ -92,10 +94,8 @@ class EnhancementLoss(nn.Module):
     def _of_spectra(self, waveforms: Waveforms, lengths: Tensor) -> dict[str, Tensor]:
         """Losses between complex spectra: of the clean waveforms, of the enhanced ones, and what these were made of."""
         config, parts = self.config, {}
-        clean, again = self.stft.transform(waveforms.clean), self.stft.transform(waveforms.enhanced)
-        if config.loudness_weight:
-            parts["loudness"] = compressed.loudness_distance(again, clean, lengths, self.bands)
-        clean, again = compress(clean), compress(again)  # once: a power of each bin takes long
+        # Once: a power of each bin takes long.
+        clean, again = (compress(self.stft.transform(side)) for side in (waveforms.clean, waveforms.enhanced))
         estimate = again if waveforms.estimate is None else compress(waveforms.estimate)
         if config.magnitude_weight:
             parts["magnitude"] = compressed.magnitude_mse(estimate, clean, lengths)
@@ -108,7 +108,7 @@ class EnhancementLoss(nn.Module):
     def sizes(self, lengths: Tensor, samples: Tensor | None = None) -> dict[str, int]:
         """Over how many frames or utterances each part is a mean, from lengths in frames and in samples (batch,)."""
         sizes = dict.fromkeys(("spectral", *OF_SPECTRA), int(lengths.sum()))
-        sizes |= dict.fromkeys(("si_sdr", "stft", "stoi"), len(lengths))
+        sizes |= dict.fromkeys(("si_sdr", "stft", "stoi", "pesq"), len(lengths))
         if samples is not None:
             sizes["waveform"] = int(samples.sum())
         if self.perceptual is not None:

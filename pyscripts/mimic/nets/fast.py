@@ -106,7 +106,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """x (real frames, positions, units) of utterances of these lengths, and the state before and after it."""
-        # In mixed precision these two stay in 32 bits: of matrices this small the conversions take longer than they save.
+        # In mixed precision these two stay in 32 bits: conversions of matrices this small take longer than they save.
         with torch.autocast(x.device.type, enabled=False):
             rows, state = self._recur(x.float(), lengths, state)
         x = x + _along_rows(self.rnn_output, rows)
