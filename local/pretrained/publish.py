@@ -31,6 +31,7 @@ def main() -> None:
         "name": args.output.name,
         "model": model,
         "ratio": json.loads(enhancer.files[RATIO]) if RATIO in enhancer.files else None,
+        "before": card.before(args.experiment, enhancer.front),
         "training": training,
         "data": card.data(args.experiment),
         "scores": rows,

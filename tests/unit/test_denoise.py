@@ -178,6 +178,10 @@ def test_what_does_not_fit_is_one_line(corpus, tmp_path):
         with pytest.raises(UserError, match=line) as error:
             run(corpus, "denoise", tmp_path / str(number), *extra)
         assert "\n" not in str(error.value)
+    make_set(tmp_path, "short", "b", 1)
+    short = [word for side in ("noisy", "clean") for word in (f"--data.dev_{side}", f"{tmp_path}/short_{side}")]
+    with pytest.raises(UserError, match="best_metric stoi: no utterance .*best_metric loss"):
+        run(corpus, "denoise", tmp_path / "short", *short, "--train.best_metric", "stoi")
     stft = tmp_path / "stft.conf"
     stft.write_text("--sample-frequency=8000\n")
     with pytest.raises(UserError, match="at 16000 Hz, not at 8000"):

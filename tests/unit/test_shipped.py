@@ -193,6 +193,21 @@ def test_the_card_says_what_the_training_and_the_scores_say(trained):
     assert "Worse than noisy speech: dev, snr 0: SI-SDR" in text
 
 
+def test_the_card_has_the_trainings_before(trained, tmp_path):
+    """Of a model that began with a pretrained one's weights, of one that began with this one's, and of lost ones."""
+    first = json.loads((trained / "pretrained/fast_t/card.json").read_text())["training"]
+    for name, init in (("b", trained / "pretrained/fast_t"), ("c", tmp_path / "b"), ("d", tmp_path / "gone")):
+        experiment = shutil.copytree(trained / "exp/fast", tmp_path / name)
+        text = (experiment / "config.yaml").read_text()
+        (experiment / "config.yaml").write_text(text.replace("init: ''", f"init: {init}"))
+    wanted = {"b": [first], "c": [first, first], "d": [{"directory": str(tmp_path / "gone")}]}
+    for name, trainings in wanted.items():
+        assert publish(tmp_path / name, tmp_path / "none", tmp_path / "out" / name) == 0
+        assert json.loads((tmp_path / "out" / name / "card.json").read_text())["before"] == trainings
+    assert "\n- 3 steps, 0.0 h of audio: `train.py" in (tmp_path / "out/c/README.md").read_text()
+    assert "gone, which is gone\n" in (tmp_path / "out/d/README.md").read_text()
+
+
 def test_a_curve_ships_with_its_model(trained, tmp_path):
     experiment = shutil.copytree(trained / "exp/fast", tmp_path / "fast")
     curve = {"low": 0.0, "high": 8.0, "at_low": 1.0, "at_high": 0.25}

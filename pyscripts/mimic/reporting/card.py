@@ -53,6 +53,23 @@ def training(experiment: Path, front: Stft) -> dict[str, Any]:
     }
 
 
+def before(experiment: Path, front: Stft) -> list[dict[str, Any]]:
+    """The trainings whose weights this one began with (`data.init`), oldest first, each as `training` gives it.
+
+    Of a directory that is gone, its name alone.
+    """
+    init = configuration.read(experiment / "config.yaml").data.init
+    if not init:
+        return []
+    start = Path(init)
+    if (start / "card.json").is_file():
+        card = json.loads((start / "card.json").read_text())
+        return [*card.get("before", []), card["training"]]
+    if not (start / "summary.json").is_file():
+        return [{"directory": init}]
+    return [*before(start, front), training(start, front)]
+
+
 def data(experiment: Path) -> dict[str, Any]:
     """What it was trained on, as far as the directories are there that its configuration names."""
     found: dict[str, Any] = {}

@@ -22,6 +22,7 @@ and tests/unit/test_tasks.py compares the weights that this ends with, bit by bi
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -105,11 +106,18 @@ def _train_epoch(run: Run, held: Callable[[], AbstractContextManager], step_done
 
 
 def _validate(run: Run) -> dict[str, float]:
-    """Metrics on the development set; empty in an epoch without validation."""
+    """Metrics on the development set; empty in an epoch without validation.
+
+    Raises UserError where no utterance of it has the one that ranks epochs, which would show at the end only.
+    """
     if not run.due(run.config.validate_every):
         return {}
     run.task.eval()
-    return run.task.validate()
+    metrics, name = run.task.validate(), run.config.best_metric
+    if math.isnan(metrics[name]) and math.isfinite(metrics.get("loss", math.nan)):
+        why = "no utterance of the development set has one, as where each is too short or silent"
+        raise UserError(f"--train.best_metric {name}: {why}: use longer ones, or --train.best_metric loss")
+    return metrics
 
 
 def _try_largest_batch(run: Run) -> None:
