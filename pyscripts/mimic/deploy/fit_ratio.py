@@ -33,7 +33,7 @@ class Errors:
 
     Attributes:
         ratios: (ratios,), ascending.
-        errors: (ratios, utterances).
+        errors: (ratios, utterances), of an utterance at most as many as it has words.
         words: of the references, (utterances,).
         snrs: estimated, dB, (utterances,).
     """
@@ -71,6 +71,7 @@ def read_errors(enhancer: Enhancer, data: Path, scorings: Mapping[float, Path]) 
         raise UserError(f"{data}: has no utterance {min(missing)}, which {scorings[ratios[0]]} has")
     errors = np.array([[row[utt].amount for utt in utts] for row in rows], float)
     words = np.array([rows[0][utt].weight for utt in utts], float)
+    errors = np.minimum(errors, words)  # else one of a recogniser that repeats itself without end would decide
     return Errors(np.array(ratios), errors, words, np.array([_snr(enhancer, reader[utt]) for utt in utts]))
 
 
