@@ -25,7 +25,7 @@ FILTER = ((2.740826, -5.4816519, 2.740826), (1.0, -1.9444777, 0.94597794))  # of
 POWER_SCALE, LOUDNESS_SCALE = 6.910853e-6, 1.866055e-1  # calibration at 16 kHz
 LEAST = 1e-4  # disturbance: below it roots have no finite gradient
 SPLIT = 20  # frames that are pooled by the sixth power, every tenth one the first of so many
-# By Bark band, at 16 kHz: bins, width in Bark, hearing threshold in dB, density correction.
+# By Bark band, at 16 kHz: bins, width in Bark, absolute threshold in dB, density correction.
 BINS = (
     *[1] * 8, 2, *[1] * 5, 2, 1, 1, *[2] * 8, *[3] * 4, 4, 3, 4, 5, 4, 5, 6, 6, 7, 8, 9, 9, 12, 12, 15, 16, 18, 21, 25,
     20,
