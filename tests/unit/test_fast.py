@@ -81,6 +81,11 @@ def test_an_utterance_does_not_depend_on_its_batch(config):
     assert not together[1, 5:].any() or isinstance(config, GtcrnConfig)
 
 
+def test_it_runs_in_64_bits():
+    model = SpectrumEnhancer(network(SMALL)).double().eval()
+    assert model(torch.randn(1, 6, 257, dtype=torch.complex128), torch.tensor([6])).dtype == torch.complex128
+
+
 def test_padding_does_not_count_in_training():
     for config in (SMALL, GtcrnConfig()):
         net, x = network(config).train(), torch.randn(2, 9, 2, 257)

@@ -118,7 +118,7 @@ class SpectrumEnhancer(nn.Module):
 
     @staticmethod
     def _masked(mask: Tensor, noisy: Tensor) -> Tensor:
-        return expand(torch.complex(*mask.float().unbind(2)) * noisy)  # mixed precision may give 16 bits
+        return expand(torch.complex(*mask.to(noisy.real.dtype).unbind(2)) * noisy)  # mixed precision may give 16 bits
 
     def transform(self, waveforms: Tensor, samples: Tensor, stft: Stft) -> Enhanced:
         """Padded noisy waveforms (batch, samples), their lengths (batch,) -> enhanced ones, with their spectrum."""

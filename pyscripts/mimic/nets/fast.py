@@ -107,12 +107,13 @@ class Block(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """x (real frames, positions, units) of utterances of these lengths, and the state before and after it."""
         # In mixed precision these two stay in 32 bits: conversions of matrices this small take longer than they save.
+        dtype = self.attention.weight.dtype
         with torch.autocast(x.device.type, enabled=False):
-            rows, state = self._recur(x.float(), lengths, state)
+            rows, state = self._recur(x.to(dtype), lengths, state)
         x = x + _along_rows(self.rnn_output, rows)
         qkv = self.attention(x)
         with torch.autocast(x.device.type, enabled=False):
-            attended = self._attend(qkv.float())
+            attended = self._attend(qkv.to(dtype))
         return x + _along_rows(self.attention_output, attended), state
 
     def _recur(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
