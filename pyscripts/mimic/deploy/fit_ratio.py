@@ -69,9 +69,9 @@ def read_errors(enhancer: Enhancer, data: Path, scorings: Mapping[float, Path]) 
     reader = AudioReader(data, enhancer.rate)
     if missing := set(utts) - set(reader.utts):
         raise UserError(f"{data}: has no utterance {min(missing)}, which {scorings[ratios[0]]} has")
-    errors = np.array([[row[utt].amount for utt in utts] for row in rows], float)
     words = np.array([rows[0][utt].weight for utt in utts], float)
-    errors = np.minimum(errors, words)  # else one of a recogniser that repeats itself without end would decide
+    # At most all words: else one utterance, which a recogniser repeats without end, would decide alone.
+    errors = np.minimum([[row[utt].amount for utt in utts] for row in rows], words)
     return Errors(np.array(ratios), errors, words, np.array([_snr(enhancer, reader[utt]) for utt in utts]))
 
 
@@ -82,7 +82,8 @@ def _snr(enhancer: Enhancer, noisy: np.ndarray) -> float:
 
 
 def fit(table: Errors, replications: int = 1000) -> dict[str, Any]:
-    """What ratio.json holds: "curve", and "fit": WER (%) of it and of each fixed ratio, and the test out of bag.
+    """What ratio.json holds: "curve", and "fit": WER (%), of an utterance at most 100, of it and of each fixed ratio,
+    and the test out of bag.
 
     Raises UserError for a single utterance.
     """
