@@ -128,6 +128,9 @@ def test_the_weighted_sum_has_the_parts_that_have_a_weight():
     assert {name: losses.weights[name] for name in parts} == wanted and losses.uses_waveforms
     for name, loss in LOSSES.items():
         torch.testing.assert_close(parts[name], loss(enhanced, clean, SAMPLES).mean())
+    with torch.autocast("cpu", torch.bfloat16):  # they are computed in 32 bits there as well
+        mixed = losses(stft(enhanced), stft(clean), frames, waveforms)
+    assert {name: mixed[name].item() for name in LOSSES} == {name: parts[name].item() for name in LOSSES}
     assert set(parts) <= set(losses.sizes(frames, SAMPLES))
     assert list(EnhancementLoss(EnhanceLoss(), stft)(stft(enhanced), stft(clean), frames)) == ["spectral"]
     for name in ("stoi", "pesq"):

@@ -6,8 +6,9 @@ from typing import Literal
 from mimic.inputs import Perceptual
 from mimic.settings import CountOrZero, NotNegative
 
+OF_WAVEFORMS = ("si_sdr", "stft", "stoi", "pesq")  # losses between waveforms, one value per utterance
 OF_SPECTRA = ("magnitude", "complex", "consistency")  # losses between complex spectra
-PARTS = ("spectral", "si_sdr", "stft", "stoi", "pesq", *OF_SPECTRA, "waveform", "mimic")
+PARTS = ("spectral", *OF_WAVEFORMS, *OF_SPECTRA, "waveform", "mimic")
 
 
 @dataclass
@@ -61,8 +62,7 @@ class EnhanceLoss:
     @property
     def of_waveforms(self) -> bool:
         """Whether there are losses between waveforms."""
-        weights = self.si_sdr_weight, self.stft_weight, self.stoi_weight, self.pesq_weight, self.waveform_weight
-        return any(weights) or self.of_spectra
+        return any(getattr(self, f"{name}_weight") for name in (*OF_WAVEFORMS, "waveform")) or self.of_spectra
 
     @property
     def of_spectra(self) -> bool:

@@ -10,14 +10,19 @@ from torch import Tensor, nn
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft, compress
 from mimic.losses import compressed
-from mimic.losses.config import OF_SPECTRA, PARTS, EnhanceLoss
+from mimic.losses.config import OF_SPECTRA, OF_WAVEFORMS, PARTS, EnhanceLoss
 from mimic.losses.perceptual import load_perceptual
-from mimic.losses.pesq import RATE, pesq_loss
+from mimic.losses.pesq import pesq_loss
 from mimic.losses.stoi import one_minus_stoi
 from mimic.losses.waveform import multi_resolution_stft, negative_si_sdr
+from mimic.metrics.pesq import RATE
 from mimic.metrics.stoi import NATIVE_RATE
 from mimic.nets.enhancers import Enhanced
 from mimic.nets.masking import masked_mean
+
+UTTERANCE_LOSSES = dict(
+    zip(OF_WAVEFORMS, (negative_si_sdr, multi_resolution_stft, one_minus_stoi, pesq_loss), strict=True)
+)
 
 
 class Waveforms(NamedTuple):
@@ -69,7 +74,10 @@ class EnhancementLoss(nn.Module):
         parts = {"spectral": distance(self.config.distance, enhanced, clean, lengths)}
         if self.config.of_waveforms:
             assert waveforms is not None  # as `uses_waveforms` says
-            parts |= self._of_waveforms(waveforms, lengths)
+            # In 32 bits in mixed precision, too: products of powers would keep two digits.
+            waveforms = waveforms._replace(enhanced=waveforms.enhanced.to(waveforms.clean.dtype))
+            with torch.autocast(clean.device.type, enabled=False):
+                parts |= self._of_waveforms(waveforms, lengths)
         if self.perceptual is not None:
             parts["mimic"] = self.mimic(enhanced, clean, lengths, waveforms)
         return parts
@@ -77,14 +85,9 @@ class EnhancementLoss(nn.Module):
     def _of_waveforms(self, waveforms: Waveforms, lengths: Tensor) -> dict[str, Tensor]:
         """Losses of waveforms, and of their complex spectra."""
         config, parts = self.config, {}
-        if config.si_sdr_weight:
-            parts["si_sdr"] = negative_si_sdr(*waveforms[:3]).mean()
-        if config.stft_weight:
-            parts["stft"] = multi_resolution_stft(*waveforms[:3]).mean()
-        if config.stoi_weight:
-            parts["stoi"] = one_minus_stoi(*waveforms[:3]).mean()
-        if config.pesq_weight:
-            parts["pesq"] = pesq_loss(*waveforms[:3]).mean()
+        for name, loss in UTTERANCE_LOSSES.items():
+            if self.weights[name]:
+                parts[name] = loss(*waveforms[:3]).mean()
         if config.of_spectra:
             parts |= self._of_spectra(waveforms, lengths)
         if config.waveform_weight:
@@ -108,7 +111,7 @@ class EnhancementLoss(nn.Module):
     def sizes(self, lengths: Tensor, samples: Tensor | None = None) -> dict[str, int]:
         """Over how many frames or utterances each part is a mean, from lengths in frames and in samples (batch,)."""
         sizes = dict.fromkeys(("spectral", *OF_SPECTRA), int(lengths.sum()))
-        sizes |= dict.fromkeys(("si_sdr", "stft", "stoi", "pesq"), len(lengths))
+        sizes |= dict.fromkeys(OF_WAVEFORMS, len(lengths))
         if samples is not None:
             sizes["waveform"] = int(samples.sum())
         if self.perceptual is not None:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mimic.metrics.pesq import RATE
 from mimic.nets.masking import valid_frames
 
-RATE = 16000
 FRAME, HOP = 512, 256  # samples
 BEST = 4.5  # raw value of equal signals
 LEVEL = 1e7  # power between 325 and 3250 Hz that signals are scaled to
@@ -69,25 +69,25 @@ def pesq_loss(enhanced: Tensor, clean: Tensor, samples: Tensor) -> Tensor:
     frames = ((samples - FRAME) // HOP + 1).clamp(min=0)
     powers = [_power(waveform, samples, ear) for waveform in (enhanced, clean)]
     real = valid_frames(frames, powers[0].shape[1])  # (batch, frames)
-    speech = ((powers[1] @ ear.level) * real).sum(1) > 0
-    degraded, reference = (_bark(power, real, samples, ear) for power in powers)  # (batch, frames, bands)
+    levels = [((power @ ear.level) * real).sum(1) / real.sum(1).clamp(min=1) for power in powers]
+    sides = zip(powers, levels, strict=True)
+    degraded, reference = (_bark(power, level, real, samples, ear) for power, level in sides)  # (batch, frames, bands)
     degraded, reference = _equalised(degraded, reference, real, ear)
     symmetric, asymmetric = _disturbance(degraded, reference, ear)
     total = 0.1 * _over_time(symmetric, frames) + 0.0309 * _over_time(asymmetric, frames)
-    return torch.where(speech & (frames > 0), total, 0.0)
+    return torch.where((levels[1] > 0) & (frames > 0), total, 0.0)
 
 
 def _power(waveform: Tensor, samples: Tensor, ear: Ear) -> Tensor:
-    """Power of the bins below half of the rate (batch, frames, bins); that of 0 Hz is 0."""
+    """Power of the bins below half of the rate (batch, frames, bins)."""
     waveform = waveform * valid_frames(samples, waveform.shape[1])
     waveform = F.pad(waveform, (0, max(0, FRAME - waveform.shape[1])))
     spectrum = torch.fft.rfft(waveform.unfold(1, FRAME, HOP) * ear.window)[:, :, : FRAME // 2]
-    return (spectrum.real.square() + spectrum.imag.square()) * (torch.arange(FRAME // 2, device=waveform.device) > 0)
+    return spectrum.real.square() + spectrum.imag.square()
 
 
-def _bark(power: Tensor, real: Tensor, samples: Tensor, ear: Ear) -> Tensor:
+def _bark(power: Tensor, level: Tensor, real: Tensor, samples: Tensor, ear: Ear) -> Tensor:
     """Power densities of the Bark bands at the standard's level, (batch, frames, bands), 0 in padding."""
-    level = ((power @ ear.level) * real).sum(1) / real.sum(1).clamp(min=1)
     level = level * samples / (samples + LEVEL_PADDING) / LEVEL_FILTER
     gain = LEVEL / level.clamp(min=torch.finfo(power.dtype).tiny * LEVEL)
     return (power @ ear.bands) * (gain.unsqueeze(1) * real).unsqueeze(2)
@@ -150,6 +150,7 @@ def _ear(dtype: torch.dtype, device: torch.device) -> Ear:
         bins = torch.arange(FRAME // 2).unsqueeze(1)
         bands = ((bins >= edges[:-1]) & (bins < edges[1:])) * torch.tensor(CORRECTIONS, dtype=torch.float64)
         bands = bands * POWER_SCALE * (above / below).abs().square().unsqueeze(1)
+        bands[0] = 0  # 0 Hz is inaudible
         widths, thresholds = (torch.tensor(values, dtype=torch.float64) for values in (WIDTHS, THRESHOLDS))
         centres = widths.cumsum(0) - widths / 2
         exponents = 0.23 * (6 / (centres + 2)).clamp(1, 2).pow(0.15)
