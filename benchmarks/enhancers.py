@@ -51,7 +51,7 @@ from mimic.io.environment import environment  # noqa: E402
 from mimic.io.tables import write_table  # noqa: E402
 from mimic.judging.recognisers import make  # noqa: E402
 from mimic.metrics.figures import Row  # noqa: E402
-from mimic.metrics.scores import UTTERANCES, utterances_text  # noqa: E402
+from mimic.metrics.scores import UTTERANCES, utterance_lines  # noqa: E402
 from mimic.metrics.wer import align, compute_wer, op_of  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -189,7 +189,7 @@ def write_scorings(folder: Path, ratio: str, pairs: material.Set, rows: dict[str
         aligned = {utt: [(a, b, op_of(a, b)) for a, b in align(ref, hyp)] for utt, (ref, hyp) in texts.items()}
         (folder / name / ratio).mkdir(parents=True, exist_ok=True)
         with replace(folder / name / ratio / UTTERANCES) as f:
-            f.write(utterances_text(Row(utt, alignments={"wer": found}) for utt, found in aligned.items()))
+            f.writelines(utterance_lines(Row(utt, alignments={"wer": found}) for utt, found in aligned.items()))
 
 
 def save(path: Path, record: dict[str, Any]) -> None:

@@ -76,11 +76,13 @@ class Spent(NamedTuple):
 
 def measured(run: Callable[[], object]) -> Spent:
     """What a fork of this process takes for `run`; ends the program where that fails."""
-    held = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
         try:
+            # Here, since a fork has no page of a file, such as those of libraries, before it reads it.
+            os.write(writer, Path("/proc/self/statm").read_bytes().split()[1])
             sink = os.open(os.environ.get("GROWTH_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(sink, 1), os.dup2(sink, 2)
             run()
@@ -89,7 +91,10 @@ def measured(run: Callable[[], object]) -> Spent:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         finally:
             os._exit(code)
+    os.close(writer)
     _, status, usage = os.wait4(child, 0)
+    held = int(os.read(reader, 32) or 0) * os.sysconf("SC_PAGE_SIZE")
+    os.close(reader)
     if status:
         sys.exit(f"{run} failed with code {os.waitstatus_to_exitcode(status)}: GROWTH_LOG=FILE keeps what it says")
     return Spent(usage.ru_utime + usage.ru_stime, max(0, usage.ru_maxrss * 1024 - held))

@@ -9,6 +9,7 @@ deletions, a hypothesis without a reference is an error. summary.json holds all 
 
 import argparse
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from mimic import cli
@@ -28,8 +29,8 @@ from mimic.metrics.kaldi_files import (
     score_files,
     write_files,
 )
-from mimic.metrics.scores import SUMMARY, UTTERANCES, summary_text, utterances_text
-from mimic.metrics.wer import align_set, characters, characters_and_spaces, interval, words
+from mimic.metrics.scores import SUMMARY, UTTERANCES, summary_text, utterance_lines
+from mimic.metrics.wer import align_set, characters, characters_and_spaces, compute_wer, interval, words
 from mimic.reporting.score_table import tsv
 
 log = logging.getLogger(__name__)
@@ -60,21 +61,24 @@ def main() -> None:
     data = identify(args.data, refs, args.reference)
     aligned = {unit: align_set(refs, hyps, tokenise) for unit, (_, tokenise) in units.items()}
     missing = [a.utt for a in aligned["wer"] if not a.present]
-    files: dict[str, str] = {}
+    files: dict[str, Iterable[str]] = {}
     figures = {}
     for unit, alignments in aligned.items():
         info = {"normaliser": args.normaliser, "tokens": units[unit][0]}
         info |= {"missing": f"{len(missing)}, counted as deletions", "data": str(data)}
+        total = compute_wer((a.ref, a.hyp, a.present) for a in alignments)
         limits = interval(alignments)
-        figures[unit] = rate(alignments, limits)
-        files |= score_files(alignments, utt2spk, unit, str(args.decode), info, args.lmwt, args.wip, limits)
+        figures[unit] = rate(alignments, total, limits)
+        files |= score_files(alignments, utt2spk, unit, str(args.decode), info, args.lmwt, args.wip, total, limits)
     conditions = by_condition(aligned, [args.data])
-    rows = [
+    rows = (
         Row(both[0].utt, alignments=dict(zip(aligned, map(aligned_pairs, both), strict=True)), present=both[0].present)
         for both in zip(*aligned.values(), strict=True)
+    )
+    files[f"{INNER}/{SUMMARY}"] = [
+        summary_text(Scores(len(refs), figures, data, conditions, f"{args.lmwt}_{args.wip}"))
     ]
-    files[f"{INNER}/{SUMMARY}"] = summary_text(Scores(len(refs), figures, data, conditions, f"{args.lmwt}_{args.wip}"))
-    files[f"{INNER}/{UTTERANCES}"] = utterances_text(rows)
+    files[f"{INNER}/{UTTERANCES}"] = utterance_lines(rows)
     for unit in units:
         with replace(args.scoring / f"breakdown_{unit}.tsv") as f:
             f.write(tsv(breakdown(conditions, unit)))
@@ -82,7 +86,7 @@ def main() -> None:
     if missing:
         log.warning("%d of %d hypotheses are missing, the first is %s", len(missing), len(refs), missing[0])
     for unit in units:
-        print(f"{unit.upper()}: {files[f'scoring_kaldi/best_{unit}']}", end="")
+        print(f"{unit.upper()}: {''.join(files[f'{INNER}/best_{unit}'])}", end="")
 
 
 if __name__ == "__main__":

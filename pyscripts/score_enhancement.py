@@ -27,7 +27,7 @@ from mimic.metrics.figures import Row, Scores, breakdown, by_condition, means, s
 from mimic.metrics.identity import identify
 from mimic.metrics.pairs import Pairs, Single
 from mimic.metrics.pesq import EDITIONS, use
-from mimic.metrics.scores import read_lines, utterances_text, write_scores
+from mimic.metrics.scores import read_lines, utterance_lines, write_scores
 from mimic.reporting.score_table import aligned, tsv
 from mimic.settings import Share
 
@@ -82,7 +82,7 @@ def main() -> None:
     if args.job:
         jobs.mkdir(parents=True, exist_ok=True)
         with replace(jobs / f"{args.job}-of-{args.nj}.jsonl") as f:
-            f.write(utterances_text(rows))
+            f.writelines(utterance_lines(rows))
         return
 
     figures = means(rows, measures)

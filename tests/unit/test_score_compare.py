@@ -3,7 +3,7 @@
 import random
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import kaldialign
@@ -38,7 +38,7 @@ def references(utterances: int = 120) -> dict[str, str]:
 def recognised(exp: Path, hyps: dict[str, str], refs: dict[str, str] | None = None) -> Path:
     """An experiment directory as stage 7 leaves it."""
     speakers = {utt: utt[:2] for utt in references()}
-    files: dict[str, str] = {}
+    files: dict[str, Iterable[str]] = {}
     for unit, tokenise in {"wer": words, "cer": characters}.items():
         files |= score_files(align_set(refs or references(), hyps, tokenise), speakers, unit, "x", {})
     (exp / "decode_test").mkdir(parents=True)

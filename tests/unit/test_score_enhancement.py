@@ -19,7 +19,7 @@ from mimic.metrics.enhancement import STANDARD
 from mimic.metrics.figures import Row, breakdown, summary
 from mimic.metrics.kaldi_dir import read_tsv
 from mimic.metrics.pairs import Pairs
-from mimic.metrics.scores import read_lines, read_rows, read_scores, utterances_text
+from mimic.metrics.scores import read_lines, read_rows, read_scores, utterance_lines
 
 FAST = "stoi,estoi,segsnr,si-sdr"
 TABLES = ("per_utt.tsv", "summary.tsv", "breakdown.tsv")
@@ -92,7 +92,7 @@ def test_what_a_job_has_scored_is_not_scored_again(tmp_path, program):
     program("--job", 1, "--nj", 2, "--measures", "si-sdr", clean, noisy_dir, scoring)
     (job_file,) = (scoring / "jobs").iterdir()
     rows = read_lines(job_file)
-    job_file.write_text(utterances_text(Row(row.utt, {"si-sdr": 77.0}) for row in rows))
+    job_file.write_text("".join(utterance_lines(Row(row.utt, {"si-sdr": 77.0}) for row in rows)))
     # The next run has other jobs; what one of them would score lies partly in the file of this one.
     for job in (1, 2, 3):
         program("--job", job, "--nj", 3, "--measures", "si-sdr", clean, noisy_dir, scoring)

@@ -3,6 +3,7 @@
 # ruff: noqa: F811 (fixtures)
 
 import os
+import random
 import re
 import subprocess
 from pathlib import Path
@@ -18,12 +19,14 @@ from mimic.io.text import normaliser
 from mimic.metrics.conditions import grouped
 from mimic.metrics.kaldi_files import ops, per_spk, per_utt
 from mimic.metrics.wer import (
-    align,
     align_set,
     bootci_line,
     characters,
     characters_and_spaces,
     compute_wer,
+    in_pairs,
+    interval,
+    operations,
     totals,
     wer_lines,
     words,
@@ -82,7 +85,41 @@ def test_characters_as_kaldi_splits_them():
     ],
 )
 def test_of_equal_alignments_the_one_of_align_text(ref, hyp, expected):
-    assert "|".join(map(" ".join, align(ref.split(), hyp.split()))) == expected
+    sides = ref.split(), hyp.split()
+    assert "|".join(map(" ".join, in_pairs(*sides, operations(*sides)))) == expected
+
+
+def by_table(ref: list[str], hyp: list[str]) -> str:
+    """As align-text does it: all costs, then back from the end."""
+    costs = [[max(i, j) for j in range(len(hyp) + 1)] for i in range(len(ref) + 1)]
+    for i, a in enumerate(ref, 1):
+        for j, b in enumerate(hyp, 1):
+            costs[i][j] = min(costs[i - 1][j - 1] + (a != b), costs[i - 1][j] + 1, costs[i][j - 1] + 1)
+    i, j, found = len(ref), len(hyp), ""
+    while i or j:
+        if i and j and costs[i][j] == costs[i - 1][j - 1] + (ref[i - 1] != hyp[j - 1]):
+            i, j, op = i - 1, j - 1, "C" if ref[i - 1] == hyp[j - 1] else "S"
+        elif i and costs[i][j] == costs[i - 1][j] + 1:
+            i, op = i - 1, "D"
+        else:
+            j, op = j - 1, "I"
+        found = op + found
+    return found
+
+
+@pytest.mark.parametrize("longest", [3, 12, 150])
+def test_bits_give_the_alignment_of_the_table(longest):
+    rng = random.Random(longest)
+    for _ in range(4000 // longest):
+        ref, hyp = (rng.choices("ABC", k=rng.randint(0, longest)) for _ in range(2))
+        assert operations(ref, hyp) == by_table(ref, hyp), (ref, hyp)
+
+
+def test_interval_is_that_of_kaldialign():
+    alignments = align_set(*random_set(5, 60))
+    limits = interval(alignments, 500)
+    peer = kaldialign.bootstrap_wer_ci([a.ref for a in alignments], [a.hyp for a in alignments], replications=500)
+    assert limits == {name: peer[name] for name in ("wer", "ci95min", "ci95max")}
 
 
 def test_lines_are_kaldis():
@@ -165,13 +202,13 @@ def test_kaldis_scripts_give_our_files(kaldi, tmp_path, tokenise, seed):
     alignments = align_set(refs, hyps, tokenise)
     # What align-text would print; an utterance with neither side is none that Kaldi's script can take.
     text = "".join(f"{a.utt} {' ; '.join(f'{r} {h}' for r, h in a.pairs)}\n" for a in alignments if a.pairs)
-    mimic_details = per_utt(alignments)
+    mimic_details = "".join(per_utt(alignments))
     scored = "".join(line for line in mimic_details.splitlines(True) if not line.startswith("p1-both "))
     assert scored == pipe(text, kaldi / "scoring/wer_per_utt_details.pl", "--special-symbol", "***")
     speakers = utt2spk(refs)
     write_table(tmp_path / "utt2spk", speakers)
-    assert per_spk(alignments, speakers) == pipe(
+    assert "".join(per_spk(alignments, speakers)) == pipe(
         mimic_details, kaldi / "scoring/wer_per_spk_details.pl", tmp_path / "utt2spk"
     )
     peer = pipe(scored, kaldi / "scoring/wer_ops_details.pl", "--special-symbol", "***")
-    assert ops(alignments) == pipe(peer, *"sort -b -i -k 1,1 -k 4,4rn -k 2,2 -k 3,3".split())
+    assert "".join(ops(alignments)) == pipe(peer, *"sort -b -i -k 1,1 -k 4,4rn -k 2,2 -k 3,3".split())

@@ -79,5 +79,7 @@ def _lengths(data: Path) -> Mapping[str, str]:
 
 
 def _hash(table: Mapping[str, str], utts: Sequence[str]) -> str:
-    text = "".join(f"{utt} {table.get(utt, '')}\n" for utt in utts)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    found = hashlib.sha256()
+    for utt in utts:
+        found.update(f"{utt} {table.get(utt, '')}\n".encode())
+    return found.hexdigest()[:12]

@@ -4,8 +4,9 @@ People and Kaldi's own tools read these; later steps read the JSON of mimic.metr
 """
 
 import re
+import shutil
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mimic.errors import UserError
@@ -30,48 +31,55 @@ def score_files(
     info: Mapping[str, str],
     lmwt: str = LMWT,
     wip: str = WIP,
+    total: Totals | None = None,
     limits: Mapping[str, float] | None = None,
-) -> dict[str, str]:
-    """{path below a decode directory: text} for one unit, "wer" or "cer"; `info` says how texts became tokens.
+) -> dict[str, Iterable[str]]:
+    """{path below a decode directory: its lines} for one unit, "wer" or "cer"; `info` says how texts became tokens.
 
     The file <unit>_info stands beside the one with the numbers, so that `grep WER dir/wer_*` names the file it found
-    them in, as Kaldi's users know it. No line of it looks like a score. `limits` is what `interval` returns, if known.
+    them in, as Kaldi's users know it. No line of it looks like a score. `total` and `limits` are what `compute_wer` and
+    `interval` return, if known.
     """
-    total = wer_lines(compute_wer((a.ref, a.hyp, a.present) for a in alignments))
+    lines = wer_lines(total or compute_wer((a.ref, a.hyp, a.present) for a in alignments))
     name = f"{unit}_{lmwt}_{wip}"
     tokens = "" if unit == "wer" else ".chars"
-    inside = {
-        f"best_{unit}": f"{total.splitlines()[0]} {decode_dir}/{name}\n",
-        f"test_filt{tokens}.txt": _text([(a.utt, a.ref) for a in alignments]),
-        f"penalty_{wip}/{lmwt}{tokens}.txt": _text([(a.utt, a.hyp) for a in alignments if a.present]),
-        f"{unit}_details/lmwt": f"{lmwt}\n",
-        f"{unit}_details/wip": f"{wip}\n",
+    inside: dict[str, Iterable[str]] = {
+        f"best_{unit}": [f"{lines.splitlines()[0]} {decode_dir}/{name}\n"],
+        f"test_filt{tokens}.txt": _text((a.utt, a.ref) for a in alignments),
+        f"penalty_{wip}/{lmwt}{tokens}.txt": _text((a.utt, a.hyp) for a in alignments if a.present),
+        f"{unit}_details/lmwt": [f"{lmwt}\n"],
+        f"{unit}_details/wip": [f"{wip}\n"],
         f"{unit}_details/per_utt": per_utt(alignments),
         f"{unit}_details/per_spk": per_spk(alignments, utt2spk),
         f"{unit}_details/ops": ops(alignments),
-        f"{unit}_details/{unit}_bootci": bootci_line(alignments, limits),
-        f"{unit}_details/missing": _text([(a.utt, []) for a in alignments if not a.present]),
+        f"{unit}_details/{unit}_bootci": [bootci_line(alignments, limits)],
+        f"{unit}_details/missing": _text((a.utt, []) for a in alignments if not a.present),
     }
-    lines = "".join(f"{key} {value}\n" for key, value in info.items())
-    return {name: total, f"{unit}_info": lines} | {f"{INNER}/{path}": text for path, text in inside.items()}
+    about = [f"{key} {value}\n" for key, value in info.items()]
+    return {name: [lines], f"{unit}_info": about} | {f"{INNER}/{path}": text for path, text in inside.items()}
 
 
-def write_files(files: Mapping[str, str], decode_dir: str | Path, scoring_dir: str | Path) -> None:
+def write_files(files: Mapping[str, Iterable[str]], decode_dir: str | Path, scoring_dir: str | Path) -> None:
     """Write `files` into the decode directory, and the same without the folder scoring_kaldi into the scoring one."""
-    with new_dir(Path(decode_dir) / INNER) as inner:
-        for name, text in files.items():
+    decode, scoring = Path(decode_dir), Path(scoring_dir)
+    with new_dir(decode / INNER) as inner:
+        for name, lines in files.items():
             if name.startswith(INNER):
-                _write(inner / name.removeprefix(f"{INNER}/"), text)
-    for name, text in files.items():
+                _write(inner / name.removeprefix(f"{INNER}/"), lines)
+    for name, lines in files.items():
         if not name.startswith(INNER):
-            _write(Path(decode_dir) / name, text)
-        _write(Path(scoring_dir) / FIXED.sub(rf"\1_{LMWT}_{WIP}", name.removeprefix(f"{INNER}/")), text)
+            _write(decode / name, lines)
+        copy = scoring / FIXED.sub(rf"\1_{LMWT}_{WIP}", name.removeprefix(f"{INNER}/"))
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with replace(copy, "wb") as f, open(decode / name, "rb") as written:
+            shutil.copyfileobj(written, f)
 
 
-def rate(alignments: Sequence[Alignment], limits: Mapping[str, float] | None = None) -> Mean:
+def rate(
+    alignments: Sequence[Alignment], total: Totals | None = None, limits: Mapping[str, float] | None = None
+) -> Mean:
     """The error rate of a set as a figure: errors per 100 tokens, its interval, its counts split as in Kaldi's file."""
-    total = compute_wer((a.ref, a.hyp, a.present) for a in alignments)
-    return _mean(total, limits or interval(alignments))
+    return _mean(total or compute_wer((a.ref, a.hyp, a.present) for a in alignments), limits or interval(alignments))
 
 
 def by_condition(units: Mapping[str, Sequence[Alignment]], data_dirs: Sequence[str | Path]) -> list[Condition]:
@@ -101,21 +109,18 @@ def aligned_pairs(alignment: Alignment) -> Pairs:
     return [(ref, hyp, op_of(ref, hyp)) for ref, hyp in alignment.pairs]
 
 
-def per_utt(alignments: Sequence[Alignment]) -> str:
+def per_utt(alignments: Iterable[Alignment]) -> Iterator[str]:
     """Four lines an utterance: ref, hyp and op in columns, and the counts of C, S, I, D."""
-    lines = []
     for alignment in alignments:
-        ops = alignment.ops
-        columns = [(ref, hyp, op) for (ref, hyp), op in zip(alignment.pairs, ops, strict=True)]
-        widths = [max(map(len, column)) for column in columns]
-        for row, name in enumerate(("ref ", "hyp ", "op  ")):
-            cells = [_centred(column[row], width) for column, width in zip(columns, widths, strict=True)]
-            lines.append(f"{alignment.utt} {name} {'  '.join(cells)}\n")
-        lines.append(f"{alignment.utt} #csid {' '.join(str(ops.count(op)) for op in 'CSID')}\n")
-    return "".join(lines)
+        pairs, ops = alignment.pairs, alignment.ops
+        widths = [max(len(ref), len(hyp)) for ref, hyp in pairs]
+        for name, row in (("ref ", [ref for ref, _ in pairs]), ("hyp ", [hyp for _, hyp in pairs]), ("op  ", ops)):
+            cells = map(_centred, row, widths)
+            yield f"{alignment.utt} {name} {'  '.join(cells)}\n"
+        yield f"{alignment.utt} #csid {' '.join(str(ops.count(op)) for op in 'CSID')}\n"
 
 
-def per_spk(alignments: Sequence[Alignment], utt2spk: Mapping[str, str]) -> str:
+def per_spk(alignments: Sequence[Alignment], utt2spk: Mapping[str, str]) -> list[str]:
     """A raw and a percent row for each speaker and for the sum; UserError for an utterance without a speaker."""
     speakers: dict[str, list[Alignment]] = defaultdict(list)
     for alignment in alignments:
@@ -133,10 +138,10 @@ def per_spk(alignments: Sequence[Alignment], utt2spk: Mapping[str, str]) -> str:
             percents = [100 * n / total.words for n in counts] + [100.0 * wrong / sentences]
             cells = f" {sentences:>10} {tokens:>10}" + "".join(f" {p:>10.2f}" for p in percents)
             rows.append(f"{speaker:<{width}} sys{cells}")
-    return "\n".join(rows) + "\n"
+    return [f"{row}\n" for row in rows]
 
 
-def ops(alignments: Sequence[Alignment]) -> str:
+def ops(alignments: Iterable[Alignment]) -> list[str]:
     """How often each word was right, inserted, deleted or taken for another, most frequent first."""
     counts = Counter(pair for alignment in alignments for pair in alignment.pairs)
     width = min(OPS_WIDTH, max((len(word) for pair in counts for word in pair), default=0))
@@ -146,7 +151,7 @@ def ops(alignments: Sequence[Alignment]) -> str:
         error = "correct" if ref == hyp else "insertion" if ref == EPS else "deletion" if hyp == EPS else "substitution"
         line = f"{error:<14}{ref:>{width}}    {hyp:>{width}}    {n:>{digits}}\n"
         lines.append(((error, -n, _printable(ref), _printable(hyp), line.encode()), line))
-    return "".join(line for _, line in sorted(lines))
+    return [line for _, line in sorted(lines)]
 
 
 def _row(total: Totals) -> tuple[int, ...]:
@@ -163,6 +168,8 @@ def _row(total: Totals) -> tuple[int, ...]:
 
 
 def _centred(text: str, width: int) -> str:
+    if len(text) == width:
+        return text
     right = (width - len(text)) // 2
     return " " * (width - len(text) - right) + text + " " * right
 
@@ -179,11 +186,11 @@ def _mean(total: Totals, limits: Mapping[str, float] | None) -> Mean:
     return Mean(total.rate, low, high, total.words, total.missing, counts)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace(path) as f:
-        f.write(text)
+        f.writelines(lines)
 
 
-def _text(lines: Sequence[tuple[str, list[str]]]) -> str:
-    return "".join(f"{' '.join([utt, *tokens])}\n" for utt, tokens in lines)
+def _text(lines: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
+    return (f"{' '.join([utt, *tokens])}\n" for utt, tokens in lines)

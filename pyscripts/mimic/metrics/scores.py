@@ -6,7 +6,7 @@ recipe: mimic.metrics.kaldi_dir reads it.
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,8 @@ def summary_text(scores: Scores) -> str:
     return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
 
 
-def utterances_text(rows: Iterable[Row]) -> str:
-    """utterances.jsonl; of an alignment the tokens of both sides, *** where one is empty."""
-    lines = []
+def utterance_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """The lines of utterances.jsonl; of an alignment the tokens of both sides, *** where one is empty."""
     for row in rows:
         record: dict[str, Any] = {"utt": row.utt}
         if row.scores:
@@ -55,16 +54,16 @@ def utterances_text(rows: Iterable[Row]) -> str:
             record[unit] = {"ref": [ref for ref, _, _ in pairs], "hyp": [hyp for _, hyp, _ in pairs]}
         if row.alignments:
             record["present"] = row.present
-        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
-    return "".join(lines)
+        yield json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def write_scores(folder: Path, scores: Scores, rows: Iterable[Row] = ()) -> None:
+def write_scores(folder: Path, scores: Scores, rows: Sequence[Row] = ()) -> None:
     """Write both files, each atomically; without rows only the summary."""
-    for name, text in ((SUMMARY, summary_text(scores)), (UTTERANCES, utterances_text(rows))):
-        if text:
-            with atomic.replace(folder / name) as f:
-                f.write(text)
+    with atomic.replace(folder / SUMMARY) as f:
+        f.write(summary_text(scores))
+    if rows:
+        with atomic.replace(folder / UTTERANCES) as f:
+            f.writelines(utterance_lines(rows))
 
 
 def read_scores(folder: Path) -> Scores | None:
@@ -91,7 +90,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
 
 
 def read_lines(path: Path) -> list[Row]:
-    """What `utterances_text` has made. UserError for a damaged file."""
+    """What `utterance_lines` has made. UserError for a damaged file."""
     try:
         return [_row(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (ValueError, TypeError, KeyError) as error:

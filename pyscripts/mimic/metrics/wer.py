@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import kaldialign
 import numpy as np
+from _kaldialign import _get_boostrap_wer_interval  # bootstrap_wer_ci without aligning all over again
 
 from mimic.errors import UserError
 
@@ -36,26 +37,28 @@ def characters_and_spaces(text: str) -> list[str]:
     return tokens[1:]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Alignment:
-    """One utterance: (reference, hypothesis) tokens in pairs, EPS on the side that is empty."""
+    """One utterance. The texts, and a letter for each pair of tokens: a tenth of the memory of the pairs themselves."""
 
     utt: str
-    pairs: list[tuple[str, str]]
+    texts: tuple[str, str]  # reference and hypothesis
+    tokenise: Callable[[str], Sequence[str]]
+    ops: str  # C, S, I or D for each pair
     present: bool = True  # False: there was no hypothesis, and every token counts as deleted
 
     @property
-    def ops(self) -> list[str]:
-        """C, S, I or D for each pair."""
-        return [op_of(ref, hyp) for ref, hyp in self.pairs]
+    def pairs(self) -> list[tuple[str, str]]:
+        """(reference, hypothesis) tokens, EPS on the side that is empty."""
+        return in_pairs(self.ref, self.hyp, self.ops)
 
     @property
     def ref(self) -> list[str]:
-        return [r for r, _ in self.pairs if r != EPS]
+        return list(self.tokenise(self.texts[0]))
 
     @property
     def hyp(self) -> list[str]:
-        return [h for _, h in self.pairs if h != EPS]
+        return list(self.tokenise(self.texts[1]))
 
 
 @dataclass(frozen=True)
@@ -86,34 +89,47 @@ def op_of(ref: str, hyp: str) -> str:
     return "D" if hyp == EPS else "I" if ref == EPS else "C" if ref == hyp else "S"
 
 
-def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
-    """The pairs of Kaldi's align-text: from the end, a pair of words before a deletion before an insertion."""
-    same = 0
-    while same < min(len(ref), len(hyp)) and ref[-1 - same] == hyp[-1 - same]:
-        same += 1
-    m, n = len(ref) - same, len(hyp) - same
-    pairs = list(zip(ref[m:], hyp[n:], strict=True))[::-1]
-    number = {word: i for i, word in enumerate({*ref, *hyp})}
-    columns, steps = np.array([number[word] for word in hyp[:n]]), np.arange(n + 1)
-    costs = [steps]
-    for word in ref[:m]:  # costs of the first words of both, a row for each of the reference
-        row = np.minimum(costs[-1][:-1] + (columns != number[word]), costs[-1][1:] + 1)
-        row = np.concatenate([costs[-1][:1] + 1, row])
-        costs.append(np.minimum.accumulate(row - steps) + steps)
-    table = [row.tolist() for row in costs]
+def in_pairs(ref: Iterable[str], hyp: Iterable[str], ops: str) -> list[tuple[str, str]]:
+    """The tokens that `operations` puts beside each other, EPS where one side is empty."""
+    ref, hyp = iter(ref), iter(hyp)
+    return [(EPS if op == "I" else next(ref), EPS if op == "D" else next(hyp)) for op in ops]
+
+
+def operations(ref: Sequence[str], hyp: Sequence[str]) -> str:
+    """C, S, I or D for each pair of Kaldi's align-text: from the end, a pair before a deletion before an insertion.
+
+    The table of costs is held as bits, one for each token of the hypothesis, for they differ by one at most between
+    neighbours (Myers, 1999; the recursion is that of Hyyrö, 2003).
+    """
+    m, n = len(ref), len(hyp)
+    while m and n and ref[m - 1] == hyp[n - 1]:
+        m, n = m - 1, n - 1
+    found = ["C"] * (len(ref) - m)
+    places: dict[str, int] = {}
+    for i, word in enumerate(hyp[:n]):
+        places[word] = places.get(word, 0) | 1 << i
+    full = (1 << n) - 1
+    up, down = full, 0  # where the cost rises or falls from one token of the hypothesis to the next
+    equal, rises = [], []  # for each token of the reference: where a pair costs nothing, where a deletion costs one
+    for word in ref[:m]:
+        same = places.get(word, 0)
+        free = ((same & up) + up ^ up) | same | down
+        more = (down | ~(free | up)) & full
+        equal.append(free)
+        rises.append(more)
+        more = more << 1 | 1
+        up, down = ((free & up) << 1 | ~(free | more)) & full, free & more & full
     while m or n:
-        both = table[m - 1][n - 1] + (ref[m - 1] != hyp[n - 1]) if m and n else np.inf
-        deleted, inserted = table[m - 1][n] + 1 if m else np.inf, table[m][n - 1] + 1 if n else np.inf
-        if both <= min(deleted, inserted):
+        if m and n and (ref[m - 1] == hyp[n - 1] or not equal[m - 1] >> n - 1 & 1):
             m, n = m - 1, n - 1
-            pairs.append((ref[m], hyp[n]))
-        elif deleted <= inserted:
+            found.append("C" if ref[m] == hyp[n] else "S")
+        elif m and (not n or rises[m - 1] >> n - 1 & 1):
             m -= 1
-            pairs.append((ref[m], EPS))
+            found.append("D")
         else:
             n -= 1
-            pairs.append((EPS, hyp[n]))
-    return pairs[::-1]
+            found.append("I")
+    return "".join(reversed(found))
 
 
 def align_set(
@@ -132,8 +148,8 @@ def align_set(
         ref, hyp = list(tokenise(text)), list(tokenise(hyps.get(utt, "")))
         if EPS in ref or EPS in hyp:
             raise UserError(f"{utt}: the text holds {EPS}, which marks an empty place in alignments: remove it")
-        alignments.append(Alignment(utt, align(ref, hyp), utt in hyps))
-    if not any(a.ref for a in alignments):
+        alignments.append(Alignment(utt, (text, hyps.get(utt, "")), tokenise, operations(ref, hyp), utt in hyps))
+    if not any(op != "I" for a in alignments for op in a.ops):
         raise UserError("no reference holds a word: there is nothing to score")
     return alignments
 
@@ -156,11 +172,10 @@ def totals(alignments: Iterable[Alignment]) -> Totals:
     counts = dict.fromkeys("CSID", 0)
     sentences = wrong = missing = 0
     for alignment in alignments:
-        ops = alignment.ops
-        for op in ops:
-            counts[op] += 1
+        for op in counts:
+            counts[op] += alignment.ops.count(op)
         sentences += 1
-        wrong += any(op != "C" for op in ops)
+        wrong += alignment.ops.count("C") < len(alignment.ops)
         missing += not alignment.present
     c, s, i, d = counts.values()
     return Totals(c + s + d, c, s, i, d, sentences, wrong, missing)
@@ -188,9 +203,9 @@ def wer_lines(total: Totals) -> str:
 
 def interval(alignments: Sequence[Alignment], replications: int = 10000) -> dict[str, float]:
     """Bootstrap over utterances (Bisani and Ney, 2004): wer (its mean), ci95min and ci95max, all as shares of 1."""
-    return kaldialign.bootstrap_wer_ci(
-        [a.ref for a in alignments], [a.hyp for a in alignments], replications=replications
-    )
+    counts = [(len(a.ops) - a.ops.count("C"), len(a.ops) - a.ops.count("I")) for a in alignments]
+    mean, half = _get_boostrap_wer_interval(counts, replications=replications)
+    return {"wer": mean, "ci95min": mean - half, "ci95max": mean + half}
 
 
 def bootci_text(result: Mapping[str, float]) -> str:
