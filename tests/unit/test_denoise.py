@@ -182,6 +182,13 @@ def test_what_does_not_fit_is_one_line(corpus, tmp_path):
     short = [word for side in ("noisy", "clean") for word in (f"--data.dev_{side}", f"{tmp_path}/short_{side}")]
     with pytest.raises(UserError, match="best_metric stoi: no utterance .*best_metric loss"):
         run(corpus, "denoise", tmp_path / "short", *short, "--train.best_metric", "stoi")
+
+
+def test_a_training_that_diverged_says_so_at_its_end(corpus, tmp_path):
+    huge = ("--train.lr", "1e30", "--train.max_nonfinite_batches", "1000")
+    with pytest.raises(UserError, match="no epoch has a finite .*diverged.*lower --train.lr"):
+        run(corpus, "denoise", tmp_path / "diverged", *huge)
+    assert not (tmp_path / "diverged/model.pt").exists()
     stft = tmp_path / "stft.conf"
     stft.write_text("--sample-frequency=8000\n")
     with pytest.raises(UserError, match="at 16000 Hz, not at 8000"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from mimic.errors import UserError
 from mimic.io import atomic
 from mimic.training import checkpoint, parallel
 from mimic.training.batches import Batches
@@ -130,6 +131,9 @@ class Run:
             return
         self.log.tracker.close()
         averaged = self.averaged_epochs()
+        if not averaged:
+            why = f"no epoch has a finite {self.config.best_metric} on the development set: the training has diverged"
+            raise UserError(f"{self.directory}: {why}: train again with --force true and a lower --train.lr")
         log.info("model.pt: mean of epochs %s", ", ".join(map(str, averaged)))
         checkpoint.save(checkpoint.average(self.weights(epoch) for epoch in averaged), self.directory / "model.pt")
         self.task.finish(self.directory)
