@@ -21,6 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
+from mimic.training.allocator import keep_freed_memory  # noqa: E402
+
+keep_freed_memory()  # as our training does
+
 import synthetic  # noqa: E402
 import torch  # noqa: E402
 
@@ -77,7 +81,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="steps of each (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    torch.set_flush_denormal(True)  # as our training does
+    torch.set_flush_denormal(True)  # so does our training
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
         synthetic.speech(Path(name), max(args.batch, SPEAKERS), 1.3 * args.seconds, SPEAKERS)

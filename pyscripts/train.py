@@ -26,6 +26,7 @@ from mimic.io import atomic
 from mimic.io.lock import Lock
 from mimic.settings import Range
 from mimic.tasks import config as configuration
+from mimic.training.allocator import keep_freed_memory
 from mimic.training.processes import RankInfo, rank_info, spawn
 from mimic.training.stop import Stop, Stopped
 
@@ -96,9 +97,7 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, stop: Stop, stack: ExitStack) -> None:
-    # Tensors of 2 MB or more lie in huge pages, with the same values. In small ones the memory of a training grew by
-    # half in 130 steps, as sizes change with each batch (torch 2.11.0, glibc 2.36).
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    keep_freed_memory()
     # Imported here: they take seconds and much memory, and a process that only starts others does not need them.
     import torch
 
