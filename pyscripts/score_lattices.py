@@ -21,7 +21,7 @@ from mimic.decoding.wfst.lattice import Lattice, word_times
 from mimic.decoding.wfst.lattice_io import read_decode_dir
 from mimic.errors import UserError
 from mimic.hmm.chain import FACTOR
-from mimic.hmm.lang import read_symbols
+from mimic.hmm.lang import FILTERED, read_symbols
 from mimic.hmm.model import Model
 from mimic.io.atomic import replace
 from mimic.io.lines import fields, read_lines
@@ -29,7 +29,6 @@ from mimic.io.tables import read_frame_shift, read_text, read_utt2spk, write_tab
 from mimic.metrics.wer import compute_wer, wer_lines
 
 log = logging.getLogger(__name__)
-FILTERED = ("!SIL", "<UNK>", "<unk>", "#0")  # which are no words
 
 
 def penalties(text: str) -> list[float]:

@@ -49,7 +49,7 @@ Text = Annotated[str, Input(f"{_DATA}; a file of sentences will do", ("text", "t
 Noises = Annotated[str, Input("give a folder of recordings or a data directory")]
 Rirs = Annotated[str, Input("local/simulate_rirs.sh")]
 Options = Annotated[str, Input("conf/stft.conf is one", file=True)]
-Tokens = Annotated[str, Input("steps/train.sh conf/asr.yaml", ("tokens.txt",), needed=True)]
+Tokens = Annotated[str, Input("steps/train.sh conf/asr.yaml", ("tokens.txt",))]
 Recogniser = Annotated[str, Input("steps/train.sh conf/asr.yaml", _MODEL)]
 Enhancer = Annotated[str, Input("steps/train.sh conf/enhance.yaml", _MODEL, needed=True)]
 InitialEnhancer = Annotated[str, Input("steps/train.sh conf/enhance.yaml", _MODEL)]

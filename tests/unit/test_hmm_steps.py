@@ -22,6 +22,7 @@ from mimic.hmm.model import Model
 from mimic.io.audio import AudioReader
 from mimic.io.tables import read_table
 from mimic.models.acoustic_scores import gmm_scores
+from mimic.models.language_model import LanguageModel
 
 pytestmark = pytest.mark.xdist_group("hmm")
 PHONES = {line.split()[0]: line.split()[1:] for line in LEXICON.splitlines()}
@@ -155,6 +156,32 @@ def test_words_and_their_times_come_from_lattices(trained):
     assert [path.name for path in test.glob("wer_*_*")] == ["wer_9_0.5"]
     missing = step("score_lattices", "--from", test / "no", trained.dev, trained.root / "tri3/graph", test, code=1)
     assert "has no lmwt: score the development set first" in missing
+
+
+def test_a_network_rescores_the_lattices(trained, tmp_path):
+    """With all of the weight on a model that knows one word only, it takes the place of others in the lattices."""
+    tri3 = trained.root / "tri3"
+    (tmp_path / "text").write_text("EIGHT\nEIGHT EIGHT\n" * 20)
+    words = ["--model.units", 32, "--model.embedding", 16, "--model.layers", 1, "--model.dnn_units", 16]
+    words += ["--train.epochs", 20, "--train.batch_size", 4, "--train.lr", 0.01, "--train.lr_factor", 1.0]
+    words += ["--data.token_type", "char", "--data.train", tmp_path / "text", "--data.dev", tmp_path / "text"]
+    step("train", "conf/lm.yaml", tmp_path / "lm", *words)
+    network, graph, score = LanguageModel.load(tmp_path / "lm"), tri3 / "graph", {}
+    lm = [tmp_path / "lm", trained.root / "lm.arpa", graph]
+    for name, weight in (("same", 0), ("lm", 1)):
+        out = tri3 / f"decode_dev_{name}"
+        step("lmrescore_nbest", "--weight", weight, *lm, tri3 / "decode_dev", out)
+        step("score_lattices", "--min-lmwt", 9, "--max-lmwt", 9, "--word-ins-penalty", "0.0", trained.dev, graph, out)
+        score[name] = sum(network.score(list(read_table(out / "text").values())))
+    again = tri3 / "decode_dev_9"
+    fresh = shutil.ignore_patterns("best_path", "scoring*", "wer_*", "lmwt", "wip", ".*")
+    shutil.copytree(tri3 / "decode_dev", again, ignore=fresh)
+    step("score_lattices", "--min-lmwt", 9, "--max-lmwt", 9, "--word-ins-penalty", "0.0", trained.dev, graph, again)
+    assert (tri3 / "decode_dev_same/text").read_text() == (again / "text").read_text()
+    assert (tri3 / "decode_dev_same/ctm").read_text() == (again / "ctm").read_text()
+    assert score["lm"] > score["same"] + 1, score
+    elsewhere = step("lmrescore_nbest", *lm, tri3 / "decode_dev", tmp_path / "out", code=1)
+    assert "has to lie beside" in elsewhere
 
 
 def test_words_of_a_table_of_wavs(trained, tmp_path):

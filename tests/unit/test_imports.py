@@ -40,6 +40,7 @@ TORCH = {
     "enhance_files": "a network",
     "fit_ratio": "a network",
     "noisy_phase": "the inverse STFT of the enhancers",
+    "rescore_lattices": "a network",
     "serve": "a network",
     "transcribe": "a network",
     "tune_decode": "a network",

@@ -15,6 +15,7 @@ from mimic.io.atomic import replace
 from mimic.io.lines import fields, read_lines
 
 log = logging.getLogger(__name__)
+FILTERED = ("!SIL", "<UNK>", "<unk>", "#0")  # words of lattices that are none in transcripts
 POSITIONS = {"B": "begin", "E": "end", "I": "internal", "S": "singleton"}
 SILENCE, SPOKEN_NOISE = "SIL", "SPN"
 Entry = tuple[str, tuple[str, ...], float]  # a word, one of its pronunciations, and its probability

@@ -118,13 +118,16 @@ class LmData(TokenData):
     Attributes:
         train: text file, one sentence per line; or a data directory, whose transcripts are taken.
         dev: the same, for validation.
-        tokens: directory of the recogniser whose tokens are predicted.
+        tokens: directory of the recogniser whose tokens are predicted; empty, as for steps/lmrescore_nbest.sh: new ones
+            from train.
+        vocabulary: without tokens, target number of sentencepiece tokens.
         max_unknown: largest share of <unk> among a text's tokens: more means another spelling or token type.
     """
 
     train: Text = ""
     dev: Text = ""
     tokens: Tokens = ""
+    vocabulary: Count = 1000
     max_unknown: Share = 0.05
 
 

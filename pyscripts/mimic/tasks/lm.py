@@ -41,7 +41,11 @@ class LmTask(Task):
     def __init__(self, config: Config, directory: Path):
         super().__init__()
         self.config, data = config, config.data
-        self.tokens = Tokens.load(Path(data.tokens), data.token_type)
+        if data.tokens:
+            self.tokens = Tokens.load(Path(data.tokens), data.token_type)
+        else:
+            texts = _texts(Path(data.train), data.token_type).values()
+            self.tokens = Tokens.build(data.token_type, texts, data.vocabulary)
         self.tokens.save(directory)
         self.model = network(config, len(self.tokens))
         self.sentences, self.lengths = self._read(data.train, "train")
@@ -58,10 +62,12 @@ class LmTask(Task):
         if not total:
             raise UserError(f"{path}: no text: give --data.{name} sentences")
         if unknown > self.config.data.max_unknown * total:
+            tokens = self.config.data.tokens
+            spelling = f"the recogniser in {tokens}" if tokens else self.config.data.train
             raise UserError(
                 f"{path}: {unknown} of {total} tokens are <unk>, more than --data.max_unknown "
-                f"{self.config.data.max_unknown}: write the text as the recogniser in {self.config.data.tokens} does "
-                f"(case, punctuation), and check --data.token_type"
+                f"{self.config.data.max_unknown}: write the text as {spelling} does (case, punctuation), and check "
+                "--data.token_type"
             )
         return sentences, {key: len(ids) + 1 for key, ids in sentences.items()}
 
