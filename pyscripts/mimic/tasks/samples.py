@@ -27,6 +27,7 @@ def dev_samples(
     for utt in evenly(utts, count):
         noisy, clean = (reader[utt][: round(LONGEST_S * front.rate)] for reader in readers)
         enhanced = model.enhance([torch.from_numpy(noisy).to(device)], front)[0].float().cpu().numpy()
+        enhanced = np.nan_to_num(enhanced, nan=0, posinf=0, neginf=0)  # of a model that has diverged
         stft = front if isinstance(front, Stft) else Stft()
         found.append(Sample(utt, front.rate, noisy, clean, enhanced, spectra(noisy, enhanced, clean, stft)))
     return found
