@@ -58,27 +58,28 @@ def make_groups(
         pieces = [groups[0][i : i + shard] for i in range(0, len(lengths), shard)]
         draw.shuffle(pieces)
         groups = [[utt for piece in pieces[i : i + shards] for utt in piece] for i in range(0, len(pieces), shards)]
-    return [
-        _batches({utt: lengths[utt] for utt in sorted(group)}, most_utterances, most_frames, sorting, draw)
-        for group in groups
-    ]
+    return [_batches(sorted(group), lengths, most_utterances, most_frames, sorting, draw) for group in groups]
 
 
 def _batches(
-    lengths: dict[str, int], most_utterances: int, most_frames: int, sorting: str, draw: random.Random
+    utts: list[str],
+    lengths: Mapping[str, int],
+    most_utterances: int,
+    most_frames: int,
+    sorting: str,
+    draw: random.Random,
 ) -> list[list[str]]:
-    key: Mapping[str, float] = lengths
-    if sorting == "random":
-        key = {utt: lengths[utt] * draw.uniform(0.9, 1.1) for utt in lengths}
-    ordered = sorted(lengths, key=lambda utt: (key[utt], utt), reverse=sorting == "descending")
+    sizes = [lengths[utt] for utt in utts]
+    keys = [size * draw.uniform(0.9, 1.1) for size in sizes] if sorting == "random" else sizes
+    order = np.argsort(keys, kind="stable").tolist()  # of equal ones the order of the ids
     batches: list[list[str]] = []
     longest = 0
-    for utt in ordered:
-        longest = max(longest, lengths[utt])
+    for place in reversed(order) if sorting == "descending" else order:
+        longest = max(longest, sizes[place])
         if not batches or len(batches[-1]) == most_utterances or 0 < most_frames < longest * (len(batches[-1]) + 1):
             batches.append([])
-            longest = lengths[utt]
-        batches[-1].append(utt)
+            longest = sizes[place]
+        batches[-1].append(utts[place])
     if sorting == "random":
         draw.shuffle(batches)
     return batches
