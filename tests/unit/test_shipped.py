@@ -248,6 +248,7 @@ def test_the_models_in_the_tree_are_whole(repository, tmp_path, monkeypatch):
         expected = model.enhance(x, 16000, ratio=1)
         np.testing.assert_allclose(samples, expected, atol=1e-5 + 2.0**-15, rtol=0, err_msg=str(directory))
         card = json.loads((directory / "card.json").read_text())
+        assert not [path for path in directory.glob("*.json") if '": "/' in path.read_text()]  # of a machine
         assert card["name"] == directory.name and f"# {directory.name}" in (directory / "README.md").read_text()
         assert card["model"]["weight_bytes"] == (directory / "model.safetensors").stat().st_size < 2_000_000
         assert card["model"]["parameters"] == sum(p.numel() for p in model.net.parameters())
