@@ -65,6 +65,8 @@ TEXT = {
     "WER": ["score_asr.py DATA OUT/decode OUT/words"],
     "batching": [],
 }
+# What a program finds done, in a further round.
+AGAIN = {"import": "import", "features": "fbank/archives", "training": "asr", "scores of speech": "speech"}
 CONSTANT = ("features", "training", "decoding")  # memory that should not grow
 
 
@@ -163,8 +165,8 @@ def run_all(folder: Path, sizes: list[int], texts: list[int], rounds: int) -> di
                 kind = "text" if name in TEXT else "noisy"
                 paths = {"OTHER": folder / f"clean_{size}", "DATA": folder / f"{kind}_{size}", "OUT": out}
                 paths |= {"FEW": folder / f"out_{sizes[0]}/fbank", "HALF": size // 2}
-                if name == "training":
-                    shutil.rmtree(out / "asr", ignore_errors=True)
+                if name in AGAIN:
+                    shutil.rmtree(out / AGAIN[name], ignore_errors=True)
                 if name == "decoding":
                     (out / "asr/decode").mkdir(exist_ok=True)
                 parts = []

@@ -51,7 +51,7 @@ def of_paths(lattice: Lattice, paths: Sequence[Sequence[int]], costs: Sequence[f
 
 
 def log_prob(model: Ngram, sentence: str) -> float:
-    """Natural logarithm of the probability of a sentence, its end included; what is no word of the model is <unk>.
+    """Natural logarithm of the probability of a sentence, its end included; a word that the model lacks is <unk>.
 
     Raises UserError for such a word where the model has no <unk>.
     """
