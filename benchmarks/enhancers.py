@@ -52,7 +52,7 @@ from mimic.io.tables import write_table  # noqa: E402
 from mimic.judging.recognisers import make  # noqa: E402
 from mimic.metrics.figures import Row  # noqa: E402
 from mimic.metrics.scores import UTTERANCES, utterance_lines  # noqa: E402
-from mimic.metrics.wer import compute_wer, in_pairs, op_of, operations  # noqa: E402
+from mimic.metrics.wer import align, compute_wer, op_of  # noqa: E402
 
 log = logging.getLogger(__name__)
 CALLS = 200  # of a round of timing
@@ -186,10 +186,7 @@ def write_scorings(folder: Path, ratio: str, pairs: material.Set, rows: dict[str
     """Alignments of each recogniser's words in a directory as steps/score_asr.sh writes them."""
     for name in sorted({name for row in rows.values() for name in row["errors"]}):
         texts = {utt: (words(pairs.texts[utt]), words(row["hyp"][name])) for utt, row in rows.items() if row["words"]}
-        aligned = {
-            utt: [(a, b, op_of(a, b)) for a, b in in_pairs(ref, hyp, operations(ref, hyp))]
-            for utt, (ref, hyp) in texts.items()
-        }
+        aligned = {utt: [(a, b, op_of(a, b)) for a, b in align(ref, hyp)] for utt, (ref, hyp) in texts.items()}
         (folder / name / ratio).mkdir(parents=True, exist_ok=True)
         with replace(folder / name / ratio / UTTERANCES) as f:
             f.writelines(utterance_lines(Row(utt, alignments={"wer": found}) for utt, found in aligned.items()))

@@ -15,7 +15,7 @@ from mimic import cli
 from mimic.decoding.ngram.ngram import Ngram
 from mimic.decoding.wfst.lattice import Lattice
 from mimic.decoding.wfst.lattice_io import read_lattices, write_lattices
-from mimic.decoding.wfst.rescoring import best_paths, log_prob, of_paths
+from mimic.decoding.wfst.rescoring import log_prob, of_paths
 from mimic.errors import UserError
 from mimic.hmm.lang import FILTERED, read_symbols
 from mimic.models.language_model import LanguageModel
@@ -41,7 +41,7 @@ def main() -> None:
 
     def rescored() -> Iterator[tuple[str, Lattice]]:
         for utt, lattice in read_lattices(args.decode / f"lat.{args.job}.gz"):
-            paths = best_paths(lattice, args.nbest, args.lmwt)
+            paths = lattice.nbest_paths(args.nbest, args.lmwt)
             words = [[names.get(word, "") for word in lattice.words(path)] for path in paths]
             if not all(map(all, words)):
                 raise UserError(

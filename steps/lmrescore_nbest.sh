@@ -3,13 +3,13 @@
 # share --weight of the n-gram model's is replaced by the network's.
 # Writes <out-dir>, beside <decode-dir>: lat.JOB.gz of these paths, from which steps/score_lattices.sh makes text.
 
-nbest=100   # paths of each lattice
-weight=0.5  # share of the network; the rest stays the n-gram model's
-lmwt=10     # language model weight by which the paths are chosen
+nbest=100     # paths of each lattice
+weight=0.5    # share of the network; the rest stays the n-gram model's
+lmwt=10       # language model weight by which the paths are chosen
 cmd=launch.py # where they run
-ngpu=0      # 1: the network on a GPU in every job
-device=     # cpu, cuda or mps; empty: cuda with --ngpu, else cpu
-force=false # true: rescore again although nothing changed
+ngpu=0        # 1: the network on a GPU in every job
+device=       # cpu, cuda or mps; empty: cuda with --ngpu, else cpu
+force=false   # true: rescore again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <lm-dir> <n-gram> <graph-dir> <decode-dir> <out-dir>
@@ -23,13 +23,13 @@ $(list_options.sh "$0")"
 set -euo pipefail
 
 [ $# -eq 5 ] || die "expected <lm-dir> <n-gram> <graph-dir> <decode-dir> <out-dir>, got $# words; see --help"
-lm=$1 ngram=$2 graph=$3 from=$4 dir=$5
+lm=$1 ngram=$2 graph=$3 from=${4%/} dir=${5%/}
 require_model "$lm" conf/lm.yaml
 require "$ngram" "steps/train_lm.sh"
 require "$graph/words.txt" "steps/mkgraph.sh"
 require "$from/lat.1.gz" "steps/decode_lattice.sh"
 [ "$(dirname "$dir")" = "$(dirname "$from")" ] || die "$dir has to lie beside $from, in the directory of the model"
-[ "$dir" != "$from" ] || die "$dir: give another directory for the output"
+[ ! "$dir" -ef "$from" ] || die "$dir: give another directory for the output"
 if up_to_date "$dir" --force "$force" --version 1 --input "$lm" "$ngram" "$graph/words.txt" "$from"/lat.*.gz "$from/num_jobs" \
   --option "nbest=$nbest weight=$weight lmwt=$lmwt"; then exit 0; fi
 nj=$(cat "$from/num_jobs")

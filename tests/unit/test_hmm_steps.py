@@ -182,6 +182,8 @@ def test_a_network_rescores_the_lattices(trained, tmp_path):
     assert score["lm"] > score["same"] + 1, score
     elsewhere = step("lmrescore_nbest", *lm, tri3 / "decode_dev", tmp_path / "out", code=1)
     assert "has to lie beside" in elsewhere
+    assert "give another directory" in step("lmrescore_nbest", *lm, tri3 / "decode_dev", f"{tri3}/decode_dev/", code=1)
+    assert (tri3 / "decode_dev/lat.1.gz").exists()
 
 
 def test_words_of_a_table_of_wavs(trained, tmp_path):

@@ -10,7 +10,7 @@ from test_lattices import all_paths
 
 from mimic.decoding.ngram.ngram import Ngram
 from mimic.decoding.wfst.lattice import Lattice
-from mimic.decoding.wfst.rescoring import best_paths, log_prob, of_paths
+from mimic.decoding.wfst.rescoring import log_prob, of_paths
 from mimic.errors import UserError
 
 
@@ -21,18 +21,18 @@ def test_the_best_paths_of_all(seed):
     for path in all_paths(lattice):
         words = tuple(lattice.words(path))
         best[words] = min(best.get(words, math.inf), cost(lattice, path, lmwt, 0))
-    found = best_paths(lattice, 1000, lmwt)
+    found = lattice.nbest_paths(1000, lmwt)
     costs = [cost(lattice, path, lmwt, 0) for path in found]
     assert costs == sorted(costs) and len(found) == len(best)
     assert {tuple(lattice.words(path)): c for path, c in zip(found, costs, strict=True)} == pytest.approx(best)
-    few = best_paths(lattice, 5, lmwt)
+    few = lattice.nbest_paths(5, lmwt)
     assert few and few == found[: len(few)]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_lattice_of_paths_keeps_words_alignments_and_costs(seed):
     lattice, draw = random_lattice(seed), np.random.default_rng(seed)
-    paths = best_paths(lattice, 20, 10)
+    paths = lattice.nbest_paths(20, 10)
     more = draw.uniform(-9, 9, len(paths)).tolist()
     new = of_paths(lattice, paths, more)
     found = sorted(all_paths(new))
@@ -47,7 +47,7 @@ def test_a_lattice_of_paths_keeps_words_alignments_and_costs(seed):
 
 def test_a_lattice_without_an_arc():
     lattice = Lattice(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0), np.zeros(0), [], {0: (1.0, 2.0, ids(3))})
-    assert best_paths(lattice, 5, 10) == [[]]
+    assert lattice.nbest_paths(5, 10) == [[]]
     assert of_paths(lattice, [[]], [0.5]).final == {0: (1.5, 2.0, ids(3))}
 
 

@@ -19,12 +19,12 @@ from mimic.io.text import normaliser
 from mimic.metrics.conditions import grouped
 from mimic.metrics.kaldi_files import ops, per_spk, per_utt
 from mimic.metrics.wer import (
+    align,
     align_set,
     bootci_line,
     characters,
     characters_and_spaces,
     compute_wer,
-    in_pairs,
     interval,
     operations,
     totals,
@@ -85,8 +85,7 @@ def test_characters_as_kaldi_splits_them():
     ],
 )
 def test_of_equal_alignments_the_one_of_align_text(ref, hyp, expected):
-    sides = ref.split(), hyp.split()
-    assert "|".join(map(" ".join, in_pairs(*sides, operations(*sides)))) == expected
+    assert "|".join(map(" ".join, align(ref.split(), hyp.split()))) == expected
 
 
 def by_table(ref: list[str], hyp: list[str]) -> str:

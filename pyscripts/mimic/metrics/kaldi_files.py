@@ -13,7 +13,7 @@ from mimic.errors import UserError
 from mimic.io.atomic import new_dir, replace
 from mimic.metrics.conditions import grouped
 from mimic.metrics.figures import Condition, Mean, Pairs
-from mimic.metrics.wer import EPS, Alignment, Totals, bootci_line, compute_wer, interval, op_of, totals, wer_lines
+from mimic.metrics.wer import EPS, Alignment, Totals, bootci_line, compute_wer, interval, totals, wer_lines
 
 # Kaldi names a file after the language model weight and word insertion penalty of the decoding. Where a decoding has
 # none, and in scoring directories, whose files have the same names for every system, the pair is this.
@@ -106,7 +106,7 @@ def breakdown(conditions: Sequence[Condition], unit: str) -> list[list[str]]:
 
 def aligned_pairs(alignment: Alignment) -> Pairs:
     """(reference, hypothesis, C S I or D) of an utterance."""
-    return [(ref, hyp, op_of(ref, hyp)) for ref, hyp in alignment.pairs]
+    return [(ref, hyp, op) for (ref, hyp), op in zip(alignment.pairs, alignment.ops, strict=True)]
 
 
 def per_utt(alignments: Iterable[Alignment]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from mimic.errors import NotScored
 from mimic.metrics.figures import BLOCK, REPLICATIONS, Mean, Pairs, Row
 from mimic.metrics.speaker_transcripts import Segment
-from mimic.metrics.wer import EPS, in_pairs, op_of, operations
+from mimic.metrics.wer import EPS, align, op_of
 from mimic.registry import installed
 
 RATES = ("cpwer", "tcpwer")
@@ -47,8 +47,7 @@ def score_session(
     for speakers in found.assignment:
         ref, hyp = ([s for s in side if s["speaker"] == who] for side, who in zip(sides, speakers, strict=True))
         if rate == "cpwer":
-            reference_words, found_words = _in_order(ref), _in_order(hyp)
-            aligned = in_pairs(reference_words, found_words, operations(reference_words, found_words))
+            aligned = align(_in_order(ref), _in_order(hyp))
         else:
             aligned = [(_word(a), _word(b)) for a, b in time_constrained.align(ref, hyp, collar=collar, style="seglst")]
         pairs += [(a, b, op_of(a, b)) for a, b in aligned]

@@ -89,6 +89,11 @@ def op_of(ref: str, hyp: str) -> str:
     return "D" if hyp == EPS else "I" if ref == EPS else "C" if ref == hyp else "S"
 
 
+def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of Kaldi's align-text, see `operations`."""
+    return in_pairs(ref, hyp, operations(ref, hyp))
+
+
 def in_pairs(ref: Iterable[str], hyp: Iterable[str], ops: str) -> list[tuple[str, str]]:
     """The tokens that `operations` puts beside each other, EPS where one side is empty."""
     ref, hyp = iter(ref), iter(hyp)

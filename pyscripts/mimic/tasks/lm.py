@@ -41,20 +41,19 @@ class LmTask(Task):
     def __init__(self, config: Config, directory: Path):
         super().__init__()
         self.config, data = config, config.data
+        train, dev = (_texts(Path(path), data.token_type) for path in (data.train, data.dev))
         if data.tokens:
             self.tokens = Tokens.load(Path(data.tokens), data.token_type)
         else:
-            texts = _texts(Path(data.train), data.token_type).values()
-            self.tokens = Tokens.build(data.token_type, texts, data.vocabulary)
+            self.tokens = Tokens.build(data.token_type, train.values(), data.vocabulary)
         self.tokens.save(directory)
         self.model = network(config, len(self.tokens))
-        self.sentences, self.lengths = self._read(data.train, "train")
-        dev, self.dev_lengths = self._read(data.dev, "dev")
-        self.sentences |= dev
+        self.sentences, self.lengths = self._encoded(train, data.train, "train")
+        dev_sentences, self.dev_lengths = self._encoded(dev, data.dev, "dev")
+        self.sentences |= dev_sentences
 
-    def _read(self, path: str, name: str) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """Tokens of every sentence that is not empty, and how many predictions they ask for, the end included."""
-        texts = _texts(Path(path), self.tokens.token_type)
+    def _encoded(self, texts: dict[str, str], path: str, name: str) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """Tokens of the sentences of `path`, and how many predictions they ask for, the end included."""
         sentences = {f"{name} {key}": np.array(self.tokens.encode(text), np.int32) for key, text in texts.items()}
         total = sum(map(len, sentences.values()))
         unknown = sum(int((ids == UNK).sum()) for ids in sentences.values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -136,17 +137,37 @@ class Lattice:
 
     def nbest(self, n: int, lmwt: float, penalty: float) -> list[tuple[float, list[int]]]:
         """The n best different word sequences with their costs (in units of the graph cost), best first."""
-        cost = self.graph + self.acoustic / lmwt + (self.word > 0) * penalty
-        rows = zip(*(column.tolist() for column in (self.source, self.target, self.word, cost)), strict=True)
-        text = "".join(f"{s} {t} {w} {w} {c:.7g}\n" for s, t, w, c in sorted(rows))  # state 0 has the first line
-        text += "".join(f"{state} {g + a / lmwt:.7g}\n" for state, (g, a, _) in self.final.items())
-        fst = kaldifst.compile(text, acceptor=False)
+        fst = self._labelled(self.word, lmwt, penalty)
         kaldifst.determinize_star(fst)  # of paths with the same words the best one stays
-        found = []
-        for path in kaldifst.convert_nbest_to_vector(kaldifst.shortest_path(fst, n=n)):
-            _, words, _, weight = kaldifst.get_linear_symbol_sequence(path)
-            found.append((float(weight.value), list(words)))
-        return sorted(found)
+        return _shortest(fst, n)
+
+    def nbest_paths(self, n: int, lmwt: float) -> list[list[int]]:
+        """Arcs of the n best paths, best first, less those with the same words as a better one.
+
+        Of a determinised lattice these are the paths of `nbest`, and no two have the same words.
+        """
+        different: dict[tuple[int, ...], list[int]] = {}
+        for _, labels in _shortest(self._labelled(np.arange(1, len(self.word) + 1), lmwt), n):
+            path = [label - 1 for label in labels]
+            different.setdefault(tuple(self.words(path)), path)
+        return list(different.values())
+
+    def _labelled(self, labels: np.ndarray, lmwt: float, penalty: float = 0.0) -> Any:
+        """An FST of kaldifst with such labels on the arcs, and the costs of `best_paths`."""
+        cost = self.graph + self.acoustic / lmwt + (self.word > 0) * penalty
+        rows = zip(*(column.tolist() for column in (self.source, self.target, labels, cost)), strict=True)
+        text = "".join(f"{s} {t} {x} {x} {c:.7g}\n" for s, t, x, c in sorted(rows))  # state 0 has the first line
+        text += "".join(f"{state} {g + a / lmwt:.7g}\n" for state, (g, a, _) in self.final.items())
+        return kaldifst.compile(text, acceptor=False)
+
+
+def _shortest(fst: Any, n: int) -> list[tuple[float, list[int]]]:
+    """Costs and labels of the n best paths, best first."""
+    found = []
+    for path in kaldifst.convert_nbest_to_vector(kaldifst.shortest_path(fst, n=n)):
+        _, labels, _, weight = kaldifst.get_linear_symbol_sequence(path)
+        found.append((float(weight.value), list(labels)))
+    return sorted(found)
 
 
 def word_times(

@@ -7,27 +7,6 @@ import numpy as np
 from mimic.decoding.ngram.ngram import END, UNKNOWN, Ngram
 from mimic.decoding.wfst.lattice import Final, Lattice
 from mimic.errors import UserError
-from mimic.hmm.kaldi import kaldifst
-
-
-def best_paths(lattice: Lattice, n: int, lmwt: float) -> list[list[int]]:
-    """Arcs of the n best paths with different words, best first; costs as in `Lattice.best_paths`.
-
-    Of paths with the same words, which a determinised lattice lacks, the best one of the n is kept.
-    """
-    cost = lattice.graph + lattice.acoustic / lmwt
-    arcs = range(1, len(cost) + 1)
-    rows = sorted(zip(lattice.source.tolist(), lattice.target.tolist(), arcs, cost.tolist(), strict=True))
-    text = "".join(f"{source} {target} {arc} {arc} {c:.9g}\n" for source, target, arc, c in rows)  # state 0 comes first
-    text += "".join(f"{state} {g + a / lmwt:.9g}\n" for state, (g, a, _) in lattice.final.items())
-    found = []
-    for path in kaldifst.convert_nbest_to_vector(kaldifst.shortest_path(kaldifst.compile(text, acceptor=False), n=n)):
-        _, labels, _, weight = kaldifst.get_linear_symbol_sequence(path)
-        found.append((float(weight.value), [label - 1 for label in labels]))
-    different: dict[tuple[int, ...], list[int]] = {}
-    for _, path in sorted(found):
-        different.setdefault(tuple(lattice.words(path)), path)
-    return list(different.values())
 
 
 def of_paths(lattice: Lattice, paths: Sequence[Sequence[int]], costs: Sequence[float]) -> Lattice:
