@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
 
-from mimic.training.allocator import keep_freed_memory  # noqa: E402
+from mimic.allocator import keep_freed_memory  # noqa: E402
 
 keep_freed_memory()  # as our training does
 

@@ -6,12 +6,14 @@
 
 ratio scoring          time of wb-PESQ, then STOI by pystoi, then CSIG, CBAK, COVL (which compute PESQ once more) as
                        enhancement recipes call them / time of our nine measures; more is better
+ratio scoring_step     time of the three as above, in one process / seconds that steps/score_enhancement.sh takes with
+                       two jobs, from its start to its tables; needs two free cores
 ratio scoring_vs_pesq  time of our wb-PESQ, STOI, eSTOI and SI-SDR together / time of the package pesq alone for
                        wb-PESQ; less is better, 1 is the least there can be
 ratio stoi             time of STOI and eSTOI by pystoi / time of mimic; more is better
 
-Mimic is timed from opening the audio to a row of the table, the others without reading. The programs take turns at
-each utterance and are timed in seconds of the processor, which are seconds of the clock on a free machine.
+Mimic is otherwise timed from opening the audio to a row of the table, the others without reading. The programs take
+turns at each utterance and are timed in seconds of the processor, which are seconds of the clock on a free machine.
 Real speech and noise are taken from $MIMIC_REAL_DATA where they are there.
 """
 
@@ -20,6 +22,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy reads it
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +41,7 @@ sys.path.insert(0, str(ROOT / "pyscripts"))
 
 from composite_reference import composite  # noqa: E402
 
+from mimic.allocator import keep_freed_memory  # noqa: E402
 from mimic.metrics.enhancement import STANDARD, score  # noqa: E402
 from mimic.metrics.pairs import Pairs  # noqa: E402
 from mimic.metrics.stoi import stoi_estoi  # noqa: E402
@@ -116,15 +120,25 @@ def one(pairs: Pairs, utt: str, clock: Clock) -> dict[str, float]:
     return {name: abs(value - mimic[name]) for name, value in reference.items()}
 
 
+def step(folder: Path) -> float:
+    """Seconds that the step takes for all measures of a test set."""
+    command = [ROOT / "steps/score_enhancement.sh", "--nj", "2", folder / "clean", folder / "noisy", folder / "scores"]
+    begun = time.perf_counter()
+    subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utterances", type=int, default=824, help="default: %(default)s")
     args = parser.parse_args()
+    keep_freed_memory()  # as pyscripts/score_enhancement.py does, and here for the others, too
     with tempfile.TemporaryDirectory() as folder:
         pairs = test_set(Path(folder), args.utterances)
         one(pairs, pairs.utts[0], Clock())  # the first use of anything is slow
         clock = Clock()
         far = [one(pairs, utt, clock) for utt in pairs.utts]
+        clock.seconds["steps/score_enhancement.sh, two jobs"] = step(Path(folder))
     worst = {name: max(d[name] for d in far) for name in TOLERANCES}
     print(f"\n{'':36}{'seconds':>9}{'ms/utterance':>14}")
     for name, seconds in clock.seconds.items():
@@ -135,6 +149,7 @@ def main() -> None:
     t = clock.seconds
     recipe = t["pesq"] + t["pystoi"] + t["composite"]
     print(f"ratio scoring {recipe / t['mimic, all nine']:.2f}")
+    print(f"ratio scoring_step {recipe / t['steps/score_enhancement.sh, two jobs']:.2f}")
     print(f"ratio scoring_vs_pesq {t['mimic, wb-PESQ, STOI, eSTOI, SI-SDR'] / t['pesq']:.2f}")
     print(f"ratio stoi {(t['pystoi'] + t['pystoi, extended']) / t['mimic, STOI and eSTOI']:.2f}")
 

@@ -26,7 +26,6 @@ from mimic.io import atomic
 from mimic.io.lock import Lock
 from mimic.settings import Range
 from mimic.tasks import config as configuration
-from mimic.training.allocator import keep_freed_memory
 from mimic.training.processes import RankInfo, rank_info, spawn
 from mimic.training.stop import Stop, Stopped
 
@@ -97,7 +96,6 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def train(arguments: argparse.Namespace, overrides: list[str], here: RankInfo, stop: Stop, stack: ExitStack) -> None:
-    keep_freed_memory()
     # Imported here: they take seconds and much memory, and a process that only starts others does not need them.
     import torch
 

@@ -31,7 +31,7 @@ require "$dir/lat.1.gz" "steps/decode_lattice.sh"
 options=(--min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --word-ins-penalty " $word_ins_penalty" --nbest "$nbest")
 inputs=()
 if [ -n "$from" ]; then
-  [ -f "$from/lmwt" ] || pending "$from/best_path" || die "$from has no lmwt: score the development set first, without --from"
+  [ -f "$from/lmwt" ] || pending "$from/lmwt" || die "$from has no lmwt: score the development set first, without --from"
   options+=(--from "$from")
   inputs=(--input "$from/lmwt" "$from/wip")
 fi
@@ -45,7 +45,7 @@ if ! up_to_date "$mark" --force "$force" --version 1 \
   mark_done "$mark"
 fi
 if pending "$mark"; then # a dry run: the weights are not known yet
-  will_make "${4:-$dir/scoring}"
+  for made in "$dir/lmwt" "$dir/wip" "${4:-$dir/scoring}"; do will_make "$made"; done
   exit 0
 fi
 steps/score_asr.sh --cmd "$cmd" --force "$force" --cer "$cer" --lmwt "$(cat "$dir/lmwt")" --wip "$(cat "$dir/wip")" \

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mimic import renamed
+from mimic.allocator import keep_freed_memory
 from mimic.errors import UserError
 from mimic.progress import progress
 from mimic.settings import Share, convert
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 def run(main: Callable[[], int | None]) -> None:
     """Run `main` and exit with what it returns (None: 0); a user's mistake is one line and 1, an interrupt 130."""
     prog = Path(sys.argv[0]).name
+    keep_freed_memory()
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,

@@ -68,6 +68,9 @@ def test_from_data_directories_to_the_tables(tmp_path):
     assert "epochs: 12" in (exp / "mlp_multi/config.yaml").read_text()
     again = recipe(*words)
     assert ": to do" not in again, again
+    for file in ("best_path/.done", "lmwt", "wip"):  # a decoding without its scores, whose weights the test set takes
+        (exp / "tri3/decode_dev_clean" / file).unlink()
+    assert f"{exp}/tri3/decode_test_clean/best_path: to do" in recipe(*words, "--dry-run", "true")
 
     # By LF-MMI, at a third of the frame rate, and with more speech.
     words[words.index("mlp")] = "tdnnf"

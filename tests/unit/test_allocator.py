@@ -1,4 +1,4 @@
-"""What a training frees stays in its process."""
+"""What a program frees stays in its process."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from data_maker import ROOT
 FAULTS = """
 import ctypes, resource, sys
 sys.path.insert(0, "pyscripts")
-from mimic.training.allocator import keep_freed_memory
+from mimic.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 import numpy as np
