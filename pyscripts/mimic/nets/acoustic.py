@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mimic.nets.dropout import Dropout
 from mimic.nets.ligru import LiGru
 from mimic.nets.masking import pack, unpack
+from mimic.nets.products import Linear
 from mimic.nets.rnn import bidirectional
 from mimic.nets.tdnnf import Tdnnf
 from mimic.settings import BelowOne, Count, CountOrZero
@@ -94,7 +95,7 @@ class MlpBody(nn.Module):
         super().__init__()
         self.context, self.outputs = config.context, config.units
         sizes = [inputs * (2 * config.context + 1)] + [config.units] * (config.layers - 1)
-        self.layers = nn.ModuleList(nn.Linear(size, config.units, bias=False) for size in sizes)
+        self.layers = nn.ModuleList(Linear(size, config.units, bias=False) for size in sizes)
         self.norms = nn.ModuleList(nn.BatchNorm1d(config.units, momentum=0.05) for _ in sizes)
         self.dropout = Dropout(config.dropout)
 
@@ -121,8 +122,8 @@ class AcousticNet(nn.Module):
     def __init__(self, body: Body, pdfs: int, phones: int):
         super().__init__()
         self.body = body
-        self.pdf = nn.Linear(body.outputs, pdfs)
-        self.phone = nn.Linear(body.outputs, phones)
+        self.pdf = Linear(body.outputs, pdfs)
+        self.phone = Linear(body.outputs, phones)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, frames, inputs) -> log-posteriors (batch, frames, pdfs) and (batch, frames, phones)."""
@@ -161,9 +162,9 @@ class Output(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, bottleneck: int, outputs: int):
         super().__init__()
-        self.hidden, self.narrow = nn.Linear(inputs, hidden), nn.Linear(hidden, bottleneck, bias=False)
+        self.hidden, self.narrow = Linear(inputs, hidden), Linear(hidden, bottleneck, bias=False)
         self.norms = nn.ModuleList(nn.BatchNorm1d(size, momentum=0.05) for size in (hidden, bottleneck))
-        self.out = nn.Linear(bottleneck, outputs)
+        self.out = Linear(bottleneck, outputs)
         nn.init.zeros_(self.out.weight)  # as in Kaldi: at first all paths are equally likely
         nn.init.zeros_(self.out.bias)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from mimic.nets.products import Linear
 from mimic.nets.rnn import Rnn
 from mimic.settings import Count
 
@@ -27,9 +28,9 @@ class BilstmMask(nn.Module):
     def __init__(self, bins: int, config: BilstmMaskConfig):
         super().__init__()
         self.first = Rnn("lstm", bins, config.units, 1, 0.0)
-        self.bottleneck = nn.Linear(2 * config.units, config.bottleneck)
+        self.bottleneck = Linear(2 * config.units, config.bottleneck)
         self.second = Rnn("lstm", config.bottleneck, config.units, 1, 0.0)
-        self.output = nn.Linear(2 * config.units, bins)
+        self.output = Linear(2 * config.units, bins)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         x = self.bottleneck(self.first(x, lengths))  # (batch, frames, bottleneck)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count
 
 State = tuple[Tensor, Tensor]  # each (layers, batch, units)
@@ -34,10 +35,10 @@ class CausalMask(nn.Module):
 
     def __init__(self, bins: int, config: CausalMaskConfig):
         super().__init__()
-        self.enter = nn.Sequential(nn.Linear(bins, config.units), nn.LayerNorm(config.units), nn.LeakyReLU())
+        self.enter = nn.Sequential(Linear(bins, config.units), nn.LayerNorm(config.units), nn.LeakyReLU())
         dropout = config.dropout if config.layers > 1 else 0.0
         self.rnn = nn.LSTM(config.units, config.units, config.layers, batch_first=True, dropout=dropout)
-        self.output = nn.Linear(config.units, bins)
+        self.output = Linear(config.units, bins)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         return self.step(x)[0]  # padding follows the real frames, which do not see it

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from mimic.nets.dropout import dropout
 from mimic.nets.masking import reflect_edges, valid_frames
+from mimic.nets.products import Linear, adopt, linear
 from mimic.settings import BelowOne, Count
 
 
@@ -55,7 +56,7 @@ class Layer(nn.TransformerEncoderLayer):
     def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
         net = self.self_attn
         batch, frames, size = x.shape
-        projected = F.linear(x, net.in_proj_weight, net.in_proj_bias)
+        projected = linear(x, net.in_proj_weight, net.in_proj_bias)
         projected = projected.view(batch, frames, 3, net.num_heads, -1).permute(2, 0, 3, 1, 4)
         if self.training and x.device.type == "cpu":  # PyTorch's would draw its own, slower dropout
             query, key, value = projected.flatten(1, 2)  # (batch * heads, frames, size / heads) each
@@ -88,7 +89,8 @@ class CnnTransformer(nn.Module):
         self.transformer = nn.TransformerEncoder(
             layer, config.layers, nn.LayerNorm(size, eps=1e-6), enable_nested_tensor=False
         )
-        self.output = nn.Linear(size, bins, bias=False)
+        adopt(self.transformer)
+        self.output = Linear(size, bins, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         for conv, norm in zip(self.conv, self.norm, strict=True):
@@ -109,4 +111,4 @@ def _convolve(conv: nn.Conv1d, x: Tensor, lengths: Tensor) -> Tensor:
     """(batch, frames, inputs) -> (batch, frames, outputs), mirrored at an utterance's ends: one matrix product."""
     bordered = reflect_edges(x, lengths)
     windows = torch.cat([bordered[:, :-2], bordered[:, 1:-1], bordered[:, 2:]], dim=2)  # (batch, frames, 3 * inputs)
-    return F.linear(windows, conv.weight.transpose(1, 2).flatten(1), conv.bias)
+    return linear(windows, conv.weight.transpose(1, 2).flatten(1), conv.bias)

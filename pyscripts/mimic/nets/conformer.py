@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.nets.masking import tracing, valid_frames
+from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count
 
 
@@ -77,7 +78,7 @@ class Subsampling(nn.Module):
         self.conv = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
-        self.output = nn.Linear((bins + 3) // 4 * channels, units)
+        self.output = Linear((bins + 3) // 4 * channels, units)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(batch, frames, bins) -> (batch, (frames + 3) // 4, units)."""
@@ -93,8 +94,8 @@ class FeedForward(nn.Sequential):
     """(real frames, units) -> the same."""
 
     def __init__(self, units: int, hidden: int, dropout: float):
-        layers = [nn.LayerNorm(units), nn.Linear(units, hidden), nn.SiLU(), nn.Dropout(dropout)]
-        super().__init__(*layers, nn.Linear(hidden, units), nn.Dropout(dropout))
+        layers = [nn.LayerNorm(units), Linear(units, hidden), nn.SiLU(), nn.Dropout(dropout)]
+        super().__init__(*layers, Linear(hidden, units), nn.Dropout(dropout))
 
 
 class Attention(nn.Module):
@@ -103,8 +104,8 @@ class Attention(nn.Module):
     def __init__(self, units: int, heads: int, dropout: float):
         super().__init__()
         self.norm = nn.LayerNorm(units)
-        self.project = nn.Linear(units, 3 * units)
-        self.output = nn.Linear(units, units)
+        self.project = Linear(units, 3 * units)
+        self.output = Linear(units, units)
         self.heads, self.dropout = heads, dropout
 
     def forward(self, x: Tensor, frames: Frames, turn: tuple[Tensor, Tensor]) -> Tensor:
@@ -137,9 +138,9 @@ class Convolution(nn.Module):
 
     def __init__(self, units: int, kernel: int, dropout: float):
         super().__init__()
-        self.enter = nn.Sequential(nn.LayerNorm(units), nn.Linear(units, 2 * units), nn.GLU())
+        self.enter = nn.Sequential(nn.LayerNorm(units), Linear(units, 2 * units), nn.GLU())
         self.conv = nn.Conv1d(units, units, kernel, padding=kernel // 2, groups=units, bias=False)
-        self.leave = nn.Sequential(nn.BatchNorm1d(units), nn.SiLU(), nn.Linear(units, units), nn.Dropout(dropout))
+        self.leave = nn.Sequential(nn.BatchNorm1d(units), nn.SiLU(), Linear(units, units), nn.Dropout(dropout))
 
     def forward(self, x: Tensor, frames: Frames) -> Tensor:
         """(real frames, units) -> the same."""

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from mimic.errors import UserError
 from mimic.nets.dropout import Dropout
 from mimic.nets.masking import mirrored_border, pack, tracing, unpack
+from mimic.nets.products import Linear
 from mimic.nets.rnn import Rnn
 from mimic.settings import BelowOne, Count, CountOrZero
 
@@ -125,7 +126,7 @@ class Dnn(nn.Module):
         sizes = [inputs] + [units] * layers
         self.net = nn.Sequential()
         for a, b in zip(sizes[:-1], sizes[1:], strict=True):
-            self.net.extend([nn.Linear(a, b), nn.BatchNorm1d(b), nn.LeakyReLU(), Dropout(dropout)])
+            self.net.extend([Linear(a, b), nn.BatchNorm1d(b), nn.LeakyReLU(), Dropout(dropout)])
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(batch, frames, inputs) -> (batch, frames, units)."""
@@ -171,7 +172,7 @@ class CrdnnMask(nn.Module):
         if config.time_pooling != 1:
             raise UserError(f"--model.time_pooling {config.time_pooling}: a mask needs every frame: set it to 1")
         self.crdnn = Crdnn(bins, config)
-        self.output = nn.Linear(self.crdnn.output_size, bins)
+        self.output = Linear(self.crdnn.output_size, bins)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         units, _ = self.crdnn(x, lengths)  # (batch, frames, crdnn.output_size)

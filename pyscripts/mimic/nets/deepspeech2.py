@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mimic.errors import UserError
 from mimic.nets.dropout import Dropout
 from mimic.nets.masking import normalise_channels, pack, reverse, tracing, unpack, valid_frames
+from mimic.nets.products import Linear
 from mimic.nets.rnn import differentiable
 from mimic.settings import BelowOne, Count, CountOrZero, NotNegative
 
@@ -206,7 +207,7 @@ class DeepSpeech2(nn.Module):
         self.lookahead = Lookahead(size, config.lookahead, config.limit) if config.lookahead else None
         self.dense = nn.Sequential(Dropout(config.dropout))
         if config.dense:
-            self.dense.extend([nn.Linear(size, config.dense), Activation(config.limit), Dropout(config.dropout)])
+            self.dense.extend([Linear(size, config.dense), Activation(config.limit), Dropout(config.dropout)])
         self.bidirectional = config.bidirectional
         self.output_size, self.output_bias = config.dense or size, config.output_bias
 

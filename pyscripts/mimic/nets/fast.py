@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from mimic.nets.masking import pack, reverse, unpack
+from mimic.nets.products import Linear
 from mimic.settings import Count, Range
 
 State = tuple[Tensor, ...]  # of each block (batch, positions, units)
@@ -101,7 +102,7 @@ class Block(nn.Module):
                 weight_norm(rnn, "weight_ih_l0")
                 weight_norm(rnn, "weight_hh_l0")
         self.rnn_output = Normalised(directions * units, units, 1, act=False)
-        self.attention = nn.Linear(units, 3 * units, bias=False)  # queries, keys, values, each by heads
+        self.attention = Linear(units, 3 * units, bias=False)  # queries, keys, values, each by heads
         self.attention_output = Normalised(units, units, 1, act=False)
 
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:

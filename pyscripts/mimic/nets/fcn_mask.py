@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.nets.masking import normalise_channels, valid_frames
+from mimic.nets.products import Linear
 from mimic.settings import Count
 
 
@@ -40,7 +41,7 @@ class FcnMask(nn.Module):
         inputs = [1] + [config.channels] * (config.layers - 1)
         self.conv = nn.ModuleList(nn.Conv2d(n, config.channels, config.kernel, padding="same") for n in inputs)
         self.norm = nn.ModuleList(nn.BatchNorm1d(config.channels) for _ in inputs)
-        self.output = nn.Linear(bins * config.channels, bins)  # a convolution one frame wide, as high as all bins
+        self.output = Linear(bins * config.channels, bins)  # a convolution one frame wide, as high as all bins
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         real = valid_frames(lengths, x.shape[1])[:, :, None, None]

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mimic.nets.fast import triangles
 from mimic.nets.masking import pack, unpack
+from mimic.nets.products import Linear
 from mimic.settings import Count
 
 DILATIONS = (1, 2, 5)  # frames, of the convolutions over time
@@ -80,7 +81,7 @@ class TemporalAttention(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.rnn = nn.GRU(channels, 2 * channels, batch_first=True)
-        self.output = nn.Linear(2 * channels, channels)
+        self.output = Linear(2 * channels, channels)
 
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         energy = unpack(x.square().mean(2), lengths, int(lengths.max()))  # (batch, frames, channels)
@@ -124,7 +125,7 @@ class DualPath(nn.Module):
         half, quarter = channels // 2, channels // 4
         self.over_bands = nn.ModuleList(nn.GRU(half, quarter, batch_first=True, bidirectional=True) for _ in range(2))
         self.over_time = nn.ModuleList(nn.GRU(half, half) for _ in range(2))
-        self.outputs = nn.ModuleList(nn.Linear(channels, channels) for _ in range(2))
+        self.outputs = nn.ModuleList(Linear(channels, channels) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm([bands, channels], eps=1e-8) for _ in range(2))
 
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:

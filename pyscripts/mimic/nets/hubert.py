@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mimic.nets.products import Linear
 from mimic.nets.ssl import EncoderConfig, SslEncoder, base_network
 from mimic.nets.student import scale_gradient
 from mimic.settings import Count, NotNegative, Positive, Range
@@ -44,7 +45,7 @@ class Hubert(nn.Module):
         self.config = config
         self.encoder = SslEncoder(base_network(config, True), False)
         self.hidden = nn.Parameter(torch.rand(config.units))
-        self.project = nn.Linear(config.units, config.projection)
+        self.project = Linear(config.units, config.projection)
         self.codes = nn.Parameter(torch.randn(config.clusters, config.projection))
 
     def forward(self, waveforms: list[Tensor], masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.nets.masking import pack, reverse, tracing, unpack
+from mimic.nets.products import Linear
 
 LIMIT = 20.0  # of a clipped candidate
 
@@ -99,7 +100,7 @@ class LiGru(nn.Module):
     def __init__(self, input_size: int, hidden: int, layers: int, dropout: float = 0.0, bounded: bool = False):
         super().__init__()
         sizes = [input_size] + [2 * hidden] * (layers - 1)
-        self.project = nn.ModuleList(nn.Linear(size, 2 * hidden, bias=False) for size in sizes)
+        self.project = nn.ModuleList(Linear(size, 2 * hidden, bias=False) for size in sizes)
         self.norm = nn.ModuleList(nn.BatchNorm1d(2 * hidden, momentum=0.05) for _ in sizes)
         self.recurrent = nn.ParameterList(torch.empty(2 * hidden, hidden) for _ in sizes)
         for weight in self.recurrent:

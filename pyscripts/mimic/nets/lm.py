@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count
 
 
@@ -44,12 +45,12 @@ class RnnLm(nn.Module):
         between = config.dropout if config.layers > 1 else 0.0
         self.rnn = nn.LSTM(config.embedding, config.units, config.layers, batch_first=True, dropout=between)
         self.dnn = nn.Sequential(
-            nn.Linear(config.units, config.dnn_units),
+            Linear(config.units, config.dnn_units),
             nn.LayerNorm(config.dnn_units),
             nn.LeakyReLU(),
             nn.Dropout(config.dropout),
         )
-        self.output = nn.Linear(config.dnn_units, tokens)
+        self.output = Linear(config.dnn_units, tokens)
 
     def forward(self, previous: Tensor) -> Tensor:
         """Tokens (batch, length), the first one <bos> -> log-probabilities of the next ones (batch, length, tokens).

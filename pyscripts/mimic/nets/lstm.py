@@ -17,6 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mimic.nets.products import product
+
 LARGE = 8 << 20  # bytes of U
 
 
@@ -37,16 +39,6 @@ def one_way(x: Tensor, weights: Sequence[Tensor], sizes: list[int], backwards: b
     """
     from_input, recurrent, bias, more_bias = weights
     return _OneWay.apply(x, from_input, recurrent, bias + more_bias, sizes, backwards)
-
-
-def product(x: Tensor, weight: Tensor) -> Tensor:
-    """x @ weight.t() without a gradient: (n, inputs), (outputs, inputs) -> (n, outputs)."""
-    # By oneDNN, as convolutions are: MKL, which PyTorch takes otherwise, needs 1.2 times (many rows) to 2 times as long
-    # (8 rows) on processors of AMD.
-    onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if onednn is None or not torch.backends.mkldnn.is_available() or x.dtype != torch.float32:
-        return x @ weight.t()
-    return onednn(x, weight, None, "none", [], "")
 
 
 class _OneWay(torch.autograd.Function):

@@ -7,6 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from mimic.nets.products import linear
+
 
 class _Counter(TorchFunctionMode):
     """Counts those of convolutions and products of matrices; recurrences are counted by hooks."""
@@ -19,7 +21,7 @@ class _Counter(TorchFunctionMode):
         out = func(*args, **(kwargs or {}))
         if func in (torch.Tensor.matmul, torch.Tensor.__matmul__, torch.matmul):
             self.total += out.numel() * args[0].shape[-1]
-        elif func in (F.conv1d, F.conv2d, F.linear):
+        elif func in (F.conv1d, F.conv2d, F.linear, linear):
             self.total += out.numel() * args[1][0].numel()
         elif func in (F.conv_transpose1d, F.conv_transpose2d):
             self.total += args[0].numel() * args[1][0].numel()

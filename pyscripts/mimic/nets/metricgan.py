@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from mimic.nets.masking import normalise_channels, valid_frames
+from mimic.nets.products import Linear
 from mimic.nets.rnn import Rnn
 from mimic.settings import Count, Share
 
@@ -41,8 +42,8 @@ class MetricganMask(nn.Module):
     def __init__(self, bins: int, config: MetricganMaskConfig):
         super().__init__()
         self.rnn = Rnn("lstm", bins, config.units, config.layers, 0.0)
-        self.dense = nn.Linear(2 * config.units, config.dense)
-        self.output = nn.Linear(config.dense, bins)
+        self.dense = Linear(2 * config.units, config.dense)
+        self.output = Linear(config.dense, bins)
         self.slope = nn.Parameter(torch.ones(bins))
         self.least = config.least
 
@@ -60,7 +61,7 @@ class MetricDiscriminator(nn.Module):
         inputs = [2] + [channels] * (LAYERS - 1)
         self.conv = nn.ModuleList(spectral_norm(nn.Conv2d(n, channels, KERNEL)) for n in inputs)
         sizes = [channels, 50, 10, 1]
-        self.dense = nn.ModuleList(spectral_norm(nn.Linear(a, b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.dense = nn.ModuleList(spectral_norm(Linear(a, b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
 
     def forward(self, degraded: Tensor, clean: Tensor, lengths: Tensor) -> Tensor:
         lost = LAYERS * (KERNEL - 1)  # convolutions without a border take so many frames

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mimic.errors import UserError
 from mimic.frontend.cmvn import Cmvn
 from mimic.nets.masking import valid_frames
+from mimic.nets.products import Linear
 from mimic.nets.rnn import Rnn
 from mimic.settings import BelowOne, Count, CountOrZero
 
@@ -42,7 +43,7 @@ class Probe(nn.Module):
             raise UserError(f"model.states {config.states}: the features have {bins} values, which it does not divide")
         self.weights = nn.Parameter(torch.zeros(config.states))
         dim = bins // config.states
-        self.project = nn.Linear(dim, config.units) if config.units else nn.Identity()
+        self.project = Linear(dim, config.units) if config.units else nn.Identity()
         dim = config.units or dim
         self.rnn = None
         if config.rnn_layers:
@@ -69,7 +70,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.normaliser = normaliser
         self.probe = Probe(len(normaliser.mean), config)
-        self.output = nn.Linear(self.probe.output_size, classes)
+        self.output = Linear(self.probe.output_size, classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings and scores (batch, classes)."""

@@ -13,6 +13,7 @@ from mimic.nets.enhancers import Enhanced, MaskConfig, MaskEnhancer
 from mimic.nets.graphs import Graph
 from mimic.nets.masking import frames_at
 from mimic.nets.probe import Probe, ProbeConfig
+from mimic.nets.products import Linear
 
 SHORTEST_S = 0.1  # a waveform gets silence up to here, so that it has a frame of any features
 
@@ -30,7 +31,7 @@ class FeatureMask(nn.Module):
         super().__init__()
         self.normaliser = normaliser
         self.probe = Probe(len(normaliser.mean), config)
-        self.output = nn.Linear(self.probe.output_size, bins)
+        self.output = Linear(self.probe.output_size, bins)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         return self.output(self.probe(self.normaliser(features), lengths)[0]).sigmoid()

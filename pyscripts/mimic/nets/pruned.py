@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchaudio.models import Wav2Vec2Model
 
 from mimic.errors import UserError
+from mimic.nets.products import Linear
 from mimic.nets.pruned_config import PrunedConfig
 from mimic.nets.ssl import SslEncoder
 from mimic.nets.student import DistilledEncoder, EnhancementHead, StudentOutput
@@ -99,7 +100,7 @@ class PrunedStudent(DistilledEncoder):
         if "conv" in config.prune and encoder.net.feature_extractor.conv_layers[1].layer_norm is not None:
             raise UserError("channels that are normalised together cannot be pruned: leave conv out of model.prune")
         width = encoder.net.encoder.feature_projection.projection.out_features
-        projections = [nn.Linear(width, units) for _ in set(config.groups)]
+        projections = [Linear(width, units) for _ in set(config.groups)]
         self.projections = nn.ModuleList(projections)
         for projection in projections:
             nn.init.eye_(projection.weight)

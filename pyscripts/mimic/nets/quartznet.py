@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mimic.nets.dropout import dropout
 from mimic.nets.masking import pack, unpack
+from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count
 
 
@@ -48,7 +49,7 @@ class Separable(nn.Module):
         super().__init__()
         padding = kernel // 2 * dilation
         self.depth = nn.Conv1d(inputs, inputs, kernel, stride, padding, dilation, groups=inputs, bias=False)
-        self.mix = nn.Linear(inputs, outputs, bias=False)
+        self.mix = Linear(inputs, outputs, bias=False)
         self.norm = nn.BatchNorm1d(outputs)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, modules: int, p: float):
         super().__init__()
         self.parts = nn.ModuleList(Separable(inputs if i == 0 else outputs, outputs, kernel) for i in range(modules))
-        self.shortcut = nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs))
+        self.shortcut = nn.Sequential(Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs))
         self.p = p
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class Quartznet(nn.Module):
                 self.blocks.append(Block(inputs, outputs, kernel, config.modules, config.dropout))
                 inputs = outputs
         self.wide = Separable(inputs, channels[-2], kernels[-1], dilation=config.dilation)
-        self.last = nn.Sequential(nn.Linear(channels[-2], channels[-1], bias=False), nn.BatchNorm1d(channels[-1]))
+        self.last = nn.Sequential(Linear(channels[-2], channels[-1], bias=False), nn.BatchNorm1d(channels[-1]))
         self.dropout, self.output_size = config.dropout, channels[-1]
 
     def output_lengths(self, lengths):

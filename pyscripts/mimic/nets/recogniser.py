@@ -11,6 +11,7 @@ from mimic.frontend.front_end import FrontEnd
 from mimic.nets.attention_decoder import AttentionDecoder, DecoderConfig
 from mimic.nets.graphs import Graph, count_frames
 from mimic.nets.masking import valid_frames
+from mimic.nets.products import Linear
 
 
 class RecogniserNet(nn.Module):
@@ -32,7 +33,7 @@ class RecogniserNet(nn.Module):
         super().__init__()
         self.normaliser, self.centred = normaliser, centred
         self.encoder = encoder
-        self.ctc = nn.Linear(encoder.output_size, tokens, bias=getattr(encoder, "output_bias", True))
+        self.ctc = Linear(encoder.output_size, tokens, bias=getattr(encoder, "output_bias", True))
         self.decoder = AttentionDecoder(encoder.output_size, tokens, decoder) if decoder else None
 
     def _normalise(self, features: Tensor, lengths: Tensor) -> Tensor:

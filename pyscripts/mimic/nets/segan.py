@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.nets.masking import tracing
+from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count, CountOrZero
 
 SLOPE = 0.3  # of the discriminator's leaky ReLU
@@ -156,7 +157,7 @@ class Discriminator(nn.Module):
         self.down = nn.ModuleList(Down(a, b, config) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
         self.norm = nn.ModuleList(VirtualBatchNorm(size) for size in config.channels)
         self.merge = nn.Conv1d(sizes[-1], 1, 1, bias=False)
-        self.output = nn.Linear(config.code, 1)
+        self.output = Linear(config.code, 1)
         nn.init.trunc_normal_(self.merge.weight, std=0.02, a=-0.04, b=0.04)
 
     def forward(self, x: Tensor, reference: Statistics | None = None) -> tuple[Tensor, Statistics]:

@@ -14,6 +14,7 @@ from torchaudio.models import Wav2Vec2Model, wav2vec2_model, wavlm_model
 
 from mimic.errors import UserError
 from mimic.nets.masking import tracing, valid_frames
+from mimic.nets.products import adopt, linear
 from mimic.nets.ssl_files import MAX_DISTANCE, read_directory, read_weights
 from mimic.settings import BelowOne, Count
 
@@ -68,7 +69,7 @@ class FramesFirst(nn.Conv1d):
         (size,), (stride,) = self.kernel_size, self.stride
         # Up to the last window that is whole. A trace must not see the number of frames.
         windows = torch.cat([x[:, i : (i - size + 1) or None : stride] for i in range(size)], dim=2)
-        return F.linear(windows, self.weight.transpose(1, 2).flatten(1), self.bias)
+        return linear(windows, self.weight.transpose(1, 2).flatten(1), self.bias)
 
 
 class SslEncoder(nn.Module):
@@ -88,6 +89,7 @@ class SslEncoder(nn.Module):
         self.num_layers = len(net.encoder.transformer.layers)
         for layer in net.feature_extractor.conv_layers[1:]:
             layer.conv = FramesFirst.like(layer.conv)
+        adopt(net)
 
     @property
     def stride(self) -> int:

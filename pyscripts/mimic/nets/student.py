@@ -16,6 +16,7 @@ from mimic.errors import UserError
 from mimic.frontend.stft import Stft, StftConfig
 from mimic.nets.enhancers import Enhanced, enhance_each
 from mimic.nets.masking import frames_at
+from mimic.nets.products import Linear
 from mimic.nets.rnn import Rnn
 from mimic.nets.ssl import EncoderConfig, SslEncoder, base_network
 from mimic.settings import Count, NotNegative
@@ -145,8 +146,8 @@ class Predictor(nn.Module):
 
     def __init__(self, inputs: int, units: int, tasks: int):
         super().__init__()
-        self.shared = nn.Linear(inputs, tasks * inputs)
-        self.tasks = nn.ModuleList(nn.Linear(inputs, units) for _ in range(tasks))
+        self.shared = Linear(inputs, tasks * inputs)
+        self.tasks = nn.ModuleList(Linear(inputs, units) for _ in range(tasks))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         parts = F.gelu(self.shared(x)).chunk(len(self.tasks), dim=2)
@@ -160,7 +161,7 @@ class EnhancementHead(nn.Module):
         super().__init__()
         self.rnn = Rnn("lstm", inputs, units, layers, dropout)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(2 * units, FRONT.n_fft // 2 + 1)
+        self.output = Linear(2 * units, FRONT.n_fft // 2 + 1)
 
     def forward(self, head_input: Tensor, lengths: Tensor, most: int, frames: Tensor) -> Tensor:
         """(batch, frames', inputs) of these lengths -> (batch, most, bins), of which `frames` (batch,) are real.

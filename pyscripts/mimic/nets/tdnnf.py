@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from mimic.nets.dropout import Dropout
 from mimic.nets.masking import pack, unpack, valid_frames
+from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count, CountOrZero, Share
 
 
@@ -45,8 +46,8 @@ class Factorised(nn.Module):
         super().__init__()
         self.stride, self.bypass = stride, config.bypass if inputs == config.units else 0.0
         taps = 2 if stride else 1
-        self.narrow = nn.Linear(taps * inputs, config.bottleneck, bias=False)
-        self.wide = nn.Linear(taps * config.bottleneck, config.units)
+        self.narrow = Linear(taps * inputs, config.bottleneck, bias=False)
+        self.wide = Linear(taps * config.bottleneck, config.units)
         self.norm = nn.BatchNorm1d(config.units, momentum=0.05)
         self.dropout = Dropout(config.dropout)
         nn.init.orthogonal_(self.narrow.weight)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mimic.nets.cnn_transformer import Layer
+from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count
 
 
@@ -52,7 +53,7 @@ class TransformerLm(nn.Module):
         self.layers = nn.ModuleList(
             Layer(config.units, config.heads, config.feedforward, config.dropout) for _ in range(config.layers)
         )
-        self.output = nn.Linear(config.units, tokens)
+        self.output = Linear(config.units, tokens)
 
     def forward(self, previous: Tensor) -> Tensor:
         """Tokens (batch, length), the first one <bos> -> log-probabilities of the next ones (batch, length, tokens).

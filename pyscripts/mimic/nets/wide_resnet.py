@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.nets.masking import mirrored_border, normalise_channels, valid_frames
+from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count, CountOrZero
 
 
@@ -44,7 +45,7 @@ class ResidualBlock(nn.Module):
         self.down = nn.Conv2d(inputs, outputs, 3, stride=(1, 2))
         self.norm = nn.ModuleList(nn.BatchNorm1d(outputs) for _ in range(2))
         self.conv = nn.ModuleList(nn.Conv2d(outputs, outputs, 3) for _ in range(2))
-        self.excite = nn.Sequential(nn.Linear(outputs, outputs), nn.ReLU(), nn.Linear(outputs, outputs), nn.Sigmoid())
+        self.excite = nn.Sequential(Linear(outputs, outputs), nn.ReLU(), Linear(outputs, outputs), nn.Sigmoid())
         self.dropout = dropout
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -88,10 +89,10 @@ class WideResnet(nn.Module):
         self.dnn = nn.Sequential()
         units = size * inputs
         for _ in range(config.dnn_layers):
-            self.dnn.extend([nn.Linear(units, config.dnn_units), nn.GELU(), nn.LayerNorm(config.dnn_units)])
+            self.dnn.extend([Linear(units, config.dnn_units), nn.GELU(), nn.LayerNorm(config.dnn_units)])
             self.dnn.append(nn.Dropout(config.dropout))
             units = config.dnn_units
-        self.output = nn.Linear(units, bins)
+        self.output = Linear(units, bins)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         x = x.unsqueeze(3)
