@@ -80,7 +80,7 @@ def task_of(folder: Path, size: str, batch: int, *extra: str) -> tuple[DistillTa
 
 
 def as_torchaudio(encoder: SslEncoder) -> None:
-    """Let an encoder compute its convolutions as torchaudio does."""
+    """Let an encoder compute its convolutions and products as torchaudio does."""
 
     def convolve(waveforms: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         lengths = torch.tensor([len(waveform) for waveform in waveforms])
@@ -88,6 +88,9 @@ def as_torchaudio(encoder: SslEncoder) -> None:
 
     for layer in encoder.net.feature_extractor.conv_layers:
         layer.conv.__class__ = torch.nn.Conv1d
+    for module in encoder.net.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.__class__ = torch.nn.Linear
     encoder.convolve = convolve
 
 
@@ -171,6 +174,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a busy machine (wall)")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # for both, as our training does
     torch.manual_seed(1)
     clock = {"wall": time.perf_counter, "cpu": time.process_time}[args.clock]
     with tempfile.TemporaryDirectory() as name:

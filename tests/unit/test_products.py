@@ -23,6 +23,7 @@ SHAPES = {
     "one row in many places": (draw(1, 40).expand(900, 40), draw(70, 1).expand(70, 40)),
     "overlapping": (draw(9000).as_strided((900, 40), (8, 1)), draw(70, 40)),
     "every other": (draw(1800, 80)[::2, ::2], draw(140, 80)[::2, ::2]),
+    "gaps between rows": (draw(900, 120)[:, 40:80], draw(70, 120)[:, :40]),
     "one output": (draw(40000, 40), draw(1, 40)),
 }
 

@@ -29,7 +29,12 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x @ weight.t() + bias by oneDNN, without a gradient: (n, inputs), (outputs, inputs) -> (n, outputs)."""
     if not _HERE or x.dtype != torch.float32:
         return F.linear(x, weight, bias)
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
+
+
+def _dense(x: Tensor) -> Tensor:
+    # Of a matrix with gaps between its rows, transposed, oneDNN 3.10 takes a thousand times as long.
+    return x if x.is_contiguous() or x.t().is_contiguous() else x.contiguous()
 
 
 class _Linear(torch.autograd.Function):
