@@ -16,6 +16,7 @@ mix=                                    # further text for it, such as books; it
 enhancer=exp/enhance_segan              # directory with wav/{train,dev,test}; if it does not exist: clean and noisy speech only
 nets=ligru                              # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml; tdnnf by LF-MMI: conf/lfmmi_tdnnf.yaml
 size=                                   # _demo: conf/*_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
+train_speech="clean multi enhanced"     # what the networks train on: any of clean, multi (clean and noisy), enhanced (by --enhancer, where it is there)
 speeds=                                 # the networks also train on copies at these speeds, e.g. "0.9 1.1"
 also=                                   # data directory of more clean training speech for the networks, as local/demo/synthesise.sh makes it
 train_options=""                        # stage 5: further settings, as "--train.epochs 5"; split at spaces
@@ -58,6 +59,7 @@ is_mmi() { [[ ${config[$1]} == conf/lfmmi_* ]]; }
 check_common "$@"
 check_files lexicon lm mix mfcc_config
 check_dirs also
+check_words train_speech clean multi enhanced
 [ "$net_feats" = fmllr ] || [ -f "$net_feats" ] || die "--net-feats $net_feats: no such file, and not fmllr"
 mono_gauss=1000
 if $debug; then # what run.sh and local/run_segan.sh made with --debug true
@@ -82,12 +84,16 @@ for net in $nets; do
   [ -n "${config[$net]:-}" ] || die "--nets: no network '$net': conf/hybrid_$net.yaml is not there"
   if is_mmi "$net"; then mmi=true; fi
 done
-sides=(clean noisy) trained=(clean multi) sets=(train dev test) net_train=train
+sides=(clean noisy) trained=() sets=(train dev test) net_train=train
 if [ -n "$speeds" ]; then net_train=train_speed; fi
 copied=$net_train
 if [ -n "$also" ]; then net_train=train_also; fi
 if [ "$net_train" != train ]; then sets+=("$net_train"); fi
-if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced) trained+=(enhanced); fi
+if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced); fi
+for speech in $train_speech; do
+  if [ "$speech" != enhanced ] || [[ " ${sides[*]} " == *" enhanced "* ]]; then trained+=("$speech"); fi
+done
+[ ${#trained[@]} -gt 0 ] || die "--train-speech $train_speech: there is no enhanced speech in $enhancer/wav/train"
 passes=() realign=()
 if [ -n "$gmm_passes" ]; then
   passes=(--num-iters "$gmm_passes" --max-iter-inc $((gmm_passes * 3 / 4)))
@@ -161,6 +167,7 @@ adapt() { # adapt SET SIDE
   if [ "$1" = "$net_train" ]; then
     from=${tri}_ali_$2
     if [ "$2" != clean ] && [ "$net_feats" != fmllr ]; then return; fi # nothing of it is used
+    if [[ $2 != clean && " ${trained[*]} " != *" ${2/noisy/multi} "* ]]; then return; fi
     if [ -n "$also" ]; then skip=(--max-skip 0.1); fi  # of voices that are no one's
     if [ "$2" != clean ]; then skip=(--max-skip 1); fi # only its transforms are used: labels are those of clean speech
     steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/$1_$2" "$lang" "$tri" "$from"
