@@ -63,7 +63,7 @@ check_models() {
 check_words() {
   local name=$1 word list
   list=$(printf '%s, ' "${@:2:$#-2}") list="${list%, } and ${*: -1}"
-  for word in ${!name}; do [[ " ${*:2} " == *" $word "* ]] || die "--$name are $list, got '$word'"; done
+  for word in ${!name}; do [[ " ${*:2} " == *" $word "* ]] || die "--${name//_/-}: any of $list, got '$word'"; done
 }
 
 # former_value OPTION OLD NEW: for one release, a word OLD of the option counts as NEW. former_dir NEW OLD: the directory OLD

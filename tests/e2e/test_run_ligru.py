@@ -46,6 +46,12 @@ def test_from_data_directories_to_the_tables(tmp_path):
     words += ["--speeds", "1.1", "--seeds", 2]
     words += ["--train-options", "--train.epochs 12 --train.lr 0.01 --model.layers 1 --model.units 64"]
     assert f"{exp}/mlp_multi/decode_test_noisy/best_path: to do" in recipe(*words, "--dry-run", "true")
+    some = recipe(*words, "--train-speech", "clean", "--dry-run", "true")
+    assert "mlp_clean: to do" in some and "multi" not in some and "fmllr/train_speed_noisy" not in some
+    assert "no enhanced speech" in recipe(*words, "--train-speech", "enhanced", code=1)
+    assert "--train-speech: any of clean, multi and enhanced, got 'noisy'" in recipe(
+        *words, "--train-speech", "noisy", code=1
+    )
     recipe(*words)
     table, by_age = (exp / "RESULTS.md").read_text(), (exp / "BREAKDOWN.md").read_text()
     rows = {cells[1].strip(): cells[2:4] for line in table.splitlines() if len(cells := line.split("|")) == 5}

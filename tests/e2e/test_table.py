@@ -81,7 +81,7 @@ def test_the_table_has_all_rows_and_the_published_values_beside(recipe):
     )
     assert "there is no directory nowhere" in recipe.call(*words[:-1], "whisper:nowhere", code=1)
     assert "retraining needs dev" in recipe.call(*words[:5], "--recognisers", "retrained", "--sets", "test", code=1)
-    assert "--sets are dev and test, got 'train'" in recipe.call(*words, "--sets", "train test", code=1)
+    assert "--sets: any of dev and test, got 'train'" in recipe.call(*words, "--sets", "train test", code=1)
     assert "needs --foreign-command" in recipe.call(*words[:-2], code=1)
     assert "no row 'none'" in recipe.call(*words[:3], "--rows", "mse none", code=1)
 
