@@ -31,6 +31,7 @@ lacks() {
   local word packages=()
   for word; do
     case $word in
+      KALDI_ROOT) [ -n "${KALDI_ROOT:-}" ] || echo KALDI_ROOT ;;
       --against) [ -n "$against" ] || echo "--against DIR" ;;
       */*) [ -e "$word" ] || echo "$word" ;;
       *) packages+=("$word") ;;
