@@ -84,15 +84,14 @@ for net in $nets; do
   [ -n "${config[$net]:-}" ] || die "--nets: no network '$net': conf/hybrid_$net.yaml is not there"
   if is_mmi "$net"; then mmi=true; fi
 done
-sides=(clean noisy) trained=() sets=(train dev test) net_train=train
+sides=(clean noisy) sets=(train dev test) net_train=train
 if [ -n "$speeds" ]; then net_train=train_speed; fi
 copied=$net_train
 if [ -n "$also" ]; then net_train=train_also; fi
 if [ "$net_train" != train ]; then sets+=("$net_train"); fi
-if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced); fi
-for speech in $train_speech; do
-  if [ "$speech" != enhanced ] || [[ " ${sides[*]} " == *" enhanced "* ]]; then trained+=("$speech"); fi
-done
+there=$train_speech
+if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced); else there=${there//enhanced/}; fi
+read -r -a trained <<< "$there"
 [ ${#trained[@]} -gt 0 ] || die "--train-speech $train_speech: there is no enhanced speech in $enhancer/wav/train"
 passes=() realign=()
 if [ -n "$gmm_passes" ]; then
@@ -103,6 +102,9 @@ start_recipe "$exp"
 lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3 tree=$exp/lfmmi_tree
 if [ "$net_feats" = fmllr ]; then feats=$exp/fmllr; else feats=$exp/fbank; fi
 
+used() { # used SET SIDE: whether it is clean, for dev or test, or what a network trains on
+  [[ $1 != train* || $2 = clean || " ${trained[*]} " = *" ${2/noisy/multi} "* ]]
+}
 data_dir_for() { # data_dir_for SET SIDE
   if [ "$1,$2" = train_also,clean ]; then
     echo "$exp/data/train_also_clean"
@@ -131,6 +133,7 @@ fi
 if begin 2 "MFCC"; then
   if [ -n "$speeds" ]; then
     for side in "${sides[@]}"; do
+      if ! used train "$side"; then continue; fi
       in_background 2 steps/perturb_speed.sh "${common[@]}" --speeds "$speeds" "$(data_dir_for train "$side")" \
         "$(data_dir_for train_speed "$side")"
     done
@@ -141,6 +144,7 @@ if begin 2 "MFCC"; then
   fi
   for set in "${sets[@]}"; do
     for side in "${sides[@]}"; do
+      if ! used "$set" "$side"; then continue; fi
       in_background 2 make_feats mfcc "$mfcc_config" "$(data_dir_for "$set" "$side")" "$mfcc/${set}_$side"
       [ "$net_feats" = fmllr ] ||
         in_background 2 make_feats fbank "$net_feats" "$(data_dir_for "$set" "$side")" "$feats/${set}_$side"
@@ -164,10 +168,10 @@ fi
 # The transforms of training sets are estimated from transcripts, those of the others from a first decoding.
 adapt() { # adapt SET SIDE
   local from=$tri/decode_$1_$2 skip=()
+  if ! used "$1" "$2"; then return; fi
   if [ "$1" = "$net_train" ]; then
     from=${tri}_ali_$2
     if [ "$2" != clean ] && [ "$net_feats" != fmllr ]; then return; fi # nothing of it is used
-    if [[ $2 != clean && " ${trained[*]} " != *" ${2/noisy/multi} "* ]]; then return; fi
     if [ -n "$also" ]; then skip=(--max-skip 0.1); fi  # of voices that are no one's
     if [ "$2" != clean ]; then skip=(--max-skip 1); fi # only its transforms are used: labels are those of clean speech
     steps/align_fmllr.sh "${common[@]}" "${skip[@]}" "$mfcc/$1_$2" "$lang" "$tri" "$from"
