@@ -9,14 +9,12 @@ variance.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from mimic import cli
-from mimic.corpus.kmeans import fit, sample, write_targets
+from mimic.corpus.kmeans import fit, sample, targets, write_targets
 from mimic.errors import UserError
 from mimic.io import archives, weights
-from mimic.io.atomic import replace
 from mimic.settings import Count, Seed
 
 
@@ -39,9 +37,7 @@ def main() -> None:
         fitted = fit(x, args.clusters, args.seed)
     weights.save(fitted, args.output / "centres.pt")
     utts = cli.progress(sorted(entries), len(entries), "utterances")
-    summary = write_targets(utts, entries, fitted, args.output)
-    with replace(args.output / "summary.json") as f:
-        json.dump(summary, f)
+    write_targets(targets(utts, entries, fitted), len(fitted["centres"]), args.output)
 
 
 if __name__ == "__main__":
