@@ -25,11 +25,16 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     report(done, total, what)
 
 
-def report(done: int, total: int, what: str) -> None:
-    """Log `progress: 120/500 WHAT`, and add it to the record of the launcher's job, if this is one."""
+def report(done: int, total: int, what: str, before: int = 0) -> None:
+    """Log `progress: 120/500 WHAT`, and add it to the record of the launcher's job, if this is one.
+
+    before: how many an earlier start had done, which say nothing of the time that is left.
+    """
     log.info("progress: %d/%d %s", done, total, what)
     if record := os.environ.get("MIMIC_JOB"):
         event = {"event": "progress", "time": round(time.time(), 3), "done": done, "total": total, "unit": what}
+        if before:
+            event["before"] = before
         with open(record, "a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 

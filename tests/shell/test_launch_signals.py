@@ -132,7 +132,7 @@ def test_plain_progress_lines_elsewhere(tmp_path, capsys, monkeypatch):
     assert last_progress(log) is None
     with open(record, "a") as file:
         file.write(EVENT.replace("\\n", "\n") % (3, 10) + EVENT.replace("\\n", "\n") % (4, 10) + '{"event": "prog')
-    assert last_progress(log) == (4, 10, "utterances")
+    assert last_progress(log) == (4, 10, "utterances", 0)
     with Progress("enhance", jobs=3) as progress:
         progress.every, progress.begun = 0.0, progress.begun - 60  # seconds
         progress.show([])
@@ -144,3 +144,8 @@ def test_plain_progress_lines_elsewhere(tmp_path, capsys, monkeypatch):
     first, second = capsys.readouterr().err.splitlines()
     assert first == "launch.py: enhance: 4/30 utterances, 0/3 jobs, 6:30 left"  # 10 stand for each silent job
     assert second == "launch.py: enhance: 18/45 utterances, 1/3 jobs, 1:30 left"
+    record.write_text('{"event": "progress", "done": 40, "total": 100, "unit": "steps", "before": 30}\n')
+    with Progress("train", jobs=1) as progress:  # resumed at step 30
+        progress.every, progress.begun = 0.0, progress.begun - 60
+        progress.show([log])
+    assert capsys.readouterr().err == "launch.py: train: 40/100 steps, 6:00 left\n"

@@ -120,15 +120,20 @@ def _step(folder: Path, records: list[Path], tree: Path) -> Iterator[State]:
 
 def _left(alive: list[dict[str, Any]]) -> str:
     """Of jobs that run: how far they are, and how long the slowest still takes at its speed."""
-    known = [job for job in alive if job.get("progress", {}).get("done")]
+    known = [job for job in alive if _by_this_start(job.get("progress", {}))]
     if not known:
         return ""
     ends = [
-        (job["progress"]["time"] - job["start"]["time"]) * (job["progress"]["total"] / job["progress"]["done"] - 1)
+        (now["time"] - job["start"]["time"]) * (now["total"] - now["done"]) / _by_this_start(now)
         for job in known
+        for now in [job["progress"]]
     ]
     done, total = (sum(job["progress"][key] for job in known) for key in ("done", "total"))
     return f", {done}/{total} {known[0]['progress']['unit']}, {duration(max(ends))} left"
+
+
+def _by_this_start(progress: dict[str, Any]) -> int:
+    return progress.get("done", 0) - progress.get("before", 0)
 
 
 def _age(path: Path) -> float:

@@ -57,7 +57,7 @@ class TrainLog:
         values["utterances_per_second"] = round((done - self._utterances) / max(now - self._reported, 1e-9), 2)
         values["seconds_left"] = round((now - self._begin) / (step - self._first) * (steps - step))
         self._utterances, self._reported = done, now
-        report(step, steps, f"steps, {describe(values)}")
+        report(step, steps, f"steps, {describe(values)}", self._first)
         loss = math.nan if values["loss"] is None else values["loss"]
         self.tracker.add({"train/lr": values["lr"], "train/loss": loss}, step)
         if now - self._written > SECONDS_BETWEEN_STATUS or step == steps:

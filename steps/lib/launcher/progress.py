@@ -14,8 +14,8 @@ from .job import record_of
 TAIL = 4096  # bytes at the end of a record in which the last event is looked for
 
 
-def last_progress(log: Path) -> tuple[int, int, str] | None:
-    """(done, total, unit) of the last event "progress" in the record beside a log, None when there is none yet."""
+def last_progress(log: Path) -> tuple[int, int, str, int] | None:
+    """(done, total, unit, done by an earlier start) of the last event "progress" in the record beside a log, if any."""
     try:
         with open(record_of(log), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
@@ -26,7 +26,7 @@ def last_progress(log: Path) -> tuple[int, int, str] | None:
         with suppress(ValueError):  # a line that is being written, or that the tail begins in
             event = json.loads(line)
             if event["event"] == "progress":
-                return event["done"], event["total"], event["unit"]
+                return event["done"], event["total"], event["unit"], event.get("before", 0)
     return None
 
 
@@ -35,7 +35,7 @@ class Progress:
 
     def __init__(self, name: str, jobs: int) -> None:
         self.name, self.jobs = name, jobs
-        self.ended_jobs, self.seen = 0, {}  # log -> (done, total, unit)
+        self.ended_jobs, self.seen = 0, {}  # log -> what last_progress gives
         self.begun = self.shown = time.monotonic()
         self.printed = f"0/{jobs} jobs"  # a log does not repeat it
         self.bar = terminal_bar() if sys.stderr.isatty() else None
@@ -78,7 +78,8 @@ class Progress:
             self.bar.refresh()
         elif state != self.printed:
             self.printed = state
-            left = (now - self.begun) * (total - done) / done if done else None
+            now_done = done - sum(state[3] for state in self.seen.values())
+            left = (now - self.begun) * (total - done) / now_done if now_done > 0 else None
             clock = "" if left is None else f", {int(left) // 60}:{int(left) % 60:02d} left"
             print(f"launch.py: {self.name}: {state}{clock}", file=sys.stderr, flush=True)
 
