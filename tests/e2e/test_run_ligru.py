@@ -47,7 +47,8 @@ def test_from_data_directories_to_the_tables(tmp_path):
     words += ["--train-options", "--train.epochs 12 --train.lr 0.01 --model.layers 1 --model.units 64"]
     assert f"{exp}/mlp_multi/decode_test_noisy/best_path: to do" in recipe(*words, "--dry-run", "true")
     some = recipe(*words, "--train-speech", "clean", "--dry-run", "true")
-    assert "mlp_clean: to do" in some and "multi" not in some and "fmllr/train_speed_noisy" not in some
+    assert "mlp_clean: to do" in some and "multi" not in some
+    assert "mfcc/train_clean: to do" in some and "train_noisy" not in some and "train_speed_noisy" not in some
     assert "no enhanced speech" in recipe(*words, "--train-speech", "enhanced", code=1)
     assert "--train-speech: any of clean, multi and enhanced, got 'noisy'" in recipe(
         *words, "--train-speech", "noisy", code=1

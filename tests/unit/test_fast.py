@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from mimic.deploy.stream import Stream
 from mimic.errors import UserError
 from mimic.frontend.stft import Stft, StftConfig, compress, expand
 from mimic.losses import compressed
+from mimic.losses.config import EnhanceLoss
 from mimic.nets import fast_step
 from mimic.nets.enhancers import SpectrumEnhancer
 from mimic.nets.fast import FastConfig, FastMask
@@ -187,6 +189,7 @@ def test_compression_and_its_inverse():
 
 LOSSES = {
     "magnitude": compressed.magnitude_mse,
+    "missing": partial(compressed.magnitude_mse, missing=3.0),
     "complex": compressed.complex_mse,
 }
 
@@ -211,6 +214,16 @@ def test_losses_of_spectra(name):
     value = loss(estimate, clean, lengths)
     value.backward()
     assert float(loss((estimate - 1e-2 * estimate.grad / estimate.grad.abs().max()).detach(), clean, lengths)) < value
+
+
+def test_missing_speech_counts_more_than_noise_that_is_left():
+    clean, lengths = torch.full((1, 2, 3), 4.0 + 0j), torch.tensor([2])
+    for missing in (0.0, 3.0):
+        for enhanced, factor in ((5 * clean / 4, 1.0), (3 * clean / 4, 1.0 + missing)):
+            value = compressed.magnitude_mse(enhanced, clean, lengths, missing)
+            assert float(value) == pytest.approx(factor, rel=1e-6)  # all magnitudes are 1 apart
+    with pytest.raises(UserError, match="missing_weight is a share of magnitude_weight, which is 0"):
+        build(EnhanceLoss, {"missing_weight": 1.0}, "loss")
 
 
 def test_waveform_distance():

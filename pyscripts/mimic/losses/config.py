@@ -23,6 +23,8 @@ class EnhanceLoss:
         stoi_weight: weight of 1 - STOI.
         pesq_weight: weight of 4.5 minus the raw value of wide-band PESQ, by a model of it that has a gradient.
         magnitude_weight: weight of the squared distance of compressed magnitudes |X|^0.3; published for fast: 0.3.
+        missing_weight: of magnitudes below the clean ones in it, in addition, as a share of magnitude_weight: less noise
+            is removed, and less speech.
         complex_weight: the same of compressed complex spectra; published: 0.2.
         consistency_weight: the same between an enhanced spectrum and that of the waveform made of it; published: 0.3.
         waveform_weight: weight of the absolute distance of samples; published: 0.2.
@@ -48,6 +50,7 @@ class EnhanceLoss:
     stoi_weight: NotNegative = 0.0
     pesq_weight: NotNegative = 0.0
     magnitude_weight: NotNegative = 0.0
+    missing_weight: NotNegative = 0.0
     complex_weight: NotNegative = 0.0
     consistency_weight: NotNegative = 0.0
     waveform_weight: NotNegative = 0.0
@@ -58,6 +61,11 @@ class EnhanceLoss:
     mimic_layers: list[CountOrZero] = field(default_factory=list)
     mimic_phase: Literal["noisy", "clean"] = "noisy"
     perceptual: Perceptual = ""
+
+    def check(self) -> str:
+        """What does not fit, see `mimic.settings.build`."""
+        odd = self.missing_weight > 0 and self.magnitude_weight == 0
+        return "missing_weight is a share of magnitude_weight, which is 0" if odd else ""
 
     @property
     def of_waveforms(self) -> bool:

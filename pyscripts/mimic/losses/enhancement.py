@@ -101,7 +101,7 @@ class EnhancementLoss(nn.Module):
         clean, again = (compress(self.stft.transform(side)) for side in (waveforms.clean, waveforms.enhanced))
         estimate = again if waveforms.estimate is None else compress(waveforms.estimate)
         if config.magnitude_weight:
-            parts["magnitude"] = compressed.magnitude_mse(estimate, clean, lengths)
+            parts["magnitude"] = compressed.magnitude_mse(estimate, clean, lengths, config.missing_weight)
         if config.complex_weight:
             parts["complex"] = compressed.complex_mse(estimate, clean, lengths)
         if config.consistency_weight:
