@@ -92,6 +92,7 @@ if [ "$net_train" != train ]; then sets+=("$net_train"); fi
 there=$train_speech
 if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced); else there=${there//enhanced/}; fi
 read -r -a trained <<< "$there"
+[ -n "$train_speech" ] || die "--train-speech: any of clean, multi and enhanced, got none"
 [ ${#trained[@]} -gt 0 ] || die "--train-speech $train_speech: there is no enhanced speech in $enhancer/wav/train"
 passes=() realign=()
 if [ -n "$gmm_passes" ]; then

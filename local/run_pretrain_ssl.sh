@@ -29,7 +29,7 @@ $(list_options.sh "$0")
 Stages; one that is done and unchanged is skipped:
   stage          writes
   1 data         data/{train,dev}_clean of the demo
-  2 targets      exp/ssl/{fbank,units1}/{train,dev}; with --ali exp/ssl/{units1,data/train,data/dev}
+  2 targets      exp/ssl/{fbank,units1}/{train,dev}; with --ali exp/ssl/phones, exp/ssl/data/{train,dev}
   3 training     exp/ssl/hubert1, its encoder in exp/ssl/hubert1/encoder
   4 iteration    with --iterations 2: exp/ssl/{hidden,units2}/{train,dev}, exp/ssl/hubert2"
 call=("$0" "$@")
@@ -58,7 +58,7 @@ data_dir_for() { # data_dir_for SET: with --ali what of it is aligned
   if [ -n "$ali" ]; then echo "$exp/data/$1"; else echo "$source/${1}_clean"; fi
 }
 targets_for() { # targets_for ITERATION SET
-  if [ "$1" = 1 ] && [ -n "$ali" ]; then echo "$exp/units1"; else echo "$exp/units$1/$2"; fi
+  if [ "$1" = 1 ] && [ -n "$ali" ]; then echo "$exp/phones"; else echo "$exp/units$1/$2"; fi
 }
 cluster() { # cluster FEATS TARGETS N: centroids of the training set, which label the development set too
   steps/apply_kmeans.sh "${one_job[@]}" --clusters "$3" --seed "$seed" "$1/train" "$2/train"
@@ -80,9 +80,9 @@ fi
 if begin 2 "targets"; then
   if [ -n "$ali" ]; then
     # shellcheck disable=SC2086  # directories
-    steps/ali_to_units.sh --force "$force" $ali "$exp/units1"
+    steps/ali_to_units.sh --force "$force" $ali "$exp/phones"
     for set in train dev; do
-      steps/subset_data.sh --force "$force" --utt-list "$exp/units1/units.scp" "$source/${set}_clean" all "$(data_dir_for "$set")"
+      steps/subset_data.sh --force "$force" --utt-list "$exp/phones/units.scp" "$source/${set}_clean" all "$(data_dir_for "$set")"
     done
   else
     for set in train dev; do
@@ -94,7 +94,7 @@ if begin 2 "targets"; then
 fi
 
 if begin 3 "training"; then
-  if [ -f "$exp/units1/units.txt" ]; then clusters=$(wc -l < "$exp/units1/units.txt"); fi
+  if [ -n "$ali" ] && [ -f "$exp/phones/units.txt" ]; then clusters=$(wc -l < "$exp/phones/units.txt"); fi
   pretrain 1 "$clusters"
 fi
 

@@ -12,7 +12,7 @@ also=                                                                # data dire
 models=fast                                                          # any of fast, fast_b, fast_m, fast_20ms, gtcrn: conf/mask_<model>.yaml
 simulated_rirs=100                                                   # RIRs to simulate, beside the measured ones
 snrs="-5 0 5 10 15 20"                                               # of dev mixtures, dB
-train_options=""                                                     # stage 3: further settings, as "--train.epochs 5"; split at spaces
+train_options=""                                                     # stages 3, 4: further settings, as "--train.epochs 5"; split at spaces
 tune_options="--train.epochs 8 --train.lr 5.0e-4 --train.warmup 100" # stage 4: settings of both fine-tunings
 mimic_options="--loss.mimic_weight 0.1 --loss.mimic_layer dnn"       # stage 4: further settings of that with mimic loss
 max_hours=                                                           # stages 3, 4: stop after so many of each training; empty: when it is done
@@ -87,7 +87,7 @@ if begin 2 "perceptual"; then
     steps/make_feats.sh "${common_2nj[@]}" --set "$feature_settings" --type stft --feat-config conf/spectrum_fast.conf \
       "$from" "$exp/stft/$name"
   done
-  steps/train.sh "${training[@]}" conf/perceptual_fast.yaml "$exp/perceptual" --data.train "$exp/stft/train" \
+  steps/train.sh "${training[@]}" conf/perceptual_fast.yaml "$exp/perceptual" --train.seed "$seed" --data.train "$exp/stft/train" \
     --data.dev "$exp/stft/dev" --data.noises "$sources/noises/train" --data.rirs "$sources/rirs/train"
 fi
 
@@ -117,11 +117,11 @@ fi
 
 if begin 4 "mimic"; then
   for name in "${bases[@]}"; do
-    model=${name%_seed*} seed=${name#"${name%_seed*}"}
+    model=${name%_seed*} suffix=${name#"${name%_seed*}"}
     for kind in tuned mimic; do
       loss=()
       if [ $kind = mimic ]; then loss=(--loss.perceptual "$exp/perceptual" "${mimic[@]}"); fi
-      train "${model}_$kind$seed" "$model" --data.init "$exp/$name" "${tuning[@]}" "${loss[@]}"
+      train "${model}_$kind$suffix" "$model" --data.init "$exp/$name" "${tuning[@]}" "${loss[@]}"
     done
   done
 fi

@@ -69,6 +69,59 @@ def test_other_types_and_modes_are_left_to_torch(monkeypatch):
     assert "aten::linear" in str(traced.graph)
 
 
+@pytest.mark.parametrize(
+    ("x", "weight", "bias"),
+    [
+        (draw(9000, 40), draw(2, 70, 40), None),
+        (draw(9000, 40), draw(40), None),
+        (draw(9000, 40), draw(70, 40), draw(71)),
+        (draw(9000, 40), draw(70, 40), draw(1)),
+        (draw(9000, 40), draw(70, 40), draw(70).double()),
+        (draw(900, 40).to_sparse(), draw(70, 40), None),
+    ],
+    ids=["three axes", "one axis", "long bias", "short bias", "float64 bias", "sparse"],
+)
+def test_what_is_no_plain_product_is_torchs_and_so_are_its_errors(x, weight, bias):
+    results = []
+    for function in (F.linear, lambda *parts: linear(*parts, faster=True)):
+        try:
+            results.append(function(x, weight, bias))
+        except RuntimeError as error:
+            results.append(str(error))
+    if isinstance(results[0], str):
+        assert results[0] == results[1]
+    else:
+        torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("bias", [draw(140)[::2], draw(1).expand(70)], ids=["every other", "one in many places"])
+def test_a_bias_with_gaps(bias):
+    x, weight = SHAPES["rows"]
+    torch.testing.assert_close(linear(x, weight, bias, faster=True), F.linear(x, weight, bias))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_network_and_an_exported_one_have_torchs_products(monkeypatch):
+    monkeypatch.setattr(products.linear, "__defaults__", (None, True))
+    net = Linear(40, 70)
+    x = SHAPES["rows"][0]
+    wanted = net(x)
+    compiled = torch.compile(net, dynamic=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), wanted)
+    exported = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim("n", min=2)},))
+    assert "mkldnn" not in str(exported.graph) and "linear" in str(exported.graph)
+
+
+def test_a_layer_with_a_forward_of_its_own_is_not_adopted():
+    class Double(nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(input)
+
+    net = nn.Sequential(Double(3, 4), nn.Linear(4, 2))
+    adopt(net)
+    assert [type(layer) for layer in net] == [Double, Linear]
+
+
 def test_layers_of_others_are_adopted_with_their_parameters():
     net = nn.TransformerEncoderLayer(16, 2, 32)
     before = {name: value.clone() for name, value in net.state_dict().items()}

@@ -27,8 +27,9 @@ _FASTER = _HERE and torch.backends.cpu.get_cpu_capability() == "AVX512" and _mad
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x @ weight.t() + bias by oneDNN, without a gradient: (n, inputs), (outputs, inputs) -> (n, outputs)."""
-    if not _HERE or x.dtype != torch.float32:
+    if not _HERE or x.dtype != torch.float32 or torch.compiler.is_compiling():  # which has kernels of its own
         return F.linear(x, weight, bias)
+    bias = None if bias is None else bias.contiguous()
     return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
 
 
@@ -61,19 +62,23 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, faster: bool =
     """
     if has_torch_function((x, weight)):
         return handle_torch_function(linear, (x, weight), x, weight, bias, faster)
-    if not (faster and _suits(x, weight)):
+    if not (faster and _suits(x, weight, bias)):
         return F.linear(x, weight, bias)
     return _Linear.apply(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], len(weight))
 
 
-def _suits(x: Tensor, weight: Tensor) -> bool:
-    if torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"):
+def _suits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether these are plain matrices of a size that pays; what does not fit is left to torch, which says why."""
+    if torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
         return False
+    parts = [x, weight] if bias is None else [x, weight, bias]
     return (
-        x.dtype is weight.dtype is torch.float32
-        and x.device.type == weight.device.type == "cpu"
+        weight.dim() == 2
         and x.numel() * weight.shape[0] >= SMALL
-        and x.shape[-1] == weight.shape[1]  # else torch's error
+        and x.shape[-1] == weight.shape[1]
+        and (bias is None or bias.shape == weight.shape[:1])
+        and all(part.dtype is torch.float32 and part.device.type == "cpu" for part in parts)
+        and all(part.layout is torch.strided and not part.is_nested for part in parts)
     )
 
 
@@ -87,5 +92,5 @@ class Linear(nn.Linear):
 def adopt(net: nn.Module) -> None:
     """Let the linear layers of a network that others wrote be `Linear`."""
     for module in net.modules():
-        if isinstance(module, nn.Linear):
+        if type(module) in (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear):  # no class with its own forward
             module.__class__ = Linear

@@ -70,13 +70,13 @@ class DistillLoss(StudentLoss):
 
 @dataclass
 class PretrainData:
-    """Speech, and the k-means cluster of each of its frames.
+    """Speech, and the unit of each of its frames: a k-means cluster, or the state of a phone.
 
     Attributes:
         train: data directory.
-        targets: directory of steps/apply_kmeans.sh with the k-means targets of these utterances, 20 ms a frame.
+        targets: directory of steps/apply_kmeans.sh or steps/ali_to_units.sh with the units of these utterances, 20 ms a frame.
         dev: data directory for validation.
-        dev_targets: its targets, of the same clusters.
+        dev_targets: its targets, of the same units.
     """
 
     train: DataDir = ""

@@ -53,7 +53,8 @@ class PretrainSslTask(Task):
     def _side(data: str, units: str) -> tuple[AudioReader, dict[str, archives.Entry]]:
         reader, entries = AudioReader(data), archives.read_scp(Path(units) / "units.scp")
         if missing := set(reader.utts) - entries.keys():
-            raise UserError(f"{units} has no {min(missing)} of {data}: run steps/apply_kmeans.sh on its features")
+            how = "run steps/apply_kmeans.sh on its features, or leave it out: steps/subset_data.sh --utt-list"
+            raise UserError(f"{units} has no {min(missing)} of {data}: {how} {units}/units.scp")
         return reader, entries
 
     def begin_epoch(self, epoch: int) -> None:
@@ -71,7 +72,7 @@ class PretrainSslTask(Task):
         for utt, count in zip(utterances, frames, strict=True):
             row = archives.load(side[1][utt])[:count]
             if len(row) < count - 2:  # frames of filterbanks end a little earlier or later
-                raise UserError(f"{utt}: {len(row)} units for {count} frames: cluster features of 20 ms a frame")
+                raise UserError(f"{utt}: {len(row)} units for {count} frames: targets have 20 ms a frame")
             if row.max() >= self.config.model.clusters:
                 raise UserError(f"{utt}: unit {row.max()}: model.clusters is {self.config.model.clusters}")
             units.append(np.pad(row.astype(np.int64), (0, count - len(row)), constant_values=IGNORED) - IGNORED)
