@@ -23,8 +23,8 @@ class EnhanceLoss:
         stoi_weight: weight of 1 - STOI.
         pesq_weight: weight of 4.5 minus the raw value of wide-band PESQ, by a model of it that has a gradient.
         magnitude_weight: weight of the squared distance of compressed magnitudes |X|^0.3; published for fast: 0.3.
-        missing_weight: of magnitudes below the clean ones in it, in addition, as a share of magnitude_weight: less noise
-            is removed, and less speech.
+        missing_weight: of magnitudes below the clean ones in it, in addition, as a share of magnitude_weight: less
+            noise is removed, and less speech.
         complex_weight: the same of compressed complex spectra; published: 0.2.
         consistency_weight: the same between an enhanced spectrum and that of the waveform made of it; published: 0.3.
         waveform_weight: weight of the absolute distance of samples; published: 0.2.

@@ -91,6 +91,7 @@ class Linear(nn.Linear):
 
 def adopt(net: nn.Module) -> None:
     """Let the linear layers of a network that others wrote be `Linear`."""
+    plain = nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear  # others may have a forward of their own
     for module in net.modules():
-        if type(module) in (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear):  # no class with its own forward
+        if type(module) in plain:
             module.__class__ = Linear

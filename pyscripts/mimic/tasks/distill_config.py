@@ -74,7 +74,8 @@ class PretrainData:
 
     Attributes:
         train: data directory.
-        targets: directory of steps/apply_kmeans.sh or steps/ali_to_units.sh with the units of these utterances, 20 ms a frame.
+        targets: directory of steps/apply_kmeans.sh or steps/ali_to_units.sh with the units of these utterances, 20 ms a
+            frame.
         dev: data directory for validation.
         dev_targets: its targets, of the same units.
     """
