@@ -77,7 +77,7 @@ def make_mixer(args: argparse.Namespace, speech: AudioReader) -> Corruption:
     voices = None
     if args.babble_dir:
         voices = AudioReader(args.babble_dir, allow_pipes=args.allow_pipes == "true", channel=args.channel)
-        speaker_of |= read_utt2spk(args.babble_dir / "utt2spk")
+        speaker_of = {**speaker_of, **read_utt2spk(args.babble_dir / "utt2spk")}
     return Corruption(
         speech,
         speaker_of,

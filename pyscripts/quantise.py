@@ -46,7 +46,7 @@ def main() -> None:
         need = "a data directory with transcripts" if recognises else "the noisy and the clean data directory"
         raise UserError(f"{arguments.folder}: give {need}")
     reader = AudioReader(arguments.data, rate)
-    beside = read_table(arguments.data / "text") if recognises else AudioReader(arguments.clean, rate)
+    beside = dict(read_table(arguments.data / "text")) if recognises else AudioReader(arguments.clean, rate)
     utts = [utt for utt in reader if utt in beside]
     utts = utts[:: max(1, len(utts) // arguments.num_utts)][: arguments.num_utts]
     if len(utts) < 5:

@@ -72,7 +72,7 @@ def report(checked: Checked, limit: int) -> int:
     else:
         full.unlink(missing_ok=True)
         hours = f", {sum(checked.samples.values()) / checked.rate / 3600:.2f} h" if checked.samples else ""
-        shown.append(f"{checked.path}: {len(checked.utts)} utterances, {checked.speakers} speakers{hours}")
+        shown.append(f"{checked.path}: {len(checked.utts)} utterances, {len(checked.speakers)} speakers{hours}")
         shown.append(f"Successfully validated data-directory {checked.path}")
     sys.stdout.writelines(f"{line}\n" for line in shown)
     return 1 if errors else 0

@@ -23,7 +23,7 @@ def make_corpus(root: Path) -> Path:
     for name in ("train", "dev", "test"):
         clean, noisy = root / f"{name}_clean", root / f"{name}_noisy"
         shutil.copytree(clean, noisy)
-        wavs = read_table(clean / "wav.scp")
+        wavs = dict(read_table(clean / "wav.scp"))
         for utt, path in wavs.items():
             x, rate = soundfile.read(path)
             wavs[utt] = str(noisy / f"{utt}.wav")

@@ -109,7 +109,7 @@ def long_texts(corpus, tmp_path) -> Path:
         folder = tmp_path / "fbank" / f"{name}_clean"
         shutil.copytree(corpus / "fbank" / folder.name, folder)
         text = read_table(folder / "text")
-        write_table(folder / "text", text | {min(text): "WOORD " * 40})
+        write_table(folder / "text", {**text, min(text): "WOORD " * 40})
     (tmp_path / "recogniser.yaml").write_text(YAML)
     return tmp_path
 

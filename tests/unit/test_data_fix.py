@@ -94,10 +94,10 @@ def test_segments_and_their_recordings(tmp_path):
     segments = {utt: f"r{i} 0.1 0.9" for i, utt in enumerate(UTTS)} | {"p10-002": "r9 0 1", "p1-001": "r0 0.1"}
     segments |= {"p1-003": "r0 0.1 inf", "p1-004": "r0 0.5 0.2"}
     write_data_dir(
-        data, {"wav.scp": recordings, "segments": segments, "utt2spk": speakers | {"p1-003": "p1", "p1-004": "p1"}}
+        data, {"wav.scp": recordings, "segments": segments, "utt2spk": {**speakers, "p1-003": "p1", "p1-004": "p1"}}
     )
     text = read_table(data / "text")
-    write_table(data / "text", text | {"p1-003": "ONE", "p1-004": "ONE"})
+    write_table(data / "text", {**text, "p1-003": "ONE", "p1-004": "ONE"})
     (data / "reco2dur").write_text("".join(f"r{i} 1.0\n" for i in range(4)))
     dropped = fix(data).dropped
     assert all(dropped[utt].startswith("bad line in segments (times?)") for utt in ("p1-001", "p1-003", "p1-004"))

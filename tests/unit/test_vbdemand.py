@@ -71,10 +71,10 @@ def test_noise_and_snr_come_from_the_logs(prepared):
 
 
 def test_words_and_their_pronunciations(prepared):
-    text = read_table(prepared / "train_clean" / "text") | read_table(prepared / "dev_clean" / "text")
+    text = {**read_table(prepared / "train_clean" / "text"), **read_table(prepared / "dev_clean" / "text")}
     assert text["p226-002"] == "A TWODAY TEST" and text["p227-002"] == "THAT IS WELL MR STELLA"
     assert text["p227-001"] == "SIX SPOONS OF FRESH SNOW PEAS DONT WELL"
-    phones = read_table(prepared / "train_noisy" / "text.phn") | read_table(prepared / "dev_noisy" / "text.phn")
+    phones = {**read_table(prepared / "train_noisy" / "text.phn"), **read_table(prepared / "dev_noisy" / "text.phn")}
     # The first of two pronunciations, our own for TWODAY and before LibriSpeech's for MR; WELL is not WE'LL.
     assert phones["p226-001"] == "P L IY Z K AO L S T EH L AH"
     assert phones["p226-002"] == "AH T UW D EY T EH S T"
@@ -217,7 +217,7 @@ def test_the_pesq_check_counts_what_has_no_score(prepared, tmp_path):
         for side in ("clean", "noisy"):
             own = shutil.ignore_patterns(".done", ".fingerprint")  # a directory that no step has made may be edited
             shutil.copytree(prepared / f"test_{side}", tmp_path / f"{number}" / f"test_{side}", ignore=own)
-            table = read_table(prepared / f"test_{side}" / "wav.scp")
+            table = dict(read_table(prepared / f"test_{side}" / "wav.scp"))
             for utt in utts if side == "noisy" else ():
                 soundfile.write(tmp_path / f"{number}-{utt}.wav", np.zeros(soundfile.info(table[utt]).frames), 16000)
                 table[utt] = f"{tmp_path}/{number}-{utt}.wav"

@@ -73,7 +73,7 @@ def list_recordings(source: str | Path) -> dict[str, str]:
     if (path / "wav.scp").is_file():
         path = path / "wav.scp"
     if path.is_file():
-        return read_table(path)
+        return dict(read_table(path))
     if not path.is_dir():
         raise UserError(f"{source}: no such folder or wav.scp")
     found: dict[str, str] = {}

@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mimic.errors import UserError
-from mimic.io.tables import keyed_by, read_seconds, read_segments, read_table, read_utt2spk
+from mimic.io.compact import table_of
+from mimic.io.tables import keyed_by, read_seconds, read_segments, read_table, read_utt2spk, rows
 
 log = logging.getLogger(__name__)
-Tables = dict[str, dict[str, str]]
+Tables = dict[str, Mapping[str, str]]
 # What speaks of one version of the audio, and is made again for another one.
 OF_AUDIO = {
     "wav.scp",
@@ -41,7 +42,7 @@ def check_whole(data: Path) -> None:
 
 def prefixed(tables: Mapping[str, Mapping[str, str]], prefix: str) -> Tables:
     """The same with `prefix` before the ids of utterances and speakers, and utt2uniq, which names the originals."""
-    renamed = {name: {prefix + key: value for key, value in table.items()} for name, table in tables.items()}
+    renamed: Tables = {name: {prefix + key: value for key, value in table.items()} for name, table in tables.items()}
     renamed["utt2spk"] = {utt: prefix + speaker for utt, speaker in renamed["utt2spk"].items()}
     uniq = tables.get("utt2uniq", {})
     renamed["utt2uniq"] = {prefix + utt: uniq.get(utt, utt) for utt in tables["utt2spk"]}
@@ -60,7 +61,7 @@ def combined(parts: Sequence[tuple[str, Tables]]) -> Tables:
     names = set.intersection(*(set(tables) for _, tables in parts))
     if partial := sorted(set().union(*(tables for _, tables in parts)) - names):
         log.warning("%s: not in all of %s: left out", " ".join(partial), " ".join(name for name, _ in parts))
-    found: Tables = {name: {} for name in sorted(names)}
+    found: dict[str, dict[str, str]] = {name: {} for name in sorted(names)}
     for number, (part, tables) in enumerate(parts):
         for name, table in found.items():
             for key in sorted(table.keys() & tables[name].keys()):
@@ -70,7 +71,7 @@ def combined(parts: Sequence[tuple[str, Tables]]) -> Tables:
                 if table[key] != tables[name][key]:
                     raise UserError(f"{part}/{name}: {key} is '{tables[name][key]}' here and '{table[key]}' elsewhere")
             table |= tables[name]
-    return found
+    return dict(found)
 
 
 def of_speakers(data: Path, speaker_of: Mapping[str, str], taken: Sequence[str], less: Sequence[str]) -> list[str]:
@@ -123,5 +124,5 @@ def subset(data: Path, utts: Collection[str]) -> Tables:
     for path in sorted(data.iterdir()):
         kind = keyed_by(path.name, segmented) if path.is_file() and path.name != "spk2utt" else ""
         if kind:
-            tables[path.name] = {key: value for key, value in read_table(path).items() if key in kept[kind]}
+            tables[path.name] = table_of((key, value) for _, key, value in rows(path) if key in kept[kind])
     return tables

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -75,7 +75,7 @@ class JobFiles:
         return self.folder / f"skipped.{self.job}.tsv"
 
     def write(
-        self, features: Iterable[tuple[str, np.ndarray]], speakers: dict[str, str], frame_shift: str,
+        self, features: Iterable[tuple[str, np.ndarray]], speakers: Mapping[str, str], frame_shift: str,
         skipped: dict[str, str], compress: str = "none",
     ) -> None:  # fmt: skip
         """Write (utterance, features (frames, dim)) pairs as they come, in constant memory.

@@ -7,7 +7,7 @@ in skipped.tsv with its reason; too much of it is an error.
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -212,7 +212,7 @@ def _with_speakers(utt2spk: dict[str, str]) -> dict[str, str]:
     return new
 
 
-def _other_tables(source: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _other_tables(source: Path) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     """The other tables of a source (utt2snr, spk2gender, ...): name, what it is keyed by, contents."""
     for file in sorted(source.iterdir()):
         kind = keyed_by(file.name, segmented=True)

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
+from operator import eq
 from pathlib import Path
 
 from mimic.corpus.problems import Checked, Problem, read_leniently
@@ -108,7 +109,10 @@ def label_problem(name: str, labels: str, samples: int) -> str:
 
 def _check_speakers(found: Checked) -> None:
     utt2spk = found.tables.get("utt2spk", {})
+    ordered, before = True, ("", "")  # whether both are in order; if so, which is usual, nothing has to be sorted
     for utt, speaker in utt2spk.items():
+        ordered = ordered and before[0] <= speaker and before[1] < utt
+        before = speaker, utt
         if len(fields(speaker)) != 1:
             found.error("fields", "utt2spk", utt, f"expected one speaker, got `{speaker}`", "correct the line")
         elif not utt.startswith(speaker):
@@ -118,29 +122,29 @@ def _check_speakers(found: Checked) -> None:
             found.note(
                 "speaker prefix", f"{utt}: no `-` after the speaker id {speaker}; local/import_corpus.sh adds it"
             )
-    ordered = sorted(utt2spk, key=lambda utt: (utt2spk[utt], utt))
-    if ordered != sorted(utt2spk):
-        utt = next(a for a, b in zip(ordered, sorted(utt2spk), strict=True) if a != b)
+    by_speaker = [] if ordered else sorted(utt2spk, key=lambda utt: (utt2spk[utt], utt))
+    if not ordered and by_speaker != sorted(utt2spk):
+        utt = next(a for a, b in zip(by_speaker, sorted(utt2spk), strict=True) if a != b)
         fix = "write `-` after the speaker id (local/import_corpus.sh does so), or ids of one width"
         found.error("speaker order", "utt2spk", utt, "order by speaker differs from order by utterance", fix)
-    if "spk2utt" in found.tables and found.tables["spk2utt"] != spk2utt(utt2spk):
-        wrong = {**found.tables["spk2utt"], **spk2utt(utt2spk)}
-        expected = spk2utt(utt2spk)
-        for speaker in sorted(wrong):
+    if "spk2utt" in found.tables and found.tables["spk2utt"] != (expected := spk2utt(utt2spk)):
+        for speaker in sorted({*found.tables["spk2utt"], *expected}):
             if found.tables["spk2utt"].get(speaker) != expected.get(speaker):
                 found.error("inverse", "spk2utt", speaker, "is not the inverse of utt2spk", found.repair)
-    if len(set(utt2spk.values())) == 1:
+    if len(found.speakers) == 1:
         found.note("speakers", "there is only one speaker: speaker-wise CMVN and splitting by speaker mean little")
 
 
 def _check_ids(found: Checked, segmented: bool) -> None:
     recordings = {line.split()[0] for line in found.tables.get("segments", {}).values() if line}
-    expected = {"utt": found.utts, "spk": set(found.tables.get("utt2spk", {}).values()), "reco": recordings}
+    expected = {"utt": found.utts, "spk": found.speakers, "reco": recordings}
     what = {"utt": "utt2spk", "spk": "utt2spk", "reco": "segments"}
     for name, table in found.tables.items():
         kind = keyed_by(name, segmented)
         if name in ("utt2spk", "spk2utt"):
             continue
+        if len(table) == len(expected[kind]) and all(map(eq, table, expected[kind])):
+            continue  # the usual case, without a lookup
         for key in sorted(expected[kind] - table.keys()):
             found.error("missing ids", name, key, f"is in {what[kind]} but not here", found.repair)
         for key in sorted(table.keys() - expected[kind]):

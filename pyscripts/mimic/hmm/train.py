@@ -5,6 +5,7 @@ X.JOB.acc.npz.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,7 +171,7 @@ class Job:
 
 
 def estimate_fmllr(
-    model: Model, features: Features, alignments: dict[str, np.ndarray], speakers: dict[str, str], utts: list[str],
+    model: Model, features: Features, alignments: dict[str, np.ndarray], speakers: Mapping[str, str], utts: list[str],
     silence: list[int], min_count: float,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """{speaker: (dim, dim + 1)} from alignments; silence frames do not count.

@@ -2,15 +2,17 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mimic.errors import UserError
 from mimic.io.atomic import replace
+from mimic.io.compact import in_order, table_of
 from mimic.io.lines import fields, key_and_value, read_lines
 from mimic.io.text import composed
 
 CLEAN = "spk1.scp"  # clean speech beside noisy, as in ESPnet's and URGENT's directories
+RUN = 100  # ids
 PER_UTTERANCE = ("text", "text.phn", "segments", "feats.scp", "vad.scp", CLEAN, "noise1.scp", "dereverb1.scp")
 
 
@@ -19,30 +21,45 @@ def rows(path: str | Path) -> Iterator[tuple[str, str, str]]:
 
     Raises UserError with file and line for an empty line, an id that is there twice, and what read_lines refuses.
     """
-    seen: set[str] = set()
+    # Ids so far: in runs of text while they are in C order, and so each is new; from then on in a set.
+    runs, run, seen = list[str](), [""], set[str]()
     for number, line in read_lines(path):
         key, value = key_and_value(line)
         if not key:
             raise UserError(f"{path}:{number}: empty line: remove it")
+        if not seen and key <= run[-1]:
+            seen.update(run, *(ids.split("\n") for ids in runs))
         if key in seen:
             raise UserError(f"{path}:{number}: {key} is there twice: remove one of its lines")
-        seen.add(key)
+        if seen:
+            seen.add(key)
+        else:
+            run.append(key)
+        if len(run) == RUN:
+            runs.append("\n".join(run))
+            del run[:-1]
         yield f"{path}:{number}", key, value
 
 
-def read_table(path: str | Path) -> dict[str, str]:
+def read_table(path: str | Path) -> Mapping[str, str]:
     """Read `path` into {first field: rest of the line}, in the order of the file; the rest may be empty."""
-    return {key: value for _, key, value in rows(path)}
+    return table_of((key, value) for _, key, value in rows(path))
 
 
-def read_text(path: str | Path) -> dict[str, str]:
-    """{utterance: transcript}, in composed letters (Unicode's NFC) and with single spaces, whatever the file has."""
-    return {utt: " ".join(fields(composed(text))) for _, utt, text in rows(path)}
+def read_text(path: str | Path, normalise: Callable[[str], str] = str) -> Mapping[str, str]:
+    """{utterance: transcript}, in composed letters (Unicode's NFC) and with single spaces, whatever the file has.
+
+    `normalise` is applied to each; it leaves no blank in front, and no newline.
+    """
+    return table_of((utt, normalise(" ".join(fields(composed(text))))) for _, utt, text in rows(path))
 
 
-def read_utt2spk(path: str | Path) -> dict[str, str]:
+def read_utt2spk(path: str | Path) -> Mapping[str, str]:
     """{utterance: speaker}. Raises UserError for a line that has not exactly one speaker."""
-    speakers = {}
+    return table_of(_speakers(path))
+
+
+def _speakers(path: str | Path) -> Iterator[tuple[str, str]]:
     for where, utt, speaker in rows(path):
         if len(fields(speaker)) != 1:
             got = f"{speaker!r}" if speaker else "none"
@@ -50,8 +67,7 @@ def read_utt2spk(path: str | Path) -> dict[str, str]:
                 f"{where}: {utt}: expected one speaker, got {got}: correct the line (`utterance speaker`; where "
                 f"speakers are unknown, write the utterance once more)"
             )
-        speakers[utt] = speaker
-    return speakers
+        yield utt, speaker
 
 
 def read_frames(feat_dir: str | Path) -> dict[str, int]:
@@ -133,13 +149,13 @@ def write_table(path: str | Path, table: Mapping[str, str]) -> None:
     """Write `key value` lines sorted as `LC_ALL=C sort` does, atomically; an empty value leaves the key alone."""
     # Code points and UTF-8 bytes sort alike, so Python's order of str is the C order of the file.
     with replace(path) as f:
-        f.writelines(f"{key} {value}\n" if value else f"{key}\n" for key, value in sorted(table.items()))
+        f.writelines(f"{key} {value}\n" if value else f"{key}\n" for key, value in in_order(table).items())
 
 
 def spk2utt(utt2spk: Mapping[str, str]) -> dict[str, str]:
     """Invert {utterance: speaker} to {speaker: "utt utt ..."}, utterances in C order."""
     speakers: dict[str, list[str]] = defaultdict(list)
-    for utt, speaker in sorted(utt2spk.items()):
+    for utt, speaker in in_order(utt2spk).items():
         speakers[speaker].append(utt)
     return {speaker: " ".join(utts) for speaker, utts in speakers.items()}
 

@@ -131,7 +131,7 @@ class Material:
         return mix(noisy, enhancer.enhance(utt, noisy), ratio)
 
 
-def read_texts(text: Path | None, data: Path | None = None) -> dict[str, str]:
+def read_texts(text: Path | None, data: Path | None = None) -> Mapping[str, str]:
     """Transcripts of a Kaldi table, of a folder of <utterance>.txt, or, without one, of `text` in `data`; else none."""
     if text and text.is_dir():
         return {path.stem: " ".join(path.read_text(encoding="utf-8").split()) for path in sorted(text.glob("*.txt"))}

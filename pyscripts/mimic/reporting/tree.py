@@ -62,7 +62,7 @@ class Tree:
     label: str = ""
     second: bool = False
     colours: dict[str, int] = field(default_factory=dict)  # by system; filled when none are given
-    tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    tables: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     @cached_property
     def systems(self) -> list[System]:
@@ -144,7 +144,7 @@ class Tree:
             places = [self.path / f"enhance_{name}" / kind / TEST for kind in ("wav", "enhanced")]
         return next((place for place in places if (place / "wav.scp").exists()), None)
 
-    def known(self, table: str) -> dict[str, str]:
+    def known(self, table: str) -> Mapping[str, str]:
         """A table of the test set, such as utt2snr, from whichever directory has it."""
         if table not in self.tables:
             sides = [self.side(name) for name in ("noisy", "clean", *(s.name for s in self.systems))]

@@ -54,7 +54,7 @@ class ClassifyTask(Task):
                 raise UserError(f"{utt}: class {dev_labels[utt]} is not in training: correct --data.dev_labels")
         if not self.lengths or not self.dev:
             raise UserError(f"no utterance of {data.train if self.dev else data.dev} has a class")
-        self.labels |= dev_labels
+        self.labels = {**self.labels, **dev_labels}
         self.model = Classifier(config.model, Cmvn(feature_dir.read_global(train), norm_vars=True), len(self.names))
         with atomic.replace(directory / LABELS) as f:
             f.writelines(f"{name}\n" for name in self.names)

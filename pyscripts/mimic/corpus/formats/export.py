@@ -3,7 +3,7 @@
 import csv
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +82,11 @@ def read_utterances(data: Path, allow_pipes: bool = False, channel: int | None =
         )
 
 
-def _optional(path: Path) -> dict[str, str]:
+def _optional(path: Path) -> Mapping[str, str]:
     return read_table(path) if path.exists() else {}
 
 
-def _originals(utts: list[str], table: dict[str, str]) -> dict[str, str]:
+def _originals(utts: list[str], table: Mapping[str, str]) -> dict[str, str]:
     """The ids of the source; the directory's own where two copies of an utterance would have the same."""
     names = {utt: original(table[utt]) if utt in table else utt for utt in utts}
     return names if len(set(names.values())) == len(names) else {utt: utt for utt in utts}
