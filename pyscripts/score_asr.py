@@ -50,15 +50,17 @@ def main() -> None:
     args = parser.parse_args()
 
     normalise = normaliser(args.normaliser)
-    refs = {utt: normalise(text) for utt, text in read_text(args.data / args.reference).items()}
-    hyps = {utt: normalise(text) for utt, text in read_text(args.decode / "text").items()}
+    refs = read_text(args.data / args.reference, normalise)
+    data = identify(
+        args.data, refs, args.reference
+    )  # it reads text once more: before the memory of hypotheses is taken
+    hyps = read_text(args.decode / "text", normalise)
     utt2spk = read_utt2spk(args.data / "utt2spk")
     units = {"wer": ("words", words)}
     if args.cer == "true":
         with_spaces = args.cer_spaces == "true"
         units["cer"] = ("characters and spaces", characters_and_spaces) if with_spaces else ("characters", characters)
 
-    data = identify(args.data, refs, args.reference)
     aligned = {unit: align_set(refs, hyps, tokenise) for unit, (_, tokenise) in units.items()}
     missing = [a.utt for a in aligned["wer"] if not a.present]
     files: dict[str, Iterable[str]] = {}

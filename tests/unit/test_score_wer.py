@@ -19,6 +19,7 @@ from mimic.io.text import normaliser
 from mimic.metrics.conditions import grouped
 from mimic.metrics.kaldi_files import ops, per_spk, per_utt
 from mimic.metrics.wer import (
+    added,
     align,
     align_set,
     bootci_line,
@@ -150,6 +151,21 @@ def test_missing_empty_and_unknown():
 def test_utterances_are_in_c_order_whatever_the_input_order():
     refs = {"p10-1": "A", "p1-1": "B", "p1-10": "C"}
     assert [a.utt for a in align_set(refs, {})] == ["p1-1", "p1-10", "p10-1"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_alignments_are_made_anew_from_texts_and_runs(seed):
+    rng = random.Random(seed)
+    long = {f"u{k:03d}": " ".join(rng.choices("AB", k=k)) for k in range(0, 300, 29)}
+    for refs, hyps in (random_set(seed), (long, {}), (long, long), (long, dict.fromkeys(long, "B " * 200))):
+        alignments = align_set(refs, hyps)
+        want = [operations(refs[utt].split(), hyps.get(utt, "").split()) for utt in sorted(refs)]
+        for _ in range(2):
+            assert [a.ops for a in alignments] == want and len(alignments) == len(want)
+            assert [(a.utt, a.texts) for a in alignments] == [(u, (refs[u], hyps.get(u, ""))) for u in sorted(refs)]
+        one = next(iter(alignments))
+        assert one in alignments and one not in list(alignments)[1:] and one.total == totals([one])
+        assert added(a.total for a in alignments) == totals(alignments)
 
 
 def test_bootstrap_line():

@@ -23,7 +23,7 @@ class Table(Mapping[str, str]):
         self._near: tuple[int, dict[str, str]] = -1, {}  # number of a block, and what is in it
 
     def add(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Append a block; its keys are behind all that are there, in order, and have neither blanks nor newlines."""
+        """Append a block, whose keys are in C order and after all that are there; they have no blanks."""
         lines = [f"{key} {value}" for key, value in pairs]
         self._blocks.append("\n".join(lines).encode())
         self._firsts.append(lines[0].partition(" ")[0])

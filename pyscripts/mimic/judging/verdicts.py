@@ -9,13 +9,13 @@ from mimic.judging.findings import Found
 from mimic.judging.material import NOISY, System, ratio_text
 from mimic.metrics.comparison import Comparison, Value, bootstrap
 from mimic.metrics.conditions import grouped
-from mimic.metrics.wer import Alignment, align_set, characters, words
+from mimic.metrics.wer import AlignedSet, Alignment, align_set, characters, words
 
 UNITS = {"wer": words, "cer": characters}
 CONDITIONS = ("snr", "noise")
 REPLICATIONS, FEW = 10000, 1000  # of the bootstrap; for the conditions
 VERDICTS = {"better": "helps", "worse": "harms", "undecided": "undecided"}
-Alignments = dict[str, list[Alignment]]  # by unit
+Alignments = dict[str, AlignedSet]  # by unit
 ByUtterance = Mapping[str, Found]  # by utterance
 
 

@@ -1,9 +1,9 @@
 """The conditions of a set's utterances, as its data directories tell: SNR, noise, test set, age, speaker, length."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mimic.io.tables import read_table, read_utt2spk
 
@@ -15,9 +15,12 @@ T = TypeVar("T")
 
 
 def grouped(
-    items: Sequence[T], utt: Callable[[T], str], data_dirs: Sequence[str | Path]
-) -> Iterator[tuple[str, str, list[T]]]:
-    """Yield (condition, value, items with that value); what no table knows about is left out.
+    items: Collection[T],
+    utt: Callable[[T], str],
+    data_dirs: Sequence[str | Path],
+    kept: Callable[[T], Any] = lambda item: item,
+) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield (condition, value, what is `kept` of the items with that value); what no table knows about is left out.
 
     Where there are test sets (utt2set), SNRs are also grouped within each: conditions snr_A, snr_B.
     """
@@ -28,11 +31,11 @@ def grouped(
     for name in sorted(set(tables["set"].values())):
         tables[f"snr_{name}"] = {u: snr for u, snr in tables["snr"].items() if tables["set"].get(u) == name}
     for condition, known in tables.items():
-        groups: dict[str, list[T]] = defaultdict(list)
-        for item in items:
+        groups: dict[str, list[Any]] = defaultdict(list)
+        for item in items if known else ():
             value = known.get(utt(item))
             if value is not None:
-                groups[CLASSES.get(condition, str)(value)].append(item)
+                groups[CLASSES.get(condition, str)(value)].append(kept(item))
         for value in sorted(groups, key=_order):
             yield condition, value, groups[value]
 

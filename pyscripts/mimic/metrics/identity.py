@@ -6,10 +6,11 @@ differ (clean and noisy rows of a table), which is worth a line.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mimic.io.compact import in_order
 from mimic.io.tables import audio_table, read_table
 
 OTHER, NOISE, UNKNOWN = "other data", "other noise", "unknown data"
@@ -37,23 +38,25 @@ class Identity:
 
 
 def identify(
-    data: Path, utts: Iterable[str], reference: str = "text", noisy: Path | None = None, clean: bool = False
+    data: Path, utts: Collection[str], reference: str = "text", noisy: Path | None = None, clean: bool = False
 ) -> Identity:
     """The identity of a data directory or of a folder of audio files.
 
     `reference` is the table of transcripts where `text` is missing; `noisy` may know the noise if `data` does not;
     `clean` says that `data` is the clean reference of scores of enhanced speech.
     """
-    utts = sorted(utts)
+    utts = in_order(utts) if isinstance(utts, Mapping) else sorted(utts)
     table = next((data / name for name in ("text", reference) if (data / name).exists()), None)
     sides = [side for side in (noisy, data) if side]
-    noise = [next((read_table(s / name) for s in sides if (s / name).exists()), {}) for name in TABLES]
+    noise: list[Mapping[str, str]] = [
+        next((read_table(s / name) for s in sides if (s / name).exists()), {}) for name in TABLES
+    ]
     return Identity(
         str(data),
         len(utts),
-        _hash(read_table(table), utts) if table else "",
-        _hash(_lengths(data), utts) if clean else "",
-        _hash({utt: " ".join(t.get(utt, "-") for t in noise) for utt in utts}, utts) if any(noise) else "",
+        _hash(read_table(table).get, utts) if table else "",
+        _hash(_lengths(data).get, utts) if clean else "",
+        _hash(lambda utt, _: " ".join(t.get(utt, "-") for t in noise), utts) if any(noise) else "",
     )
 
 
@@ -78,8 +81,8 @@ def _lengths(data: Path) -> Mapping[str, str]:
     return {utt: str(path.stat().st_size) for utt, path in wavs.items() if path.is_file()}
 
 
-def _hash(table: Mapping[str, str], utts: Sequence[str]) -> str:
+def _hash(get: Callable[[str, str], str], utts: Collection[str]) -> str:
     found = hashlib.sha256()
     for utt in utts:
-        found.update(f"{utt} {table.get(utt, '')}\n".encode())
+        found.update(f"{utt} {get(utt, '')}\n".encode())
     return found.hexdigest()[:12]

@@ -6,14 +6,14 @@ People and Kaldi's own tools read these; later steps read the JSON of mimic.metr
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mimic.errors import UserError
 from mimic.io.atomic import new_dir, replace
 from mimic.metrics.conditions import grouped
 from mimic.metrics.figures import Condition, Mean, Pairs
-from mimic.metrics.wer import EPS, Alignment, Totals, bootci_line, compute_wer, interval, totals, wer_lines
+from mimic.metrics.wer import EPS, Alignment, Totals, added, bootci_line, compute_wer, interval, interval_of, wer_lines
 
 # Kaldi names a file after the language model weight and word insertion penalty of the decoding. Where a decoding has
 # none, and in scoring directories, whose files have the same names for every system, the pair is this.
@@ -24,7 +24,7 @@ OPS_WIDTH = 16  # ops pads words up to this many characters
 
 
 def score_files(
-    alignments: Sequence[Alignment],
+    alignments: Collection[Alignment],
     utt2spk: Mapping[str, str],
     unit: str,
     decode_dir: str,
@@ -76,19 +76,19 @@ def write_files(files: Mapping[str, Iterable[str]], decode_dir: str | Path, scor
 
 
 def rate(
-    alignments: Sequence[Alignment], total: Totals | None = None, limits: Mapping[str, float] | None = None
+    alignments: Collection[Alignment], total: Totals | None = None, limits: Mapping[str, float] | None = None
 ) -> Mean:
     """The error rate of a set as a figure: errors per 100 tokens, its interval, its counts split as in Kaldi's file."""
     return _mean(total or compute_wer((a.ref, a.hyp, a.present) for a in alignments), limits or interval(alignments))
 
 
-def by_condition(units: Mapping[str, Sequence[Alignment]], data_dirs: Sequence[str | Path]) -> list[Condition]:
+def by_condition(units: Mapping[str, Collection[Alignment]], data_dirs: Sequence[str | Path]) -> list[Condition]:
     """Error rates for each condition, of the units that `units` has ("wer", "cer")."""
     found: dict[tuple[str, str], dict[str, Mean]] = {}
     for unit, alignments in units.items():
-        for condition, value, some in grouped(alignments, lambda a: a.utt, data_dirs):
-            total = totals(some)
-            limits = interval(some) if total.words else None
+        for condition, value, some in grouped(alignments, lambda a: a.utt, data_dirs, lambda a: a.total):
+            total = added(some)
+            limits = interval_of(some) if total.words else None
             found.setdefault((condition, value), {})[unit] = _mean(total, limits)
     return [Condition(*key, figures) for key, figures in found.items()]
 
@@ -115,23 +115,23 @@ def per_utt(alignments: Iterable[Alignment]) -> Iterator[str]:
         pairs, ops = alignment.pairs, alignment.ops
         widths = [max(len(ref), len(hyp)) for ref, hyp in pairs]
         for name, row in (("ref ", [ref for ref, _ in pairs]), ("hyp ", [hyp for _, hyp in pairs]), ("op  ", ops)):
-            cells = map(_centred, row, widths)
+            cells = (c if len(c) == w else _centred(c, w) for c, w in zip(row, widths, strict=True))
             yield f"{alignment.utt} {name} {'  '.join(cells)}\n"
         yield f"{alignment.utt} #csid {' '.join(str(ops.count(op)) for op in 'CSID')}\n"
 
 
-def per_spk(alignments: Sequence[Alignment], utt2spk: Mapping[str, str]) -> list[str]:
+def per_spk(alignments: Iterable[Alignment], utt2spk: Mapping[str, str]) -> list[str]:
     """A raw and a percent row for each speaker and for the sum; UserError for an utterance without a speaker."""
-    speakers: dict[str, list[Alignment]] = defaultdict(list)
+    speakers: dict[str, Totals] = defaultdict(lambda: added([]))
     for alignment in alignments:
-        if alignment.utt not in utt2spk:
+        speaker = utt2spk.get(alignment.utt)
+        if speaker is None:
             raise UserError(f"{alignment.utt}: not in utt2spk: run steps/validate_data.sh")
-        speakers[utt2spk[alignment.utt]].append(alignment)
-    width = max(15, *map(len, utt2spk.values()))
+        speakers[speaker] = added([speakers[speaker], alignment.total])
+    width = max(15, max(map(len, utt2spk.values())))
     names = ("#SENT", "#WORD", "Corr", "Sub", "Ins", "Del", "Err", "S.Err")
     rows = [f"{'SPEAKER':<{width}} id " + "".join(f" {name:>10}" for name in names)]
-    for speaker, those in [*sorted(speakers.items()), ("SUM", list(alignments))]:
-        total = totals(those)
+    for speaker, total in [*sorted(speakers.items()), ("SUM", added(speakers.values()))]:
         rows.append(f"{speaker:<{width}} raw" + "".join(f" {n:>10}" for n in _row(total)))
         if total.words:
             sentences, tokens, *counts, wrong = _row(total)
@@ -168,8 +168,6 @@ def _row(total: Totals) -> tuple[int, ...]:
 
 
 def _centred(text: str, width: int) -> str:
-    if len(text) == width:
-        return text
     right = (width - len(text)) // 2
     return " " * (width - len(text) - right) + text + " " * right
 

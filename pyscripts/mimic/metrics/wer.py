@@ -5,18 +5,26 @@ splits the same errors into other insertions, deletions and substitutions; so Ka
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import add
+from typing import NamedTuple
 
 import kaldialign
 import numpy as np
 from _kaldialign import _get_boostrap_wer_interval  # bootstrap_wer_ci without aligning all over again
 
 from mimic.errors import UserError
+from mimic.io.compact import in_order
 
 EPS = "***"  # what Kaldi's score scripts put where one side of an alignment is empty
 SPACE = "<space>"
 WHOLE = re.compile(r"\[.*\]|<.*>|!SIL")  # words that Kaldi's CER keeps in one piece: [noise], <unk>, !SIL
+LONGEST = 63  # run of one operation that is held as a byte
+RUNS = {64 * k + n: op * n for k, op in enumerate("CSID") for n in range(1, LONGEST + 1)}
+_CODES = {run: code for code, run in RUNS.items()}
+_RUN = re.compile("|".join(f"{op}{{1,{LONGEST}}}" for op in "CSID"))
 
 
 def words(text: str) -> list[str]:
@@ -26,6 +34,8 @@ def words(text: str) -> list[str]:
 
 def characters(text: str) -> list[str]:
     """Split into characters as Kaldi's score_kaldi_cer.sh does: spaces are dropped, tags such as <unk> stay whole."""
+    if not WHOLE.search(text):  # the usual case, in a fifth of the time
+        return list("".join(text.split()))
     return [c for word in text.split() for c in ([word] if WHOLE.search(word) else word)]
 
 
@@ -39,7 +49,7 @@ def characters_and_spaces(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """One utterance. The texts, and a letter for each pair of tokens: a tenth of the memory of the pairs themselves."""
+    """One utterance: the texts, and a letter for each pair of their tokens."""
 
     utt: str
     texts: tuple[str, str]  # reference and hypothesis
@@ -60,9 +70,37 @@ class Alignment:
     def hyp(self) -> list[str]:
         return list(self.tokenise(self.texts[1]))
 
+    @property
+    def total(self) -> "Totals":
+        c, s, i, d = map(self.ops.count, "CSID")
+        return _total(c + s + d, c, s, i, d, 1, int(c < len(self.ops)), int(not self.present))
+
 
 @dataclass(frozen=True)
-class Totals:
+class AlignedSet(Collection[Alignment]):
+    """The alignments of a set, in the order of `refs`: each is made when it is taken, from texts and operations."""
+
+    refs: Mapping[str, str]
+    hyps: Mapping[str, str]  # may lack some
+    tokenise: Callable[[str], Sequence[str]]
+    runs: bytes | bytearray  # operations: a byte of RUNS for each run of one of them, 0 at the end of an utterance
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+    def __iter__(self) -> Iterator[Alignment]:
+        begin = 0
+        for utt, ref in self.refs.items():
+            end, hyp = self.runs.index(0, begin), self.hyps.get(utt)
+            ops = "".join(map(RUNS.__getitem__, self.runs[begin:end]))
+            yield Alignment(utt, (ref, hyp or ""), self.tokenise, ops, hyp is not None)
+            begin = end + 1
+
+    def __contains__(self, alignment: object) -> bool:
+        return any(a == alignment for a in self)
+
+
+class Totals(NamedTuple):
     """Sums over a set; `words` counts reference tokens, `missing` the sentences without a hypothesis."""
 
     words: int
@@ -84,6 +122,9 @@ class Totals:
         return 100 * self.errors / self.words if self.words else float("nan")
 
 
+_total = lru_cache(2**12)(Totals)  # most utterances have counts that others have, too: one object for all of these
+
+
 def op_of(ref: str, hyp: str) -> str:
     """C, S, I or D of a pair of tokens, of which one may be EPS."""
     return "D" if hyp == EPS else "I" if ref == EPS else "C" if ref == hyp else "S"
@@ -96,6 +137,8 @@ def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str, str]]:
 
 def in_pairs(ref: Iterable[str], hyp: Iterable[str], ops: str) -> list[tuple[str, str]]:
     """The tokens that `operations` puts beside each other, EPS where one side is empty."""
+    if "I" not in ops and "D" not in ops:  # no side is empty anywhere
+        return list(zip(ref, hyp, strict=True))
     ref, hyp = iter(ref), iter(hyp)
     return [(EPS if op == "I" else next(ref), EPS if op == "D" else next(hyp)) for op in ops]
 
@@ -139,24 +182,24 @@ def operations(ref: Sequence[str], hyp: Sequence[str]) -> str:
 
 def align_set(
     refs: Mapping[str, str], hyps: Mapping[str, str], tokenise: Callable[[str], Sequence[str]] = words
-) -> list[Alignment]:
+) -> AlignedSet:
     """Align {utterance: text} of a set, in C order of the ids.
 
     A reference without a hypothesis is aligned with nothing. UserError: a hypothesis without a reference, no
     reference tokens at all, or the token *** in a text, which would read as an empty side.
     """
-    unknown = sorted(set(hyps) - set(refs))
-    if unknown:
+    if unknown := sorted(hyps.keys() - refs.keys()):
         raise UserError(f"{unknown[0]}: hypothesis without a reference ({len(unknown)} such): is it another set's?")
-    alignments = []
-    for utt, text in sorted(refs.items()):
-        ref, hyp = list(tokenise(text)), list(tokenise(hyps.get(utt, "")))
+    refs, runs, scored = in_order(refs), bytearray(), False
+    for utt, text in refs.items():
+        ref, hyp = tokenise(text), tokenise(hyps.get(utt, ""))
         if EPS in ref or EPS in hyp:
             raise UserError(f"{utt}: the text holds {EPS}, which marks an empty place in alignments: remove it")
-        alignments.append(Alignment(utt, (text, hyps.get(utt, "")), tokenise, operations(ref, hyp), utt in hyps))
-    if not any(op != "I" for a in alignments for op in a.ops):
+        runs += bytes(map(_CODES.__getitem__, _RUN.findall(operations(ref, hyp)))) + b"\0"
+        scored = scored or bool(ref)
+    if not scored:
         raise UserError("no reference holds a word: there is nothing to score")
-    return alignments
+    return AlignedSet(refs, hyps, tokenise, runs)
 
 
 def compute_wer(texts: Iterable[tuple[Sequence[str], Sequence[str], bool]]) -> Totals:
@@ -174,16 +217,15 @@ def compute_wer(texts: Iterable[tuple[Sequence[str], Sequence[str], bool]]) -> T
 
 def totals(alignments: Iterable[Alignment]) -> Totals:
     """Add up the pairs of a set."""
-    counts = dict.fromkeys("CSID", 0)
-    sentences = wrong = missing = 0
-    for alignment in alignments:
-        for op in counts:
-            counts[op] += alignment.ops.count(op)
-        sentences += 1
-        wrong += alignment.ops.count("C") < len(alignment.ops)
-        missing += not alignment.present
-    c, s, i, d = counts.values()
-    return Totals(c + s + d, c, s, i, d, sentences, wrong, missing)
+    return added(alignment.total for alignment in alignments)
+
+
+def added(parts: Iterable[Totals]) -> Totals:
+    """The totals of all parts."""
+    sums = [0] * len(Totals._fields)
+    for part in parts:
+        sums = list(map(add, sums, part))
+    return Totals(*sums)
 
 
 def percent(part: int, whole: int) -> str:
@@ -206,9 +248,15 @@ def wer_lines(total: Totals) -> str:
     )
 
 
-def interval(alignments: Sequence[Alignment], replications: int = 10000) -> dict[str, float]:
+def interval(alignments: Iterable[Alignment], replications: int = 10000) -> dict[str, float]:
     """Bootstrap over utterances (Bisani and Ney, 2004): wer (its mean), ci95min and ci95max, all as shares of 1."""
-    counts = [(len(a.ops) - a.ops.count("C"), len(a.ops) - a.ops.count("I")) for a in alignments]
+    return interval_of((alignment.total for alignment in alignments), replications)
+
+
+def interval_of(parts: Iterable[Totals], replications: int = 10000) -> dict[str, float]:
+    """`interval` from the totals of each utterance."""
+    shared: dict[tuple[int, int], tuple[int, int]] = {}  # a tuple for each pair of numbers, not for each utterance
+    counts = [shared.setdefault(pair, pair) for part in parts for pair in [(part.errors, part.words)]]
     mean, half = _get_boostrap_wer_interval(counts, replications=replications)
     return {"wer": mean, "ci95min": mean - half, "ci95max": mean + half}
 
@@ -219,6 +267,6 @@ def bootci_text(result: Mapping[str, float]) -> str:
     return f"%WER {mean:.2f} 95% Conf Interval [ {low:.2f}, {high:.2f} ]"
 
 
-def bootci_line(alignments: Sequence[Alignment], limits: Mapping[str, float] | None = None) -> str:
+def bootci_line(alignments: Iterable[Alignment], limits: Mapping[str, float] | None = None) -> str:
     """The line of Kaldi's compute-wer-bootci for one system; `limits` is what `interval` returns, if known."""
     return f"Set1: {bootci_text(limits or interval(alignments))}\n"
