@@ -33,7 +33,7 @@ import synthetic  # noqa: E402
 import torch  # noqa: E402, F401 (for the forks)
 
 from mimic.io.batching import make_batches  # noqa: E402
-from mimic.io.tables import read_table, write_data_dir  # noqa: E402
+from mimic.io.tables import read_table, write_data_dir, write_table  # noqa: E402
 from mimic.reporting.page_plots import by_level  # noqa: E402
 from mimic.tasks import TASKS  # noqa: E402, F401
 from mimic.training import loop  # noqa: E402, F401
@@ -146,8 +146,7 @@ def text(folder: Path, sizes: list[int]) -> None:
         decode = folder / f"out_{size}" / "decode"
         decode.mkdir(parents=True)
         (folder / f"out_{size}/words").mkdir()
-        lines = (f"{utt} {' '.join([*line[:-1], 'WRONG'])}\n" for utt, line in utts.items())
-        (decode / "text").write_text("".join(lines))
+        write_table(decode / "text", {utt: " ".join([*line[:-1], "WRONG"]) for utt, line in utts.items()})
 
 
 def batching(size: int) -> Callable[[], object]:
