@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic import cli
-from mimic.corpus.kmeans import write_targets
+from mimic.corpus.targets import write_targets
 from mimic.errors import UserError
 from mimic.hmm.alignments import read_ali_dir
 from mimic.hmm.lang import read_symbols

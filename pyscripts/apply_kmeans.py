@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 from mimic import cli
-from mimic.corpus.kmeans import fit, sample, targets, write_targets
+from mimic.corpus.kmeans import fit, sample, targets
+from mimic.corpus.targets import write_targets
 from mimic.errors import UserError
 from mimic.io import archives, weights
 from mimic.settings import Count, Seed

@@ -4,9 +4,7 @@ Bins are scaled to unit variance. The centroids and the scale are what a second 
 needs to get targets from the same clusters.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,9 +12,6 @@ from torch import Tensor
 
 from mimic.errors import UserError
 from mimic.io import archives
-from mimic.io.atomic import replace
-
-Targets = tuple[str, np.ndarray]
 
 
 def sample(entries: Mapping[str, str], frames: int, seed: int) -> Tensor:
@@ -36,26 +31,15 @@ def fit(x: Tensor, clusters: int, seed: int) -> dict[str, Tensor]:
     return {"centres": kmeans(x * scale, clusters, seed=seed), "scale": scale}
 
 
-def targets(utts: Iterable[str], entries: Mapping[str, str], fitted: dict[str, Tensor]) -> Iterator[Targets]:
+def targets(
+    utts: Iterable[str], entries: Mapping[str, str], fitted: dict[str, Tensor]
+) -> Iterator[tuple[str, np.ndarray]]:
     """(utterance, the cluster of each frame (frames,)), as `write_targets` takes them."""
     for utt in utts:
         x = _features(entries[utt])
         if x.shape[1] != len(fitted["scale"]):
             raise UserError(f"{utt}: {x.shape[1]} bins, and the clusters have {len(fitted['scale'])}")
         yield utt, assign(x * fitted["scale"], fitted["centres"])[0].int().numpy()
-
-
-def write_targets(made: Iterable[Targets], clusters: int, out: Path) -> None:
-    """Write units.ark and units.scp (int32, the unit of each frame), and summary.json."""
-    used = np.zeros(clusters, np.int64)
-    with archives.ArkWriter(out / "units.ark", out / "units.scp") as writer:
-        for utt, units in made:
-            used += np.bincount(units, minlength=clusters)
-            writer.write(utt, units)
-    share = used[used > 0] / used.sum()
-    perplexity = round(float(np.exp(-(share * np.log(share)).sum())), 1)
-    with replace(out / "summary.json") as f:
-        json.dump({"clusters": clusters, "used": len(share), "perplexity": perplexity}, f)
 
 
 def kmeans(x: Tensor, clusters: int, iterations: int = 30, seed: int = 1) -> Tensor:
