@@ -18,6 +18,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch reads it
 
 import argparse
+import ctypes
 import runpy
 import shutil
 import sys
@@ -28,6 +29,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "pyscripts"))
+
+from mimic.allocator import keep_freed_memory  # noqa: E402
+
+keep_freed_memory()  # as every program does before torch is loaded
 
 import synthetic  # noqa: E402
 import torch  # noqa: E402, F401 (for the forks)
@@ -80,6 +85,8 @@ class Spent(NamedTuple):
 def measured(run: Callable[[], object]) -> Spent:
     """What a fork of this process takes for `run`; ends the program where that fails."""
     reader, writer = os.pipe()
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)  # else the fork works in pages that this process has freed, and seems to need none
     child = os.fork()
     if child == 0:
         code = 1

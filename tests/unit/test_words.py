@@ -102,7 +102,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("pretrained/*/README.md", "rooms"),
     *(("pretrained/*/card.json", text) for text in ("_waves", "laundry_room")),  # types of noise, by their files' names
     ("local/run_pretrained.sh", "rooms (RIRs)"),
-    ("tests/e2e/test_run_pretrained.py", "\"rooms\""),
+    ("tests/e2e/test_run_pretrained.py", '"rooms"'),
     ("benchmarks/enhance*", "rooms"),
     ("tests/unit/test_benchmark_enhancers.py", "rooms/test"),
     ("local/simulate_rirs.py", "room{number"),  # seeds the draws
