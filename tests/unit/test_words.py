@@ -100,6 +100,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     ("tests/unit/test_mask_data.py", "room"),
     ("local/pretrained/*", "rooms"),  # a folder of the corpora
     ("pretrained/*/README.md", "rooms"),
+    *((page, "--rir-dir corpora/rooms") for page in ("RESULTS.md", "docs/ssl.md", "results/*")),
     *(("pretrained/*/card.json", text) for text in ("_waves", "laundry_room")),  # types of noise, by their files' names
     ("local/run_pretrained.sh", "rooms (RIRs)"),
     ("tests/e2e/test_run_pretrained.py", '"rooms"'),
