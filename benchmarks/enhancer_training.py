@@ -36,9 +36,11 @@ def worker(root: Path, name: str, folder: Path, clock: str, threads: int, batch:
         from mimic.allocator import keep_freed_memory
 
         keep_freed_memory()  # as our training does
+        from mimic.tasks import config as configuration
         from mimic.training.run import Run
         from mimic.training.step import set_seed, take_step
     except ImportError:  # commit 75b122b
+        from mimic.train import config as configuration
         from mimic.train.loop import set_seed
         from mimic.train.loop import step as take_step
         from mimic.train.run import Run
@@ -47,11 +49,6 @@ def worker(root: Path, name: str, folder: Path, clock: str, threads: int, batch:
     import torch
 
     from mimic.tasks import TASKS
-
-    try:
-        from mimic.tasks import config as configuration
-    except ImportError:
-        from mimic.train import config as configuration
 
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # so does our training

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S sh -c 'p=${0%/*}/../.venv/bin/python3; [ -x "$p$MIMIC_FORKS" ] || p=python3; exec "$p" "$0" "$@"'
 """Targets of encoders from alignments of one model; steps/ali_to_units.sh calls it.
 
-    ali_to_units.py --frame-subsampling-factor 2 exp/tri3_ali exp/tri3_ali_synthetic exp/ssl/units1/train
+    ali_to_units.py --frame-subsampling-factor 2 exp/tri3_ali exp/tri3_ali_synthetic exp/ssl/phones
 
 Writes units.ark, units.scp (int32, a unit for each frame), units.txt (`PHONE_STATE number` lines), summary.json.
 """
@@ -28,13 +28,13 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="directory to write")
     cli.add_number(parser, "--frame-subsampling-factor", Count, 2, "frames of an alignment for one target")
     args = parser.parse_args()
-    units = [PhoneStates(Model.read(d / "final.mdl"), read_symbols(d / "phones.txt")) for d in args.alignments]
-    names = units[0].names
-    for directory, other in zip(args.alignments, units, strict=True):
-        if other.names != names:
-            raise UserError(f"{directory}: its phones are not those of {args.alignments[0]}: align with one model")
+    names: list[str] = []
     found: dict[str, np.ndarray] = {}
-    for directory, to_units in zip(args.alignments, units, strict=True):
+    for directory in args.alignments:
+        to_units = PhoneStates(Model.read(directory / "final.mdl"), read_symbols(directory / "phones.txt"))
+        names = names or to_units.names
+        if to_units.names != names:
+            raise UserError(f"{directory}: its phones are not those of {args.alignments[0]}: align with one model")
         for utt, ali in read_ali_dir(directory).items():
             if utt in found:
                 raise UserError(f"{utt} is in {directory} and in another directory: give each utterance once")

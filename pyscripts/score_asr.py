@@ -51,9 +51,8 @@ def main() -> None:
 
     normalise = normaliser(args.normaliser)
     refs = read_text(args.data / args.reference, normalise)
-    data = identify(
-        args.data, refs, args.reference
-    )  # it reads text once more: before the memory of hypotheses is taken
+    # It reads text once more: before the memory of hypotheses is taken.
+    data = identify(args.data, refs, args.reference)
     hyps = read_text(args.decode / "text", normalise)
     utt2spk = read_utt2spk(args.data / "utt2spk")
     units = {"wer": ("words", words)}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Targets from alignments, which the encoders of local/run_pretrain_ssl.sh predict: HMM states of phones.
-# Reads <ali-dir>..., all aligned with one model; writes <targets-dir>: units.scp, units.ark (int32, the unit of each frame), units.txt (their
-# names).
+# Reads <ali-dir>..., all aligned with one model; writes <targets-dir>: units.scp, units.ark (int32, the unit of each
+# frame), units.txt (their names).
 
 frame_subsampling_factor=2 # frames of an alignment for one target: 2 of 10 ms for encoders of 20 ms
 cmd=launch.py              # where it runs
@@ -9,7 +9,7 @@ force=false                # true: run again although nothing changed
 
 . ./path.sh
 help_message="Usage: $0 [options] <ali-dir>... <targets-dir>
-e.g.: $0 exp/ligru/tri3_ali_clean exp/ssl/units1/train
+e.g.: $0 exp/ligru/tri3_ali_clean exp/ssl/phones
 Options (default):
 $(list_options.sh "$0")"
 . parse_options.sh

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from data_maker import ROOT
 
+from mimic.tasks.overrides import Model, read_trainings
+
 CORPORA = ("speechocean762", "librispeech251", "ljspeech", "noise", "noise2", "rooms")
 
 
@@ -19,13 +21,11 @@ def trainings(tmp_path: Path, *words: str) -> dict[str, dict[str, str]]:
     command += ["--data", str(tmp_path / "data"), "--dry-run", "true", *words]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    found, rest = {}, listed.read_text().split("\0")[:-1]
-    while rest:
-        count = 4 if rest[0] == "features" else 1 + int(rest[0])
-        entry, rest = rest[:count], rest[count:]
-        if entry[0] != "features":
-            found[Path(entry[2]).name] = dict(zip(entry[3::2], entry[4::2], strict=True)) | {"config": entry[1]}
-    return found
+    models = [made for made in read_trainings(listed.read_text()) if isinstance(made, Model)]
+    return {
+        model.name: dict(zip(model.words[::2], model.words[1::2], strict=True)) | {"config": model.config}
+        for model in models
+    }
 
 
 def test_every_model_is_trained_from_its_seed_and_mimic_loss_is_all_that_differs(tmp_path):

@@ -25,10 +25,9 @@ class PhoneStates:
     def __init__(self, model: Model, phones: Mapping[str, int]) -> None:
         base = {number: _POSITION.sub("", phone) for phone, number in phones.items()}
         states = [(base[phone], state) for phone, state, *_ in model.tuples]
-        units = {unit: i for i, unit in enumerate(dict.fromkeys(sorted(states)))}
+        units = {unit: i for i, unit in enumerate(sorted(set(states)))}
         self.names = [f"{phone}_{state}" for phone, state in units]
-        self._of_tuple = np.array([0, *(units[state] for state in states)], np.int32)
-        self._of_tid = self._of_tuple[model.tid_tuple]
+        self._of_tid = np.array([0, *map(units.__getitem__, states)], np.int32)[model.tid_tuple]
 
     def __call__(self, ali: np.ndarray, factor: int) -> np.ndarray:
         """Transition ids (frames,) -> units (frames / factor, rounded up): those of frames 0, factor, 2 factor ..."""
