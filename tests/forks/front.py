@@ -7,9 +7,11 @@ this process is killed, so is the program with all in its process group: it hold
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 
 PASSED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT")
 IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
@@ -27,6 +29,28 @@ def place() -> list[str]:
         words += lines
     words.append(f"nice {os.nice(0)}")
     return words + [os.readlink(f"/proc/self/ns/{name}") for name in ("mnt", "user", "net", "pid", "ipc")]
+
+
+def lines(server: socket.socket) -> Iterator[str]:
+    """What the server sends, line by line, while signals are handled at once.
+
+    A signal that comes just before a read begins would wait for the read to end: its handler is Python's. The pipe into
+    which the interpreter writes each signal ends the wait whenever that was.
+    """
+    signals, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    data = b""
+    while True:
+        ready, _, _ = select.select([server, signals], [], [])
+        if signals in ready:
+            os.read(signals, 4096)
+        if server in ready:
+            part = server.recv(4096)
+            if not part:
+                return
+            *whole, data = (data + part).split(b"\n")
+            yield from (line.decode() for line in whole)
 
 
 def main() -> None:
@@ -70,8 +94,8 @@ def main() -> None:
     try:
         socket.send_fds(server, [len(message).to_bytes(8, "big")], [reader, *descriptors])
         server.sendall(message)
-        replies = server.makefile()
-        first = replies.readline()
+        replies = lines(server)
+        first = next(replies, "")
     except OSError:
         first = ""
     if not first.startswith("pid "):
@@ -79,7 +103,7 @@ def main() -> None:
     program = int(first.split()[1])
     for number in waiting:
         pass_on(number)
-    status = replies.readline()
+    status = next(replies, "")
     if not status:
         print("front.py: the server of the tests is gone", file=sys.stderr)
         os._exit(70)

@@ -23,7 +23,8 @@ if sys.argv[1] == "wait":
     child = subprocess.Popen(["sleep", "60"])
     signal.signal(signal.SIGUSR1, lambda *_: (child.kill(), os.write(1, b"caught\\n"), sys.exit(75)))
     print(os.getpid(), child.pid, flush=True)
-    time.sleep(60)
+    for _ in range(600):  # a handler may have to wait for the end of one
+        time.sleep(0.1)
 print("forked" if "torch" in sys.modules else "started", file=sys.stderr)
 mask = os.umask(0)
 print(json.dumps([sys.argv, sys.stdin.read(), os.getcwd(), os.environ["WORD"], __name__, __file__, mask, sys.path[0]]))
