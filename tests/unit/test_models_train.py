@@ -1,6 +1,7 @@
 """Networks of the field train, are saved and load again; the language model reads its text."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from mimic.tasks import config as configuration
 from mimic.training import checkpoint
 from mimic.training.loop import fit
 from mimic.training.step import set_seed
+from mimic.training.task import Task
 
 TINY = {
     "asr": f"""
@@ -112,6 +114,38 @@ def test_language_model_reads_transcripts_and_leaves_padding_out(corpus, tmp_pat
     separate = [task(task.load([key]), 1)["loss"] * task.lengths[key] for key in keys]
     together = task(task.load(keys), 1)["loss"] * sum(task.lengths[key] for key in keys)
     torch.testing.assert_close(together, sum(separate))
+
+
+def test_language_model_starts_from_another(corpus, tmp_path):
+    """It takes its tokens and weights, and continues where that was: text of an unseen spelling is refused."""
+    text = tmp_path / "text"
+    text.write_text("AA B K\nK AA\n" * 4)
+    data = ["--data.train", f"{text}", "--data.dev", f"{text}"]
+    shutil.copy(corpus / "lm.yaml", tmp_path)
+    directory = train(tmp_path, "lm", [*data, "--data.tokens", f"{corpus}/exp_asr"])
+    first = load(directory)
+    start = [*data, "--data.init", str(directory)]
+
+    def task(*words: str) -> Task:
+        (tmp_path / "second").mkdir(exist_ok=True)
+        return TASKS["lm"](configuration.read(corpus / "lm.yaml", [*start, *words]), tmp_path / "second")
+
+    second = task().eval()
+    assert (tmp_path / "second/tokens.txt").read_bytes() == (directory / "tokens.txt").read_bytes()
+    assert len(second.model.state_dict()) == len(first.net.state_dict())
+    for name, value in first.net.state_dict().items():
+        assert torch.equal(second.model.state_dict()[name], value), name
+    with pytest.raises(UserError, match="both name tokens; give one"):
+        task("--data.tokens", f"{corpus}/exp_asr")
+    with pytest.raises(UserError, match="data.token_type is phn there and char here: give --data.token_type phn"):
+        task("--data.token_type", "char")
+    with pytest.raises(UserError, match="the size of .* is .* there and .* here: take the network and its sizes"):
+        task("--model.units", "16")
+    with pytest.raises(UserError, match="a model of task asr, not a language model"):
+        task("--data.init", f"{corpus}/exp_asr")
+    text.write_text("aa b k\n")
+    with pytest.raises(UserError, match=f"3 of 3 tokens are <unk>.*write the text as the model in {directory} does"):
+        task()
 
 
 def test_text_in_another_spelling_is_refused(corpus, tmp_path):

@@ -10,6 +10,7 @@ from mimic.inputs import (
     Enhancer,
     Features,
     Labels,
+    LanguageModel,
     Noises,
     Recogniser,
     Rirs,
@@ -120,13 +121,15 @@ class LmData(TokenData):
         dev: the same, for validation.
         tokens: directory of the recogniser whose tokens are predicted; empty, as for steps/lmrescore_nbest.sh: new ones
             from train.
-        vocabulary: without tokens, target number of sentencepiece tokens.
+        init: directory of a trained language model to start from: its weights and tokens; tokens stays empty then.
+        vocabulary: without tokens or init, target number of sentencepiece tokens.
         max_unknown: largest share of <unk> among a text's tokens: more means another spelling or token type.
     """
 
     train: Text = ""
     dev: Text = ""
     tokens: Tokens = ""
+    init: LanguageModel = ""
     vocabulary: Count = 1000
     max_unknown: Share = 0.05
 

@@ -17,8 +17,9 @@ from mimic.io.tables import read_text
 from mimic.io.text import composed
 from mimic.io.tokens import BLANK, BOS, EOS, UNK, Tokens
 from mimic.models.config import Config
-from mimic.models.language_model import network
+from mimic.models.language_model import LanguageModel, network
 from mimic.tasks.asr_config import LmData
+from mimic.tasks.start import differs, start_from
 from mimic.training import parallel
 from mimic.training.task import WHOLE, Task
 
@@ -42,12 +43,17 @@ class LmTask(Task):
         super().__init__()
         self.config, data = config, config.data
         train, dev = (_texts(Path(path), data.token_type) for path in (data.train, data.dev))
-        if data.tokens:
+        initial = _initial(config) if data.init else None
+        if initial:
+            self.tokens = initial.tokens
+        elif data.tokens:
             self.tokens = Tokens.load(Path(data.tokens), data.token_type)
         else:
             self.tokens = Tokens.build(data.token_type, train.values(), data.vocabulary)
         self.tokens.save(directory)
         self.model = network(config, len(self.tokens))
+        if initial:
+            start_from(self.model, initial.net.state_dict(), Path(data.init))
         self.sentences, self.lengths = self._encoded(train, data.train, "train")
         dev_sentences, self.dev_lengths = self._encoded(dev, data.dev, "dev")
         self.sentences |= dev_sentences
@@ -61,8 +67,8 @@ class LmTask(Task):
         if not total:
             raise UserError(f"{path}: no text: give --data.{name} sentences")
         if unknown > self.config.data.max_unknown * total:
-            tokens = self.config.data.tokens
-            spelling = f"the recogniser in {tokens}" if tokens else self.config.data.train
+            tokens = self.config.data.init or self.config.data.tokens
+            spelling = f"the model in {tokens}" if tokens else self.config.data.train
             raise UserError(
                 f"{path}: {unknown} of {total} tokens are <unk>, more than --data.max_unknown "
                 f"{self.config.data.max_unknown}: write the text as {spelling} does (case, punctuation), and check "
@@ -100,6 +106,17 @@ class LmTask(Task):
             sums[number] = float(self._negative_log_prob(to_device(batch, device)))
         loss = sum(parallel.all_gather(sums)) / sum(self.dev_lengths.values())
         return {"loss": loss, "ppl": float(np.exp(loss))}
+
+
+def _initial(config: Config) -> LanguageModel:
+    """The language model that `data.init` names. Raises UserError where it is none, or where its tokens are others."""
+    data, init = config.data, Path(config.data.init)
+    if data.tokens:
+        raise UserError(f"--data.tokens {data.tokens} and --data.init {init}: both name tokens; give one")
+    initial = LanguageModel.load(init)
+    if (there := initial.config.data.token_type) != data.token_type:
+        raise differs(init, "data.token_type", there, data.token_type, f"give --data.token_type {there}")
+    return initial
 
 
 def _texts(path: Path, token_type: str) -> dict[str, str]:

@@ -30,12 +30,12 @@ def check_start(config: Config, directory: Path) -> None:
     for key in ("token_type", "normalise"):
         there, here = getattr(initial.data, key), getattr(config.data, key)
         if there != here:
-            raise _differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
+            raise differs(init, f"data.{key}", there, here, f"give --data.{key} {there}")
     if config.data.init_features == "other" or not (directory / FEATURE_CONFIG).exists():
         return
     if found := option_difference(init / FEATURE_CONFIG, directory / FEATURE_CONFIG):
         fix = f"make the features with {init / FEATURE_CONFIG} (run.sh: --fbank-config)"
-        raise _differs(init, f"feature option --{found.option}", found.there, found.here, fix)
+        raise differs(init, f"feature option --{found.option}", found.there, found.here, fix)
 
 
 def initial_recogniser(config: Config, tokens: Tokens) -> RecogniserNet:
@@ -69,7 +69,7 @@ def start_enhancer(model: nn.Module, init: Path, stft: StftConfig) -> None:
     for name, there in asdict(getattr(initial.front, "config", stft)).items():
         if there != (here := getattr(stft, name, None)):
             fix = f"take {init / FEATURE_CONFIG} as option file of the spectrum"
-            raise _differs(init, f"option --{name.replace('_', '-')}", there, here, fix)
+            raise differs(init, f"option --{name.replace('_', '-')}", there, here, fix)
     start_from(model, initial.net.state_dict(), init)
 
 
@@ -80,9 +80,10 @@ def start_from(model: nn.Module, state: Mapping[str, Tensor], init: Path) -> Non
     for name in [*here, *there]:
         if there.get(name) != here.get(name):
             fix = f"take the network and its sizes of {init / 'config.yaml'}"
-            raise _differs(init, f"the size of {name}", there.get(name, "absent"), here.get(name, "absent"), fix)
+            raise differs(init, f"the size of {name}", there.get(name, "absent"), here.get(name, "absent"), fix)
     model.load_state_dict(state)
 
 
-def _differs(init: Path, what: str, there: object, here: object, fix: str) -> UserError:
+def differs(init: Path, what: str, there: object, here: object, fix: str) -> UserError:
+    """The error of a model in `init` that is not as this training needs it, with what to do."""
     return UserError(f"--data.init {init}: {what} is {there} there and {here} here: {fix}")
