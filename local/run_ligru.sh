@@ -13,7 +13,7 @@ lexicon_type=auto                       # columns of --lexicon: plain, prob, sil
 lm=                                     # ARPA file; empty: an n-gram model of the training transcripts
 order=3                                 # of that model
 mix=                                    # further text for it, such as books; its share is fitted on the dev transcripts
-enhancer=exp/enhance_segan              # directory with wav/{train,dev,test}; if it does not exist: clean and noisy speech only
+enhancer=exp/enhance_segan              # directory with wav/{train,dev,test}, the first to train on; if it does not exist: clean and noisy speech only
 nets=ligru                              # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml; tdnnf by LF-MMI: conf/lfmmi_tdnnf.yaml
 size=                                   # _demo: conf/*_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
 train_speech="clean multi enhanced"     # what the networks train on: any of clean, multi (clean and noisy), enhanced (by --enhancer, where it is there)
@@ -90,7 +90,13 @@ copied=$net_train
 if [ -n "$also" ]; then net_train=train_also; fi
 if [ "$net_train" != train ]; then sets+=("$net_train"); fi
 there=$train_speech
-if [ -d "$enhancer/wav/train" ]; then sides+=(enhanced); else there=${there//enhanced/}; fi
+if [ -d "$enhancer/wav/test" ]; then
+  sides+=(enhanced)
+elif [ -d "$enhancer" ]; then
+  die "--enhancer $enhancer: no enhanced speech in $enhancer/wav: steps/enhance.sh $enhancer $source/test_noisy exp/enhanced/wav/test, the same" \
+    "for dev, and for train to train on it, then --enhancer exp/enhanced"
+fi
+if [ ! -d "$enhancer/wav/train" ]; then there=${there//enhanced/}; fi
 read -r -a trained <<< "$there"
 [ -n "$train_speech" ] || die "--train-speech: any of clean, multi and enhanced, got none"
 [ ${#trained[@]} -gt 0 ] || die "--train-speech $train_speech: there is no enhanced speech in $enhancer/wav/train"

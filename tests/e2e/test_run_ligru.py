@@ -53,6 +53,12 @@ def test_from_data_directories_to_the_tables(tmp_path):
     assert "--train-speech: any of clean, multi and enhanced, got 'noisy'" in recipe(
         *words, "--train-speech", "noisy", code=1
     )
+    enhanced = tmp_path / "enhanced"  # none to train on
+    for part in ("dev", "test"):
+        shutil.copytree(corpus / f"{part}_noisy", enhanced / "wav" / part)
+    listed = recipe(*words, "--enhancer", enhanced, "--dry-run", "true")
+    assert "mlp_clean/decode_test_enhanced: to do" in listed and "train_enhanced" not in listed
+    assert f"steps/enhance.sh {corpus} " in recipe(*words, "--enhancer", corpus, code=1)
     recipe(*words)
     table, by_age = (exp / "RESULTS.md").read_text(), (exp / "BREAKDOWN.md").read_text()
     rows = {cells[1].strip(): cells[2:4] for line in table.splitlines() if len(cells := line.split("|")) == 5}
