@@ -12,6 +12,12 @@ from mimic.nets.products import Linear, adopt, linear
 EPS = torch.finfo(torch.float32).eps
 
 
+@pytest.fixture(autouse=True)
+def narrow_too(monkeypatch):
+    """Small matrices show what large ones would."""
+    monkeypatch.setattr(products, "NARROW", 0)
+
+
 def draw(*sizes: int) -> torch.Tensor:
     return torch.randn(*sizes, generator=torch.Generator().manual_seed(sum(sizes)))
 
@@ -142,3 +148,13 @@ def test_multiplications_are_counted(monkeypatch):
 
     monkeypatch.setattr(products.linear, "__defaults__", (None, True))
     assert macs_per_frame(Net(), 40, 400) == 2 * 40 * 70
+
+
+def test_narrow_weights_are_left_to_torch(monkeypatch):
+    called = []
+    monkeypatch.setattr(products, "product", lambda *args: called.append(args[1].shape) or F.linear(*args))
+    monkeypatch.setattr(products, "NARROW", 70 * 40)
+    x = draw(900, 40)
+    linear(x, draw(70, 40), faster=True)
+    linear(x, draw(69, 40), faster=True)
+    assert called == [(70, 40)]

@@ -9,6 +9,9 @@ from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function
 
 SMALL = 1 << 20  # multiplications up to which a call from Python costs more than it saves
+# Weights below which code made for each number of rows costs what it saves, and memory: a training of
+# conf/enhance_demo.yaml, whose batches differ in length, took 702 MB without and 989 MB with it, in the same time.
+NARROW = 1 << 17
 
 
 def _made_by_amd() -> bool:
@@ -74,6 +77,7 @@ def _suits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     parts = [x, weight] if bias is None else [x, weight, bias]
     return (
         weight.dim() == 2
+        and weight.numel() >= NARROW
         and x.numel() * weight.shape[0] >= SMALL
         and x.shape[-1] == weight.shape[1]
         and (bias is None or bias.shape == weight.shape[:1])
