@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-PINNED = re.compile(r"""([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)(?:; python_version (>=|<) "3\.(\d+)")?""")
+PINNED = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)(?:; (.+))?")
+CLAUSE = re.compile(r'(python_version) (>=|<) "3\.(\d+)"|(sys_platform|platform_machine) (==|!=) "(\w+)"')
 
 
 def sound(venv: str) -> bool:
@@ -34,12 +35,20 @@ def pins(file: str) -> Iterator[tuple[str, str]]:
         lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in f]
     for line in filter(None, lines):
         pinned = PINNED.fullmatch(line)
-        if not pinned:
+        clauses = [CLAUSE.fullmatch(clause) for clause in pinned[3].split(" and ")] if pinned and pinned[3] else []
+        if not pinned or None in clauses:
             sys.exit(f"{file}: '{line}': expected name==version, or name==version; python_version < \"3.11\"")
-        name, wanted, relation, minor = pinned.groups()
-        if relation and (sys.version_info[1] >= int(minor)) != (relation == ">="):
-            continue
-        yield name, wanted
+        if all(map(holds, filter(None, clauses))):
+            yield pinned[1], pinned[2]
+
+
+def holds(clause: re.Match[str]) -> bool:
+    """Whether a clause of an environment marker is true here."""
+    _, relation, minor, name, equal, value = clause.groups()
+    if minor:
+        return (sys.version_info[1] >= int(minor)) == (relation == ">=")
+    here = sys.platform if name == "sys_platform" else os.uname().machine
+    return (here == value) == (equal == "==")
 
 
 def differences(file: str) -> Iterator[str]:

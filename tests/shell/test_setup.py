@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -225,3 +226,25 @@ def test_the_lock_has_what_is_pinned(setup, tmp_path):
     (tmp_path / "requirements.lock").write_text("one==1 --hash=sha256:" + 64 * "0" + "\n")
     output = setup("--locked", "true", "--offline", str(tmp_path), code=1)
     assert "could not install requirements.lock" in output and not setup.venv.exists()
+
+
+def test_markers_say_where_a_requirement_holds(tmp_path):
+    """All files of the recipe can be read, and a marker that cannot is an error."""
+    state = [sys.executable, str(ROOT / "steps/lib/venv_state.py"), "check"]
+
+    def check(*files: Path) -> subprocess.CompletedProcess:
+        return subprocess.run([*state, *map(str, files)], capture_output=True, text=True)
+
+    wanted = tmp_path / "requirements.txt"
+    here = f'sys_platform == "{sys.platform}" and platform_machine == "{os.uname().machine}"'
+    wanted.write_text(
+        f'one==1; {here}\ntwo==1; sys_platform != "{sys.platform}"\nthree==1; python_version >= "3.10"\n'
+        f'four==1; python_version < "3.10" and {here}\nfive==1; platform_machine == "abacus"\n'
+    )
+    assert check(wanted).stdout.split(",")[0].startswith("one is missing")
+    assert all(name in check(wanted).stdout for name in ("one", "three"))
+    assert not any(name in check(wanted).stdout for name in ("two", "four", "five"))
+    wanted.write_text('one==1; platform_release == "6"\n')
+    assert "expected name==version" in check(wanted).stderr
+    read = check(*ROOT.glob("requirements*.txt"), *ROOT.glob("benchmarks/requirements*.txt"))
+    assert "expected name==version" not in read.stderr, read.stderr
