@@ -39,8 +39,12 @@ def compare(
     recognisers: Sequence[str],
     replications: int = REPLICATIONS,
     base: str = BASE,
+    capped: bool = False,
 ) -> dict[str, Comparison]:
-    """Each measure of a system against that of `base`: paired bootstrap over utterances (mimic.metrics.comparison)."""
+    """Each measure of a system against that of `base`: paired bootstrap over utterances (mimic.metrics.comparison).
+
+    capped: also errors of words of which an utterance has at most as many as words, as "<recogniser>, capped".
+    """
     utts, sides = list(utts), [results[system]["utterances"] for system in (base, name)]
 
     def values(side: Mapping[str, Any], value: Callable[[Mapping[str, Any]], Value | None]) -> dict[str, Value | None]:
@@ -49,23 +53,22 @@ def compare(
     def score(measure: str) -> Callable[[Mapping[str, Any]], Value | None]:
         return lambda row: None if row.get(measure) is None else Value(row[measure], 1)
 
-    def errors(recogniser: str, capped: bool) -> Callable[[Mapping[str, Any]], Value | None]:
-        def of_row(row: Mapping[str, Any]) -> Value | None:
-            if recogniser not in row["errors"]:
-                return None
-            count, words = row["errors"][recogniser], row["words"]
-            return Value(min(count, words) if capped else count, words)
+    def errors(recogniser: str) -> Callable[[Mapping[str, Any]], Value | None]:
+        return lambda row: Value(row["errors"][recogniser], row["words"]) if recogniser in row["errors"] else None
 
-        return of_row
+    def cap(value: Value | None) -> Value | None:
+        return value and Value(min(value.amount, value.weight), value.weight)
 
     found = {}
     for measure in QUALITY:
         a, b = (values(side, score(measure)) for side in sides)
         found[measure] = bootstrap(measure, [(a, b)], replications)
     for recogniser in recognisers:
-        for key, capped in ((recogniser, False), (f"{recogniser}, capped", True)):
-            a, b = (values(side, errors(recogniser, capped)) for side in sides)
-            found[key] = bootstrap("wer", [(a, b)], replications)
+        a, b = (values(side, errors(recogniser)) for side in sides)
+        found[recogniser] = bootstrap("wer", [(a, b)], replications)
+        if capped:
+            a, b = ({utt: cap(value) for utt, value in side.items()} for side in (a, b))
+            found[f"{recogniser}, capped"] = bootstrap("wer", [(a, b)], replications)
     return found
 
 
@@ -99,8 +102,8 @@ def pair_table(
     groups: Mapping[str, Sequence[str]],
     recognisers: Sequence[str],
 ) -> str:
-    """A row a pair and group of utterances: difference of B to A. Capped: an utterance has at most as many errors as
-    words, so that one sentence that a recogniser repeats without end does not decide alone.
+    """A row a pair and group of utterances: difference of B to A; also of capped errors, among which one sentence that
+    a recogniser repeats without end does not decide alone.
     """
     words = {key: (f"WER {key}", 1) for name in recognisers for key in (name, f"{name}, capped")}
     measures = {**QUALITY, **words}
@@ -108,7 +111,7 @@ def pair_table(
     for a, b in pairs:
         for group, utts in groups.items():
             if utts:
-                found = compare(results, b, utts, recognisers, base=a)
+                found = compare(results, b, utts, recognisers, base=a, capped=True)
                 title = f"{b} against {a}{group} (n={len(utts)})"
                 rows.append([title, *(change(found[m], digits) for m, (_, digits) in measures.items())])
     return markdown(rows)

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 PINNED = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)(?:; (.+))?")
-CLAUSE = re.compile(r'(python_version) (>=|<) "3\.(\d+)"|(sys_platform|platform_machine) (==|!=) "(\w+)"')
+CLAUSE = re.compile(r'python_version (>=|<) "3\.(\d+)"|(sys_platform|platform_machine) (==|!=) "(\w+)"')
 
 
 def sound(venv: str) -> bool:
@@ -44,7 +44,7 @@ def pins(file: str) -> Iterator[tuple[str, str]]:
 
 def holds(clause: re.Match[str]) -> bool:
     """Whether a clause of an environment marker is true here."""
-    _, relation, minor, name, equal, value = clause.groups()
+    relation, minor, name, equal, value = clause.groups()
     if minor:
         return (sys.version_info[1] >= int(minor)) == (relation == ">=")
     here = sys.platform if name == "sys_platform" else os.uname().machine
