@@ -12,6 +12,7 @@ setup(
     package_data={
         "mimic.deploy": ["page/*", "examples/*"],
         "mimic.decoding.wfst.compiled": ["*.cpp", "*.h"],
+        "mimic.nets.compiled": ["*.cpp", "*.h"],
         "mimic.pretrained": ["default"],
         **{package: ["*"] for package in shipped},
     },

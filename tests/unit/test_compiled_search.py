@@ -13,8 +13,9 @@ import pytest
 from lang_maker import lang  # noqa: F401 (a fixture)
 from lattice_maker import graph, random_lattice  # noqa: F401 (a fixture)
 
+from mimic import compiled as build
 from mimic.decoding.wfst import determinize, token_passing
-from mimic.decoding.wfst.compiled import build, kernel
+from mimic.decoding.wfst.compiled import kernel
 from mimic.decoding.wfst.graph_file import ARC, Arcs, Graph
 from mimic.decoding.wfst.lattice import Lattice, Strings
 from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
@@ -128,9 +129,13 @@ def nothing_built(tmp_path, monkeypatch):
     kernel.load.cache_clear()
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv(kernel.SWITCH, raising=False)
+    monkeypatch.delenv(build.SWITCH, raising=False)
     yield tmp_path / "venv/lib/mimic", tmp_path / "cache/mimic"
     kernel.load.cache_clear()
+
+
+def library() -> Path:
+    return build.library(Path(kernel.__file__).parent, ())
 
 
 def fake_compiler(path: Path, body: str) -> str:
@@ -152,10 +157,10 @@ def test_without_a_library_numpy_searches_and_one_line_says_why(graph, nothing_b
         monkeypatch.setenv("CXX", fake_compiler(tmp_path / f"cxx{len(body)}", body))
         assert kernel.load() is None and len(caplog.text.splitlines()) == 1
     kernel.load.cache_clear(), caplog.clear()
-    monkeypatch.setenv(kernel.SWITCH, "false")
+    monkeypatch.setenv(build.SWITCH, "false")
     assert kernel.load() is None and not caplog.text
     kernel.load.cache_clear()
-    monkeypatch.setenv(kernel.SWITCH, "no")
+    monkeypatch.setenv(build.SWITCH, "no")
     with pytest.raises(UserError, match="MIMIC_COMPILED=no: true or false"):
         kernel.load()
 
@@ -165,22 +170,22 @@ def test_one_of_many_builds_and_a_machine_without_compiler_takes_what_is_there(n
     slow = 'while [ "$1" != -o ]; do shift; done; printf half > "$2"; sleep 0.1; printf whole > "$2"'
     monkeypatch.setenv("CXX", fake_compiler(tmp_path / "cxx", slow))
     with ThreadPoolExecutor(6) as pool:  # each opens the lock for itself, as a process does
-        found = {future.result() for future in [pool.submit(build.library) for _ in range(6)]}
+        found = {future.result() for future in [pool.submit(library) for _ in range(6)]}
     (path,) = found
     assert path.parent == folder and path.read_text() == "whole"
     assert (tmp_path / "cxx.calls").read_text() == "\n" and {p.name for p in folder.iterdir()} == {path.name, "lock"}
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert build.library() == path
+    assert library() == path
     path.unlink()
     with pytest.raises(build.BuildError, match=r"no C\+\+ compiler"):
-        build.library()
+        library()
     monkeypatch.undo()
     # A checkout that cannot be written: the user's cache; nowhere: one line.
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "cxx"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("CXX", str(tmp_path / "cxx"))
-    assert build.library().parent == cache
+    assert library().parent == cache
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cxx"))
     with pytest.raises(build.BuildError, match="can be written"):
-        build.library()
+        library()

@@ -12,7 +12,7 @@ from model_maker import make_enhancer, make_recogniser
 
 # From the ground up: a module imports what stands in its own line, or above it.
 PACKAGES = """
-    errors settings yaml_file inputs registry renamed progress allocator cli
+    errors settings yaml_file inputs registry renamed progress allocator compiled cli
     io
     corpus augment metrics
     frontend

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from mimic.nets import gru
 from mimic.nets.masking import pack, reverse, unpack
+from mimic.nets.norm_silu import norm_silu
 from mimic.nets.products import Linear
 from mimic.settings import Count, Range
 
@@ -64,6 +66,10 @@ class Normalised(nn.Sequential):
         conv = nn.Conv2d(inputs, outputs, (1, width), (1, stride), padding, bias=False)
         super().__init__(conv, nn.BatchNorm2d(outputs), *([nn.SiLU()] if act else []))
 
+    def forward(self, x: Tensor) -> Tensor:
+        conv, norm, *act = self
+        return norm_silu(norm, conv(x)) if act else norm(conv(x))
+
 
 class Joining(nn.ModuleList):
     """A `Normalised` of width 1 over the channels of two images together, without a copy that holds both."""
@@ -72,10 +78,10 @@ class Joining(nn.ModuleList):
         super().__init__(Normalised(2 * channels, channels, 1).children())
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        conv, norm, act = self
+        conv, norm, _ = self
         weight: Tensor = conv.weight  # type: ignore[assignment]
         of_a, of_b = weight.split([a.shape[1], b.shape[1]], dim=1)
-        return act(norm(nn.functional.conv2d(a, of_a) + nn.functional.conv2d(b, of_b)))
+        return norm_silu(norm, nn.functional.conv2d(a, of_a).add_(nn.functional.conv2d(b, of_b)))
 
 
 class Stage(nn.ModuleList):
@@ -118,6 +124,10 @@ class Block(nn.Module):
         return x + _along_rows(self.attention_output, attended), state
 
     def _recur(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        if state is None and gru.pays(self.rnns[0], x):
+            sequences = gru.Sequences.over_frames(lengths, x.shape[1])
+            both = [gru.recur(rnn, x, sequences, back > 0) for back, rnn in enumerate(self.rnns)]
+            return torch.cat(both, dim=2), both[0][lengths.cumsum(0) - 1]
         batch, frames = len(lengths), int(lengths.max())
         positions, units = x.shape[1:]
         padded = unpack(x, lengths, frames)  # (batch, frames, positions, units)

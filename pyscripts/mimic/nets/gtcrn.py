@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mimic.nets import gru
 from mimic.nets.fast import triangles
 from mimic.nets.masking import pack, unpack
 from mimic.nets.products import Linear
@@ -84,7 +85,11 @@ class TemporalAttention(nn.Module):
         self.output = Linear(2 * channels, channels)
 
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        energy = unpack(x.square().mean(2), lengths, int(lengths.max()))  # (batch, frames, channels)
+        energy = x.square().mean(2)  # (real frames, channels)
+        if state is None and gru.pays(self.rnn, energy):
+            y = gru.recur(self.rnn, energy, gru.Sequences.over_frames(lengths, 1))
+            return x * self.output(y).sigmoid().unsqueeze(2), y[lengths.cumsum(0) - 1].unsqueeze(1)
+        energy = unpack(energy, lengths, int(lengths.max()))  # (batch, frames, channels)
         y, state = self.rnn(energy, None if state is None else state.transpose(0, 1).contiguous())
         return x * pack(self.output(y).sigmoid(), lengths).unsqueeze(2), state.transpose(0, 1)
 
@@ -130,8 +135,13 @@ class DualPath(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """x (real frames, bands, channels); the state (batch, bands, channels)."""
-        halves = [rnn(half)[0] for rnn, half in zip(self.over_bands, x.chunk(2, dim=2), strict=True)]
+        halves = [_both_ways(rnn, half) for rnn, half in zip(self.over_bands, x.chunk(2, dim=2), strict=True)]
         x = x + self.norms[0](self.outputs[0](torch.cat(halves, dim=2)))
+        if state is None and gru.pays(self.over_time[0], x):
+            sequences = gru.Sequences.over_frames(lengths, x.shape[1])
+            parts = [gru.recur(rnn, part, sequences) for rnn, part in zip(self.over_time, x.chunk(2, 2), strict=True)]
+            y = torch.cat(parts, dim=2)
+            return x + self.norms[1](self.outputs[1](y)), y[lengths.cumsum(0) - 1]
         batch, frames, (_, bands, channels) = len(lengths), int(lengths.max()), x.shape
         y = unpack(x, lengths, frames).transpose(0, 1).reshape(frames, batch * bands, channels)
         before = (None, None) if state is None else state.reshape(1, batch * bands, channels).chunk(2, dim=2)
@@ -143,6 +153,14 @@ class DualPath(nn.Module):
         y = torch.cat(outputs, dim=2).view(frames, batch, bands, channels).transpose(0, 1)
         x = x + self.norms[1](self.outputs[1](pack(y, lengths)))
         return x, torch.cat(after, dim=2).view(batch, bands, channels)
+
+
+def _both_ways(rnn: nn.Module, x: Tensor) -> Tensor:
+    """A bidirectional recurrence over the bands of x (frames, bands, channels)."""
+    if not gru.pays(rnn, x):
+        return rnn(x)[0]
+    sequences = gru.Sequences.over_positions(len(x), x.shape[1])
+    return torch.cat([gru.recur(rnn, x, sequences, way > 0, way) for way in range(2)], dim=2)
 
 
 class Gtcrn(nn.Module):

@@ -2,20 +2,16 @@
 
 import ctypes
 import functools
-import logging
-import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mimic.decoding.wfst.compiled.build import BuildError, library
+from mimic import compiled
 from mimic.decoding.wfst.graph_file import Graph
 from mimic.decoding.wfst.lattice import Lattice, Strings
-from mimic.errors import UserError
 
-log = logging.getLogger(__name__)
-SWITCH = "MIMIC_COMPILED"  # environment variable: false for numpy
 LONG, DOUBLE, POINTER = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
 
@@ -52,21 +48,11 @@ SIGNATURES = {
 
 
 @functools.cache
-def load() -> ctypes.CDLL | None:
+def load() -> Any:
     """The library; None where MIMIC_COMPILED is false or, with a line in the log, where it cannot be built."""
-    if (wanted := os.environ.get(SWITCH) or "true") not in ("true", "false"):
-        raise UserError(f"{SWITCH}={wanted}: true or false")
-    if wanted == "false":
-        return None
-    try:
-        found = ctypes.CDLL(str(library()))
-        for name, (result, arguments) in SIGNATURES.items():
-            function = getattr(found, name)
-            function.restype, function.argtypes = result, arguments
-    except (BuildError, OSError, AttributeError) as error:
-        log.warning("the lattice search runs in numpy, several times slower: %s", error)
-        return None
-    return found
+    # No contraction of a * b + c: the digits are those of numpy on every processor.
+    flags, else_ = ("-O2", "-ffp-contract=off"), "the lattice search runs in numpy, several times slower"
+    return compiled.load(Path(__file__).parent, flags, SIGNATURES, else_)
 
 
 def _pointer(array: Any) -> int:
@@ -91,7 +77,7 @@ class TokenPassing:
         options = _Options(beam, beam_delta, lattice_beam, max_active, min(min_active, max_active))
         library, self.graph = load(), graph
         assert library is not None
-        self.library: ctypes.CDLL = library
+        self.library = library
         arcs = [_pointer(column) for arcs in (graph.emitting, graph.epsilon) for column in (arcs.first, arcs.table)]
         self.handle = self.library.search_new(
             len(graph.final), graph.start, _pointer(graph.final), *arcs, ctypes.byref(options)

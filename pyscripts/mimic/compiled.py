@@ -1,12 +1,15 @@
-"""The shared library of the C++ files here: compiled at its first use, and kept for the later ones.
+"""Shared libraries of C++ files: compiled at their first use, and kept for the later ones.
 
-It lies in the virtual environment or, where nothing can be written there, in the user's cache directory. Its name holds
-hashes of sources and platform, and of the compiler, so that neither a new version nor another machine takes it for its
-own. It appears when it is complete: of any number of processes that need it at once, one builds and the others wait.
+A library lies in the virtual environment or, where nothing can be written there, in the user's cache directory. Its
+name holds hashes of sources and platform, and of the compiler, so that neither a new version nor another machine takes
+it for its own. It appears when it is complete: of any number of processes that need it at once, one builds and the
+others wait.
 """
 
+import ctypes
 import fcntl
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -14,23 +17,49 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-SOURCE = Path(__file__).parent
-# No -march and no contraction of a * b + c: the digits are those of numpy on every processor.
-FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-ffp-contract=off")
+from mimic.errors import UserError
+
+log = logging.getLogger(__name__)
+SWITCH = "MIMIC_COMPILED"  # environment variable: false for numpy and torch
+FLAGS = ("-std=c++17", "-fPIC", "-shared", "-pthread")
 
 
 class BuildError(Exception):
     """There is no library and none can be made; one line."""
 
 
-def library() -> Path:
-    """The library of these sources. Raises BuildError."""
+def load(source: Path, flags: Sequence[str], signatures: Mapping[str, tuple[Any, Any]], else_: str) -> Any:
+    """The library of a folder, a `ctypes.CDLL`, or None where MIMIC_COMPILED is false.
+
+    Also None, with a line in the log that says `else_`, where it cannot be built. signatures: result and arguments of
+    each function. Raises UserError.
+    """
+    if (wanted := os.environ.get(SWITCH) or "true") not in ("true", "false"):
+        raise UserError(f"{SWITCH}={wanted}: true or false")
+    if wanted == "false":
+        return None
+    try:
+        found = ctypes.CDLL(str(library(source, flags)))
+        for name, (result, arguments) in signatures.items():
+            function = getattr(found, name)
+            function.restype, function.argtypes = result, arguments
+    except (BuildError, OSError, AttributeError) as error:
+        log.warning("%s: %s", else_, error)
+        return None
+    return found
+
+
+def library(source: Path, flags: Sequence[str]) -> Path:
+    """The library of the C++ files of a folder. Raises BuildError."""
     compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++"))), None)
-    stem = f"lattice-{_hash(*_sources(), *map(str.encode, (*FLAGS, sysconfig.get_platform(), *platform.libc_ver())))}"
+    words = (*FLAGS, *flags, sysconfig.get_platform(), *platform.libc_ver())
+    texts = [path.read_bytes() for path in sorted([*source.glob("*.cpp"), *source.glob("*.h")])]
+    stem = f"{source.parent.name}-{_hash(*texts, *map(str.encode, words))}"
     if compiler is None:  # another machine of the cluster may have one
         found = sorted(path for folder in _folders() for path in folder.glob(f"{stem}-*.so"))
         if not found:
@@ -44,13 +73,9 @@ def library() -> Path:
     for folder in _folders():
         with suppress(PermissionError, FileNotFoundError, NotADirectoryError), _locked(folder):
             if not (folder / name).exists():
-                _compile(compiler, folder / name)
+                _compile([compiler, *FLAGS, *flags], source, folder / name)
             return folder / name
     raise BuildError(f"none of {', '.join(map(str, _folders()))} can be written")
-
-
-def _sources() -> list[bytes]:
-    return [path.read_bytes() for path in sorted([*SOURCE.glob("*.cpp"), *SOURCE.glob("*.h")])]
 
 
 def _hash(*parts: bytes) -> str:
@@ -77,19 +102,19 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _compile(compiler: str, path: Path) -> None:
+def _compile(command: list[str], source: Path, path: Path) -> None:
     handle, name = tempfile.mkstemp(".tmp", path.name, path.parent)
     os.close(handle)
     try:
-        command = [compiler, *FLAGS, "-o", name, *map(str, sorted(SOURCE.glob("*.cpp")))]
+        command = [*command, "-o", name, *map(str, sorted(source.glob("*.cpp")))]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
         if done.returncode:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             reason = next((line for line in lines if "error" in line), (lines or [f"exit code {done.returncode}"])[-1])
-            raise BuildError(f"{compiler}: {reason}")
+            raise BuildError(f"{command[0]}: {reason}")
         os.chmod(name, 0o755)
         os.replace(name, path)
     except OSError as error:
-        raise BuildError(f"{compiler}: {error}") from None
+        raise BuildError(f"{command[0]}: {error}") from None
     finally:
         Path(name).unlink(missing_ok=True)

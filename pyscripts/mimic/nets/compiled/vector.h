@@ -1,0 +1,81 @@
+// Eight numbers at a time: one register of AVX2, two of SSE. (Of AVX-512 half a one, with which AMD is as fast.)
+
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+// The loader takes the version of a function that suits the processor.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+#define IN_PLACE __attribute__((always_inline))  // in the version of its caller
+#define INLINE inline IN_PLACE
+
+constexpr int64_t LANES = 8;
+typedef float Vector __attribute__((vector_size(4 * LANES)));
+typedef int32_t Integers __attribute__((vector_size(4 * LANES)));
+
+INLINE int64_t padded(int64_t size) { return (size + LANES - 1) / LANES * LANES; }
+INLINE void load(Vector& to, const float* from) { std::memcpy(&to, from, sizeof to); }
+INLINE void store(float* to, const Vector& from) { std::memcpy(to, &from, sizeof from); }
+
+// bfloat16: the upper half of a float, rounded to the nearest, to even at the same distance.
+typedef uint16_t Bfloat;
+typedef uint16_t Bfloats __attribute__((vector_size(2 * LANES)));
+typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
+
+INLINE void load(Vector& to, const Bfloat* from) {
+  Bfloats upper;
+  std::memcpy(&upper, from, sizeof upper);
+  const Bits bits = __builtin_convertvector(upper, Bits) << 16;
+  std::memcpy(&to, &bits, sizeof to);
+}
+INLINE void store(Bfloat* to, const Vector& from) {
+  Bits bits;
+  std::memcpy(&bits, &from, sizeof bits);
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const Bfloats upper = __builtin_convertvector(bits, Bfloats);
+  std::memcpy(to, &upper, sizeof upper);
+}
+
+template <class Number>
+INLINE void copy(Number* to, const Number* from, int64_t size) {
+  std::memcpy(to, from, size * sizeof(Number));
+}
+
+// x = 1 / (1 + e^-x), to 2e-7. e^t = 2^n e^r with |r| <= log(2) / 2, that by its Taylor polynomial.
+INLINE void sigmoid(Vector& x) {
+  const Vector zero{};
+  Vector t = -x;
+  t = t > 80.0f ? zero + 80.0f : t;  // where float32 is 0 or 1; of NaN, NaN
+  t = t < -80.0f ? zero - 80.0f : t;
+  const Vector shifted = t * 1.44269504f + 12582912.0f;  // n in the last bits of a number of 1.5 * 2^23 and more
+  const Vector n = shifted - 12582912.0f;
+  const Vector r = (t - n * 0.693359375f) + n * 2.12194440e-4f;  // log(2) in two parts, the first one short
+  Vector p = r * (1.0f / 720) + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  Integers bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits << 23) + 0x3f800000;
+  Vector power;
+  std::memcpy(&power, &bits, sizeof power);
+  x = 1.0f / (1.0f + p * power);
+}
+
+// work(begin, end) of parts of 0 to size.
+template <class Work>
+void in_threads(int64_t size, int64_t threads, const Work& work) {
+  std::vector<std::thread> others;
+  for (int64_t i = 1; i < threads; i++) others.emplace_back(work, size * i / threads, size * (i + 1) / threads);
+  work(0, size / threads);
+  for (auto& other : others) other.join();
+}
