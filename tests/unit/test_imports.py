@@ -28,7 +28,7 @@ PACKAGES = """
     __main__ commands
 """
 FLOOR = {package: floor for floor, line in enumerate(PACKAGES.split("\n")) for package in line.split()}
-MOST = 35  # files that a decoding or an enhancement loads
+MOST = 36  # files that a decoding or an enhancement loads
 LIBRARY = ROOT / "pyscripts" / "mimic"
 # No other program loads torch when it starts: that takes 2 seconds of CPU time and 450 MB. train.py and export.py do
 # when their arguments are right, make_feats.py for hidden states, score_enhancement.py for Distill-MOS.

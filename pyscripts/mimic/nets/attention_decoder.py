@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from mimic.nets.attention_steps import Location, Weights, all_steps
 from mimic.nets.masking import valid_frames
+from mimic.nets.products import Linear, linear
 from mimic.settings import BelowOne, Count, CountOrZero
 
 
@@ -56,16 +57,16 @@ class AttentionDecoder(nn.Module):
         super().__init__()
         size = config.attention
         self.embedding = nn.Embedding(tokens, config.embedding)
-        self.key = nn.Linear(inputs, size)
-        self.value = nn.Linear(inputs, size)
-        self.query = nn.Linear(config.units, size)
+        self.key = Linear(inputs, size)
+        self.value = Linear(inputs, size)
+        self.query = Linear(config.units, size)
         self.location = nn.Conv1d(1, config.channels, 2 * config.kernel + 1, padding=config.kernel, bias=False)
-        self.location_key = nn.Linear(config.channels, size)
-        self.energy = nn.Linear(size, 1, bias=False)
+        self.location_key = Linear(config.channels, size)
+        self.energy = Linear(size, 1, bias=False)
         self.rnn = nn.GRUCell(config.embedding + size, config.units)
-        self.combine = nn.Linear(size + config.units, config.units)
+        self.combine = Linear(size + config.units, config.units)
         self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear(config.units, tokens)
+        self.output = Linear(config.units, tokens)
 
     def precompute(self, encoded: Tensor, lengths: Tensor) -> Memory:
         """Encoder output (batch, frames, inputs) and lengths -> keys and values of the attention."""
@@ -97,17 +98,8 @@ class AttentionDecoder(nn.Module):
 
     def _locate(self, weights: Tensor) -> Tensor:
         """The location filters over previous attention weights: (rows, frames) -> (rows, frames, channels)."""
-        # As one matrix product; a convolution with one input channel costs several times as much per call.
         filters = self.location.weight.squeeze(1)  # (channels, span)
-        rows, frames = weights.shape
-        half = filters.shape[1] // 2
-        if frames * len(filters) > rows * filters.shape[1]:  # fewer windows than a matrix of the filters has elements
-            windows = F.pad(weights, (half, half)).unfold(1, 2 * half + 1, 1)  # (rows, frames, span)
-            return F.linear(windows.flatten(0, 1), filters).view(rows, frames, -1)
-        reach = max(half, frames - 1)  # element [t, c, s]: what channel c of frame t takes from frame s
-        shifted = F.pad(filters, (reach - half, reach - half)).unfold(1, frames, 1)
-        shifted = shifted[:, reach - frames + 1 : reach + 1].flip(1).transpose(0, 1)  # (frames, channels, frames)
-        return F.linear(weights, shifted.flatten(0, 1)).view(rows, frames, -1)
+        return Location(filters, weights.shape[1], weights.numel() * filters.shape[1])(weights)
 
     def step(self, tokens: Tensor, memory: Memory, state: State) -> tuple[Tensor, State]:
         """Previous tokens (rows,) -> log-probabilities of the next ones (rows, tokens) and the new state."""
@@ -118,8 +110,25 @@ class AttentionDecoder(nn.Module):
         """Teacher forcing: (batch, frames, inputs), lengths, previous tokens (batch, L) -> (batch, L, tokens)."""
         memory = self.precompute(encoded, lengths)
         state = self.start(memory)
-        seen = []
-        for embedded in self.dropout(self.embedding(previous)).unbind(1):
-            both, state = self._advance(embedded, memory, state)
-            seen.append(both)
-        return self.output(self.dropout(self.combine(torch.stack(seen, dim=1)))).log_softmax(2)
+        embedded = self.dropout(self.embedding(previous))
+        mixed = torch.is_autocast_enabled(encoded.device.type)
+        if torch.is_grad_enabled() and not mixed and not torch.compiler.is_compiling():
+            seen = torch.cat(self._all_steps(embedded, memory, state), dim=2)
+        else:
+            steps = []
+            for one in embedded.unbind(1):
+                both, state = self._advance(one, memory, state)
+                steps.append(both)
+            seen = torch.stack(steps, dim=1)
+        return self.output(self.dropout(self.combine(seen))).log_softmax(2)
+
+    def _all_steps(self, embedded: Tensor, memory: Memory, state: State) -> tuple[Tensor, Tensor]:
+        """Contexts (batch, L, attention) and states (batch, L, units) after each token; embedded (batch, L, size)."""
+        rnn = self.rnn
+        from_token, from_context = rnn.weight_ih.split([embedded.shape[2], memory.values.shape[2]], dim=1)
+        weights = Weights(
+            from_context, rnn.weight_hh, rnn.bias_hh, self.query.weight, self.query.bias,
+            self.location.weight.squeeze(1), self.location_key.weight, self.location_key.bias,
+            self.energy.weight.squeeze(0),
+        )  # fmt: skip
+        return all_steps(linear(embedded, from_token, rnn.bias_ih), *memory, state.weights, weights)
