@@ -77,7 +77,7 @@ class _AllSteps(torch.autograd.Function):
             ctx.filters = weights.filters.detach().requires_grad_()
             ctx.locate = Location(ctx.filters, frames, LARGEST)
         locate = Location(weights.filters, frames, LARGEST)
-        # What comes before a token, and what it makes, lie behind each other: [0] is before the first one.
+        # What comes before a token, and what it makes, lie one after the other: [0] is before the first one.
         states, contexts = keys.new_zeros(length + 1, batch, units), keys.new_zeros(length + 1, batch, size)
         attention = torch.cat([first.unsqueeze(0), keys.new_empty(length, batch, frames)])
         gates = keys.new_empty(length, batch, 3 * units)  # r, z, n

@@ -47,7 +47,7 @@ INLINE void products(const float* in, int64_t stride, const float* weight, const
   }
 }
 
-// Memory of one block, each part with room for a whole vector at its end.
+// Memory of one block, each part with a whole vector more at its end.
 class Scratch {
  public:
   explicit Scratch(int64_t size) : memory_(size, 0.0f), next_(memory_.data()) {}
@@ -68,11 +68,11 @@ INLINE int64_t row_of(const Layer& layer, int64_t base, int64_t length, int64_t 
 
 FOR_EACH_PROCESSOR void run(const Forward& job, int64_t begin, int64_t rows) {
   const Layer& layer = job.layer;
-  const int64_t inputs = layer.inputs, units = layer.units, width = padded(3 * units), room = padded(units);
+  const int64_t inputs = layer.inputs, units = layer.units, width = padded(3 * units), wide = padded(units);
   const int64_t length = job.lengths[begin];
-  Scratch scratch(ROWS * (inputs + units + 2 * width) + 4 * room + 8 * LANES + ROWS * LANES);
+  Scratch scratch(ROWS * (inputs + units + 2 * width) + 4 * wide + 8 * LANES + ROWS * LANES);
   float *x = scratch.take(ROWS * inputs), *state = scratch.take(ROWS * (units + LANES));
-  float *given = scratch.take(ROWS * width), *hidden = scratch.take(ROWS * width), *part = scratch.take(4 * room);
+  float *given = scratch.take(ROWS * width), *hidden = scratch.take(ROWS * width), *part = scratch.take(4 * wide);
   const int64_t apart = units + LANES;
   for (int64_t step = 0; step < length; step++) {
     for (int64_t row = 0; row < rows; row++)
@@ -97,9 +97,9 @@ FOR_EACH_PROCESSOR void run(const Forward& job, int64_t begin, int64_t rows) {
         n = 2.0f * n - 1.0f;
         load(before, h + j);
         store(h + j, n + z * (before - n));
-        store(part + j, r), store(part + room + j, z), store(part + 2 * room + j, n), store(part + 3 * room + j, inner);
+        store(part + j, r), store(part + wide + j, z), store(part + 2 * wide + j, n), store(part + 3 * wide + j, inner);
       }
-      for (int64_t gate = 0; gate < 4; gate++) copy(job.kept + (place * 4 + gate) * units, part + gate * room, units);
+      for (int64_t gate = 0; gate < 4; gate++) copy(job.kept + (place * 4 + gate) * units, part + gate * wide, units);
       copy(job.output + place * units, h, units);
     }
   }
@@ -107,32 +107,32 @@ FOR_EACH_PROCESSOR void run(const Forward& job, int64_t begin, int64_t rows) {
 
 FOR_EACH_PROCESSOR void run(const Backward& job, int64_t begin, int64_t rows) {
   const Layer& layer = job.layer;
-  const int64_t inputs = layer.inputs, units = layer.units, room = padded(units), width = padded(inputs);
+  const int64_t inputs = layer.inputs, units = layer.units, wide = padded(units), width = padded(inputs);
   const int64_t length = job.lengths[begin], apart = 3 * units + LANES;
-  Scratch scratch(ROWS * (room + width + 2 * apart) + 7 * room + width + room + 8 * LANES);
-  float *carried = scratch.take(ROWS * room), *to_x = scratch.take(ROWS * width), *zero = scratch.take(width + room);
-  float *of_x = scratch.take(ROWS * apart), *of_h = scratch.take(ROWS * apart), *part = scratch.take(7 * room);
+  Scratch scratch(ROWS * (wide + width + 2 * apart) + 7 * wide + width + wide + 8 * LANES);
+  float *carried = scratch.take(ROWS * wide), *to_x = scratch.take(ROWS * width), *zero = scratch.take(width + wide);
+  float *of_x = scratch.take(ROWS * apart), *of_h = scratch.take(ROWS * apart), *part = scratch.take(7 * wide);
   for (int64_t step = length - 1; step >= 0; step--) {
     for (int64_t row = 0; row < rows; row++) {
       const int64_t base = job.base[begin + row], place = row_of(layer, base, length, step);
-      for (int64_t gate = 0; gate < 4; gate++) copy(part + gate * room, job.kept + (place * 4 + gate) * units, units);
-      copy(part + 4 * room, step ? job.output + row_of(layer, base, length, step - 1) * units : zero, units);
-      copy(part + 5 * room, job.grad + place * units, units);
-      float *carry = carried + row * room, *gates = of_x + row * apart, *inner_too = of_h + row * apart;
+      for (int64_t gate = 0; gate < 4; gate++) copy(part + gate * wide, job.kept + (place * 4 + gate) * units, units);
+      copy(part + 4 * wide, step ? job.output + row_of(layer, base, length, step - 1) * units : zero, units);
+      copy(part + 5 * wide, job.grad + place * units, units);
+      float *carry = carried + row * wide, *gates = of_x + row * apart, *inner_too = of_h + row * apart;
       // Gates are written one after the other: what a vector writes beyond r and z, the next one replaces.
       for (int64_t gate = 0; gate < 3; gate++)
         for (int64_t j = 0; j < units; j += LANES) {
           Vector r, z, n, inner, before, grad, more;
-          load(z, part + room + j), load(n, part + 2 * room + j), load(grad, part + 5 * room + j);
+          load(z, part + wide + j), load(n, part + 2 * wide + j), load(grad, part + 5 * wide + j);
           load(more, carry + j);
           grad += more;
           const Vector to_n = grad * (1.0f - z) * (1.0f - n * n);
           if (gate == 0) {
-            load(r, part + j), load(inner, part + 3 * room + j);
+            load(r, part + j), load(inner, part + 3 * wide + j);
             store(gates + j, to_n * inner * r * (1.0f - r));
-            store(part + 6 * room + j, to_n * r);
+            store(part + 6 * wide + j, to_n * r);
           } else if (gate == 1) {
-            load(before, part + 4 * room + j);
+            load(before, part + 4 * wide + j);
             store(gates + units + j, grad * (before - n) * z * (1.0f - z));
           } else {
             store(gates + 2 * units + j, to_n);
@@ -140,11 +140,11 @@ FOR_EACH_PROCESSOR void run(const Backward& job, int64_t begin, int64_t rows) {
           }
         }
       copy(inner_too, gates, 2 * units);
-      copy(inner_too + 2 * units, part + 6 * room, units);
+      copy(inner_too + 2 * units, part + 6 * wide, units);
       copy(job.to_gates + place * 3 * units, gates, 3 * units);
-      copy(job.to_inner + place * units, part + 6 * room, units);
+      copy(job.to_inner + place * units, part + 6 * wide, units);
     }
-    products(of_h, apart, job.of_state, carried, room, 3 * units, room, carried);
+    products(of_h, apart, job.of_state, carried, wide, 3 * units, wide, carried);
     products(of_x, apart, job.of_input, zero, 0, 3 * units, width, to_x);
     for (int64_t row = 0; row < rows; row++)
       copy(job.to_x + row_of(layer, job.base[begin + row], length, step) * inputs, to_x + row * width, inputs);
