@@ -67,10 +67,11 @@ class _HalveBins(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor) -> Tensor:
         (take_odd,) = ctx.saved_tensors
-        even = grad.masked_fill(take_odd, 0)
+        # A product: masked_fill of a mask without a pattern takes eight times as long.
+        odd = grad * take_odd
         x = grad.new_empty(*grad.shape[:2], ctx.bins, grad.shape[3])
-        x[:, :, : ctx.bins // 2 * 2 : 2] = even
-        torch.sub(grad, even, out=x[:, :, 1::2])
+        x[:, :, 1::2] = odd
+        torch.sub(grad, odd, out=x[:, :, : ctx.bins // 2 * 2 : 2])
         if ctx.bins % 2:
             x[:, :, -1] = 0
         return x
