@@ -5,10 +5,11 @@
     benchmarks/recipe.py --hours 0.1 --items 4      # less data; less of SpeechBrain
     benchmarks/recipe.py --smallest                 # whether all of it runs: ./run.sh --debug true, one batch of each
 
-mimic runs whole, with a perceptual model of phones as the others have it, in copies of both checkouts, stage by stage
-in turn, one thread in each process. Of SpeechBrain's stages (speechbrain_stages.py) some batches are measured after
-mimic's stage and multiplied by their number: whole, they take hours. Its sum lacks the starts of its programs. The
-synthesis of the corpus is left out of that comparison.
+./run.sh runs whole in copies of both checkouts, stage by stage in turn, one thread in each process; that of today takes
+mimic loss through the recogniser of clean speech. Beside SpeechBrain, and for the memory of trainings, it runs once
+more, with a perceptual model of phones of its own, as the others have it. Of SpeechBrain's stages
+(speechbrain_stages.py) some batches are measured after mimic's stage and multiplied by their number: whole, they take
+hours. Its sum lacks the starts of its programs. The synthesis of the corpus is left out of that comparison.
 """
 
 import argparse
@@ -82,15 +83,13 @@ def main() -> None:
 
 def compare(args: argparse.Namespace, roots: dict[str, Path], folder: Path) -> None:
     options = ["--debug", "true"] if args.smallest else ["--demo-hours", f"{args.hours:g}"]
-    recipes = {
-        name: Recipe(root, folder / name.replace(" ", "_"), [*options, *PHONES] if name == "mimic" else options)
-        for name, root in roots.items()
-    }
+    recipes = {name: Recipe(root, folder / name.replace(" ", "_"), options) for name, root in roots.items()}
+    phones = recipes["phones"] = Recipe(ROOT, folder / "phones", [*options, *PHONES])
     stages = None
     if find_spec("speechbrain"):
         from speechbrain_stages import Stages  # the package is a peer, which may be missing
 
-        os.chdir(recipes["mimic"].copy)  # paths in its directories are relative to it
+        os.chdir(phones.copy)  # paths in its directories are relative to it
         data, exp = ("data_debug", "exp_debug") if args.smallest else ("data", "exp")
         (folder / "scratch").mkdir()
         stages = Stages(Path(data), Path(exp), 1 if args.smallest else args.items, folder / "scratch")
@@ -121,14 +120,14 @@ def compare(args: argparse.Namespace, roots: dict[str, Path], folder: Path) -> N
     print()
     if "the other" in spent:
         print(f"ratio recipe_vs_75b122b {sum(spent['the other']) / sum(spent['mimic']):.2f}")
-        mimic, other = (recipe.training_memory() for recipe in recipes.values())
+        mimic, other = (recipe.training_memory() for recipe in (phones, recipes["the other"]))
         shares = {name: mimic[name] / other[name] for name in mimic if name in other}
         for name, part in shares.items():
             print(f"memory of training {name}: {mimic[name]} MiB, the other {other[name]} MiB, {part:.2f}")
         if shares:
             print(f"ratio training_memory {geometric_mean(shares.values()):.2f}")
     if stages:
-        print(f"ratio recipe_vs_speechbrain {sum(spent['speechbrain'][1:]) / sum(spent['mimic'][1:]):.2f}")
+        print(f"ratio recipe_vs_speechbrain {sum(spent['speechbrain'][1:]) / sum(spent['phones'][1:]):.2f}")
 
 
 if __name__ == "__main__":

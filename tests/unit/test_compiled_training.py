@@ -17,6 +17,7 @@ from mimic.nets.norm_silu import norm_silu
 
 WITHOUT = torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512")
 pytestmark = pytest.mark.skipif(WITHOUT or shutil.which("c++") is None, reason="no compiler, or no AVX2")
+SMALL: dict = {"channels": 8, "units": 8, "positions": 8}
 EPS = torch.finfo(torch.float32).eps
 
 
@@ -41,7 +42,7 @@ def close(found: Tensor, wanted: Tensor, additions: int) -> None:
 def by_torch(layer: nn.GRU, x: Tensor, lengths: list[int], backwards: bool) -> Tensor:
     """x (real frames, positions, inputs), utterance by utterance."""
     y = []
-    for part in x.split(lengths):
+    for part in x.split([length for length in lengths if length]):
         part = part.flip(0) if backwards else part
         y.append(layer(part)[0].flip(0) if backwards else layer(part)[0])
     return torch.cat(y)
@@ -51,7 +52,7 @@ def by_torch(layer: nn.GRU, x: Tensor, lengths: list[int], backwards: bool) -> T
 @pytest.mark.parametrize("inputs,units,positions", [(20, 20, 16), (36, 36, 24), (1, 1, 1), (5, 17, 9), (64, 33, 8)])
 def test_a_recurrence_and_its_gradient_are_those_of_torch(inputs, units, positions, backwards, threads):
     torch.manual_seed(units)
-    layer, lengths = nn.GRU(inputs, units), [7, 12, 12, 1]
+    layer, lengths = nn.GRU(inputs, units), [7, 12, 12, 1, 0]
     x, grad = torch.randn(sum(lengths), positions, inputs), torch.randn(sum(lengths), positions, units)
     exact, exact_x = deepcopy(layer).double(), x.double().requires_grad_()
     wanted = by_torch(exact, exact_x, lengths, backwards)
@@ -79,8 +80,16 @@ def test_what_the_library_does_not_have_is_left_to_torch(monkeypatch):
     assert gru.pays(nn.GRU(20, 20), x)
     assert not gru.pays(nn.GRU(20, 20, num_layers=2), x) and not gru.pays(nn.GRU(20, 20, bias=False), x)
     assert not gru.pays(nn.GRU(20, 65), x) and not gru.pays(nn.GRU(20, 20), x.double())
+    assert not gru.pays(nn.GRU(20, 20).double(), x) and not gru.pays(nn.GRU(21, 20), x)
     with torch.no_grad():
         assert not gru.pays(nn.GRU(20, 20), x)
+
+
+def test_sequences_that_are_not_those_of_the_array_are_refused():
+    net, x = FastMask(65, FastConfig(**SMALL)), torch.randn(2, 20, 2, 65)
+    with pytest.raises(ValueError, match="sequences of 960 steps in 320 rows"):
+        net(x, torch.tensor([100, 20]))
+    net(x, torch.tensor([20, 17], dtype=torch.int32))
 
 
 def channels_last(frames: int, channels: int, positions: int, dtype: torch.dtype) -> Tensor:
@@ -146,9 +155,6 @@ def test_in_inference_the_running_statistics_count():
     norm.eval()
     x = channels_last(9, 4, 5, torch.float32)
     assert torch.equal(norm_silu(norm, x), F.silu(norm(x))) and norm.num_batches_tracked == 1
-
-
-SMALL = {"channels": 8, "units": 8, "positions": 8}
 
 
 @pytest.mark.parametrize(

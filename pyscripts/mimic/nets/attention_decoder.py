@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mimic.nets.attention_steps import Location, Weights, all_steps
-from mimic.nets.masking import valid_frames
+from mimic.nets.attention_steps import Location, Parameters, all_steps
+from mimic.nets.masking import tracing, valid_frames
 from mimic.nets.products import Linear, linear
 from mimic.settings import BelowOne, Count, CountOrZero
 
@@ -111,8 +111,8 @@ class AttentionDecoder(nn.Module):
         memory = self.precompute(encoded, lengths)
         state = self.start(memory)
         embedded = self.dropout(self.embedding(previous))
-        mixed = torch.is_autocast_enabled(encoded.device.type)
-        if torch.is_grad_enabled() and not mixed and not torch.compiler.is_compiling():
+        whole = torch.is_grad_enabled() and not torch.is_autocast_enabled(encoded.device.type)
+        if whole and not torch.compiler.is_compiling() and not tracing():
             seen = torch.cat(self._all_steps(embedded, memory, state), dim=2)
         else:
             steps = []
@@ -126,9 +126,9 @@ class AttentionDecoder(nn.Module):
         """Contexts (batch, L, attention) and states (batch, L, units) after each token; embedded (batch, L, size)."""
         rnn = self.rnn
         from_token, from_context = rnn.weight_ih.split([embedded.shape[2], memory.values.shape[2]], dim=1)
-        weights = Weights(
+        parameters = Parameters(
             from_context, rnn.weight_hh, rnn.bias_hh, self.query.weight, self.query.bias,
             self.location.weight.squeeze(1), self.location_key.weight, self.location_key.bias,
             self.energy.weight.squeeze(0),
         )  # fmt: skip
-        return all_steps(linear(embedded, from_token, rnn.bias_ih), *memory, state.weights, weights)
+        return all_steps(linear(embedded, from_token, rnn.bias_ih), *memory, state.weights, parameters)

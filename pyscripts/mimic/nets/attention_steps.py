@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from mimic.nets.products import linear
 
-LARGEST = 1 << 22  # elements of the matrix of location filters, which serves all tokens of a batch
+LARGEST = 1 << 20  # elements of the matrix of location filters, which serves all tokens of a batch
 
 
-class Weights(NamedTuple):
+class Parameters(NamedTuple):
     """Parameters of a step; its GRU without the part that reads the embedding."""
 
     context: Tensor  # (3 * units, attention)
@@ -54,7 +54,7 @@ class Location:
 
 
 def all_steps(
-    embedded: Tensor, keys: Tensor, values: Tensor, padding: Tensor, weights: Tensor, parameters: Weights
+    embedded: Tensor, keys: Tensor, values: Tensor, padding: Tensor, weights: Tensor, parameters: Parameters
 ) -> tuple[Tensor, Tensor]:
     """Contexts (batch, L, attention) and states (batch, L, units), from a state and a context of zeros.
 
@@ -69,48 +69,47 @@ def all_steps(
 class _AllSteps(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, embedded: Tensor, keys: Tensor, values: Tensor, padding: Tensor, first: Tensor, *given: Tensor
+        ctx: Any, embedded: Tensor, keys: Tensor, values: Tensor, padding: Tensor, spread: Tensor, *given: Tensor
     ) -> tuple[Tensor, Tensor]:
-        weights = Weights(*(parameter.contiguous() for parameter in given))
-        (length, batch, _), (_, frames, size), units = embedded.shape, keys.shape, weights.state.shape[1]
+        of = Parameters(*(parameter.contiguous() for parameter in given))
+        (length, batch, _), (_, frames, size), units = embedded.shape, keys.shape, of.state.shape[1]
         with torch.enable_grad():  # so that autograd finds the filters' gradient from that of their matrix
-            ctx.filters = weights.filters.detach().requires_grad_()
+            ctx.filters = of.filters.detach().requires_grad_()
             ctx.locate = Location(ctx.filters, frames, LARGEST)
-        locate = Location(weights.filters, frames, LARGEST)
         # What comes before a token, and what it makes, lie one after the other: [0] is before the first one.
         states, contexts = keys.new_zeros(length + 1, batch, units), keys.new_zeros(length + 1, batch, size)
-        attention = torch.cat([first.unsqueeze(0), keys.new_empty(length, batch, frames)])
+        attention = torch.cat([spread.unsqueeze(0), keys.new_empty(length, batch, frames)])
         gates = keys.new_empty(length, batch, 3 * units)  # r, z, n
         inner = keys.new_empty(length, batch, units)  # of n, what r weights
-        located = keys.new_empty(length, batch, frames, len(weights.filters))
+        located = keys.new_empty(length, batch, frames, len(of.filters))
         squashed = keys.new_empty(length, batch * frames, size)
         # tanh(x) = 2 sigmoid(2 x) - 1, which on a CPU takes a quarter of the time; -1 changes all energies by the same.
         # 2 x: all that x adds up is doubled beforehand.
-        base = ((keys + (weights.query_bias + weights.location_bias)) * 2).flatten(0, 1)
-        to_keys, to_query, energy = 2 * weights.location.t(), 2 * weights.query, 2 * weights.energy
+        base = ((keys + (of.query_bias + of.location_bias)) * 2).flatten(0, 1)
+        to_keys, to_query, energy = 2 * of.location.t(), 2 * of.query, 2 * of.energy
         for t in range(length):
-            from_context = linear(contexts[t], weights.context).add_(embedded[t])
-            from_state = linear(states[t], weights.state, weights.state_bias)
+            from_context = linear(contexts[t], of.context).add_(embedded[t])
+            from_state = linear(states[t], of.state, of.state_bias)
             r_z, n, z = gates[t, :, : 2 * units], gates[t, :, 2 * units :], gates[t, :, units : 2 * units]
             torch.add(from_context[:, : 2 * units], from_state[:, : 2 * units], out=r_z).sigmoid_()
             inner[t] = from_state[:, 2 * units :]
             torch.addcmul(from_context[:, 2 * units :], gates[t, :, :units], inner[t], out=n).tanh_()
             torch.lerp(n, states[t], z, out=states[t + 1])
-            located[t] = locate(attention[t])
+            located[t] = ctx.locate(attention[t])
             torch.addmm(base, located[t].flatten(0, 1), to_keys, out=squashed[t])
             squashed[t].view(batch, frames, size).add_(linear(states[t + 1], to_query).unsqueeze(1))
             energies = squashed[t].sigmoid_() @ energy
             scores = energies.view(batch, frames).masked_fill_(padding, -torch.inf)
             attention[t + 1] = scores.softmax(1)
             torch.bmm(attention[t + 1].unsqueeze(1), values, out=contexts[t + 1].unsqueeze(1))
-        ctx.save_for_backward(values, states, contexts, attention, gates, inner, located, squashed, *weights)
+        ctx.save_for_backward(values, states, contexts, attention, gates, inner, located, squashed, *of)
         return contexts[1:].clone(), states[1:].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_contexts: Tensor, grad_states: Tensor) -> tuple[Tensor | None, ...]:
         values, states, contexts, attention, gates, inner, located, squashed, *given = ctx.saved_tensors
-        weights = Weights(*given)
+        of = Parameters(*given)
         (length, batch, units), (_, frames, size) = grad_states.shape, values.shape
         r, z, n = gates.chunk(3, 2)
         # What the gradient of a state is multiplied by on its way to r, z, n and to the inner part of n.
@@ -123,10 +122,10 @@ class _AllSteps(torch.autograd.Function):
         grad_query = grad_states.new_empty(length, batch, size)
         all_contexts = torch.empty_like(grad_contexts)
         # Gradients of sigmoid(2 x) are those of 2 x times s (1 - s); energies and x are doubled: 4.
-        four = 4 * weights.energy
-        query, to_location = weights.query * four.unsqueeze(1), (weights.location * four.unsqueeze(1)).t()
+        four = 4 * of.energy
+        query, to_location = of.query * four.unsqueeze(1), (of.location * four.unsqueeze(1)).t()
         to_location = to_location.contiguous()  # (channels, attention)
-        grad_keys, grad_energy = torch.zeros_like(squashed[0]), torch.zeros_like(weights.energy)
+        grad_keys, grad_energy = torch.zeros_like(squashed[0]), torch.zeros_like(of.energy)
         grad_location = torch.zeros_like(to_location)  # transposed
         matrix = ctx.locate.matrix
         grad_filters = torch.zeros_like(ctx.filters if matrix is None else matrix)
@@ -148,8 +147,8 @@ class _AllSteps(torch.autograd.Function):
             torch.mul(slopes[t].view(batch, 3, units), state.unsqueeze(1), out=grad_gates[t].view(batch, 3, units))
             hidden = grad_hidden[t].copy_(grad_gates[t])
             hidden[:, 2 * units :] *= r[t]
-            state = linear(hidden, weights.state.t()).addcmul_(state, z[t])
-            context = linear(grad_gates[t], weights.context.t())
+            state = linear(hidden, of.state.t()).addcmul_(state, z[t])
+            context = linear(grad_gates[t], of.context.t())
         grad_query *= four
         flat = grad_query.flatten(0, 1)
         bias = flat.sum(0)

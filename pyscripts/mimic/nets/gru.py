@@ -32,7 +32,7 @@ class Sequences:
     def over_frames(lengths: Tensor, positions: int) -> "Sequences":
         """Of each position over the frames of each utterance, of (real frames, positions, ...)."""
         first = (lengths.cumsum(0) - lengths) * positions
-        base = first[:, None] + torch.arange(positions)
+        base = first[:, None] + torch.arange(positions, device=lengths.device)
         return Sequences(base.flatten(), lengths.repeat_interleave(positions), positions)
 
     @staticmethod
@@ -45,20 +45,26 @@ def pays(net: nn.Module, x: Tensor) -> bool:
     """Whether `recur` trains this layer faster than PyTorch does."""
     if not isinstance(net, nn.GRU) or net.num_layers > 1 or not net.bias:
         return False
-    return max(net.input_size, net.hidden_size) <= WIDEST and x.dtype is torch.float32 and kernel.pays(x)
+    fits = max(net.input_size, net.hidden_size) <= WIDEST and x.shape[-1] == net.input_size
+    return fits and x.dtype is net.weight_hh_l0.dtype is torch.float32 and kernel.pays(x)
 
 
 def recur(net: nn.Module, x: Tensor, sequences: Sequences, backwards: bool = False, direction: int = 0) -> Tensor:
     """x (..., inputs) -> (..., units), from states of zeros at the first step, or the last one; differentiable once.
 
-    direction: of the weights of an `nn.GRU`; a bidirectional one has two.
+    direction: of the weights of an `nn.GRU`; a bidirectional one has two. Hooks of the layer do not run.
+    Raises ValueError where the sequences are not those of x.
     """
+    if int(sequences.lengths.sum()) != x.shape[:-1].numel():
+        raise ValueError(f"sequences of {int(sequences.lengths.sum())} steps in {x.shape[:-1].numel()} rows")
     weights: Any = net.all_weights
     y = _Recurrence.apply(x.reshape(-1, x.shape[-1]), *weights[direction], sequences, backwards)
     return y.view(*x.shape[:-1], -1)
 
 
 class _Recurrence(torch.autograd.Function):
+    """x (rows, inputs) -> (rows, units)."""
+
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, of_input: Tensor, of_state: Tensor, input_bias: Tensor, state_bias: Tensor,
@@ -67,7 +73,7 @@ class _Recurrence(torch.autograd.Function):
         x, units = x.contiguous(), of_state.shape[1]
         ctx.sizes = len(sequences.base), sequences.stride, x.shape[1], units, int(backwards)
         weights = [_padded(part) for part in (of_input.t(), of_state.t(), input_bias, state_bias)]
-        places = sequences.base.contiguous(), sequences.lengths.contiguous()
+        places = [part.long().contiguous() for part in (sequences.base, sequences.lengths)]
         output, kept = x.new_empty(len(x), units), x.new_empty(len(x), 4 * units)
         kernel.call("gru_forward", ctx.sizes, *places, x, *weights, output, kept)
         ctx.save_for_backward(x, of_input, of_state, output, kept, *places)
@@ -87,10 +93,10 @@ class _Recurrence(torch.autograd.Function):
         before = torch.zeros_like(output)  # the state before each step
         if backwards:
             before[:-stride] = output[stride:]
-            before[base + (lengths - 1) * stride] = 0
         else:
             before[stride:] = output[:-stride]
-            before[base] = 0
+        first = base + (lengths - 1) * stride if backwards else base
+        before[first[lengths > 0]] = 0
         r_z = to_gates[:, : 2 * units]
         of_gates = to_gates.sum(0)
         return (

@@ -13,9 +13,9 @@ TYPES = torch.float32, torch.bfloat16
 
 
 def norm_silu(norm: nn.Module, x: Tensor) -> Tensor:
-    """silu(norm(x)) of x (frames, channels, 1, positions), best in channels-last order; differentiable once.
+    """silu(norm(x)) of x (frames, channels, 1, positions), of this shape, in channels-last order where x has it.
 
-    norm: an `nn.BatchNorm2d`.
+    norm: an `nn.BatchNorm2d`, whose hooks do not run. Differentiable once.
     """
     assert isinstance(norm, nn.BatchNorm2d)
     rows = x.squeeze(2).transpose(1, 2).flatten(0, 1)  # (frames * positions, channels)
@@ -38,7 +38,7 @@ class _NormSilu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         ctx.shape = *x.shape, int(x.dtype is torch.bfloat16)
-        mean, variance = torch.empty(2, x.shape[1], dtype=torch.float64).unbind()
+        mean, variance = torch.empty(2, x.shape[1], dtype=torch.float64, device=x.device).unbind()
         kernel.call("norm_moments", ctx.shape, x, mean, variance)
         inverse = (variance + eps).rsqrt()
         scale = weight * inverse
@@ -55,7 +55,7 @@ class _NormSilu(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, mean, inverse, scale, shift = ctx.saved_tensors
         grad, to_x = grad.contiguous(), torch.empty_like(x)
-        total, product = torch.empty(2, x.shape[1], dtype=torch.float64).unbind()
+        total, product = torch.empty(2, x.shape[1], dtype=torch.float64, device=x.device).unbind()
         kernel.call("norm_silu_sums", ctx.shape, grad, x, scale, shift, mean, total, product)
         to_weight = product * inverse
         slope, offset = -scale * inverse * to_weight / len(x), -scale * total / len(x)

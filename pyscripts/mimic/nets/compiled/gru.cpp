@@ -66,7 +66,7 @@ INLINE int64_t row_of(const Layer& layer, int64_t base, int64_t length, int64_t 
   return base + (layer.backwards ? length - 1 - step : step) * layer.stride;
 }
 
-FOR_EACH_PROCESSOR void run(const Forward& job, int64_t begin, int64_t rows) {
+void run(const Forward& job, int64_t begin, int64_t rows) {
   const Layer& layer = job.layer;
   const int64_t inputs = layer.inputs, units = layer.units, width = padded(3 * units), wide = padded(units);
   const int64_t length = job.lengths[begin];
@@ -105,7 +105,7 @@ FOR_EACH_PROCESSOR void run(const Forward& job, int64_t begin, int64_t rows) {
   }
 }
 
-FOR_EACH_PROCESSOR void run(const Backward& job, int64_t begin, int64_t rows) {
+void run(const Backward& job, int64_t begin, int64_t rows) {
   const Layer& layer = job.layer;
   const int64_t inputs = layer.inputs, units = layer.units, wide = padded(units), width = padded(inputs);
   const int64_t length = job.lengths[begin], apart = 3 * units + LANES;

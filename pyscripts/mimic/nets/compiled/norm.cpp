@@ -99,7 +99,7 @@ struct Backward {
 
 // Sums of x and of the squares of x - their mean, by channel, of some rows.
 template <class Number>
-FOR_EACH_PROCESSOR void run(const Moments<Number>& job, int64_t begin, int64_t end, double* sum, double* square) {
+void run(const Moments<Number>& job, int64_t begin, int64_t end, double* sum, double* square) {
   const int64_t channels = job.shape.channels, period = std::lcm(channels, LANES);
   std::vector<float> sums(period, 0.0f), squares(period, 0.0f), mean(period);
   each(job.shape, period, begin, end, [&](int64_t place, int64_t lane, int64_t count) IN_PLACE {
@@ -126,7 +126,7 @@ FOR_EACH_PROCESSOR void run(const Moments<Number>& job, int64_t begin, int64_t e
 }
 
 template <class Number>
-FOR_EACH_PROCESSOR void run(const Forward<Number>& job, int64_t begin, int64_t end) {
+void run(const Forward<Number>& job, int64_t begin, int64_t end) {
   each(job.shape, job.act.scale.size(), begin, end, [&](int64_t place, int64_t lane, int64_t count) IN_PLACE {
     Vector z, silu, slope;
     get(z, job.x + place, count);
@@ -137,7 +137,7 @@ FOR_EACH_PROCESSOR void run(const Forward<Number>& job, int64_t begin, int64_t e
 
 // Sums of the gradient of z, and of its products with x - mean.
 template <class Number>
-FOR_EACH_PROCESSOR void run(const Sums<Number>& job, int64_t begin, int64_t end, double* sum, double* product) {
+void run(const Sums<Number>& job, int64_t begin, int64_t end, double* sum, double* product) {
   const int64_t channels = job.shape.channels, period = job.mean.size();
   std::vector<float> sums(period, 0.0f), products(period, 0.0f);
   each(job.shape, period, begin, end, [&](int64_t place, int64_t lane, int64_t count) IN_PLACE {
@@ -159,7 +159,7 @@ FOR_EACH_PROCESSOR void run(const Sums<Number>& job, int64_t begin, int64_t end,
 }
 
 template <class Number>
-FOR_EACH_PROCESSOR void run(const Backward<Number>& job, int64_t begin, int64_t end) {
+void run(const Backward<Number>& job, int64_t begin, int64_t end) {
   each(job.shape, job.slope.size(), begin, end, [&](int64_t place, int64_t lane, int64_t count) IN_PLACE {
     Vector x, z, silu, slope, grad, of_x;
     get(x, job.x + place, count), get(grad, job.grad + place, count);

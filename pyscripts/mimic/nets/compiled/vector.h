@@ -2,18 +2,13 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <thread>
 #include <vector>
 
-// The loader takes the version of a function that suits the processor.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
-#define IN_PLACE __attribute__((always_inline))  // in the version of its caller
+#define IN_PLACE __attribute__((always_inline))
 #define INLINE inline IN_PLACE
 
 constexpr int64_t LANES = 8;
@@ -74,6 +69,7 @@ INLINE void sigmoid(Vector& x) {
 // work(begin, end) of parts of 0 to size.
 template <class Work>
 void in_threads(int64_t size, int64_t threads, const Work& work) {
+  threads = std::max<int64_t>(std::min(threads, size), 1);
   std::vector<std::thread> others;
   for (int64_t i = 1; i < threads; i++) others.emplace_back(work, size * i / threads, size * (i + 1) / threads);
   work(0, size / threads);
