@@ -12,5 +12,5 @@ COPY steps/setup.sh steps/
 COPY steps/lib steps/lib
 RUN steps/setup.sh
 COPY . .
-RUN bash -c '. ./path.sh && python3 -c "from mimic.decoding.wfst.compiled import build; build.library()"'
+RUN bash -c '. ./path.sh && python3 -c "from mimic import compiled; list(map(compiled.library, compiled.LIBRARIES))"'
 CMD ["./run.sh"]

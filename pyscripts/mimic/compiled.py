@@ -17,7 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,19 @@ from mimic.errors import UserError
 log = logging.getLogger(__name__)
 SWITCH = "MIMIC_COMPILED"  # environment variable: false for numpy and torch
 FLAGS = ("-std=c++17", "-fPIC", "-shared", "-pthread")
+LIBRARIES = {  # a folder of C++ files, beneath this one, and its flags
+    # No contraction of a * b + c: the digits are those of numpy on every processor.
+    "decoding/wfst/compiled": ("-O2", "-ffp-contract=off"),
+    "nets/compiled": ("-O3", "-mavx2", "-mfma"),
+}
 
 
 class BuildError(Exception):
     """There is no library and none can be made; one line."""
 
 
-def load(source: Path, flags: Sequence[str], signatures: Mapping[str, tuple[Any, Any]], else_: str) -> Any:
-    """The library of a folder, a `ctypes.CDLL`, or None where MIMIC_COMPILED is false.
+def load(name: str, signatures: Mapping[str, tuple[Any, Any]], else_: str) -> Any:
+    """The library of LIBRARIES of that name, a `ctypes.CDLL`, or None where MIMIC_COMPILED is false.
 
     Also None, with a line in the log that says `else_`, where it cannot be built. signatures: result and arguments of
     each function. Raises UserError.
@@ -44,9 +49,9 @@ def load(source: Path, flags: Sequence[str], signatures: Mapping[str, tuple[Any,
     if wanted == "false":
         return None
     try:
-        found = ctypes.CDLL(str(library(source, flags)))
-        for name, (result, arguments) in signatures.items():
-            function = getattr(found, name)
+        found = ctypes.CDLL(str(library(name)))
+        for word, (result, arguments) in signatures.items():
+            function = getattr(found, word)
             function.restype, function.argtypes = result, arguments
     except (BuildError, OSError, AttributeError) as error:
         log.warning("%s: %s", else_, error)
@@ -54,8 +59,9 @@ def load(source: Path, flags: Sequence[str], signatures: Mapping[str, tuple[Any,
     return found
 
 
-def library(source: Path, flags: Sequence[str]) -> Path:
-    """The library of the C++ files of a folder. Raises BuildError."""
+def library(name: str) -> Path:
+    """The file of a library of LIBRARIES, compiled if needed. Raises BuildError."""
+    source, flags = Path(__file__).parent / name, LIBRARIES[name]
     compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX") or "c++", "g++", "clang++"))), None)
     words = (*FLAGS, *flags, sysconfig.get_platform(), *platform.libc_ver())
     texts = [path.read_bytes() for path in sorted([*source.glob("*.cpp"), *source.glob("*.h")])]
@@ -66,15 +72,15 @@ def library(source: Path, flags: Sequence[str]) -> Path:
             raise BuildError("there is no C++ compiler (apt install g++)")
         return found[0]
     file = os.stat(compiler)
-    name = f"{stem}-{_hash(os.path.realpath(compiler).encode(), f'{file.st_size} {file.st_mtime_ns}'.encode())}.so"
+    built = f"{stem}-{_hash(os.path.realpath(compiler).encode(), f'{file.st_size} {file.st_mtime_ns}'.encode())}.so"
     for folder in _folders():
-        if (folder / name).exists():
-            return folder / name
+        if (folder / built).exists():
+            return folder / built
     for folder in _folders():
         with suppress(PermissionError, FileNotFoundError, NotADirectoryError), _locked(folder):
-            if not (folder / name).exists():
-                _compile([compiler, *FLAGS, *flags], source, folder / name)
-            return folder / name
+            if not (folder / built).exists():
+                _compile([compiler, *FLAGS, *flags], source, folder / built)
+            return folder / built
     raise BuildError(f"none of {', '.join(map(str, _folders()))} can be written")
 
 
@@ -83,7 +89,7 @@ def _hash(*parts: bytes) -> str:
 
 
 def _folders() -> list[Path]:
-    """Where libraries lie: the best place first."""
+    """Where libraries lie: the best built first."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mimic"
     return [Path(sys.prefix) / "lib/mimic", cache] if sys.prefix != sys.base_prefix else [cache]
 

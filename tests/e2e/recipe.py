@@ -72,9 +72,8 @@ class Recipe:
                 shutil.copytree(self.saved / name, self.root / name, symlinks=True)
 
     def remove(self, *names: str) -> None:
-        for name in names:
-            path = self.root / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        """As users do: what a process that is just ending removes first is no error."""
+        subprocess.run(["rm", "-rf", "--", *names], cwd=self.root, check=True)
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:

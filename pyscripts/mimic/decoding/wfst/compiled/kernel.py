@@ -3,7 +3,6 @@
 import ctypes
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,9 +49,7 @@ SIGNATURES = {
 @functools.cache
 def load() -> Any:
     """The library; None where MIMIC_COMPILED is false or, with a line in the log, where it cannot be built."""
-    # No contraction of a * b + c: the digits are those of numpy on every processor.
-    flags, else_ = ("-O2", "-ffp-contract=off"), "the lattice search runs in numpy, several times slower"
-    return compiled.load(Path(__file__).parent, flags, SIGNATURES, else_)
+    return compiled.load("decoding/wfst/compiled", SIGNATURES, "the lattice search runs in numpy, several times slower")
 
 
 def _pointer(array: Any) -> int:
