@@ -27,10 +27,11 @@ from mimic.errors import UserError
 log = logging.getLogger(__name__)
 SWITCH = "MIMIC_COMPILED"  # environment variable: false for numpy and torch
 FLAGS = ("-std=c++17", "-fPIC", "-shared", "-pthread")
+AVX2 = ("-mavx2", "-mfma") if platform.machine() == "x86_64" else ()
 LIBRARIES = {  # a folder of C++ files, beneath this one, and its flags
     # No contraction of a * b + c: the digits are those of numpy on every processor.
     "decoding/wfst/compiled": ("-O2", "-ffp-contract=off"),
-    "nets/compiled": ("-O3", "-mavx2", "-mfma"),
+    "nets/compiled": ("-O3", *AVX2),
 }
 
 
@@ -89,7 +90,7 @@ def _hash(*parts: bytes) -> str:
 
 
 def _folders() -> list[Path]:
-    """Where libraries lie: the best built first."""
+    """Where libraries lie: the best place first."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mimic"
     return [Path(sys.prefix) / "lib/mimic", cache] if sys.prefix != sys.base_prefix else [cache]
 
