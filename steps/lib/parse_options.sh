@@ -69,6 +69,9 @@ _po_source() {
     */*) _po_file=$1 ;;
     *) _po_file=./$1 ;; # without a slash bash would look for it in PATH
   esac
+  if grep -q '^[[:space:]]*--' "$_po_file"; then # bash would run each line as a command, and go on
+    _po_die "--config takes a bash file of name=value lines, not a program's options as in '$1' (in steps: --feat-config)"
+  fi
   local old new
   while read -r old new; do unset -v "$old"; done < <(_po_renamed)
   # shellcheck disable=SC1090

@@ -209,10 +209,13 @@ def test_the_later_config_wins(sh, tmp_path):
     assert sh(SCRIPT, "--config", "a.conf", "--config", "b.conf").stdout == "5|4|false||launch.py|"
 
 
-def test_config_is_no_yaml(sh, tmp_path):
-    (tmp_path / "my.yaml").write_text("stage: 4\n")
-    result = sh(SCRIPT, "--config", "my.yaml")
-    assert result.returncode == 1
+@pytest.mark.parametrize(
+    ("name", "text"), [("my.yaml", "stage: 4\n"), ("fbank.conf", "# Kaldi's\n--num-mel-bins=80  # of them\n")]
+)
+def test_config_is_a_bash_file(sh, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    result = sh(SCRIPT, "--config", name)
+    assert result.returncode == 1 and not result.stdout
     assert result.stderr.startswith("test.sh: --config takes a bash file") and result.stderr.count("\n") == 1
 
 
