@@ -10,6 +10,7 @@ each word is spoken, and its confidence; with --decode.nbest above 1 nbest.JOB: 
 import argparse
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -23,6 +24,20 @@ from mimic.io.batching import make_batches, pad, prefetch
 from mimic.io.tables import read_frame_shift, split, write_table
 from mimic.models.recogniser import Recogniser
 from mimic.settings import Count
+
+
+class Lines(NamedTuple):
+    """What the files have of an utterance."""
+
+    text: str
+    ctm: str
+    record: str  # of nbest
+
+    @classmethod
+    def of(cls, utt: str, results: list[Result], nbest: bool) -> "Lines":
+        best = results[0] if results else None
+        line = json.dumps(record(utt, results), ensure_ascii=False) + "\n" if nbest else ""
+        return cls(best.text if best else "", ctm(utt, best) if best else "", line)
 
 
 def main() -> None:
@@ -46,23 +61,25 @@ def main() -> None:
     short = {utt: frames[utt] for utt in mine if not decoder.is_long(frames[utt])}
     batches = make_batches(short, arguments.batch_size, 0, "descending", 0, 0)
     batches = [[utt] for utt in mine if utt not in short] + batches
-    found: dict[str, list[Result]] = {}
+    found: dict[str, Lines] = {}  # and no results: their words' times are many small objects
     reader = prefetch(
         lambda batch: pad(feature_dir.load_all(batch, entries, frames)) if batch[0] in short else None, batches
     )
     for utterances, batch in cli.progress(zip(batches, reader, strict=True), len(batches), "batches"):
         if batch is None:
             (utt,) = utterances
-            found[utt] = decoder.long(archives.rows(entries[utt]), frames[utt], shift)
+            results = [decoder.long(archives.rows(entries[utt]), frames[utt], shift)]
         else:
-            found |= zip(utterances, decoder(*batch, shift), strict=True)
-    name, texts = f".{arguments.job}", {utt: results[0].text if results else "" for utt, results in found.items()}
-    write_table(arguments.output / f"text{name}", texts)
+            results = decoder(*batch, shift)
+        for utt, nbest in zip(utterances, results, strict=True):
+            found[utt] = Lines.of(utt, nbest, decoder.config.nbest > 1)
+    name = f".{arguments.job}"
+    write_table(arguments.output / f"text{name}", {utt: lines.text for utt, lines in found.items()})
     with replace(arguments.output / f"ctm{name}") as f:
-        f.writelines(ctm(utt, found[utt][0]) for utt in mine if found[utt])
+        f.writelines(found[utt].ctm for utt in mine)
     if decoder.config.nbest > 1:
         with replace(arguments.output / f"nbest{name}") as f:
-            f.writelines(json.dumps(record(utt, found[utt]), ensure_ascii=False) + "\n" for utt in mine)
+            f.writelines(found[utt].record for utt in mine)
 
 
 if __name__ == "__main__":
