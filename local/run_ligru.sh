@@ -13,10 +13,14 @@ lexicon_type=auto                       # columns of --lexicon: plain, prob, sil
 lm=                                     # ARPA file; empty: an n-gram model of the training transcripts
 order=3                                 # of that model
 mix=                                    # further text for it, such as books; its share is fitted on the dev transcripts
-enhancer=exp/enhance_segan              # directory with wav/{train,dev,test}, the first to train on; if it does not exist: clean and noisy speech only
+enhancer=exp/enhance_segan              # model (pretrained/fast_b), or directory with wav/{train,dev,test}, the first to train on; if it does not exist: clean and noisy speech only
 nets=ligru                              # any of ligru, lstm, gru, mlp: conf/hybrid_<net>.yaml; tdnnf by LF-MMI: conf/lfmmi_tdnnf.yaml
 size=                                   # _demo: conf/*_<net>_demo.yaml, the default of --corpus demo; full: the published sizes
-train_speech="clean multi enhanced"     # what the networks train on: any of clean, multi (clean and noisy), enhanced (by --enhancer, where it is there)
+train_speech="clean multi enhanced"     # what the networks train on: any of clean, multi (clean and noisy), enhanced (where it is there), copies (below)
+noise_copies=2                          # beside clean, and enhanced or else noisy speech: copies with noise drawn anew, enhanced where there is an enhancer
+noise_dir=                              # recorded noises: DIR/train, or DIR
+rir_dir=                                # RIRs for three of ten utterances of a copy, as --noise-dir
+snrs="0 5 10 15 20"                     # of the copies, dB
 speeds=                                 # the networks also train on copies at these speeds, e.g. "0.9 1.1"
 also=                                   # data directory of more clean training speech for the networks, as local/demo/synthesise.sh makes it
 train_options=""                        # stage 5: further settings, as "--train.epochs 5"; split at spaces
@@ -35,6 +39,7 @@ train_jobs=2                            # networks trained side by side; on one 
 help_message="Usage: local/run_ligru.sh [--option value]...
 e.g.: ./run.sh && local/run_segan.sh && local/run_ligru.sh
       local/run_ligru.sh --nets 'ligru lstm gru mlp' --enhancer exp/enhance_mimic
+      local/run_ligru.sh --nets tdnnf --train-speech copies --noise-dir noises --enhancer pretrained/fast_b
       local/run_ligru.sh --corpus corpora/speechocean762 --lexicon lexicon.txt --leaves 1500 --gauss 12000
 
 Options (default):
@@ -43,10 +48,10 @@ $(list_options.sh "$0")
 Stages; one that is done and unchanged is skipped:
   stage           writes
   1 language      exp/ligru/{lang,lm}
-  2 features      exp/ligru/{mfcc,fbank}/<set>_<side>; with --speeds or --also exp/ligru/data/train_{speed,also}_<side>
+  2 features      exp/ligru/{mfcc,fbank}/<set>_<side>; exp/ligru/data: perturbed, mixed and enhanced speech
   3 GMM-HMM       exp/ligru/{mono,tri1,tri2,tri3}, tri3/graph
   4 fMLLR         exp/ligru/tri3/decode_*, exp/ligru/tri3_ali_*, exp/ligru/fmllr/<set>_<side>; for LF-MMI exp/ligru/lfmmi_tree
-  5 networks      exp/ligru/<net>_{clean,multi,enhanced}
+  5 networks      exp/ligru/<net>_{clean,multi,enhanced,copies}
   6 scores        exp/ligru/<net>_*/<side>/scoring/{dev,test}, exp/ligru/{RESULTS,BREAKDOWN,SYSTEMS}.md, exp/ligru/BREAKDOWN_snr*.svg"
 call=("$0" "$@")
 . parse_options.sh
@@ -58,8 +63,8 @@ is_mmi() { [[ ${config[$1]} == conf/lfmmi_* ]]; }
 
 check_common "$@"
 check_files lexicon lm mix mfcc_config
-check_dirs also
-check_words train_speech clean multi enhanced
+check_dirs also noise_dir rir_dir
+check_words train_speech clean multi enhanced copies
 [ "$net_feats" = fmllr ] || [ -f "$net_feats" ] || die "--net-feats $net_feats: no such file, and not fmllr"
 mono_gauss=1000
 if $debug; then # what run.sh and local/run_segan.sh made with --debug true
@@ -89,17 +94,26 @@ if [ -n "$speeds" ]; then net_train=train_speed; fi
 copied=$net_train
 if [ -n "$also" ]; then net_train=train_also; fi
 if [ "$net_train" != train ]; then sets+=("$net_train"); fi
-there=$train_speech
-if [ -d "$enhancer/wav/test" ]; then
+there=$train_speech enhanced=$enhancer/wav copies=()
+if [ -f "$enhancer/config.yaml" ] && { [ ! -d "$enhanced/test" ] || [ ! -d "$enhanced/train" ]; }; then
+  enhanced=$exp/enhanced # made in stage 2
+fi
+if [ "$enhanced" = "$exp/enhanced" ] || [ -d "$enhanced/test" ]; then
   sides+=(enhanced)
 elif [ -d "$enhancer" ]; then
-  die "--enhancer $enhancer: no enhanced speech in $enhancer/wav: steps/enhance.sh $enhancer $source/test_noisy exp/enhanced/wav/test, the same" \
-    "for dev, and for train to train on it, then --enhancer exp/enhanced"
+  die "--enhancer $enhancer: no model (config.yaml), and no enhanced speech in $enhanced/{train,dev,test}"
 fi
-if [ ! -d "$enhancer/wav/train" ]; then there=${there//enhanced/}; fi
+if [ "$enhanced" != "$exp/enhanced" ] && [ ! -d "$enhanced/train" ]; then there=${there//enhanced/}; fi
+if [[ " $train_speech " = *" copies "* ]]; then
+  [ -n "$noise_dir" ] || die "--train-speech copies: name recorded noises, --noise-dir"
+  [[ " ${sides[*]} " != *" enhanced "* ]] || [ -f "$enhancer/config.yaml" ] ||
+    die "--train-speech copies: no model in $enhancer to enhance them: --enhancer MODEL, or none"
+  for ((i = 1; i <= noise_copies; i++)); do copies+=("copy$i"); done
+fi
 read -r -a trained <<< "$there"
-[ -n "$train_speech" ] || die "--train-speech: any of clean, multi and enhanced, got none"
-[ ${#trained[@]} -gt 0 ] || die "--train-speech $train_speech: there is no enhanced speech in $enhancer/wav/train"
+[ -n "$train_speech" ] || die "--train-speech: any of clean, multi, enhanced and copies, got none"
+[ ${#trained[@]} -gt 0 ] || die "--train-speech $train_speech: there is no enhanced speech in $enhanced/train"
+last=${sides[-1]} # what the copies are like
 passes=() realign=()
 if [ -n "$gmm_passes" ]; then
   passes=(--num-iters "$gmm_passes" --max-iter-inc $((gmm_passes * 3 / 4)))
@@ -110,17 +124,21 @@ lang=$exp/lang mfcc=$exp/mfcc tri=$exp/tri3 tree=$exp/lfmmi_tree
 if [ "$net_feats" = fmllr ]; then feats=$exp/fmllr; else feats=$exp/fbank; fi
 
 used() { # used SET SIDE: whether it is clean, for dev or test, or what a network trains on
-  [[ $1 != train* || $2 = clean || " ${trained[*]} " = *" ${2/noisy/multi} "* ]]
+  if [[ $2 = copy* ]]; then
+    [ "$1" = "$net_train" ]
+  elif [[ $1 = train* && $2 != clean ]]; then
+    [[ " ${trained[*]} " = *" ${2/noisy/multi} "* ]] || { [ ${#copies[@]} -gt 0 ] && [ "$2" = "$last" ]; }
+  fi
 }
 data_dir_for() { # data_dir_for SET SIDE
   if [ "$1,$2" = train_also,clean ]; then
     echo "$exp/data/train_also_clean"
   elif [ "$1" = train_also ]; then
     data_dir_for "$copied" "$2"
-  elif [ "$1" = train_speed ]; then
-    echo "$exp/data/train_speed_$2"
+  elif [ "$1" = train_speed ] || [[ $2 = copy* ]]; then
+    echo "$exp/data/$1_$2"
   elif [ "$2" = enhanced ]; then
-    echo "$enhancer/wav/$1"
+    echo "$enhanced/$1"
   else
     echo "$source/$1_$2"
   fi
@@ -137,7 +155,26 @@ if begin 1 "lexicon and language model"; then
 fi
 : "${lm:=$exp/lm/lm.arpa}"
 
+mix_copy() { # mix_copy SIDE
+  local dir noisy mixing=()
+  dir=$(data_dir_for "$copied" "$1")
+  noisy=$dir
+  if [ "$last" = enhanced ]; then noisy=${dir}_noisy; fi
+  if [ -n "$rir_dir" ]; then mixing+=(--rir-dir "$exp/rirs/train" --rir-prob 0.3); fi
+  if [ "$(cut -d ' ' -f 2 "$source/train_clean/utt2spk" 2> /dev/null | sort -u | wc -l)" -gt 4 ] &&
+    ! grep -qs '^babble' "$exp/noises/train/wav.scp"; then
+    mixing+=(--babble-dir "$source/train_clean")
+  fi
+  local/mix_noise.sh "${common[@]}" --snrs "$snrs" --seed "10${1#copy}" "${mixing[@]}" \
+    --clean-out "${dir}_clean" "$(data_dir_for "$copied" clean)" "$exp/noises/train" "$noisy"
+  if [ "$noisy" != "$dir" ]; then steps/enhance.sh "${common[@]}" "$enhancer" "$noisy" "$dir"; fi
+}
 if begin 2 "MFCC"; then
+  if [ "$enhanced" = "$exp/enhanced" ]; then
+    for set in train dev test; do
+      if used "$set" enhanced; then steps/enhance.sh "${common_2nj[@]}" "$enhancer" "$source/${set}_noisy" "$enhanced/$set"; fi
+    done
+  fi
   if [ -n "$speeds" ]; then
     for side in "${sides[@]}"; do
       if ! used train "$side"; then continue; fi
@@ -149,8 +186,14 @@ if begin 2 "MFCC"; then
   if [ -n "$also" ]; then
     steps/combine_data.sh --force "$force" "$exp/data/train_also_clean" "$(data_dir_for "$copied" clean)" "$also"
   fi
+  if [ ${#copies[@]} -gt 0 ]; then
+    local/split_recordings.sh --force "$force" "$noise_dir" "$exp/noises"
+    if [ -n "$rir_dir" ]; then local/split_recordings.sh --force "$force" "$rir_dir" "$exp/rirs"; fi
+    for side in "${copies[@]}"; do in_background 2 mix_copy "$side"; done
+    wait_all
+  fi
   for set in "${sets[@]}"; do
-    for side in "${sides[@]}"; do
+    for side in "${sides[@]}" "${copies[@]}"; do
       if ! used "$set" "$side"; then continue; fi
       in_background 2 make_feats mfcc "$mfcc_config" "$(data_dir_for "$set" "$side")" "$mfcc/${set}_$side"
       [ "$net_feats" = fmllr ] ||
@@ -188,7 +231,9 @@ adapt() { # adapt SET SIDE
   [ "$net_feats" != fmllr ] || steps/make_fmllr_feats.sh "${common[@]}" "$mfcc/$1_$2" "$tri" "$from" "$feats/$1_$2"
 }
 if begin 4 "alignments and fMLLR"; then
-  for set in $net_train dev test; do for side in "${sides[@]}"; do in_background 2 adapt "$set" "$side"; done; done
+  for set in $net_train dev test; do
+    for side in "${sides[@]}" "${copies[@]}"; do in_background 2 adapt "$set" "$side"; done
+  done
   in_background 2 steps/align_fmllr.sh "${common[@]}" "$mfcc/dev_clean" "$lang" "$tri" "${tri}_ali_dev"
   for side in "${sides[@]}"; do # without adaptation, for comparison
     in_background 2 steps/decode_lattice.sh "${decoding[@]}" "$exp/tri2/graph" "$mfcc/dev_$side" \
@@ -202,10 +247,16 @@ if begin 4 "alignments and fMLLR"; then
 fi
 
 train_net() { # train_net NET SPEECH NAME: the labels are always the alignments of clean speech
-  local speech=$feats/${net_train}_$2 dev=$feats/dev_$2 more
+  local speech=$feats/${net_train}_$2 dev=$feats/dev_$2 more side
   read -r -a more <<< "$train_options"
   if is_mmi "$1"; then more=(--data.tree "$tree" "${more[@]}"); fi
-  if [ "$2" = multi ]; then speech="$feats/${net_train}_clean $feats/${net_train}_noisy" dev=$feats/dev_noisy; fi
+  case $2 in
+    multi) speech="$feats/${net_train}_clean $feats/${net_train}_noisy" dev=$feats/dev_noisy ;;
+    copies)
+      speech=$feats/${net_train}_clean dev=$feats/dev_$last
+      for side in "$last" "${copies[@]}"; do speech+=" $feats/${net_train}_$side"; done
+      ;;
+  esac
   steps/train.sh "${training[@]}" "${config[$1]}" "$exp/$3" --train.seed "$(seed_of "$3")" \
     --data.train "$speech" --data.train_ali "${tri}_ali_clean" --data.dev "$dev" --data.dev_ali "${tri}_ali_dev" \
     "${more[@]}"

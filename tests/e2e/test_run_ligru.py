@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from data_maker import ROOT
 from hmm_maker import make_sets
 
@@ -32,6 +33,14 @@ def make_corpus(root: Path) -> Path:
     return root
 
 
+def make_noises(folder: Path) -> Path:
+    draw = np.random.default_rng(1)
+    folder.mkdir()
+    for name in ("hum-1", "hiss-1", "hiss-2"):
+        soundfile.write(folder / f"{name}.wav", 0.05 * draw.standard_normal(32000), 16000)
+    return folder
+
+
 def recipe(*words: object, code: int = 0) -> str:
     command = ["local/run_ligru.sh", "--nj", "1", *map(str, words)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
@@ -50,7 +59,7 @@ def test_from_data_directories_to_the_tables(tmp_path):
     assert "mlp_clean: to do" in some and "multi" not in some
     assert "mfcc/train_clean: to do" in some and "train_noisy" not in some and "train_speed_noisy" not in some
     assert "no enhanced speech" in recipe(*words, "--train-speech", "enhanced", code=1)
-    assert "--train-speech: any of clean, multi and enhanced, got 'noisy'" in recipe(
+    assert "--train-speech: any of clean, multi, enhanced and copies, got 'noisy'" in recipe(
         *words, "--train-speech", "noisy", code=1
     )
     enhanced = tmp_path / "enhanced"  # none to train on
@@ -58,7 +67,13 @@ def test_from_data_directories_to_the_tables(tmp_path):
         shutil.copytree(corpus / f"{part}_noisy", enhanced / "wav" / part)
     listed = recipe(*words, "--enhancer", enhanced, "--dry-run", "true")
     assert "mlp_clean/decode_test_enhanced: to do" in listed and "train_enhanced" not in listed
-    assert f"steps/enhance.sh {corpus} " in recipe(*words, "--enhancer", corpus, code=1)
+    assert f"no model (config.yaml), and no enhanced speech in {corpus}/wav/{{train,dev,test}}" in recipe(
+        *words, "--enhancer", corpus, code=1
+    )
+    copies = ["--train-speech", "copies"]
+    assert "--train-speech copies: name recorded noises, --noise-dir" in recipe(*words, *copies, code=1)
+    copies += ["--noise-dir", make_noises(tmp_path / "noises"), "--noise-copies", 1]
+    assert f"no model in {enhanced} to enhance them" in recipe(*words, *copies, "--enhancer", enhanced, code=1)
     recipe(*words)
     table, by_age = (exp / "RESULTS.md").read_text(), (exp / "BREAKDOWN.md").read_text()
     rows = {cells[1].strip(): cells[2:4] for line in table.splitlines() if len(cells := line.split("|")) == 5}
@@ -90,8 +105,8 @@ def test_from_data_directories_to_the_tables(tmp_path):
     words[-1] = "--train.epochs 12 --train.batch_size 4 --train.lr 0.01 --train.warmup 10"
     words[-1] += " --model.units 64 --model.bottleneck 24 --loss.hidden 64 --loss.bottleneck 32"
     words[words.index("--seeds") + 1] = 1
-    recipe(*words, "--lfmmi-leaves", 30, "--also", corpus / "dev_noisy", "--net-feats", "conf/fbank_40.conf",
-           "--fuse", "true")  # fmt: skip
+    words += ["--lfmmi-leaves", 30, "--also", corpus / "dev_noisy", "--net-feats", "conf/fbank_40.conf"]
+    recipe(*words, "--fuse", "true")
     more = read_table(exp / "fbank/train_also_clean/utt2spk")
     assert len(more) == 2 * len(read_table(corpus / "train_clean/text")) + len(read_table(corpus / "dev_noisy/text"))
     assert (exp / "lfmmi_tree/frame_subsampling_factor").read_text() == "3\n"
@@ -106,6 +121,19 @@ def test_from_data_directories_to_the_tables(tmp_path):
     frames = {utt: int(n) for utt, n in read_table(exp / "fbank/test_clean/utt2num_frames").items()}
     assert ends and all(ends[utt] <= 0.01 * frames[utt] + 0.03 for utt in ends)
     assert max(ends[utt] / frames[utt] for utt in ends) > 0.005
+
+    # On copies with other noise, enhanced by a model that has enhanced nothing yet.
+    copies += ["--enhancer", "pretrained/fast_t"]
+    copies += ["--rir-dir", make_noises(tmp_path / "rirs")]
+    recipe(*words, *copies)
+    sets = yaml.safe_load((exp / "tdnnf_copies/config.yaml").read_text())["data"]
+    assert sets["train"].split() == [f"{exp}/fbank/train_also_{side}" for side in ("clean", "enhanced", "copy1")]
+    assert sets["dev"] == f"{exp}/fbank/dev_enhanced"
+    spoken = {*read_table(corpus / "train_clean/text")}
+    assert {*read_table(exp / "data/train_speed_copy1_noisy/utt2snr")} == {*spoken, *(f"sp1.1-{u}" for u in spoken)}
+    assert f"{exp}/data/train_speed_copy1/" in (exp / "fbank/train_also_copy1/wav.scp").read_text()
+    assert "| tdnnf of copies speech, enhanced |" in (exp / "RESULTS.md").read_text()
+    assert ": to do" not in recipe(*words, *copies)
 
 
 @pytest.mark.parametrize(
