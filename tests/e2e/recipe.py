@@ -72,7 +72,7 @@ class Recipe:
                 shutil.copytree(self.saved / name, self.root / name, symlinks=True)
 
     def remove(self, *names: str) -> None:
-        """As users do: what a process that is just ending removes first is no error."""
+        """As users do: a process that is just ending may remove something first."""
         subprocess.run(["rm", "-rf", "--", *names], cwd=self.root, check=True)
 
     @contextmanager

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mimic.nets import gru
+from mimic.nets.attention import attend
+from mimic.nets.cnn_transformer import CnnTransformer, CnnTransformerConfig
 from mimic.nets.compiled import kernel
 from mimic.nets.fast import FastConfig, FastMask
 from mimic.nets.gtcrn import Gtcrn, GtcrnConfig
@@ -130,6 +132,70 @@ def test_normalisation_with_silu_is_that_of_torch(frames, channels, positions, d
     close(one.weight.grad, exact.weight.grad, rows), close(one.bias.grad, exact.bias.grad, rows)
 
 
+def attended(projected: Tensor, bias: Tensor, grad: Tensor, p: float = 0.1) -> list[Tensor]:
+    """Output and gradient, with the same random numbers each time."""
+    torch.manual_seed(5)
+    leaf = projected.clone().requires_grad_()
+    y = attend(leaf, bias.to(leaf.dtype), p)
+    y.backward(grad.to(leaf.dtype))
+    assert leaf.grad is not None
+    return [y.detach(), leaf.grad]
+
+
+SIZES = [(2, 70, 3, 20), (1, 1, 1, 1), (3, 33, 2, 32), (1, 117, 2, 64), (2, 40, 2, 13), (2, 64, 4, 8), (1, 31, 1, 88)]
+
+
+@pytest.mark.parametrize("batch,frames,heads,size", SIZES)
+def test_attention_and_its_gradient_are_those_of_torch(batch, frames, heads, size, threads):
+    torch.manual_seed(size)
+    projected, grad = torch.randn(batch, frames, 3, heads, size), torch.randn(batch, frames, heads, size)
+    bias = torch.zeros(batch, 1, 1, frames)
+    bias[-1, ..., frames - frames // 3 :] = -torch.inf
+    if frames > 50:
+        bias[0, ..., 7] = -torch.inf  # and no padding
+        bias[0, ..., 9] = 2.5
+    wanted, wanted_gradient = attended(projected.double(), bias, grad)
+    results = []
+    for number in (1, 3):
+        threads(number)
+        results.append(attended(projected, bias, grad))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    found, gradient = results[0]
+    assert found.shape == (batch, frames, heads, size) and (gradient[-1, frames - frames // 3 :, 1:] == 0).all()
+    close(found, wanted, frames + size)  # weights are at most one, whose sum is one
+    close(gradient, wanted_gradient, 2 * frames + 2 * size)
+
+
+def test_attention_that_the_library_does_not_have_is_left_to_torch(monkeypatch):
+    projected, grad = torch.randn(2, 9, 3, 2, 4), torch.randn(2, 9, 2, 4)
+    bias = torch.zeros(2, 1, 1, 9)
+    used: list[str] = []
+    real = kernel.call
+    monkeypatch.setattr(kernel, "call", lambda name, *rest: (used.append(name), real(name, *rest))[1])
+    attended(projected, bias.expand(2, 1, 9, 9), grad), attended(projected, bias, grad, 0.0)
+    attended(projected.bfloat16(), bias, grad)
+    with torch.no_grad():
+        attend(projected, bias, 0.1)
+    assert not used
+    attended(projected, bias, grad)
+    assert used == ["attention_forward", "attention_backward"]
+
+
+def test_attention_passes_on_what_is_no_number_and_takes_large_scores():
+    projected, grad, bias = torch.randn(2, 40, 3, 1, 8), torch.randn(2, 40, 1, 8), torch.zeros(2, 1, 1, 40)
+    assert all(part.isfinite().all() for part in attended(projected * 1e3, bias, grad))
+    projected[0, 3, 1] = torch.nan  # a key of one utterance
+    y, gradient = attended(projected, bias, grad)
+    assert (
+        y[0].isnan().all()
+        and gradient[0, :, 0].isnan().all()
+        and y[1].isfinite().all()
+        and gradient[1].isfinite().all()
+    )
+    bias[0] = -torch.inf  # nothing to see
+    assert attended(projected, bias, grad)[0][0].isnan().all()
+
+
 def test_large_values_and_what_is_no_number_pass_as_in_torch(no_library, monkeypatch):
     norm = nn.BatchNorm2d(4)
     x = channels_last(50, 4, 8, torch.float32) * 1e6
@@ -163,16 +229,20 @@ def test_in_inference_the_running_statistics_count():
         lambda: FastMask(65, FastConfig(**SMALL)),
         lambda: FastMask(65, FastConfig(**SMALL, bidirectional=True)),
         lambda: Gtcrn(65, GtcrnConfig(channels=8, low=9, bands=20)),
+        lambda: CnnTransformer(130, CnnTransformerConfig([16], 2, 2, 32)),
     ],
-    ids=["fast", "bidirectional", "gtcrn"],
+    ids=["fast", "bidirectional", "gtcrn", "transformer"],
 )
 def test_a_network_trains_as_without_a_compiler(make, monkeypatch):
     torch.manual_seed(1)
     net = make()
     other, exact = deepcopy(net), deepcopy(net).double()
     x, grad, lengths = torch.randn(3, 20, 2, 65), torch.randn(3, 20, 2, 65), torch.tensor([20, 20, 13])
+    if isinstance(net, CnnTransformer):
+        x, grad = x.flatten(2), grad.flatten(2)
     results = []
     for one in (net, other, exact):
+        torch.manual_seed(2)  # of dropout
         if one is other:
             monkeypatch.setattr(kernel, "library", lambda: None)
         kind = next(one.parameters()).dtype

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mimic.nets.attention import attend
 from mimic.nets.dropout import dropout
 from mimic.nets.masking import reflect_edges, valid_frames
 from mimic.nets.products import Linear, adopt, linear
@@ -57,16 +58,9 @@ class Layer(nn.TransformerEncoderLayer):
         net = self.self_attn
         batch, frames, size = x.shape
         projected = linear(x, net.in_proj_weight, net.in_proj_bias)
-        projected = projected.view(batch, frames, 3, net.num_heads, -1).permute(2, 0, 3, 1, 4)
-        if self.training and x.device.type == "cpu":  # PyTorch's would draw its own, slower dropout
-            query, key, value = projected.flatten(1, 2)  # (batch * heads, frames, size / heads) each
-            scores = torch.bmm(query * query.shape[2] ** -0.5, key.transpose(1, 2)).unflatten(0, (batch, -1))
-            weights = self._drop(scores.add_(bias).softmax(3)).flatten(0, 1)  # (batch * heads, frames, frames)
-            attended = torch.bmm(weights, value).unflatten(0, (batch, -1))
-        else:
-            query, key, value = projected  # (batch, heads, frames, size / heads) each
-            attended = F.scaled_dot_product_attention(query, key, value, bias, self.dropout.p if self.training else 0.0)
-        return net.out_proj(attended.transpose(1, 2).flatten(2))  # (batch, frames, size)
+        projected = projected.view(batch, frames, 3, net.num_heads, -1)
+        attended = attend(projected, bias, self.dropout.p if self.training else 0.0)
+        return net.out_proj(attended.flatten(2))  # (batch, frames, size)
 
 
 class CnnTransformer(nn.Module):

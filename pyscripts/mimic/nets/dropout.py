@@ -1,5 +1,8 @@
 """Dropout whose random numbers do not cost more than the layer that they follow."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,10 +17,20 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
         return x
     if x.device.type != "cpu":
         return F.dropout(x, p)
-    draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits
-    draws = draws.view(torch.int16)[: x.numel()].view(x.shape)
-    keep = torch.ge(draws, round(p * 65536) - 32768, out=x.new_empty(x.shape))
+    keep = torch.ge(draw(x.shape), threshold(p), out=x.new_empty(x.shape))
     return x * keep.mul_(1 / (1 - p))
+
+
+def draw(shape: Sequence[int]) -> Tensor:
+    """Random numbers, -2^15 to 2^15 - 1, on the CPU."""
+    size = math.prod(shape)
+    draws = torch.empty(-(-size // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits
+    return draws.view(torch.int16)[:size].view(*shape)
+
+
+def threshold(p: float) -> int:
+    """From which on numbers of `draw` are kept."""
+    return round(p * 65536) - 32768
 
 
 class Dropout(nn.Module):

@@ -13,6 +13,8 @@ from mimic import compiled
 LONG, POINTER = ctypes.c_int64, ctypes.c_void_p
 LANES = 8  # of vector.h
 SIGNATURES = {
+    "attention_forward": (None, [POINTER] * 7),
+    "attention_backward": (None, [POINTER] * 9),
     "gru_forward": (None, [POINTER] * 10),
     "gru_backward": (None, [POINTER] * 11),
     "norm_moments": (None, [POINTER] * 4),

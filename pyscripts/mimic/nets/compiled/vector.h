@@ -14,6 +14,7 @@
 constexpr int64_t LANES = 8;
 typedef float Vector __attribute__((vector_size(4 * LANES)));
 typedef int32_t Integers __attribute__((vector_size(4 * LANES)));
+typedef int16_t Shorts __attribute__((vector_size(2 * LANES)));
 
 INLINE int64_t padded(int64_t size) { return (size + LANES - 1) / LANES * LANES; }
 INLINE void load(Vector& to, const float* from) { std::memcpy(&to, from, sizeof to); }
@@ -43,15 +44,11 @@ INLINE void copy(Number* to, const Number* from, int64_t size) {
   std::memcpy(to, from, size * sizeof(Number));
 }
 
-// x = 1 / (1 + e^-x), to 2e-7. e^t = 2^n e^r with |r| <= log(2) / 2, that by its Taylor polynomial.
-INLINE void sigmoid(Vector& x) {
-  const Vector zero{};
-  Vector t = -x;
-  t = t > 80.0f ? zero + 80.0f : t;  // where float32 is 0 or 1; of NaN, NaN
-  t = t < -80.0f ? zero - 80.0f : t;
-  const Vector shifted = t * 1.44269504f + 12582912.0f;  // n in the last bits of a number of 1.5 * 2^23 and more
+// x = e^x of -80 to 80, to 2e-7: 2^n e^r with |r| <= log(2) / 2, that by its Taylor polynomial. Of NaN, NaN.
+INLINE void raise(Vector& x) {
+  const Vector shifted = x * 1.44269504f + 12582912.0f;  // n in the last bits of a number of 1.5 * 2^23 and more
   const Vector n = shifted - 12582912.0f;
-  const Vector r = (t - n * 0.693359375f) + n * 2.12194440e-4f;  // log(2) in two parts, the first one short
+  const Vector r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // log(2) in two parts, the first one short
   Vector p = r * (1.0f / 720) + 1.0f / 120;
   p = p * r + 1.0f / 24;
   p = p * r + 1.0f / 6;
@@ -63,7 +60,26 @@ INLINE void sigmoid(Vector& x) {
   bits = (bits << 23) + 0x3f800000;
   Vector power;
   std::memcpy(&power, &bits, sizeof power);
-  x = 1.0f / (1.0f + p * power);
+  x = p * power;
+}
+
+// x = 1 / (1 + e^-x).
+INLINE void sigmoid(Vector& x) {
+  const Vector zero{};
+  x = -x;
+  x = x > 80.0f ? zero + 80.0f : x;  // where float32 is 0 or 1
+  x = x < -80.0f ? zero - 80.0f : x;
+  raise(x);
+  x = 1.0f / (1.0f + x);
+}
+
+// x = e^x of at most 80; below -80, less than 2e-35, zero.
+INLINE void exponential(Vector& x) {
+  const Vector zero{};
+  const auto none = x < -80.0f;
+  x = none ? zero : x;
+  raise(x);
+  x = none ? zero : x;
 }
 
 // work(begin, end) of parts of 0 to size.
