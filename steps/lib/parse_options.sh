@@ -69,7 +69,7 @@ _po_source() {
     */*) _po_file=$1 ;;
     *) _po_file=./$1 ;; # without a slash bash would look for it in PATH
   esac
-  if grep -q '^[[:space:]]*--' "$_po_file"; then # bash would run each line as a command
+  if [[ $(grep -Evm 1 '^[[:space:]]*(#|$)' "$_po_file") =~ ^[[:space:]]*-- ]]; then # bash would run each line as a command
     _po_die "--config takes a bash file of name=value lines, not a program's options as in '$1' (in steps: --feat-config)"
   fi
   local old new

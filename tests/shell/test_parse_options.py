@@ -219,6 +219,14 @@ def test_config_is_a_bash_file(sh, tmp_path, name, text):
     assert result.stderr.startswith("test.sh: --config takes a bash file") and result.stderr.count("\n") == 1
 
 
+def test_a_value_in_config_may_have_lines_of_options(sh, tmp_path):
+    (tmp_path / "a.conf").write_text("# of mine\n\ncmd='\n  --mem 4G'\n")
+    result = sh(SCRIPT, "--config", "a.conf")
+    assert result.returncode == 0 and "--mem 4G" in result.stdout
+    (tmp_path / "empty.conf").write_text("# nothing\n")
+    assert sh(SCRIPT, "--config", "empty.conf").returncode == 0
+
+
 @pytest.mark.parametrize("words", [[], ["--stage", "3"], ["--stop-stage", "2", "--flag", "true", "x"]])
 def test_same_as_kaldi(sh, kaldi_utils, words):
     script = SCRIPT.replace("set -euo pipefail", "")

@@ -14,8 +14,8 @@ from mimic.nets.dropout import draw, dropout, threshold
 def attend(projected: Tensor, bias: Tensor, p: float) -> Tensor:
     """Queries, keys and values (batch, frames, 3, heads, size) -> (batch, frames, heads, size).
 
-    bias: what is added to the scores, (batch, 1, 1 or frames, frames). p: of dropout, 0 in inference. In training on a
-    CPU it is differentiable once; no scores are kept where the library of `kernel` has it.
+    bias: what is added to the scores, (batch, 1, 1 or frames, frames), without a gradient. p: of dropout, 0 in
+    inference. In training on a CPU it is differentiable once; no scores are kept where the library of `kernel` has it.
     """
     if projected.device.type != "cpu" or p == 0:
         query, key, value = projected.permute(2, 0, 3, 1, 4)  # (batch, heads, frames, size) each
