@@ -70,11 +70,12 @@ def _batches(
     draw: random.Random,
 ) -> list[list[str]]:
     sizes = [lengths[utt] for utt in utts]
-    keys = [size * draw.uniform(0.9, 1.1) for size in sizes] if sorting == "random" else sizes
-    order = np.argsort(keys, kind="stable").tolist()  # of equal ones the order of the ids
+    jittered = (size * draw.uniform(0.9, 1.1) for size in sizes)
+    keys = np.fromiter(jittered, float, len(sizes)) if sorting == "random" else np.array(sizes)
+    order = np.argsort(keys, kind="stable")  # of equal ones the order of the ids
     batches: list[list[str]] = []
     longest = 0
-    for place in reversed(order) if sorting == "descending" else order:
+    for place in map(int, reversed(order) if sorting == "descending" else order):  # a list of them takes more memory
         longest = max(longest, sizes[place])
         if not batches or len(batches[-1]) == most_utterances or 0 < most_frames < longest * (len(batches[-1]) + 1):
             batches.append([])
