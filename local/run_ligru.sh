@@ -94,26 +94,26 @@ if [ -n "$speeds" ]; then net_train=train_speed; fi
 copied=$net_train
 if [ -n "$also" ]; then net_train=train_also; fi
 if [ "$net_train" != train ]; then sets+=("$net_train"); fi
-there=$train_speech enhanced=$enhancer/wav copies=()
+there=$train_speech enhanced=$enhancer/wav enhances=false copies=()
 if [ -f "$enhancer/config.yaml" ] && { [ ! -d "$enhanced/test" ] || [ ! -d "$enhanced/train" ]; }; then
-  enhanced=$exp/enhanced # made in stage 2
+  enhanced=$exp/enhanced enhances=true # in stage 2
 fi
-if [ "$enhanced" = "$exp/enhanced" ] || [ -d "$enhanced/test" ]; then
+if $enhances || [ -d "$enhanced/test" ]; then
   sides+=(enhanced)
 elif [ -d "$enhancer" ]; then
   die "--enhancer $enhancer: no model (config.yaml), and no enhanced speech in $enhanced/{train,dev,test}"
 fi
-if [ "$enhanced" != "$exp/enhanced" ] && [ ! -d "$enhanced/train" ]; then there=${there//enhanced/}; fi
+last=${sides[-1]} # what the copies are like
+if ! $enhances && [ ! -d "$enhanced/train" ]; then there=${there//enhanced/}; fi
 if [[ " $train_speech " = *" copies "* ]]; then
   [ -n "$noise_dir" ] || die "--train-speech copies: name recorded noises, --noise-dir"
-  [[ " ${sides[*]} " != *" enhanced "* ]] || [ -f "$enhancer/config.yaml" ] ||
+  [ "$last" != enhanced ] || [ -f "$enhancer/config.yaml" ] ||
     die "--train-speech copies: no model in $enhancer to enhance them: --enhancer MODEL, or none"
   for ((i = 1; i <= noise_copies; i++)); do copies+=("copy$i"); done
 fi
 read -r -a trained <<< "$there"
 [ -n "$train_speech" ] || die "--train-speech: any of clean, multi, enhanced and copies, got none"
 [ ${#trained[@]} -gt 0 ] || die "--train-speech $train_speech: there is no enhanced speech in $enhanced/train"
-last=${sides[-1]} # what the copies are like
 passes=() realign=()
 if [ -n "$gmm_passes" ]; then
   passes=(--num-iters "$gmm_passes" --max-iter-inc $((gmm_passes * 3 / 4)))
@@ -170,7 +170,7 @@ mix_copy() { # mix_copy SIDE
   if [ "$noisy" != "$dir" ]; then steps/enhance.sh "${common[@]}" "$enhancer" "$noisy" "$dir"; fi
 }
 if begin 2 "MFCC"; then
-  if [ "$enhanced" = "$exp/enhanced" ]; then
+  if $enhances; then
     for set in train dev test; do
       if used "$set" enhanced; then steps/enhance.sh "${common_2nj[@]}" "$enhancer" "$source/${set}_noisy" "$enhanced/$set"; fi
     done

@@ -72,7 +72,8 @@ class Recipe:
                 shutil.copytree(self.saved / name, self.root / name, symlinks=True)
 
     def remove(self, *names: str) -> None:
-        """As users do: a process that is just ending may remove something first."""
+        """As users do: a process that is just ending may remove something inside first."""
+        assert all(os.path.lexists(self.root / name) for name in names), names
         subprocess.run(["rm", "-rf", "--", *names], cwd=self.root, check=True)
 
     @contextmanager

@@ -31,40 +31,18 @@ struct Backward {
   float* to_x;
 };
 
-// out(i, j) = (out(i, j) +) sum over k of a(i, k) b(k, j), j of PARTS vectors, i of ROWS rows.
-template <int ROWS, int PARTS>
-INLINE void tile(const float* a, int64_t row, int64_t step, const float* b, int64_t wide, int64_t terms, float* out,
-                 int64_t out_row, bool more) {
-  Vector sums[ROWS][PARTS] = {}, part[PARTS];
-  if (more)
-#pragma GCC unroll 8
-    for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 4
-      for (int j = 0; j < PARTS; j++) load(sums[i][j], out + i * out_row + j * LANES);
-  for (int64_t k = 0; k < terms; k++) {
-#pragma GCC unroll 4
-    for (int j = 0; j < PARTS; j++) load(part[j], b + k * wide + j * LANES);
-#pragma GCC unroll 8
-    for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 4
-      for (int j = 0; j < PARTS; j++) sums[i][j] += a[i * row + k * step] * part[j];
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 4
-    for (int j = 0; j < PARTS; j++) store(out + i * out_row + j * LANES, sums[i][j]);
-}
-
 template <int ROWS, int PARTS>
 void columns(const float* a, int64_t row, int64_t step, const float* b, int64_t wide, int64_t rows, int64_t terms,
              float* out, bool more) {
   int64_t i = 0;
   for (; i + ROWS <= rows; i += ROWS)
-    tile<ROWS, PARTS>(a + i * row, row, step, b, wide, terms, out + i * wide, wide, more);
-  for (; i < rows; i++) tile<1, PARTS>(a + i * row, row, step, b, wide, terms, out + i * wide, wide, more);
+    tile<ROWS, PARTS>(a + i * row, row, step, b, wide, terms, more ? out + i * wide : nullptr, wide, out + i * wide);
+  for (; i < rows; i++)
+    tile<1, PARTS>(a + i * row, row, step, b, wide, terms, more ? out + i * wide : nullptr, wide, out + i * wide);
 }
 
-// The same of matrices: a (rows, terms) with any steps, b (terms, wide), out (rows, wide); wide: whole vectors.
+// out = a b, or with `more` out + a b: a (rows, terms) with any steps, b (terms, wide), out (rows, wide); wide: whole
+// vectors.
 void product(const float* a, int64_t row, int64_t step, const float* b, int64_t wide, int64_t rows, int64_t terms,
              float* out, bool more = false) {
   for (int64_t j = 0; j < wide;) {
@@ -91,7 +69,7 @@ class Head {
         row_(3 * shape.heads * shape.size),
         bias_(bias + number / shape.heads * shape.frames),
         x_(x + number / shape.heads * shape.frames * row_ + number % shape.heads * shape.size),
-        draws_(draws == nullptr ? nullptr : draws + number * shape.frames * shape.frames),
+        draws_(draws + number * shape.frames * shape.frames),
         factors_(factors) {
     while (keys > 0 && bias_[keys - 1] == -INFINITY) keys--;  // of padding
     if (keys == 0) keys = shape.frames;                       // nothing to see: not a number, as by torch
@@ -122,13 +100,11 @@ class Head {
     pack(q, x_ + first * row_, row_, count, factors_[0]);
     transpose(q_across, q);
     product(k.data(), wide(), 1, q_across.data(), QUERIES, keys, shape_.size, s.data());
-    if (draws_ == nullptr) return;
     for (int64_t i = 0; i < count; i++)
       for (int64_t j = 0; j < keys; j++) kept[j * QUERIES + i] = draws_[(first + i) * shape_.frames + j];
   }
   // x, but zero where it is dropped.
   INLINE void drop(Vector& x, int64_t place) const {
-    if (draws_ == nullptr) return;
     Shorts few;
     std::memcpy(&few, kept.data() + place, sizeof few);
     const Vector zero{};
@@ -149,7 +125,7 @@ class Head {
   std::vector<float> q = std::vector<float>(QUERIES * wide());      // (queries, wide)
   std::vector<float> q_across = q;                                  // (wide, queries)
   std::vector<float> s = std::vector<float>(keys * QUERIES);        // (keys, queries)
-  std::vector<int16_t> kept = std::vector<int16_t>(draws_ == nullptr ? 0 : keys * QUERIES);
+  std::vector<int16_t> kept = std::vector<int16_t>(keys * QUERIES);
 };
 
 void run(const Forward& job, int64_t number) {

@@ -33,18 +33,8 @@ struct Backward {
 // out[row] = start[row] + in[row] @ weight. weight (inputs, width), width a multiple of LANES; step: of rows of start.
 INLINE void products(const float* in, int64_t stride, const float* weight, const float* start, int64_t step,
                      int64_t inputs, int64_t width, float* out) {
-  for (int64_t j = 0; j < width; j += LANES) {
-    Vector sums[ROWS], w;
-#pragma GCC unroll 8
-    for (int64_t row = 0; row < ROWS; row++) load(sums[row], start + row * step + j);
-    for (int64_t k = 0; k < inputs; k++) {
-      load(w, weight + k * width + j);
-#pragma GCC unroll 8
-      for (int64_t row = 0; row < ROWS; row++) sums[row] += in[row * stride + k] * w;
-    }
-#pragma GCC unroll 8
-    for (int64_t row = 0; row < ROWS; row++) store(out + row * width + j, sums[row]);
-  }
+  for (int64_t j = 0; j < width; j += LANES)
+    tile<ROWS, 1>(in, stride, 1, weight + j, width, inputs, start + j, step, out + j);
 }
 
 // Memory of one block, each part with a whole vector more at its end.

@@ -82,6 +82,31 @@ INLINE void exponential(Vector& x) {
   x = none ? zero : x;
 }
 
+// out(i, j) = start(i, j) + sum over k of a(i, k) b(k, j), i of ROWS rows, j of PARTS vectors. row, step: between the
+// rows and the columns of a; wide: between the rows of b and of out, start_row of start. No start: zeros.
+template <int ROWS, int PARTS>
+INLINE void tile(const float* a, int64_t row, int64_t step, const float* b, int64_t wide, int64_t terms,
+                 const float* start, int64_t start_row, float* out) {
+  Vector sums[ROWS][PARTS] = {}, part[PARTS];
+  if (start != nullptr)
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 4
+      for (int j = 0; j < PARTS; j++) load(sums[i][j], start + i * start_row + j * LANES);
+  for (int64_t k = 0; k < terms; k++) {
+#pragma GCC unroll 4
+    for (int j = 0; j < PARTS; j++) load(part[j], b + k * wide + j * LANES);
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 4
+      for (int j = 0; j < PARTS; j++) sums[i][j] += a[i * row + k * step] * part[j];
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < PARTS; j++) store(out + i * wide + j * LANES, sums[i][j]);
+}
+
 // work(begin, end) of parts of 0 to size.
 template <class Work>
 void in_threads(int64_t size, int64_t threads, const Work& work) {
