@@ -32,6 +32,8 @@ mfcc_config=conf/mfcc.conf              # features
 net_feats=fmllr                         # what the networks read: fmllr, adapted to the speaker; or options of filterbanks, as conf/fbank_40.conf
 fuse=false                              # stage 6: true: also all networks of one tree together, by the mean of their scores
 max_lmwt=17                             # stage 6: largest LM scale that is tried on dev; a loop of few words wants more
+word_ins_penalty=0.0,0.5,1.0            # stage 6: penalties that are tried on dev
+decode_mbr=false                        # stage 6: true: the words with the fewest expected errors, with confidences in ctm
 seeds=1                                 # networks from this many seeds: --seed, --seed + 1, ...
 train_jobs=2                            # networks trained side by side; on one machine with --ngpu one after the other
 
@@ -270,6 +272,7 @@ if begin 5 "networks"; then
   wait_all
 fi
 
+scoring=("${one_job[@]}" --max-lmwt "$max_lmwt" --word-ins-penalty "$word_ins_penalty" --decode-mbr "$decode_mbr")
 score() { # score MODEL-DIR SIDE FEATURES GRAPH [decoding options]: the LM scale is tuned on dev
   local set from=()
   for set in dev test; do
@@ -278,8 +281,7 @@ score() { # score MODEL-DIR SIDE FEATURES GRAPH [decoding options]: the LM scale
     elif [ "$3" != "$mfcc" ]; then
       steps/decode_lattice.sh "${decoding[@]}" "${@:5}" "$4" "$3/${set}_$2" "$1/decode_${set}_$2"
     fi
-    steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "${from[@]}" "$3/${set}_$2" "$4" "$1/decode_${set}_$2" \
-      "$1/$2/scoring/$set"
+    steps/score_lattices.sh "${scoring[@]}" "${from[@]}" "$3/${set}_$2" "$4" "$1/decode_${set}_$2" "$1/$2/scoring/$set"
     from=(--from "$1/decode_dev_$2")
   done
 }
@@ -291,8 +293,8 @@ if begin 6 "decoding and scores"; then
   rows=() pairs=() systems=("GMM SAT=$tri")
   for side in "${sides[@]}"; do
     in_background 2 score "$tri" "$side" "$mfcc" "$tri/graph"
-    in_background 2 steps/score_lattices.sh "${one_job[@]}" --max-lmwt "$max_lmwt" "$mfcc/dev_$side" "$exp/tri2/graph" \
-      "$exp/tri2/decode_dev_$side" "$exp/tri2/$side/scoring/dev"
+    in_background 2 steps/score_lattices.sh "${scoring[@]}" "$mfcc/dev_$side" "$exp/tri2/graph" "$exp/tri2/decode_dev_$side" \
+      "$exp/tri2/$side/scoring/dev"
     rows+=("GMM SAT, $side=,$tri/$side")
   done
   for net in $nets; do

@@ -9,7 +9,7 @@ Writes text, ctm, nbest, lmwt and wip into the decode directory; while it search
 
 import argparse
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mimic import cli
+from mimic.decoding.wfst import mbr
 from mimic.decoding.wfst.lattice import Lattice, word_times
 from mimic.decoding.wfst.lattice_io import read_decode_dir
 from mimic.errors import UserError
@@ -52,7 +53,9 @@ def lattices(args: argparse.Namespace, names: dict[int, str], utts: Mapping[str,
         yield utt, lattice
 
 
-def search(args: argparse.Namespace, refs: dict[str, str], found: Iterator, names: dict[int, str]) -> tuple[int, float]:
+def search(
+    args: argparse.Namespace, refs: Mapping[str, str], found: Iterator, names: dict[int, str]
+) -> tuple[int, float]:
     """The pair with the lowest WER; each one's in wer_<lmwt>_<wip>.
 
     Of equal ones the first counts, penalties before weights, as in Kaldi's score_kaldi_wer.sh and best_wer.sh.
@@ -65,8 +68,8 @@ def search(args: argparse.Namespace, refs: dict[str, str], found: Iterator, name
     pairs = [(lmwt, wip) for wip, lmwt in product(args.word_ins_penalty, weights)]
     hyps: list[dict[str, str]] = [{} for _ in pairs]
     for utt, lattice in cli.progress(found, len(refs), "lattices"):
-        for hyp, path in zip(hyps, lattice.best_paths(*zip(*pairs, strict=True)), strict=True):
-            hyp[utt] = spoken(lattice, path, names)
+        for hyp, words in zip(hyps, words_of(args, lattice, pairs), strict=True):
+            hyp[utt] = spoken(words, names)
     rates = []
     for (lmwt, wip), hyp in zip(pairs, hyps, strict=True):
         lines = wer_lines(compute_wer((ref.split(), hyp.get(utt, "").split(), True) for utt, ref in refs.items()))
@@ -89,8 +92,15 @@ def frames_at_once(model: Path) -> int:
     return int(read_number(path)) if path.exists() else 1
 
 
-def spoken(lattice: Lattice, path: list[int], names: dict[int, str]) -> str:
-    return " ".join(names[word] for word in lattice.words(path) if names[word] not in FILTERED)
+def words_of(args: argparse.Namespace, lattice: Lattice, pairs: Sequence[tuple[float, float]]) -> list[list[int]]:
+    lmwts, penalties = zip(*pairs, strict=True)
+    if args.mbr_beam is not None:
+        return [[word for word, _ in found] for found in mbr.decode(lattice, lmwts, penalties, args.mbr_beam)]
+    return [lattice.words(path) for path in lattice.best_paths(lmwts, penalties)]
+
+
+def spoken(words: Iterable[int], names: dict[int, str]) -> str:
+    return " ".join(names[word] for word in words if names[word] not in FILTERED)
 
 
 def main() -> None:
@@ -103,6 +113,7 @@ def main() -> None:
     parser.add_argument("--max-lmwt", type=int, default=17, help="(default: %(default)s)")
     parser.add_argument("--word-ins-penalty", type=penalties, default=[0.0, 0.5, 1.0], help="(default: 0.0,0.5,1.0)")
     parser.add_argument("--from", dest="source", type=Path, help="take the pair that was found for this directory")
+    parser.add_argument("--mbr-beam", type=float, help="the words with the fewest expected errors, of paths within it")
     parser.add_argument("--nbest", type=int, default=0, help="write so many to nbest (default: none)")
     args = parser.parse_args()
 
@@ -110,24 +121,30 @@ def main() -> None:
     utts = read_utt2spk(args.data / "utt2spk")
     refs = read_text(args.data / "text") if (args.data / "text").exists() else {}
     model = Model.read(args.model / "final.mdl")
-    found = partial(lattices, args, names, utts, model.transitions.num_transition_ids)
+    read = partial(lattices, args, names, utts, model.transitions.num_transition_ids)
     if args.source:
         lmwt, wip = (read_number(args.source / name) for name in ("lmwt", "wip"))
     else:
-        lmwt, wip = search(args, refs, found(), names)
-    rows = [fields(line) for _, line in read_lines(args.graph / "phones/word_boundary.int")]
-    boundary = {int(phone): position for phone, position in rows}
+        lmwt, wip = search(args, refs, read(), names)
+    places = [fields(line) for _, line in read_lines(args.graph / "phones/word_boundary.int")]
+    boundary = {int(phone): position for phone, position in places}
     shift = read_frame_shift(args.data) * frames_at_once(args.model)
     texts: dict[str, str] = {}
     ctm: dict[str, list[str]] = {}
     nbest: dict[str, list[str]] = {}
-    for utt, lattice in found():
+    for utt, lattice in read():
         (path,) = lattice.best_paths([lmwt], [wip])
-        texts[utt] = spoken(lattice, path, names)
+        words = lattice.words(path)
+        rows: Sequence[tuple] = word_times(model, boundary, lattice.alignment(path), words)
+        if args.mbr_beam is not None:
+            (found,) = mbr.decode(lattice, [lmwt], [wip], args.mbr_beam)
+            words, rows = [word for word, _ in found], mbr.timed(found, rows)
+        texts[utt] = spoken(words, names)
         ctm[utt], nbest[utt] = [], []
-        for word, start, frames in word_times(model, boundary, lattice.alignment(path), lattice.words(path)):
+        for word, start, frames, *confidence in rows:
             if names[word] not in FILTERED:
-                ctm[utt].append(f"{utt} 1 {start * shift:.2f} {frames * shift:.2f} {names[word]}\n")
+                line = f"{utt} 1 {start * shift:.2f} {frames * shift:.2f} {names[word]}"
+                ctm[utt].append(" ".join([line, *(f"{p:.2f}" for p in confidence)]) + "\n")
         for rank, (cost, sentence) in enumerate(lattice.nbest(args.nbest, lmwt, wip) if args.nbest else (), 1):
             nbest[utt].append(f"{utt}-{rank} {cost:.4f} {' '.join(names[word] for word in sentence)}".rstrip() + "\n")
     missing = len(utts) - len(texts)

@@ -7,6 +7,8 @@
 min_lmwt=7                   # smallest language model weight of the search
 max_lmwt=17                  # largest
 word_ins_penalty=0.0,0.5,1.0 # penalties of the search
+decode_mbr=false             # true: the words with the fewest expected errors (minimum Bayes risk), with confidences in ctm
+beam=7                       # paths that cost more than the best one by this do not count for --decode-mbr
 from=                        # decode directory whose pair is taken; empty: search
 nbest=0                      # so many different transcripts of each utterance go to nbest
 cer=true                     # score characters too
@@ -29,6 +31,7 @@ data=$1 graph=$2 dir=$3
 require "$graph/HCLG.fst" "steps/mkgraph.sh"
 require "$dir/lat.1.gz" "steps/decode_lattice.sh"
 options=(--min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --word-ins-penalty " $word_ins_penalty" --nbest "$nbest")
+if $decode_mbr; then options+=(--mbr-beam "$beam"); fi
 inputs=()
 if [ -n "$from" ]; then
   [ -f "$from/lmwt" ] || pending "$from/lmwt" || die "$from has no lmwt: score the development set first, without --from"

@@ -2,7 +2,7 @@
 
 Needed of bin: align-text, compile-train-graphs, compute-wer, copy-int-vector, copy-tree; of gmmbin: gmm-align-compiled,
 gmm-copy, gmm-latgen-faster; of latbin: lattice-align-words, lattice-align-words-lexicon, lattice-best-path,
-lattice-copy, lattice-to-ctm-conf.
+lattice-copy, lattice-mbr-decode, lattice-prune, lattice-scale, lattice-to-ctm-conf.
 """
 
 import os
@@ -16,6 +16,7 @@ from lattice_maker import graph  # noqa: F401 (a fixture)
 
 from mimic.decoding.wfst.lattice_decoder import Decoder, SearchOptions
 from mimic.decoding.wfst.lattice_io import read_lattices, write_lattices
+from mimic.decoding.wfst.mbr import decode
 from mimic.hmm.alignments import Aligner, read_ali, write_ali
 from mimic.hmm.model import Model, read_tree, write_tree
 from mimic.io.archives import ArkWriter
@@ -83,9 +84,9 @@ def test_alignments_are_kaldis(kaldi, spoken, lang, tmp_path):  # noqa: F811
 
 def lattices(spoken, directory: Path, options: SearchOptions, name: Path) -> None:
     _, model, feats = spoken
-    decode = Decoder(directory, options, model)
+    search = Decoder(directory, options, model)
     scores = {utt: model.gmm.log_likes(x) for utt, x in feats.items()}
-    assert write_lattices(name, ((utt, decode(utt, scores[utt])) for utt in feats)) == len(feats)
+    assert write_lattices(name, ((utt, search(utt, scores[utt])) for utt in feats)) == len(feats)
 
 
 @pytest.mark.parametrize("beam,max_active,min_active", [(13, 7000, 200), (3, 7000, 200), (3, 7000, 20), (13, 30, 20)])
@@ -143,6 +144,22 @@ def test_word_times_and_confidences_from_our_lattices(kaldi, spoken, graph, tmp_
         ]
     assert [row[:2] for row in ctm["mimic"]] == [row[:2] for row in ctm["kaldi"]]
     np.testing.assert_allclose([row[2:] for row in ctm["mimic"]], [row[2:] for row in ctm["kaldi"]], atol=0.011)
+
+
+def test_words_with_the_fewest_expected_errors_are_kaldis(kaldi, spoken, graph, tmp_path):  # noqa: F811
+    lattices(spoken, graph[0], SearchOptions(13.0, 9.0, ACWT), tmp_path / "mimic.gz")
+    kaldi(
+        f"lattice-scale --acoustic-scale={ACWT} 'ark:gunzip -c mimic.gz |' ark:- | "
+        "lattice-prune --beam=7 ark:- ark:- | lattice-mbr-decode ark:- ark,t:words ark,t:risks ark,t:sausages",
+        tmp_path,
+    )
+    words, sausages = ((tmp_path / name).read_text().splitlines() for name in ("words", "sausages"))
+    for (utt, lattice), expected, sausage in zip(read_lattices(tmp_path / "mimic.gz"), words, sausages, strict=True):
+        (found,) = decode(lattice, [1 / ACWT], [0.0])
+        assert [utt, *(str(word) for word, _ in found)] == expected.split()
+        places = [place.split() for place in sausage.replace("]", "[").split("[")[1::2]]
+        confidences = [float(place[1]) for place in places if place[0] != "0"]  # after the likeliest word of each place
+        np.testing.assert_allclose([confidence for _, confidence in found], confidences, atol=2e-4)
 
 
 def test_models_and_trees_that_kaldi_writes_as_text(kaldi, spoken, tmp_path):

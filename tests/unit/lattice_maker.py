@@ -36,6 +36,13 @@ def cost(lattice: Lattice, path: list[int], lmwt: float, penalty: float) -> floa
     return graph + (acoustic + lattice.acoustic[path].sum()) / lmwt
 
 
+def all_paths(lattice: Lattice, state: int = 0) -> list[list[int]]:
+    found = [[]] if state in lattice.final else []
+    for arc in np.flatnonzero(lattice.source == state):
+        found += [[int(arc), *rest] for rest in all_paths(lattice, int(lattice.target[arc]))]
+    return found
+
+
 @pytest.fixture(scope="module")
 def graph(lang, tmp_path_factory):
     root = tmp_path_factory.mktemp("graph")

@@ -5,19 +5,11 @@ import struct
 
 import numpy as np
 import pytest
-from lattice_maker import cost, random_lattice
+from lattice_maker import all_paths, cost, random_lattice
 
 from mimic.decoding.wfst.determinize import determinize
-from mimic.decoding.wfst.lattice import Lattice
 from mimic.decoding.wfst.lattice_io import read_decode_dir, read_lattices, write_lattices
 from mimic.errors import UserError
-
-
-def all_paths(lattice: Lattice, state: int = 0) -> list[list[int]]:
-    found = [[]] if state in lattice.final else []
-    for arc in np.flatnonzero(lattice.source == state):
-        found += [[int(arc), *rest] for rest in all_paths(lattice, int(lattice.target[arc]))]
-    return found
 
 
 def test_best_and_n_best_paths_are_those_of_a_full_search():
