@@ -33,7 +33,7 @@ def expected(spoken: dict[tuple[int, ...], float], hyp: Sequence[int]) -> float:
 
 
 def line(*alternatives: dict[int, float]) -> Lattice:
-    """One word after the other, each of alternatives with their probabilities; 0 is no word."""
+    """One word after the other, each of alternatives with their probabilities; 0: without a word."""
     arcs = [(i, i + 1, word, -np.log(p)) for i, each in enumerate(alternatives) for word, p in each.items()]
     source, target, word, graph = (np.array(column) for column in zip(*arcs, strict=True))
     end = {len(alternatives): (0.0, 0.0, b"")}
@@ -64,7 +64,7 @@ def test_expected_errors_of_separate_paths_are_exact(seed):
     places[1::2, 0] = np.searchsorted(risk.words, hyp)
     errors, counts = risk._expected(places, np.array([len(places)]), np.array([0]))
     assert errors == pytest.approx(expected(spoken, hyp), **NEAR)
-    np.testing.assert_allclose(counts.sum(axis=0), 1, atol=1e-9)  # something is heard at each place
+    np.testing.assert_allclose(counts.sum(axis=0), 1, atol=1e-9)  # a word, or none, at each place
 
 
 def test_confidences_are_the_probabilities_of_words():

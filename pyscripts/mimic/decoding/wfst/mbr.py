@@ -11,7 +11,7 @@ import numpy as np
 
 from mimic.decoding.wfst.lattice import Lattice
 
-DELETION = 1 + 1e-5  # of a word of the lattice: a little more than a place of the hypothesis that hears it instead
+DELETION = 1 + 1e-5  # of a word of the lattice: a little more than its substitution for a word of the hypothesis
 NEAR = 1e-9  # expected errors that differ by less are equal: the last digits differ between processors
 CELLS = 20_000_000  # of one table
 SUBSTITUTED, DELETED, INSERTED = range(3)
@@ -43,11 +43,11 @@ def timed(words: Words, spans: Sequence[tuple[int, int, int]]) -> list[tuple[int
     """
     found: list[tuple[int, int, int, float]] = []
     left, end = list(spans), 0
-    for theirs, ours in kaldialign.align([word for word, *_ in spans], [word for word, _ in words], -1):
-        start, frames = left.pop(0)[1:] if theirs != -1 else (end, max(1, left[0][1] - end if left else 1))
+    for of_path, word in kaldialign.align([word for word, *_ in spans], [word for word, _ in words], -1):
+        start, frames = left.pop(0)[1:] if of_path != -1 else (end, max(1, left[0][1] - end if left else 1))
         end = start + frames
-        if ours != -1:
-            found.append((ours, start, frames, words[len(found)][1]))
+        if word != -1:
+            found.append((word, start, frames, words[len(found)][1]))
     return found
 
 
@@ -129,9 +129,9 @@ class _Risk:
         return found
 
     def _expected(self, places: np.ndarray, lengths: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Expected errors of each pair, and how often each word is heard at each place, (words, places, pairs)."""
+        """Expected errors of each pair, and how often each word stands at each place, (words, places, pairs)."""
         size, columns = places.shape[0] + 1, np.arange(len(pairs))
-        missed = np.zeros((size, len(pairs)))  # errors of the first places where nothing is heard
+        missed = np.zeros((size, len(pairs)))  # errors of the first places where no word stands
         missed[1:] = (places > 0).cumsum(axis=0)
         errors = np.zeros((self.end + 1, size, len(pairs)))
         errors[0] = missed
@@ -157,10 +157,10 @@ class _Risk:
             inserted = how[arcs] == INSERTED
             part = _carried(part, inserted)
             counts[0] += (part * inserted)[:, 1:].sum(axis=0)
-            heard = part[:, 1:] * (how[arcs, 1:] == SUBSTITUTED)
-            np.add.at(counts, self.word[arcs], heard)
+            standing = part[:, 1:] * (how[arcs, 1:] == SUBSTITUTED)
+            np.add.at(counts, self.word[arcs], standing)
             part *= how[arcs] == DELETED
-            part[:, :-1] += heard
+            part[:, :-1] += standing
             np.add.at(mass, self.source[arcs], part)
         counts[0] += mass[0, ::-1].cumsum(axis=0)[-2::-1] if size > 1 else 0
         return errors[self.end, lengths, columns], counts
