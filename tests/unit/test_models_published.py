@@ -149,7 +149,7 @@ def test_conformer_attention_sees_distances_only():
     cos, sin = rotary(30, 8, torch.device("cpu"))
     early, late = (attention(x, frames, (cos[start : start + 9], sin[start : start + 9])) for start in (0, 21))
     torch.testing.assert_close(early, late, atol=1e-5, rtol=1e-5)
-    nowhere = attention(x, frames, (cos[:1].expand(9, 4), sin[:1].expand(9, 4)))
+    nowhere = attention(x, frames, (cos[:1].expand(9, 1, 1, 4), sin[:1].expand(9, 1, 1, 4)))
     assert not torch.allclose(early, nowhere, atol=1e-3)
 
 

@@ -1,15 +1,16 @@
 """Conformer encoder (Gulati et al., "Conformer: Convolution-augmented Transformer for Speech Recognition", 2020).
 
 Positions are rotary (Su et al., "RoFormer", 2021) where the paper has relative ones: attention then sees distances
-just the same, and stays one call of PyTorch's fused kernel.
+just the same, and stays one call of a fused kernel.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from mimic.nets.attention import attend
+from mimic.nets.dropout import Dropout, dropout
 from mimic.nets.masking import tracing, valid_frames
 from mimic.nets.products import Linear
 from mimic.settings import BelowOne, Count
@@ -54,6 +55,7 @@ class Frames:
     def __init__(self, lengths: Tensor, frames: int):
         self.valid = valid_frames(lengths, frames)  # (batch, frames)
         self.index = self.valid.flatten().nonzero().squeeze(1)
+        self.bias = torch.zeros_like(self.valid, dtype=torch.float32).masked_fill(~self.valid, -torch.inf)
 
     def pack(self, x: Tensor) -> Tensor:
         """(batch, frames, units) -> (real frames, units)."""
@@ -94,8 +96,8 @@ class FeedForward(nn.Sequential):
     """(real frames, units) -> the same."""
 
     def __init__(self, units: int, hidden: int, dropout: float):
-        layers = [nn.LayerNorm(units), Linear(units, hidden), nn.SiLU(), nn.Dropout(dropout)]
-        super().__init__(*layers, Linear(hidden, units), nn.Dropout(dropout))
+        layers = [nn.LayerNorm(units), Linear(units, hidden), nn.SiLU(), Dropout(dropout)]
+        super().__init__(*layers, Linear(hidden, units), Dropout(dropout))
 
 
 class Attention(nn.Module):
@@ -111,26 +113,24 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, frames: Frames, turn: tuple[Tensor, Tensor]) -> Tensor:
         """(real frames, units) -> the same."""
         projected = frames.unpack(self.project(self.norm(x))).unflatten(2, (3, self.heads, -1))
-        query, key, value = projected.permute(2, 0, 3, 1, 4)  # each (batch, heads, frames, size)
-        dropout = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(
-            _rotate(query, turn), _rotate(key, turn), value, frames.valid[:, None, None], dropout
-        )
-        return F.dropout(self.output(frames.pack(attended.transpose(1, 2).flatten(2))), dropout)
+        turned = torch.cat([_rotate(projected[:, :, :2], turn), projected[:, :, 2:]], dim=2)
+        p = self.dropout if self.training else 0.0
+        attended = attend(turned, frames.bias[:, None, None], p)  # (batch, frames, heads, size)
+        return dropout(self.output(frames.pack(attended.flatten(2))), p, True)
 
 
 def rotary(frames: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (frames, size // 2) of the angles by which the halves of a query or key turn at each frame."""
+    """Cosines and sines (frames, 1, 1, size // 2) of the angles by which halves of a query or key turn at a frame."""
     speed = 10000 ** (-torch.arange(0, size, 2, device=device) / size)
-    angle = torch.arange(frames, device=device).unsqueeze(1) * speed
+    angle = torch.arange(frames, device=device)[:, None, None, None] * speed
     return angle.cos(), angle.sin()
 
 
 def _rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """(batch, heads, frames, size): products of two rotated frames depend on their distance only."""
+    """(batch, frames, 2, heads, size): products of two rotated frames depend on their distance only."""
     cos, sin = (part.to(x.dtype) for part in turn)
-    a, b = x.chunk(2, dim=3)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=3)
+    a, b = x.chunk(2, dim=4)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=4)
 
 
 class Convolution(nn.Module):
@@ -140,7 +140,7 @@ class Convolution(nn.Module):
         super().__init__()
         self.enter = nn.Sequential(nn.LayerNorm(units), Linear(units, 2 * units), nn.GLU())
         self.conv = nn.Conv1d(units, units, kernel, padding=kernel // 2, groups=units, bias=False)
-        self.leave = nn.Sequential(nn.BatchNorm1d(units), nn.SiLU(), Linear(units, units), nn.Dropout(dropout))
+        self.leave = nn.Sequential(nn.BatchNorm1d(units), nn.SiLU(), Linear(units, units), Dropout(dropout))
 
     def forward(self, x: Tensor, frames: Frames) -> Tensor:
         """(real frames, units) -> the same."""
@@ -174,7 +174,7 @@ class Conformer(nn.Module):
     def __init__(self, bins: int, config: ConformerConfig):
         super().__init__()
         self.subsampling = Subsampling(bins, config.channels, config.units)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.output_size, self.head_size = config.units, config.units // config.heads
 
