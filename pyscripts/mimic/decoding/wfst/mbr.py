@@ -4,7 +4,7 @@ Source: Xu, Povey, Mangu and Zhu, "Minimum Bayes risk decoding and system combin
 distance", Computer Speech & Language 25 (2011), section 4. All pairs of scales are computed side by side.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import kaldialign
 import numpy as np
@@ -67,29 +67,23 @@ class _Risk:
         order = np.argsort(target, kind="stable")
         self.source, self.target, word = source[order], target[order], word[order]
         cost = (graph[:, None] + acoustic[:, None] / lmwt)[order] + (word > 0)[:, None] * penalty  # (arcs, pairs)
+        self.states = _entering(self.target)
         cost[self._above_best(cost) > beam] = np.inf
         kept = np.isfinite(cost).any(axis=1)
         self.source, self.target, cost = self.source[kept], self.target[kept], cost[kept]
+        self.states = _entering(self.target)
         self.words, self.word = np.unique(np.append(0, word[kept]), return_inverse=True)  # 0, for no word, is the first
         self.word = self.word[1:]
         self.share = self._shares(cost)
-
-    def _entering(self) -> Iterator[tuple[int, slice]]:
-        """States with the arcs that enter them, each after all states before it."""
-        states, begins = np.unique(self.target, return_index=True)
-        ends = [*begins[1:].tolist(), len(self.target)]
-        for state, begin, end in zip(states.tolist(), begins.tolist(), ends, strict=True):
-            yield state, slice(begin, end)
 
     def _above_best(self, cost: np.ndarray) -> np.ndarray:
         """How much more the best path through each arc costs than the best of all, (arcs, pairs)."""
         before = np.full((self.end + 1, cost.shape[1]), np.inf)
         after = before.copy()
         before[0] = after[self.end] = 0
-        states = list(self._entering())
-        for state, arcs in states:
+        for state, arcs in self.states:
             before[state] = (before[self.source[arcs]] + cost[arcs]).min(axis=0)
-        for state, arcs in reversed(states):
+        for state, arcs in reversed(self.states):
             np.minimum.at(after, self.source[arcs], cost[arcs] + after[state])
         return before[self.source] + cost + after[self.target] - before[self.end]
 
@@ -97,7 +91,7 @@ class _Risk:
         """The probability of each arc among those that enter its state, (arcs, pairs)."""
         share, total = np.zeros_like(cost), np.full((self.end + 1, cost.shape[1]), -np.inf)
         total[0] = 0
-        for state, arcs in self._entering():
+        for state, arcs in self.states:
             paths = total[self.source[arcs]] - cost[arcs]
             total[state] = np.logaddexp.reduce(paths, axis=0)
             np.exp(paths - np.fmax(total[state], -1e300), out=share[arcs])
@@ -136,8 +130,7 @@ class _Risk:
         errors = np.zeros((self.end + 1, size, len(pairs)))
         errors[0] = missed
         how = np.full((len(self.word), size, len(pairs)), DELETED, np.int8)
-        states = list(self._entering())
-        for state, arcs in states:
+        for state, arcs in self.states:
             word, before = self.word[arcs, None, None], errors[self.source[arcs]]
             least = before + (word > 0) * DELETION
             swapped = before[:, :-1] + (places != word)
@@ -152,7 +145,7 @@ class _Risk:
         counts = np.zeros((len(self.words), size - 1, len(pairs)))
         mass = np.zeros_like(errors)
         mass[self.end, lengths, columns] = 1
-        for state, arcs in reversed(states):
+        for state, arcs in reversed(self.states):
             part = self.share[arcs][:, pairs][:, None] * mass[state]
             inserted = how[arcs] == INSERTED
             part = _carried(part, inserted)
@@ -162,8 +155,15 @@ class _Risk:
             part *= how[arcs] == DELETED
             part[:, :-1] += standing
             np.add.at(mass, self.source[arcs], part)
-        counts[0] += mass[0, ::-1].cumsum(axis=0)[-2::-1] if size > 1 else 0
+        counts[0] += mass[0, ::-1].cumsum(axis=0)[-2::-1]
         return errors[self.end, lengths, columns], counts
+
+
+def _entering(target: np.ndarray) -> list[tuple[int, slice]]:
+    """States with the arcs that enter them, each after all states before it; target: of each arc, ascending."""
+    states, begins = np.unique(target, return_index=True)
+    ends = [*begins[1:].tolist(), len(target)]
+    return [(state, slice(*arcs)) for state, *arcs in zip(states.tolist(), begins.tolist(), ends, strict=True)]
 
 
 def _carried(mass: np.ndarray, inserted: np.ndarray) -> np.ndarray:
